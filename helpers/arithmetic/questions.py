@@ -1,0 +1,307 @@
+"""Questions in the token format of the paper, and seeded generators for them.
+
+An n-digit question reads ``D_(n-1) … D_0 op D'_(n-1) … D'_0 = sign A_n … A_0``: zero-padded operands, most significant
+digit first, a sign token, n + 1 answer digits (arXiv 2402.02619, section "Model"). So 133357 + 182243 is
+``133357+182243=+0315600`` and takes 3n + 4 = 22 tokens. Digit *index* 0 is always the units.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from helpers.arithmetic import cascades
+from helpers.errors import LabError
+
+MAX_DIGITS = 20
+
+
+@dataclass(frozen=True)
+class Format:
+    """How questions become tokens. The defaults are the paper's; every part can be changed to fit another model.
+
+    Attributes:
+        n_digits: digits of an operand, 1 to 20.
+        digit_ids: token ids of the digits 0 … 9.
+        plus, minus, equals: token ids of the three symbols; the sign token uses `plus` and `minus` too.
+        has_sign: whether a sign token stands before the answer digits (the paper's first models had none).
+        prefix: token ids before the question, such as a beginning-of-sequence token.
+
+    Raises:
+        LabError: digits out of range, or one id used for two symbols.
+
+    >>> Format(6).n_ctx, Format(6).equals_position, Format(6).answer_position(0)
+    (22, 13, 21)
+    """
+
+    n_digits: int
+    digit_ids: tuple[int, ...] = tuple(range(10))
+    plus: int = 10
+    minus: int = 11
+    equals: int = 12
+    has_sign: bool = True
+    prefix: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.n_digits, int) or not 1 <= self.n_digits <= MAX_DIGITS:
+            raise LabError(f"expected 1 to {MAX_DIGITS} digits", f"got {self.n_digits!r}")
+        symbols = (*self.digit_ids, self.plus, self.minus, self.equals)
+        if len(self.digit_ids) != 10 or len(set(symbols)) != 13:
+            raise LabError(
+                "expected ten digit ids and three symbol ids, all different",
+                f"got digits {self.digit_ids}, plus {self.plus}, minus {self.minus}, equals {self.equals}",
+            )
+
+    @property
+    def d_vocab_needed(self) -> int:
+        """Smallest vocabulary that holds every id of the format."""
+        return 1 + max((*self.digit_ids, self.plus, self.minus, self.equals, *self.prefix))
+
+    @property
+    def n_answer(self) -> int:
+        """Answer tokens: the sign, if there is one, and n + 1 digits."""
+        return self.n_digits + 1 + self.has_sign
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens of a whole question: 3n + 4 in the paper's format."""
+        return len(self.prefix) + 2 * self.n_digits + 2 + self.n_answer
+
+    @property
+    def equals_position(self) -> int:
+        return self.n_ctx - self.n_answer - 1
+
+    @property
+    def operator_position(self) -> int:
+        return len(self.prefix) + self.n_digits
+
+    def operand_positions(self, digit: int) -> tuple[int, int]:
+        """Positions of D_k and D'_k."""
+        return self.operator_position - 1 - digit, self.equals_position - 1 - digit
+
+    def answer_position(self, digit: int) -> int:
+        """Position of A_k; it is predicted from the residual stream one position before."""
+        return self.n_ctx - 1 - digit
+
+    @property
+    def position_labels(self) -> list[str]:
+        """A short name of each position: D5 … D0, op, D'5 … D'0, =, ±, A6 … A0."""
+        n = self.n_digits
+        return [
+            *("^" for _ in self.prefix),
+            *(f"D{k}" for k in reversed(range(n))),
+            "op",
+            *(f"D'{k}" for k in reversed(range(n))),
+            "=",
+            *(["±"] if self.has_sign else []),
+            *(f"A{k}" for k in reversed(range(n + 1))),
+        ]
+
+    @property
+    def answer_labels(self) -> list[str]:
+        """Names of the answer tokens in reading order: ±, A_n … A0."""
+        return self.position_labels[-self.n_answer :]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A batch of questions.
+
+    Attributes:
+        first, second: digits of D and D', [question, digit]; digit 0 is the units.
+        subtract: whether the operator is minus, [question].
+        log: how many questions each kind of the generator produced.
+    """
+
+    first: Int[Tensor, "question digit"]
+    second: Int[Tensor, "question digit"]
+    subtract: Bool[Tensor, " question"]
+    log: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, index) -> "Questions":
+        index = slice(index, index + 1 or None) if isinstance(index, int) else index
+        return Questions(self.first[index], self.second[index], self.subtract[index])
+
+    @property
+    def n_digits(self) -> int:
+        return self.first.shape[1]
+
+    @property
+    def negative(self) -> Bool[Tensor, " question"]:
+        """Whether the answer is below zero: a subtraction with D < D'."""
+        return self.subtract & (compare(self.first, self.second) < 0)
+
+    def answer_digits(self) -> Int[Tensor, "question answer_digit"]:
+        """Digits of the answer's magnitude by schoolbook column arithmetic, units first, n + 1 of them."""
+        swap = self.negative[:, None]
+        upper = torch.where(swap, self.second, self.first)
+        lower = torch.where(swap, self.first, self.second)
+        direction = 1 - 2 * self.subtract.long()
+        carry, columns = torch.zeros(len(self), dtype=torch.long), []
+        for k in range(self.n_digits):
+            total = upper[:, k] + direction * (lower[:, k] + carry)
+            columns.append(total % 10)
+            carry = ((total >= 10) | (total < 0)).long()
+        return torch.stack([*columns, carry], dim=1)
+
+    def classes(self) -> list[str]:
+        """Class name of every question: S0 … Sn, M0 … M(n-1), N1 … Nn (see `cascades`)."""
+        first, second = self.first.numpy(), self.second.numpy()
+        names = np.empty(len(self), dtype=object)
+        for automaton, rows in (
+            (cascades.addition(self.n_digits), ~self.subtract.numpy()),
+            (cascades.subtraction(self.n_digits), self.subtract.numpy()),
+        ):
+            if rows.any():
+                names[rows] = np.array(automaton.classes)[cascades.classify(automaton, first[rows], second[rows])]
+        return names.tolist()
+
+    def tokens(self, fmt: Format) -> Int[Tensor, "question pos"]:
+        """The whole question with its true answer as token ids.
+
+        >>> "".join("0123456789+-=*/"[t] for t in parse("133357+182243").tokens(Format(6))[0])
+        '133357+182243=+0315600'
+        """
+        if self.n_digits != fmt.n_digits:
+            raise LabError(f"expected questions of {fmt.n_digits} digits", f"got {self.n_digits}")
+        ids = torch.tensor(fmt.digit_ids)
+        count = len(self)
+
+        def column(token: int) -> Tensor:
+            return torch.full((count, 1), token)
+
+        plus, minus = torch.tensor(fmt.plus), torch.tensor(fmt.minus)
+        parts = [column(token) for token in fmt.prefix]
+        parts += [ids[self.first.flip(1)], torch.where(self.subtract, minus, plus)[:, None]]
+        parts += [ids[self.second.flip(1)], column(fmt.equals)]
+        if fmt.has_sign:
+            parts.append(torch.where(self.negative, minus, plus)[:, None])
+        parts.append(ids[self.answer_digits().flip(1)])
+        return torch.cat(parts, dim=1)
+
+    def text(self, index: int = 0) -> str:
+        """One question with its true answer, readable: ``133357+182243=+0315600``."""
+        tokens = self[index].tokens(Format(self.n_digits))[0]
+        return "".join("0123456789+-="[t] for t in tokens.tolist())
+
+
+def compare(first: Int[Tensor, "question digit"], second: Int[Tensor, "question digit"]) -> Int[Tensor, " question"]:
+    """Sign of D - D' from the highest column that differs: 1, 0 or -1."""
+    result = torch.zeros(len(first), dtype=torch.long)
+    for k in range(first.shape[1]):  # a higher column overrules a lower one
+        difference = torch.sign(first[:, k] - second[:, k])
+        result = torch.where(difference != 0, difference, result)
+    return result
+
+
+def from_numbers(first: list[int], second: list[int], n_digits: int, subtract: bool = False) -> Questions:
+    """Questions from Python integers.
+
+    Raises:
+        LabError: a number that does not fit into `n_digits` digits.
+
+    >>> from_numbers([7], [5], n_digits=3, subtract=True).text()
+    '007-005=+0002'
+    """
+    Format(n_digits)
+    for number in (*first, *second):
+        if not 0 <= number < 10**n_digits:
+            raise LabError(f"expected numbers from 0 to {10**n_digits - 1} for {n_digits} digits", f"got {number}")
+
+    def digits(numbers: list[int]) -> Tensor:
+        return torch.tensor([[number // 10**k % 10 for k in range(n_digits)] for number in numbers]).long()
+
+    return Questions(digits(first), digits(second), torch.full((len(first),), subtract))
+
+
+def parse(text: str, n_digits: int | None = None) -> Questions:
+    """One question from text such as ``"133357+182243"``; shorter operands are zero-padded.
+
+    Raises:
+        LabError: text that is not ``number + number`` or ``number - number``.
+    """
+    operator = "-" if "-" in text else "+"
+    parts = [part.strip() for part in text.split("=")[0].split(operator)]
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise LabError('expected a question such as "133357+182243" or "5-7"', f"got {text!r}")
+    n_digits = n_digits or max(map(len, parts))
+    return from_numbers([int(parts[0])], [int(parts[1])], n_digits, subtract=operator == "-")
+
+
+def uniform(n_digits: int, count: int, rng: np.random.Generator, subtract: bool = False) -> Questions:
+    """Questions with independent uniform digits."""
+    digits = torch.from_numpy(rng.integers(10, size=(2, count, n_digits)))
+    return Questions(digits[0], digits[1], torch.full((count,), subtract), {"uniform": count})
+
+
+def of_class(name: str, n_digits: int, count: int, rng: np.random.Generator) -> Questions:
+    """Questions drawn uniformly from one class, however rare (``S6`` holds 4.5 of a million 6-digit questions).
+
+    Raises:
+        LabError: a class that `n_digits` digits do not have.
+
+    >>> set(of_class("S6", 6, 100, np.random.default_rng(0)).classes())
+    {'S6'}
+    """
+    subtract = name[:1] in ("M", "N")
+    automaton = cascades.subtraction(n_digits) if subtract else cascades.addition(n_digits)
+    if name not in automaton.classes:
+        raise LabError(f"expected a class among {', '.join(automaton.classes)}", f"got {name!r}")
+    targets = np.full(count, automaton.classes.index(name))
+    types = cascades.sample_types(automaton, n_digits, targets, rng)
+    first, second = cascades.sample_digits(automaton, types, rng)
+    return Questions(torch.from_numpy(first), torch.from_numpy(second), torch.full((count,), subtract), {name: count})
+
+
+def enriched(
+    n_digits: int,
+    count: int,
+    rng: np.random.Generator,
+    subtract: bool = False,
+    p_slots: float = 0.3,
+    p_cascade: float = 0.3,
+    p_slot: float = 0.4,
+) -> Questions:
+    """The training mixture: most questions uniform, some made hard on purpose.
+
+    A uniform sample almost never shows a long cascade, so a model trained on it alone never learns them. Each question
+    is drawn from one kind, and the log counts the kinds:
+
+    - ``slots`` (share `p_slots`): every column is made to sum to nine (addition) or equal (subtraction) with
+      probability `p_slot`; the paper's enrichment, per question instead of per batch.
+    - ``cascade`` (share `p_cascade`): the class is drawn uniformly, then the question uniformly within it.
+    - ``uniform``: the rest.
+    """
+    base = uniform(n_digits, count, rng, subtract)
+    first, second = base.first.numpy().copy(), base.second.numpy().copy()
+    kind = rng.choice(3, size=count, p=[1 - p_slots - p_cascade, p_slots, p_cascade])
+    forced = (kind == 1)[:, None] & (rng.random((count, n_digits)) < p_slot)
+    second[forced] = first[forced] if subtract else 9 - first[forced]
+    automaton = cascades.subtraction(n_digits) if subtract else cascades.addition(n_digits)
+    hard = kind == 2
+    targets = rng.integers(len(automaton.classes), size=int(hard.sum()))
+    types = cascades.sample_types(automaton, n_digits, targets, rng)
+    first[hard], second[hard] = cascades.sample_digits(automaton, types, rng)
+    log = dict(zip(("uniform", "slots", "cascade"), np.bincount(kind, minlength=3).tolist(), strict=True))
+    return Questions(torch.from_numpy(first), torch.from_numpy(second), base.subtract, log)
+
+
+def class_counts(questions: Questions) -> dict[str, int]:
+    """How many questions fall into each class, in class order."""
+    counts = Counter(questions.classes())
+    names = cascades.addition(questions.n_digits).classes + cascades.subtraction(questions.n_digits).classes
+    return {name: counts[name] for name in names if counts[name]}
+
+
+def all_additions(n_digits: int, start: int = 0, stop: int | None = None) -> Questions:
+    """Additions number `start` to `stop` of all 10^(2n), in counting order: question i is ``i // 10^n + i % 10^n``."""
+    index = torch.arange(start, min(stop or 10 ** (2 * n_digits), 10 ** (2 * n_digits)))
+    powers = 10 ** torch.arange(n_digits)
+    first, second = index[:, None] // 10**n_digits // powers % 10, index[:, None] // powers % 10
+    return Questions(first, second, torch.zeros(len(index), dtype=torch.bool), {"exhaustive": len(index)})
