@@ -64,6 +64,15 @@ class Recipe:
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True)
 
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Recipe":
+        """The recipe whose `to_json` was parsed into `fields`.
+
+        Raises:
+            TypeError: a field is missing, unknown or of another kind.
+        """
+        return cls(**(fields | {"betas": tuple(fields["betas"])}))
+
     @property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when anything in the recipe changes."""
@@ -83,6 +92,23 @@ class Recipe:
             return []
         spaced = np.geomspace(1, self.steps, max(self.n_checkpoints - 1, 1)).round().astype(int)
         return sorted({0, *spaced.tolist(), self.steps})
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run folder.
+
+    Raises:
+        LabError: the file is missing or damaged.
+    """
+    path = folder / RECIPE
+    try:
+        return Recipe.from_dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, KeyError) as fault:
+        raise LabError(
+            f"expected the recipe of a training run in {path}",
+            f"cannot use it: {fault!r}",
+            hint=f"remove {path}; training with --resume writes it anew",
+        ) from None
 
 
 class Task(Protocol):
@@ -245,6 +271,12 @@ def _claim_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
         ) from None
 
 
+def final_loss(run: Run) -> float:
+    """Mean training loss of the last hundred steps, in nats."""
+    tail = run.losses[-100:]
+    return sum(tail) / len(tail)
+
+
 def train(
     recipe: Recipe,
     task: Task,
@@ -275,9 +307,8 @@ def train(
         raise
     save_state(run, folder)
     save_atomically(run.model.state_dict(), folder / WEIGHTS, {"recipe": recipe.to_json()})
-    tail = run.losses[-100:]
     report = {"name": recipe.name, "fingerprint": recipe.fingerprint, "steps": run.step, "seconds": round(run.seconds, 1)}
-    report |= {"final_loss": sum(tail) / len(tail), "loss_every_50": run.losses[::50]}
+    report |= {"final_loss": final_loss(run), "loss_every_50": run.losses[::50]}
     (folder / REPORT).write_text(json.dumps(report, indent=1))
     return run
 

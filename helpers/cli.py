@@ -1,0 +1,79 @@
+"""The command line ``python -m helpers COMMAND``: one table of commands, each implemented by the module that owns it.
+
+A command's module has ``add_arguments(parser)`` and ``run(arguments) -> int``. It is imported only when its command is
+called. What a program may read goes to standard output; everything said to a person goes to standard error.
+
+Exit codes: 0 done · 1 a fault, explained in words · 2 wrong usage · 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from helpers import __version__
+from helpers.errors import LabError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": ("helpers.doctor", "check versions, device and weights, and say what to do about each fault"),
+    "train": ("helpers.train_command", "train an embedded model anew; can be stopped and resumed at any moment"),
+    "verify": ("helpers.arithmetic.verify", "verification report of an arithmetic model"),
+    "bench": ("helpers.bench", "measure speed ratios, each side by side in one run"),
+    "notebooks": ("helpers.course.notebooks", "write the student notebooks labs/*.ipynb from their sources"),
+    "pages": ("helpers.pages", "write the generated pages of the book"),
+    "serve": ("helpers.serve", "serve the built book on this machine"),
+    "publish": ("helpers.publish", "put a finished training run among the embedded models"),
+}
+
+LATER: dict[str, str] = {
+    "release": "student notebooks, solution notebooks and autograder archives",
+    "grade": "grades for a folder of submissions",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(argv)
+    except LabError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails again
+        return 1
+
+
+def _dispatch(argv: list[str]) -> int:
+    name = argv[0] if argv else ""
+    if name in LATER:
+        print(f"{name} ({LATER[name]}) comes with a later version of the labs", file=sys.stderr)
+        return 1
+    if name not in COMMANDS:
+        parser = _overview()
+        parser.parse_args(argv)  # answers --help and --version, refuses the rest
+        parser.error("expected a command")
+    module_name, summary = COMMANDS[name]
+    module = import_module(module_name)
+    parser = argparse.ArgumentParser(prog=f"python -m helpers {name}", description=summary[0].upper() + summary[1:] + ".")
+    module.add_arguments(parser)
+    code = module.run(parser.parse_args(argv[1:]))
+    sys.stdout.flush()
+    return code
+
+
+def _overview() -> argparse.ArgumentParser:
+    lines = [f"  {name:<10} {summary}" for name, (_, summary) in COMMANDS.items()]
+    lines += [f"  {name:<10} {summary} (comes later)" for name, summary in LATER.items()]
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers",
+        description="Commands of the lab book Trustworthy Circuits.",
+        epilog="commands:\n" + "\n".join(lines) + "\n\n`python -m helpers COMMAND --help` explains one command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=[*COMMANDS, *LATER], metavar="COMMAND", help="one of the commands below")
+    parser.add_argument("--version", action="version", version=f"trustworthy-circuits {__version__}")
+    return parser
