@@ -1,0 +1,158 @@
+"""Intervals and nulls: what stands beside every number of the labs.
+
+SciPy does the mathematics; the functions here fix the conventions (95 %, two-sided, seeded) and refuse bad input.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from helpers.errors import LabError
+
+
+def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact two-sided confidence interval of a probability after `failures` in `trials`.
+
+    It contains the true probability in at least `level` of all experiments, whatever that probability is, so it still
+    says something after 0 failures, where the usual ± formula says 0 ± 0. Clopper and Pearson, Biometrika 26 (1934).
+
+    Raises:
+        LabError: no trials, fewer than 0 failures or more than trials, a level outside (0, 1).
+
+    >>> low, high = clopper_pearson(0, 1_000_000)
+    >>> low, f"{high:.3g}"
+    (0.0, '3.69e-06')
+    """
+    from scipy.stats import beta
+
+    if not 0 <= failures <= trials or trials < 1:
+        raise LabError("expected 0 <= failures <= trials and at least one trial", f"got {failures} of {trials}")
+    _check_level(level)
+    tail = (1 - level) / 2
+    low = 0.0 if failures == 0 else float(beta.ppf(tail, failures, trials - failures + 1))
+    high = 1.0 if failures == trials else float(beta.ppf(1 - tail, failures + 1, trials - failures))
+    return low, high
+
+
+def bootstrap(
+    values: Float[ndarray, " sample"],
+    statistic: Callable[..., float] = np.mean,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Bootstrap confidence interval of a statistic of independent values (BCa: Efron, JASA 82, 1987).
+
+    Where BCa is undefined, because every leave-one-out statistic is the same, the percentile interval takes its place.
+
+    Args:
+        statistic: a function of a sample, such as ``np.mean`` or ``np.median``.
+
+    Raises:
+        LabError: fewer than two values, a value that is not finite, a level outside (0, 1).
+
+    >>> low, high = bootstrap(np.arange(100.0))
+    >>> 40 < low < 49.5 < high < 59
+    True
+    """
+    from scipy import stats
+
+    sample = _finite(values, "values")
+    _check_level(level)
+    if len(sample) < 2:
+        raise LabError("expected at least two values", f"got {len(sample)}")
+    for method in ("BCa", "percentile"):
+        options = dict(n_resamples=resamples, confidence_level=level, method=method, batch=256)
+        with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # handled: the other method is next
+            found = stats.bootstrap((sample,), statistic, rng=np.random.default_rng(seed), **options).confidence_interval
+        if np.isfinite(found).all():
+            break
+    return float(found.low), float(found.high)
+
+
+@dataclass(frozen=True)
+class Null:
+    """Result of a permutation test.
+
+    Attributes:
+        observed: the statistic on the true labels.
+        draws: the statistic on each shuffle of the labels.
+        p_value: share of shuffles, the true order counted among them, that reach what was observed.
+    """
+
+    observed: float
+    draws: Float[ndarray, " permutation"]
+    p_value: float
+
+
+def permutation_null(
+    statistic: Callable[[ndarray, ndarray], float],
+    values: ndarray,
+    labels: ndarray,
+    permutations: int = 1000,
+    seed: int = 0,
+) -> Null:
+    """How large `statistic(values, labels)` gets when the labels mean nothing: they are shuffled over the values.
+
+    The test is one-sided: large counts as evidence. The p-value is (1 + number of shuffles that reach the observed
+    statistic) / (1 + number of shuffles); without the ones it could be 0, which no finite number of shuffles can show
+    (Phipson and Smyth, 2010).
+
+    Raises:
+        LabError: not one label a value, or fewer than one permutation.
+
+    >>> null = permutation_null(lambda x, y: x[y == 1].mean() - x[y == 0].mean(), np.arange(8.0), np.arange(8) > 3)
+    >>> null.observed, null.p_value < 0.05
+    (4.0, True)
+    """
+    values, labels = np.asarray(values), np.asarray(labels)
+    if len(values) != len(labels):
+        raise LabError("expected one label a value", f"got {len(values)} values and {len(labels)} labels")
+    if permutations < 1:
+        raise LabError("expected at least one permutation", f"got {permutations}")
+    rng = np.random.default_rng(seed)
+    observed = float(statistic(values, labels))
+    draws = np.array([float(statistic(values, rng.permutation(labels))) for _ in range(permutations)])
+    reached = draws >= observed - 1e-12 * max(1.0, abs(observed))  # equal sums may differ in their last bit
+    return Null(observed, draws, (1 + int(reached.sum())) / (1 + permutations))
+
+
+def auroc(scores: Float[ndarray, " sample"], labels: ndarray) -> float:
+    """Area under the ROC curve: the chance that a random positive scores above a random negative, a tie counting half.
+
+    Computed from ranks (the Mann–Whitney statistic divided by the number of pairs).
+
+    Raises:
+        LabError: labels that are not 0 and 1 with both present, not one label a score, a score that is not finite.
+
+    >>> auroc(np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1]))
+    0.875
+    """
+    from scipy.stats import rankdata
+
+    scores, labels = _finite(scores, "scores"), np.asarray(labels)
+    if len(scores) != len(labels):
+        raise LabError("expected one label a score", f"got {len(scores)} scores and {len(labels)} labels")
+    if set(np.unique(labels).tolist()) != {0, 1}:
+        raise LabError("expected labels 0 and 1, both present", f"got {np.unique(labels)[:5].tolist()}")
+    positive = labels.astype(bool)
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    above = rankdata(scores)[positive].sum() - n_positive * (n_positive + 1) / 2
+    return float(above / (n_positive * n_negative))
+
+
+def _finite(values, name: str) -> Float[ndarray, " sample"]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise LabError(f"expected {name} as one row of finite numbers", f"got shape {array.shape}")
+    return array
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise LabError("expected a level between 0 and 1, such as 0.95", f"got {level}")
