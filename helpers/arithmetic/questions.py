@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.arithmetic import cascades
@@ -189,6 +189,11 @@ class Questions:
         """One question with its true answer, readable: ``133357+182243=+0315600``."""
         tokens = self[index].tokens(Format(self.n_digits))[0]
         return "".join("0123456789+-="[t] for t in tokens.tolist())
+
+
+def answer_tokens(logits: Float[Tensor, "question pos vocab"], fmt: Format) -> Int[Tensor, "question answer"]:
+    """The model's answer: the likeliest token at the position before each answer token (teacher forced)."""
+    return logits[:, fmt.equals_position : fmt.equals_position + fmt.n_answer].argmax(-1)
 
 
 def compare(first: Int[Tensor, "question digit"], second: Int[Tensor, "question digit"]) -> Int[Tensor, " question"]:

@@ -1,0 +1,256 @@
+"""Sub-tasks as interchange experiments: which question to store, which to run, and what exact arithmetic predicts.
+
+A sub-task is a function of some columns (SA_k, SC_k, ST_k of column k; SV_k of columns k … 0). A node that carries it
+must do two things when its output is taken from a *stored* question and written into a *clean* one:
+
+- where the sub-task's value differs between the two, the model's answer changes to the answer of the algorithm with
+  that one value exchanged, digit for digit, and nothing else changes (the *test*);
+- where the value is the same although the digits differ, the answer stays as it is (the *null*).
+
+The released code of arXiv 2402.02619 uses one hand-made pair for each test and accepts any change for ST. Here every
+test draws many random pairs, in both directions, and the prediction comes from `algorithm` by exchange of a value.
+
+Three tests at the position that predicts A_(k+1) separate a binary carry from a tri-state and from a cascaded one:
+
+==================================  ====  ====  ====
+what differs                         SC    ST    SV
+==================================  ====  ====  ====
+``SC``: column k low or carry       flip  flip  flip
+``U``: column k low or nine, carry  stay  flip  flip
+from below
+``SV``: column k nine, carry from   stay  stay  flip
+below toggled
+==================================  ====  ====  ====
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from helpers.arithmetic import algorithm
+from helpers.arithmetic.questions import Format, Questions, uniform
+from helpers.errors import LabError
+
+Pair = tuple[Questions, Questions]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Matched questions of one test.
+
+    Attributes:
+        stored: the questions whose node outputs are taken.
+        clean: the questions they are written into.
+        expected: digits of the predicted answer, units first.
+        tolerated: a second answer that counts as predicted too; the same as `expected` except for ``ST``, where the
+            neighbour A_(k+1) may follow the stored column or its own copy of column k (see `SubTask`).
+    """
+
+    stored: Questions
+    clean: Questions
+    expected: Int[Tensor, "question answer_digit"]
+    tolerated: Int[Tensor, "question answer_digit"]
+
+    @property
+    def rises(self) -> Tensor:
+        """Direction of each pair: whether the stored value is the larger one (by the expected answer)."""
+        return _number(self.expected) > _number(self.clean.answer_digits())
+
+    def predicts(self, answers: Int[Tensor, "question answer"], fmt: Format) -> Bool[Tensor, " question"]:
+        """Whether whole answers (token ids) are exactly the predicted ones."""
+        return _same(answers, self.expected, fmt) | _same(answers, self.tolerated, fmt)
+
+
+def _same(answers: Tensor, digits: Tensor, fmt: Format) -> Tensor:
+    tokens = torch.tensor(fmt.digit_ids)[digits.flip(1)]
+    if fmt.has_sign:  # the sign of an addition is always plus
+        tokens = torch.cat([torch.full((len(tokens), 1), fmt.plus), tokens], dim=1)
+    return (answers == tokens).all(1)
+
+
+def _number(digits: Int[Tensor, "question answer_digit"]) -> Tensor:
+    return (digits.double() * 10.0 ** torch.arange(digits.shape[1])).sum(1)
+
+
+def _recompose(base: Tensor, cases: Tensor) -> Int[Tensor, "question answer_digit"]:
+    """Answer digits from SA and ST alone."""
+    zero = torch.zeros(len(base), 1, dtype=torch.long)
+    carry_in = torch.cat([zero, algorithm.fold(algorithm.tri_add, cases)], dim=1)
+    return (torch.cat([base, zero], dim=1) + carry_in) % 10
+
+
+def _values(questions: Questions) -> tuple[Tensor, Tensor]:
+    pair = questions.first, questions.second
+    return algorithm.sa(*pair), algorithm.st(*pair)
+
+
+def _exchange_base(stored: Questions, clean: Questions, k: int) -> Tensor:
+    """The clean answer with SA_k taken from the stored question."""
+    (base, cases), (other, _) = _values(clean), _values(stored)
+    base = base.clone()
+    base[:, k] = other[:, k]
+    return _recompose(base, cases)
+
+
+def _exchange_case(stored: Questions, clean: Questions, k: int) -> Tensor:
+    """The clean answer with ST_k taken from the stored question: the cascade above follows."""
+    (base, cases), (_, other) = _values(clean), _values(stored)
+    cases = cases.clone()
+    cases[:, k] = other[:, k]
+    return _recompose(base, cases)
+
+
+def _exchange_carry(stored: Questions, clean: Questions, k: int) -> Tensor:
+    """The clean answer with the carry into column k + 1 taken from the stored question; only A_(k+1) changes."""
+    carry = [algorithm.sv(q.first, q.second)[:, k] for q in (stored, clean)]
+    answer = clean.answer_digits().clone()
+    answer[:, k + 1] = (answer[:, k + 1] + carry[0] - carry[1]) % 10
+    return answer
+
+
+def _draw(n_digits: int, count: int, rng: np.random.Generator, propose: Callable, keep: Callable) -> Pair:
+    """Rejection sampling of pairs: propose many, keep those that satisfy the condition, until there are enough."""
+    kept: list[Pair] = []
+    for _ in range(400):
+        clean = uniform(n_digits, 4 * count, rng)
+        stored, clean = propose(clean)
+        good = keep(stored, clean)
+        kept.append((stored[good], clean[good]))
+        if sum(len(pair[0]) for pair in kept) >= count:
+            break
+    else:
+        raise LabError(f"expected pairs for this sub-task with {n_digits} digits", "400 draws gave too few")
+
+    def join(side: int) -> Questions:
+        first, second = (torch.cat([getattr(pair[side], name) for pair in kept])[:count] for name in ("first", "second"))
+        return Questions(first, second, torch.zeros(count, dtype=torch.bool))
+
+    return join(0), join(1)
+
+
+def _with_columns(questions: Questions, columns: slice | int, rng: np.random.Generator) -> Questions:
+    """A copy whose chosen columns are drawn anew."""
+    fresh = uniform(questions.n_digits, len(questions), rng)
+    first, second = questions.first.clone(), questions.second.clone()
+    first[:, columns], second[:, columns] = fresh.first[:, columns], fresh.second[:, columns]
+    return Questions(first, second, questions.subtract)
+
+
+def _with_nine(questions: Questions, k: int, share: float, rng: np.random.Generator) -> Questions:
+    """A copy in which column k sums to nine for a share of the questions."""
+    second = questions.second.clone()
+    rows = torch.from_numpy(rng.random(len(questions)) < share)
+    second[rows, k] = 9 - questions.first[rows, k]
+    return Questions(questions.first, second, questions.subtract)
+
+
+def _columns_differ(stored: Questions, clean: Questions, k: int) -> Tensor:
+    return (stored.first[:, k] != clean.first[:, k]) | (stored.second[:, k] != clean.second[:, k])
+
+
+@dataclass(frozen=True)
+class SubTask:
+    """One interchange test.
+
+    A stored ST_k is tested by the digits from A_(k+2) up. The neighbour A_(k+1) has two sources: what was stored, and
+    the heads at its own position, which see column k themselves. It may follow either; every other digit must be as
+    predicted.
+
+    Attributes:
+        name: ``SA``, ``SC``, ``U``, ``ST`` or ``SV``.
+        meaning: one line for a reader.
+        lowest: lowest digit index the test exists for.
+        above: how many columns must lie above the digit.
+    """
+
+    name: str
+    meaning: str
+    lowest: int = 0
+    above: int = 0
+
+    def positions(self, fmt: Format, k: int) -> list[int]:
+        """Positions at which a node can carry the sub-task of digit k, by causality and by use.
+
+        SA_k is used where A_k is predicted, SC, U and SV where A_(k+1) is; ST_k can be stored anywhere from the
+        position of D'_k (nothing earlier knows the column) to the one that predicts A_n.
+        """
+        if self.name == "ST":
+            return list(range(fmt.operand_positions(k)[1], fmt.answer_position(fmt.n_digits)))
+        return [fmt.answer_position(k + (self.name != "SA")) - 1]
+
+    def digits(self, n_digits: int) -> range:
+        """Digit indices the test exists for."""
+        return range(self.lowest, n_digits - self.above)
+
+    def pairs(self, k: int, n_digits: int, count: int, rng: np.random.Generator, null: bool = False) -> Pairs:
+        """Random matched pairs; with `null`, pairs that differ in their digits but not in the sub-task's value.
+
+        Raises:
+            LabError: a digit the test does not exist for.
+        """
+        if k not in self.digits(n_digits):
+            allowed = self.digits(n_digits)
+            raise LabError(f"expected a digit from {allowed.start} to {allowed.stop - 1} for {self.name}", f"got {k}")
+        propose, keep = self._sampling(k, rng, null)
+        stored, clean = _draw(n_digits, count, rng, propose, keep)
+        return self._predicted(stored, clean, k, null)
+
+    def swap(self, pairs: Pairs, k: int, null: bool = False) -> Pairs:
+        """The same pairs in the other direction: stored and clean exchange their roles."""
+        return self._predicted(pairs.clean, pairs.stored, k, null)
+
+    def _predicted(self, stored: Questions, clean: Questions, k: int, null: bool) -> Pairs:
+        truth = clean.answer_digits()
+        if null:
+            return Pairs(stored, clean, truth, truth)
+        exchange = {"SA": _exchange_base, "ST": _exchange_case}.get(self.name, _exchange_carry)
+        expected = tolerated = exchange(stored, clean, k)
+        if self.name == "ST":
+            tolerated = torch.cat([truth[:, : k + 2], expected[:, k + 2 :]], dim=1)
+        return Pairs(stored, clean, expected, tolerated)
+
+    def _sampling(self, k: int, rng: np.random.Generator, null: bool) -> tuple[Callable, Callable]:
+        def value(q: Questions) -> Tensor:
+            return (algorithm.sa if self.name == "SA" else algorithm.st)(q.first, q.second)[:, k]
+
+        def below(q: Questions) -> Tensor:
+            return algorithm.sv(q.first, q.second)[:, k - 1] if k else torch.zeros(len(q), dtype=torch.long)
+
+        def redraw_column(clean: Questions) -> Pair:
+            if self.name == "ST":
+                clean = _with_nine(clean, k + 1, 1.0, rng)  # else nothing beyond the neighbour can change
+            if self.name == "U" or (self.name == "ST" and k):
+                clean = _with_nine(clean, k, 0.3, rng)
+            return _with_columns(clean, k, rng), clean
+
+        def redraw_below(clean: Questions) -> Pair:
+            clean = _with_nine(clean, k, 1.0, rng)
+            return _with_columns(clean, slice(0, k), rng), clean
+
+        def keep(stored: Questions, clean: Questions) -> Tensor:
+            a, b, differ = value(stored), value(clean), _columns_differ(stored, clean, k)
+            if self.name == "SV":
+                return (below(stored) == below(clean)) == null
+            if self.name == "SC":
+                decided = (a != algorithm.U) & (b != algorithm.U)
+                return decided & differ & ((a == b) == null)
+            if self.name == "U":
+                undecided = (a == algorithm.U).long() + (b == algorithm.U).long()
+                return (below(clean) == 1) & (a != 1) & (b != 1) & differ & ((undecided == 1) != null)
+            if self.name == "ST" and not null:
+                return (_exchange_case(stored, clean, k) != clean.answer_digits())[:, k + 2 :].any(1)
+            return differ & ((a == b) == null)
+
+        return (redraw_below if self.name == "SV" else redraw_column), keep
+
+
+SA = SubTask("SA", "base add: (D_k + D'_k) mod 10, used to write A_k")
+SC = SubTask("SC", "make carry: does column k alone sum to ten or more, used to write A_(k+1)")
+UNDECIDED = SubTask("U", "sum nine told apart from a smaller sum, with a carry from below", lowest=1)
+SV = SubTask("SV", "cascaded carry: column k sums to nine, the carry from below is passed on", lowest=1)
+ST = SubTask("ST", "tri-state of column k stored for later positions: no carry, undecided, carry", above=1)
+SUBTASKS: dict[str, SubTask] = {task.name: task for task in (SA, SC, UNDECIDED, SV, ST)}
