@@ -1,19 +1,40 @@
 """Where a lab runs: device, seed, progress bars, cache folder, and the line that opens every lab."""
 
+import json
 import os
 import random
 import sys
+import warnings
 from collections.abc import Iterable
-from importlib import metadata, util
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from helpers import __version__
+
+_QUIET = {  # set before the libraries are imported; a value that the user has set wins
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a lab cost when it was last measured: wall-clock seconds, peak memory in MiB, on how many CPU cores."""
+
+    seconds: float
+    peak_mib: float
+    cores: int
+
 
 def in_colab() -> bool:
-    """Whether this is a Google Colab kernel."""
-    return util.find_spec("google.colab") is not None if "google" in sys.modules else False
+    """Whether this is a Google Colab kernel: only there the module is loaded before the first cell runs."""
+    return "google.colab" in sys.modules
 
 
 def in_notebook() -> bool:
@@ -63,3 +84,48 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "missing"
     return found
+
+
+def cores() -> int:
+    """CPU cores that this process may use: the machine's, less what its affinity or container withholds."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file (not Linux, no container), or no limit ("max 100000")
+        return allowed
+
+
+def measured(lab: str, file: Path | None = None) -> Cost | None:
+    """The measured cost of a lab, from ``helpers/data/measured.json``; None where it has not been measured."""
+    file = file or Path(__file__).parent / "data" / "measured.json"
+    if not file.is_file():
+        return None
+    entry = json.loads(file.read_text(encoding="utf-8")).get(lab)
+    return Cost(entry["seconds"], entry["peak_mib"], entry["cores"]) if entry else None
+
+
+def start(lab: str, seed: int = 0) -> None:
+    """Open a lab: seed, threads, quiet libraries; print where it runs and how long to expect.
+
+    It installs and upgrades nothing, and asks nothing of the network.
+
+    Args:
+        lab: the lab's name, as ``"lab0"``.
+        seed: seeds Python, NumPy and torch; the helpers take their own.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message=".*HF_TOKEN.*")  # none of the labs' models needs a token
+    torch.set_num_threads(min(torch.get_num_threads(), cores()))  # torch counts cores that a container withholds
+    seed_everything(seed)
+    threads = torch.get_num_threads()
+    print(f"{lab} · labs {__version__} · device {device()}, {threads} CPU thread{'s' * (threads > 1)} · seed {seed}")
+    print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    cost = measured(lab)
+    if cost:
+        minutes, memory = max(1, round(cost.seconds / 60)), cost.peak_mib / 1024
+        print(f"expect about {minutes} min and {memory:.1f} GiB of memory (measured on {cost.cores} CPU cores)")
+    for name, version in versions().items():
+        if version == "missing":
+            print(f"{name} is missing: install it with  pip install {name}")

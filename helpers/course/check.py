@@ -1,0 +1,173 @@
+"""``check("lab0.3", answer)``: one line that says whether an answer is right, and if not, the likely mistake.
+
+The checks of a lab stand in ``helpers/course/labN.py``::
+
+    from helpers.course.check import Wrong, call, exercise, expect_close
+
+    @exercise("lab0.3", points=2, title="Logit difference")
+    def logit_difference(answer):
+        expect_close(call(answer, logits, 1, 0), expected, mistakes={"did you swap right and wrong?": -expected})
+
+A check returns nothing (or a remark, as text) where the answer is right, and raises :class:`Wrong` where it is not.
+"""
+
+import difflib
+import pkgutil
+import re
+import sysconfig
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module, util
+from pathlib import Path
+
+import helpers
+from helpers.course import sheet
+from helpers.course.expect import Wrong, as_array, call, expect_close, expect_function, expect_number, expect_shape, expect_type
+from helpers.course.sheet import ERROR, OPEN, PART, RIGHT, WRONG, Result
+from helpers.errors import LabError
+
+__all__ = [
+    "Exercise",
+    "Result",
+    "Wrong",
+    "as_array",
+    "call",
+    "check",
+    "evaluate",
+    "exercise",
+    "exercises",
+    "expect_close",
+    "expect_function",
+    "expect_number",
+    "expect_shape",
+    "expect_type",
+    "scores",
+]
+
+_STUB = re.compile(r"(lab\d+\.\w+): ")
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_OURS = str(Path(helpers.__file__).parent)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise: its name (``"lab0.3"``), its points, its title, and the check of an answer."""
+
+    name: str
+    points: float
+    title: str
+    test: Callable[[object], str | None]
+
+
+def exercise(name: str, points: float, title: str) -> Callable[[Callable[[object], str | None]], Exercise]:
+    """Make a function that looks at an answer the check of an exercise.
+
+    >>> @exercise("lab0.1", points=1, title="Double")
+    ... def double(answer):
+    ...     expect_close(call(answer, 3), 6)
+    >>> double.points
+    1
+    """
+    if not re.fullmatch(r"lab\d+\.\w+", name) or points <= 0:
+        raise ValueError(f"expected a name as 'lab0.3' and points above 0; got {name!r}, {points}")
+    return lambda test: Exercise(name, points, title, test)
+
+
+def exercises(lab: str) -> dict[str, Exercise]:
+    """The exercises of a lab by name, in the order of their definition.
+
+    Raises:
+        LabError: there is no such lab.
+    """
+    if not re.fullmatch(r"lab\d+", lab) or util.find_spec(f"helpers.course.{lab}") is None:
+        folder = str(Path(__file__).parent)
+        known = sorted(module.name for module in pkgutil.iter_modules([folder]) if re.fullmatch(r"lab\d+", module.name))
+        raise LabError(f"expected a lab: {', '.join(known)}", f"got {lab!r}")
+    found = [value for value in vars(import_module(f"helpers.course.{lab}")).values() if isinstance(value, Exercise)]
+    return {item.name: item for item in found}
+
+
+def find(name: str) -> Exercise:
+    """An exercise by its name.
+
+    Raises:
+        LabError: there is no such lab or exercise; the message names those that come near.
+    """
+    known = exercises(name.partition(".")[0]) if isinstance(name, str) else {}
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.0)
+        hint = f"did you mean {' or '.join(near)}?" if near else 'write the name first: check("lab0.1", answer)'
+        raise LabError("expected the name of an exercise", f"got {name!r}", hint=hint)
+    return known[name]
+
+
+def evaluate(name: str, answer: object) -> Result:
+    """Check an answer without printing or recording.
+
+    Whatever the student's code raises becomes a result; only an interrupt passes through.
+
+    Raises:
+        LabError: there is no such exercise.
+    """
+    task = find(name)
+    try:
+        remark = task.test(answer)
+    except Wrong as wrong:
+        points = min(max(wrong.points, 0), task.points)
+        return Result(name, task.title, points, task.points, PART if points else WRONG, str(wrong))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a student's code may raise anything
+        status, message = _explain(name, answer, error)
+        return Result(name, task.title, 0, task.points, status, message)
+    return Result(name, task.title, task.points, task.points, RIGHT, remark or "")
+
+
+def check(name: str, answer: object) -> None:
+    """Check an answer, print one line about it, and keep the score for :func:`scores`.
+
+    Args:
+        name: the exercise, as ``"lab0.3"``.
+        answer: what the exercise asks for; where it asks for a function, the function itself.
+    """
+    try:
+        result = evaluate(name, answer)
+    except LabError as fault:
+        print(f"✗ {fault}")
+        return
+    sheet.current().record(result)
+    print(result)
+
+
+def scores(lab: str) -> None:
+    """Print the score table of a lab: every exercise, its points and status, and the total."""
+    try:
+        known = exercises(lab).values()
+    except LabError as fault:
+        print(f"✗ {fault}")
+        return
+    blank = (Result(item.name, item.title, 0, item.points, OPEN) for item in known)
+    print(sheet.table(sheet.current().rows(blank)))
+
+
+def _explain(name: str, answer: object, error: BaseException) -> tuple[str, str]:
+    """Status and message for an exception that is not a verdict of the check."""
+    if isinstance(error, NotImplementedError):
+        stub = _STUB.match(str(error))
+        if (stub and stub[1] == name) or not error.args:
+            return OPEN, "not answered yet"
+        if stub:
+            return OPEN, f"this needs your answer to {stub[1]} first"
+    said = " ".join("".join(traceback.format_exception_only(type(error), error)).split())
+    said = said if len(said) <= 300 else said[:299] + "…"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_students(frame.filename)]
+    if frames:
+        line = f" `{frames[-1].line}`" if frames[-1].line else ""
+        return ERROR, f"your code raised {said} (line {frames[-1].lineno}{line})"
+    return ERROR, f"the answer, of type {type(answer).__name__}, is not in the form that the exercise asks for ({said})"
+
+
+def _is_students(filename: str) -> bool:
+    """Whether code in this file is the student's: neither ours nor a library's."""
+    if filename.startswith(("<frozen", "<__array")) or "-packages" in filename:
+        return False
+    return not filename.startswith((*_LIBRARIES, _OURS))
