@@ -1,0 +1,68 @@
+# Two commands matter: `make book` and `make test`. Both make the environment first; a second call finds it ready.
+SHELL  := /bin/bash
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+FRESH  := _build/.fresh
+BUILT  := _build/.built
+CODE   := $(shell find helpers -type f -not -path '*/__pycache__/*')
+PAGES  := _config.yml _toc.yml README.md CHANGELOG.md CITATION.cff $(shell find book labs -type f -not -name '*.ipynb')
+
+# One thread a process: the models are small, the tests compare bit for bit, and the kernels run side by side.
+export OMP_NUM_THREADS ?= 1
+export PYTHONHASHSEED ?= 0
+export HF_HUB_OFFLINE ?= 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export WANDB_MODE := disabled
+export MPLBACKEND := agg
+
+.PHONY: help setup book test lint format notebooks serve clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+
+setup: $(STAMP)  ## make the environment in .venv (or $VENV) from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "expected Python 3.11 or newer; got $$($(PYTHON) --version)"; echo "  try: make setup PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { echo "expected 'python3 -m venv' to work"; echo "  try: install your system's python3-venv package"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+book: $(BUILT)  ## execute every lab and build the book into _build/html
+	@echo "open _build/html/index.html, or run: make serve"
+
+# The results of a lab depend on the helpers as well as on its own cells, which is all that the execution cache knows of.
+$(FRESH): $(CODE) requirements.lock
+	rm -rf _build/.jupyter_cache _build/.doctrees _build/html
+	@mkdir -p $(@D) && touch $@
+
+$(BUILT): $(STAMP) $(FRESH) $(PAGES)
+	$(BIN)/jupyter-book build --warningiserror --nitpick --keep-going .
+	@touch $@
+
+test: setup  ## run the test suite
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: setup  ## style and format, without changing a file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup  ## mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: setup  ## student notebooks and tables anew, from the lab sources
+	$(BIN)/python -m helpers notebooks
+	$(BIN)/python -m helpers pages
+
+serve: setup  ## show the built book at a local address
+	$(BIN)/python -m helpers serve
+
+clean:  ## remove what was built, the results of the labs included
+	rm -rf _build
