@@ -1,0 +1,127 @@
+"""The map: which nodes a model uses, what each one does, and where it looks.
+
+A *role* is given by experiment only. A node, or a few heads of one layer at one position acting together (the paper's
+"virtual head"), has the role of a sub-task and digit when writing its stored output gives exactly the predicted
+answer in at least `STRONG` of many random pairs in both directions, and leaves the answer alone in at least `STRONG` of
+the null pairs. From `PARTIAL` on the role is called partial: the value is stored elsewhere as well.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from helpers.arithmetic.patching import NodeSet, Rate, rates
+from helpers.arithmetic.questions import Format
+from helpers.arithmetic.subtasks import SUBTASKS, SubTask
+from helpers.interventions import Node, all_nodes
+from helpers.runtime import progress
+
+STRONG, PARTIAL = 0.9, 0.3
+
+
+@dataclass(frozen=True)
+class Role:
+    """A set of nodes at one position and layer, the sub-task it carries, and the evidence."""
+
+    evidence: Rate
+
+    @property
+    def nodes(self) -> NodeSet:
+        return self.evidence.nodes
+
+    @property
+    def label(self) -> str:
+        return self.evidence.label
+
+    @property
+    def strong(self) -> bool:
+        return self.evidence.rate >= STRONG
+
+    def __str__(self) -> str:
+        low, high = self.evidence.interval
+        names = "+".join(map(str, self.nodes))
+        return f"{self.label} at {names}: {self.evidence.rate:.0%} [{low:.0%}, {high:.0%}], null {self.evidence.null_rate:.0%}"
+
+
+def _passing(results: list[Rate], floor: float) -> list[Rate]:
+    return [r for r in results if r.rate >= floor and r.null_rate >= STRONG]
+
+
+def _groups(nodes: list[Node], size: int) -> list[NodeSet]:
+    return list(combinations([node for node in nodes if not node.is_mlp], size))
+
+
+def roles_at(
+    model, fmt: Format, task: SubTask, digit: int, position: int, count: int = 100, seed: int = 0
+) -> list[Role]:
+    """Roles of one sub-task and digit among the nodes at one position.
+
+    In each layer the smallest group of heads that passes is taken: single heads, else pairs, and so on. An MLP stands
+    for itself. Partial roles are listed for single nodes only, and only where no group is strong.
+    """
+    found: list[Role] = []
+    for layer in range(model.cfg.n_layers):
+        nodes = [node for node in all_nodes(model, [position]) if node.layer == layer]
+        singles = rates(model, fmt, task, digit, [(node,) for node in nodes], count, seed)
+        strong = _passing(singles, STRONG)
+        for size in range(2, model.cfg.n_heads + 1):
+            if any(not rate.nodes[0].is_mlp for rate in strong):
+                break
+            groups = _passing(rates(model, fmt, task, digit, _groups(nodes, size), count, seed), STRONG)
+            strong += sorted(groups, key=lambda rate: -rate.rate)[:1]
+        covered = {node for rate in strong for node in rate.nodes}
+        partial = [rate for rate in _passing(singles, PARTIAL) if rate.nodes[0] not in covered]
+        found += [Role(rate) for rate in strong + partial]
+    return found
+
+
+def find_roles(model, fmt: Format, count: int = 100, seed: int = 0, tasks: tuple[str, ...] | None = None) -> list[Role]:
+    """All roles of a model: every sub-task, every digit, every position it could be carried at."""
+    work = [
+        (SUBTASKS[name], digit, position)
+        for name in tasks or tuple(SUBTASKS)
+        for digit in SUBTASKS[name].digits(fmt.n_digits)
+        for position in SUBTASKS[name].positions(fmt, digit)
+    ]
+    return [role for item in progress(work, "patch tests") for role in roles_at(model, fmt, *item, count, seed)]
+
+
+def carry_kind(sc: float, undecided: float, sv: float, high: float = STRONG, low: float = 1 - STRONG) -> str:
+    """Name a carry from the rates of the three separating tests (table in `subtasks`).
+
+    >>> carry_kind(0.98, 0.02, 0.0), carry_kind(0.97, 0.95, 0.01), carry_kind(0.1, 1.0, 1.0)
+    ('binary (SC)', 'tri-state (ST)', 'mixed')
+    """
+    pattern = tuple(1 if rate >= high else 0 if rate <= low else None for rate in (sc, undecided, sv))
+    names = {(1, 0, 0): "binary (SC)", (1, 1, 0): "tri-state (ST)", (1, 1, 1): "cascaded (SV)"}
+    return names.get(pattern, "mixed")
+
+
+def mean_pattern(model, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, "layer head query key"]:
+    """Attention pattern of every head, averaged over questions."""
+    layers = range(model.cfg.n_layers)
+    kept: dict[int, Tensor] = {}
+
+    def keep(layer: int):
+        def store(pattern, hook):
+            kept[layer] = pattern.detach().mean(0)
+
+        return store
+
+    with torch.no_grad():
+        model.run_with_hooks(tokens, fwd_hooks=[(f"blocks.{n}.attn.hook_pattern", keep(n)) for n in layers])
+    return torch.stack([kept[layer] for layer in layers])
+
+
+def attends(
+    pattern: Float[Tensor, "layer head query key"], fmt: Format, node: Node, digit: int, at_least: float = 0.1
+) -> bool:
+    """The paper's attention prerequisite: does a head look at both D_k and D'_k?
+
+    Positions are compared as numbers, so position 1 never matches 10 … 19 (the released code compares substrings).
+    """
+    weights = pattern[node.layer, node.head, node.position]
+    return all(float(weights[position]) >= at_least for position in fmt.operand_positions(digit))
