@@ -17,7 +17,7 @@ from helpers.errors import LabError
 COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("helpers.doctor", "check versions, device and weights, and say what to do about each fault"),
     "train": ("helpers.train_command", "train an embedded model anew; can be stopped and resumed at any moment"),
-    "verify": ("helpers.arithmetic.verify", "verification report of an arithmetic model"),
+    "verify": ("helpers.arithmetic.verify_command", "verification report of an arithmetic model"),
     "bench": ("helpers.bench", "measure speed ratios, each side by side in one run"),
     "notebooks": ("helpers.course.notebooks", "write the student notebooks labs/*.ipynb from their sources"),
     "pages": ("helpers.pages", "write the generated pages of the book"),

@@ -6,15 +6,21 @@ because a uniform question that falls into a class is a uniform draw from that c
 stratified sample draws. For three digits or fewer `exhaustive` asks every question there is.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from helpers.arithmetic import cascades
+from helpers.arithmetic.plan import CHUNK, Chunk, automaton_of, draw, plan
 from helpers.arithmetic.questions import Format, Questions, uniform
+from helpers.arithmetic.report import Report, Tally, summarise
 from helpers.errors import LabError
+from helpers.runtime import progress
 
 BATCH_SIZE = 128
 """Questions per forward pass: the activations of a small model then stay in a core's cache; more is slower."""
@@ -111,9 +117,8 @@ def check_causal(model: Model, fmt: Format, seed: int = 0) -> None:
 
 
 def _logits(model: Model, tokens: Int[Tensor, "question pos"], fmt: Format) -> Float[Tensor, "question pos vocab"]:
-    parameter = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
     try:
-        output = model(tokens if parameter is None else tokens.to(parameter.device))
+        output = model(tokens.to(_device(model)))
     except IndexError as fault:  # what an embedding raises for an id it does not have
         raise LabError(
             f"expected a model that takes token ids up to {fmt.d_vocab_needed - 1} and {tokens.shape[1]} tokens",
@@ -129,3 +134,87 @@ def _logits(model: Model, tokens: Int[Tensor, "question pos"], fmt: Format) -> F
             hint="pass a callable that maps token ids [question, pos] to logits [question, pos, vocab]",
         )
     return output
+
+
+def _device(model: Model) -> torch.device:
+    parameter = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def verify(
+    model: Model,
+    fmt: Format,
+    name: str = "model",
+    questions: int = 1_000_000,
+    per_class: int = 20_000,
+    exhaustive: bool = False,
+    operations: str = "+",
+    seed: int = 0,
+    batch_size: int | None = None,
+    workers: int | None = None,
+) -> Report:
+    """Ask a model many questions and count its failures per cascade class.
+
+    Args:
+        name: of the model, for the report.
+        questions: uniform questions for each operator.
+        per_class: further questions for every class of each operator.
+        exhaustive: ask all 10^(2n) questions of each operator instead; n is at most 3.
+        operations: ``"+"``, ``"-"`` or ``"+-"``.
+        seed: of the questions; what is asked does not depend on `batch_size` or `workers`.
+        batch_size: questions per pass; by default 128 on a CPU and 4096 on a GPU.
+        workers: threads, each computing on one core; by default as many as torch would use, and 1 on a GPU. Small
+            matrices gain more from two independent batches than from two cores on one batch.
+
+    Raises:
+        LabError: as `predict`, `check_causal` and `plan.plan`.
+    """
+    began = time.monotonic()
+    chunks = plan(fmt.n_digits, questions, per_class, exhaustive, operations, seed)
+    check_model(model, fmt)
+    check_causal(model, fmt)
+    on_cpu = _device(model).type == "cpu"
+    batch_size = batch_size or (BATCH_SIZE if on_cpu else 4096)
+    workers = workers or (torch.get_num_threads() if on_cpu else 1)
+    tallies = _in_parallel(lambda chunk: _ask(model, fmt, chunk, batch_size), chunks, workers)
+    done = list(progress(tallies, f"verify {name}", total=len(chunks), unit=f" x {CHUNK} questions"))
+    return summarise(name, fmt.n_digits, chunks, done, seed, seconds=time.monotonic() - began)
+
+
+def _ask(model: Model, fmt: Format, chunk: Chunk, batch_size: int, max_examples: int = 10) -> Tally:
+    questions = draw(chunk, fmt.n_digits)
+    answers = predict(model, questions, fmt, batch_size)
+    wrong = (answers != questions.tokens(fmt)[:, fmt.equals_position + 1 :]).any(1)
+    automaton = automaton_of(fmt.n_digits, chunk.subtract)
+    classes = cascades.classify(automaton, questions.first.numpy(), questions.second.numpy())
+    size = len(automaton.classes)
+    shown = torch.nonzero(wrong).flatten()[:max_examples].tolist()
+    return Tally(
+        questions=np.bincount(classes, minlength=size),
+        failures=np.bincount(classes[wrong.numpy()], minlength=size),
+        examples=[f"{questions.text(i)}, the model says {answer_text(answers[i], fmt)}" for i in shown],
+    )
+
+
+def answer_text(answer: Int[Tensor, " answer"], fmt: Format) -> str:
+    """Answer tokens as text; ``?`` for a token that is neither a digit nor a sign.
+
+    >>> answer_text(torch.tensor([10, 0, 7, 14]), Format(2))
+    '+07?'
+    """
+    symbols = {token: str(digit) for digit, token in enumerate(fmt.digit_ids)} | {fmt.plus: "+", fmt.minus: "-"}
+    return "".join(symbols.get(token, "?") for token in answer.tolist())
+
+
+def _in_parallel(work: Callable[[Chunk], Tally], chunks: Iterable[Chunk], workers: int) -> Iterator[Tally]:
+    """Results in the order of the chunks. Each worker computes on one core; torch's own setting is put back."""
+    if workers == 1:
+        yield from map(work, chunks)
+        return
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(work, chunks)
+    finally:
+        pool.shutdown(cancel_futures=True)  # drop what is queued, also on Ctrl-C
+        torch.set_num_threads(threads)
