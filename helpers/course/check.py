@@ -95,7 +95,7 @@ def find(name: str) -> Exercise:
         LabError: there is no such lab or exercise; the message names those that come near.
     """
     known = exercises(name.partition(".")[0]) if isinstance(name, str) else {}
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.0)
         hint = f"did you mean {' or '.join(near)}?" if near else 'write the name first: check("lab0.1", answer)'
         raise LabError("expected the name of an exercise", f"got {name!r}", hint=hint)
@@ -117,7 +117,7 @@ def evaluate(name: str, answer: object) -> Result:
         points = min(max(wrong.points, 0), task.points)
         return Result(name, task.title, points, task.points, PART if points else WRONG, str(wrong))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a student's code may raise anything
-        status, message = _explain(name, answer, error)
+        status, message = _explain(task, answer, error)
         return Result(name, task.title, 0, task.points, status, message)
     return Result(name, task.title, task.points, task.points, RIGHT, remark or "")
 
@@ -149,25 +149,26 @@ def scores(lab: str) -> None:
     print(sheet.table(sheet.current().rows(blank)))
 
 
-def _explain(name: str, answer: object, error: BaseException) -> tuple[str, str]:
+def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[str, str]:
     """Status and message for an exception that is not a verdict of the check."""
     if isinstance(error, NotImplementedError):
         stub = _STUB.match(str(error))
-        if (stub and stub[1] == name) or not error.args:
+        if (stub and stub[1] == task.name) or not error.args:
             return OPEN, "not answered yet"
         if stub:
             return OPEN, f"this needs your answer to {stub[1]} first"
     said = " ".join("".join(traceback.format_exception_only(type(error), error)).split())
     said = said if len(said) <= 300 else said[:299] + "…"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_students(frame.filename)]
+    checks_file = task.test.__code__.co_filename
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_students(frame.filename, checks_file)]
     if frames:
         line = f" `{frames[-1].line}`" if frames[-1].line else ""
         return ERROR, f"your code raised {said} (line {frames[-1].lineno}{line})"
     return ERROR, f"the answer, of type {type(answer).__name__}, is not in the form that the exercise asks for ({said})"
 
 
-def _is_students(filename: str) -> bool:
+def _is_students(filename: str, checks_file: str) -> bool:
     """Whether code in this file is the student's: neither ours nor a library's."""
-    if filename.startswith(("<frozen", "<__array")) or "-packages" in filename:
+    if filename == checks_file or filename.startswith(("<frozen", "<__array")) or "-packages" in filename:
         return False
     return not filename.startswith((*_LIBRARIES, _OURS))
