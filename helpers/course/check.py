@@ -114,7 +114,7 @@ def evaluate(name: str, answer: object) -> Result:
     try:
         remark = task.test(answer)
     except Wrong as wrong:
-        points = min(max(wrong.points, 0), task.points)
+        points = min(wrong.points, task.points) if wrong.points > 0 else 0
         return Result(name, task.title, points, task.points, PART if points else WRONG, str(wrong))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a student's code may raise anything
         status, message = _explain(task, answer, error)

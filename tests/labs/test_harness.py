@@ -1,0 +1,78 @@
+"""The demands on labs can fail: each is tried on a specimen that meets it and on one that does not."""
+
+import pytest
+
+from helpers.course import source
+from tests.course import toy as specimen
+from tests.course.conftest import toy  # noqa: F401 - a fixture
+from tests.labs import harness
+
+LAB = source.read(specimen.SOURCE)
+
+
+def changed(old: str, new: str) -> source.Lab:
+    assert old in specimen.SOURCE
+    return source.read(specimen.SOURCE.replace(old, new, 1))
+
+
+@pytest.fixture
+def run(toy):  # noqa: F811
+    return harness.run_solution(LAB)
+
+
+def test_a_good_lab_gives_no_complaints(run):
+    assert harness.solution_complaints(LAB, run) == []
+    assert harness.stub_complaints(LAB, harness.run_student(LAB)) == []
+    assert harness.mutant_complaints(LAB, specimen.mutants(run.namespace)) == []
+    assert harness.garbage_complaints(LAB) == []
+    assert harness.marking_complaints(LAB) == []
+    assert harness.heading_complaints(LAB) == []
+    assert harness.leak_complaints(LAB) == []
+
+
+def test_a_stub_that_scores_is_found(toy):  # noqa: F811
+    scoring = changed('check("lab99.3", count)', 'check("lab99.3", lambda: 4)')
+    assert harness.stub_complaints(scoring, harness.run_student(scoring)) == ["lab99.3: the stub scores 1"]
+
+
+def test_a_cell_that_fails_for_another_reason_is_found(toy):  # noqa: F811
+    failing = changed('scores("lab99")', "1 / 0")
+    assert "ZeroDivisionError" in harness.stub_complaints(failing, harness.run_student(failing))[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("sum(values)\n", "sum(values) + 1\n", "lab99.1: expected 2 points"),
+        ("    return 4  # how many", "    return 1 // 0", "lab99.3: expected 1 points"),
+        ('scores("lab99")', "undefined", "NameError"),
+        ('lab99.3",', 'lab99.4",', "lab99.4"),
+    ],
+)
+def test_a_solution_that_falls_short_is_found(toy, old, new, words):  # noqa: F811
+    lab = changed(old, new)
+    assert words in "\n".join(harness.solution_complaints(lab, harness.run_solution(lab)))
+
+
+def test_a_check_that_takes_a_wrong_answer_is_found(run):
+    wrong = specimen.mutants(run.namespace)
+    wrong["lab99.1"][1] = run.namespace["mean"]
+    wrong["lab99.2"].pop()
+    wrong["lab99.3"][0] = lambda: 1 / 0
+    said = harness.mutant_complaints(LAB, wrong)
+    assert [sentence[:20] for sentence in said] == ["lab99.1: mutant 1 is", "lab99.2: expected at", "lab99.3: mutant 0 br"]
+
+
+def test_a_check_that_takes_anything_is_found(toy, monkeypatch):  # noqa: F811
+    generous = harness.check.Exercise("lab99.3", 1, "Count", lambda answer: None)
+    monkeypatch.setattr(toy, "count", generous)
+    assert len(harness.garbage_complaints(LAB)) == len(harness.GARBAGE)
+
+
+def test_a_solution_repeated_elsewhere_is_found():
+    lab = changed("# Use your fingers.", "# solution_total = sum(values)\n# return solution_total / len(values)")
+    assert harness.leak_complaints(lab) != []
+
+
+def test_a_heading_that_promises_other_points_is_found(toy):  # noqa: F811
+    assert "lab99.2" in harness.heading_complaints(changed("3 points", "2 points"))[0]

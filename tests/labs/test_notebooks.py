@@ -1,0 +1,78 @@
+"""Every lab in ``labs/``: the notebook is current, the stub scores nothing, the solution everything, mutants are refused."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+import nbformat
+import pytest
+
+from helpers.course import notebooks
+from tests.labs import harness
+
+ROOT = Path(__file__).resolve().parents[2]
+LABS = notebooks.lab_files(ROOT)
+
+
+@pytest.fixture(scope="module", params=LABS, ids=lambda path: path.stem)
+def path(request):
+    matplotlib.use("agg")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def lab(path):
+    return notebooks.load(path)
+
+
+@pytest.fixture(scope="module")
+def solution(lab):
+    run = harness.run_solution(lab)
+    matplotlib.pyplot.close("all")
+    return run
+
+
+def test_committed_files_are_what_the_sources_give():
+    assert notebooks.stale(ROOT) == [], "run: python -m helpers notebooks"
+
+
+def test_the_committed_notebook_is_clean(path):
+    text = path.with_suffix(".ipynb").read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert "SOLUTION" not in json.dumps(text)
+
+
+def test_no_solution_is_shown_elsewhere_in_the_notebook(lab):
+    assert harness.leak_complaints(lab) == []
+
+
+def test_student_and_solution_differ_only_in_the_marked_lines(lab):
+    assert harness.marking_complaints(lab) == []
+
+
+def test_each_exercise_says_points_minutes_difficulty_and_hint(lab):
+    assert harness.heading_complaints(lab) == []
+
+
+@pytest.mark.slow
+def test_the_stub_scores_nothing(lab):
+    assert harness.stub_complaints(lab, harness.run_student(lab)) == []
+
+
+@pytest.mark.slow
+def test_the_solution_scores_full_marks(lab, solution):
+    assert harness.solution_complaints(lab, solution) == []
+
+
+@pytest.mark.slow
+def test_plausible_wrong_answers_are_refused_by_name(lab, solution):
+    wrong = harness.mutants(lab, solution, Path(__file__).with_name(f"{lab.name}_mutants.py"))
+    assert harness.mutant_complaints(lab, wrong) == []
+
+
+@pytest.mark.slow
+def test_garbage_is_answered_with_a_sentence(lab, solution):
+    assert harness.garbage_complaints(lab) == []
