@@ -29,6 +29,9 @@ from helpers.interventions import Activations, Node, all_nodes, check_nodes, col
 LEVELS = 99
 """Probabilities are stored as two decimal digits, 00 … 99 for 0 … 1: an error of at most half a percentage point."""
 
+REFERENCE = 2000
+"""Uniform questions over which the mean of mean ablation is taken."""
+
 SUBTASKS = {
     "SA": "sum of the column without any carry, modulo 10",
     "SC": "1 where the column alone makes a carry",
@@ -92,12 +95,20 @@ def _closest_flip(question: Questions) -> Questions:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the answer tokens off logits, in one format."""
+    """What goes into a model and what is read off it, in one format."""
 
     fmt: Format
 
+    def tokens(self, model, questions: Questions) -> Int[Tensor, "question pos"]:
+        """The questions where the model is, without their last token, which predicts nothing."""
+        return questions.tokens(self.fmt)[:, :-1].to(next(model.parameters()).device)
+
+    def answer(self, question: Questions) -> str:
+        """The true answer of one question."""
+        return self.text(question.tokens(self.fmt)[0, self.fmt.equals_position + 1 :])
+
     def probabilities(self, logits: Float[Tensor, "question pos vocab"]) -> Float[Tensor, "question answer vocab"]:
-        return logits[:, self.fmt.equals_position : -1].float().softmax(-1).cpu()
+        return logits[:, self.fmt.equals_position :].float().softmax(-1).cpu()
 
     def text(self, ids: Int[Tensor, " token"]) -> str:
         """Token ids as characters; ``?`` for a token outside the format."""
@@ -112,9 +123,9 @@ def node_positions(fmt: Format) -> range:
     return range(fmt.operator_position, fmt.n_ctx - 1)
 
 
-def reference_sample(model, fmt: Format, count: int = 2000, seed: int = 0) -> Activations:
+def reference_sample(model, fmt: Format, count: int = REFERENCE, seed: int = 0) -> Activations:
     """Activations on uniform additions; their mean is what mean ablation writes."""
-    return collect(model, q.uniform(fmt.n_digits, count, np.random.default_rng(seed)).tokens(fmt))[0]
+    return collect(model, Reader(fmt).tokens(model, q.uniform(fmt.n_digits, count, np.random.default_rng(seed))))[0]
 
 
 @torch.no_grad()
@@ -146,16 +157,17 @@ def precompute(
     """
     questions = showcase(fmt.n_digits, seed) if questions is None else questions
     if not len(questions) or questions.subtract.any():
-        raise LabError("expected one or more additions", f"got {len(questions)} questions, some of them subtractions or none")
+        raise LabError("expected additions", f"got {int(questions.subtract.sum())} subtractions among {len(questions)} questions")
     check_model(model, fmt)
     nodes = all_nodes(model, node_positions(fmt)) if nodes is None else list(nodes)
-    check_nodes(model, nodes, fmt.n_ctx)
-    reader, tokens, rows = Reader(fmt), questions.tokens(fmt), list(node_positions(fmt))
+    check_nodes(model, nodes, fmt.n_ctx - 1)
+    reader, rows = Reader(fmt), list(node_positions(fmt))
+    tokens = reader.tokens(model, questions)
     intact = reader.probabilities(model(tokens).detach())
     attention = patterns(model, tokens)
     unrelated = questions[torch.arange(len(questions)).roll(-(len(questions) // 2))]
     partners = [minimal_pair(questions), unrelated]
-    sources = _sources(model, fmt, partners, seed)
+    sources = _sources(model, reader, partners, seed)
     effects = {mode: _effects(model, reader, tokens, intact, nodes, source) for mode, source in sources.items()}
     return {
         "digits": fmt.n_digits,
@@ -167,11 +179,12 @@ def precompute(
         "rows": rows,
         "nodes": [[node.position, node.layer, node.head] for node in nodes],
         "modes": list(sources),
+        "reference": REFERENCE,
         "questions": [
             {
-                **_describe(questions[i], reader, fmt, intact[i]),
+                **_describe(questions[i], reader, intact[i]),
                 "tokens": reader.text(tokens[i]),
-                "partners": [_numbers(partner[i]) + [_answer(partner[i], reader, fmt)] for partner in partners],
+                "partners": [[*operands(partner[i]), reader.answer(partner[i])] for partner in partners],
                 "attention": [_levels(attention[i, layer, head], rows) for layer, head in _heads(model)],
                 "effects": {mode: rows_of[i] for mode, rows_of in effects.items()},
             }
@@ -184,22 +197,19 @@ def _heads(model) -> Iterator[tuple[int, int]]:
     return ((layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads))
 
 
-def _numbers(question: Questions) -> list[str]:
+def operands(question: Questions) -> list[str]:
+    """The two numbers of one question, zero-padded."""
     return ["".join(map(str, reversed(digits[0].tolist()))) for digits in (question.first, question.second)]
 
 
-def _answer(question: Questions, reader: Reader, fmt: Format) -> str:
-    return reader.text(question.tokens(fmt)[0, fmt.equals_position + 1 :])
-
-
-def _describe(question: Questions, reader: Reader, fmt: Format, intact: Float[Tensor, "answer vocab"]) -> dict:
+def _describe(question: Questions, reader: Reader, intact: Float[Tensor, "answer vocab"]) -> dict:
     best, ids = intact.max(-1)
-    first, second = _numbers(question)
+    first, second = operands(question)
     return {
         "first": first,
         "second": second,
         "class": question.classes()[0],
-        "answer": _answer(question, reader, fmt),
+        "answer": reader.answer(question),
         "predicted": reader.text(ids),
         "p": [round(p, 4) for p in best.tolist()],
     }
@@ -211,9 +221,9 @@ def _levels(values: Float[Tensor, "query key"], rows: Sequence[int]) -> str:
     return "".join(f"{round(value * LEVELS):02d}" for value in cells.tolist())
 
 
-def _sources(model, fmt: Format, partners: Sequence[Questions], seed: int) -> dict[str, Activations]:
-    reference = reference_sample(model, fmt, seed=seed)
-    pair, other = (collect(model, partner.tokens(fmt))[0] for partner in partners)
+def _sources(model, reader: Reader, partners: Sequence[Questions], seed: int) -> dict[str, Activations]:
+    reference = reference_sample(model, reader.fmt, seed=seed)
+    pair, other = (collect(model, reader.tokens(model, partner))[0] for partner in partners)
     return {"mean": reference.mean(), "zero": reference.zeros(), "pair": pair, "other": other}
 
 
@@ -268,7 +278,7 @@ def explorer(model, fmt: Format, questions: Questions | None = None, name: str =
     return viewer.embed(
         viewer.asset("explorer.html"),
         data,
-        viewer.asset("explorer.js"),
+        "\n".join(viewer.asset(f"explorer{part}.js") for part in ("_columns", "_model", "")),
         title="Addition explorer",
         summary=summary,
         style=viewer.asset("explorer.css"),
