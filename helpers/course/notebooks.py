@@ -25,7 +25,9 @@ if "google.colab" in sys.modules:
     %pip install -q "trustworthy-circuits @ git+{url}@v{version}"
 
 """
-_LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>(?![a-z]+:|#|/)[^)\s]+)\)")
+_LINK = re.compile(
+    r"(?s:```.*?```)|`[^`\n]*`|\$[^$\n]*\$|(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>(?![a-z]+:|#|/)[^)\s]+)\)"
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ def absolute_links(markdown: str, where: Repository) -> str:
     """
 
     def replace(link: re.Match) -> str:
+        if not link["target"]:  # code or mathematics, where [0](x) is no link
+            return link[0]
         path = posixpath.normpath(posixpath.join("labs", link["target"]))
         address = where.raw(path) if link["image"] else where.blob(path)
         return f"{link['image']}[{link['text']}]({address})"

@@ -237,7 +237,8 @@ def read_for_book(text: str) -> "NotebookNode":
         if NOTEBOOK_ONLY in tags:
             continue
         if stub.source != cell.source:
-            cells.append(new_markdown_cell(f"```python\n{stub.source}\n```"))
+            fence = "~~~~" if "```" in stub.source else "```"
+            cells.append(new_markdown_cell(f"{fence}python\n{stub.source}\n{fence}"))
             tags.append("hide-input")
             cell.metadata["mystnb"] = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
         elif cell.cell_type == "code" and re.fullmatch(r"\s*check\([^\n]*\)\s*", cell.source):

@@ -91,7 +91,18 @@ def test_links_between_files_lead_somewhere_from_colab(clone):
     assert f"![a line]({URL}/raw/trunk/book/figures/line.png)" in text
 
 
-@pytest.mark.parametrize("link", ["[a](https://x.org/y)", "[a](#part)", "[a](mailto:a@b.c)", "![a](data:image/png;base64,A)"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "[a](https://x.org/y)",
+        "[a](#part)",
+        "[a](mailto:a@b.c)",
+        "`f[0](x)`",
+        "```\n[a](b)\n```",
+        "$W[0](x)$",
+        "![a](data:image/png;base64,A)",
+    ],
+)
 def test_other_links_stay(link):
     assert notebooks.absolute_links(link, notebooks.Repository(URL, "trunk")) == link
 
