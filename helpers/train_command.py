@@ -33,6 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"stopped; nothing is lost. Continue with\n  {again}", file=sys.stderr)
         return 130
+    if done.resumed_at == recipe.steps:
+        print(f"{recipe.name}: already complete; weights in {folder / training.WEIGHTS}", file=sys.stderr)
+        return 0
     print(
         f"{recipe.name}: {done.step} steps in {done.seconds / 60:.1f} minutes, final loss "
         f"{training.final_loss(done):.2e}; weights in {folder / training.WEIGHTS}",

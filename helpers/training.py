@@ -15,24 +15,23 @@ Learning rate at step t of T with warm-up W and peak eta (linear, then cosine):
 import hashlib
 import json
 import math
-import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Event, current_thread, main_thread
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.run_folder import RECIPE, REPORT, STATE, WEIGHTS, held, restore_state, save_atomically, save_state, write_atomically
 from helpers.runtime import progress
-
-STATE, WEIGHTS, RECIPE, REPORT = "state.safetensors", "model.safetensors", "recipe.json", "report.json"
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,13 @@ class Task(Protocol):
 
 @dataclass
 class Run:
-    """A training run in progress."""
+    """A training run in progress.
+
+    Attributes:
+        losses: training loss before each step so far, in nats.
+        seconds: time spent in training, over all sessions.
+        resumed_at: step at which this session began.
+    """
 
     recipe: Recipe
     model: torch.nn.Module
@@ -131,14 +136,22 @@ class Run:
     step: int = 0
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    resumed_at: int = 0
 
 
 def build_model(recipe: Recipe) -> torch.nn.Module:
-    """A freshly initialised model of the recipe's shape, seeded by the recipe."""
+    """A freshly initialised model of the recipe's shape, seeded by the recipe.
+
+    Raises:
+        LabError: the recipe's model lacks a field or has an unknown one.
+    """
     from transformer_lens.model_bridge import TransformerBridge
 
-    config = {"seed": recipe.seed, "d_vocab_out": recipe.model["d_vocab"], "device": "cpu", **recipe.model}
-    return TransformerBridge.boot_native(config)
+    try:
+        config = {"seed": recipe.seed, "d_vocab_out": recipe.model["d_vocab"], "device": "cpu", **recipe.model}
+        return TransformerBridge.boot_native(config)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise LabError(f"expected {recipe.name} to have the shape of a model", f"cannot build it: {fault!r}") from None
 
 
 def start(recipe: Recipe, device: str = "cpu") -> Run:
@@ -153,7 +166,11 @@ def start(recipe: Recipe, device: str = "cpu") -> Run:
 
 
 def take_step(run: Run, task: Task) -> float:
-    """One optimiser step; returns the loss before it, in nats."""
+    """One optimiser step; returns the loss before it, in nats.
+
+    Raises:
+        LabError: a loss or gradient that is not finite; the weights are then as before the step.
+    """
     recipe = run.recipe
     batch = task.batch(np.random.default_rng([recipe.seed, run.step]), recipe.batch_size)
     for group in run.optimizer.param_groups:
@@ -161,114 +178,18 @@ def take_step(run: Run, task: Task) -> float:
     loss = task.loss(run.model, batch)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.gradient_clip)
-    run.optimizer.step()
-    run.step += 1
+    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.gradient_clip)
     value = float(loss.detach())
-    if not math.isfinite(value):
+    if not (math.isfinite(value) and math.isfinite(float(norm))):  # before the step, which would spoil the weights
         raise LabError(
-            f"training of {recipe.name} diverged at step {run.step}",
-            f"the loss is {value}",
+            f"expected a finite loss and gradient at step {run.step} of {recipe.name}",
+            f"got a loss of {value} and a gradient of norm {float(norm)}",
             hint="lower learning_rate or raise warmup_steps in the recipe",
         )
+    run.optimizer.step()
+    run.step += 1
     run.losses.append(value)
     return value
-
-
-def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write a safetensors file so that a kill leaves either the old file or the new one, never half of one.
-
-    Raises:
-        LabError: the folder cannot be written.
-    """
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, scratch, metadata)
-        with open(scratch, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(scratch, path)
-    except (OSError, SafetensorError) as fault:
-        scratch.unlink(missing_ok=True)
-        raise LabError(
-            f"expected to write {path}",
-            f"the system says: {fault}",
-            hint="choose a folder with space that you may write to, with --out DIR",
-        ) from None
-
-
-def save_state(run: Run, folder: Path) -> None:
-    """Store what a resumed run needs: parameters, Adam moments, loss history, step."""
-    tensors = {f"model.{k}": v for k, v in run.model.state_dict().items()}
-    parameters = dict(run.model.named_parameters())
-    for name, parameter in parameters.items():
-        for moment in ("exp_avg", "exp_avg_sq"):
-            if parameter in run.optimizer.state:
-                tensors[f"{moment}.{name}"] = run.optimizer.state[parameter][moment]
-    tensors["losses"] = torch.tensor(run.losses, dtype=torch.float64)
-    metadata = {"step": str(run.step), "seconds": str(run.seconds), "fingerprint": run.recipe.fingerprint}
-    save_atomically(tensors, folder / STATE, metadata)
-
-
-def restore_state(run: Run, folder: Path) -> None:
-    """Load a stored state into a run at step 0.
-
-    Raises:
-        LabError: the state is damaged or belongs to another recipe.
-    """
-    path = folder / STATE
-    try:
-        with safe_open(path, framework="pt") as handle:
-            metadata = handle.metadata() or {}
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as fault:
-        raise LabError(
-            f"expected a training state in {path}",
-            f"it cannot be read: {fault}",
-            hint=f"remove {path.name} to start anew; nothing else in the folder depends on it",
-        ) from None
-    if metadata.get("fingerprint") != run.recipe.fingerprint:
-        raise LabError(
-            f"expected a state of recipe {run.recipe.name} ({run.recipe.fingerprint})",
-            f"{path} holds a state of another recipe ({metadata.get('fingerprint')})",
-            hint="train into another folder with --out DIR, or pass the seed that the folder was started with",
-        )
-    run.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, strict=True)
-    run.step, run.seconds = int(metadata["step"]), float(metadata["seconds"])
-    run.losses = tensors["losses"].tolist()
-    for name, parameter in run.model.named_parameters():
-        if run.step:
-            run.optimizer.state[parameter] = {
-                "step": torch.tensor(float(run.step)),
-                "exp_avg": tensors[f"exp_avg.{name}"].to(parameter.device),
-                "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(parameter.device),
-            }
-
-
-def _claim_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
-    """Refuse to overwrite a run by accident; note the recipe in a new folder."""
-    noted = folder / RECIPE
-    if noted.exists() and noted.read_text() != recipe.to_json():
-        raise LabError(
-            f"expected {folder} to be empty or to hold a run of {recipe.name} ({recipe.fingerprint})",
-            "it holds a run of another recipe or seed",
-            hint="train into another folder with --out DIR",
-        )
-    if (folder / STATE).exists() and not resume:
-        raise LabError(
-            f"expected {folder} to be free",
-            "it holds an unfinished or finished run of this recipe",
-            hint="continue it with --resume, or train into another folder with --out DIR",
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        noted.write_text(recipe.to_json())
-    except OSError as fault:
-        raise LabError(
-            f"expected to write into {folder}",
-            f"the system says: {fault}",
-            hint="choose a folder that you may write to, with --out DIR",
-        ) from None
 
 
 def final_loss(run: Run) -> float:
@@ -286,35 +207,84 @@ def train(
     save_every_seconds: float = 20.0,
     on_step: Callable[[Run], None] | None = None,
 ) -> Run:
-    """Train a recipe into a folder, or continue there.
+    """Train a recipe into a folder (see `run_folder`), or continue there.
 
-    The folder receives ``recipe.json``, ``state.safetensors`` (for resumption), ``checkpoints/step-N.safetensors`` and,
-    at the end, ``model.safetensors`` and ``report.json``. Ctrl-C stores the state before it ends the run.
+    Ctrl-C stores the state after the step in progress and then ends the run; a second Ctrl-C ends it at once. Resuming a
+    run that is complete trains nothing and writes its final files again.
+
+    Args:
+        resume: continue the run in the folder if there is one.
+        save_every_seconds: how much work a kill may cost. The weights do not depend on it.
+        on_step: called after every step.
 
     Raises:
-        LabError: the folder belongs to another recipe, holds a run and `resume` is false, or cannot be written.
+        LabError: the folder belongs to another recipe or process, holds a run and `resume` is false, is damaged or cannot
+            be written; or the loss is no longer finite.
         KeyboardInterrupt: after the state was stored.
     """
-    _claim_folder(recipe, folder, resume)
-    run = start(recipe, device)
-    if (folder / STATE).exists():
-        restore_state(run, folder)
-    bar = progress(range(run.step, recipe.steps), f"train {recipe.name}", total=recipe.steps, initial=run.step)
-    try:
-        _loop(run, task, folder, bar, save_every_seconds, on_step)
-    except BaseException:
-        save_state(run, folder)
-        raise
-    save_state(run, folder)
-    save_atomically(run.model.state_dict(), folder / WEIGHTS, {"recipe": recipe.to_json()})
-    report = {"name": recipe.name, "fingerprint": recipe.fingerprint, "steps": run.step, "seconds": round(run.seconds, 1)}
-    report |= {"final_loss": final_loss(run), "loss_every_50": run.losses[::50]}
-    (folder / REPORT).write_text(json.dumps(report, indent=1))
+    with held(folder):
+        _check_folder(recipe, folder, resume)
+        write_atomically(recipe.to_json(), folder / RECIPE)
+        run = start(recipe, device)
+        if (folder / STATE).exists():
+            restore_state(run, folder)
+            run.resumed_at = run.step
+        with _deferred_interrupt() as interrupted:
+            _loop(run, task, folder, save_every_seconds, on_step, interrupted)
+        if run.resumed_at < recipe.steps:
+            save_state(run, folder)
+        save_atomically(run.model.state_dict(), folder / WEIGHTS, {"recipe": recipe.to_json()})
+        report = {"name": recipe.name, "fingerprint": recipe.fingerprint, "steps": run.step}
+        report |= {"seconds": round(run.seconds, 1), "final_loss": final_loss(run), "loss_every_50": run.losses[::50]}
+        write_atomically(json.dumps(report, indent=1), folder / REPORT)
     return run
 
 
-def _loop(run: Run, task: Task, folder: Path, bar, save_every_seconds: float, on_step) -> None:
+def _check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
+    """Refuse to overwrite a run by accident."""
+    if (folder / RECIPE).exists() and read_recipe(folder).fingerprint != recipe.fingerprint:
+        raise LabError(
+            f"expected {folder} to be empty or to hold a run of {recipe.name} with seed {recipe.seed}",
+            "it holds a run of another recipe or seed",
+            hint="train into another folder with --out DIR",
+        )
+    if (folder / STATE).exists() and not resume:
+        raise LabError(
+            f"expected {folder} to be free",
+            "it holds an unfinished or finished run of this recipe",
+            hint="continue it with --resume, or train into another folder with --out DIR",
+        )
+    if (folder / WEIGHTS).exists() and not (folder / STATE).exists():
+        raise LabError(
+            f"expected {folder} to be free or to hold a state to resume",
+            f"it holds final weights, which training would overwrite, and no {STATE}",
+            hint="train into another folder with --out DIR",
+        )
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Event]:
+    """Turn Ctrl-C into an event, so that it cannot split an optimiser step; a second Ctrl-C acts at once."""
+    interrupted = Event()
+    if current_thread() is not main_thread():  # only the main thread receives signals
+        yield interrupted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number, frame) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _loop(run: Run, task: Task, folder: Path, save_every_seconds: float, on_step, interrupted: Event) -> None:
     recipe, keep = run.recipe, set(run.recipe.checkpoint_steps)
+    bar = progress(range(run.step, recipe.steps), f"train {recipe.name}", total=recipe.steps, initial=run.step)
     began, saved = time.monotonic() - run.seconds, time.monotonic()
     for _ in bar:
         if run.step in keep:
@@ -325,6 +295,10 @@ def _loop(run: Run, task: Task, folder: Path, bar, save_every_seconds: float, on
             bar.set_postfix_str(f"loss {loss:.2e}", refresh=False)
         if on_step:
             on_step(run)
+        if interrupted.is_set():
+            bar.close()
+            save_state(run, folder)
+            raise KeyboardInterrupt
         if time.monotonic() - saved > save_every_seconds:
             save_state(run, folder)
             saved = time.monotonic()

@@ -1,0 +1,339 @@
+"""The training loop: it learns, and no interruption at any moment changes what it ends in.
+
+Kills are real: another process trains, and the test sends it SIGKILL or SIGINT.
+"""
+
+import json
+import math
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from helpers import training
+from helpers.errors import LabError
+from helpers.run_folder import LOCK, RECIPE, REPORT, STATE, WEIGHTS, held, save_atomically, write_atomically
+from helpers.training import Recipe, train
+
+pytestmark = pytest.mark.core
+
+TINY = Recipe(
+    name="tiny",
+    task="addition",
+    model={"n_layers": 1, "n_heads": 1, "d_model": 16, "d_head": 16, "d_mlp": 32, "n_ctx": 10, "d_vocab": 15}
+    | {"act_fn": "relu", "normalization_type": "LN"},
+    data={"n_digits": 2, "p_slots": 0.3, "p_cascade": 0.3},
+    steps=300,
+    batch_size=16,
+    learning_rate=2e-3,
+    warmup_steps=20,
+    n_checkpoints=4,
+)
+SHORT = replace(TINY, steps=12, n_checkpoints=0)
+
+
+def task_of(recipe: Recipe):
+    from helpers.arithmetic import recipes
+
+    return recipes.task_of(recipe)
+
+
+def run(recipe: Recipe, folder: Path, **options) -> training.Run:
+    return train(recipe, task_of(recipe), folder, **options)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Starts processes that have the libraries loaded already, so that a kill meets the training, not an import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["transformer_lens.model_bridge", "helpers.training", "helpers.arithmetic.recipes"])
+    return context
+
+
+def begin(server, folder: Path, save_every: float, recipe: Recipe = TINY):
+    process = server.Process(target=train, args=(recipe, task_of(recipe), folder, True, "cpu", save_every))
+    process.start()
+    return process
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(server, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    process = begin(server, folder, save_every=1e9)
+    process.join(120)
+    assert process.exitcode == 0
+    return folder
+
+
+def assert_same_result(folder: Path, reference: Path) -> None:
+    assert (folder / WEIGHTS).read_bytes() == (reference / WEIGHTS).read_bytes()
+    for step in TINY.checkpoint_steps:
+        name = f"checkpoints/step-{step:06d}.safetensors"
+        ours, theirs = load_file(folder / name), load_file(reference / name)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    losses = [json.loads((where / REPORT).read_text())["loss_every_50"] for where in (folder, reference)]
+    assert losses[0] == losses[1]
+    assert not list(folder.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_sigkill_at_random_moments_changes_nothing(server, uninterrupted, tmp_path, seed):
+    rng, kills = random.Random(seed), 0
+    while True:
+        process = begin(server, tmp_path, save_every=0.0)
+        process.join(rng.uniform(0.15, 1.2) if kills < 6 else 120)
+        if process.exitcode is not None:
+            break
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+    assert process.exitcode == 0
+    assert kills >= 2, "the run ended before it could be killed twice: lengthen it"
+    assert_same_result(tmp_path, uninterrupted)
+
+
+def test_sigkill_between_the_state_and_the_final_files(server, uninterrupted, tmp_path):
+    process = begin(server, tmp_path, save_every=1e9)
+    process.join(120)
+    for name in (WEIGHTS, REPORT):
+        (tmp_path / name).unlink()
+    (tmp_path / "model.tmp").write_bytes(b"half a file")
+    run(TINY, tmp_path, resume=True)
+    assert_same_result(tmp_path, uninterrupted)
+
+
+def test_ctrl_c_stops_between_steps_and_loses_nothing(server, uninterrupted, tmp_path):
+    process = begin(server, tmp_path, save_every=1e9)  # so that only Ctrl-C can have stored the state
+    while not (tmp_path / "checkpoints" / "step-000001.safetensors").exists():
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode not in (0, None)
+    assert not (tmp_path / WEIGHTS).exists()
+    steps = len(load_file(tmp_path / STATE)["losses"])
+    assert 1 <= steps < TINY.steps
+    assert run(TINY, tmp_path, resume=True).resumed_at == steps
+    assert_same_result(tmp_path, uninterrupted)
+
+
+def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path):
+    """The signal comes while the optimiser is at work, which is where a torn state would come from."""
+
+    @dataclass
+    class Impatient:
+        inner: object
+        calls: int = 0
+
+        def batch(self, rng, size):
+            return self.inner.batch(rng, size)
+
+        def loss(self, model, batch):
+            self.calls += 1
+            if self.calls == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            return self.inner.loss(model, batch)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(SHORT, Impatient(task_of(SHORT)), tmp_path / "stopped")
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(load_file(tmp_path / "stopped" / STATE)["losses"]) == 5
+    run(SHORT, tmp_path / "stopped", resume=True)
+    run(SHORT, tmp_path / "whole")
+    assert (tmp_path / "stopped" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+
+
+def test_it_learns(tmp_path):
+    """Two-digit addition in a few seconds: the loss falls far below that of guessing, and most answers are right."""
+    from helpers.arithmetic.questions import Format, uniform
+
+    recipe = replace(TINY, steps=700, batch_size=128, learning_rate=8e-3, warmup_steps=50, n_checkpoints=0)
+    recipe = replace(recipe, model=recipe.model | {"n_heads": 2, "d_model": 48, "d_head": 24, "d_mlp": 128})
+    model = run(recipe, tmp_path).model
+    fmt = Format(2)
+    tokens = uniform(2, 2000, np.random.default_rng(99)).tokens(fmt)
+
+    def accuracy(of) -> float:
+        with torch.no_grad():
+            found = of(tokens)[:, fmt.equals_position : -1].argmax(-1)
+        return float((found == tokens[:, fmt.equals_position + 1 :]).all(1).float().mean())
+
+    report = json.loads((tmp_path / REPORT).read_text())
+    assert report["loss_every_50"][0] > 2.0  # ln 15 = 2.7 for a uniform guess
+    assert report["final_loss"] < 0.3
+    assert accuracy(training.build_model(recipe)) < 0.01
+    assert accuracy(model) > 0.6
+
+
+def test_the_learning_rate_is_the_formula():
+    recipe = replace(TINY, learning_rate=0.5, warmup_steps=4, steps=12)
+    assert [recipe.rate(step) for step in range(4)] == pytest.approx([0.125, 0.25, 0.375, 0.5])
+    assert recipe.rate(4) == pytest.approx(0.5)
+    assert recipe.rate(8) == pytest.approx(0.25)
+    assert recipe.rate(11) == pytest.approx(0.5 * (1 + math.cos(math.pi * 7 / 8)) / 2)
+
+
+def test_one_step_is_the_step_of_plain_pytorch():
+    ours, task = training.start(SHORT), task_of(SHORT)
+    other = training.build_model(SHORT)
+    optimizer = torch.optim.AdamW(other.parameters(), lr=SHORT.rate(0), betas=(0.9, 0.98), weight_decay=0.1)
+    training.take_step(ours, task)
+    loss = task.loss(other, task.batch(np.random.default_rng([0, 0]), 16))
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(other.parameters(), 1.0)
+    optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours.model.parameters(), other.parameters(), strict=True))
+    assert ours.losses == [float(loss.detach())]
+
+
+def test_two_seeds_give_two_models_and_one_seed_gives_one(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(replace(SHORT, seed=seed), tmp_path / name)
+    weights = [load_file(tmp_path / name / WEIGHTS)["embed.weight"] for name in "abc"]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_checkpoints_are_log_spaced_from_zero_to_the_end():
+    assert replace(TINY, n_checkpoints=4, steps=100).checkpoint_steps == [0, 1, 10, 100]
+    assert replace(TINY, n_checkpoints=0).checkpoint_steps == []
+
+
+def test_a_recipe_survives_json_and_its_fingerprint_sees_every_field():
+    again = Recipe.from_dict(json.loads(TINY.to_json()))
+    assert again == TINY
+    assert again.fingerprint == TINY.fingerprint
+    changed = [replace(TINY, **change) for change in ({"seed": 1}, {"steps": 301}, {"betas": (0.9, 0.99)}, {"data": {}})]
+    assert len({recipe.fingerprint for recipe in (TINY, *changed)}) == 5
+
+
+def test_the_shipped_recipes_keep_their_fingerprints():
+    """The manifest's weights were trained with these; a changed default would silently describe another training."""
+    from helpers import zoo
+    from helpers.arithmetic.recipes import RECIPES
+
+    for name in zoo.names():
+        assert zoo.entry(name).fingerprint == RECIPES[name].fingerprint
+
+
+def test_resuming_a_finished_run_restores_its_weights_and_trains_nothing(tmp_path):
+    run(SHORT, tmp_path)
+    content, state = (tmp_path / WEIGHTS).read_bytes(), (tmp_path / STATE).read_bytes()
+    (tmp_path / WEIGHTS).unlink()
+    again = run(SHORT, tmp_path, resume=True, on_step=lambda run: pytest.fail("it trained"))
+    assert again.resumed_at == again.step == SHORT.steps
+    assert (tmp_path / WEIGHTS).read_bytes() == content
+    assert (tmp_path / STATE).read_bytes() == state
+
+
+def test_a_run_is_not_overwritten_by_accident(tmp_path):
+    run(SHORT, tmp_path)
+    content = (tmp_path / WEIGHTS).read_bytes()
+    for recipe, resume in ((SHORT, False), (replace(SHORT, seed=5), True), (replace(SHORT, steps=13), True)):
+        with pytest.raises(LabError, match="--out"):
+            run(recipe, tmp_path, resume=resume)
+    (tmp_path / STATE).unlink()
+    for resume in (False, True):
+        with pytest.raises(LabError, match="would overwrite"):
+            run(SHORT, tmp_path, resume=resume)
+    assert (tmp_path / WEIGHTS).read_bytes() == content
+
+
+def damage_truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def damage_noise(path: Path) -> None:
+    path.write_bytes(b"\xff" * 2000)
+
+
+def damage_drop_tensors(path: Path) -> None:
+    save_atomically({"losses": torch.zeros(3)}, path, {"step": "3", "seconds": "1", "fingerprint": SHORT.fingerprint})
+
+
+def damage_step(path: Path) -> None:
+    save_atomically(load_file(path), path, {"step": "7", "seconds": "1", "fingerprint": SHORT.fingerprint})
+
+
+@pytest.mark.parametrize("damage", [damage_truncate, damage_noise, damage_drop_tensors, damage_step])
+def test_a_damaged_state_is_refused_and_removing_it_starts_anew(tmp_path, damage):
+    run(SHORT, tmp_path)
+    (tmp_path / WEIGHTS).unlink()
+    damage(tmp_path / STATE)
+    with pytest.raises(LabError, match=r"remove state\.safetensors to start anew"):
+        run(SHORT, tmp_path, resume=True)
+    (tmp_path / STATE).unlink()
+    assert run(SHORT, tmp_path, resume=True).resumed_at == 0
+
+
+def test_a_damaged_recipe_is_refused(tmp_path):
+    (tmp_path / RECIPE).write_text('{"name": "ti')
+    with pytest.raises(LabError, match="remove"):
+        run(SHORT, tmp_path, resume=True)
+
+
+def test_two_processes_cannot_train_into_one_folder(tmp_path):
+    with held(tmp_path), pytest.raises(LabError, match="another process"):
+        run(SHORT, tmp_path)
+    run(SHORT, tmp_path)
+    assert (tmp_path / LOCK).exists()
+
+
+def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabError, match="--out"):
+        run(SHORT, tmp_path / "file" / "run")
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    """A limit on file sizes stands for the full disk: the system refuses the write half-way in the same manner."""
+    path, text = tmp_path / "state.safetensors", tmp_path / "report.json"
+    save_atomically({"x": torch.ones(4)}, path, {})
+    write_atomically("old", text)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(LabError, match="with space"):
+            save_atomically({"x": torch.ones(100_000)}, path, {})
+        with pytest.raises(LabError, match="with space"):
+            write_atomically("n" * 100_000, text)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert torch.equal(load_file(path)["x"], torch.ones(4))
+    assert text.read_text() == "old"
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_divergence_stops_before_it_spoils_the_weights(tmp_path):
+    @dataclass
+    class Exploding:
+        inner: object
+
+        def batch(self, rng, size):
+            return self.inner.batch(rng, size)
+
+        def loss(self, model, batch):
+            return self.inner.loss(model, batch) * math.inf
+
+    state = training.start(SHORT)
+    before = [parameter.detach().clone() for parameter in state.model.parameters()]
+    with pytest.raises(LabError, match="learning_rate"):
+        training.take_step(state, Exploding(task_of(SHORT)))
+    assert all(torch.equal(a, b) for a, b in zip(before, state.model.parameters(), strict=True))
+
+
+def test_a_recipe_of_no_model_is_explained():
+    for model in ({}, {"d_vocab": 15}, SHORT.model | {"d_vocab": "many"}):
+        with pytest.raises(LabError, match="shape of a model"):
+            training.build_model(replace(SHORT, model=model))
