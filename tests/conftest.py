@@ -1,5 +1,6 @@
 """Fixtures that several test files use."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,52 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder `shared` beside the checkout")
     return folder
+
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = ("quic", "background-networking", "component-update", "sync")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium. One a module: an open one keeps an event loop that other tests could not start."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        sync_playwright = None
+    if sync_playwright is None or not Path(CHROMIUM).exists():
+        reason = f"browser tests need {CHROMIUM} and the Python package playwright"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in QUIET)]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_view(chromium, tmp_path):
+    """Opens a `View` in a page without a network; fails on any request, console error or script error not expected."""
+    contexts, found = [], []
+
+    def open_it(view, body: str = "", faults: list[str] = [], **options):
+        document = view.page()
+        if body:
+            document = document.replace(view._repr_html_(), body)
+        file = tmp_path / "view.html"
+        file.write_text(document, encoding="utf-8")
+        context = chromium.new_context(offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: found.append(request.url) if not request.url.startswith("file:") else None)
+        page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: found.append(str(error)))
+        page.goto(file.as_uri())
+        for fault in faults:
+            found[:] = [text for text in found if fault not in text]
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert not found

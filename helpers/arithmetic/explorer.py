@@ -249,9 +249,7 @@ def columns(question: Questions) -> dict[str, list[str]]:
     (['1', 'U'], ['1', '1'])
     """
     values = {name: getattr(algorithm, name.lower())(question.first, question.second)[0].tolist() for name in SUBTASKS}
-    return {
-        name: ["U" if name == "ST" and value == algorithm.U else str(value) for value in row] for name, row in values.items()
-    }
+    return {name: ["U" if name == "ST" and value == algorithm.U else str(value) for value in row] for name, row in values.items()}
 
 
 def explorer(model, fmt: Format, questions: Questions | None = None, name: str = "the model", seed: int = 0):
