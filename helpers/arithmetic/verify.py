@@ -7,8 +7,7 @@ stratified sample draws. For three digits or fewer `exhaustive` asks every quest
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from helpers.arithmetic.plan import CHUNK, Chunk, automaton_of, draw, plan
 from helpers.arithmetic.questions import Format, Questions, uniform
 from helpers.arithmetic.report import Report, Tally, summarise
 from helpers.errors import LabError
+from helpers.parallel import in_parallel
 from helpers.runtime import progress
 
 BATCH_SIZE = 128
@@ -163,8 +163,7 @@ def verify(
         operations: ``"+"``, ``"-"`` or ``"+-"``.
         seed: of the questions; what is asked does not depend on `batch_size` or `workers`.
         batch_size: questions per pass; by default 128 on a CPU and 4096 on a GPU.
-        workers: threads, each computing on one core; by default as many as torch would use, and 1 on a GPU. Small
-            matrices gain more from two independent batches than from two cores on one batch.
+        workers: threads of one core each; by default as many as torch would use, and 1 on a GPU.
 
     Raises:
         LabError: as `predict`, `check_causal` and `plan.plan`.
@@ -176,14 +175,17 @@ def verify(
     on_cpu = _device(model).type == "cpu"
     batch_size = batch_size or (BATCH_SIZE if on_cpu else 4096)
     workers = workers or (torch.get_num_threads() if on_cpu else 1)
-    tallies = _in_parallel(lambda chunk: _ask(model, fmt, chunk, batch_size), chunks, workers)
+    tallies = in_parallel(lambda chunk: ask(model, fmt, chunk, batch_size), chunks, workers)
     done = list(progress(tallies, f"verify {name}", total=len(chunks), unit=f" x {CHUNK} questions"))
     return summarise(name, fmt.n_digits, chunks, done, seed, seconds=time.monotonic() - began)
 
 
-def _ask(model: Model, fmt: Format, chunk: Chunk, batch_size: int, max_examples: int = 10) -> Tally:
+def ask(
+    model: Model, fmt: Format, chunk: Chunk, batch_size: int = BATCH_SIZE, read: Callable = predict, max_examples: int = 10
+) -> Tally:
+    """Draw the questions of a chunk, read the model's answers with `predict` or `greedy`, and count failures."""
     questions = draw(chunk, fmt.n_digits)
-    answers = predict(model, questions, fmt, batch_size)
+    answers = read(model, questions, fmt, batch_size)
     wrong = (answers != questions.tokens(fmt)[:, fmt.equals_position + 1 :]).any(1)
     automaton = automaton_of(fmt.n_digits, chunk.subtract)
     classes = cascades.classify(automaton, questions.first.numpy(), questions.second.numpy())
@@ -204,17 +206,3 @@ def answer_text(answer: Int[Tensor, " answer"], fmt: Format) -> str:
     """
     symbols = {token: str(digit) for digit, token in enumerate(fmt.digit_ids)} | {fmt.plus: "+", fmt.minus: "-"}
     return "".join(symbols.get(token, "?") for token in answer.tolist())
-
-
-def _in_parallel(work: Callable[[Chunk], Tally], chunks: Iterable[Chunk], workers: int) -> Iterator[Tally]:
-    """Results in the order of the chunks. Each worker computes on one core; torch's own setting is put back."""
-    if workers == 1:
-        yield from map(work, chunks)
-        return
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield from pool.map(work, chunks)
-    finally:
-        pool.shutdown(cancel_futures=True)  # drop what is queued, also on Ctrl-C
-        torch.set_num_threads(threads)
