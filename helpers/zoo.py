@@ -266,8 +266,9 @@ def _boot(folder: Path, called: str):
 
 
 def _hub(name: str, revision: str | None):
-    known = HUB.get(name) or HubModel(name, "")
-    return _boot(_download(known.repository, revision or known.revision or "main"), known.repository)
+    by_repository = {model.repository: model for model in HUB.values()}
+    known = HUB.get(name) or by_repository.get(name) or HubModel(name, "main")
+    return _boot(_download(known.repository, revision or known.revision), known.repository)
 
 
 def _download(repository: str, revision: str) -> Path:

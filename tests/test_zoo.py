@@ -1,0 +1,314 @@
+"""Loading models: three tiers, and every way in which a weight file can be wrong."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from helpers import publish, training, zoo
+from helpers.errors import LabError
+from helpers.run_folder import RECIPE, WEIGHTS
+from helpers.training import Recipe
+
+pytestmark = pytest.mark.core
+
+TOY = Recipe(
+    name="toy",
+    task="addition",
+    model={"n_layers": 1, "n_heads": 2, "d_model": 8, "d_head": 4, "d_mlp": 16, "n_ctx": 10, "d_vocab": 15}
+    | {"act_fn": "relu", "normalization_type": "LN"},
+    data={"n_digits": 2, "p_slots": 0.3, "p_cascade": 0.3},
+    steps=3,
+    batch_size=8,
+    learning_rate=1e-3,
+    warmup_steps=1,
+)
+TOKENS = torch.arange(10)[None] % 15
+
+
+@pytest.fixture(scope="module")
+def toy_run(tmp_path_factory) -> Path:
+    from helpers.arithmetic.recipes import task_of
+
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    training.train(TOY, task_of(TOY), folder)
+    return folder
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch, toy_run) -> Path:
+    """A weights folder with one published model."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / zoo.MANIFEST).write_text("{}")
+    monkeypatch.setenv("LAB_WEIGHTS", str(folder))
+    publish.publish("toy", toy_run)
+    return folder
+
+
+def trained_logits(run: Path) -> torch.Tensor:
+    model = training.build_model(TOY)
+    model.load_state_dict(load_file(run / WEIGHTS))
+    return model(TOKENS)
+
+
+def test_the_embedded_tier_gives_the_trained_model(shelf, toy_run):
+    model = zoo.load("toy", device="cpu")
+    assert torch.equal(model(TOKENS), trained_logits(toy_run))
+    assert not torch.equal(model(TOKENS), training.build_model(TOY)(TOKENS))
+    assert not model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_the_manifest_says_what_was_published(shelf, toy_run):
+    assert zoo.names() == ["toy"]
+    entry = zoo.entry("toy")
+    assert entry.recipe == TOY
+    assert entry.bytes == (toy_run / WEIGHTS).stat().st_size
+    # by hand: embed and unembed 15·8 + 15·8 + 15, positions 10·8, attention 3·(8·8+8) + 8·8+8, MLP 8·16+16 + 16·8+8, 3 norms
+    assert entry.parameters == 120 + 135 + 80 + 288 + 280 + 48
+    assert entry.measured == {}
+
+
+def test_a_run_folder_is_a_model(toy_run, shelf):
+    assert torch.equal(zoo.load(str(toy_run), device="cpu")(TOKENS), trained_logits(toy_run))
+
+
+def test_an_unfinished_run_folder_says_how_to_finish_it(tmp_path, toy_run, shelf):
+    shutil.copy(toy_run / RECIPE, tmp_path)
+    with pytest.raises(LabError, match="--resume"):
+        zoo.load(str(tmp_path))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip_one_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_one_bit, Path.unlink, lambda path: path.write_bytes(b"")])
+def test_damaged_weights_are_refused_with_the_remedy(shelf, damage):
+    damage(shelf / "toy.safetensors")
+    for action in (zoo.check, zoo.load):
+        with pytest.raises(LabError, match=r"reinstall.*doctor"):
+            action("toy")
+
+
+def test_a_pointer_file_in_place_of_weights_is_refused(shelf):
+    (shelf / "toy.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 900\n")
+    with pytest.raises(LabError, match="truncated or changed"):
+        zoo.load("toy")
+
+
+def rewrite(shelf: Path, tensors: dict) -> None:
+    """Other tensors, with a manifest that agrees: only the strict look at the tensors can refuse them."""
+    import hashlib
+
+    path = shelf / "toy.safetensors"
+    save_file(tensors, path)
+    manifest = json.loads((shelf / zoo.MANIFEST).read_text())
+    content = path.read_bytes()
+    manifest["toy"] |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (shelf / zoo.MANIFEST).write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("embed.weight", None, "embed.weight is missing"),
+        ("extra", torch.zeros(1), "extra is none of the model's"),
+        ("embed.weight", torch.zeros(8, 15), "has shape (8, 15) instead of (15, 8)"),
+        ("embed.weight", torch.full((15, 8), float("nan")), "NaN"),
+    ],
+)
+def test_tensors_that_are_not_the_models_are_refused(shelf, name, value, said):
+    tensors = load_file(shelf / "toy.safetensors") | {name: value}
+    rewrite(shelf, {key: tensor for key, tensor in tensors.items() if tensor is not None})
+    with pytest.raises(LabError) as refused:
+        zoo.load("toy")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"toy": {}}', '{"toy": 3}', "null"],
+)
+def test_a_malformed_manifest_is_refused(shelf, text):
+    (shelf / zoo.MANIFEST).write_text(text)
+    with pytest.raises(LabError, match="reinstall"):
+        zoo.load("toy")
+
+
+@pytest.mark.parametrize(
+    "change", [{"fingerprint": "0" * 16}, {"file": "../toy.safetensors"}, {"surprise": 1}, {"recipe": {"name": "toy"}}]
+)
+def test_a_manifest_that_contradicts_itself_is_refused(shelf, change):
+    manifest = json.loads((shelf / zoo.MANIFEST).read_text())
+    manifest["toy"] |= change
+    (shelf / zoo.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(LabError, match="reinstall"):
+        zoo.names()
+
+
+def test_an_unknown_name_gets_near_matches_and_the_list(shelf):
+    with pytest.raises(LabError) as refused:
+        zoo.load("pythia70m")
+    message = str(refused.value)
+    assert "did you mean pythia-70m" in message
+    assert "toy" in message
+    assert "gpt2" in message
+    with pytest.raises(LabError, match="toy"):
+        zoo.entry("tyo")
+
+
+@pytest.mark.parametrize("name", ["./no/such/folder", "/no/such", "", "../x", "a/b/c"])
+def test_a_folder_that_is_not_there_is_not_looked_up_on_the_hub(shelf, name, monkeypatch):
+    monkeypatch.setattr(zoo, "_download", lambda *_: pytest.fail("asked the hub"))
+    with pytest.raises(LabError, match="expected"):
+        zoo.load(name if name else "nothing-like-it")
+
+
+def test_a_real_pretrained_model_loads_and_speaks(shared_dir, shelf):
+    model = zoo.load(str(shared_dir / "models" / "stories260K"), device="cpu")
+    assert (model.cfg.n_layers, model.cfg.n_heads, model.cfg.d_model) == (5, 8, 64)
+    assert not model.training
+    from transformers import AutoModelForCausalLM
+
+    reference = AutoModelForCausalLM.from_pretrained(shared_dir / "models" / "stories260K")
+    tokens = torch.tensor([[1, 403, 407, 261, 378]])
+    torch.testing.assert_close(model(tokens), reference(tokens).logits, rtol=0, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def gpt2_folder(tmp_path_factory) -> Path:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("gpt2")
+    torch.manual_seed(0)
+    GPT2LMHeadModel(GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=40, n_positions=16)).save_pretrained(folder)
+    return folder
+
+
+def test_a_hugging_face_folder_loads(gpt2_folder, shelf):
+    from transformers import GPT2LMHeadModel
+
+    model = zoo.load(str(gpt2_folder), device="cpu")
+    reference = GPT2LMHeadModel.from_pretrained(gpt2_folder).eval()
+    torch.testing.assert_close(model(TOKENS), reference(TOKENS).logits, rtol=0, atol=1e-5)
+
+
+def test_a_damaged_hugging_face_folder_is_refused(gpt2_folder, tmp_path, shelf):
+    folder = tmp_path / "copy"
+    shutil.copytree(gpt2_folder, folder)
+    truncate(folder / "model.safetensors")
+    with pytest.raises(LabError, match="check that the files are complete"):
+        zoo.load(str(folder))
+    shutil.copytree(gpt2_folder, folder, dirs_exist_ok=True)
+    (folder / "config.json").write_text('{"model_type": "no_such_model"}')
+    with pytest.raises(LabError, match="architecture"):
+        zoo.load(str(folder))
+
+
+def test_pickled_weights_are_not_opened(gpt2_folder, tmp_path, shelf):
+    """The pickle would create a file if anyone opened it."""
+    import pickle
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    shutil.copy(gpt2_folder / "config.json", folder)
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(LabError, match="pickled weights are not opened"):
+        zoo.load(str(folder))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_an_empty_folder_is_refused(tmp_path, shelf):
+    with pytest.raises(LabError, match=r"config\.json"):
+        zoo.load(str(tmp_path))
+
+
+def fill_hub_cache(cache: Path, repository: str, revision: str, source: Path) -> None:
+    """The layout in which huggingface_hub keeps what it has downloaded."""
+    place = cache / ("models--" + repository.replace("/", "--"))
+    shutil.copytree(source, place / "snapshots" / revision)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(revision)
+
+
+def test_the_hub_tier_takes_a_cached_model_without_the_network(gpt2_folder, tmp_path, shelf, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    pinned = zoo.HUB["gpt2"]
+    fill_hub_cache(tmp_path / "hub", pinned.repository, pinned.revision, gpt2_folder)
+    assert zoo.load("gpt2", device="cpu").cfg.d_model == 16
+    assert zoo.load("openai-community/gpt2", device="cpu").cfg.d_model == 16
+    fill_hub_cache(tmp_path / "hub", "someone/model", "0" * 40, gpt2_folder)
+    assert zoo.load("someone/model", device="cpu").cfg.d_model == 16
+    with pytest.raises(LabError, match="at v2"):
+        zoo.load("someone/model", revision="v2")
+
+
+def test_a_hub_that_does_not_answer_is_explained(tmp_path, shelf, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for name in ("gpt2", "nobody/nothing"):
+        with pytest.raises(LabError, match="pass its folder"):
+            zoo.load(name)
+
+
+def test_pinned_revisions_are_commits():
+    assert all(len(model.revision) == 40 and set(model.revision) <= set("0123456789abcdef") for model in zoo.HUB.values())
+
+
+def test_publishing_refuses_what_does_not_belong_together(shelf, toy_run, tmp_path):
+    before = (shelf / zoo.MANIFEST).read_text()
+    with pytest.raises(LabError, match="expected a run of the recipe other"):
+        publish.publish("other", toy_run)
+    folder = tmp_path / "run"
+    shutil.copytree(toy_run, folder)
+    (folder / RECIPE).write_text(replace(TOY, seed=9).to_json())
+    with pytest.raises(LabError, match="trained with another"):
+        publish.publish("toy", folder)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(LabError, match="finished run"):
+        publish.publish("toy", folder)
+    assert (shelf / zoo.MANIFEST).read_text() == before
+
+
+def test_publishing_records_measurements(shelf, toy_run, tmp_path):
+    report = {"model": "toy", "questions": 10, "failures": 0, "classes": {}, "seconds": 1.0}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    publish.publish("toy", toy_run, tmp_path / "report.json")
+    assert zoo.entry("toy").measured == report
+    publish.publish("toy", toy_run)  # new weights would have no measurement yet
+    assert zoo.entry("toy").measured == {}
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "report.json").write_text(text)
+        with pytest.raises(LabError, match=r"report\.json"):
+            publish.publish("toy", toy_run, tmp_path / "report.json")
+
+
+def test_the_embedded_models_are_whole_and_small():
+    assert "LAB_WEIGHTS" not in os.environ
+    entries = [zoo.check(name) for name in zoo.names()]
+    assert sum(entry.bytes for entry in entries) <= 40e6
+    for entry in entries:
+        model = zoo.load(entry.name, device="cpu")
+        assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
