@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib import util
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from helpers.arithmetic import explorer
 from helpers.arithmetic import questions as q
@@ -21,16 +23,9 @@ from helpers.arithmetic.verify import check_model
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, all_nodes, collect, run_with_replaced
 from helpers.runtime import in_colab, in_notebook
+from helpers.viewer import asset
 
 MODES = {"mean": "its mean over random questions", "zero": "zero", "patch": "its value on another question"}
-
-STYLE = (
-    "<style>.lab-live table{border-collapse:collapse;font-family:monospace;margin:.3em 0}"
-    ".lab-live th,.lab-live td{padding:.1em .55em;text-align:center;border-bottom:1px solid rgba(128,128,128,.35)}"
-    ".lab-live th{font-weight:normal}.lab-live th[scope=row]{text-align:left}"
-    ".lab-live .changed{background:#b3420a;color:#fff;font-weight:bold}.lab-live .fault{border-left:3px solid #b3420a;padding-left:.6em}"
-    "</style>"
-)
 
 
 def is_live() -> bool:
@@ -74,7 +69,7 @@ class Result:
     probabilities: list[float]
     after: str
     after_probabilities: list[float]
-    attention: torch.Tensor  # [layer, head, query, key]
+    attention: Float[Tensor, "layer head query key"]
 
 
 def run(model, fmt: Format, question: Questions, nodes: Sequence[Node], source: Activations | None) -> Result:
@@ -148,10 +143,10 @@ class LiveExplorer:
         except LabError as fault:
             self.result = None
             self.attention.value = ""
-            self.output.value = f'{STYLE}<div class="lab-live"><p class="fault" role="alert">{html.escape(str(fault))}</p></div>'
+            self.output.value = _styled(f'<p class="fault" role="alert">{html.escape(str(fault))}</p>')
             return
-        self.output.value = f'{STYLE}<div class="lab-live">{self._report(self.result)}</div>'
-        self.attention.value = f'<div class="lab-live">{attention_svg(self.result, self._fmt)}</div>'
+        self.output.value = _styled(self._report(self.result))
+        self.attention.value = _styled(attention_svg(self.result, self._fmt))
 
     def _source(self) -> Activations:
         if self.mode.value == "patch":
@@ -175,6 +170,10 @@ class LiveExplorer:
         if self.nodes.value:
             lines.append(f'<p role="status">{html.escape(describe(result, self.nodes.value, self._fmt))}</p>')
         return "".join(lines)
+
+
+def _styled(content: str) -> str:
+    return f'<style>{asset("live.css")}</style><div class="lab-live">{content}</div>'
 
 
 def parse_boxes(first: str, second: str, n_digits: int, where: str = "") -> Questions:
@@ -233,22 +232,20 @@ def _row(name: str, cells: Sequence, result: Result) -> str:
 
 def attention_svg(result: Result, fmt: Format) -> str:
     """Every head's attention pattern, intact, as small multiples; drawn in the page's own text colour."""
-    rows, side = list(explorer.node_positions(fmt)), 8
     n_layers, n_heads = result.attention.shape[:2]
-    pictures = []
-    for layer in range(n_layers):
-        for head in range(n_heads):
-            cells = "".join(
-                f'<rect x="{key * side}" y="{y * side}" width="{side}" height="{side}" fill-opacity="{p:.2f}"/>'
-                for y, query in enumerate(rows)
-                for key, p in enumerate(result.attention[layer, head, query, : query + 1].tolist())
-                if p >= 0.02
-            )
-            name, width, height = f"L{layer}H{head}", (fmt.n_ctx - 1) * side, len(rows) * side
-            pictures.append(
-                f'<figure style="display:inline-block;margin:.3em .6em"><figcaption>{name}</figcaption><svg role="img" '
-                f'aria-label="Attention pattern of {name}: rows {fmt.position_labels[rows[0]]} to {fmt.position_labels[rows[-1]]}, '
-                f'columns all tokens" width="{width}" height="{height}" fill="currentColor" '
-                f'style="outline:1px solid rgba(128,128,128,.4)">{cells}</svg></figure>'
-            )
-    return "".join(pictures)
+    heads = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    return "".join(_pattern(f"L{layer}H{head}", result.attention[layer, head], fmt) for layer, head in heads)
+
+
+def _pattern(name: str, attention: Float[Tensor, "query key"], fmt: Format) -> str:
+    rows, side = list(explorer.node_positions(fmt)), 8
+    cells = "".join(
+        f'<rect x="{key * side}" y="{y * side}" width="{side}" height="{side}" fill-opacity="{p:.2f}"/>'
+        for y, query in enumerate(rows)
+        for key, p in enumerate(attention[query, : query + 1].tolist())
+        if p >= 0.02
+    )
+    ends = f"rows {fmt.position_labels[rows[0]]} to {fmt.position_labels[rows[-1]]}, a column for each token"
+    size = f'width="{(fmt.n_ctx - 1) * side}" height="{len(rows) * side}"'
+    picture = f'<svg role="img" aria-label="Attention pattern of {name}: {ends}" {size}>{cells}</svg>'
+    return f"<figure><figcaption>{name}</figcaption>{picture}</figure>"

@@ -41,7 +41,7 @@ def open_view(chromium, tmp_path):
     """Opens a `View` in a page without a network; fails on any request, console error or script error not expected."""
     contexts, found = [], []
 
-    def open_it(view, body: str = "", faults: list[str] = [], **options):
+    def open_it(view, body: str = "", faults: tuple[str, ...] = (), **options):
         document = view.page()
         if body:
             document = document.replace(view._repr_html_(), body)

@@ -106,7 +106,7 @@ def test_without_scripts_the_fallback_is_there(open_view):
 
 
 def test_a_failing_script_leaves_the_fallback(open_view):
-    page = open_view(simple(script="throw new Error('on purpose')"), faults=["on purpose"])
+    page = open_view(simple(script="throw new Error('on purpose')"), faults=("on purpose",))
     assert page.get_by_text("The word is hello.").is_visible()
     assert page.locator("button").count() == 0
 

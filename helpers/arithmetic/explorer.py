@@ -288,7 +288,7 @@ def fallback_table(data: dict) -> str:
     """The listed questions with the nodes that each needs, as plain HTML."""
     head = "".join(f'<th scope="col">{text}</th>' for text in ("Question", "Class", "Model's answer", "Nodes it needs"))
     rows = "".join(_fallback_row(data, item) for item in data["questions"])
-    note = "<p>A node is needed when mean-ablating it alone changes an answer token. P11L0H2 is head 2 of layer 0 at position 11.</p>"
+    note = "<p>A node is needed when mean-ablating it alone changes an answer token. P11L0H2: position 11, layer 0, head 2.</p>"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
 
 

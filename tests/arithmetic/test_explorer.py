@@ -144,8 +144,9 @@ def test_effects_are_what_hooks_written_by_hand_give(model, data, mode):
         for index in chosen:
             node = Node(*data["nodes"][index])
             name = f"blocks.{node.layer}.hook_mlp_out" if node.is_mlp else f"blocks.{node.layer}.attn.hook_z"
-            source = {"mean": lambda place, name=name: means[name][place].mean(0), "zero": lambda place: 0.0}
-            value = source.get(mode, lambda place, name=name: stored[name][place])
+            value = {"mean": lambda place, source=means[name]: source[place].mean(0), "zero": lambda place: 0.0}.get(
+                mode, lambda place, source=stored[name]: source[place]
+            )
             after, _ = run(model, item, [hook_for(node, value)])
             effect = item["effects"][mode]
             assert effect["changed"].get(str(index), item["predicted"]) == symbols(after)
