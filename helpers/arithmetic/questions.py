@@ -1,12 +1,11 @@
-"""Questions in the token format of the paper, and seeded generators for them.
+"""Questions, seeded generators for them, and their text and tokens (see `helpers.arithmetic.format`).
 
-An n-digit question reads ``D_(n-1) … D_0 op D'_(n-1) … D'_0 = sign A_n … A_0``: zero-padded operands, most significant
-digit first, a sign token, n + 1 answer digits (arXiv 2402.02619, section "Model"). So 133357 + 182243 is
-``133357+182243=+0315600`` and takes 3n + 4 = 22 tokens. Digit *index* 0 is always the units.
+Digit *index* 0 is always the units; text and tokens put the most significant digit first.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -14,96 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.arithmetic import cascades
+from helpers.arithmetic.format import Format
 from helpers.errors import LabError
-
-MAX_DIGITS = 20
-
-
-@dataclass(frozen=True)
-class Format:
-    """How questions become tokens. The defaults are the paper's; every part can be changed to fit another model.
-
-    Attributes:
-        n_digits: digits of an operand, 1 to 20.
-        digit_ids: token ids of the digits 0 … 9.
-        plus, minus, equals: token ids of the three symbols; the sign token uses `plus` and `minus` too.
-        has_sign: whether a sign token stands before the answer digits (the paper's first models had none).
-        prefix: token ids before the question, such as a beginning-of-sequence token.
-
-    Raises:
-        LabError: digits out of range, or one id used for two symbols.
-
-    >>> Format(6).n_ctx, Format(6).equals_position, Format(6).answer_position(0)
-    (22, 13, 21)
-    """
-
-    n_digits: int
-    digit_ids: tuple[int, ...] = tuple(range(10))
-    plus: int = 10
-    minus: int = 11
-    equals: int = 12
-    has_sign: bool = True
-    prefix: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.n_digits, int) or not 1 <= self.n_digits <= MAX_DIGITS:
-            raise LabError(f"expected 1 to {MAX_DIGITS} digits", f"got {self.n_digits!r}")
-        symbols = (*self.digit_ids, self.plus, self.minus, self.equals)
-        if len(self.digit_ids) != 10 or len(set(symbols)) != 13:
-            raise LabError(
-                "expected ten digit ids and three symbol ids, all different",
-                f"got digits {self.digit_ids}, plus {self.plus}, minus {self.minus}, equals {self.equals}",
-            )
-
-    @property
-    def d_vocab_needed(self) -> int:
-        """Smallest vocabulary that holds every id of the format."""
-        return 1 + max((*self.digit_ids, self.plus, self.minus, self.equals, *self.prefix))
-
-    @property
-    def n_answer(self) -> int:
-        """Answer tokens: the sign, if there is one, and n + 1 digits."""
-        return self.n_digits + 1 + self.has_sign
-
-    @property
-    def n_ctx(self) -> int:
-        """Tokens of a whole question: 3n + 4 in the paper's format."""
-        return len(self.prefix) + 2 * self.n_digits + 2 + self.n_answer
-
-    @property
-    def equals_position(self) -> int:
-        return self.n_ctx - self.n_answer - 1
-
-    @property
-    def operator_position(self) -> int:
-        return len(self.prefix) + self.n_digits
-
-    def operand_positions(self, digit: int) -> tuple[int, int]:
-        """Positions of D_k and D'_k."""
-        return self.operator_position - 1 - digit, self.equals_position - 1 - digit
-
-    def answer_position(self, digit: int) -> int:
-        """Position of A_k; it is predicted from the residual stream one position before."""
-        return self.n_ctx - 1 - digit
-
-    @property
-    def position_labels(self) -> list[str]:
-        """A short name of each position: D5 … D0, op, D'5 … D'0, =, ±, A6 … A0."""
-        n = self.n_digits
-        return [
-            *("^" for _ in self.prefix),
-            *(f"D{k}" for k in reversed(range(n))),
-            "op",
-            *(f"D'{k}" for k in reversed(range(n))),
-            "=",
-            *(["±"] if self.has_sign else []),
-            *(f"A{k}" for k in reversed(range(n + 1))),
-        ]
-
-    @property
-    def answer_labels(self) -> list[str]:
-        """Names of the answer tokens in reading order: ±, A_n … A0."""
-        return self.position_labels[-self.n_answer :]
 
 
 @dataclass(frozen=True)
@@ -209,18 +120,21 @@ def from_numbers(first: list[int], second: list[int], n_digits: int, subtract: b
     """Questions from Python integers.
 
     Raises:
-        LabError: a number that does not fit into `n_digits` digits.
+        LabError: a number that is no integer of at most `n_digits` digits, or lists of different lengths.
 
     >>> from_numbers([7], [5], n_digits=3, subtract=True).text()
     '007-005=+0002'
     """
     Format(n_digits)
+    if len(first) != len(second):
+        raise LabError("expected as many first as second numbers", f"got {len(first)} and {len(second)}")
     for number in (*first, *second):
-        if not 0 <= number < 10**n_digits:
-            raise LabError(f"expected numbers from 0 to {10**n_digits - 1} for {n_digits} digits", f"got {number}")
+        if not isinstance(number, Integral) or not 0 <= number < 10**n_digits:
+            raise LabError(f"expected whole numbers from 0 to {10**n_digits - 1} for {n_digits} digits", f"got {number!r}")
 
     def digits(numbers: list[int]) -> Tensor:
-        return torch.tensor([[number // 10**k % 10 for k in range(n_digits)] for number in numbers]).long()
+        rows = [[int(number) // 10**k % 10 for k in range(n_digits)] for number in numbers]
+        return torch.tensor(rows, dtype=torch.long).view(len(numbers), n_digits)
 
     return Questions(digits(first), digits(second), torch.full((len(first),), subtract))
 
@@ -240,7 +154,12 @@ def parse(text: str, n_digits: int | None = None) -> Questions:
 
 
 def uniform(n_digits: int, count: int, rng: np.random.Generator, subtract: bool = False) -> Questions:
-    """Questions with independent uniform digits."""
+    """Questions with independent uniform digits.
+
+    Raises:
+        LabError: digits out of range.
+    """
+    Format(n_digits)
     digits = torch.from_numpy(rng.integers(10, size=(2, count, n_digits)))
     return Questions(digits[0], digits[1], torch.full((count,), subtract), {"uniform": count})
 
@@ -249,11 +168,12 @@ def of_class(name: str, n_digits: int, count: int, rng: np.random.Generator) -> 
     """Questions drawn uniformly from one class, however rare (``S6`` holds 4.5 of a million 6-digit questions).
 
     Raises:
-        LabError: a class that `n_digits` digits do not have.
+        LabError: digits out of range, or a class that `n_digits` digits do not have.
 
     >>> set(of_class("S6", 6, 100, np.random.default_rng(0)).classes())
     {'S6'}
     """
+    Format(n_digits)
     subtract = name[:1] in ("M", "N")
     automaton = cascades.subtraction(n_digits) if subtract else cascades.addition(n_digits)
     if name not in automaton.classes:
@@ -282,7 +202,15 @@ def enriched(
       probability `p_slot`; the paper's enrichment, per question instead of per batch.
     - ``cascade`` (share `p_cascade`): the class is drawn uniformly, then the question uniformly within it.
     - ``uniform``: the rest.
+
+    Raises:
+        LabError: digits out of range, or shares that are no probabilities.
     """
+    if min(p_slots, p_cascade, p_slot) < 0 or p_slots + p_cascade > 1 or p_slot > 1:
+        raise LabError(
+            "expected p_slots, p_cascade and p_slot of at least 0, with p_slots + p_cascade and p_slot at most 1",
+            f"got {p_slots}, {p_cascade} and {p_slot}",
+        )
     base = uniform(n_digits, count, rng, subtract)
     first, second = base.first.numpy().copy(), base.second.numpy().copy()
     kind = rng.choice(3, size=count, p=[1 - p_slots - p_cascade, p_slots, p_cascade])
@@ -306,7 +234,8 @@ def class_counts(questions: Questions) -> dict[str, int]:
 
 def all_additions(n_digits: int, start: int = 0, stop: int | None = None) -> Questions:
     """Additions number `start` to `stop` of all 10^(2n), in counting order: question i is ``i // 10^n + i % 10^n``."""
-    index = torch.arange(start, min(stop or 10 ** (2 * n_digits), 10 ** (2 * n_digits)))
+    total = 10 ** (2 * n_digits)
+    index = torch.arange(start, total if stop is None else min(stop, total))
     powers = 10 ** torch.arange(n_digits)
     first, second = index[:, None] // 10**n_digits // powers % 10, index[:, None] // powers % 10
     return Questions(first, second, torch.zeros(len(index), dtype=torch.bool), {"exhaustive": len(index)})
