@@ -120,7 +120,7 @@ def start(lab: str, seed: int = 0) -> None:
     torch.set_num_threads(min(torch.get_num_threads(), cores()))  # torch counts cores that a container withholds
     seed_everything(seed)
     threads = torch.get_num_threads()
-    print(f"{lab} · labs {__version__} · device {device()}, {threads} CPU thread{'s' * (threads > 1)} · seed {seed}")
+    print(f"{lab} · helpers {__version__} · device {device()}, {threads} CPU thread{'s' * (threads > 1)} · seed {seed}")
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     cost = measured(lab)
     if cost:

@@ -33,6 +33,7 @@ _EVENT = re.compile(
     r"|^[ \t]*check\(\s*[\"'](?P<check>[^\"']*)[\"']",
     re.MULTILINE | re.IGNORECASE,
 )
+_ONLY_CHECK = re.compile(r"\s*check\((?:[^()]|\([^()]*\))*\)\s*")
 _START = re.compile(r"runtime\.start\(\s*[\"']([^\"']+)[\"']")
 
 
@@ -241,7 +242,7 @@ def read_for_book(text: str) -> "NotebookNode":
             cells.append(new_markdown_cell(f"{fence}python\n{stub.source}\n{fence}"))
             tags.append("hide-input")
             cell.metadata["mystnb"] = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-        elif cell.cell_type == "code" and re.fullmatch(r"\s*check\([^\n]*\)\s*", cell.source):
+        elif cell.cell_type == "code" and re.fullmatch(_ONLY_CHECK, cell.source):
             tags.append("remove-input")
         if tags:
             cell.metadata["tags"] = tags
