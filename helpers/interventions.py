@@ -163,11 +163,11 @@ def check_nodes(model, nodes: Iterable[Node], n_positions: int) -> None:
     """
     for node in nodes:
         inside = 0 <= node.position < n_positions and 0 <= node.layer < model.cfg.n_layers
-        if not inside or node.head >= model.cfg.n_heads or (node.is_mlp and not has_mlps(model)):
+        if not inside or not -1 <= node.head < model.cfg.n_heads or (node.is_mlp and not has_mlps(model)):
             raise LabError(
                 f"expected a node of a model with {n_positions} positions, {model.cfg.n_layers} layers and "
                 f"{model.cfg.n_heads} heads" + ("" if has_mlps(model) else " and no MLPs"),
-                f"got {node}",
+                f"got {node!r}",
             )
 
 
@@ -181,13 +181,16 @@ def run_with_replaced(
         source: one row for all questions (a mean, zeros) or one row a question (a patch, a resample).
 
     Raises:
-        LabError: a node the model does not have, or a `source` with another number of rows.
+        LabError: a node the model does not have, or a `source` of other rows, positions, layers or heads.
     """
     nodes = list(nodes)
     check_nodes(model, nodes, tokens.shape[1])
-    rows = source.z.shape[1]
+    layers, rows, *rest = source.z.shape
     if rows not in (1, len(tokens)):
         raise LabError(f"expected a source with 1 or {len(tokens)} rows", f"got {rows}")
+    wanted = (model.cfg.n_layers, tokens.shape[1], model.cfg.n_heads)
+    if (layers, *rest[:2]) != wanted:
+        raise LabError(f"expected a source of (layers, positions, heads) {wanted}", f"got {(layers, *rest[:2])}")
     logits = []
     for start in range(0, len(tokens), batch_size):
         span = slice(start, start + batch_size)
