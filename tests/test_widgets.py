@@ -45,7 +45,9 @@ def test_typing_runs_the_model_and_the_arithmetic(live):
     assert live.attention.value.count("<svg") == 6
 
 
-def by_hand(model, node: Node, value: torch.Tensor) -> str:
+def by_hand(model, node: Node, value: torch.Tensor) -> torch.return_types.max:
+    """Largest probability of each answer token of 999+001 with `value` written over one head's output."""
+
     def write(z, hook):
         z = z.clone()
         z[:, node.position, node.head] = value
@@ -54,24 +56,27 @@ def by_hand(model, node: Node, value: torch.Tensor) -> str:
     tokens = torch.tensor([[9, 9, 9, 10, 0, 0, 1, 12, 10, 1, 0, 0]])
     with torch.no_grad():
         logits = model.run_with_hooks(tokens, fwd_hooks=[(f"blocks.{node.layer}.attn.hook_z", write)])
-    return "".join("0123456789+-=*/"[i] for i in logits[0, 7:].argmax(-1).tolist())
+    return logits[0, 7:].softmax(-1).max(-1)
 
 
-def test_zero_ablation_and_patching_are_the_models_own(model, live):
-    live.first.value, live.second.value = "999", "1"
-    _, cache = model.run_with_cache(torch.tensor([[9, 9, 9, 10, 0, 0, 0, 12, 10, 0, 9, 9]]))
-    seen = set()
+def test_ablation_and_patching_are_the_models_own(model, live):
+    live.first.value, live.second.value, live.partner.value = "999", "1", "999+0"
+    random = q.uniform(3, explorer.REFERENCE, np.random.default_rng(0)).tokens(FMT)[:, :-1]
+    _, means = model.run_with_cache(random)
+    _, stored = model.run_with_cache(torch.tensor([[9, 9, 9, 10, 0, 0, 0, 12, 10, 0, 9, 9]]))
+    answers = set()
     for _, node in live.nodes.options:
         if node.is_mlp or node.position < FMT.equals_position:
             continue
-        live.nodes.value = (node,)
-        live.mode.value = "zero"
-        assert live.result.after == by_hand(model, node, torch.zeros(32))
-        live.partner.value, live.mode.value = "999+0", "patch"
-        stored = cache[f"blocks.{node.layer}.attn.hook_z"][0, node.position, node.head]
-        assert live.result.after == row(live, "After") == by_hand(model, node, stored)
-        seen.add(live.result.after)
-    assert len(seen) > 1  # some patch changes the answer
+        place = (f"blocks.{node.layer}.attn.hook_z", (slice(None), node.position, node.head))
+        values = {"mean": means[place[0]][place[1]].mean(0), "zero": torch.zeros(32), "patch": stored[place[0]][place[1]]}
+        for mode, value in values.items():
+            live.mode.value, live.nodes.value = mode, (node,)
+            expected = by_hand(model, node, value)
+            assert live.result.after_probabilities == pytest.approx(expected.values.tolist(), abs=1e-4)
+            assert live.result.after == row(live, "After") == "".join("0123456789+-=*/"[i] for i in expected.indices)
+            answers.add(live.result.after)
+    assert len(answers) > 1  # some intervention changes the answer
 
 
 def test_all_nodes_patched_together_give_the_other_questions_carries(live):
