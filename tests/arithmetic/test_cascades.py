@@ -101,7 +101,7 @@ CLASSES = [("+", c, 2) for c in ("S0", "S1", "S2")] + [("-", c, 2) for c in ("M0
 CLASSES += [("+", "S3", 3), ("-", "M2", 3), ("-", "N3", 3)]
 
 
-@pytest.mark.parametrize("operator, name, n_digits", CLASSES)
+@pytest.mark.parametrize(("operator", "name", "n_digits"), CLASSES)
 def test_draws_are_uniform_within_a_class(operator, name, n_digits):
     first, second = every_question(n_digits)
     members = np.flatnonzero(classify(operator, first, second, n_digits) == name)
@@ -111,7 +111,7 @@ def test_draws_are_uniform_within_a_class(operator, name, n_digits):
     assert chisquare(counts[members]).pvalue > 1e-4  # seeded; a wrong weight of one column type gives below 1e-100
 
 
-@pytest.mark.parametrize("operator, name", [("+", "S20"), ("-", "N20"), ("-", "M19"), ("+", "S0")])
+@pytest.mark.parametrize(("operator", "name"), [("+", "S20"), ("-", "N20"), ("-", "M19"), ("+", "S0")])
 def test_the_rarest_classes_are_drawn_too(operator, name):
     automaton, rng = AUTOMATA[operator](20), np.random.default_rng(0)
     types = cascades.sample_types(automaton, 20, np.full(200, automaton.classes.index(name)), rng)
