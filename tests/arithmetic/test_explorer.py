@@ -219,7 +219,6 @@ def column_table(page) -> dict[str, str]:
     return {name: "".join(cells) for name, cells in rows}
 
 
-@pytest.mark.browser
 def test_the_pages_arithmetic_is_pythons(open_view, view):
     page = open_view(view)
     questions = q.enriched(3, 60, np.random.default_rng(3))
@@ -232,7 +231,6 @@ def test_the_pages_arithmetic_is_pythons(open_view, view):
         assert f"class {questions[i].classes()[0]}." in page.locator(".message").text_content()
 
 
-@pytest.mark.browser
 def test_every_listed_question_shows_the_model(open_view, view, data):
     page = open_view(view)
     for number, item in enumerate(data["questions"]):
@@ -243,7 +241,6 @@ def test_every_listed_question_shows_the_model(open_view, view, data):
         assert page.locator(".thumbs button").count() == 6
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("mode", ["mean", "zero", "pair", "other"])
 def test_a_click_on_a_node_says_what_changes(open_view, view, data, mode):
     page = open_view(view)
@@ -266,7 +263,6 @@ def test_a_click_on_a_node_says_what_changes(open_view, view, data, mode):
         assert page.locator(".answer td.changed").count() == sum(x != y for x, y in zip(after, item["predicted"], strict=True))
 
 
-@pytest.mark.browser
 def test_everything_works_from_the_keyboard(open_view, view):
     page = open_view(view)
     page.keyboard.press("Tab")
@@ -296,7 +292,6 @@ def test_everything_works_from_the_keyboard(open_view, view):
     assert outline == "solid3px"
 
 
-@pytest.mark.browser
 def test_an_unlisted_question_says_so_and_offers_one_of_its_class(open_view, view):
     page = open_view(view)
     ask(page, "338", "162")
@@ -309,7 +304,6 @@ def test_an_unlisted_question_says_so_and_offers_one_of_its_class(open_view, vie
     assert page.locator(".model").is_visible()
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
@@ -331,7 +325,6 @@ def test_bad_numbers_get_a_message(open_view, view, first, second, message):
     assert page.locator('[aria-invalid="true"]').count() == 0
 
 
-@pytest.mark.browser
 def test_choosing_a_head_shows_its_pattern(open_view, view):
     page = open_view(view)
     page.locator(".thumbs button").nth(4).click()
@@ -341,7 +334,6 @@ def test_choosing_a_head_shows_its_pattern(open_view, view):
     assert "P5L1H1" in page.locator(".result").text_content()
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1000])
 def test_accessible_in_both_themes_and_no_wider_than_a_phone(open_view, view, theme, width):
