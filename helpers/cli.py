@@ -35,7 +35,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        return _dispatch(argv)
+        try:
+            return _dispatch(argv)
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone can still be dealt with
     except LabError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1
@@ -60,9 +63,7 @@ def _dispatch(argv: list[str]) -> int:
     module = import_module(module_name)
     parser = argparse.ArgumentParser(prog=f"python -m helpers {name}", description=summary[0].upper() + summary[1:] + ".")
     module.add_arguments(parser)
-    code = module.run(parser.parse_args(argv[1:]))
-    sys.stdout.flush()
-    return code
+    return module.run(parser.parse_args(argv[1:]))
 
 
 def _overview() -> argparse.ArgumentParser:

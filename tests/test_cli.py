@@ -1,0 +1,124 @@
+"""The command line: exit codes, and what goes to which stream."""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from helpers import cli
+
+ROOT = Path(cli.__file__).parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""}
+
+
+def call(*arguments: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "helpers", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT, **options)
+
+
+def test_help_lists_every_command_and_stays_light(tmp_path):
+    done = call("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in (*cli.COMMANDS, *cli.LATER))
+    program = "import sys; from helpers.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT).stdout.endswith(
+        "False\n"
+    )
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([name, "--help"])
+    assert stopped.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: python -m helpers {name}")
+    assert len(said.splitlines()) >= 3
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_keeps_the_agreed_shape(name):
+    module = importlib.import_module(cli.COMMANDS[name][0])
+    assert callable(module.add_arguments)
+    assert callable(module.run)
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["train"], ["serve", "--port", "many"], ["doctor", "extra"]])
+def test_wrong_usage_exits_with_2_and_prints_nothing_to_read(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "usage: python -m helpers" in said.err
+
+
+@pytest.mark.parametrize("arguments", [["release"], ["release", "--out", "x"], ["grade", "x", "--lab", "lab1", "--out", "y"]])
+def test_commands_of_later_versions_say_so_in_one_line(arguments, capsys):
+    assert cli.main(arguments) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "later version" in said.err
+
+
+def test_a_reader_that_goes_away_is_no_error_message():
+    """Like ``… --help | head -0``: the pipe's other end is closed before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "helpers", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60)
+    os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr == ""
+
+
+def test_training_starts_stops_at_ctrl_c_and_says_how_to_go_on(tmp_path):
+    from safetensors.torch import load_file
+
+    from helpers.run_folder import STATE, WEIGHTS
+
+    folder, log = tmp_path / "run", tmp_path / "log"
+    command = [sys.executable, "-m", "helpers", "train", "add-d3", "--out", str(folder), "--seed", "4"]
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT, cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 90
+        while "train add-d3:" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)  # the bar has appeared; let it take some steps
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    err = log.read_text()
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert f"python -m helpers train add-d3 --out {folder} --seed 4 --resume" in err
+    assert len(load_file(folder / STATE)["losses"]) > 0
+    assert not (folder / WEIGHTS).exists()
+
+
+def test_training_a_finished_run_again_says_it_is_complete(tmp_path, monkeypatch, capsys):
+    from dataclasses import replace
+
+    from helpers.arithmetic import recipes
+
+    short = {name: replace(recipe, steps=2, batch_size=4, warmup_steps=1) for name, recipe in recipes.RECIPES.items()}
+    monkeypatch.setattr(recipes, "RECIPES", short)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "add-d3"]) == 0
+    assert "2 steps" in capsys.readouterr().err
+    assert cli.main(["train", "add-d3"]) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert cli.main(["train", "add-d3", "--resume"]) == 0
+    said = capsys.readouterr()
+    assert "already complete" in said.err
+    assert said.out == ""
+    assert (tmp_path / "runs" / "add-d3" / "model.safetensors").exists()
