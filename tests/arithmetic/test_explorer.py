@@ -175,8 +175,8 @@ def test_chosen_questions_and_nodes(model):
         (q.parse("7-5", 3), None, "1 subtractions among 1"),
         (q.parse("7+5", 3)[0:0], None, "among 0 questions"),
         (q.parse("7777+5"), None, "questions of 3 digits"),
-        (None, [Node(12, 0, 0)], "got P12L0H0"),
-        (None, [Node(8, 2)], "got P8L2M"),
+        (None, [Node(12, 0, 0)], "got Node.position=12"),
+        (None, [Node(8, 2)], "got Node.position=8, layer=2"),
     ],
 )
 def test_bad_input_is_named(model, questions, nodes, message):
