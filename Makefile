@@ -17,7 +17,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export WANDB_MODE := disabled
 export MPLBACKEND := agg
 
-.PHONY: help setup book test lint format notebooks serve clean
+.PHONY: help setup book test lint format notebooks lock serve clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -60,6 +60,14 @@ format: setup  ## mend style and format
 notebooks: setup  ## student notebooks and tables anew, from the lab sources
 	$(BIN)/python -m helpers notebooks
 	$(BIN)/python -m helpers pages
+
+lock:  ## resolve requirements.lock anew: newest versions that fit, with torch and transformer-lens held
+	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
+	printf 'transformer-lens<4\ntorch==2.13.0\nsoupsieve<4\n' > _build/lock/held.txt
+	_build/lock/bin/python -m pip install --quiet --constraint _build/lock/held.txt '.[book,dev]'
+	@sed -n '/^#/p' requirements.lock > _build/lock/new
+	@_build/lock/bin/python -m pip freeze --all | sed -E '/^(pip|trustworthy-circuits)[ =]/d; s/[+]cpu$$//; /^(nvidia|cuda|triton)/d' \
+	  | sort -f >> _build/lock/new && mv _build/lock/new requirements.lock
 
 serve: setup  ## show the built book at a local address
 	$(BIN)/python -m helpers serve

@@ -6,6 +6,19 @@ from pathlib import Path
 import pytest
 
 
+CORE = ("arithmetic", "test_attribution", "test_interventions", "test_stats", "test_training", "test_zoo")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark what must also hold on the newest transformer-lens, and what needs a browser."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and item.path.relative_to(here).parts[0].removesuffix(".py") in CORE:
+            item.add_marker(pytest.mark.core)
+        if "chromium" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """An optional folder ``shared`` beside the checkout, with a real pre-trained model."""

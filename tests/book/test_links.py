@@ -20,7 +20,9 @@ def soup(path: Path):
 
 
 def anchors(path: Path) -> set[str]:
-    return {tag["id"] for tag in soup(path).find_all(id=True)} | {tag["name"] for tag in soup(path).find_all("a", attrs={"name": True})}
+    return {tag["id"] for tag in soup(path).find_all(id=True)} | {
+        tag["name"] for tag in soup(path).find_all("a", attrs={"name": True})
+    }
 
 
 def broken(html: Path, page: str) -> list[str]:

@@ -1,0 +1,65 @@
+"""The generated parts of the book's pages are current, and say what the manifest and the exact counts say."""
+
+import itertools
+
+import pytest
+
+from helpers import pages, zoo
+from helpers.course.notebooks import find_root
+from helpers.errors import LabError
+
+pytestmark = pytest.mark.book
+
+
+def test_every_page_is_current():
+    assert pages.stale(find_root()) == [], "run: python -m helpers pages"
+
+
+def test_every_part_stands_on_a_page():
+    text = "".join(path.read_text(encoding="utf-8") for path in pages.generated(find_root()))
+    assert all(f"<!-- generated: {name} -->" in text for name in pages.PARTS)
+
+
+def test_filling_changes_what_is_between_the_marks_only():
+    text = "before\n<!-- generated: class-shares -->\nold\n<!-- end of generated part -->\nafter\n"
+    once = pages.filled(text, "page")
+    assert once.startswith("before\n<!-- generated")
+    assert once.endswith("part -->\nafter\n")
+    assert "old" not in once
+    assert pages.filled(once, "page") == once
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(LabError, match="expected a generated part among"):
+        pages.filled("<!-- generated: nonsense -->\n<!-- end of generated part -->", "page")
+
+
+def test_a_stale_page_is_named(tmp_path):
+    (tmp_path / "book").mkdir()
+    page = tmp_path / "book" / "models.md"
+    page.write_text("<!-- generated: model-overview -->\n<!-- end of generated part -->\n")
+    assert pages.stale(tmp_path) == ["models.md"]
+
+
+def test_every_embedded_model_has_a_card_with_its_checksum():
+    cards = pages.model_cards()
+    for entry in zoo.read_manifest().values():
+        assert f"(model-{entry.name})=" in cards
+        assert entry.sha256[:32] in cards
+        assert f"{entry.parameters:,}" in cards
+
+
+def test_the_class_shares_are_those_of_plain_enumeration():
+    """Three digits, column by column, without the package's automaton."""
+    kinds = {"low": 45, "nine": 10, "carry": 45}  # pairs of digits with sum below, at and above nine, of 100
+    share = dict.fromkeys(range(4), 0.0)
+    for columns in itertools.product(kinds, repeat=3):  # units first
+        longest = run = 0
+        for kind in columns:
+            run = 1 if kind == "carry" else run + 1 if kind == "nine" and run else 0
+            longest = max(longest, run)
+        share[longest] += kinds[columns[0]] * kinds[columns[1]] * kinds[columns[2]] / 100**3
+    digits = sorted({entry.recipe.data["n_digits"] for entry in zoo.read_manifest().values()})
+    rows = [line.strip("| ").split(" | ") for line in pages.class_shares().splitlines()[2:]]
+    column = digits.index(3) + 1
+    assert [row[column] for row in rows[:4]] == [pages.short(share[m]) for m in range(4)]
