@@ -97,6 +97,16 @@ def test_an_error_is_told_with_its_type_its_message_and_the_students_line(toy):
     assert f"line {mean.__code__.co_firstlineno + 2}" in result.message
 
 
+def test_of_several_lines_of_the_student_the_innermost_is_told(toy):
+    def helper(values):
+        return values[99]  # here it breaks
+
+    def mean(values):
+        return helper(values)
+
+    assert "`return values[99]  # here it breaks`" in evaluate("lab99.1", mean).message
+
+
 def test_an_error_deep_in_a_library_is_told_with_the_students_line(toy):
     def mean(values):
         return torch.nn.functional.cross_entropy(torch.zeros(2, 3), torch.zeros(5, dtype=torch.long))
@@ -179,6 +189,15 @@ def test_check_prints_one_line_and_the_scores_keep_the_last_result(toy, capsys):
     assert [line.split()[0] for line in lines] == ["exercise", "lab99.1", "lab99.2", "lab99.3", "total"]
     assert [line.split("  ")[-1] for line in lines[1:4]] == ["○ not answered", "◐ partly right", "✓ right"]
     assert lines[4].split()[1:] == ["2", "/", "6"]
+
+
+def test_a_fresh_sheet_ends_with_its_block(toy, capsys):
+    with sheet.fresh() as outer:
+        with sheet.fresh() as inner:
+            checks.check("lab99.3", lambda: 4)
+        checks.check("lab99.3", lambda: 5)
+    assert (inner.results["lab99.3"].points, outer.results["lab99.3"].points) == (1, 0)
+    assert sheet.current() not in (inner, outer)
 
 
 def test_evaluating_records_nothing(toy):
