@@ -50,10 +50,15 @@ def short(value: float) -> str:
     return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
+def _entries() -> list[Entry]:
+    """The embedded models in the order of their names."""
+    return [entry for _, entry in sorted(zoo.read_manifest().items())]
+
+
 def model_overview() -> str:
     """One row an embedded model."""
     rows = []
-    for entry in zoo.read_manifest().values():
+    for entry in _entries():
         shape = entry.recipe.model
         size = f"{shape['n_layers']} layers × {shape['n_heads']} heads, width {shape['d_model']}"
         rows.append([f"[`{entry.name}`](#model-{entry.name})", size, f"{entry.parameters:,}", f"{entry.bytes / 1e6:.1f} MB"])
@@ -62,7 +67,7 @@ def model_overview() -> str:
 
 def model_cards() -> str:
     """A section an embedded model: what it is, how it was trained, what was measured on exactly these weights."""
-    return "\n\n".join(_card(entry) for entry in zoo.read_manifest().values())
+    return "\n\n".join(_card(entry) for entry in _entries())
 
 
 def _card(entry: Entry) -> str:
@@ -81,7 +86,7 @@ def _card(entry: Entry) -> str:
         "sha256": f"`{entry.sha256[:32]}` `{entry.sha256[32:]}`",
         "licence": entry.licence,
     }
-    rows = table(["", ""], [[f"**{name}**", value] for name, value in facts.items()])
+    rows = table(["property", "value"], [[name, value] for name, value in facts.items()])
     return f"(model-{entry.name})=\n### `{entry.name}`\n\n{rows}\n\n{_measured(entry)}"
 
 
@@ -107,7 +112,7 @@ def class_shares() -> str:
     """Exact share of each cascade class among uniform additions, for the digit counts of the embedded models."""
     from helpers.arithmetic import cascades
 
-    digits = sorted({entry.recipe.data["n_digits"] for entry in zoo.read_manifest().values()})
+    digits = sorted({entry.recipe.data["n_digits"] for entry in _entries()})
     shares = {n: cascades.frequencies(cascades.addition(n), n) for n in digits}
     rows = [
         [f"S{m}", *(short(shares[n][f"S{m}"]) if m <= n else "–" for n in digits)] for m in range(max(digits, default=-1) + 1)
@@ -118,7 +123,7 @@ def class_shares() -> str:
 def training_mixture() -> str:
     """What the training batches of each embedded model consist of."""
     rows = []
-    for entry in zoo.read_manifest().values():
+    for entry in _entries():
         data = entry.recipe.data
         slots, cascade = data["p_slots"], data["p_cascade"]
         least = cascade / (data["n_digits"] + 1)
