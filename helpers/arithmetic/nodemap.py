@@ -2,8 +2,11 @@
 
 A *role* is given by experiment only. A node, or a few heads of one layer at one position acting together (the paper's
 "virtual head"), has the role of a sub-task and digit when writing its stored output gives exactly the predicted
-answer in at least `STRONG` of many random pairs in both directions, and leaves the answer alone in at least `STRONG` of
-the null pairs. From `PARTIAL` on the role is called partial: the value is stored elsewhere as well.
+answer in at least `STRONG` of many random pairs, half of them in each direction, and leaves it right in at least
+`STRONG` of the null pairs. From `PARTIAL` on the role is called partial: the value is stored elsewhere as well.
+
+A role says that the value passes through the nodes, not that nothing else does. The last MLP before an answer digit
+writes the digit itself, so it passes every test of its position.
 """
 
 from dataclasses import dataclass
@@ -13,13 +16,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.patching import NodeSet, Rate, rates
+from helpers.arithmetic.patching import Experiment, NodeSet, Rate, measure, prepare
 from helpers.arithmetic.questions import Format
 from helpers.arithmetic.subtasks import SUBTASKS, SubTask
+from helpers.errors import LabError
 from helpers.interventions import Node, all_nodes
 from helpers.runtime import progress
 
-STRONG, PARTIAL = 0.9, 0.3
+STRONG, PARTIAL, WEAK = 0.9, 0.3, 0.1
 
 
 @dataclass(frozen=True)
@@ -46,57 +50,65 @@ class Role:
         return f"{self.label} at {names}: {self.evidence.rate:.0%} [{low:.0%}, {high:.0%}], null {self.evidence.null_rate:.0%}"
 
 
-def _passing(results: list[Rate], floor: float) -> list[Rate]:
-    return [r for r in results if r.rate >= floor and r.null_rate >= STRONG]
-
-
 def _groups(nodes: list[Node], size: int) -> list[NodeSet]:
     return list(combinations([node for node in nodes if not node.is_mlp], size))
 
 
-def roles_at(
-    model, fmt: Format, task: SubTask, digit: int, position: int, count: int = 100, seed: int = 0
-) -> list[Role]:
-    """Roles of one sub-task and digit among the nodes at one position.
+def _search(model, fmt: Format, experiment: Experiment, position: int) -> list[Role]:
+    def passing(node_sets: list[NodeSet], floor: float) -> list[Rate]:
+        return [rate for rate in measure(model, fmt, experiment, node_sets, floor) if rate.null_rate >= STRONG]
 
-    In each layer the smallest group of heads that passes is taken: single heads, else pairs, and so on. An MLP stands
-    for itself. Partial roles are listed for single nodes only, and only where no group is strong.
-    """
     found: list[Role] = []
     for layer in range(model.cfg.n_layers):
         nodes = [node for node in all_nodes(model, [position]) if node.layer == layer]
-        singles = rates(model, fmt, task, digit, [(node,) for node in nodes], count, seed)
-        strong = _passing(singles, STRONG)
+        singles = passing([(node,) for node in nodes], PARTIAL)
+        strong = [rate for rate in singles if rate.rate >= STRONG]
         for size in range(2, model.cfg.n_heads + 1):
             if any(not rate.nodes[0].is_mlp for rate in strong):
                 break
-            groups = _passing(rates(model, fmt, task, digit, _groups(nodes, size), count, seed), STRONG)
-            strong += sorted(groups, key=lambda rate: -rate.rate)[:1]
+            strong += sorted(passing(_groups(nodes, size), STRONG), key=lambda rate: -rate.rate)[:1]
         covered = {node for rate in strong for node in rate.nodes}
-        partial = [rate for rate in _passing(singles, PARTIAL) if rate.nodes[0] not in covered]
-        found += [Role(rate) for rate in strong + partial]
+        found += [Role(rate) for rate in strong + [rate for rate in singles if rate.nodes[0] not in covered]]
     return found
 
 
+def roles_at(model, fmt: Format, task: SubTask, digit: int, position: int, count: int = 100, seed: int = 0) -> list[Role]:
+    """Roles of one sub-task and digit among the nodes at one position.
+
+    In each layer the smallest group of heads that passes is taken: all single heads, else the best pair, and so on. An
+    MLP stands for itself. Partial roles are listed for single nodes that belong to no strong group.
+    """
+    return _search(model, fmt, prepare(model, fmt, task, digit, count, seed), position)
+
+
 def find_roles(model, fmt: Format, count: int = 100, seed: int = 0, tasks: tuple[str, ...] | None = None) -> list[Role]:
-    """All roles of a model: every sub-task, every digit, every position it could be carried at."""
-    work = [
-        (SUBTASKS[name], digit, position)
-        for name in tasks or tuple(SUBTASKS)
-        for digit in SUBTASKS[name].digits(fmt.n_digits)
-        for position in SUBTASKS[name].positions(fmt, digit)
-    ]
-    return [role for item in progress(work, "patch tests") for role in roles_at(model, fmt, *item, count, seed)]
+    """All roles of a model: every sub-task, every digit, every position it could be carried at.
+
+    Raises:
+        LabError: an unknown sub-task, or a count that is not even and positive.
+    """
+    names = tuple(SUBTASKS) if tasks is None else tasks
+    if unknown := [name for name in names if name not in SUBTASKS]:
+        raise LabError(f"expected sub-tasks among {', '.join(SUBTASKS)}", f"got {unknown[0]!r}")
+    work = [(SUBTASKS[name], digit) for name in names for digit in SUBTASKS[name].digits(fmt.n_digits)]
+    found: list[Role] = []
+    for task, digit in progress(work, "patch tests"):
+        experiment = prepare(model, fmt, task, digit, count, seed)  # once for all positions
+        found += [role for position in task.positions(fmt, digit) for role in _search(model, fmt, experiment, position)]
+    return found
 
 
-def carry_kind(sc: float, undecided: float, sv: float, high: float = STRONG, low: float = 1 - STRONG) -> str:
+def carry_kind(sc: float, undecided: float, sv: float, high: float = STRONG, low: float = WEAK) -> str:
     """Name a carry from the rates of the three separating tests (table in `subtasks`).
+
+    A rate of at least `high` counts as a flip, one of at most `low` as none; with anything in between, or a pattern
+    that is not in the table, the carry is ``"mixed"``; three times none is ``"none"``.
 
     >>> carry_kind(0.98, 0.02, 0.0), carry_kind(0.97, 0.95, 0.01), carry_kind(0.1, 1.0, 1.0)
     ('binary (SC)', 'tri-state (ST)', 'mixed')
     """
     pattern = tuple(1 if rate >= high else 0 if rate <= low else None for rate in (sc, undecided, sv))
-    names = {(1, 0, 0): "binary (SC)", (1, 1, 0): "tri-state (ST)", (1, 1, 1): "cascaded (SV)"}
+    names = {(1, 0, 0): "binary (SC)", (1, 1, 0): "tri-state (ST)", (1, 1, 1): "cascaded (SV)", (0, 0, 0): "none"}
     return names.get(pattern, "mixed")
 
 
@@ -116,12 +128,21 @@ def mean_pattern(model, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, "l
     return torch.stack([kept[layer] for layer in layers])
 
 
-def attends(
-    pattern: Float[Tensor, "layer head query key"], fmt: Format, node: Node, digit: int, at_least: float = 0.1
-) -> bool:
-    """The paper's attention prerequisite: does a head look at both D_k and D'_k?
+def attends(pattern: Float[Tensor, "layer head query key"], fmt: Format, node: Node, digit: int, at_least: float = 0.1) -> bool:
+    """The paper's attention prerequisite: does a head look at both D_k and D'_k? An MLP looks nowhere.
 
     Positions are compared as numbers, so position 1 never matches 10 … 19 (the released code compares substrings).
+
+    Args:
+        pattern: attention averaged over questions (`mean_pattern`).
+        at_least: smallest weight on each of the two that counts as looking.
+
+    Raises:
+        LabError: a digit that operands of this format do not have.
     """
+    if not 0 <= digit < fmt.n_digits:
+        raise LabError(f"expected a digit from 0 to {fmt.n_digits - 1}", f"got {digit}")
+    if node.is_mlp:
+        return False
     weights = pattern[node.layer, node.head, node.position]
     return all(float(weights[position]) >= at_least for position in fmt.operand_positions(digit))

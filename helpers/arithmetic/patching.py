@@ -10,7 +10,8 @@ from torch import Tensor
 
 from helpers.arithmetic.questions import Format, Questions, answer_tokens
 from helpers.arithmetic.subtasks import Pairs, SubTask
-from helpers.interventions import Node, collect, run_with_replaced
+from helpers.errors import LabError
+from helpers.interventions import Activations, Node, collect, run_with_replaced
 from helpers.stats import clopper_pearson
 
 NodeSet = tuple[Node, ...]
@@ -25,7 +26,7 @@ class Rate:
         nodes: whose outputs were exchanged, all at once.
         hits, trials: pairs whose whole answer was exactly the predicted one, of how many.
         rising, falling: share of hits among pairs whose value rises, or falls (two directions of the same pair).
-        null_hits, null_trials: null pairs whose answer stayed exactly as it was.
+        null_hits, null_trials: null pairs whose whole answer stayed right, of how many.
     """
 
     task: str
@@ -56,56 +57,91 @@ class Rate:
         return f"{self.task}{self.digit}"
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """One sub-task of one digit, ready to run on any nodes: what all node sets and positions share.
+
+    Attributes:
+        task, digit: which sub-task.
+        pairs, null: the matched pairs and the null pairs, each in both directions.
+        stored, null_stored: node outputs of the model on the stored questions of both.
+    """
+
+    task: SubTask
+    digit: int
+    pairs: Pairs
+    null: Pairs
+    stored: Activations
+    null_stored: Activations
+
+
 def _both_ways(pairs: Pairs, swapped: Pairs) -> Pairs:
     def join(a: Questions, b: Questions) -> Questions:
         return Questions(*(torch.cat([getattr(a, n), getattr(b, n)]) for n in ("first", "second", "subtract")))
 
-    return Pairs(
-        join(pairs.stored, swapped.stored),
-        join(pairs.clean, swapped.clean),
-        torch.cat([pairs.expected, swapped.expected]),
-        torch.cat([pairs.tolerated, swapped.tolerated]),
-    )
+    tensors = (torch.cat([getattr(pairs, n), getattr(swapped, n)]) for n in ("expected", "tolerated", "rises"))
+    return Pairs(join(pairs.stored, swapped.stored), join(pairs.clean, swapped.clean), *tensors)
 
 
 def draw(task: SubTask, digit: int, n_digits: int, count: int, seed: int, null: bool = False) -> Pairs:
-    """`count` pairs, half of them with the roles of stored and clean exchanged."""
+    """`count` pairs, half of them with the roles of stored and clean exchanged.
+
+    Raises:
+        LabError: a digit the test does not exist for, or a count that is not even and positive.
+    """
+    if count < 2 or count % 2:
+        raise LabError("expected an even number of pairs, at least 2", f"got {count}")
     rng = np.random.default_rng([seed, digit, null])
     pairs = task.pairs(digit, n_digits, count // 2, rng, null)
     return _both_ways(pairs, task.swap(pairs, digit, null))
 
 
-@torch.no_grad()
+def prepare(model, fmt: Format, task: SubTask, digit: int, count: int = 100, seed: int = 0) -> Experiment:
+    """Draw the pairs of one sub-task and run the model once on their stored questions."""
+    pairs, null = (draw(task, digit, fmt.n_digits, count, seed, null) for null in (False, True))
+    stored, null_stored = (collect(model, drawn.stored.tokens(fmt))[0] for drawn in (pairs, null))
+    return Experiment(task, digit, pairs, null, stored, null_stored)
+
+
+def _answers(model, fmt: Format, pairs: Pairs, nodes: NodeSet, stored: Activations) -> Int[Tensor, "pair answer"]:
+    return answer_tokens(run_with_replaced(model, pairs.clean.tokens(fmt), nodes, stored), fmt)
+
+
 def as_predicted(
     model, fmt: Format, pairs: Pairs, node_sets: Sequence[NodeSet]
 ) -> tuple[Bool[Tensor, "set pair"], Int[Tensor, "set pair answer"]]:
-    """For every node set and pair: is the whole patched answer the predicted one? And the answer itself."""
+    """For every node set and pair: is the whole patched answer the predicted one? And the answer itself (token ids)."""
     stored, _ = collect(model, pairs.stored.tokens(fmt))
-    clean = pairs.clean.tokens(fmt)
-    answers = torch.stack([answer_tokens(run_with_replaced(model, clean, nodes, stored), fmt) for nodes in node_sets])
+    answers = torch.stack([_answers(model, fmt, pairs, nodes, stored) for nodes in node_sets])
     return torch.stack([pairs.predicts(answer, fmt) for answer in answers]), answers
+
+
+def measure(model, fmt: Format, experiment: Experiment, node_sets: Sequence[NodeSet], floor: float = 0.0) -> list[Rate]:
+    """Run an experiment on many node sets.
+
+    Args:
+        floor: sets with a lower rate are left out, and their null pairs never run: half the work of a search.
+    """
+    found = []
+    for nodes in node_sets:
+        pairs, null = experiment.pairs, experiment.null
+        hit = pairs.predicts(_answers(model, fmt, pairs, nodes, experiment.stored), fmt)
+        if int(hit.sum()) / len(hit) < floor:
+            continue
+        same = null.predicts(_answers(model, fmt, null, nodes, experiment.null_stored), fmt)
+        rising, falling = (float(hit[way].float().mean()) for way in (pairs.rises, ~pairs.rises))
+        counts = {"hits": int(hit.sum()), "trials": len(hit), "null_hits": int(same.sum()), "null_trials": len(same)}
+        found.append(Rate(experiment.task.name, experiment.digit, nodes, rising=rising, falling=falling, **counts))
+    return found
 
 
 def rates(
     model, fmt: Format, task: SubTask, digit: int, node_sets: Sequence[NodeSet], count: int = 100, seed: int = 0
 ) -> list[Rate]:
-    """Test one sub-task of one digit on many node sets, with its null, on the same pairs for all of them."""
-    pairs = draw(task, digit, fmt.n_digits, count, seed)
-    null = draw(task, digit, fmt.n_digits, count, seed, null=True)
-    hits, _ = as_predicted(model, fmt, pairs, node_sets)
-    still, _ = as_predicted(model, fmt, null, node_sets)
-    rises = pairs.rises
-    return [
-        Rate(
-            task.name,
-            digit,
-            nodes,
-            int(hit.sum()),
-            len(hit),
-            float(hit[rises].float().mean()),
-            float(hit[~rises].float().mean()),
-            int(same.sum()),
-            len(same),
-        )
-        for nodes, hit, same in zip(node_sets, hits, still, strict=True)
-    ]
+    """Test one sub-task of one digit on many node sets, with its null, on the same pairs for all of them.
+
+    Raises:
+        LabError: a digit the test does not exist for, a count that is not even and positive, or a node that the model
+            does not have.
+    """
+    return measure(model, fmt, prepare(model, fmt, task, digit, count, seed), node_sets)

@@ -48,47 +48,43 @@ class Pairs:
         expected: digits of the predicted answer, units first.
         tolerated: a second answer that counts as predicted too; the same as `expected` except for ``ST``, where the
             neighbour A_(k+1) may follow the stored column or its own copy of column k (see `SubTask`).
+        rises: direction of each pair: whether the sub-task's value is larger in the stored question (0 < U < 1). It
+            cannot be read off the answer: a rising carry turns a 9 into a 0.
     """
 
     stored: Questions
     clean: Questions
     expected: Int[Tensor, "question answer_digit"]
     tolerated: Int[Tensor, "question answer_digit"]
-
-    @property
-    def rises(self) -> Tensor:
-        """Direction of each pair: whether the stored value is the larger one (by the expected answer)."""
-        return _number(self.expected) > _number(self.clean.answer_digits())
+    rises: Bool[Tensor, " question"]
 
     def predicts(self, answers: Int[Tensor, "question answer"], fmt: Format) -> Bool[Tensor, " question"]:
         """Whether whole answers (token ids) are exactly the predicted ones."""
         return _same(answers, self.expected, fmt) | _same(answers, self.tolerated, fmt)
 
 
-def _same(answers: Tensor, digits: Tensor, fmt: Format) -> Tensor:
+def _same(
+    answers: Int[Tensor, "question answer"], digits: Int[Tensor, "question answer_digit"], fmt: Format
+) -> Bool[Tensor, " question"]:
     tokens = torch.tensor(fmt.digit_ids)[digits.flip(1)]
     if fmt.has_sign:  # the sign of an addition is always plus
         tokens = torch.cat([torch.full((len(tokens), 1), fmt.plus), tokens], dim=1)
     return (answers == tokens).all(1)
 
 
-def _number(digits: Int[Tensor, "question answer_digit"]) -> Tensor:
-    return (digits.double() * 10.0 ** torch.arange(digits.shape[1])).sum(1)
-
-
-def _recompose(base: Tensor, cases: Tensor) -> Int[Tensor, "question answer_digit"]:
+def _recompose(base: Int[Tensor, "question digit"], cases: Int[Tensor, "question digit"]) -> Int[Tensor, "question answer_digit"]:
     """Answer digits from SA and ST alone."""
     zero = torch.zeros(len(base), 1, dtype=torch.long)
     carry_in = torch.cat([zero, algorithm.fold(algorithm.tri_add, cases)], dim=1)
     return (torch.cat([base, zero], dim=1) + carry_in) % 10
 
 
-def _values(questions: Questions) -> tuple[Tensor, Tensor]:
+def _values(questions: Questions) -> tuple[Int[Tensor, "question digit"], Int[Tensor, "question digit"]]:
     pair = questions.first, questions.second
     return algorithm.sa(*pair), algorithm.st(*pair)
 
 
-def _exchange_base(stored: Questions, clean: Questions, k: int) -> Tensor:
+def _exchange_base(stored: Questions, clean: Questions, k: int) -> Int[Tensor, "question answer_digit"]:
     """The clean answer with SA_k taken from the stored question."""
     (base, cases), (other, _) = _values(clean), _values(stored)
     base = base.clone()
@@ -96,7 +92,7 @@ def _exchange_base(stored: Questions, clean: Questions, k: int) -> Tensor:
     return _recompose(base, cases)
 
 
-def _exchange_case(stored: Questions, clean: Questions, k: int) -> Tensor:
+def _exchange_case(stored: Questions, clean: Questions, k: int) -> Int[Tensor, "question answer_digit"]:
     """The clean answer with ST_k taken from the stored question: the cascade above follows."""
     (base, cases), (_, other) = _values(clean), _values(stored)
     cases = cases.clone()
@@ -104,7 +100,7 @@ def _exchange_case(stored: Questions, clean: Questions, k: int) -> Tensor:
     return _recompose(base, cases)
 
 
-def _exchange_carry(stored: Questions, clean: Questions, k: int) -> Tensor:
+def _exchange_carry(stored: Questions, clean: Questions, k: int) -> Int[Tensor, "question answer_digit"]:
     """The clean answer with the carry into column k + 1 taken from the stored question; only A_(k+1) changes."""
     carry = [algorithm.sv(q.first, q.second)[:, k] for q in (stored, clean)]
     answer = clean.answer_digits().clone()
@@ -148,8 +144,9 @@ def _with_nine(questions: Questions, k: int, share: float, rng: np.random.Genera
     return Questions(questions.first, second, questions.subtract)
 
 
-def _columns_differ(stored: Questions, clean: Questions, k: int) -> Tensor:
-    return (stored.first[:, k] != clean.first[:, k]) | (stored.second[:, k] != clean.second[:, k])
+def _columns_differ(stored: Questions, clean: Questions, columns: slice) -> Bool[Tensor, " question"]:
+    differ = (stored.first != clean.first) | (stored.second != clean.second)
+    return differ[:, columns].any(1)
 
 
 @dataclass(frozen=True)
@@ -191,27 +188,61 @@ class SubTask:
 
         Raises:
             LabError: a digit the test does not exist for.
+
+        >>> pairs = ST.pairs(1, 4, 2, np.random.default_rng(0))  # a pair a line: stored, clean, predicted answer
+        >>> for i in range(2):
+        ...     print(pairs.stored.text(i)[:9], pairs.clean.text(i)[:9], pairs.expected[i].flip(0).tolist())
+        2508+5420 2568+5480 [0, 7, 9, 4, 8]
+        9681+1334 9681+1304 [1, 1, 0, 8, 5]
         """
-        if k not in self.digits(n_digits):
-            allowed = self.digits(n_digits)
-            raise LabError(f"expected a digit from {allowed.start} to {allowed.stop - 1} for {self.name}", f"got {k}")
+        self._check(k, n_digits)
         propose, keep = self._sampling(k, rng, null)
         stored, clean = _draw(n_digits, count, rng, propose, keep)
-        return self._predicted(stored, clean, k, null)
+        return self.predicted(stored, clean, k, null)
 
     def swap(self, pairs: Pairs, k: int, null: bool = False) -> Pairs:
         """The same pairs in the other direction: stored and clean exchange their roles."""
-        return self._predicted(pairs.clean, pairs.stored, k, null)
+        return self.predicted(pairs.clean, pairs.stored, k, null)
 
-    def _predicted(self, stored: Questions, clean: Questions, k: int, null: bool) -> Pairs:
+    def predicted(self, stored: Questions, clean: Questions, k: int, null: bool = False) -> Pairs:
+        """What exact arithmetic predicts for any additions, such as two typed by hand: the value of digit k exchanged.
+
+        With `null` the clean answer is predicted, whatever the values are.
+
+        Raises:
+            LabError: a digit the test does not exist for.
+
+        >>> from helpers.arithmetic.questions import parse
+        >>> pairs = SC.predicted(parse("222+693"), parse("333+555"), k=1)  # 2 + 9 carries, 3 + 5 does not
+        >>> pairs.expected.flip(1).tolist(), pairs.rises.tolist()
+        ([[0, 9, 8, 8]], [True])
+        """
+        self._check(k, clean.n_digits)
         truth = clean.answer_digits()
+        rises = self._value(stored, k) > self._value(clean, k)
         if null:
-            return Pairs(stored, clean, truth, truth)
+            return Pairs(stored, clean, truth, truth, rises)
         exchange = {"SA": _exchange_base, "ST": _exchange_case}.get(self.name, _exchange_carry)
         expected = tolerated = exchange(stored, clean, k)
         if self.name == "ST":
             tolerated = torch.cat([truth[:, : k + 2], expected[:, k + 2 :]], dim=1)
-        return Pairs(stored, clean, expected, tolerated)
+        return Pairs(stored, clean, expected, tolerated, rises)
+
+    def _check(self, k: int, n_digits: int) -> None:
+        allowed = self.digits(n_digits)
+        if k not in allowed:
+            names = f"a digit from {allowed.start} to {allowed.stop - 1}" if allowed else "more digits"
+            raise LabError(f"expected {names} for {self.name}", f"got digit {k} of {n_digits}-digit questions")
+
+    def _value(self, questions: Questions, k: int) -> Int[Tensor, " question"]:
+        """The sub-task's value; the cases of ST in their order 0, U, 1."""
+        columns = questions.first, questions.second
+        if self.name == "SA":
+            return algorithm.sa(*columns)[:, k]
+        if self.name == "ST":
+            case = algorithm.st(*columns)[:, k]
+            return torch.where(case == algorithm.U, 1, 2 * case)
+        return algorithm.sv(*columns)[:, k]
 
     def _sampling(self, k: int, rng: np.random.Generator, null: bool) -> tuple[Callable, Callable]:
         def value(q: Questions) -> Tensor:
@@ -232,9 +263,9 @@ class SubTask:
             return _with_columns(clean, slice(0, k), rng), clean
 
         def keep(stored: Questions, clean: Questions) -> Tensor:
-            a, b, differ = value(stored), value(clean), _columns_differ(stored, clean, k)
             if self.name == "SV":
-                return (below(stored) == below(clean)) == null
+                return ((below(stored) == below(clean)) == null) & _columns_differ(stored, clean, slice(0, k))
+            a, b, differ = value(stored), value(clean), _columns_differ(stored, clean, slice(k, k + 1))
             if self.name == "SC":
                 decided = (a != algorithm.U) & (b != algorithm.U)
                 return decided & differ & ((a == b) == null)
