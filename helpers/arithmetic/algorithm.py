@@ -73,7 +73,7 @@ def sv(first: Digits, second: Digits) -> Digits:
     >>> sv(torch.tensor([[8, 7, 7]]), torch.tensor([[2, 2, 2]])).tolist()  # 778 + 222: one carry, two nines
     [[1, 1, 1]]
     """
-    return _fold(tri_add, st(first, second))
+    return fold(tri_add, st(first, second))
 
 
 def md(first: Digits, second: Digits) -> Digits:
@@ -114,7 +114,7 @@ def mv(first: Digits, second: Digits) -> Digits:
     >>> mv(torch.tensor([[0, 0, 1]]), torch.tensor([[1, 0, 0]])).tolist()  # 100 - 001
     [[1, 1, 0]]
     """
-    return (_fold(tri_subtract, mt(first, second)) == -1).long()
+    return (fold(tri_subtract, mt(first, second)) == -1).long()
 
 
 def nd(first: Digits, second: Digits) -> Digits:
@@ -169,7 +169,7 @@ def _difference(base: Digits, borrow: Digits) -> Int[Tensor, "question answer_di
     return torch.cat([(base - borrow_in) % 10, zero], dim=1)
 
 
-def _fold(combine: Callable[[Column, Column], Column], cases: Digits) -> Digits:
+def fold(combine: Callable[[Column, Column], Column], cases: Digits) -> Digits:
     """Fold every column with all below it, from the units up: O(n) for all n folds."""
     running, folded = cases[:, 0], [cases[:, 0]]
     for k in range(1, cases.shape[1]):
