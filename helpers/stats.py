@@ -66,7 +66,7 @@ def bootstrap(
     if len(sample) < 2:
         raise LabError("expected at least two values", f"got {len(sample)}")
     for method in ("BCa", "percentile"):
-        options = dict(n_resamples=resamples, confidence_level=level, method=method, batch=256)
+        options = {"n_resamples": resamples, "confidence_level": level, "method": method, "batch": 256}
         with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # handled: the other method is next
             found = stats.bootstrap((sample,), statistic, rng=np.random.default_rng(seed), **options).confidence_interval

@@ -254,8 +254,13 @@ def _local(folder: Path):
 def _boot(folder: Path, called: str):
     """A bridge around a Hugging Face folder."""
     from transformer_lens.model_bridge import TransformerBridge
+    from transformers import AutoModelForCausalLM
 
     try:
+        # transformers fills weights that a file lacks with random numbers, and only logs it
+        _, info = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+        if info["missing_keys"]:
+            raise ValueError(f"the weights lack {sorted(info['missing_keys'])[0]}")
         return TransformerBridge.boot_transformers(str(folder), device="cpu")
     except (OSError, ValueError, RuntimeError, SafetensorError, KeyError, AttributeError, TypeError) as fault:
         raise LabError(
