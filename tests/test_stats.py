@@ -11,7 +11,7 @@ from helpers.errors import LabError
 from helpers.stats import auroc, bootstrap, clopper_pearson, permutation_null
 
 
-@pytest.mark.parametrize("failures, low, high", [(0, 0.0, 3.69e-6), (2, 2.42e-7, 7.22e-6)])
+@pytest.mark.parametrize(("failures", "low", "high"), [(0, 0.0, 3.69e-6), (2, 2.42e-7, 7.22e-6)])
 def test_clopper_pearson_gives_the_published_bounds_for_a_million_questions(failures, low, high):
     assert clopper_pearson(failures, 1_000_000) == pytest.approx((low, high), rel=2e-3)
 
@@ -99,7 +99,8 @@ def test_permutation_p_value_is_never_zero_and_counts_the_true_order():
     values = np.concatenate([np.zeros(50), np.ones(50)])
     null = permutation_null(difference, values, (values > 0).astype(int), permutations=99)
     assert null.p_value == 1 / 100
-    assert len(null.draws) == 99 and null.draws.max() < null.observed == 1.0
+    assert len(null.draws) == 99
+    assert null.draws.max() < null.observed == 1.0
 
 
 def test_permutation_p_values_are_uniform_where_nothing_is_there():
