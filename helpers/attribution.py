@@ -77,7 +77,8 @@ def _run(model, tokens: Int[Tensor, "batch pos"], position: int) -> tuple[Float[
 
         return name, keep
 
-    logits = model.run_with_hooks(tokens, fwd_hooks=[keeper(name) for name in names])
+    there = [name for name in names if name in model.hook_dict]  # a model without norm, MLPs or positions has fewer
+    logits = model.run_with_hooks(tokens, fwd_hooks=[keeper(name) for name in there])
     return logits[:, position], kept
 
 
