@@ -36,7 +36,8 @@ from helpers.course.check import check, scores
 from helpers.interventions import Activations, Node, ablate, all_nodes, collect, patch, run_with_replaced
 
 # %% [markdown]
-# Two small functions for showing results. Every rate in this lab is printed with its 95 % interval (Clopper–Pearson).
+# Three small functions for showing results. Every rate in this lab stands beside its 95 % interval: Clopper–Pearson for
+# counts, a bootstrap for averages.
 
 
 # %%
@@ -157,11 +158,11 @@ table(["model", *columns], rows)
 # **adds** something to it. Nothing is ever overwritten.
 #
 # ```text
-# token ─┐
-#        ├─► (+) ──► (+) ─────► (+) ──► (+) ─────► (+) ──► LayerNorm ──► W_U ──► logits
-# place ─┘            ▲          ▲       ▲          ▲
-#                 3 heads       MLP   3 heads      MLP
-#                 └─── layer 0 ───┘   └─── layer 1 ───┘
+# token ────┐
+#           ├─► (+) ──► (+) ─────► (+) ──► (+) ─────► (+) ──► LayerNorm ──► W_U ──► logits
+# position ─┘            ▲          ▲       ▲          ▲
+#                    3 heads       MLP   3 heads      MLP
+#                    └─── layer 0 ───┘   └─── layer 1 ───┘
 # ```
 #
 # - An attention **head** is the only part that moves information between positions: it looks at this and earlier
@@ -1149,7 +1150,7 @@ def mean(hits):
 
 means = {key: mean(hits) for key, hits in after.items()}
 bias_scales, needed_scales = profile["bias-like"][2:], profile["needed"][2:]
-moved = {label: {name: mean(hits) for name, hits in table.items()} for label, table in patched.items()}
+moved = {label: {name: mean(hits) for name, hits in rates.items()} for label, rates in patched.items()}
 both_ways = {label: (mean(lost), mean(restored)) for label, (lost, restored) in directions.items()}
 losses = {name: 1 - mean(hits) for name, hits in backup[shown].items()}
 facts = {
