@@ -27,36 +27,16 @@ runtime.start("lab0")
 # %%
 import numpy as np
 import torch
-from IPython.display import Markdown, display
 
 from helpers import attribution, plots, stats, training, zoo
 from helpers.arithmetic import algorithm
 from helpers.arithmetic.questions import Format, Questions, uniform
 from helpers.course.check import check, scores
 from helpers.interventions import Activations, Node, ablate, all_nodes, collect, patch, run_with_replaced
+from helpers.tables import percent, rate, table
 
 # %% [markdown]
-# Three small functions for showing results. Every rate in this lab stands beside its 95 % interval: Clopper–Pearson for
-# counts, a bootstrap for averages.
-
-
-# %%
-def table(header, rows):
-    """Show rows as a table."""
-    lines = [header, ["---"] * len(header), *rows]
-    display(Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)))
-
-
-def percent(estimate):
-    """A share with its interval, (value, low, high), as text."""
-    value, low, high = (100 * number for number in estimate)
-    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
-
-
-def rate(hits):
-    """Share of True in a boolean tensor, with its interval, as text."""
-    return percent((hits.float().mean().item(), *stats.clopper_pearson(int(hits.sum()), len(hits))))
-
+# Every rate in this lab stands beside its 95 % interval: Clopper–Pearson for counts, a bootstrap for averages.
 
 # %% [markdown]
 # ## 1 · What does the model read, and what does it say?
@@ -622,7 +602,7 @@ for name, values in (("own mean", own), ("mean of layer 0", from_layer_0)):
     last_mlps = [Node(source(k), 1) for k in range(6)]
     hits = [right(run_with_replaced(model, tokens, [n], values), tokens, n.position) for n in last_mlps]
     trap[name] = with_interval(torch.stack(hits).float().mean(0))
-    print(f"MLP of layer 1, {name}: {percent(trap[name])} right")
+    print(f"MLP of layer 1, {name}: {percent(*trap[name])} right")
 
 # %% [markdown]
 # **Found.** With means from the wrong layer the damage is another one, and part of it is not the component's doing. An
@@ -1031,7 +1011,7 @@ for k in range(4, 0, -1):
     }
     lost = {name: 100 * (1 - hits.float().mean().item()) for name, hits in backup[k].items()}
     control = with_interval(backup[k]["control"].float().mean(0))
-    rows.append([f"$A_{k}$", *(rate(backup[k][name]) for name in ("early", "late", "both")), percent(control)])
+    rows.append([f"$A_{k}$", *(rate(backup[k][name]) for name in ("early", "late", "both")), percent(*control)])
     rows[-1] += [f"{lost['early'] + lost['late']:.1f} %", f"{lost['both']:.1f} %"]
 table(
     ["digit", "L0 carry head out", "L1 heads out", "both out", "4 random heads out (control)", "sum of losses", "joint loss"],
@@ -1082,8 +1062,8 @@ claims = [
     ],
     [
         "The mean of any layer will do",
-        f"MLP of layer 1, mean of layer 0: {percent(trap['mean of layer 0'])} right",
-        f"its own mean: {percent(trap['own mean'])}",
+        f"MLP of layer 1, mean of layer 0: {percent(*trap['mean of layer 0'])} right",
+        f"its own mean: {percent(*trap['own mean'])}",
         verdict(abs(trap["own mean"][0] - trap["mean of layer 0"][0]) < 0.01),
     ],
     [

@@ -33,10 +33,10 @@ import torch
 from helpers import plots, stats, training, zoo
 from helpers.arithmetic import algorithm, cascades, lookback, nodemap, patching, subtasks, sufficiency, tristate
 from helpers.arithmetic.explorer import explorer
-from helpers.arithmetic.questions import Format, Questions, all_additions, from_numbers, of_class, parse, uniform
+from helpers.arithmetic.questions import Format, all_additions, parse, uniform
 from helpers.arithmetic.verify import greedy, predict, verify
 from helpers.course.check import check, scores
-from helpers.interventions import Node, all_nodes, collect
+from helpers.interventions import Node, all_nodes
 from helpers.tables import claims, percent, rate, say, table
 
 # %% [markdown]
@@ -352,7 +352,7 @@ loss = sufficiency.necessity(bench.every(2), bench.nodes)  # [node, answer token
 hurt = dict(zip(bench.nodes, (1 - loss).prod(1).mul(-1).add(1).tolist(), strict=True))
 
 # %%
-shape = dict(positions=fmt.position_labels, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
+shape = {"positions": fmt.position_labels, "n_layers": model.cfg.n_layers, "n_heads": model.cfg.n_heads}
 alone = [node for node, value in hurt.items() if value > 0.01]
 figure = plots.node_heatmap(hurt, **shape, title="Answers broken by mean-ablating one node", unit="share of answers")
 plots.show(
@@ -418,7 +418,8 @@ check("lab1.5", predict_base_add_patch)
 # %% [markdown]
 # Now on the model: 100 random pairs for every digit, each pair in both directions. A hit is an answer that equals the
 # prediction in *every* token. Controls beside it: pairs whose digits differ but whose $SA_k$ is the same must leave the
-# answer alone (null), and the same exchange one position later must not give the predicted answer.
+# answer alone (null), and the same exchange one position *earlier* must not give the predicted answer. (One position
+# later would be an empty control: nothing flows backwards in a causal model.)
 
 # %%
 COUNT = 100
@@ -436,10 +437,8 @@ rows = []
 for digit in range(n_digits):
     *heads, all_heads, mlp = best_group(subtasks.SA, digit)
     top = max(heads, key=lambda r: r.rate)
-    later = tuple(Node(node.position + 1, node.layer, node.head) for node in all_heads.nodes)
-    control = None
-    if later[0].position < fmt.n_ctx - 1:
-        control = patching.rates(model, fmt, subtasks.SA, digit, [later], COUNT)[0]
+    earlier = tuple(Node(node.position - 1, node.layer, node.head) for node in all_heads.nodes)
+    control = patching.rates(model, fmt, subtasks.SA, digit, [earlier], COUNT)[0]
     rows.append(
         [
             f"SA{digit}",
@@ -447,10 +446,10 @@ for digit in range(n_digits):
             percent(all_heads.rate, *all_heads.interval),
             percent(mlp.rate, *mlp.interval),
             f"{100 * all_heads.null_rate:.0f} %",
-            f"{100 * control.rate:.0f} %" if control else "no later position",
+            f"{100 * control.rate:.0f} %",
         ]
     )
-table(["sub-task", "best single head", "all layer-0 heads", "layer-0 MLP", "null: unchanged", "one position later"], rows)
+table(["sub-task", "best single head", "all layer-0 heads", "layer-0 MLP", "null: unchanged", "one position earlier"], rows)
 base_add = rows
 
 # %% [markdown]
@@ -515,7 +514,10 @@ for digit in range(1, n_digits):
         kinds.append([digit, label, *three, nodemap.carry_kind(*(rate.rate for rate in three)), nulls])
 table(
     ["digit", "nodes", "SC flips", "U flips", "SV flips", "kind", "nulls unchanged"],
-    [[d, label, *(f"{100 * r.rate:.0f} %" for r in three), kind, f"{100 * null:.0f} %"] for d, label, *three, kind, null in kinds],
+    [
+        [d, label, *(f"{100 * r.rate:.0f} %" for r in three), kind, f"{100 * null:.0f} %"]
+        for d, label, *three, kind, null in kinds
+    ],
 )
 
 # %% [markdown]
@@ -535,16 +537,23 @@ cases = {
     "the column above decides: carry": ("4" * (n_digits - 2) + "51", "5" * (n_digits - 1) + "1"),
 }
 labels, weights = [], []
-for name, (a, b) in cases.items():
+for a, b in cases.values():
     pattern = nodemap.mean_pattern(model, parse(f"{a}+{b}", n_digits).tokens(fmt))
     for head in range(model.cfg.n_heads):
         labels.append(f"{a}+{b} · L1H{head}")
         weights.append(pattern[1, head, position].numpy())
 figure = plots.heatmap(
-    np.stack(weights), labels, fmt.position_labels, title=f"Where layer 1 looks from {fmt.position_labels[position]}", unit="attention",
+    np.stack(weights),
+    labels,
+    fmt.position_labels,
+    title=f"Where layer 1 looks from {fmt.position_labels[position]}",
+    unit="attention",
     limits=(0, 1),
 )
-top = [f"{label} looks most at {fmt.position_labels[int(row.argmax())]} ({row.max():.2f})" for label, row in zip(labels, weights, strict=True)]
+top = [
+    f"{label} looks most at {fmt.position_labels[int(row.argmax())]} ({row.max():.2f})"
+    for label, row in zip(labels, weights, strict=True)
+]
 plots.show(figure, "Attention of the three layer-1 heads over all positions, for three questions. " + "; ".join(top) + ".")
 
 # %% [markdown]
@@ -657,10 +666,18 @@ plots.show(
     "Tri-states (ST) stand at the second operand's positions and at the equals sign. At the answer positions layer 0 has base "
     "add (SA) and make carry (SC), layer 1 the cascade (SV), and the layer-1 MLP all of them.",
 )
-table(["role", "nodes", "as predicted", "null unchanged"], [
-    [role.label, " + ".join(map(str, role.nodes)), percent(role.evidence.rate, *role.evidence.interval), f"{100 * role.evidence.null_rate:.0f} %"]
-    for role in strong
-])
+table(
+    ["role", "nodes", "as predicted", "null unchanged"],
+    [
+        [
+            role.label,
+            " + ".join(map(str, role.nodes)),
+            percent(role.evidence.rate, *role.evidence.interval),
+            f"{100 * role.evidence.null_rate:.0f} %",
+        ]
+        for role in strong
+    ],
+)
 
 # %% [markdown]
 # ## 10 · Is the map enough?
@@ -824,7 +841,7 @@ claims(
         (
             "heads at the answer positions do base add",
             f"{min(float(row[2].split()[0]) for row in base_add):.0f} to {max(float(row[2].split()[0]) for row in base_add):.0f} % exactly as predicted",
-            "one position later: " + ", ".join(row[5] for row in base_add[1:]),
+            "one position earlier: " + ", ".join(row[5] for row in base_add),
             min(float(row[2].split()[0]) for row in base_add) >= 90,
         ),
         (

@@ -198,7 +198,10 @@ def permutation_p_value(answer):
         raise Wrong(f"a p-value lies between 0 and 1; got {value:g}")
     if value > 0.5:
         raise Wrong("for two clearly separated groups p is small: do you count the permutations that score *lower*?")
-    if value == 0 or float(call(answer, points, labels, lambda p, c: float((c == labels).all()), 3, np.random.default_rng(0))) == 0:
+    if (
+        value == 0
+        or float(call(answer, points, labels, lambda p, c: float((c == labels).all()), 3, np.random.default_rng(0))) == 0
+    ):
         raise Wrong("p must not be zero: add one above and below, for the labels as they are")
     constant = float(call(answer, points, labels, lambda p, c: 1.0, 50, np.random.default_rng(0)))
     if abs(constant - 1) > 1e-9:
@@ -213,8 +216,8 @@ def permutation_p_value(answer):
 class _KnownBench:
     """A bench whose answers follow a rule: each of three answer tokens needs one particular node."""
 
-    nodes = [Node(position, 0, head) for position in range(3) for head in range(2)]
-    needs = [Node(0, 0, 0), Node(1, 0, 1), Node(2, 0, 0)]
+    nodes = tuple(Node(position, 0, head) for position in range(3) for head in range(2))
+    needs = (Node(0, 0, 0), Node(1, 0, 1), Node(2, 0, 0))
 
     def right(self, ablated, mode="mean", seed=0):
         """Right tokens, [question, answer]: of ten questions, the first three do without the last token's node."""
@@ -230,7 +233,12 @@ class _KnownBench:
 def sufficiency_of(answer):
     expect_function(answer)
     bench = _KnownBench()
-    for keep, mode in ((bench.needs, "mean"), (bench.needs[:2], "mean"), (bench.needs[:2], "resample"), (bench.needs[1:], "mean")):
+    for keep, mode in (
+        (bench.needs, "mean"),
+        (bench.needs[:2], "mean"),
+        (bench.needs[:2], "resample"),
+        (bench.needs[1:], "mean"),
+    ):
         got = call(answer, bench, list(keep), mode)
         expect_number(got, "the sufficiency")
         outside = [node for node in bench.nodes if node not in set(keep)]

@@ -3,7 +3,6 @@
 import numpy as np
 
 
-
 def mutants(lab: dict) -> dict[str, list]:
     """Wrong answers by exercise, given the variables of the executed lab."""
     return {
@@ -146,4 +145,10 @@ def _sets(right) -> list:
         fixed = [node for node in kept if node.is_mlp]
         return fixed + right([node for node in nodes if not node.is_mlp], [node for node in kept if not node.is_mlp], rng)
 
-    return [replacing, anywhere, heads_only, lambda nodes, kept, rng: list(kept), lambda nodes, kept, rng: right(nodes, kept, np.random.default_rng(0))]
+    return [
+        replacing,
+        anywhere,
+        heads_only,
+        lambda nodes, kept, rng: list(kept),
+        lambda nodes, kept, rng: right(nodes, kept, np.random.default_rng(0)),
+    ]
