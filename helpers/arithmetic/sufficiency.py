@@ -56,7 +56,7 @@ class Bench:
 
     def share_right(self, ablated: Iterable[Node], mode: str = "mean") -> float:
         """Share of questions whose whole answer is right with some nodes ablated."""
-        return float(self.right(ablated, mode).all(1).float().mean())
+        return float(self.right(ablated, mode).all(1).double().mean())
 
     def every(self, step: int) -> "Bench":
         """The same bench with every `step`-th question."""
@@ -67,7 +67,7 @@ class Bench:
     def per_class(self, right: Bool[Tensor, "question answer"]) -> dict[str, float]:
         """Share of whole answers right in each class."""
         whole, names = right.all(1), np.array(self.classes)
-        return {name: float(whole[torch.from_numpy(names == name)].float().mean()) for name in dict.fromkeys(self.classes)}
+        return {name: float(whole[torch.from_numpy(names == name)].double().mean()) for name in dict.fromkeys(self.classes)}
 
 
 def mixture(n_digits: int, per_class: int, seed: int | Sequence[int]) -> Questions:
