@@ -184,6 +184,26 @@ def of_class(name: str, n_digits: int, count: int, rng: np.random.Generator) -> 
     return Questions(torch.from_numpy(first), torch.from_numpy(second), torch.full((count,), subtract), {name: count})
 
 
+def short_carries(n_digits: int, count: int, rng: np.random.Generator, max_cascade: int) -> Questions:
+    """Additions drawn uniformly among those of the classes S0 to S`max_cascade`, by rejecting the others.
+
+    Raises:
+        LabError: digits out of range, or `max_cascade` below 1 (for S0 alone there is `of_class`).
+
+    >>> sorted(set(short_carries(5, 1000, np.random.default_rng(0), max_cascade=2).classes()))
+    ['S0', 'S1', 'S2']
+    """
+    if max_cascade < 1:
+        raise LabError("expected max_cascade of at least 1", f"got {max_cascade}")
+    kept: list[Questions] = []
+    while sum(map(len, kept)) < count:
+        drawn = uniform(n_digits, max(8, count + count // 4), rng)
+        found = cascades.classify(cascades.addition(n_digits), drawn.first.numpy(), drawn.second.numpy())
+        kept.append(drawn[torch.from_numpy(found <= max_cascade)])  # the index of S_m is m
+    first, second = (torch.cat([getattr(part, name) for part in kept])[:count] for name in ("first", "second"))
+    return Questions(first, second, torch.zeros(count, dtype=torch.bool), {"short_carries": count})
+
+
 def enriched(
     n_digits: int,
     count: int,

@@ -15,6 +15,7 @@ from helpers.arithmetic.questions import (
     from_numbers,
     of_class,
     parse,
+    short_carries,
     uniform,
 )
 from helpers.errors import LabError
@@ -223,3 +224,14 @@ def test_classes_of_mixed_operators_follow_each_rows_operator():
     first, second = (torch.tensor([[1, 1], [1, 1]]) for _ in range(2))
     assert Questions(first, second, torch.tensor([False, True])).classes() == ["S0", "M0"]
     assert class_counts(from_numbers([5, 10], [7, 9], 2, subtract=True)) == {"M1": 1, "N1": 1}
+
+
+def test_short_carries_are_uniform_questions_without_the_long_ones():
+    questions = short_carries(3, 40_000, np.random.default_rng(0), max_cascade=1)
+    counts, shares = class_counts(questions), reference.share_of_classes("+", 3)
+    assert list(counts) == ["S0", "S1"]
+    share = float(shares["S1"] / (shares["S0"] + shares["S1"]))
+    assert counts["S1"] == pytest.approx(40_000 * share, abs=5 * (40_000 * share * (1 - share)) ** 0.5)
+    assert len(short_carries(20, 1, np.random.default_rng(0), max_cascade=1)) == 1
+    with pytest.raises(LabError, match="at least 1"):
+        short_carries(3, 5, np.random.default_rng(0), max_cascade=0)
