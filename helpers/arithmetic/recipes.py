@@ -11,19 +11,27 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, enriched
+from helpers.arithmetic.questions import Format, enriched, short_carries
 from helpers.training import Recipe
 
 
 @dataclass(frozen=True)
 class AdditionTask:
-    """Batches of enriched addition questions in the paper's format."""
+    """Batches of addition questions in the paper's format.
+
+    Attributes:
+        p_slots, p_cascade: shares of the enriched mixture (see `questions.enriched`).
+        max_cascade: if given, the questions are drawn uniformly among the classes S0 to S`max_cascade` instead.
+    """
 
     fmt: Format
-    p_slots: float
-    p_cascade: float
+    p_slots: float = 0.0
+    p_cascade: float = 0.0
+    max_cascade: int | None = None
 
     def batch(self, rng: np.random.Generator, size: int) -> Int[Tensor, "question pos"]:
+        if self.max_cascade is not None:
+            return short_carries(self.fmt.n_digits, size, rng, self.max_cascade).tokens(self.fmt)
         questions = enriched(self.fmt.n_digits, size, rng, p_slots=self.p_slots, p_cascade=self.p_cascade)
         return questions.tokens(self.fmt)
 
@@ -40,14 +48,17 @@ def task_of(recipe: Recipe) -> AdditionTask:
     return AdditionTask(Format(settings.pop("n_digits")), **settings)
 
 
-def _adder(name: str, n_digits: int, steps: int, n_layers: int = 2, seed: int = 0) -> Recipe:
-    shape = dict(n_layers=n_layers, n_heads=3, d_model=96, d_head=32, d_mlp=384)
-    shape |= dict(n_ctx=3 * n_digits + 4, d_vocab=15, act_fn="relu", normalization_type="LN")
+MIXTURE = {"p_slots": 0.3, "p_cascade": 0.3}
+
+
+def _adder(name: str, n_digits: int, steps: int, n_layers: int = 2, data: dict = MIXTURE, seed: int = 0) -> Recipe:
+    shape = {"n_layers": n_layers, "n_heads": 3, "d_model": 96, "d_head": 32, "d_mlp": 384}
+    shape |= {"n_ctx": 3 * n_digits + 4, "d_vocab": 15, "act_fn": "relu", "normalization_type": "LN"}
     return Recipe(
         name=name,
         task="addition",
         model=shape,
-        data=dict(n_digits=n_digits, p_slots=0.3, p_cascade=0.3),
+        data={"n_digits": n_digits, **data},
         steps=steps,
         batch_size=256,
         learning_rate=2e-3,
@@ -62,6 +73,9 @@ RECIPES: dict[str, Recipe] = {
         _adder("add-d3", n_digits=3, steps=5000),
         _adder("add-d5", n_digits=5, steps=6000),
         _adder("add-d6", n_digits=6, steps=8000),
-        _adder("add-d5-1l", n_digits=5, steps=6000, n_layers=1),
+        # One layer, twice. Shown no carry that passes through more than one nine, it learns the look-back rule; shown the
+        # same mixture as the others, it learns more than the rule knows. The two differ in nothing but their questions.
+        _adder("add-d5-1l", n_digits=5, steps=4000, n_layers=1, data={"max_cascade": 2}),
+        _adder("add-d5-1l-enriched", n_digits=5, steps=6000, n_layers=1),
     )
 }
