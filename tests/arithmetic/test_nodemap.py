@@ -12,7 +12,7 @@ from helpers.arithmetic.patching import Rate, prepare, rates
 from helpers.arithmetic.questions import Format, all_additions, uniform
 from helpers.arithmetic.subtasks import SC, SUBTASKS
 from helpers.errors import LabError
-from helpers.interventions import Node, all_nodes
+from helpers.interventions import Node
 from tests.arithmetic.handwired import FMT, ONE, OPERAND, SUM, TENS, VALUE, handwired_adder
 
 pytestmark = pytest.mark.core
@@ -83,14 +83,48 @@ def test_partial_roles_lie_between_the_bounds_and_strong_ones_above(adder):
             assert not any(role.nodes[0] in other.nodes for other in strong if other.label == role.label)
 
 
-def test_the_smallest_group_is_the_best_of_its_size(adder):
-    """SA1 in the first layer takes two heads: by plain rates, no head passes alone, and no other pair does better."""
-    groups = [role for role in roles_at(adder, D3, SUBTASKS["SA"], 1, 10, 40) if role.nodes[0].layer == 0 and len(role.nodes) > 1]
-    heads = [node for node in all_nodes(adder, [10]) if node.layer == 0 and not node.is_mlp]
-    singles = rates(adder, D3, SUBTASKS["SA"], 1, [(head,) for head in heads], 40)
-    pairs = rates(adder, D3, SUBTASKS["SA"], 1, [(a, b) for a, b in product(heads, heads) if a < b], 40)
-    assert all(rate.rate < STRONG for rate in singles)
-    assert [role.evidence for role in groups] == [max(pairs, key=lambda rate: rate.rate)]
+def three_heads(*shares: float):
+    """The hand-wired adder with its sum divided among three heads."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    two = handwired_adder()
+    sizes = {"n_layers": 1, "n_heads": 3, "d_model": two.cfg.d_model, "d_head": 2, "d_mlp": two.cfg.d_mlp, "n_ctx": 7}
+    kind = {"d_vocab": 15, "d_vocab_out": 15, "act_fn": "relu", "normalization_type": None, "seed": 0, "device": "cpu"}
+    model = TransformerBridge.boot_native(sizes | kind)
+    old, state = two.state_dict(), model.state_dict()
+    for name, value in old.items():
+        if ".attn." not in name:
+            state[name] = value
+    for part in "qkv":
+        state[f"blocks.0.attn.{part}.bias"].zero_()
+        state[f"blocks.0.attn.{part}.weight"] = old[f"blocks.0.attn.{part}.weight"][:2].repeat(3, 1)
+    state["blocks.0.attn.o.bias"].zero_()
+    state["blocks.0.attn.o.weight"].zero_()
+    state["blocks.0.attn.o.weight"][SUM, [0, 2, 4]] = torch.tensor(shares)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def test_the_smallest_group_is_the_best_of_its_size():
+    """Shares 12, 6 and 82 %: the last head needs one of the others, and the first helps more."""
+    model = three_heads(0.12, 0.06, 0.82)
+    heads = [Node(4, 0, head) for head in range(3)]
+    singles = rates(model, FMT, SC, 0, [(head,) for head in heads], 300)
+    pairs = rates(model, FMT, SC, 0, [(heads[1], heads[2]), (heads[0], heads[2])], 300)
+    assert max(rate.rate for rate in singles) < STRONG <= pairs[0].rate < pairs[1].rate
+    found = [role.evidence for role in roles_at(model, FMT, SC, 0, 4, 300)]
+    assert [rate for rate in found if not rate.nodes[0].is_mlp] == [pairs[1]]
+
+
+def test_a_head_that_carries_a_part_is_listed_as_partial():
+    """SC2 in add-d5: one head of the first layer does most of the work, and no pair does all of it."""
+    model, fmt = zoo.load("add-d5", device="cpu"), Format(5)
+    position = SC.positions(fmt, 2)[0]
+    found = [role for role in roles_at(model, fmt, SC, 2, position, 40) if not role.strong]
+    singles = rates(model, fmt, SC, 2, [(Node(position, 0, head),) for head in range(3)], 40)
+    partial = [rate for rate in singles if 0.3 <= rate.rate < 0.9]
+    assert partial
+    assert [role.evidence for role in found if not role.nodes[0].is_mlp] == partial
 
 
 def test_one_search_shares_its_pairs_among_positions(adder):
