@@ -1,7 +1,8 @@
 """Sphinx extension of the book: pages that load nothing remote, and markup that screen readers understand.
 
-jupyter-book always adds the scripts of *thebe* (live code from another host) and jupyter widgets ask for *require.js*; no page
-of this book uses either. The theme shows either a logo or the title; here it shows both. The bibliography is marked up as a list whose entries are no list items; here they become ones.
+jupyter-book always adds the scripts of *thebe* (live code from another host) and jupyter widgets ask for *require.js*; no
+page of this book uses either. The theme shows a logo or the title; here it shows both. The bibliography is marked up as a
+list whose entries are no list items; here they become ones.
 """
 
 from typing import Any

@@ -96,7 +96,7 @@ def _measured(entry: Entry) -> str:
         return "Not measured yet: `python -m helpers verify` has not been run on these weights."
     asked, failed = report["questions"], report["failures"]
     exhaustive = report.get("method") == "exhaustive"
-    how = "every question there is" if exhaustive else f"{asked:,} questions: uniform ones and further ones in every class"
+    how = "every question there is" if exhaustive else "uniform ones, and further ones in every class"
     head = (
         f"Measured on exactly these weights, teacher forced, all answer tokens right: **{failed:,} of {asked:,} wrong** ({how})."
     )
@@ -124,13 +124,17 @@ def training_mixture() -> str:
     """What the training batches of each embedded model consist of."""
     rows = []
     for entry in _entries():
-        data = entry.recipe.data
-        slots, cascade = data["p_slots"], data["p_cascade"]
-        least = cascade / (data["n_digits"] + 1)
-        shares = [f"{share:.0%}" for share in (1 - slots - cascade, slots, cascade, least)]
-        rows.append([f"`{entry.name}`", *shares, f"{entry.recipe.steps * entry.recipe.batch_size:,}"])
+        rows.append([f"`{entry.name}`", *_shares(entry.recipe.data), f"{entry.recipe.steps * entry.recipe.batch_size:,}"])
     head = ["model", "uniform", "columns forced to nine", "class drawn first", "each class at least", "questions seen"]
     return table(head, rows, numbers=5)
+
+
+def _shares(data: dict) -> list[str]:
+    """Shares of the kinds of questions in a recipe's data."""
+    if "max_cascade" in data:
+        return [f"100 %, none above S{data['max_cascade']}", "0 %", "0 %", "–"]
+    slots, cascade = data["p_slots"], data["p_cascade"]
+    return [f"{100 * share:.0f} %" for share in (1 - slots - cascade, slots, cascade, cascade / (data["n_digits"] + 1))]
 
 
 def lab_costs() -> str:
