@@ -77,6 +77,11 @@ class Activations:
         return Activations(torch.zeros_like(self.z[:, :1]), torch.zeros_like(self.mlp[:, :1]))
 
 
+def device_of(model) -> torch.device:
+    """Where the model computes. Tokens may lie elsewhere: results come back to where the tokens are."""
+    return next(model.parameters()).device
+
+
 def has_mlps(model) -> bool:
     """Whether the model's blocks have MLPs."""
     return not getattr(model.cfg, "attn_only", False)
@@ -110,11 +115,13 @@ def collect(model, tokens: Int[Tensor, "batch pos"], batch_size: int = 512) -> t
     z_parts, mlp_parts, logits = [], [], []
     layers = range(model.cfg.n_layers)
     names = {_z_name(layer) for layer in layers} | ({_mlp_name(layer) for layer in layers} if has_mlps(model) else set())
+    where = device_of(model)
     for chunk in tokens.split(batch_size):
         kept: dict[str, Tensor] = {}
 
         hooks = [(name, partial(_keep, kept, name)) for name in names]
-        logits.append(model.run_with_hooks(chunk, fwd_hooks=hooks))
+        logits.append(model.run_with_hooks(chunk.to(where), fwd_hooks=hooks).to(tokens.device))
+        kept = {name: value.to(tokens.device) for name, value in kept.items()}
         z_parts.append(torch.stack([kept[_z_name(layer)] for layer in layers]))
         if has_mlps(model):
             mlp_parts.append(torch.stack([kept[_mlp_name(layer)] for layer in layers]))
@@ -139,7 +146,7 @@ def _hooks(nodes: Iterable[Node], source: Activations) -> list[tuple]:
 
         def write(z: Float[Tensor, "batch pos head d_head"], hook):
             z = z.clone()
-            z[:, positions, indices] = source.z[layer][:, positions, indices].to(z.dtype)
+            z[:, positions, indices] = source.z[layer][:, positions, indices].to(z)
             return z
 
         return _z_name(layer), write
@@ -147,7 +154,7 @@ def _hooks(nodes: Iterable[Node], source: Activations) -> list[tuple]:
     def mlp_hook(layer: int, positions: list[int]):
         def write(out: Float[Tensor, "batch pos d_model"], hook):
             out = out.clone()
-            out[:, positions] = source.mlp[layer][:, positions].to(out.dtype)
+            out[:, positions] = source.mlp[layer][:, positions].to(out)
             return out
 
         return _mlp_name(layer), write
@@ -191,11 +198,12 @@ def run_with_replaced(
     wanted = (model.cfg.n_layers, tokens.shape[1], model.cfg.n_heads)
     if (layers, *rest[:2]) != wanted:
         raise LabError(f"expected a source of (layers, positions, heads) {wanted}", f"got {(layers, *rest[:2])}")
-    logits = []
+    logits, where = [], device_of(model)
     for start in range(0, len(tokens), batch_size):
         span = slice(start, start + batch_size)
         part = source if rows == 1 else Activations(source.z[:, span], source.mlp[:, span])
-        logits.append(model.run_with_hooks(tokens[span], fwd_hooks=_hooks(nodes, part)))
+        changed = model.run_with_hooks(tokens[span].to(where), fwd_hooks=_hooks(nodes, part))
+        logits.append(changed.to(tokens.device))
     return torch.cat(logits)
 
 
@@ -244,4 +252,4 @@ def head_writes(model, activations: Activations) -> Float[Tensor, "layer batch p
     Summed over heads, plus b_O, this is ``hook_attn_out``.
     """
     weights = torch.stack([model.blocks[layer].attn.W_O for layer in range(model.cfg.n_layers)])
-    return torch.einsum("lbphd,lhdm->lbphm", activations.z, weights.to(activations.z.dtype))
+    return torch.einsum("lbphd,lhdm->lbphm", activations.z, weights.to(activations.z))

@@ -142,6 +142,8 @@ class Run:
 def build_model(recipe: Recipe) -> torch.nn.Module:
     """A freshly initialised model of the recipe's shape, seeded by the recipe.
 
+    Every tensor of its state is a parameter, the bias of the output layer included.
+
     Raises:
         LabError: the recipe's model lacks a field or has an unknown one.
     """
@@ -149,9 +151,20 @@ def build_model(recipe: Recipe) -> torch.nn.Module:
 
     try:
         config = {"seed": recipe.seed, "d_vocab_out": recipe.model["d_vocab"], "device": "cpu", **recipe.model}
-        return TransformerBridge.boot_native(config)
+        model = TransformerBridge.boot_native(config)
     except (KeyError, TypeError, ValueError) as fault:
         raise LabError(f"expected {recipe.name} to have the shape of a model", f"cannot build it: {fault!r}") from None
+    _make_output_bias_a_parameter(model)
+    return model
+
+
+def _make_output_bias_a_parameter(model: torch.nn.Module) -> None:
+    """TransformerLens 4 keeps the output layer's bias as a fixed zero buffer, TransformerLens 3 trains it; so do we."""
+    head = model.unembed.original_component
+    if "bias" in dict(head.named_buffers()):
+        bias = head.bias
+        del head.bias
+        head.bias = torch.nn.Parameter(bias)
 
 
 def start(recipe: Recipe, device: str = "cpu") -> Run:

@@ -20,7 +20,7 @@ from helpers.arithmetic.patching import Experiment, NodeSet, Rate, measure, prep
 from helpers.arithmetic.questions import Format
 from helpers.arithmetic.subtasks import SUBTASKS, SubTask
 from helpers.errors import LabError
-from helpers.interventions import Node, all_nodes
+from helpers.interventions import Node, all_nodes, device_of
 from helpers.runtime import progress
 
 STRONG, PARTIAL, WEAK = 0.9, 0.3, 0.1
@@ -119,12 +119,12 @@ def mean_pattern(model, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, "l
 
     def keep(layer: int):
         def store(pattern, hook):
-            kept[layer] = pattern.detach().mean(0)
+            kept[layer] = pattern.detach().mean(0).to(tokens.device)
 
         return store
 
     with torch.no_grad():
-        model.run_with_hooks(tokens, fwd_hooks=[(f"blocks.{n}.attn.hook_pattern", keep(n)) for n in layers])
+        model.run_with_hooks(tokens.to(device_of(model)), fwd_hooks=[(f"blocks.{n}.attn.hook_pattern", keep(n)) for n in layers])
     return torch.stack([kept[layer] for layer in layers])
 
 
