@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-
 CORE = ("arithmetic", "test_attribution", "test_interventions", "test_stats", "test_training", "test_zoo")
 
 
@@ -13,10 +12,10 @@ def pytest_collection_modifyitems(items) -> None:
     """Mark what must also hold on the newest transformer-lens, and what needs a browser."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and item.path.relative_to(here).parts[0].removesuffix(".py") in CORE:
-            item.add_marker(pytest.mark.core)
         if "chromium" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
+        elif here in item.path.parents and item.path.relative_to(here).parts[0].removesuffix(".py") in CORE:
+            item.add_marker(pytest.mark.core)
 
 
 @pytest.fixture(scope="session")

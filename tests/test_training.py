@@ -197,6 +197,17 @@ def test_one_step_is_the_step_of_plain_pytorch():
     assert ours.losses == [float(loss.detach())]
 
 
+def test_every_number_of_the_model_is_trained():
+    """TransformerLens 4 does not count the output bias among the parameters by itself."""
+    ours, task = training.start(SHORT), task_of(SHORT)
+    before = {name: value.clone() for name, value in ours.model.state_dict().items()}
+    for _ in range(3):
+        training.take_step(ours, task)
+    after = ours.model.state_dict()
+    assert {name for name in before if torch.equal(before[name], after[name])} == set()
+    assert sum(p.numel() for p in ours.model.parameters()) == sum(value.numel() for value in after.values())
+
+
 def test_two_seeds_give_two_models_and_one_seed_gives_one(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(replace(SHORT, seed=seed), tmp_path / name)

@@ -122,9 +122,7 @@ def subtraction(n_digits: int) -> Automaton:
         _pairs(lambda d, e: d == e == 0),
     )
     classes = tuple(f"M{m}" for m in range(n_digits)) + tuple(f"N{m}" for m in range(1, n_digits + 1))
-    return _build(
-        SUB_TYPES, pairs, ("", 0, 0), advance, lambda s: f"{s[0] or 'M'}{s[2]}", classes, n_digits, False
-    )
+    return _build(SUB_TYPES, pairs, ("", 0, 0), advance, lambda s: f"{s[0] or 'M'}{s[2]}", classes, n_digits, False)
 
 
 def column_types(automaton: Automaton, first: Int[np.ndarray, "question digit"], second: Int[np.ndarray, "question digit"]):

@@ -23,10 +23,9 @@ def handwired_adder():
     """The model, a native `TransformerBridge` without layer norm."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    shape = dict(n_layers=1, n_heads=2, d_model=LOGITS + 15, d_head=2, d_mlp=2 * len(STEPS), n_ctx=7, d_vocab=15)
-    model = TransformerBridge.boot_native(
-        shape | dict(d_vocab_out=15, act_fn="relu", normalization_type=None, seed=0, device="cpu")
-    )
+    shape = {"n_layers": 1, "n_heads": 2, "d_model": LOGITS + 15, "d_head": 2, "d_mlp": 2 * len(STEPS), "n_ctx": 7}
+    shape |= {"d_vocab": 15, "d_vocab_out": 15, "act_fn": "relu", "normalization_type": None, "seed": 0}
+    model = TransformerBridge.boot_native(shape | {"device": "cpu"})
     state = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
     _embed(state)
     _attend(state)

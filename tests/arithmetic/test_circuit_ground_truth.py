@@ -1,7 +1,6 @@
 """The whole chain — sets, patch tests, roles, maps — on a model whose circuit is known by construction."""
 
 import torch
-from tests.arithmetic.handwired import CIRCUIT, FMT, handwired_adder
 
 from helpers.arithmetic import sufficiency
 from helpers.arithmetic.nodemap import find_roles
@@ -9,6 +8,7 @@ from helpers.arithmetic.patching import rates
 from helpers.arithmetic.questions import all_additions, answer_tokens
 from helpers.arithmetic.subtasks import SUBTASKS
 from helpers.interventions import Node, ablate
+from tests.arithmetic.handwired import CIRCUIT, FMT, handwired_adder
 
 
 def test_the_handwired_model_adds():
@@ -31,7 +31,8 @@ def test_the_decoy_head_has_rate_zero():
     for name in ("SA", "SC"):
         position = SUBTASKS[name].positions(FMT, 0)[0]
         head, decoy = rates(model, FMT, SUBTASKS[name], 0, [(Node(position, 0, 0),), (Node(position, 0, 1),)], count=60)
-        assert head.hits == head.trials and head.null_hits == head.null_trials
+        assert head.hits == head.trials
+        assert head.null_hits == head.null_trials
         assert decoy.hits == 0
 
 
