@@ -278,7 +278,7 @@ def test_everything_works_from_the_keyboard(open_view, view):
     page.keyboard.press("Tab")
     focused = page.locator(".nodes td:focus")
     assert focused.count() == 1
-    for _ in range(9):  # the node that stands first is the one that matters most to this model
+    for _ in range(9):  # it opens at the first head that this model needs
         page.keyboard.press("ArrowUp")
     assert "L0H0" in focused.get_attribute("aria-label")
     steps = {"Home": "P3L0H0", "End": "P11L0H0", "ArrowLeft": "P10L0H0", "ArrowRight": "P11L0H0"}
