@@ -9,9 +9,9 @@ BUILT  := _build/.built
 CODE   := $(shell find helpers -type f -not -path '*/__pycache__/*')
 PAGES  := _config.yml _toc.yml README.md CHANGELOG.md CITATION.cff $(shell find book labs -type f -not -name '*.ipynb')
 
-# One thread a process: the models are small, and the tests compare bit for bit. Labs run one after the other, on all cores.
+# One thread a process: the models are small, and the tests compare bit for bit. Labs run one after the other, on up to 4.
 export OMP_NUM_THREADS ?= 1
-$(BUILT): export OMP_NUM_THREADS := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+$(BUILT): export OMP_NUM_THREADS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4)))
 export PYTHONHASHSEED ?= 0
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
