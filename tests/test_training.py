@@ -86,18 +86,28 @@ def assert_same_result(folder: Path, reference: Path) -> None:
     assert not list(folder.rglob("*.tmp"))
 
 
+def stored(folder: Path) -> int:
+    """When the state was stored last, in nanoseconds; 0 for never."""
+    return (folder / STATE).stat().st_mtime_ns if (folder / STATE).exists() else 0
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_sigkill_at_random_moments_changes_nothing(server, uninterrupted, tmp_path, seed):
     rng, kills = random.Random(seed), 0
-    while True:
-        process = begin(server, tmp_path, save_every=0.0)
-        process.join(rng.uniform(0.15, 1.2) if kills < 6 else 120)
-        if process.exitcode is not None:
-            break
+    while kills < 6:
+        last, process = stored(tmp_path), begin(server, tmp_path, save_every=0.0)
+        while stored(tmp_path) == last and process.is_alive():  # a kill must meet the training, however fast the machine
+            time.sleep(0.002)
+        process.join(rng.uniform(0.0, 0.15))
         process.kill()
         process.join()
+        if process.exitcode == 0:
+            break
         assert process.exitcode == -signal.SIGKILL
         kills += 1
+    else:
+        process = begin(server, tmp_path, save_every=0.0)
+        process.join(120)
     assert process.exitcode == 0
     assert kills >= 2, "the run ended before it could be killed twice: lengthen it"
     assert_same_result(tmp_path, uninterrupted)
