@@ -1,5 +1,7 @@
 """Plausible wrong answers to the exercises of lab 1."""
 
+import math
+
 import numpy as np
 
 
@@ -39,6 +41,7 @@ def _bounds() -> list:
         lambda n, alpha=0.05: 1 - (alpha / 2) ** (1 / n),
         lambda n, alpha=0.05: 1 - (1 - alpha) ** (1 / n),
         lambda n, alpha=0.05: 1 - 0.05 ** (1 / n),  # the level is ignored
+        lambda n, alpha=0.05: -math.log(alpha) / n,  # the approximation behind the rule of three
     ]
 
 
@@ -119,7 +122,34 @@ def _p_values() -> list:
         real = score(points, labels)
         return (1 + sum(score(points[o], labels[o]) >= real - 1e-12 for o in order)) / (1 + permutations)
 
-    return [lower, uncorrected, strictly, above_only, points_and_labels]
+    def uncorrected_points(points, labels, score, permutations, rng):
+        real = score(points, labels)
+        return sum(score(rng.permutation(points), labels) >= real for _ in range(permutations)) / permutations
+
+    return [lower, uncorrected, strictly, above_only, points_and_labels, uncorrected_points, *_p_values_of_other_labels()]
+
+
+def _p_values_of_other_labels() -> list:
+    """Counted rightly, but not over fresh permutations of the labels."""
+
+    def with_labels(relabel):
+        def p_value(points, labels, score, permutations, rng):
+            real = score(points, labels)
+            return (1 + sum(score(points, relabel(labels, rng)) >= real for _ in range(permutations))) / (1 + permutations)
+
+        return p_value
+
+    def once(points, labels, score, permutations, rng):
+        permuted = rng.permutation(labels)
+        return with_labels(lambda *_: permuted)(points, labels, score, permutations, rng)
+
+    return [
+        once,
+        with_labels(lambda labels, rng: np.random.default_rng(0).permutation(labels)),  # the same seed each time
+        with_labels(lambda labels, rng: labels[::-1]),
+        with_labels(lambda labels, rng: rng.choice(labels, len(labels))),  # with replacement
+        with_labels(lambda labels, rng: rng.integers(2, size=len(labels))),  # a coin for every point
+    ]
 
 
 def _shares() -> list:
@@ -131,6 +161,8 @@ def _shares() -> list:
         lambda bench, nodes, mode="mean": bench.right(outside(bench, nodes), mode).float().mean().item(),
         lambda bench, nodes, mode="mean": bench.right(outside(bench, nodes)).all(1).float().mean().item(),
         lambda bench, nodes, mode="mean": bench.right(outside(bench, nodes), mode).all(1).sum().item(),
+        lambda bench, nodes, mode="mean": bench.share_right(nodes, mode),
+        lambda bench, nodes, mode="mean": bench.kept(nodes).all(1).float().mean(),  # the mode is ignored
     ]
 
 
