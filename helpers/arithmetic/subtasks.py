@@ -144,6 +144,20 @@ def _with_nine(questions: Questions, k: int, share: float, rng: np.random.Genera
     return Questions(questions.first, second, questions.subtract)
 
 
+def _with_deciding_column(clean: Questions, k: int, rng: np.random.Generator) -> Pair:
+    """Nines from column k down to just above a column at a random distance, and a second copy with that column redrawn.
+
+    Were all lower columns redrawn, column k - 1 would decide nine times in ten, and a node that knows nothing but
+    SC_(k-1) would pass for one that knows the cascade.
+    """
+    decides = k - torch.from_numpy(rng.integers(1, k + 1, size=len(clean)))[:, None]
+    column = torch.arange(clean.n_digits)
+    second = torch.where((column > decides) & (column <= k), 9 - clean.first, clean.second)
+    fresh, chosen = uniform(clean.n_digits, len(clean), rng), column == decides
+    redrawn = torch.where(chosen, fresh.first, clean.first), torch.where(chosen, fresh.second, second)
+    return Questions(*redrawn, clean.subtract), Questions(clean.first, second, clean.subtract)
+
+
 def _columns_differ(stored: Questions, clean: Questions, columns: slice) -> Bool[Tensor, " question"]:
     differ = (stored.first != clean.first) | (stored.second != clean.second)
     return differ[:, columns].any(1)
@@ -259,8 +273,7 @@ class SubTask:
             return _with_columns(clean, k, rng), clean
 
         def redraw_below(clean: Questions) -> Pair:
-            clean = _with_nine(clean, k, 1.0, rng)
-            return _with_columns(clean, slice(0, k), rng), clean
+            return _with_deciding_column(clean, k, rng)
 
         def keep(stored: Questions, clean: Questions) -> Tensor:
             if self.name == "SV":

@@ -256,3 +256,11 @@ def test_positions_follow_the_format():
     assert [SA.positions(fmt, k) for k in (0, 1)] == [[9], [8]]
     assert [SC.positions(fmt, k) for k in (0, 1)] == [[8], [7]]
     assert ST.positions(fmt, 0) == [6, 7]
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 4), (4, 5), (5, 6)])
+def test_the_cascade_test_is_not_passed_by_the_column_below(k, n):
+    """A node that knows only SC_(k-1) would hit where that column decides: in one pair of k, not in most."""
+    pairs = SV.pairs(k, n, 400, np.random.default_rng(0))
+    stored, clean = ((q.first + q.second)[:, k - 1] >= 10 for q in (pairs.stored, pairs.clean))
+    assert abs(float((stored != clean).float().mean()) - 1 / k) < 0.1
