@@ -39,15 +39,21 @@ def table(head: list[str], rows: list[list[str]], numbers: int = 0) -> str:
 
 
 def short(value: float) -> str:
-    """A number for a table: plain where readable, else as a power of ten.
+    """A number for a table: plain where readable, else by its distance from 0 or 1 as a power of ten.
 
-    >>> short(0.7761), short(4.5e-6), short(0)
-    ('0.776', '4.5 × 10⁻⁶', '0')
+    >>> short(0.7761), short(4.5e-6), short(0), short(0.99982)
+    ('0.776', '4.5 × 10⁻⁶', '0', '1 − 1.8 × 10⁻⁴')
     """
+    if 0.999 < value < 1:
+        return f"1 − {short(1 - value)}"
     if value == 0 or value >= 1e-3:
         return f"{value:.3g}"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def _layers(shape: dict) -> str:
+    return "1 layer" if shape["n_layers"] == 1 else f"{shape['n_layers']} layers"
 
 
 def _entries() -> list[Entry]:
@@ -60,7 +66,7 @@ def model_overview() -> str:
     rows = []
     for entry in _entries():
         shape = entry.recipe.model
-        size = f"{shape['n_layers']} layers × {shape['n_heads']} heads, width {shape['d_model']}"
+        size = f"{_layers(shape)} × {shape['n_heads']} heads, width {shape['d_model']}"
         rows.append([f"[`{entry.name}`](#model-{entry.name})", size, f"{entry.parameters:,}", f"{entry.bytes / 1e6:.1f} MB"])
     return table(["name", "shape", "parameters", "file"], rows, numbers=2)
 
@@ -75,7 +81,7 @@ def _card(entry: Entry) -> str:
     facts = {
         "task": f"{recipe.data['n_digits']}-digit {recipe.task}, zero-padded; {shape['n_ctx']} tokens of a vocabulary of "
         f"{shape['d_vocab']}",
-        "architecture": f"{shape['n_layers']} layers, {shape['n_heads']} heads of {shape['d_head']}, residual stream "
+        "architecture": f"{_layers(shape)}, {shape['n_heads']} heads of {shape['d_head']}, residual stream "
         f"{shape['d_model']}, MLP {shape['d_mlp']} ({shape['act_fn']}), {shape['normalization_type']}, learned positions",
         "parameters": f"{entry.parameters:,}",
         "training": f"{recipe.steps:,} steps of {recipe.batch_size} fresh questions; AdamW, learning rate "

@@ -1,6 +1,6 @@
-"""What a 1-layer adder can do at best: look one column back for the carry, no further.
+"""The one-column look-back rule: an adder that looks one column back for the carry, no further.
 
-The rule (Quirke and Barez, arXiv 2310.13121): the carry into column n is
+Quirke and Barez (arXiv 2310.13121) find it in their 1-layer model. The carry into column n is
 
     SC_(n-1)  or  (SS_(n-1) and SC_(n-2)),
 

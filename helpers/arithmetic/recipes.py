@@ -74,7 +74,7 @@ RECIPES: dict[str, Recipe] = {
         _adder("add-d5", n_digits=5, steps=6000),
         _adder("add-d6", n_digits=6, steps=8000),
         # One layer, twice. Shown no carry that passes through more than one nine, it learns the look-back rule; shown the
-        # same mixture as the others, it learns more than the rule knows. The two differ in nothing but their questions.
+        # same mixture as the others, it learns more than the rule knows. The two differ in questions and in steps.
         _adder("add-d5-1l", n_digits=5, steps=4000, n_layers=1, data={"max_cascade": 2}),
         _adder("add-d5-1l-enriched", n_digits=5, steps=6000, n_layers=1),
     )
