@@ -236,8 +236,8 @@ def lookback_rule(first, second):
 check("lab1.3", lookback_rule)
 
 # %% [markdown]
-# Two models with one layer, of the same shape, differ only in the questions that they were trained on. `add-d5-1l` never
-# saw a carry pass through more than one nine. `add-d5-1l-enriched` was trained on the same mixture as the two-layer
+# Two models have one layer and the same shape. `add-d5-1l` was trained, for 4 000 steps, on questions in which no carry
+# passes through more than one nine. `add-d5-1l-enriched` was trained for 6 000 steps on the same mixture as the two-layer
 # models, long cascades included. Both are decoded token by token, for the rule too knows nothing but the question.
 
 # %%

@@ -93,7 +93,7 @@ def necessity(bench: Bench, nodes: Sequence[Node], mode: str = "mean") -> Float[
 
 
 def smallest_map(bench: Bench, target: float = 0.998, mode: str = "mean") -> list[Node]:
-    """Greedy backward elimination: drop the node that matters least, again and again, while `target` holds.
+    """Greedy backward elimination: drop one node after the other while `target` holds.
 
     Nodes are tried in order of what is lost without them alone, and those kept are tried again until none can go: no
     single node of the result can be dropped. That it is the smallest of all 2^nodes sets is not claimed. The choice is
