@@ -1028,7 +1028,7 @@ table(
 #
 # Some sentences that one often reads. Each is put to the test with the numbers from above.
 
-# %%
+# %% tags=["hide-input"]
 reader_direct = direct[f"L0H{reader}"]
 reader_zero = right(ablate(model, fresh, heads(HERE, [reader]), reference, "zero"), fresh, HERE)
 shown = max(backup, key=lambda k: float(backup[k]["early"].sum() + backup[k]["late"].sum() - backup[k]["both"].sum()))

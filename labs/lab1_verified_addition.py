@@ -394,7 +394,7 @@ table(
 # Where do these nodes look? A layer-0 head can know the sum of column $k$ only if it looks at both $D_k$ and $D'_k$. The
 # paper uses this as a *prerequisite*. It is cheap, and it is not evidence: it says where to test.
 
-# %%
+# %% tags=["hide-input"]
 pattern = nodemap.mean_pattern(model, uniform(n_digits, 500, np.random.default_rng(4)).tokens(fmt))
 columns_seen = []
 for digit in reversed(range(n_digits)):
@@ -740,7 +740,7 @@ plots.show(
     ),
 )
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for digit in range(n_digits):
     found = {name: [r for r in strong if r.label == f"{name}{digit}" and not r.nodes[0].is_mlp] for name in legend}
@@ -813,27 +813,19 @@ check("lab1.8", sufficiency_of)
 
 # %%
 chosen = small["resample"]
-rng = np.random.default_rng(6)
 
 
-def lost_to(nodes, mode):
+def kept_by(nodes, mode):
     """Share of fresh questions still right with everything outside `nodes` ablated."""
     return fresh.share_right([node for node in fresh.nodes if node not in set(nodes)], mode)
 
 
-def matched(nodes):
-    """A random set with as many nodes as `nodes` at every position, all drawn from the bench."""
-    pools = {node.position: [n for n in fresh.nodes if n.position == node.position] for node in nodes}
-    sizes = {p: sum(node.position == p for node in nodes) for p in pools}
-    return [pools[p][i] for p in pools for i in rng.choice(len(pools[p]), sizes[p], replace=False)]
-
-
 controls = {
     "random sets of the same size": sufficiency.random_sets(fresh, len(chosen), 5),
-    "random sets, matched at every position": [matched(chosen) for _ in range(5)],
+    "random sets, matched at every position": sufficiency.matched_sets(fresh, chosen, 5),
     "the complement of the map": [[node for node in fresh.nodes if node not in chosen]],
 }
-kept_by_chance = {(name, mode): [lost_to(nodes, mode) for nodes in sets] for name, sets in controls.items() for mode in small}
+kept_by_chance = {(name, mode): [kept_by(nodes, mode) for nodes in sets] for name, sets in controls.items() for mode in small}
 table(
     [f"control for the map of {len(chosen)} nodes", "sets", "kept under mean ablation, at most", "under resampling, at most"],
     [[name, len(sets), *(f"{100 * max(kept_by_chance[name, mode]):.1f} %" for mode in small)] for name, sets in controls.items()],
@@ -894,7 +886,7 @@ say(
 #
 # *2 points · 5 minutes · ●●○*
 #
-# A random set of nodes is an easy opponent. A fairer one keeps, at *every* position, the same number of nodes as the map
+# A random set of nodes is an easy opponent. The second control in the table above is a fairer one. It keeps, at *every* position, the same number of nodes as the map
 # does, chosen at random there. Write the function that draws such a set.
 #
 # <details><summary>Hint</summary>
@@ -935,7 +927,7 @@ live_explorer(model, fmt, name=NAME)
 #
 # The verdicts below are computed from the numbers of this run.
 
-# %%
+# %% tags=["hide-input"]
 layer1 = [row for row in kinds if row[1] == "all L1 heads"]
 local = [row for row in kinds if row[1].startswith("L0H")]
 st_rates, st_after = ([row[kind].rate for row in stored.values()] for kind in ("before", "after"))
@@ -996,7 +988,7 @@ claims(
     ]
 )
 
-# %%
+# %% tags=["hide-input"]
 say(
     f"""
 - **Proven**, by asking every question on this machine: `add-d3` adds all {proof.questions:,} pairs of 3-digit numbers, {proof.failures} wrong.

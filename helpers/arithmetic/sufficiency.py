@@ -6,6 +6,7 @@ is ablated. Sufficiency is the stricter test: a node whose work is done twice lo
 of necessary nodes only falls short (the authors' later re-analysis of arXiv 2402.02619 finds 94 % for addition).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -138,3 +139,15 @@ def random_sets(bench: Bench, size: int, count: int, seed: int = 0) -> list[list
         raise LabError(f"expected a size from 0 to {len(bench.nodes)}", f"got {size}")
     rng = np.random.default_rng(seed)
     return [[bench.nodes[i] for i in rng.choice(len(bench.nodes), size, replace=False)] for _ in range(count)]
+
+
+def matched_sets(bench: Bench, nodes: Iterable[Node], count: int, seed: int = 0) -> list[list[Node]]:
+    """Random node sets with as many nodes at every position as `nodes` has there: a harder control than any set of that size."""
+    rng = np.random.default_rng(seed)
+    sizes = Counter(node.position for node in nodes)
+    pools = {position: [node for node in bench.nodes if node.position == position] for position in sizes}
+
+    def draw() -> list[Node]:
+        return [pools[p][i] for p, size in sizes.items() for i in rng.choice(len(pools[p]), size, replace=False)]
+
+    return [draw() for _ in range(count)]

@@ -223,3 +223,11 @@ def test_random_sets_are_sets_of_the_benchs_nodes(wired):
     for size in (-1, len(wired.nodes) + 1):
         with pytest.raises(LabError, match=f"from 0 to 18.*got {size}"):
             random_sets(wired, size, 1)
+
+
+def test_matched_sets_match_at_every_position():
+    bench = sufficiency.bench(handwired_adder(), FMT, per_class=5)
+    for drawn in sufficiency.matched_sets(bench, CIRCUIT, 20):
+        assert sorted(node.position for node in drawn) == sorted(node.position for node in CIRCUIT)
+        assert len(set(drawn)) == len(drawn)
+    assert len({tuple(sorted(drawn)) for drawn in sufficiency.matched_sets(bench, CIRCUIT, 20)}) > 1
