@@ -15,7 +15,8 @@ INTERVAL = 0.2
 def build_command(root: Path, out: Path) -> list[str]:
     """The command that builds the book into ``out/_build``, with every warning an error."""
     options = ["--warningiserror", "--nitpick", "--keep-going", "--path-output", str(out)]
-    return [sys.executable, "-m", "jupyter_book.cli.main", "build", *options, str(root)]
+    start = "from jupyter_book.cli.main import main; main()"  # its module does nothing when run with -m
+    return [sys.executable, "-c", start, "build", *options, str(root)]
 
 
 def measure_build(root: Path) -> tuple[float, float]:
@@ -35,7 +36,7 @@ def measure_build(root: Path) -> tuple[float, float]:
             peak = max(peak, _resident(builder.pid))
             time.sleep(INTERVAL)
         seconds = time.perf_counter() - started
-        if builder.returncode:
+        if builder.returncode or not (Path(out) / "_build" / "html" / "index.html").exists():
             log.seek(0)
             raise LabError("expected the book to build", f"the build says: …{log.read()[-2000:]}", hint="make book")
     return seconds, peak

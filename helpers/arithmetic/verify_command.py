@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    fmt = _format(arguments)
+    model = zoo.load(arguments.name)  # first: a name that does not exist is the likelier mistake than a missing format
     report = verify(
-        zoo.load(arguments.name),
-        fmt,
+        model,
+        _format(arguments),
         name=arguments.name,
         questions=arguments.questions,
         per_class=arguments.per_class,

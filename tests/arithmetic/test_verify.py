@@ -309,8 +309,9 @@ def test_the_command_asks_for_the_digits_of_a_foreign_model(tmp_path, capsys):
 
 
 def test_the_command_refuses_an_unknown_name(capsys):
-    assert cli.main(["verify", "add-d99", "--digits", "3"]) == 1
-    assert "add-d99" in capsys.readouterr().err
+    for options in ([], ["--digits", "3"]):
+        assert cli.main(["verify", "add-d99", *options]) == 1
+        assert "got 'add-d99'" in capsys.readouterr().err
 
 
 def test_a_damaged_recipe_is_reported(stored, capsys):
