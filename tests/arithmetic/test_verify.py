@@ -304,6 +304,9 @@ def test_the_command_explains_wrong_options(stored, capsys, arguments, message):
 
 
 def test_the_command_asks_for_the_digits_of_a_foreign_model(tmp_path, capsys):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    GPT2LMHeadModel(GPT2Config(vocab_size=20, n_positions=20, n_embd=8, n_layer=1, n_head=2)).save_pretrained(tmp_path)
     assert cli.main(["verify", str(tmp_path)]) == 1
     assert "--digits N" in capsys.readouterr().err
 
