@@ -6,12 +6,23 @@ from pathlib import Path
 import matplotlib.pyplot
 import nbformat
 import pytest
+import torch
 
+from helpers import runtime
 from helpers.course import notebooks
 from tests.labs import harness
 
 ROOT = Path(__file__).resolve().parents[2]
 LABS = notebooks.lab_files(ROOT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_cores():
+    """Labs run as they do on a page, on up to four cores; the other tests keep to one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(4, runtime.cores()))
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=LABS, ids=lambda path: path.stem)
