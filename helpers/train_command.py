@@ -17,13 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from helpers.arithmetic.recipes import RECIPES, task_of
+    from helpers.arithmetic.recipes import EXPERIMENTS, RECIPES, task_of
 
-    if arguments.name not in RECIPES:
-        raise LabError(f"expected a model with a recipe: {', '.join(RECIPES)}", f"got {arguments.name!r}")
+    known = RECIPES | EXPERIMENTS
+    if arguments.name not in known:
+        raise LabError(f"expected a model with a recipe: {', '.join(known)}", f"got {arguments.name!r}")
     if arguments.seed is not None and arguments.seed < 0:
         raise LabError("expected a seed of 0 or more", f"got {arguments.seed}")
-    recipe = RECIPES[arguments.name]
+    recipe = known[arguments.name]
     recipe = recipe if arguments.seed is None else replace(recipe, seed=arguments.seed)
     folder = arguments.out or Path("runs") / recipe.name
     seed = "" if arguments.seed is None else f" --seed {arguments.seed}"

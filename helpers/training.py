@@ -5,113 +5,40 @@ random state has to survive an interruption; what does have to is the parameters
 history, and these go into one safetensors file that is replaced atomically. A run that was killed at any moment and
 resumed therefore ends in exactly the weights of an uninterrupted one (bit for bit on one machine with one thread
 count; across machines the order of floating-point sums differs, and only the measured behaviour is the same).
-
-Learning rate at step t of T with warm-up W and peak eta (linear, then cosine):
-
-    eta_t = eta * (t + 1) / W                                            for t < W
-    eta_t = eta * (1 + cos(pi * (t - W) / (T - W))) / 2                  otherwise
 """
 
-import hashlib
 import json
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.recipe import Recipe, read_recipe
 from helpers.run_folder import RECIPE, REPORT, STATE, WEIGHTS, held, restore_state, save_atomically, save_state, write_atomically
 from helpers.runtime import progress
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that determines a training run.
-
-    Attributes:
-        name: the model's name in the zoo.
-        task: which task makes the batches and the loss, e.g. "arithmetic".
-        model: fields of a `TransformerBridgeConfig` (n_layers, d_model, …).
-        data: the task's own settings.
-        n_checkpoints: how many log-spaced snapshots to keep, step 0 and the last step included; 0 keeps none.
-    """
-
-    name: str
-    task: str
-    model: dict[str, Any]
-    data: dict[str, Any]
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.98)
-    gradient_clip: float = 1.0
-    seed: int = 0
-    n_checkpoints: int = 0
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, sort_keys=True)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "Recipe":
-        """The recipe whose `to_json` was parsed into `fields`.
-
-        Raises:
-            TypeError: a field is missing, unknown or of another kind.
-        """
-        return cls(**(fields | {"betas": tuple(fields["betas"])}))
-
-    @property
-    def fingerprint(self) -> str:
-        """Sixteen hex digits that change when anything in the recipe changes."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
-
-    def rate(self, step: int) -> float:
-        """Learning rate at a step (equation in the module docstring)."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        share = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return self.learning_rate * (1 + math.cos(math.pi * share)) / 2
-
-    @property
-    def checkpoint_steps(self) -> list[int]:
-        """Log-spaced steps at which a snapshot is kept: 0, 1, …, steps."""
-        if self.n_checkpoints < 1:
-            return []
-        spaced = np.geomspace(1, self.steps, max(self.n_checkpoints - 1, 1)).round().astype(int)
-        return sorted({0, *spaced.tolist(), self.steps})
-
-
-def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a run folder.
-
-    Raises:
-        LabError: the file is missing or damaged.
-    """
-    path = folder / RECIPE
-    try:
-        return Recipe.from_dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, KeyError) as fault:
-        raise LabError(
-            f"expected the recipe of a training run in {path}",
-            f"cannot use it: {fault!r}",
-            hint=f"remove {path}; training with --resume writes it anew",
-        ) from None
-
-
 class Task(Protocol):
-    """What a recipe trains on. Implementations live with the paper that needs them."""
+    """What a recipe trains on. Implementations live with the paper that needs them and inherit what they leave as it is."""
+
+    def initialise(self, model: torch.nn.Module) -> dict[str, Bool[Tensor, "..."]]:
+        """Change a freshly built model before step 0.
+
+        Returns:
+            For each parameter that training must leave alone in part: a mask of its frozen entries.
+        """
+        return {}
 
     def batch(self, rng: np.random.Generator, size: int) -> Any:
         """Draw one batch; everything random comes from `rng`."""
@@ -120,11 +47,21 @@ class Task(Protocol):
         """Scalar training loss of the batch, in nats."""
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """A parameter of which some entries, those of the mask, keep their value."""
+
+    parameter: torch.nn.Parameter
+    mask: Bool[Tensor, "..."]
+    value: Tensor
+
+
 @dataclass
 class Run:
     """A training run in progress.
 
     Attributes:
+        frozen: the parameters of which training leaves a part alone.
         losses: training loss before each step so far, in nats.
         seconds: time spent in training, over all sessions.
         resumed_at: step at which this session began.
@@ -133,6 +70,7 @@ class Run:
     recipe: Recipe
     model: torch.nn.Module
     optimizer: torch.optim.AdamW
+    frozen: list[Frozen] = field(default_factory=list)
     step: int = 0
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -167,15 +105,27 @@ def _make_output_bias_a_parameter(model: torch.nn.Module) -> None:
         head.bias = torch.nn.Parameter(bias)
 
 
-def start(recipe: Recipe, device: str = "cpu") -> Run:
-    """A run at step 0."""
+def start(recipe: Recipe, device: str = "cpu", task: Task | None = None) -> Run:
+    """A run at step 0.
+
+    Args:
+        task: what initialises the model; without it the model is the freshly built one.
+    """
     model = build_model(recipe)
+    masks = task.initialise(model) if task else {}
     if device != "cpu":  # the move prints a line even where there is nothing to move
         model = model.to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
     )
-    return Run(recipe, model, optimizer)
+    return Run(recipe, model, optimizer, _freeze(model, masks))
+
+
+def _freeze(model: torch.nn.Module, masks: dict[str, Bool[Tensor, "..."]]) -> list[Frozen]:
+    """Find the parameters of the masks: the names of a bridge's state are not those of its parameters."""
+    state, parameters = model.state_dict(), {parameter.data_ptr(): parameter for parameter in model.parameters()}
+    found = [(parameters[state[name].data_ptr()], mask) for name, mask in masks.items()]
+    return [Frozen(parameter, mask.to(parameter.device), parameter.detach().clone()) for parameter, mask in found]
 
 
 def take_step(run: Run, task: Task) -> float:
@@ -191,6 +141,8 @@ def take_step(run: Run, task: Task) -> float:
     loss = task.loss(run.model, batch)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    for part in run.frozen:  # a frozen entry has no part in the clipping, and no moments
+        part.parameter.grad.masked_fill_(part.mask, 0.0)
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.gradient_clip)
     value = float(loss.detach())
     if not (math.isfinite(value) and math.isfinite(float(norm))):  # before the step, which would spoil the weights
@@ -200,6 +152,8 @@ def take_step(run: Run, task: Task) -> float:
             hint="lower learning_rate or raise warmup_steps in the recipe",
         )
     run.optimizer.step()
+    for part in run.frozen:  # weight decay shrinks every entry, with or without a gradient
+        part.parameter.data[part.mask] = part.value[part.mask]
     run.step += 1
     run.losses.append(value)
     return value
@@ -238,7 +192,7 @@ def train(
     with held(folder):
         _check_folder(recipe, folder, resume)
         write_atomically(recipe.to_json(), folder / RECIPE)
-        run = start(recipe, device)
+        run = start(recipe, device, task)
         if (folder / STATE).exists():
             restore_state(run, folder)
             run.resumed_at = run.step

@@ -141,7 +141,7 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path):
     """The signal comes while the optimiser is at work, which is where a torn state would come from."""
 
     @dataclass
-    class Impatient:
+    class Impatient(training.Task):
         inner: object
         calls: int = 0
 
@@ -338,7 +338,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 
 def test_divergence_stops_before_it_spoils_the_weights(tmp_path):
     @dataclass
-    class Exploding:
+    class Exploding(training.Task):
         inner: object
 
         def batch(self, rng, size):

@@ -4,7 +4,8 @@ Digit *index* 0 is always the units; text and tokens put the most significant di
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
@@ -243,6 +244,51 @@ def enriched(
     first[hard], second[hard] = cascades.sample_digits(automaton, types, rng)
     log = dict(zip(("uniform", "slots", "cascade"), np.bincount(kind, minlength=3).tolist(), strict=True))
     return Questions(torch.from_numpy(first), torch.from_numpy(second), base.subtract, log)
+
+
+def join(parts: Sequence[Questions]) -> Questions:
+    """Questions of several batches, one after the other; their logs are added up."""
+    log: Counter[str] = Counter()
+    for part in parts:
+        log.update(part.log)
+    return Questions(*(torch.cat([getattr(part, n) for part in parts]) for n in ("first", "second", "subtract")), dict(log))
+
+
+def mixed(
+    n_digits: int,
+    count: int,
+    rng: np.random.Generator,
+    p_subtract: float = 0.6,
+    p_equal: float = 0.02,
+    p_slots: float = 0.25,
+    p_cascade: float = 0.25,
+) -> Questions:
+    """Additions and subtractions, each `enriched`; the log names the kind after the operator (``"-cascade"``).
+
+    Equal operands are one subtraction in 10^n by chance, and their answer is the only one whose digits are all zero, so a
+    share `p_equal` of the subtractions is given equal operands (arXiv 2402.02619 raises it to 0.6 %).
+
+    Raises:
+        LabError: digits out of range, or shares that are no probabilities.
+
+    >>> mixed(3, 100, np.random.default_rng(0)).log
+    {'+uniform': 20, '+slots': 10, '+cascade': 8, '-uniform': 39, '-slots': 9, '-cascade': 12, '-equal': 2}
+    """
+    if not (0 <= p_subtract <= 1 and 0 <= p_equal <= 1):
+        raise LabError("expected p_subtract and p_equal from 0 to 1", f"got {p_subtract} and {p_equal}")
+    n_subtract = int(rng.binomial(count, p_subtract))
+    n_equal = int(rng.binomial(n_subtract, p_equal))
+    shares = {"p_slots": p_slots, "p_cascade": p_cascade}
+    additions = enriched(n_digits, count - n_subtract, rng, **shares)
+    subtractions = enriched(n_digits, n_subtract - n_equal, rng, subtract=True, **shares)
+    equal = uniform(n_digits, n_equal, rng, subtract=True)
+    return join(
+        [
+            replace(additions, log={f"+{kind}": n for kind, n in additions.log.items()}),
+            replace(subtractions, log={f"-{kind}": n for kind, n in subtractions.log.items()}),
+            replace(equal, second=equal.first, log={"-equal": n_equal}),
+        ]
+    )
 
 
 def class_counts(questions: Questions) -> dict[str, int]:

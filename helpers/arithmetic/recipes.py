@@ -1,4 +1,4 @@
-"""Recipes of the embedded arithmetic models, and the task that trains them.
+"""Recipes of the arithmetic models, and the tasks that train them.
 
 The loss is the mean cross-entropy over the n + 2 answer tokens, sign included (arXiv 2402.02619, "Training"), in
 float32 rather than the paper's float64: the models are small enough that the difference does not show.
@@ -8,15 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, enriched, short_carries
-from helpers.training import Recipe
+from helpers.arithmetic import insertion
+from helpers.arithmetic.questions import Format, enriched, mixed, short_carries
+from helpers.errors import LabError
+from helpers.training import Recipe, Task
+
+
+def answer_loss(model: torch.nn.Module, fmt: Format, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy over the answer tokens, in nats."""
+    tokens = tokens.to(next(model.parameters()).device)
+    start = fmt.equals_position
+    logits = model(tokens[:, :-1])[:, start:]  # the last token predicts nothing
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, start + 1 :].flatten())
 
 
 @dataclass(frozen=True)
-class AdditionTask:
+class AdditionTask(Task):
     """Batches of addition questions in the paper's format.
 
     Attributes:
@@ -36,34 +46,108 @@ class AdditionTask:
         return questions.tokens(self.fmt)
 
     def loss(self, model: torch.nn.Module, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
-        tokens = batch.to(next(model.parameters()).device)
-        start = self.fmt.equals_position
-        logits = model(tokens[:, :-1])[:, start:]  # the last token predicts nothing
-        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, start + 1 :].flatten())
+        return answer_loss(model, self.fmt, batch)
 
 
-def task_of(recipe: Recipe) -> AdditionTask:
+@dataclass(frozen=True)
+class MixedTask(Task):
+    """Batches of additions and subtractions, for a model into which an adder was inserted.
+
+    Attributes:
+        p_subtract, p_equal, p_slots, p_cascade: shares of the mixture (see `questions.mixed`).
+        arm: how the source is inserted (see `insertion`).
+        source: name of the inserted model; none for the arm from scratch.
+        sha256: first twelve digits of the checksum of its weights, for a run is determined by them too.
+        freeze: what training leaves alone (see `insertion.frozen`).
+    """
+
+    fmt: Format
+    p_subtract: float
+    p_equal: float
+    p_slots: float
+    p_cascade: float
+    arm: str
+    source: str
+    sha256: str
+    freeze: str
+
+    def initialise(self, model: torch.nn.Module) -> dict[str, Bool[Tensor, "..."]]:
+        """Insert the source.
+
+        Raises:
+            LabError: the source has other weights than those the recipe was written for.
+        """
+        if self.arm == "scratch":
+            return {}
+        from helpers import zoo
+
+        found = zoo.check(self.source).sha256
+        if not found.startswith(self.sha256):
+            raise LabError(
+                f"expected {self.source} with the checksum {self.sha256}…",
+                f"its weights have {found[:12]}…: it was trained anew",
+                hint="write the new checksum into helpers/arithmetic/recipes.py and train the mixed models anew",
+            )
+        source = zoo.load(self.source, device="cpu")
+        insertion.insert(source, model, self.arm)
+        return insertion.frozen(source, model, self.arm, self.freeze)
+
+    def batch(self, rng: np.random.Generator, size: int) -> Int[Tensor, "question pos"]:
+        shares = {name: getattr(self, name) for name in ("p_subtract", "p_equal", "p_slots", "p_cascade")}
+        return mixed(self.fmt.n_digits, size, rng, **shares).tokens(self.fmt)
+
+    def loss(self, model: torch.nn.Module, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
+        return answer_loss(model, self.fmt, batch)
+
+
+def task_of(recipe: Recipe) -> AdditionTask | MixedTask:
     """The task of an arithmetic recipe."""
     settings = dict(recipe.data)
-    return AdditionTask(Format(settings.pop("n_digits")), **settings)
+    kind = {"addition": AdditionTask, "mixed": MixedTask}[recipe.task]
+    return kind(Format(settings.pop("n_digits")), **settings)
 
 
 MIXTURE = {"p_slots": 0.3, "p_cascade": 0.3}
 
 
+def _shape(n_digits: int, n_layers: int, n_heads: int) -> dict:
+    shape = {"n_layers": n_layers, "n_heads": n_heads, "d_model": 96, "d_head": 32, "d_mlp": 384}
+    return shape | {"n_ctx": 3 * n_digits + 4, "d_vocab": 15, "act_fn": "relu", "normalization_type": "LN"}
+
+
 def _adder(name: str, n_digits: int, steps: int, n_layers: int = 2, data: dict = MIXTURE, seed: int = 0) -> Recipe:
-    shape = {"n_layers": n_layers, "n_heads": 3, "d_model": 96, "d_head": 32, "d_mlp": 384}
-    shape |= {"n_ctx": 3 * n_digits + 4, "d_vocab": 15, "act_fn": "relu", "normalization_type": "LN"}
     return Recipe(
         name=name,
         task="addition",
-        model=shape,
+        model=_shape(n_digits, n_layers, n_heads=3),
         data={"n_digits": n_digits, **data},
         steps=steps,
         batch_size=256,
         learning_rate=2e-3,
         warmup_steps=200,
         seed=seed,
+    )
+
+
+SOURCES = {3: ("add-d3", "be4d7fcb55bd"), 6: ("add-d6", "474000970ecf")}
+"""The adder that is inserted, with the first digits of its weights' checksum."""
+MIXED_STEPS = {3: 4000, 6: 8000}
+MIXED_DATA = {"p_subtract": 0.6, "p_equal": 0.02, "p_slots": 0.25, "p_cascade": 0.25}
+
+
+def _mixer(name: str, n_digits: int, arm: str, freeze: str = "nothing") -> Recipe:
+    source, sha256 = ("", "") if arm == "scratch" else SOURCES[n_digits]
+    inserted = {"arm": arm, "source": source, "sha256": sha256, "freeze": freeze}
+    return Recipe(
+        name=name,
+        task="mixed",
+        model=_shape(n_digits, n_layers=3, n_heads=4),
+        data={"n_digits": n_digits, **MIXED_DATA, **inserted},
+        steps=MIXED_STEPS[n_digits],
+        batch_size=192,
+        learning_rate=2e-3,
+        warmup_steps=200,
+        n_checkpoints=90,
     )
 
 
@@ -77,5 +161,25 @@ RECIPES: dict[str, Recipe] = {
         # same mixture as the others, it learns more than the rule knows. The two differ in questions and in steps.
         _adder("add-d5-1l", n_digits=5, steps=4000, n_layers=1, data={"max_cascade": 2}),
         _adder("add-d5-1l-enriched", n_digits=5, steps=6000, n_layers=1),
+        _mixer("mix-d3", 3, "preserving"),
+        _mixer("mix-d6", 6, "preserving"),
+        _mixer("mix-d6-scratch", 6, "scratch"),
     )
 }
+"""The embedded models."""
+
+EXPERIMENTS: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        _mixer("mix-d3-paper", 3, "paper"),
+        _mixer("mix-d3-whole", 3, "whole"),
+        _mixer("mix-d3-scratch", 3, "scratch"),
+        _mixer("mix-d6-paper", 6, "paper"),
+        _mixer("mix-d6-whole", 6, "whole"),
+        # The paper's modes 2 and 3, and a circuit that is left alone altogether.
+        _mixer("mix-d3-paper-qkv", 3, "paper", freeze="qkv"),
+        _mixer("mix-d3-paper-qkv-mlp", 3, "paper", freeze="qkv+mlp"),
+        _mixer("mix-d3-frozen", 3, "preserving", freeze="all"),
+    )
+}
+"""Models that are trained to be compared; their measurements are stored, their weights are not."""
