@@ -19,6 +19,7 @@ from pathlib import Path
 
 from helpers import runtime, zoo
 from helpers.errors import LabError
+from helpers.recipe import Recipe
 from helpers.zoo import Entry
 
 _PART = re.compile(r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end of generated part -->)", re.DOTALL)
@@ -79,8 +80,9 @@ def model_cards() -> str:
 def _card(entry: Entry) -> str:
     recipe, shape = entry.recipe, entry.recipe.model
     facts = {
-        "task": f"{recipe.data['n_digits']}-digit {recipe.task}, zero-padded; {shape['n_ctx']} tokens of a vocabulary of "
+        "task": f"{recipe.data['n_digits']}-digit {_operation(recipe)}, zero-padded; {shape['n_ctx']} tokens of a vocabulary of "
         f"{shape['d_vocab']}",
+        "start": _start(recipe.data),
         "architecture": f"{_layers(shape)}, {shape['n_heads']} heads of {shape['d_head']}, residual stream "
         f"{shape['d_model']}, MLP {shape['d_mlp']} ({shape['act_fn']}), {shape['normalization_type']}, learned positions",
         "parameters": f"{entry.parameters:,}",
@@ -94,6 +96,20 @@ def _card(entry: Entry) -> str:
     }
     rows = table(["property", "value"], [[name, value] for name, value in facts.items()])
     return f"(model-{entry.name})=\n### `{entry.name}`\n\n{rows}\n\n{_measured(entry)}"
+
+
+def _operation(recipe: Recipe) -> str:
+    if recipe.task == "mixed":
+        return f"addition and subtraction ({100 * recipe.data['p_subtract']:.0f} % of the training questions)"
+    return recipe.task
+
+
+def _start(data: dict) -> str:
+    """What training began with."""
+    arm = data.get("arm", "scratch")
+    if arm == "scratch":
+        return "random weights"
+    return f"[`{data['source']}`](#model-{data['source']}) inserted, arm `{arm}`"
 
 
 def _measured(entry: Entry) -> str:
@@ -115,15 +131,19 @@ def _measured(entry: Entry) -> str:
 
 
 def class_shares() -> str:
-    """Exact share of each cascade class among uniform additions, for the digit counts of the embedded models."""
-    from helpers.arithmetic import cascades
+    """Exact share of each cascade class among uniform questions, for the digit counts of the embedded models."""
+    from helpers.arithmetic import cascades, plan
 
-    digits = sorted({entry.recipe.data["n_digits"] for entry in _entries()})
-    shares = {n: cascades.frequencies(cascades.addition(n), n) for n in digits}
-    rows = [
-        [f"S{m}", *(short(shares[n][f"S{m}"]) if m <= n else "–" for n in digits)] for m in range(max(digits, default=-1) + 1)
-    ]
-    return table(["class", *(f"{n} digits" for n in digits)], rows, numbers=len(digits))
+    recipes = [entry.recipe for entry in _entries()]
+    parts = []
+    for subtract, operation in ((False, "additions"), (True, "subtractions")):
+        digits = sorted({recipe.data["n_digits"] for recipe in recipes if recipe.task == "mixed" or not subtract})
+        if not digits:
+            continue
+        shares = {n: cascades.frequencies(plan.automaton_of(n, subtract), n) for n in digits}
+        rows = [[name, *(short(shares[n][name]) if name in shares[n] else "–" for n in digits)] for name in shares[digits[-1]]]
+        parts.append(table([f"class, {operation}", *(f"{n} digits" for n in digits)], rows, numbers=len(digits)))
+    return "\n\n".join(parts)
 
 
 def training_mixture() -> str:
@@ -131,16 +151,18 @@ def training_mixture() -> str:
     rows = []
     for entry in _entries():
         rows.append([f"`{entry.name}`", *_shares(entry.recipe.data), f"{entry.recipe.steps * entry.recipe.batch_size:,}"])
-    head = ["model", "uniform", "columns forced to nine", "class drawn first", "each class at least", "questions seen"]
-    return table(head, rows, numbers=5)
+    head = ["model", "subtractions", "uniform", "columns forced", "class drawn first", "each class at least", "questions seen"]
+    return table(head, rows, numbers=6)
 
 
 def _shares(data: dict) -> list[str]:
     """Shares of the kinds of questions in a recipe's data."""
     if "max_cascade" in data:
-        return [f"100 %, none above S{data['max_cascade']}", "0 %", "0 %", "–"]
-    slots, cascade = data["p_slots"], data["p_cascade"]
-    return [f"{100 * share:.0f} %" for share in (1 - slots - cascade, slots, cascade, cascade / (data["n_digits"] + 1))]
+        return ["0 %", f"100 %, none above S{data['max_cascade']}", "0 %", "0 %", "–"]
+    subtract, slots, cascade = data.get("p_subtract", 0.0), data["p_slots"], data["p_cascade"]
+    classes = {False: data["n_digits"] + 1, True: 2 * data["n_digits"]}  # S0 to Sn; M0 to M(n-1) and N1 to Nn
+    least = min(cascade * share / classes[minus] for minus, share in ((False, 1 - subtract), (True, subtract)) if share)
+    return [f"{100 * share:.0f} %" for share in (subtract, 1 - slots - cascade, slots, cascade, least)]
 
 
 def lab_costs() -> str:

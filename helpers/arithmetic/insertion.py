@@ -28,6 +28,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from helpers.arithmetic.questions import Format, Questions
+from helpers.arithmetic.verify import BATCH_SIZE, check_model
 from helpers.errors import LabError
 
 ARMS = ("paper", "whole", "preserving", "scratch")
@@ -161,3 +163,35 @@ def frozen(source, target, arm: str, freeze: str) -> dict[str, Bool[Tensor, "...
             mask[place.index] = True
             masks[place.name] = mask
     return masks
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two models on the same questions.
+
+    Attributes:
+        source_right, target_right: which whole answers each got right, teacher forced.
+        largest: largest absolute difference of any logit that predicts an answer token.
+    """
+
+    source_right: Bool[Tensor, " question"]
+    target_right: Bool[Tensor, " question"]
+    largest: float
+
+
+@torch.inference_mode()
+def agreement(source, target, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE) -> Agreement:
+    """Run two models on the same questions and compare answers and logits.
+
+    Raises:
+        LabError: a model whose vocabulary or context does not hold the format.
+    """
+    for model in (source, target):
+        check_model(model, fmt)
+    rights, largest = [], 0.0
+    for part in questions.tokens(fmt).split(batch_size):
+        inputs, truth = part[:, :-1], part[:, fmt.equals_position + 1 :]
+        both = [model(inputs)[:, fmt.equals_position :] for model in (source, target)]
+        largest = max(largest, float((both[0] - both[1]).abs().max()))
+        rights.append(torch.stack([(logits.argmax(-1) == truth).all(1) for logits in both]))
+    return Agreement(*torch.cat(rights, dim=1), largest)

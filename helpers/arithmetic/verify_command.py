@@ -6,6 +6,7 @@ The exit code is 0 when the verification ran, whatever it found; the failures ar
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from helpers import zoo
@@ -20,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--questions", type=int, default=1_000_000, metavar="N", help="uniform questions (1000000)")
     parser.add_argument("--per-class", type=int, default=20_000, metavar="N", help="further questions in each class (20000)")
     parser.add_argument("--exhaustive", action="store_true", help="ask every question instead (at most 3 digits)")
-    parser.add_argument("--operations", default="+", choices=("+", "-", "+-"), help="operators to ask about (+)")
+    parser.add_argument(
+        "--operations", choices=("+", "-", "+-"), help="operators to ask about (those that the model was trained on, else +)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the questions (0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     foreign = parser.add_argument_group("the format of a model that was not trained by this package")
@@ -33,14 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     model = zoo.load(arguments.name)  # first: a name that does not exist is the likelier mistake than a missing format
+    recipe = _recipe(arguments.name)
     report = verify(
         model,
-        _format(arguments),
+        _format(arguments, recipe),
         name=arguments.name,
         questions=arguments.questions,
         per_class=arguments.per_class,
         exhaustive=arguments.exhaustive,
-        operations=arguments.operations,
+        operations=arguments.operations or ("+-" if recipe.get("task") == "mixed" else "+"),
         seed=arguments.seed,
     )
     print(json.dumps(report.to_json()) if arguments.json else report.table())
@@ -57,9 +61,9 @@ def _ids(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _format(arguments: argparse.Namespace) -> Format:
+def _format(arguments: argparse.Namespace, recipe: dict) -> Format:
     """The format of a model: its recipe's number of digits, or what the options say."""
-    digits = _recipe_digits(arguments.name)
+    digits = recipe.get("data", {}).get("n_digits")
     if digits is None and arguments.digits is None:
         raise LabError(
             f"expected the number of digits of {arguments.name}",
@@ -78,13 +82,16 @@ def _format(arguments: argparse.Namespace) -> Format:
     return Format(digits or arguments.digits, **settings)
 
 
-def _recipe_digits(name: str) -> int | None:
+def _recipe(name: str) -> dict:
+    """The fields of a model's recipe; none for a model that was not trained by this package."""
     noted = Path(name).expanduser() / RECIPE
     if name in zoo.names():
-        return zoo.entry(name).recipe.data.get("n_digits")
+        return asdict(zoo.entry(name).recipe)
     if not noted.is_file():
-        return None
+        return {}
     try:
-        return json.loads(noted.read_text())["data"].get("n_digits")
+        recipe = json.loads(noted.read_text())
+        recipe["data"].get("n_digits")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise LabError(f"expected a recipe in {noted}", "it cannot be read", hint="pass another folder") from None
+    return recipe
