@@ -227,14 +227,14 @@ def enriched(
     Raises:
         LabError: digits out of range, or shares that are no probabilities.
     """
-    if min(p_slots, p_cascade, p_slot) < 0 or p_slots + p_cascade > 1 or p_slot > 1:
+    if not all(0 <= share <= 1 for share in (p_slots, p_cascade, p_slot, p_slots + p_cascade)):  # false for nan
         raise LabError(
             "expected p_slots, p_cascade and p_slot of at least 0, with p_slots + p_cascade and p_slot at most 1",
             f"got {p_slots}, {p_cascade} and {p_slot}",
         )
     base = uniform(n_digits, count, rng, subtract)
     first, second = base.first.numpy().copy(), base.second.numpy().copy()
-    kind = rng.choice(3, size=count, p=[1 - p_slots - p_cascade, p_slots, p_cascade])
+    kind = rng.choice(3, size=count, p=[max(0.0, 1 - p_slots - p_cascade), p_slots, p_cascade])  # 1 - 0.9 - 0.1 < 0
     forced = (kind == 1)[:, None] & (rng.random((count, n_digits)) < p_slot)
     second[forced] = first[forced] if subtract else 9 - first[forced]
     automaton = cascades.subtraction(n_digits) if subtract else cascades.addition(n_digits)

@@ -35,6 +35,47 @@ def test_every_short_question_has_the_class_of_the_reference(operator, n_digits)
     assert classify(operator, first, second, n_digits).tolist() == expected
 
 
+def longest_run(starts: np.ndarray, goes_on: np.ndarray) -> np.ndarray:
+    """Columns in the longest run of one that starts it and those directly above that go on, [column, question], units first."""
+    longest = np.zeros(starts.shape[1], dtype=int)
+    for lowest in range(len(starts)):
+        unbroken, length = starts[lowest], starts[lowest].astype(int)
+        for column in goes_on[lowest + 1 :]:
+            unbroken = unbroken & column
+            length = length + unbroken
+        longest = np.maximum(longest, length)
+    return longest
+
+
+def by_definition(operator: str, first: np.ndarray, second: np.ndarray, n_digits: int) -> np.ndarray:
+    """Class of every question from its whole numbers, all questions at once; no state, no letters, no digits of the package.
+
+    Carry columns sum to ten or more, and nines go on; borrow columns have D_k < D'_k, and equal columns go on, but not
+    those above the highest non-zero column. N is D < D' as numbers.
+    """
+    powers = 10 ** np.arange(n_digits)[:, None]
+    upper, lower = first // powers % 10, second // powers % 10
+    if operator == "+":
+        return np.char.add("S", longest_run(upper + lower >= 10, upper + lower == 9).astype(str))
+    within = np.maximum(first, second) >= powers
+    longest = longest_run(upper < lower, (upper == lower) & within)
+    return np.char.add(np.where(first < second, "N", "M"), longest.astype(str))
+
+
+@pytest.mark.parametrize("operator", "+-")
+@pytest.mark.parametrize("n_digits", [1, 2, 3])
+def test_all_questions_of_up_to_three_digits_have_the_class_and_share_of_the_definition(operator, n_digits):
+    first, second = every_question(n_digits)
+    expected = by_definition(operator, first, second, n_digits)
+    found = classify(operator, first, second, n_digits)
+    assert len(found) == 10 ** (2 * n_digits)
+    assert (found == expected).all()
+    names, counts = np.unique(expected, return_counts=True)
+    shares = cascades.frequencies(AUTOMATA[operator](n_digits), n_digits)
+    assert sorted(shares) == names.tolist()  # every class occurs, and there is no other
+    assert [round(shares[name] * len(found), 6) for name in names] == counts.tolist()
+
+
 @pytest.mark.parametrize("operator", "+-")
 @pytest.mark.parametrize("n_digits", [3, 6, 11, 18])
 def test_long_questions_have_the_class_of_the_reference(operator, n_digits):

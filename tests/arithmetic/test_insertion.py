@@ -205,7 +205,7 @@ def test_from_scratch_nothing_is_frozen():
 
 @pytest.mark.parametrize("freeze", FREEZES[1:])
 def test_from_scratch_there_is_nothing_to_freeze(freeze):
-    with pytest.raises(LabError, match='freeze="nothing".*nothing inserted'):
+    with pytest.raises(LabError, match=r'freeze="nothing".*nothing inserted'):
         frozen(model_of(1, 1), model_of(1, 1), "scratch", freeze)
 
 

@@ -13,6 +13,8 @@ from helpers.arithmetic.questions import (
     class_counts,
     enriched,
     from_numbers,
+    join,
+    mixed,
     of_class,
     parse,
     short_carries,
@@ -144,7 +146,7 @@ def test_questions_of_another_length_than_the_format_are_refused():
 @pytest.mark.parametrize("n_digits", [0, 21])
 def test_generators_refuse_digits_out_of_range(n_digits):
     rng = np.random.default_rng(0)
-    for make in (uniform, enriched):
+    for make in (uniform, enriched, mixed):
         with pytest.raises(LabError, match="1 to 20 digits"):
             make(n_digits, 5, rng)
     with pytest.raises(LabError, match="1 to 20 digits"):
@@ -161,6 +163,14 @@ def test_classes_that_do_not_exist_are_refused(name):
 def test_shares_that_are_no_probabilities_are_refused(shares):
     with pytest.raises(LabError, match="at most 1"):
         enriched(3, 5, np.random.default_rng(0), **shares)
+
+
+@pytest.mark.parametrize("shares", [(0.9, 0.1), (0.8, 0.2), (0.5, 0.5), (1, 0), (0, 1), (0, 0)])
+def test_shares_that_just_fill_the_batch_are_taken(shares):
+    """In floating point 1 - 0.9 - 0.1 is below zero."""
+    log = enriched(3, 500, np.random.default_rng(0), p_slots=shares[0], p_cascade=shares[1]).log
+    assert (log["uniform"] == 0) == (sum(shares) == 1)
+    assert (log["slots"] > 0, log["cascade"] > 0) == (shares[0] > 0, shares[1] > 0)
 
 
 @pytest.mark.parametrize("subtract", [False, True])
@@ -181,7 +191,7 @@ def test_slots_force_nines_or_ties_and_nothing_else(subtract):
     assert hit.double().mean() == pytest.approx(0.4 + 0.6 * 0.1, abs=0.01)  # 120 000 columns: 7 standard errors
 
 
-@pytest.mark.parametrize("make", [uniform, enriched, lambda n, count, rng: of_class("S2", n, count, rng)])
+@pytest.mark.parametrize("make", [uniform, enriched, lambda n, count, rng: of_class("S2", n, count, rng), mixed])
 def test_one_seed_gives_one_batch(make):
     one, same, other = (make(6, 200, np.random.default_rng(seed)).tokens(Format(6)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
@@ -235,3 +245,97 @@ def test_short_carries_are_uniform_questions_without_the_long_ones():
     assert len(short_carries(20, 1, np.random.default_rng(0), max_cascade=1)) == 1
     with pytest.raises(LabError, match="at least 1"):
         short_carries(3, 5, np.random.default_rng(0), max_cascade=0)
+
+
+MIXTURES = [
+    {},
+    {"p_subtract": 0.8, "p_equal": 0.006, "p_slots": 0.0, "p_cascade": 0.5},
+    {"p_subtract": 0.3, "p_equal": 0.2, "p_slots": 0.4, "p_cascade": 0.1},
+]
+
+
+@pytest.mark.parametrize("shares", MIXTURES)
+def test_the_log_of_a_mixture_has_the_asked_shares(shares):
+    from scipy.stats import binom
+
+    asked = {"p_subtract": 0.6, "p_equal": 0.02, "p_slots": 0.25, "p_cascade": 0.25} | shares
+    questions = mixed(6, 40_000, np.random.default_rng(3), **shares)
+    log = questions.log
+    of = {sign: sum(log[f"{sign}{kind}"] for kind in ("uniform", "slots", "cascade")) for sign in "+-"}
+    subtractions = of["-"] + log["-equal"]
+    drawn = [(subtractions, 40_000, asked["p_subtract"]), (log["-equal"], subtractions, asked["p_equal"])]
+    drawn += [(log[f"{sign}{kind}"], of[sign], asked[f"p_{kind}"]) for sign in "+-" for kind in ("slots", "cascade")]
+    for count, trials, share in drawn:
+        low, high = binom.interval(1 - 1e-5, trials, share)
+        assert low <= count <= high
+    assert sum(log.values()) == len(questions) == 40_000
+    assert int(questions.subtract.sum()) == subtractions  # the log is about these very questions
+    assert int(questions.negative.sum()) > 0.3 * subtractions
+    equal = (questions.first == questions.second).all(1) & questions.subtract
+    assert int(equal.sum()) >= log["-equal"] > 0
+
+
+@pytest.mark.parametrize("n_digits", [3, 6])
+def test_a_training_batch_of_the_mixed_models_shows_every_class(n_digits):
+    from helpers.arithmetic.recipes import MIXED_DATA
+
+    counts = class_counts(mixed(n_digits, 20_000, np.random.default_rng(0), **MIXED_DATA))
+    kinds = {"S": range(n_digits + 1), "M": range(n_digits), "N": range(1, n_digits + 1)}
+    assert counts.keys() == {f"{kind}{m}" for kind, which in kinds.items() for m in which}
+    # the share 0.4 * 0.25 of the additions is spread over n + 1 classes, 0.6 * 0.98 * 0.25 of the subtractions over 2n
+    assert min(counts[f"S{m}"] for m in kinds["S"]) > 0.8 * 20_000 * 0.4 * 0.25 / (n_digits + 1)
+    assert min(counts[f"{kind}{m}"] for kind in "MN" for m in kinds[kind]) > 0.8 * 20_000 * 0.6 * 0.98 * 0.25 / (2 * n_digits)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 20), st.integers(0, 10**6), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_every_answer_of_a_mixture_is_that_of_whole_numbers(n_digits, seed, p_subtract, p_equal, p_slots, of_rest):
+    shares = {"p_subtract": p_subtract, "p_equal": p_equal, "p_slots": p_slots, "p_cascade": of_rest * (1 - p_slots)}
+    questions = mixed(n_digits, 30, np.random.default_rng(seed), **shares)
+    assert len(questions) == 30
+    for row in questions.tokens(Format(n_digits)):
+        text = read(row)
+        operator = text[n_digits]
+        first, second = text.split("=")[0].split(operator)
+        assert text == reference.text_of(int(first), operator, int(second), n_digits)
+
+
+def test_extreme_mixtures_hold_one_kind_alone():
+    def draw(**shares):
+        return mixed(4, 200, np.random.default_rng(0), **shares)
+
+    assert not draw(p_subtract=0).subtract.any()
+    assert draw(p_subtract=1).subtract.all()
+    ties = draw(p_subtract=1, p_equal=1)
+    assert set(ties.classes()) == {"M0"}
+    assert torch.equal(ties.first, ties.second)
+    assert ties.first.unique(dim=0).shape[0] > 190  # not one tie many times
+    assert ties.log["-equal"] == 200
+    assert len(mixed(4, 0, np.random.default_rng(0))) == 0
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"p_subtract": -0.01}, "p_subtract and p_equal from 0 to 1; got -0.01 and 0.02"),
+        ({"p_subtract": 1.01}, "p_subtract and p_equal from 0 to 1; got 1.01"),
+        ({"p_subtract": float("nan")}, "p_subtract and p_equal from 0 to 1; got nan"),
+        ({"p_equal": -0.01}, "p_subtract and p_equal from 0 to 1; got 0.6 and -0.01"),
+        ({"p_equal": 2}, "p_subtract and p_equal from 0 to 1; got 0.6 and 2"),
+        ({"p_slots": -0.1}, "p_slots, p_cascade and p_slot"),
+        ({"p_slots": 0.6, "p_cascade": 0.6}, "p_slots, p_cascade and p_slot"),
+        ({"p_cascade": float("nan")}, "p_slots, p_cascade and p_slot"),
+    ],
+)
+def test_mixtures_with_impossible_shares_are_refused(shares, message):
+    with pytest.raises(LabError, match=message):
+        mixed(3, 5, np.random.default_rng(0), **shares)
+
+
+def test_joined_questions_keep_their_order_and_add_up_their_logs():
+    a, b = (uniform(3, count, np.random.default_rng(count), subtract=count > 4) for count in (4, 6))
+    c = of_class("N2", 3, 2, np.random.default_rng(0))
+    both = join([a, b, c])
+    assert [both.text(i) for i in range(12)] == [part.text(i) for part in (a, b, c) for i in range(len(part))]
+    assert both.log == {"uniform": 10, "N2": 2}
+    assert (a.log, b.log) == ({"uniform": 4}, {"uniform": 6})
