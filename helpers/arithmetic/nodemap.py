@@ -9,6 +9,7 @@ A role says that the value passes through the nodes, not that nothing else does.
 writes the digit itself, so it passes every test of its position.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -16,9 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from helpers.arithmetic.pairs import Interchange
 from helpers.arithmetic.patching import Experiment, NodeSet, Rate, measure, prepare
 from helpers.arithmetic.questions import Format
-from helpers.arithmetic.subtasks import SUBTASKS, SubTask
+from helpers.arithmetic.subtasks import SUBTASKS
 from helpers.errors import LabError
 from helpers.interventions import Node, all_nodes, device_of
 from helpers.runtime import progress
@@ -72,7 +74,7 @@ def _search(model, fmt: Format, experiment: Experiment, position: int) -> list[R
     return found
 
 
-def roles_at(model, fmt: Format, task: SubTask, digit: int, position: int, count: int = 100, seed: int = 0) -> list[Role]:
+def roles_at(model, fmt: Format, task: Interchange, digit: int, position: int, count: int = 100, seed: int = 0) -> list[Role]:
     """Roles of one sub-task and digit among the nodes at one position.
 
     In each layer the smallest group of heads that passes is taken: all single heads, else the best pair, and so on. An
@@ -81,16 +83,27 @@ def roles_at(model, fmt: Format, task: SubTask, digit: int, position: int, count
     return _search(model, fmt, prepare(model, fmt, task, digit, count, seed), position)
 
 
-def find_roles(model, fmt: Format, count: int = 100, seed: int = 0, tasks: tuple[str, ...] | None = None) -> list[Role]:
+def find_roles(
+    model,
+    fmt: Format,
+    count: int = 100,
+    seed: int = 0,
+    tasks: tuple[str, ...] | None = None,
+    registry: Mapping[str, Interchange] = SUBTASKS,
+) -> list[Role]:
     """All roles of a model: every sub-task, every digit, every position it could be carried at.
+
+    Args:
+        tasks: names of the sub-tasks to test; all of the registry by default.
+        registry: sub-tasks by name: those of addition, ``subtractions.SUBTASKS``, or both (joined by ``|``).
 
     Raises:
         LabError: an unknown sub-task, or a count that is not even and positive.
     """
-    names = tuple(SUBTASKS) if tasks is None else tasks
-    if unknown := [name for name in names if name not in SUBTASKS]:
-        raise LabError(f"expected sub-tasks among {', '.join(SUBTASKS)}", f"got {unknown[0]!r}")
-    work = [(SUBTASKS[name], digit) for name in names for digit in SUBTASKS[name].digits(fmt.n_digits)]
+    names = tuple(registry) if tasks is None else tasks
+    if unknown := [name for name in names if name not in registry]:
+        raise LabError(f"expected sub-tasks among {', '.join(registry)}", f"got {unknown[0]!r}")
+    work = [(registry[name], digit) for name in names for digit in registry[name].digits(fmt.n_digits)]
     found: list[Role] = []
     for task, digit in progress(work, "patch tests"):
         experiment = prepare(model, fmt, task, digit, count, seed)  # once for all positions

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions, answer_tokens
-from helpers.arithmetic.subtasks import Pairs, SubTask
+from helpers.arithmetic.pairs import Interchange, Pairs
+from helpers.arithmetic.questions import Format, answer_tokens, join
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, collect, run_with_replaced
 from helpers.stats import clopper_pearson
@@ -67,7 +67,7 @@ class Experiment:
         stored, null_stored: node outputs of the model on the stored questions of both.
     """
 
-    task: SubTask
+    task: Interchange
     digit: int
     pairs: Pairs
     null: Pairs
@@ -76,14 +76,12 @@ class Experiment:
 
 
 def _both_ways(pairs: Pairs, swapped: Pairs) -> Pairs:
-    def join(a: Questions, b: Questions) -> Questions:
-        return Questions(*(torch.cat([getattr(a, n), getattr(b, n)]) for n in ("first", "second", "subtract")))
-
-    tensors = (torch.cat([getattr(pairs, n), getattr(swapped, n)]) for n in ("expected", "tolerated", "rises"))
-    return Pairs(join(pairs.stored, swapped.stored), join(pairs.clean, swapped.clean), *tensors)
+    parts = (join([getattr(pairs, name), getattr(swapped, name)]) for name in ("stored", "clean"))
+    names = ("expected", "tolerated", "rises", "negative")
+    return Pairs(*parts, *(torch.cat([getattr(pairs, name), getattr(swapped, name)]) for name in names))
 
 
-def draw(task: SubTask, digit: int, n_digits: int, count: int, seed: int, null: bool = False) -> Pairs:
+def draw(task: Interchange, digit: int, n_digits: int, count: int, seed: int, null: bool = False) -> Pairs:
     """`count` pairs, half of them with the roles of stored and clean exchanged.
 
     Raises:
@@ -96,7 +94,7 @@ def draw(task: SubTask, digit: int, n_digits: int, count: int, seed: int, null: 
     return _both_ways(pairs, task.swap(pairs, digit, null))
 
 
-def prepare(model, fmt: Format, task: SubTask, digit: int, count: int = 100, seed: int = 0) -> Experiment:
+def prepare(model, fmt: Format, task: Interchange, digit: int, count: int = 100, seed: int = 0) -> Experiment:
     """Draw the pairs of one sub-task and run the model once on their stored questions."""
     pairs, null = (draw(task, digit, fmt.n_digits, count, seed, null) for null in (False, True))
     stored, null_stored = (collect(model, drawn.stored.tokens(fmt))[0] for drawn in (pairs, null))
@@ -136,7 +134,7 @@ def measure(model, fmt: Format, experiment: Experiment, node_sets: Sequence[Node
 
 
 def rates(
-    model, fmt: Format, task: SubTask, digit: int, node_sets: Sequence[NodeSet], count: int = 100, seed: int = 0
+    model, fmt: Format, task: Interchange, digit: int, node_sets: Sequence[NodeSet], count: int = 100, seed: int = 0
 ) -> list[Rate]:
     """Test one sub-task of one digit on many node sets, with its null, on the same pairs for all of them.
 

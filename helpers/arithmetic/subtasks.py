@@ -23,53 +23,26 @@ below toggled
 ==================================  ====  ====  ====
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from helpers.arithmetic import algorithm
-from helpers.arithmetic.questions import Format, Questions, uniform
-from helpers.errors import LabError
-
-Pair = tuple[Questions, Questions]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Matched questions of one test.
-
-    Attributes:
-        stored: the questions whose node outputs are taken.
-        clean: the questions they are written into.
-        expected: digits of the predicted answer, units first.
-        tolerated: a second answer that counts as predicted too; the same as `expected` except for ``ST``, where the
-            neighbour A_(k+1) may follow the stored column or its own copy of column k (see `SubTask`).
-        rises: direction of each pair: whether the sub-task's value is larger in the stored question (0 < U < 1). It
-            cannot be read off the answer: a rising carry turns a 9 into a 0.
-    """
-
-    stored: Questions
-    clean: Questions
-    expected: Int[Tensor, "question answer_digit"]
-    tolerated: Int[Tensor, "question answer_digit"]
-    rises: Bool[Tensor, " question"]
-
-    def predicts(self, answers: Int[Tensor, "question answer"], fmt: Format) -> Bool[Tensor, " question"]:
-        """Whether whole answers (token ids) are exactly the predicted ones."""
-        return _same(answers, self.expected, fmt) | _same(answers, self.tolerated, fmt)
-
-
-def _same(
-    answers: Int[Tensor, "question answer"], digits: Int[Tensor, "question answer_digit"], fmt: Format
-) -> Bool[Tensor, " question"]:
-    tokens = torch.tensor(fmt.digit_ids)[digits.flip(1)]
-    if fmt.has_sign:  # the sign of an addition is always plus
-        tokens = torch.cat([torch.full((len(tokens), 1), fmt.plus), tokens], dim=1)
-    return (answers == tokens).all(1)
+from helpers.arithmetic.pairs import (
+    Interchange,
+    Keep,
+    Pair,
+    Pairs,
+    Propose,
+    columns_differ,
+    with_columns,
+    with_deciding_column,
+    with_passing_column,
+)
+from helpers.arithmetic.questions import Format, Questions
 
 
 def _recompose(base: Int[Tensor, "question digit"], cases: Int[Tensor, "question digit"]) -> Int[Tensor, "question answer_digit"]:
@@ -108,80 +81,14 @@ def _exchange_carry(stored: Questions, clean: Questions, k: int) -> Int[Tensor, 
     return answer
 
 
-def _draw(n_digits: int, count: int, rng: np.random.Generator, propose: Callable, keep: Callable) -> Pair:
-    """Rejection sampling of pairs: propose many, keep those that satisfy the condition, until there are enough."""
-    kept: list[Pair] = []
-    for _ in range(400):
-        clean = uniform(n_digits, 4 * count, rng)
-        stored, clean = propose(clean)
-        good = keep(stored, clean)
-        kept.append((stored[good], clean[good]))
-        if sum(len(pair[0]) for pair in kept) >= count:
-            break
-    else:
-        raise LabError(f"expected pairs for this sub-task with {n_digits} digits", "400 draws gave too few")
-
-    def join(side: int) -> Questions:
-        first, second = (torch.cat([getattr(pair[side], name) for pair in kept])[:count] for name in ("first", "second"))
-        return Questions(first, second, torch.zeros(count, dtype=torch.bool))
-
-    return join(0), join(1)
-
-
-def _with_columns(questions: Questions, columns: slice | int, rng: np.random.Generator) -> Questions:
-    """A copy whose chosen columns are drawn anew."""
-    fresh = uniform(questions.n_digits, len(questions), rng)
-    first, second = questions.first.clone(), questions.second.clone()
-    first[:, columns], second[:, columns] = fresh.first[:, columns], fresh.second[:, columns]
-    return Questions(first, second, questions.subtract)
-
-
-def _with_nine(questions: Questions, k: int, share: float, rng: np.random.Generator) -> Questions:
-    """A copy in which column k sums to nine for a share of the questions."""
-    second = questions.second.clone()
-    rows = torch.from_numpy(rng.random(len(questions)) < share)
-    second[rows, k] = 9 - questions.first[rows, k]
-    return Questions(questions.first, second, questions.subtract)
-
-
-def _with_deciding_column(clean: Questions, k: int, rng: np.random.Generator) -> Pair:
-    """Nines from column k down to just above a column at a random distance, and a second copy with that column redrawn.
-
-    Were all lower columns redrawn, column k - 1 would decide nine times in ten, and a node that knows nothing but
-    SC_(k-1) would pass for one that knows the cascade.
-    """
-    decides = k - torch.from_numpy(rng.integers(1, k + 1, size=len(clean)))[:, None]
-    column = torch.arange(clean.n_digits)
-    second = torch.where((column > decides) & (column <= k), 9 - clean.first, clean.second)
-    fresh, chosen = uniform(clean.n_digits, len(clean), rng), column == decides
-    redrawn = torch.where(chosen, fresh.first, clean.first), torch.where(chosen, fresh.second, second)
-    return Questions(*redrawn, clean.subtract), Questions(clean.first, second, clean.subtract)
-
-
-def _columns_differ(stored: Questions, clean: Questions, columns: slice) -> Bool[Tensor, " question"]:
-    differ = (stored.first != clean.first) | (stored.second != clean.second)
-    return differ[:, columns].any(1)
-
-
 @dataclass(frozen=True)
-class SubTask:
-    """One interchange test.
+class SubTask(Interchange):
+    """One interchange test of addition: ``SA``, ``SC``, ``U``, ``ST`` or ``SV``.
 
     A stored ST_k is tested by the digits from A_(k+2) up. The neighbour A_(k+1) has two sources: what was stored, and
     the heads at its own position, which see column k themselves. It may follow either; every other digit must be as
     predicted.
-
-    Attributes:
-        name: ``SA``, ``SC``, ``U``, ``ST`` or ``SV``.
-        meaning: one line for a reader.
-        lowest: lowest digit index the test exists for.
-        above: how many columns must lie above the digit.
     """
-
-    name: str
-    meaning: str
-    lowest: int = 0
-    above: int = 0
 
     def positions(self, fmt: Format, k: int) -> list[int]:
         """Positions at which a node can carry the sub-task of digit k, by causality and by use.
@@ -192,31 +99,6 @@ class SubTask:
         if self.name == "ST":
             return list(range(fmt.operand_positions(k)[1], fmt.answer_position(fmt.n_digits)))
         return [fmt.answer_position(k + (self.name != "SA")) - 1]
-
-    def digits(self, n_digits: int) -> range:
-        """Digit indices the test exists for."""
-        return range(self.lowest, n_digits - self.above)
-
-    def pairs(self, k: int, n_digits: int, count: int, rng: np.random.Generator, null: bool = False) -> Pairs:
-        """Random matched pairs; with `null`, pairs that differ in their digits but not in the sub-task's value.
-
-        Raises:
-            LabError: a digit the test does not exist for.
-
-        >>> pairs = ST.pairs(1, 4, 2, np.random.default_rng(0))  # a pair a line: stored, clean, predicted answer
-        >>> for i in range(2):
-        ...     print(pairs.stored.text(i)[:9], pairs.clean.text(i)[:9], pairs.expected[i].flip(0).tolist())
-        2508+5420 2568+5480 [0, 7, 9, 4, 8]
-        9681+1334 9681+1304 [1, 1, 0, 8, 5]
-        """
-        self._check(k, n_digits)
-        propose, keep = self._sampling(k, rng, null)
-        stored, clean = _draw(n_digits, count, rng, propose, keep)
-        return self.predicted(stored, clean, k, null)
-
-    def swap(self, pairs: Pairs, k: int, null: bool = False) -> Pairs:
-        """The same pairs in the other direction: stored and clean exchange their roles."""
-        return self.predicted(pairs.clean, pairs.stored, k, null)
 
     def predicted(self, stored: Questions, clean: Questions, k: int, null: bool = False) -> Pairs:
         """What exact arithmetic predicts for any additions, such as two typed by hand: the value of digit k exchanged.
@@ -235,18 +117,12 @@ class SubTask:
         truth = clean.answer_digits()
         rises = self._value(stored, k) > self._value(clean, k)
         if null:
-            return Pairs(stored, clean, truth, truth, rises)
+            return Pairs(stored, clean, truth, truth, rises, clean.negative)
         exchange = {"SA": _exchange_base, "ST": _exchange_case}.get(self.name, _exchange_carry)
         expected = tolerated = exchange(stored, clean, k)
         if self.name == "ST":
             tolerated = torch.cat([truth[:, : k + 2], expected[:, k + 2 :]], dim=1)
-        return Pairs(stored, clean, expected, tolerated, rises)
-
-    def _check(self, k: int, n_digits: int) -> None:
-        allowed = self.digits(n_digits)
-        if k not in allowed:
-            names = f"a digit from {allowed.start} to {allowed.stop - 1}" if allowed else "more digits"
-            raise LabError(f"expected {names} for {self.name}", f"got digit {k} of {n_digits}-digit questions")
+        return Pairs(stored, clean, expected, tolerated, rises, clean.negative)
 
     def _value(self, questions: Questions, k: int) -> Int[Tensor, " question"]:
         """The sub-task's value; the cases of ST in their order 0, U, 1."""
@@ -258,7 +134,7 @@ class SubTask:
             return torch.where(case == algorithm.U, 1, 2 * case)
         return algorithm.sv(*columns)[:, k]
 
-    def _sampling(self, k: int, rng: np.random.Generator, null: bool) -> tuple[Callable, Callable]:
+    def _sampling(self, k: int, rng: np.random.Generator, null: bool) -> tuple[Propose, Keep]:
         def value(q: Questions) -> Tensor:
             return (algorithm.sa if self.name == "SA" else algorithm.st)(q.first, q.second)[:, k]
 
@@ -267,18 +143,18 @@ class SubTask:
 
         def redraw_column(clean: Questions) -> Pair:
             if self.name == "ST":
-                clean = _with_nine(clean, k + 1, 1.0, rng)  # else nothing beyond the neighbour can change
+                clean = with_passing_column(clean, k + 1, 1.0, rng)  # else nothing beyond the neighbour can change
             if self.name == "U" or (self.name == "ST" and k):
-                clean = _with_nine(clean, k, 0.3, rng)
-            return _with_columns(clean, k, rng), clean
+                clean = with_passing_column(clean, k, 0.3, rng)
+            return with_columns(clean, k, rng), clean
 
         def redraw_below(clean: Questions) -> Pair:
-            return _with_deciding_column(clean, k, rng)
+            return with_deciding_column(clean, k, rng)
 
         def keep(stored: Questions, clean: Questions) -> Tensor:
             if self.name == "SV":
-                return ((below(stored) == below(clean)) == null) & _columns_differ(stored, clean, slice(0, k))
-            a, b, differ = value(stored), value(clean), _columns_differ(stored, clean, slice(k, k + 1))
+                return ((below(stored) == below(clean)) == null) & columns_differ(stored, clean, slice(0, k))
+            a, b, differ = value(stored), value(clean), columns_differ(stored, clean, slice(k, k + 1))
             if self.name == "SC":
                 decided = (a != algorithm.U) & (b != algorithm.U)
                 return decided & differ & ((a == b) == null)

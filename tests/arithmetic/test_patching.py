@@ -6,9 +6,10 @@ from scipy.stats import beta
 
 from helpers import training, zoo
 from helpers.arithmetic import patching
+from helpers.arithmetic.pairs import Pairs
 from helpers.arithmetic.patching import Rate, as_predicted, draw, measure, prepare, rates
 from helpers.arithmetic.questions import Format, answer_tokens
-from helpers.arithmetic.subtasks import SA, SC, ST, SUBTASKS, SV, Pairs
+from helpers.arithmetic.subtasks import SA, SC, ST, SUBTASKS, SV
 from helpers.errors import LabError
 from helpers.interventions import Node, all_nodes, run_with_replaced
 from tests.arithmetic.handwired import FMT, PLUS, TENS, handwired_adder
