@@ -272,7 +272,7 @@ def mixed(
         LabError: digits out of range, or shares that are no probabilities.
 
     >>> mixed(3, 100, np.random.default_rng(0)).log
-    {'+uniform': 20, '+slots': 10, '+cascade': 8, '-uniform': 39, '-slots': 9, '-cascade': 12, '-equal': 2}
+    {'+uniform': 20, '+slots': 8, '+cascade': 13, '-uniform': 30, '-slots': 17, '-cascade': 10, '-equal': 2}
     """
     if not (0 <= p_subtract <= 1 and 0 <= p_equal <= 1):
         raise LabError("expected p_subtract and p_equal from 0 to 1", f"got {p_subtract} and {p_equal}")
