@@ -16,10 +16,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.arithmetic import cascades
-from helpers.arithmetic.questions import Format, Questions, answer_tokens, of_class
+from helpers.arithmetic.questions import Format, Questions, answer_tokens, join, of_class
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, ablate, all_nodes, collect
 from helpers.runtime import progress
+
+OPERATIONS = {"S": "ADD", "M": "SUB", "N": "NEG"}
+"""The operation of a class, by the first letter of its name: addition, subtraction with an answer of at least 0, or below 0."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +70,51 @@ class Bench:
 
     def per_class(self, right: Bool[Tensor, "question answer"]) -> dict[str, float]:
         """Share of whole answers right in each class."""
-        whole, names = right.all(1), np.array(self.classes)
-        return {name: float(whole[torch.from_numpy(names == name)].double().mean()) for name in dict.fromkeys(self.classes)}
+        return _shares(right, self.classes)
+
+    @property
+    def operations(self) -> list[str]:
+        """``ADD``, ``SUB`` or ``NEG`` for each question."""
+        return [OPERATIONS[name[0]] for name in self.classes]
+
+    def per_operation(self, right: Bool[Tensor, "question answer"]) -> dict[str, float]:
+        """Share of whole answers right in each operation; its classes count alike, for each has as many questions."""
+        return _shares(right, self.operations)
 
 
-def mixture(n_digits: int, per_class: int, seed: int | Sequence[int]) -> Questions:
-    """`per_class` additions of every class S0 … Sn."""
+def _shares(right: Bool[Tensor, "question answer"], groups: list[str]) -> dict[str, float]:
+    whole, names = right.all(1), np.array(groups)
+    return {name: float(whole[torch.from_numpy(names == name)].double().mean()) for name in dict.fromkeys(groups)}
+
+
+def mixture(n_digits: int, per_class: int, seed: int | Sequence[int], operations: str = "+") -> Questions:
+    """`per_class` questions of every class: S0 … Sn of the additions, M0 … M(n-1) and N1 … Nn of the subtractions.
+
+    Args:
+        operations: ``"+"``, ``"-"`` or ``"+-"``; the additions of ``"+-"`` are those of ``"+"``.
+
+    Raises:
+        LabError: other operations.
+
+    >>> len(mixture(3, 2, seed=0)), len(mixture(3, 2, seed=0, operations="+-"))
+    (8, 20)
+    """
+    if operations not in ("+", "-", "+-"):
+        raise LabError('expected the operations "+", "-" or "+-"', f"got {operations!r}")
     rng = np.random.default_rng(seed)
-    parts = [of_class(name, n_digits, per_class, rng) for name in cascades.addition(n_digits).classes]
-    return Questions(*(torch.cat([getattr(part, name) for part in parts]) for name in ("first", "second", "subtract")))
+    automata = {"+": cascades.addition, "-": cascades.subtraction}
+    names = [name for operation in operations for name in automata[operation](n_digits).classes]
+    return join([of_class(name, n_digits, per_class, rng) for name in names])
 
 
-def bench(model, fmt: Format, per_class: int = 50, reference_per_class: int = 100, seed: int = 0) -> Bench:
-    """Draw test questions, and reference questions from a stream that no bench tests on; collect their activations."""
-    questions = mixture(fmt.n_digits, per_class, seed)
-    reference, _ = collect(model, mixture(fmt.n_digits, reference_per_class, (seed, 1)).tokens(fmt))
+def bench(model, fmt: Format, per_class: int = 50, reference_per_class: int = 100, seed: int = 0, operations: str = "+") -> Bench:
+    """Draw test questions, and reference questions from a stream that no bench tests on; collect their activations.
+
+    Raises:
+        LabError: as `mixture`.
+    """
+    questions = mixture(fmt.n_digits, per_class, seed, operations)
+    reference, _ = collect(model, mixture(fmt.n_digits, reference_per_class, (seed, 1), operations).tokens(fmt))
     tokens = questions.tokens(fmt)
     truth = tokens[:, fmt.equals_position + 1 :]
     nodes = all_nodes(model, range(fmt.n_ctx - 1))

@@ -84,6 +84,42 @@ def test_mixtures_depend_on_their_seed():
     assert drawn(0) != drawn(1) != drawn((0, 1)) != drawn(0)
 
 
+def test_a_mixed_bench_adds_every_class_of_subtractions():
+    plain, both = mixture(3, 10, 7), mixture(3, 10, 7, "+-")
+    assert Counter(both.classes()) == dict.fromkeys(["S0", "S1", "S2", "S3", "M0", "M1", "M2", "N1", "N2", "N3"], 10)
+    assert torch.equal(both.first[:40], plain.first)  # the additions of Lab 1 stay what they were
+    assert set(mixture(3, 10, 7, "-").classes()) == {"M0", "M1", "M2", "N1", "N2", "N3"}
+    with pytest.raises(LabError, match='"-" or'):
+        mixture(3, 10, 7, "*")
+
+
+def test_a_mixed_bench_measures_operations(trained):
+    bench = sufficiency.bench(trained.model, D3, per_class=10, operations="+-")
+    assert Counter(bench.operations) == {"ADD": 40, "SUB": 30, "NEG": 30}
+    first, second = (
+        [int("".join(map(str, row))) for row in digits.flip(1).tolist()]
+        for digits in (bench.questions.first, bench.questions.second)
+    )
+    for i, operation in enumerate(bench.operations):
+        difference = first[i] - second[i]
+        assert operation == ("ADD" if not bench.questions.subtract[i] else "SUB" if difference >= 0 else "NEG")
+        expected = first[i] + second[i] if operation == "ADD" else difference
+        assert bench.truth[i].tolist() == [11 if expected < 0 else 10, *map(int, f"{abs(expected):04d}")]
+    right = bench.right([])
+    shares = bench.per_operation(right)
+    assert shares["ADD"] == 1.0  # an adder adds …
+    assert shares["SUB"] < 0.1  # … and does not subtract
+    whole = right.all(1).tolist()
+    assert shares["SUB"] == pytest.approx(sum(r for r, name in zip(whole, bench.operations, strict=True) if name == "SUB") / 30)
+
+
+def test_the_smallest_map_of_a_mixed_bench_keeps_the_target(trained):
+    bench = sufficiency.bench(trained.model, D3, per_class=5, operations="+-")
+    keep = smallest_map(bench, target=0.38)  # only the additions can be right: 40 %
+    assert bench.per_operation(bench.kept(keep))["ADD"] >= 0.95
+    assert len(keep) < len(bench.nodes) / 3
+
+
 def test_right_is_the_plain_forward_pass_where_nothing_is_ablated(wired):
     assert wired.right([]).all()
     assert wired.right([]).shape == (40, 3)
