@@ -7,6 +7,7 @@ One test for each fault a newcomer is likely to meet. Ctrl-C in training is test
 import ctypes
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -55,6 +56,21 @@ def shelf(tmp_path, monkeypatch) -> Path:
 def test_an_unknown_model_name(refused, shelf):
     assert "did you mean add-d3" in refused("verify", "add-d33", "--digits", "3")
     assert "add-d3, add-d5" in refused("train", "add-d33")
+
+
+def test_an_unknown_recipe_lists_the_models_and_the_experiments(refused):
+    from helpers.arithmetic.recipes import EXPERIMENTS, RECIPES
+
+    message = refused("train", "mix-d4")
+    assert re.findall(r"(?:add|mix)-[\w-]+", message) == [*RECIPES, *EXPERIMENTS, "mix-d4"]
+
+
+def test_a_source_that_is_not_the_recipes(refused, shelf, tmp_path):
+    """The shelf's add-d3 has the name, but not the weights, that the recipe was written for."""
+    message = refused("train", "mix-d3-paper", "--out", str(tmp_path / "mix"))
+    assert "add-d3 with the checksum" in message
+    assert not (tmp_path / "mix" / WEIGHTS).exists()
+    assert not (tmp_path / "mix" / STATE).exists()
 
 
 @pytest.mark.parametrize("digits", ["0", "-2"])

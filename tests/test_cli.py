@@ -122,3 +122,28 @@ def test_training_a_finished_run_again_says_it_is_complete(tmp_path, monkeypatch
     assert "already complete" in said.err
     assert said.out == ""
     assert (tmp_path / "runs" / "add-d3" / "model.safetensors").exists()
+
+
+def test_an_experiment_is_trained_stopped_and_resumed_by_its_name(tmp_path, monkeypatch, capsys):
+    from dataclasses import replace
+
+    from helpers import training
+    from helpers.arithmetic import recipes
+
+    recipe = replace(recipes.EXPERIMENTS["mix-d3-paper"], steps=5, batch_size=4, warmup_steps=1, n_checkpoints=3)
+    monkeypatch.setattr(recipes, "EXPERIMENTS", {recipe.name: recipe})
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert cli.main(["train", "mix-d3-paper", "--out", str(whole)]) == 0
+
+    def stop_after_two(run: training.Run) -> None:
+        if run.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(recipe, recipes.task_of(recipe), parts, on_step=stop_after_two)
+    assert cli.main(["train", "mix-d3-paper", "--out", str(parts), "--resume"]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("mix-d3-paper: 5 steps") == 2
+    for name in ("model.safetensors", "checkpoints/step-000000.safetensors", "checkpoints/step-000005.safetensors"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
