@@ -74,9 +74,9 @@ def uninterrupted(server, tmp_path_factory) -> Path:
     return folder
 
 
-def assert_same_result(folder: Path, reference: Path) -> None:
+def assert_same_result(folder: Path, reference: Path, recipe: Recipe = TINY) -> None:
     assert (folder / WEIGHTS).read_bytes() == (reference / WEIGHTS).read_bytes()
-    for step in TINY.checkpoint_steps:
+    for step in recipe.checkpoint_steps:
         name = f"checkpoints/step-{step:06d}.safetensors"
         ours, theirs = load_file(folder / name), load_file(reference / name)
         assert ours.keys() == theirs.keys()
@@ -334,6 +334,125 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     assert torch.equal(load_file(path)["x"], torch.ones(4))
     assert text.read_text() == "old"
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def frozen_recipe() -> Recipe:
+    """The embedded three-digit adder, left alone inside a larger model, in a few small batches."""
+    from helpers.arithmetic.recipes import EXPERIMENTS
+
+    return replace(EXPERIMENTS["mix-d3-frozen"], steps=25, batch_size=4, warmup_steps=2, n_checkpoints=3)
+
+
+@dataclass(frozen=True)
+class PartlyFrozen(training.Task):
+    """A task that freezes half a matrix and a whole bias."""
+
+    inner: object
+
+    def initialise(self, model):
+        state = model.state_dict()
+        state["embed.weight"][:] = 0.5
+        state["blocks.0.mlp.in.bias"][:] = 0.25
+        half = torch.zeros_like(state["embed.weight"], dtype=torch.bool)
+        half[:, ::2] = True
+        return {"embed.weight": half, "blocks.0.mlp.in.bias": torch.ones_like(state["blocks.0.mlp.in.bias"], dtype=torch.bool)}
+
+    def batch(self, rng, size):
+        return self.inner.batch(rng, size)
+
+    def loss(self, model, batch):
+        return self.inner.loss(model, batch)
+
+
+def test_frozen_entries_keep_every_bit_and_the_rest_of_the_tensor_moves():
+    task = PartlyFrozen(task_of(SHORT))
+    state = training.start(SHORT, task=task)
+    before = {name: value.clone() for name, value in state.model.state_dict().items()}
+    masks = task.initialise(training.build_model(SHORT))
+    for _ in range(SHORT.steps):
+        training.take_step(state, task)
+    after = state.model.state_dict()
+    for name, value in before.items():
+        mask = masks.get(name, torch.zeros_like(value, dtype=torch.bool))
+        assert torch.equal(after[name][mask], value[mask])
+        assert mask.all() or (after[name][~mask] != value[~mask]).all()
+    assert (before["embed.weight"] == 0.5).all()
+    for part in state.frozen:
+        moments = state.optimizer.state[part.parameter]
+        for moment in (moments["exp_avg"], moments["exp_avg_sq"]):
+            assert (moment[part.mask] == 0).all()
+            assert part.mask.all() or (moment[~part.mask] != 0).any()
+
+
+def test_a_frozen_gradient_does_not_use_up_the_clipping():
+    """The first moment after one step is (1 - beta1) times the clipped gradient, so its norm shows what was clipped."""
+    recipe = replace(SHORT, gradient_clip=1e-3)
+    norms = {}
+    for name, task in (("frozen", PartlyFrozen(task_of(recipe))), ("free", task_of(recipe))):
+        state = training.start(recipe, task=task)
+        training.take_step(state, task)
+        moments = [state.optimizer.state[parameter]["exp_avg"] for parameter in state.model.parameters()]
+        norms[name] = float(torch.cat([moment.flatten() for moment in moments]).norm())
+    assert norms == pytest.approx({"frozen": 0.1 * 1e-3, "free": 0.1 * 1e-3}, rel=1e-3)
+
+
+def test_a_step_without_frozen_entries_is_that_of_a_smaller_optimiser():
+    """Freezing whole tensors by mask is training the others alone."""
+    bias = "blocks.0.mlp.in.bias"
+
+    @dataclass(frozen=True)
+    class OneBias(PartlyFrozen):
+        def initialise(self, model):
+            return {bias: torch.ones_like(model.state_dict()[bias], dtype=torch.bool)}
+
+    task = OneBias(task_of(SHORT))
+    ours, other = training.start(SHORT, task=task), training.build_model(SHORT)
+    where = other.state_dict()[bias].data_ptr()
+    others = [parameter for parameter in other.parameters() if parameter.data_ptr() != where]
+    optimizer = torch.optim.AdamW(others, lr=1, betas=(0.9, 0.98), weight_decay=0.1)
+    for step in range(5):
+        training.take_step(ours, task)
+        for group in optimizer.param_groups:
+            group["lr"] = SHORT.rate(step)
+        optimizer.zero_grad()
+        task.loss(other, task.batch(np.random.default_rng([0, step]), 16)).backward()
+        torch.nn.utils.clip_grad_norm_(others, 1.0)
+        optimizer.step()
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(ours.model.state_dict()[name], value, rtol=0, atol=1e-6)
+
+
+def test_a_task_initialises_the_model_before_the_first_snapshot(tmp_path):
+    recipe = replace(SHORT, n_checkpoints=2)
+    train(recipe, PartlyFrozen(task_of(recipe)), tmp_path)
+    first = load_file(tmp_path / "checkpoints" / "step-000000.safetensors")
+    last = load_file(tmp_path / WEIGHTS)
+    assert (first["embed.weight"] == 0.5).all()
+    assert (last["embed.weight"][:, ::2] == 0.5).all()
+    assert (last["embed.weight"][:, 1::2] != 0.5).all()
+
+
+def test_a_killed_and_resumed_frozen_run_is_the_uninterrupted_one(server, tmp_path):
+    recipe, whole, parts = frozen_recipe(), tmp_path / "whole", tmp_path / "parts"
+    process = begin(server, whole, 1e9, recipe)
+    for _ in range(2):
+        last, killed = stored(parts), begin(server, parts, 0.0, recipe)
+        while stored(parts) == last and killed.is_alive():
+            time.sleep(0.002)
+        killed.join(0.04)
+        killed.kill()
+        killed.join()
+        assert killed.exitcode == -signal.SIGKILL, "the run ended before it could be killed: lengthen it"
+    resumed = begin(server, parts, 1e9, recipe)
+    for running in (resumed, process):
+        running.join(120)
+        assert running.exitcode == 0
+    assert_same_result(parts, whole, recipe)
+    adder, found = training.start(recipe, task=task_of(recipe)), load_file(parts / WEIGHTS)
+    masks = task_of(recipe).initialise(adder.model)
+    assert len(masks) == 32  # sixteen tensors in each of the source's two layers
+    for name, mask in masks.items():
+        assert torch.equal(found[name][mask], adder.model.state_dict()[name][mask])
 
 
 def test_divergence_stops_before_it_spoils_the_weights(tmp_path):
