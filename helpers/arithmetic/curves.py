@@ -2,8 +2,8 @@
 
 Every checkpoint is asked the same seeded questions, teacher forced (`verify.score`; a question is right when its whole
 answer is): `UNIFORM` uniform additions and as many uniform subtractions, and `PER_CLASS` questions of every class. Most
-checkpoints are far from any level, so each answers every twentieth question first, and the rest only if it had more than
-98 % of those right. Step 0 and the last step always answer all.
+checkpoints are far from any level, so each answers every 20th question first, every 4th if more than 98 % of those were
+right, and all if more than 99.8 % of these were. Step 0 and the last step always answer all.
 
 A level counts as reached at the first checkpoint from which on the accuracy never falls below it again. Training is seen
 at checkpoints only, so the step lies in a bracket: after the checkpoint before, at or before this one.
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from helpers import training, zoo
 from helpers.arithmetic.questions import Format, Questions, join, uniform
@@ -24,7 +26,9 @@ from helpers.arithmetic.verify import score
 from helpers.errors import LabError
 from helpers.runtime import progress
 
-UNIFORM, PER_CLASS, THIN, PROMISING = 10_000, 200, 20, 0.98
+UNIFORM, PER_CLASS = 10_000, 200
+STAGES = ((20, 0.98), (4, 0.998), (1, 1.0))
+"""Which questions are asked, one in so many, and the share of right answers above which the next stage follows."""
 MIXES = ("uniform", "enriched")
 
 
@@ -160,21 +164,23 @@ def curve_of(folder: Path, seed: int = 0) -> Curve:
 def _measured(model, fmt: Format, step: int, questions: dict[str, Questions], thorough: bool) -> Point:
     right, asked = {}, {}
     for mix in MIXES:
-        first, rest = _split(questions[mix])
-        found, drawn = score(model, first, fmt).all(1), first
-        if thorough or float(found.double().mean()) > PROMISING:
-            found, drawn = torch.cat([found, score(model, rest, fmt).all(1)]), join([first, rest])
-        right[mix], asked[mix] = _counts(found, drawn)
+        right[mix], asked[mix] = _counts(*_answered(model, fmt, questions[mix], thorough))
     return Point(step, right, asked)
 
 
-def _split(questions: Questions) -> tuple[Questions, Questions]:
-    """Every twentieth question, and the others."""
-    index = torch.arange(len(questions))
-    return questions[index % THIN == 0], questions[index % THIN != 0]
+def _answered(model, fmt: Format, questions: Questions, thorough: bool) -> tuple[Bool[Tensor, " question"], Questions]:
+    """The questions asked, stage by stage, and whether each was answered right."""
+    index, done, right = torch.arange(len(questions)), *torch.zeros(2, len(questions), dtype=torch.bool)
+    for one_in, enough in STAGES:
+        todo = (index % one_in == 0) & ~done
+        right[todo] = score(model, questions[todo], fmt).all(1)
+        done |= todo
+        if not thorough and float(right[done].double().mean()) <= enough:
+            break
+    return right[done], questions[done]
 
 
-def _counts(right: torch.Tensor, questions: Questions) -> tuple[dict[str, int], dict[str, int]]:
+def _counts(right: Bool[Tensor, " question"], questions: Questions) -> tuple[dict[str, int], dict[str, int]]:
     """Right answers and questions of each operation."""
     groups = {"ADD": ~questions.subtract, "SUB": questions.subtract & ~questions.negative, "NEG": questions.negative}
     return {name: int((right & group).sum()) for name, group in groups.items()}, {n: int(g.sum()) for n, g in groups.items()}

@@ -41,7 +41,7 @@ SETTINGS = {
     "fresh_seed": 100,
     "random_sets": 3,
     "independent_seed": 1000,
-} | {"curve": [curves.UNIFORM, curves.PER_CLASS, curves.THIN, curves.PROMISING]}
+} | {"curve": [curves.UNIFORM, curves.PER_CLASS, *map(list, curves.STAGES)]}
 """How the records are measured; a record with other settings is measured again."""
 
 
@@ -123,6 +123,11 @@ class Record:
     kept: list[Kept]
 
 
+def source_settings() -> dict[str, int]:
+    """Those of the settings that a source is measured with."""
+    return {name: SETTINGS[name] for name in ("per_class", "reference_per_class", "pairs", "seed")}
+
+
 def measure_source(n_digits: int) -> Source:
     """Measure the adder that is inserted into mixed models of so many digits.
 
@@ -135,7 +140,7 @@ def measure_source(n_digits: int) -> Source:
     model = zoo.load(name, device="cpu")
     tasks = (*transfer.LATE, "ST")
     found = transfer.passed(model, fmt, SETTINGS["pairs"], SETTINGS["seed"], tasks)
-    return Source(name, zoo.check(name).sha256, SETTINGS, _use(_bench(model, fmt, "+", SETTINGS["seed"])), found)
+    return Source(name, zoo.check(name).sha256, source_settings(), _use(_bench(model, fmt, "+", SETTINGS["seed"])), found)
 
 
 def _bench(model, fmt: Format, operations: str, seed: int) -> sufficiency.Bench:

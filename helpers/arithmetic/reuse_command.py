@@ -53,7 +53,7 @@ def _with_source(known: Stored, n_digits: int, out: Path) -> Stored:
     """The records with the source that runs of so many digits are compared with."""
     name, sha256 = SOURCES.get(n_digits, ("", ""))
     found = known.sources.get(name)
-    if found and found.sha256.startswith(sha256) and found.settings == SETTINGS:
+    if found and found.sha256.startswith(sha256) and found.settings == reuse.source_settings():
         return known
     return _add(out, reuse.measure_source(n_digits))
 

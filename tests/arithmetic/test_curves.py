@@ -94,7 +94,7 @@ def test_every_checkpoint_is_scored_on_the_exam(run, models, monkeypatch):
     """An adder has all additions right. Greedy decoding, one token after the other, counts the subtractions."""
     from helpers.arithmetic.verify import greedy
 
-    monkeypatch.setattr(curves, "PROMISING", 0.3)
+    monkeypatch.setattr(curves, "STAGES", ((20, 0.3), (1, 1.0)))
     curve = curve_of(run)
     assert curve.steps == [0, 7, 30, 4000]
     assert curve.points[2].asked == curve.points[3].asked
@@ -115,7 +115,9 @@ def test_only_the_ends_and_promising_checkpoints_answer_everything(run, monkeypa
         return [sum(point.asked["uniform"].values()) for point in curve.points]
 
     assert asked(curve_of(run)) == [400, 20, 20, 400]
-    monkeypatch.setattr(curves, "PROMISING", 0.3)
+    monkeypatch.setattr(curves, "STAGES", ((20, 0.3), (4, 0.9), (1, 1.0)))
+    assert asked(curve_of(run)) == [400, 20, 100, 400]
+    monkeypatch.setattr(curves, "STAGES", ((20, 0.3), (4, 0.3), (1, 1.0)))
     assert asked(curve_of(run)) == [400, 20, 400, 400]
 
 
