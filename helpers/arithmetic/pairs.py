@@ -46,16 +46,21 @@ class Pairs:
 
     def predicts(self, answers: Int[Tensor, "question answer"], fmt: Format) -> Bool[Tensor, " question"]:
         """Whether whole answers (token ids) are exactly the predicted ones."""
-        return self._same(answers, self.expected, fmt) | self._same(answers, self.tolerated, fmt)
+        exact = (answers == self._tokens(self.expected, fmt)).all(1)
+        return exact | (answers == self._tokens(self.tolerated, fmt)).all(1)
 
-    def _same(
-        self, answers: Int[Tensor, "question answer"], digits: Int[Tensor, "question answer_digit"], fmt: Format
-    ) -> Bool[Tensor, " question"]:
+    def reaches(self, answers: Int[Tensor, "question answer"], fmt: Format) -> Bool[Tensor, " question"]:
+        """Whether the tokens that must change came out as predicted, whatever the others did."""
+        wanted = self._tokens(self.tolerated, fmt)
+        truth = self.clean.tokens(fmt)[:, -fmt.n_answer :]
+        return ((answers == wanted) | (wanted == truth)).all(1)
+
+    def _tokens(self, digits: Int[Tensor, "question answer_digit"], fmt: Format) -> Int[Tensor, "question answer"]:
         tokens = torch.tensor(fmt.digit_ids)[digits.flip(1)]
-        if fmt.has_sign:
-            signs = torch.where(self.negative, torch.tensor(fmt.minus), torch.tensor(fmt.plus))
-            tokens = torch.cat([signs[:, None], tokens], dim=1)
-        return (answers == tokens).all(1)
+        if not fmt.has_sign:
+            return tokens
+        signs = torch.where(self.negative, torch.tensor(fmt.minus), torch.tensor(fmt.plus))
+        return torch.cat([signs[:, None], tokens], dim=1)
 
 
 Propose = Callable[[Questions], Pair]
@@ -163,7 +168,7 @@ def with_deciding_column(clean: Questions, k: int, rng: np.random.Generator) -> 
     """Passing columns from k down to just above a column at a random distance, and a second copy with that column redrawn.
 
     Were all lower columns redrawn, column k - 1 would decide nine times in ten, and a node that knows nothing but
-    SC_(k-1) would pass for one that knows the cascade.
+    SC_(k-1) or MB_(k-1) would pass for one that knows the cascade.
     """
     decides = k - torch.from_numpy(rng.integers(1, k + 1, size=len(clean)))[:, None]
     column = torch.arange(clean.n_digits)

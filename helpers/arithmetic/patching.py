@@ -27,6 +27,8 @@ class Rate:
         hits, trials: pairs whose whole answer was exactly the predicted one, of how many.
         rising, falling: share of hits among pairs whose value rises, or falls (two directions of the same pair).
         null_hits, null_trials: null pairs whose whole answer stayed right, of how many.
+        reached: pairs whose tokens that must change came out as predicted, whatever the others did. More of these than
+            hits: the value is carried here, and something else is read off the same nodes.
     """
 
     task: str
@@ -38,6 +40,7 @@ class Rate:
     falling: float
     null_hits: int
     null_trials: int
+    reached: int
 
     @property
     def rate(self) -> float:
@@ -46,6 +49,10 @@ class Rate:
     @property
     def null_rate(self) -> float:
         return self.null_hits / self.null_trials
+
+    @property
+    def reached_rate(self) -> float:
+        return self.reached / self.trials
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -123,12 +130,14 @@ def measure(model, fmt: Format, experiment: Experiment, node_sets: Sequence[Node
     found = []
     for nodes in node_sets:
         pairs, null = experiment.pairs, experiment.null
-        hit = pairs.predicts(_answers(model, fmt, pairs, nodes, experiment.stored), fmt)
+        answers = _answers(model, fmt, pairs, nodes, experiment.stored)
+        hit = pairs.predicts(answers, fmt)
         if int(hit.sum()) / len(hit) < floor:
             continue
         same = null.predicts(_answers(model, fmt, null, nodes, experiment.null_stored), fmt)
         rising, falling = (float(hit[way].float().mean()) for way in (pairs.rises, ~pairs.rises))
         counts = {"hits": int(hit.sum()), "trials": len(hit), "null_hits": int(same.sum()), "null_trials": len(same)}
+        counts["reached"] = int(pairs.reaches(answers, fmt).sum())
         found.append(Rate(experiment.task.name, experiment.digit, nodes, rising=rising, falling=falling, **counts))
     return found
 

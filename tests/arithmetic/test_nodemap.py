@@ -148,7 +148,7 @@ def test_an_unknown_sub_task_is_refused(adder):
 
 
 def test_a_role_reads_as_a_sentence_with_its_interval():
-    role = Role(Rate("SC", 2, (Node(14, 0, 1), Node(14, 0)), 69, 100, 0.68, 0.7, 98, 100))
+    role = Role(Rate("SC", 2, (Node(14, 0, 1), Node(14, 0)), 69, 100, 0.68, 0.7, 98, 100, 69))
     assert str(role) == "SC2 at P14L0H1+P14L0M: 69% [59%, 78%], null 98%"  # Clopper-Pearson, from tables
     assert not role.strong
 

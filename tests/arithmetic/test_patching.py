@@ -125,9 +125,22 @@ def test_a_wrong_sign_is_a_miss():
     assert (rate.hits, rate.null_hits) == (0, 0)
 
 
+def test_a_change_elsewhere_spoils_the_hit_but_not_what_was_reached():
+    """The sign goes wrong whatever is patched; A1 follows the patch all the same, or not at all."""
+    model = handwired_adder()
+    state = model.state_dict()
+    state["unembed.weight"][11, PLUS] = 1000.0  # minus
+    model.load_state_dict(state)
+    head, decoy = rates(model, FMT, SC, 0, [(Node(4, 0, 0),), (Node(4, 0, 1),)], 60)
+    assert (head.hits, head.reached) == (0, 60)
+    assert (decoy.hits, decoy.reached) == (0, 0)
+    intact = rates(handwired_adder(), FMT, SC, 0, [(Node(4, 0, 0),)], 60)[0]
+    assert (intact.hits, intact.reached) == (60, 60)
+
+
 def test_interval_and_rate_are_those_of_the_hits():
-    rate = Rate("ST", 2, (Node(4, 0),), hits=27, trials=40, rising=0.5, falling=0.85, null_hits=39, null_trials=60)
-    assert (rate.rate, rate.null_rate, rate.label) == (0.675, 0.65, "ST2")
+    rate = Rate("ST", 2, (Node(4, 0),), hits=27, trials=40, rising=0.5, falling=0.85, null_hits=39, null_trials=60, reached=30)
+    assert (rate.rate, rate.null_rate, rate.reached_rate, rate.label) == (0.675, 0.65, 0.75, "ST2")
     assert rate.interval == pytest.approx((beta.ppf(0.025, 27, 14), beta.ppf(0.975, 28, 13)))
 
 

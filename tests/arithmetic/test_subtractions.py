@@ -143,6 +143,10 @@ def test_null_pairs_predict_the_clean_answer(task, k, n):
         assert integer(expected) == integer(tolerated) == abs(clean[0] - clean[1])
     assert not pairs.rises.any()
     assert torch.equal(pairs.negative, pairs.clean.negative)
+    test_pairs = task.pairs(
+        k, n, COUNT, np.random.default_rng(0)
+    )  # their values differ, and the prediction is still the clean one
+    assert torch.equal(task.swap(test_pairs, k, null=True).expected, test_pairs.stored.answer_digits())
 
 
 @pytest.mark.parametrize(("task", "k", "n"), CASES)
@@ -216,6 +220,12 @@ def test_only_the_whole_predicted_answer_counts(fmt, task):
     assert pairs.predicts(tokens(pairs.expected), fmt).all()
     assert pairs.predicts(tokens(pairs.tolerated), fmt).all()
     assert not pairs.predicts(tokens(pairs.clean.answer_digits()), fmt).any()
+    assert pairs.reaches(tokens(pairs.tolerated), fmt).all()
+    assert not pairs.reaches(tokens(pairs.clean.answer_digits()), fmt).any()
+    above = pairs.expected.clone()
+    above[:, -1] += 1  # A_3 is zero in all answers, clean or predicted
+    assert pairs.reaches(tokens(above), fmt).all()
+    assert not pairs.predicts(tokens(above), fmt).any()
     if fmt.has_sign:
         other = tokens(pairs.expected)
         other[:, 0] = fmt.plus + fmt.minus - sign[0]
@@ -301,8 +311,7 @@ def test_no_set_of_an_untrained_model_passes():
     fmt = Format(3)
     model = training.build_model(RECIPES["mix-d3"]).eval()
     for task in SUBTASKS.values():
-        digit_ = task.digits(3)[-1]
-        for position in task.positions(fmt, digit_):
-            nodes = all_nodes(model, [position])
-            for rate in rates(model, fmt, task, digit_, [(nodes[0],), (nodes[-1],), tuple(nodes)], 20):
-                assert (rate.hits, rate.null_hits) == (0, 0)
+        last = task.digits(3)[-1]
+        sets = [tuple(all_nodes(model, [position])) for position in task.positions(fmt, last)]
+        for rate in rates(model, fmt, task, last, [*sets, sets[0][:1]], 20):
+            assert (rate.hits, rate.null_hits) == (0, 0)
