@@ -25,10 +25,12 @@ from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from helpers.arithmetic.sufficiency import OPERATIONS, Bench
+from helpers.errors import LabError
 from helpers.interventions import Node
 from helpers.runtime import progress
 
 DRAWS = 1000
+MEASURES = ("kept", "jaccard", "unnamed")
 
 
 @dataclass(frozen=True)
@@ -166,20 +168,31 @@ def overlap(
     Args:
         locations: nodes of the source (`Use.used`, `Use.useful`).
         used: nodes of the target, of at least as many layers and heads.
-        measure: ``"kept"``, the share of the locations that the target uses, or ``"jaccard"``, the nodes used by both
-            over the nodes used by either, anywhere in the target.
+        measure: ``"kept"``, the share of the locations that the target uses; ``"jaccard"``, the nodes used by both over the
+            nodes used by either, anywhere in the target; or ``"unnamed"``, as ``"kept"``, but any heads of the layer at the
+            position will do, as many as the source uses there. That is the most that renaming could give, even if heads
+            were renamed at each position anew.
         seed: of the random sets.
+
+    Raises:
+        LabError: another measure.
 
     >>> source = np.array([[[True, False, True]]])
     >>> overlap(source, np.array([[[True, False, False]]])).observed
     0.5
     """
+    if measure not in MEASURES:
+        raise LabError(f"expected a measure among {', '.join(MEASURES)}", f"got {measure!r}")
     n_layers, n_heads = used.shape[1], used.shape[2] - 1
     here = located(locations, n_layers, n_heads)
 
     def value(some: Bool[ndarray, "... pos layer unit"]) -> ndarray:
-        both = (some & used).sum((-3, -2, -1))
-        whole = some if measure == "kept" else some | used
+        both, whole = (some & used).sum((-3, -2, -1)), some
+        if measure == "jaccard":
+            whole = some | used
+        elif measure == "unnamed":
+            heads = np.minimum(some[..., :-1].sum(-1), used[..., :-1].sum(-1)).sum((-2, -1))
+            both = heads + (some & used)[..., -1].sum((-2, -1))
         return both / np.maximum(whole.sum((-3, -2, -1)), 1)
 
     observed = float(value(here))

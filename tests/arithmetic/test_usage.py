@@ -1,5 +1,6 @@
 """Which nodes an operation uses: on a circuit known by construction, on scripted benches, and by brute force."""
 
+from collections import Counter
 from itertools import permutations
 
 import numpy as np
@@ -12,6 +13,7 @@ from helpers.arithmetic.questions import Format, from_numbers, join
 from helpers.arithmetic.recipes import RECIPES
 from helpers.arithmetic.sufficiency import Bench
 from helpers.arithmetic.usage import Use, located, matched, nodes_of, overlap, rename, renamings, table, use
+from helpers.errors import LabError
 from helpers.interventions import Activations, Node
 from tests.arithmetic.handwired import CIRCUIT, FMT, TENS, handwired_adder
 
@@ -136,6 +138,23 @@ def test_overlap_is_that_of_the_sets(measure):
     assert found.heads == pytest.approx(sum(every) / 36)
     assert found.heads_p == pytest.approx(sum(one >= every[0] - 1e-9 for one in every) / 36)
     assert found.best == pytest.approx(max(every))
+
+
+def test_unnamed_heads_are_counted_by_layer_and_position():
+    rng = np.random.default_rng(4)
+    source, used = rng.random((4, 2, 3)) < 0.5, rng.random((4, 2, 4)) < 0.4
+
+    def heads(mask) -> Counter:
+        return Counter((node.position, node.layer) for node in nodes_of(mask) if not node.is_mlp)
+
+    mlps = {node for node in nodes_of(source) if node.is_mlp} & {node for node in nodes_of(used) if node.is_mlp}
+    both = (heads(source) & heads(used)).total() + len(mlps)
+    found = overlap(source, used, "unnamed")
+    assert found.observed == pytest.approx(both / source.sum())
+    assert found.heads == pytest.approx(found.best) == found.observed
+    assert found.observed >= overlap(source, used).best
+    with pytest.raises(LabError, match="got 'most'"):
+        overlap(source, used, "most")
 
 
 def test_the_random_control_has_the_hypergeometric_mean():
