@@ -16,7 +16,7 @@ from helpers.errors import LabError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("helpers.doctor", "check versions, device and weights, and say what to do about each fault"),
-    "train": ("helpers.train_command", "train an embedded model anew; can be stopped and resumed at any moment"),
+    "train": ("helpers.train_command", "train a model anew; can be stopped and resumed at any moment"),
     "verify": ("helpers.arithmetic.verify_command", "verification report of an arithmetic model"),
     "reuse": ("helpers.arithmetic.reuse_command", "measure what runs of mixed models reuse of the adder inserted into them"),
     "bench": ("helpers.bench", "measure speed ratios, each side by side in one run"),

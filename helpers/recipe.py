@@ -53,7 +53,7 @@ class Recipe:
         """The recipe whose `to_json` was parsed into `fields`.
 
         Raises:
-            TypeError: a field is missing, unknown or of another kind.
+            TypeError, KeyError: a field is missing or unknown.
         """
         return cls(**(fields | {"betas": tuple(fields["betas"])}))
 

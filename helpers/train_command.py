@@ -1,4 +1,4 @@
-"""``python -m helpers train``: train an embedded model anew."""
+"""``python -m helpers train``: train an embedded model anew, or a model that is only measured."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from helpers.errors import LabError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="an embedded model, such as add-d5")
+    parser.add_argument("name", help="an embedded model, such as add-d5, or an experiment, such as mix-d3-paper")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder, or start it")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the recipe's; gives another model")

@@ -32,14 +32,13 @@ import numpy as np
 import torch
 
 from helpers import plots, stats, training, zoo
-from helpers.arithmetic import cascades, insertion, nodemap, patching, reuse, subtasks, subtractions, sufficiency
-from helpers.arithmetic.questions import Format, Questions, mixed, parse, uniform
+from helpers.arithmetic import cascades, curves, insertion, patching, reuse, subtasks, subtractions, sufficiency, transfer, usage
+from helpers.arithmetic.questions import Format, answer_tokens, mixed, parse, uniform
 from helpers.arithmetic.recipes import EXPERIMENTS, RECIPES, task_of
 from helpers.arithmetic.verify import score, verify
 from helpers.course.check import check, scores
-from helpers.interventions import Node
+from helpers.interventions import Node, ablate
 from helpers.tables import claims, percent, rate, say, table
-from helpers.widgets import live_explorer
 
 # %% [markdown]
 # ## 1 · What does it take to insert a model?
@@ -274,3 +273,540 @@ table(
 # %%
 quick = verify(models["mix-d6"], fmt, name="mix-d6", questions=5_000, per_class=500, operations="+-")
 print(quick.table())
+
+# %% [markdown]
+# ## 4 · Is a copied circuit worth anything to training?
+#
+# First the beginning, live: a hundred steps of every arm at 3 digits, on the same questions. The source is `add-d3`, which
+# answers every addition.
+
+# %%
+START = {arm: (RECIPES | EXPERIMENTS)["mix-d3" if arm == "preserving" else f"mix-d3-{arm}"] for arm in insertion.ARMS}
+three, rng = Format(3), np.random.default_rng(0)
+asked = {"additions": uniform(3, 1_000, rng), "subtractions": uniform(3, 1_000, rng, subtract=True)}
+seen_at = [0, 5, *range(10, 101, 10)]
+early = {}
+for arm, start_recipe in START.items():
+    task = task_of(start_recipe)
+    run = training.start(start_recipe, task=task)
+    for step in runtime.progress(range(101), f"{arm}: first hundred steps"):
+        if step in seen_at:
+            early[arm, step] = {kind: score(run.model, some, three).all(1) for kind, some in asked.items()}
+        if step < 100:
+            training.take_step(run, task)
+figure = plots.lines_with_bands(
+    np.array(seen_at),
+    {
+        arm: np.array([[float(h.float().mean()), *stats.clopper_pearson(int(h.sum()), len(h))] for h in hits])
+        for arm in insertion.ARMS
+        for hits in [[early[arm, step]["additions"] for step in seen_at]]
+    },
+    xlabel="step",
+    ylabel="additions right",
+    title="The first hundred steps",
+)
+least = {arm: min(seen_at, key=lambda step: float(early[arm, step]["additions"].float().mean())) for arm in insertion.ARMS}
+plots.show(
+    figure,
+    "Share of additions right over the first hundred steps, with 95 % intervals. "
+    + " ".join(
+        f"{arm}: {rate(early[arm, 0]['additions'])} at step 0, least {rate(early[arm, least[arm]]['additions'])} at step {least[arm]}, "
+        f"{rate(early[arm, 100]['additions'])} at step 100."
+        for arm in insertion.ARMS
+    ),
+)
+table(
+    ["arm", "additions, step 0", "additions, least", "at step", "additions, step 100", "subtractions, step 100"],
+    [
+        [
+            arm,
+            rate(early[arm, 0]["additions"]),
+            rate(early[arm, least[arm]]["additions"]),
+            least[arm],
+            rate(early[arm, 100]["additions"]),
+            rate(early[arm, 100]["subtractions"]),
+        ]
+        for arm in insertion.ARMS
+    ],
+)
+
+# %% [markdown]
+# **Found.** FOUND4A
+#
+# Now the whole training. All arms were trained on the same mixture, with the same number of steps and the same schedule;
+# at 3 digits with three seeds each. A run takes minutes on two cores, so it was done before, and every run can be repeated:
+# `python -m helpers train mix-d3-paper --seed 1`, then `python -m helpers reuse DIR` measures it. What is shown comes from
+# these stored measurements; 20 000 uniform questions a checkpoint, and 200 of every class.
+
+# %%
+stored = reuse.stored()
+
+
+def runs_of(arm, n_digits, freeze="nothing"):
+    """The stored runs of an arm, by seed."""
+    found = [record for seeds in stored.runs.values() for record in seeds.values()]
+    found = [r for r in found if (r.arm, r.n_digits, r.freeze) == (arm, n_digits, freeze)]
+    return sorted(found, key=lambda record: record.seed)
+
+
+def spread(values):
+    """Median with least and most, or the one value."""
+    values = sorted(values)
+    middle = values[len(values) // 2]
+    return f"{middle:,.4g}" if len(values) == 1 else f"{middle:,.4g} ({values[0]:,.4g} to {values[-1]:,.4g})"
+
+
+# %%
+for operation, name in (("ADD", "additions"), ("NEG", "negative answers")):
+    bands = {arm: curves.band([r.curve for r in runs_of(arm, 3)], operation=operation) for arm in insertion.ARMS}
+    steps = [step for step in bands["scratch"].steps if step >= 10]
+    rows = {arm: np.array([[b.middle[i], b.low[i], b.high[i]] for i in map(b.steps.index, steps)]) for arm, b in bands.items()}
+    figure = plots.lines_with_bands(
+        np.array(steps), rows, xlabel="step", ylabel=f"{name} right", title=f"{name.capitalize()}, 3 digits", log_x=True
+    )
+    half = {arm: next((s for s, (v, *_) in zip(steps, r, strict=True) if v >= 0.5), None) for arm, r in rows.items()}
+    plots.show(
+        figure,
+        f"Share of {name} right over the steps of training, one line an arm with a band from the lowest to the highest of three "
+        "seeds. The median passes one half at "
+        + ", ".join(f"step {step} ({arm})" for arm, step in half.items())
+        + "; at the last step it is at "
+        + ", ".join(f"{r[-1][0]:.4f} ({arm})" for arm, r in rows.items())
+        + ".",
+    )
+
+
+# %%
+def steps_needed(record, level, mix="uniform"):
+    """The checkpoint from which on a level is kept, or the number of steps of the run if it never is."""
+    reached = curves.steps_to(record.curve, level, mix)
+    return reached.by if reached else float("inf")
+
+
+needed = {
+    (n, arm, level): [steps_needed(record, level) for record in runs_of(arm, n)]
+    for n in (3, 6)
+    for arm in insertion.ARMS
+    for level in (0.99, 0.9999)
+}
+table(
+    ["digits", "arm", "seeds", "steps to 99 %", "steps to 99.99 %", "wrong at the end, of 20 000"],
+    [
+        [
+            n,
+            arm,
+            len(runs_of(arm, n)),
+            *(spread(needed[n, arm, level]) for level in (0.99, 0.9999)),
+            spread([round(20_000 * (1 - r.curve.points[-1].accuracy())) for r in runs_of(arm, n)]),
+        ]
+        for n in (3, 6)
+        for arm in insertion.ARMS
+    ],
+)
+say(
+    "Median, with the least and the most of the seeds; at 6 digits there is one seed. A level counts from the first checkpoint on "
+    "that never falls below it again; checkpoints lie about a tenth apart."
+)
+
+# %% [markdown]
+# **Found.** FOUND4B
+#
+# The paper also tries to *keep* the inserted circuit, by writing parts of it back every hundred steps. Here those parts
+# are frozen: they have no gradient and never move. `qkv` and `qkv+mlp` are the paper's modes, on the paper's copy. The last
+# row freezes everything that was inserted into the two layers, on the function-preserving insertion: the verified circuit itself
+# must stay, and only the new heads, the new layer, the embeddings and the read-out may learn subtraction.
+
+# %%
+frozen_runs = [
+    ("paper's copy, nothing frozen", "paper", "nothing"),
+    ("paper's copy, Q K V frozen", "paper", "qkv"),
+    ("paper's copy, Q K V and MLPs frozen", "paper", "qkv+mlp"),
+    ("function-preserving, nothing frozen", "preserving", "nothing"),
+    ("function-preserving, the two layers frozen", "preserving", "all"),
+]
+frozen = {label: runs_of(arm, 3, freeze)[0] for label, arm, freeze in frozen_runs}
+
+
+def right_at_end(record, operation):
+    """Share right at the last checkpoint with its interval."""
+    point = record.curve.points[-1]
+    right, total = point.right["uniform"][operation], point.asked["uniform"][operation]
+    return f"{100 * right / total:.2f} % [{', '.join(f'{100 * end:.2f}' for end in stats.clopper_pearson(right, total))}]"
+
+
+table(
+    ["3 digits, seed 0", "ADD right", "SUB right", "NEG right", "steps to 99 %"],
+    [
+        [label, *(right_at_end(record, operation) for operation in ("ADD", "SUB", "NEG")), spread([steps_needed(record, 0.99)])]
+        for label, record in frozen.items()
+    ],
+)
+
+# %% [markdown]
+# **Found.** FOUND4C
+
+# %% [markdown]
+# ## 5 · Reuse by place: are the inserted nodes used?
+#
+# The paper's count. A node is *useful* for an operation if ablating it alone breaks at least one question of that
+# operation. A node is *inserted* if the source has a useful node at the same position, layer and head. The paper finds
+# that of 96 useful nodes 64 % serve ADD, 73 % SUB and 55 % NEG; of the 48 inserted ones 88, 83 and 60 %.
+#
+# "At least one question" depends on how many are asked. So the count is given twice, once more with at least 1 % of the
+# questions. And it is given for the model from scratch, in which the same 'inserted' locations mean nothing.
+
+# %%
+adder = stored.sources["add-d6"]
+shape6 = (models["mix-d6"].cfg.n_layers, models["mix-d6"].cfg.n_heads)
+by_count = {}
+rows = []
+for share in (0.0, 0.01):
+    inserted_here = usage.located(adder.use["mean"].used("ADD", share), *shape6)
+    for arm in insertion.ARMS:
+        used = runs_of(arm, 6)[0].use["mean"]
+        for which, among in (("all useful", None), ("at the source's places", inserted_here)):
+            counts = usage.table(used, share, among)
+            by_count[share, arm, which] = counts
+            total = counts["nodes"]
+            rows.append(
+                ["one question" if not share else "1 %", arm, which, total]
+                + [f"{counts[op]} ({counts[op] / total:.0%})" for op in ("ADD", "SUB", "NEG")]
+                + [counts[size] for size in ("three", "two", "one")]
+            )
+table(["broken: at least", "arm", "nodes", "number", "ADD", "SUB", "NEG", "by three", "by two", "by one"], rows)
+
+# %% [markdown]
+# **Found.** FOUND5A
+#
+# How much of this is chance? If the source uses $a_p$ of the $N_p$ nodes at position $p$ and the target uses $b_p$ of
+# them, two models that know nothing of each other share some all the same.
+
+# %% [markdown]
+# ### Exercise 2.3 · What chance would share
+#
+# *2 points · 6 minutes · ●●○*
+#
+# Given the counts per position as three lists, return the share of the source's nodes that the target is expected to use
+# if the source's nodes were drawn at random, at every position as many as there are.
+#
+# <details><summary>Hint</summary>
+#
+# One node drawn at random at position $p$ is among the target's with probability $b_p / N_p$. Then weigh the positions by
+# how many nodes the source has there.
+#
+# </details>
+
+
+# %%
+def chance_share(source_counts, target_counts, nodes_per_position):
+    """Expected share of the source's nodes that the target uses, for random nodes at the same positions."""
+    # BEGIN SOLUTION
+    expected = sum(a * b / n for a, b, n in zip(source_counts, target_counts, nodes_per_position, strict=True))
+    return expected / sum(source_counts)
+    # END SOLUTION
+
+
+# %%
+check("lab2.3", chance_share)
+
+# %% [markdown]
+# The table has the share of the source's useful nodes that are useful for ADD in the target, beside three controls: random
+# nodes at the same positions; the source's nodes with their heads renamed at random within each layer; and the best
+# renaming, which is the fair number for a model whose heads have no given names.
+
+# %%
+overlaps = {}
+for share in (0.0, 0.01):
+    ours = adder.use["mean"].used("ADD", share)
+    for arm in insertion.ARMS:
+        overlaps[share, arm] = usage.overlap(ours, runs_of(arm, 6)[0].use["mean"].used("ADD", share))
+table(
+    ["broken: at least", "arm", "shared", "random nodes", "p", "heads renamed", "p", "best renaming"],
+    [
+        [
+            "one question" if not share else "1 %",
+            arm,
+            f"{o.observed:.0%}",
+            f"{o.random:.0%}",
+            f"{o.random_p:.3f}",
+            f"{o.heads:.0%}",
+            f"{o.heads_p:.3f}",
+            f"{o.best:.0%}",
+        ]
+        for (share, arm), o in overlaps.items()
+    ],
+)
+
+# %% [markdown]
+# **Found.** FOUND5B
+#
+# ## 6 · Reuse by weight: is it still the same circuit?
+#
+# A node at the same place may do something else. So compare the weights: the cosine of what was inserted with what training
+# made of it. A head's function depends on $W_Q W_K^T$ (where it looks) and $W_V W_O$ (what it writes), so these products are
+# compared as well. Control: a freshly built model of another seed, and the model from scratch.
+
+# %%
+PARTS = ("QK", "OV", "MLP in", "MLP out", "W_E", "W_pos", "W_U")
+
+
+def mean_cosine(similarities, part):
+    """Mean cosine over layers and heads of one part."""
+    return float(np.mean([one.same for one in similarities if one.part == part]))
+
+
+cosines = {arm: {part: mean_cosine(runs_of(arm, 6)[0].weights, part) for part in PARTS} for arm in insertion.ARMS}
+cosines["a fresh model"] = {part: mean_cosine(runs_of("scratch", 6)[0].independent, part) for part in PARTS}
+table(["cosine with the source", *PARTS], [[arm, *(f"{value:.2f}" for value in row.values())] for arm, row in cosines.items()])
+
+# %% [markdown]
+# **Found.** FOUND6
+#
+# ## 7 · Reuse by function: do the source's tests still pass?
+#
+# The strictest measure. Take every patch test that `add-d6` passes, the exact nodes included, and run it in the new model.
+# The tests ask about additions, so they could all pass.
+
+# %% [markdown]
+# ### Exercise 2.4 · Predict which tests transfer
+#
+# *4 points · 6 minutes · ●●○*
+#
+# Before you look: for each arm, what share of the source's head tests will still pass at the source's nodes? Return a
+# dictionary from the arm to one of the words `"most"` (at least two thirds), `"some"`, `"few"` (at most one third). You have seen
+# the learning curves and the cosines. Each arm is worth the same.
+#
+# <details><summary>Hint</summary>
+#
+# What is needed for an *old test at an old place* to pass: that the head still looks there, still reads the same, and that
+# what it writes is still understood. Which arms began with all three?
+#
+# </details>
+
+
+# %%
+def predicted_transfer():
+    """For each arm: "most", "some" or "few" of the source's tests pass."""
+    # BEGIN SOLUTION
+    return {"paper": "few", "whole": "most", "preserving": "most", "scratch": "few"}
+    # END SOLUTION
+
+
+# %%
+check("lab2.4", predicted_transfer)
+
+# %%
+moved = {(n, arm): [transfer.transferred(r.retests) for r in runs_of(arm, n)] for n in (3, 6) for arm in insertion.ARMS}
+table(
+    ["digits", "arm", "seeds", "tests of heads", "still strong", "pairs as predicted", "other heads", "best renaming"],
+    [
+        [
+            n,
+            arm,
+            len(found),
+            found[0].tests,
+            spread([summary.strong for summary in found]),
+            percent(
+                sum(s.hits for s in found) / sum(s.trials for s in found),
+                *stats.clopper_pearson(sum(s.hits for s in found), sum(s.trials for s in found)),
+            ),
+            spread([round(summary.other, 2) for summary in found]),
+            spread([round(summary.best, 2) for summary in found]),
+        ]
+        for (n, arm), found in moved.items()
+    ],
+)
+
+# %% [markdown]
+# **Found.** FOUND7
+#
+# ## 8 · Where are borrows made?
+#
+# Now the new skill. The exchange tests of subtraction are built like those of addition: two questions that differ in one value
+# only, and a prediction by exact arithmetic. Here for one digit of `mix-d6`: the borrow out of column $k$, asked of every head
+# of layer 0 at the position that predicts $A_{k+1}$, for all three operations.
+
+# %%
+model, digit = models["mix-d6"], 2
+TASKS = (subtasks.SC, subtractions.MB, subtractions.NB)
+position = subtractions.MB.positions(fmt, digit)[0]
+heads = [(Node(position, 0, head),) for head in range(model.cfg.n_heads)]
+groups = [*heads, tuple(head[0] for head in heads), (Node(position, 0),)]
+borrows = {task.name: patching.rates(model, fmt, task, digit, groups, 100) for task in TASKS}
+
+
+def shown(result):
+    """A rate with its interval, as text."""
+    return percent(result.rate, *result.interval)
+
+
+labels = [*(str(head[0]) for head in heads), "all heads of layer 0", "MLP of layer 0"]
+table(
+    ["nodes", *(f"{name}{digit}" for name in borrows), "nulls unchanged"],
+    [
+        [label, *(shown(found[i]) for found in borrows.values()), f"{min(f[i].null_rate for f in borrows.values()):.0%}"]
+        for i, label in enumerate(labels)
+    ],
+)
+
+# %% [markdown]
+# ### Exercise 2.5 · Find the borrow heads
+#
+# *4 points · 10 minutes · ●●●*
+#
+# Write a search. Given a model, its format, a sub-task and a digit, return the *smallest* set of layer-0 heads at the sub-task's
+# position that carries it: at least 90 % of the pairs as predicted, and at least 90 % of the null pairs unchanged. If several sets
+# of that size do, return the one with the highest rate; if none does, an empty tuple.
+# `patching.rates(model, fmt, task, digit, node_sets, count)` gives one result a set, with `rate`, `null_rate` and `nodes`;
+# `task.positions(fmt, digit)` gives the positions.
+#
+# <details><summary>Hint</summary>
+#
+# `itertools.combinations(heads, size)` for size 1, 2, …; stop at the first size at which one passes.
+#
+# </details>
+
+
+# %%
+def borrow_heads(model, fmt, task, digit, count=100):
+    """The smallest set of layer-0 heads at the sub-task's position that carries it, as a tuple of nodes."""
+    # BEGIN SOLUTION
+    from itertools import combinations
+
+    position = task.positions(fmt, digit)[0]
+    heads = [Node(position, 0, head) for head in range(model.cfg.n_heads)]
+    for size in range(1, len(heads) + 1):
+        found = patching.rates(model, fmt, task, digit, list(combinations(heads, size)), count)
+        passing = [result for result in found if result.rate >= 0.9 and result.null_rate >= 0.9]
+        if passing:
+            return max(passing, key=lambda result: result.rate).nodes
+    return ()
+    # END SOLUTION
+
+
+# %%
+check("lab2.5", borrow_heads)
+
+# %% [markdown]
+# The same search at every digit. In `mix-d6` the source's head for the carry out of column $k$ is known from Lab 1; does
+# it make the borrows too?
+
+# %% tags=["hide-input"]
+makers = {}
+for k in subtractions.MB.digits(6):
+    for task in TASKS:
+        found = borrow_heads(model, fmt, task, k, 60)
+        again = (
+            patching.rates(model, fmt, task, k, [found], 100, seed=1)[0] if found else None
+        )  # new pairs: it was chosen on the old
+        makers[task.name, k] = (found, again)
+carriers = {k: {n for test in adder.passed if test.label == f"SC{k}" and not test.is_mlp for n in test.nodes} for k in range(5)}
+
+
+def named(found, again):
+    """Heads with their rate on new pairs."""
+    return f"{'+'.join(f'H{node.head}' for node in found)}: {shown(again)}" if found else "none alone or together"
+
+
+table(
+    ["digit", "in the source: SC", *(f"in mix-d6: {task.name}" for task in TASKS)],
+    [
+        [k, "+".join(sorted({f"H{n.head}" for n in carriers[k]})) or "–", *(named(*makers[task.name, k]) for task in TASKS)]
+        for k in subtractions.MB.digits(6)
+    ],
+)
+
+# %% [markdown]
+# **Found.** FOUND8A
+
+# %% [markdown]
+# ### Exercise 2.6 · Break the model with one question
+#
+# *3 points · 8 minutes · ●●●*
+#
+# `mix-d6` was asked millions of questions. Now take one thing away: replace the output of the layer-0 heads at the position
+# that predicts $A_3$ by their mean. Give two 6-digit subtractions with a positive answer, as texts such as
+# `"500000-123456"`, that differ in **column 2 only**: one that the damaged model gets wrong, and one that it still gets right.
+# The intact model answers both.
+#
+# <details><summary>Hint</summary>
+#
+# What does the damaged model not know any more? It writes something for $A_3$ all the same: what a mean would suggest.
+# `damaged("500000-123456")` shows the answer of the damaged model.
+#
+# </details>
+
+# %%
+reference = sufficiency.bench(model, fmt, per_class=1, reference_per_class=50, operations="+-").reference
+lost = [Node(fmt.answer_position(3) - 1, 0, head) for head in range(model.cfg.n_heads)]
+
+
+def damaged(text):
+    """The answer of mix-d6 with the heads in `lost` at their mean (teacher forced)."""
+    logits = ablate(model, parse(text, 6).tokens(fmt), lost, reference, "mean")
+    return "".join("0123456789+-"[token] for token in answer_tokens(logits, fmt)[0].tolist())
+
+
+print(parse("500000-123456", 6).text(), "damaged:", damaged("500000-123456"))
+
+
+# %%
+def breaking_pair():
+    """(a question that the damaged model gets wrong, one that it gets right), different in column 2 only."""
+    # BEGIN SOLUTION
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        first, second = rng.integers(10, size=6), rng.integers(10, size=6)
+        first[5], second[5] = 8, 1
+        texts = {}
+        for d in range(10):
+            first[2] = d
+            text = f"{''.join(map(str, first[::-1]))}-{''.join(map(str, second[::-1]))}"
+            truth = parse(text, 6).text().split("=")[1]
+            texts[damaged(text) == truth] = text
+        if len(texts) == 2:
+            return texts[False], texts[True]
+    # END SOLUTION
+
+
+# %%
+check("lab2.6", breaking_pair)
+
+# %% [markdown]
+# ## 9 · Is the map enough, for each operation?
+#
+# The paper's re-analysis keeps the 98 useful nodes of its mixed model and ablates the rest: 89 % of the additions stay right,
+# 48 % of the subtractions, 36 % of the negative answers. The same here, for every arm: keep the nodes that are useful alone.
+
+# %%
+rows = []
+for arm in insertion.ARMS:
+    for kept in runs_of(arm, 6)[0].kept:
+        if kept.share == 0.0:
+            rows.append([arm, kept.mode, kept.nodes])
+            rows[-1] += [f"{100 * kept.right[op]:.0f} % (random: {100 * kept.random[op]:.0f} %)" for op in ("ADD", "SUB", "NEG")]
+table(["arm", "the others are ablated by", "useful nodes", "ADD", "SUB", "NEG"], rows)
+
+# %% [markdown]
+# And as in Lab 1, a set chosen as a whole: from all nodes drop one after the other, as long as the answers of every
+# operation stay right. The choice takes minutes, so the sets are stored; their test on new questions runs here.
+
+# %%
+fresh = sufficiency.bench(model, fmt, per_class=60, seed=200, operations="+-")
+maps = {mode: stored.maps["mix-d6"][mode] for mode in ("mean", "resample")}
+kept_by = {(chosen, mode): fresh.kept(maps[chosen], mode).all(1) for chosen in maps for mode in ("mean", "resample")}
+groups_of = {op: torch.tensor([other == op for other in fresh.operations]) for op in ("ADD", "SUB", "NEG")}
+controls = {
+    "random, as many at every position": sufficiency.matched_sets(fresh, maps["mean"], 3),
+    "the complement": [[node for node in fresh.nodes if node not in maps["mean"]]],
+}
+rows = [
+    [f"chosen under {chosen} ablation", len(maps[chosen]), mode, *(rate(right[group]) for group in groups_of.values())]
+    for (chosen, mode), right in kept_by.items()
+]
+chance = {}
+for label, sets in controls.items():
+    rights = [fresh.kept(nodes, "mean").all(1) for nodes in sets]
+    chance[label] = {op: max(float(right[group].float().mean()) for right in rights) for op, group in groups_of.items()}
+    rows.append([label, len(sets[0]), "mean", *(f"at most {100 * value:.1f} %" for value in chance[label].values())])
+table(["nodes kept", "number", "the others are ablated by", "ADD", "SUB", "NEG"], rows)

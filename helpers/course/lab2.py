@@ -1,11 +1,16 @@
 """Checks of Lab 2, reuse of a verified circuit."""
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import torch
 from torch import Tensor
 
+from helpers import zoo
+from helpers.arithmetic import patching, reuse, subtasks, subtractions, sufficiency, transfer
+from helpers.arithmetic.questions import Format, answer_tokens, parse
 from helpers.course.check import Wrong, as_array, call, exercise, expect_close, expect_function
+from helpers.interventions import Node, ablate
 
 _D_MODEL, _D_HEAD, _D_MLP = 6, 4, 8
 _SHAPES = {
@@ -131,3 +136,122 @@ def repaired(answer):
         raise Wrong("expected two functions, (start, write_back)")
     _check_start(got[0])
     _check_write_back(got[1])
+
+
+@exercise("lab2.3", points=2, title="What chance would share")
+def chance_share(answer):
+    expect_function(answer)
+    for source, target, nodes in (([2, 0, 4], [3, 8, 5], [10, 10, 5]), ([1, 3], [0, 2], [15, 15]), ([3], [7], [15])):
+        product = [a * b / n for a, b, n in zip(source, target, nodes, strict=True)]
+        right = sum(product) / sum(source)
+        wrong = {
+            "did you put all positions into one pool? The nodes are drawn at every position by itself": sum(target) / sum(nodes),
+            "that is the expected number of shared nodes: which share of the source's nodes is it?": sum(product),
+            "that is the share of the target's nodes: the exercise asks for that of the source's": sum(product)
+            / max(1, sum(target)),
+            "positions at which the source has more nodes count more: that is their plain mean": sum(
+                b / n for b, n in zip(target, nodes, strict=True)
+            )
+            / len(nodes),
+        }
+        mistakes = {text: value for text, value in wrong.items() if abs(value - right) > 1e-6}
+        expect_close(call(answer, list(source), list(target), list(nodes)), right, 1e-6, mistakes, name="the share")
+
+
+def _measured_transfer() -> dict[str, str]:
+    """What the stored measurements of the 6-digit runs say, in the words of the exercise."""
+    words = {}
+    for seeds in reuse.stored().runs.values():
+        for record in seeds.values():
+            if record.n_digits == 6 and record.freeze == "nothing":
+                share = transfer.transferred(record.retests).rate
+                words[record.arm] = "most" if share >= 2 / 3 else "few" if share <= 1 / 3 else "some"
+    return words
+
+
+@exercise("lab2.4", points=4, title="Predict which tests transfer")
+def predicted_transfer(answer):
+    expect_function(answer)
+    got, measured = call(answer), _measured_transfer()
+    if not isinstance(got, Mapping) or set(got) != set(measured):
+        raise Wrong(f"expected a dictionary with the arms {', '.join(measured)}")
+    if odd := [word for word in got.values() if word not in ("most", "some", "few")]:
+        raise Wrong(f'expected the words "most", "some" and "few"; got {odd[0]!r}')
+    hits = sum(got[arm] == word for arm, word in measured.items())
+    if hits < len(measured):
+        raise Wrong(
+            f"{hits} of {len(measured)} arms came out as you predicted: a prediction may fail, read on to see how", points=hits
+        )
+    return "as you predicted"
+
+
+def _smallest(model, fmt: Format, task, digit: int, count: int) -> tuple[int, dict[frozenset, float]]:
+    """Size of the smallest passing sets of layer-0 heads, and their rates."""
+    position = task.positions(fmt, digit)[0]
+    heads = [Node(position, 0, head) for head in range(model.cfg.n_heads)]
+    for size in range(1, len(heads) + 1):
+        found = patching.rates(model, fmt, task, digit, list(combinations(heads, size)), count)
+        passing = {frozenset(r.nodes): r.rate for r in found if r.rate >= 0.9 and r.null_rate >= 0.9}
+        if passing:
+            return size, passing
+    return 0, {}
+
+
+BORROW_CASES = (("mix-d6", subtractions.MB, 2), ("mix-d6", subtasks.SC, 1), ("mix-d3", subtractions.NB, 1))
+
+
+@exercise("lab2.5", points=4, title="Find the borrow heads")
+def borrow_heads(answer):
+    expect_function(answer)
+    for name, task, digit in BORROW_CASES:
+        model = zoo.load(name, device="cpu").requires_grad_(False)
+        fmt = Format(zoo.entry(name).recipe.data["n_digits"])
+        got = call(answer, model, fmt, task, digit, 60)
+        case = f"{task.name}{digit} in {name}"
+        if not isinstance(got, tuple | list) or not all(isinstance(node, Node) for node in got):
+            raise Wrong("expected a tuple of nodes")
+        size, passing = _smallest(model, fmt, task, digit, 60)
+        place = (task.positions(fmt, digit)[0], 0)
+        if any((node.position, node.layer) != place or node.is_mlp for node in got):
+            raise Wrong(f"for {case}, expected heads of layer 0 at position {place[0]}")
+        if len(got) != size:
+            likely = (
+                "a smaller set passes"
+                if len(got) > size
+                else "did you ask for both rates, and stop at the first size that passes?"
+            )
+            raise Wrong(f"for {case}, a set of {len(got)} heads is not the smallest that passes: {likely}")
+        if size and frozenset(got) not in passing:
+            raise Wrong(f"for {case}, these heads do not pass both conditions, and others do")
+        if size and passing[frozenset(got)] < max(passing.values()) - 1e-9:
+            raise Wrong(f"for {case}, another set of {size} heads has a higher rate")
+
+
+@exercise("lab2.6", points=3, title="Break the model with one question")
+def breaking_pair(answer):
+    expect_function(answer)
+    got = call(answer)
+    if not isinstance(got, tuple | list) or len(got) != 2 or not all(isinstance(text, str) for text in got):
+        raise Wrong('expected two questions as texts, such as ("500000-123456", "500100-123456")')
+    pair = [parse(text, 6) for text in got]
+    for text, question in zip(got, pair, strict=True):
+        if not question.subtract.all() or question.negative.any():
+            raise Wrong(f"{text} is not a subtraction with a positive answer")
+    differ = (pair[0].first != pair[1].first) | (pair[0].second != pair[1].second)
+    if differ[0].nonzero().flatten().tolist() != [2]:
+        raise Wrong("the two questions must differ in column 2, and nowhere else (column 0 is the units)")
+    model, fmt = zoo.load("mix-d6", device="cpu").requires_grad_(False), Format(6)
+    reference = sufficiency.bench(model, fmt, per_class=1, reference_per_class=50, operations="+-").reference
+    lost = [Node(fmt.answer_position(3) - 1, 0, head) for head in range(model.cfg.n_heads)]
+    right = [
+        bool(
+            (
+                answer_tokens(ablate(model, q.tokens(fmt), lost, reference), fmt) == q.tokens(fmt)[:, fmt.equals_position + 1 :]
+            ).all()
+        )
+        for q in pair
+    ]
+    if right[0]:
+        raise Wrong(f"the damaged model still gets {got[0]} right")
+    if not right[1]:
+        raise Wrong(f"the damaged model gets the second question, {got[1]}, wrong as well", points=1)
