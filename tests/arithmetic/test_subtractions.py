@@ -161,6 +161,17 @@ def test_direction_is_that_of_the_value_and_turns_round_with_the_pair(task, k, n
         assert integer(expected) == predicted(task.name, clean, stored, k)
 
 
+def test_equal_units_never_borrow():
+    """They are drawn among the columns without a borrow, and to exchange them for a greater digit changes nothing."""
+    for task in (MB, NB):
+        pairs = task.pairs(0, 3, 400, np.random.default_rng(0))
+        assert (pairs.stored.first == pairs.stored.second)[:, 0].any()
+        assert (pairs.clean.first == pairs.clean.second)[:, 0].any()
+    equal, greater = (from_numbers([d], [105], 3, subtract=True) for d in (305, 307))
+    pairs = MT.predicted(equal, greater, 0)
+    assert (integer(pairs.expected[0]), pairs.rises.tolist()) == (202, [False])
+
+
 def every_subtraction(negative: bool) -> Questions:
     """All two-digit subtractions of one sign."""
     numbers_ = [(d, e) for d in range(100) for e in range(100) if (d < e) == negative]
