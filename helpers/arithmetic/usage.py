@@ -12,6 +12,9 @@ of locations is worth:
 - **heads**: all renamings of the heads within each layer of the source, the same at all positions. If a model took over
   the source's heads, the names as they are must do better than others. For a model from scratch the names mean nothing;
   the fair number for it is the *best* renaming, and the same best is given for every model.
+
+Where nearly all heads of the first layers are used, every renaming overlaps as much, and a table of locations says nothing
+about reuse, however high its shares are. `transfer` asks what the heads do.
 """
 
 from collections.abc import Iterable
