@@ -94,6 +94,7 @@ def test_an_inserted_adder_passes_its_tests_with_the_same_counts():
     larger = insertion.insert(adder, training.build_model(RECIPES["mix-d3"]).eval(), "preserving")
     own = passed(adder, D3, count=20, tasks=("SC", "SV"))
     assert {test.label for test in own} >= {"SC0", "SC1", "SC2", "SV2"}
+    assert all(test.count.strong for test in own)
     again = transfer(own, D3, larger, count=20)
     assert sorted(one.source.label for one in again) == sorted(test.label for test in own)
     assert all(one.same == one.source.count for one in again)
@@ -130,12 +131,14 @@ def test_a_strong_outcome_needs_its_null():
 
 
 def test_roles_are_compared_by_label_and_nodes():
-    source = [head("SA0", 0, 1), head("SA1", 0, 1), head("SC0", 2), head("SC1", 2, layer=1), Passed("SA", 0, (Node(5, 0),), YES)]
-    target = [head("SA0", 1, 3), head("SA1", 0, 1), head("SC0", 2), head("SC1", 3, layer=0), Passed("SA", 0, (Node(5, 0),), YES)]
+    mlp = Passed("SA", 0, (Node(5, 0),), YES)
+    source = [head("SA0", 0, 1), head("SA1", 0, 1), head("SC0", 2), head("SC1", 2, layer=1), head("SC2", 2, layer=1), mlp]
+    target = [head("SA0", 1, 3), head("SA1", 0, 1), head("SC0", 2), head("SC1", 3, layer=1), head("SC2", 2, layer=0), mlp]
     found = shared_roles(source, target, n_heads=4)
-    assert (found.roles, found.same, found.layer, found.best) == (4, 2, 3, 2)
-    # A renaming of layer 0 serves SC0 if it keeps head 2 (1 in 4), and SA0 or SA1 if it gives the right pair (1 in 6 each).
-    assert found.heads == pytest.approx(1 / 4 + 2 / 6)
+    assert (found.roles, found.same, found.layer) == (5, 2, 4)
+    assert found.best == 3  # SA1 and SC0 as they are, and head 2 of layer 1 renamed: each layer has names of its own
+    # A renaming serves SC0 and SC1 if it gives the right head (1 in 4 each), SA0 or SA1 with the right pair (1 in 6 each).
+    assert found.heads == pytest.approx(2 / 4 + 2 / 6)
     assert 0 < found.heads_p < 1
 
 

@@ -48,6 +48,14 @@ def test_the_useful_nodes_are_the_wired_circuit(wired):
         assert nodes_of(use(wired, mode).useful(0.05)) == CIRCUIT
 
 
+def test_every_count_is_that_of_one_ablation(wired):
+    for mode in ("mean", "resample"):
+        found = use(wired, mode)
+        for node in wired.nodes:
+            broken = int((~wired.right([node], mode).all(1)).sum())
+            assert found.broken["ADD"][node.position, node.layer, node.head] == broken, (mode, node)
+
+
 def test_questions_the_intact_model_gets_wrong_cannot_break():
     model = handwired_adder()
     state = model.state_dict()
