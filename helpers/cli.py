@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("helpers.train_command", "train a model anew; can be stopped and resumed at any moment"),
     "verify": ("helpers.arithmetic.verify_command", "verification report of an arithmetic model"),
     "reuse": ("helpers.arithmetic.reuse_command", "measure what runs of mixed models reuse of the adder inserted into them"),
+    "maps": ("helpers.arithmetic.maps", "choose a small set of nodes that suffices for all operations of a mixed model"),
     "bench": ("helpers.bench", "measure speed ratios, each side by side in one run"),
     "notebooks": ("helpers.course.notebooks", "write the student notebooks labs/*.ipynb from their sources"),
     "pages": ("helpers.pages", "write the generated pages of the book"),

@@ -185,19 +185,20 @@ def predicted_transfer(answer):
     return "as you predicted"
 
 
+BORROW_CASES = (("mix-d6", subtractions.MV, 3), ("mix-d3", subtasks.SC, 1))
+
+
 def _smallest(model, fmt: Format, task, digit: int, count: int) -> tuple[int, dict[frozenset, float]]:
-    """Size of the smallest passing sets of layer-0 heads, and their rates."""
+    """Size of the smallest passing sets of one or two heads, and their rates."""
     position = task.positions(fmt, digit)[0]
-    heads = [Node(position, 0, head) for head in range(model.cfg.n_heads)]
-    for size in range(1, len(heads) + 1):
-        found = patching.rates(model, fmt, task, digit, list(combinations(heads, size)), count)
-        passing = {frozenset(r.nodes): r.rate for r in found if r.rate >= 0.9 and r.null_rate >= 0.9}
+    heads = [Node(position, layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
+    experiment = patching.prepare(model, fmt, task, digit, count)
+    for size in (1, 2):
+        found = patching.measure(model, fmt, experiment, list(combinations(heads, size)), floor=0.9)
+        passing = {frozenset(r.nodes): r.rate for r in found if r.null_rate >= 0.9}
         if passing:
             return size, passing
     return 0, {}
-
-
-BORROW_CASES = (("mix-d6", subtractions.MB, 2), ("mix-d6", subtasks.SC, 1), ("mix-d3", subtractions.NB, 1))
 
 
 @exercise("lab2.5", points=4, title="Find the borrow heads")
@@ -206,23 +207,19 @@ def borrow_heads(answer):
     for name, task, digit in BORROW_CASES:
         model = zoo.load(name, device="cpu").requires_grad_(False)
         fmt = Format(zoo.entry(name).recipe.data["n_digits"])
-        got = call(answer, model, fmt, task, digit, 60)
+        got = call(answer, model, fmt, task, digit, 40)
         case = f"{task.name}{digit} in {name}"
         if not isinstance(got, tuple | list) or not all(isinstance(node, Node) for node in got):
             raise Wrong("expected a tuple of nodes")
-        size, passing = _smallest(model, fmt, task, digit, 60)
-        place = (task.positions(fmt, digit)[0], 0)
-        if any((node.position, node.layer) != place or node.is_mlp for node in got):
-            raise Wrong(f"for {case}, expected heads of layer 0 at position {place[0]}")
+        position = task.positions(fmt, digit)[0]
+        if any(node.position != position or node.is_mlp for node in got):
+            raise Wrong(f"for {case}, expected heads at position {position}")
+        size, passing = _smallest(model, fmt, task, digit, 40)
         if len(got) != size:
-            likely = (
-                "a smaller set passes"
-                if len(got) > size
-                else "did you ask for both rates, and stop at the first size that passes?"
-            )
+            likely = "a smaller set passes" if len(got) > size else "did you try all sizes and all layers?"
             raise Wrong(f"for {case}, a set of {len(got)} heads is not the smallest that passes: {likely}")
         if size and frozenset(got) not in passing:
-            raise Wrong(f"for {case}, these heads do not pass both conditions, and others do")
+            raise Wrong(f"for {case}, these heads do not pass both conditions, and others do: did you try all layers?")
         if size and passing[frozenset(got)] < max(passing.values()) - 1e-9:
             raise Wrong(f"for {case}, another set of {size} heads has a higher rate")
 
@@ -242,7 +239,7 @@ def breaking_pair(answer):
         raise Wrong("the two questions must differ in column 2, and nowhere else (column 0 is the units)")
     model, fmt = zoo.load("mix-d6", device="cpu").requires_grad_(False), Format(6)
     reference = sufficiency.bench(model, fmt, per_class=1, reference_per_class=50, operations="+-").reference
-    lost = [Node(fmt.answer_position(3) - 1, 0, head) for head in range(model.cfg.n_heads)]
+    lost = [Node(fmt.answer_position(3) - 1, 0, 2), Node(fmt.answer_position(3) - 1, 2, 1)]
     right = [
         bool(
             (

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import training, zoo
-from helpers.arithmetic.insertion import ARMS, FREEZES, check_fits, frozen, insert, places
+from helpers.arithmetic.insertion import ARMS, FREEZES, agreement, check_fits, frozen, insert, places
 from helpers.arithmetic.questions import Format, mixed, uniform
 from helpers.arithmetic.recipes import EXPERIMENTS, MixedTask, answer_loss
 from helpers.arithmetic.verify import score
@@ -242,3 +242,38 @@ def test_the_recipes_name_known_arms_and_freezes():
         assert recipe.data["freeze"] in FREEZES
     with pytest.raises(LabError, match="expected an arm among"):
         MixedTask(Format(3), 0.6, 0.02, 0.25, 0.25, "papre", "add-d3", "", "nothing").initialise(model_of(3, 4))
+
+
+def test_agreement_counts_whole_answers_and_finds_the_largest_change():
+    fmt, tokens = Format(2), []
+
+    class Table(torch.nn.Module):
+        """Puts the right token first, except at one place."""
+
+        def __init__(self, wrong: int, lead: float) -> None:
+            super().__init__()
+            self.wrong, self.lead = wrong, lead
+
+        def forward(self, x):
+            whole = next(t for t in tokens if torch.equal(t[:, :-1], x))
+            logits = self.lead * torch.nn.functional.one_hot(whole[:, 1:], 15).float()
+            for row in range(self.wrong):
+                logits[row, fmt.equals_position, :] = 0.0
+                logits[row, fmt.equals_position, 14] = 5.0
+            logits[:, 0, 0] += 1000.0 * self.lead  # before the answer: of no account
+            return logits
+
+    questions = uniform(2, 7, np.random.default_rng(0))
+    tokens += list(questions.tokens(fmt).split(4))
+    found = agreement(Table(0, 2.0), Table(1, 2.5), questions, fmt, batch_size=4)
+    assert found.source_right.tolist() == [True] * 7
+    assert found.target_right.tolist() == [False, True, True, True, False, True, True]
+    assert found.largest == pytest.approx(5.0)
+
+
+def test_agreement_with_itself_is_complete():
+    model = model_of(2, 2)
+    fmt = Format((model.cfg.n_ctx - 4) // 3)
+    found = agreement(model, model, uniform(fmt.n_digits, 50, np.random.default_rng(1)), fmt)
+    assert found.largest == 0.0
+    assert torch.equal(found.source_right, found.target_right)

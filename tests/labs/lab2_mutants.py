@@ -87,21 +87,25 @@ def _predictions(right) -> list:
 
 
 def _searches(right) -> list:
-    def all_heads(model, fmt, task, digit, count=100):
-        return tuple(Node(task.positions(fmt, digit)[0], 0, head) for head in range(model.cfg.n_heads))
+    def heads_of(model, fmt, task, digit, layers):
+        position = task.positions(fmt, digit)[0]
+        return [Node(position, layer, head) for layer in layers for head in range(model.cfg.n_heads)]
 
-    def best_single(model, fmt, task, digit, count=100):
-        found = patching.rates(model, fmt, task, digit, [(node,) for node in all_heads(model, fmt, task, digit)], count)
-        return max(found, key=lambda result: result.rate).nodes
+    def all_heads(model, fmt, task, digit, count=40):
+        return tuple(heads_of(model, fmt, task, digit, range(3)))
 
-    def one_position_early(model, fmt, task, digit, count=100):
-        return tuple(Node(node.position - 1, 0, node.head) for node in right(model, fmt, task, digit, count))
+    def best_single(model, fmt, task, digit, count=40):
+        single = [(node,) for node in heads_of(model, fmt, task, digit, range(3))]
+        return max(patching.rates(model, fmt, task, digit, single, count), key=lambda result: result.rate).nodes
 
-    def worst_passing(model, fmt, task, digit, count=100):
-        size = len(right(model, fmt, task, digit, count))
-        return next(iter(combinations(all_heads(model, fmt, task, digit), size)))
+    def layer_0_only(model, fmt, task, digit, count=40):
+        pairs = list(combinations(heads_of(model, fmt, task, digit, [0]), 2))
+        return max(patching.rates(model, fmt, task, digit, pairs, count), key=lambda result: result.rate).nodes
 
-    return [all_heads, best_single, one_position_early, worst_passing, lambda *_: ()]
+    def one_position_early(model, fmt, task, digit, count=40):
+        return tuple(Node(node.position - 1, node.layer, node.head) for node in right(model, fmt, task, digit, count))
+
+    return [all_heads, best_single, layer_0_only, one_position_early, lambda *_: ()]
 
 
 def _pairs(wrong: str, survives: str) -> list:
