@@ -72,7 +72,7 @@ def _shares() -> list:
         lambda a, b, n: sum(x * y / z for x, y, z in zip(a, b, n, strict=True)),  # a number, not a share
         lambda a, b, n: sum(x * y / z for x, y, z in zip(a, b, n, strict=True)) / sum(b),
         lambda a, b, n: sum(y / z for y, z in zip(b, n, strict=True)) / len(n),  # positions not weighed
-        lambda a, b, n: sum(a) * sum(b) / sum(n) / sum(a),
+        lambda a, b, n: sum(b) / sum(a),
     ]
 
 
