@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers import zoo
-from helpers.arithmetic import lookback, sufficiency
+from helpers.arithmetic import curves, lookback, reuse, sufficiency, transfer, usage
 from helpers.arithmetic.questions import Format
 from helpers.arithmetic.verify import greedy
 
@@ -55,3 +55,39 @@ def test_its_failures_in_every_class():
 def test_two_layers_are_never_wrong():
     assert "Two layers, trained like the second: 0 wrong." in TEXT
     assert zoo.entry("add-d5").measured["failures"] == 0
+
+
+def run_of(name):
+    return reuse.stored().runs[name][0]
+
+
+def test_the_mixed_models_are_as_accurate_as_the_chapter_says():
+    found = {name: zoo.entry(name).measured for name in ("mix-d3", "mix-d6", "mix-d6-scratch")}
+    assert found["mix-d3"]["failures"] == 0
+    assert f"all {grouped(found['mix-d3']['questions'])} questions" in TEXT
+    asked, failed = found["mix-d6"]["questions"], {name: report["failures"] for name, report in found.items()}
+    assert f"wrong on {failed['mix-d6']} of {grouped(asked)}, `mix-d6-scratch` on {failed['mix-d6-scratch']} of as many" in TEXT
+    assert found["mix-d6-scratch"]["questions"] == asked
+
+
+def test_the_head_start():
+    half, almost = (
+        {n: curves.steps_to(run_of(n).curve, level).by for n in ("mix-d6", "mix-d6-scratch")} for level in (0.5, 0.99)
+    )
+    assert f"after {half['mix-d6']} steps (`preserving`) instead of {half['mix-d6-scratch']} (`scratch`)" in TEXT
+    assert almost["mix-d6"] == almost["mix-d6-scratch"]
+    assert f"To 99 % both need {almost['mix-d6']}" in TEXT
+    assert all(run_of(f"mix-d6{arm}").curve.points[-1].accuracy() == 1 for arm in ("", "-scratch", "-paper", "-whole"))
+
+
+def test_reuse_by_place_and_by_function():
+    for name, words in (("mix-d6", "of the inserted nodes"), ("mix-d6-scratch", "of the same places")):
+        run = run_of(name)
+        ours = reuse.stored().sources[run.source].use["mean"].used("ADD")
+        shares = [usage.overlap(ours, run.use["mean"].used(operation)).observed for operation in ("ADD", "SUB", "NEG")]
+        assert "{:.0f}, {:.0f} and {:.0f} % ".format(*(100 * share for share in shares)) + words in TEXT
+    strong = {name: transfer.transferred(run_of(name).retests).strong for name in ("mix-d6", "mix-d6-scratch", "mix-d6-paper")}
+    tests = transfer.transferred(run_of("mix-d6").retests).tests
+    assert f"{strong['mix-d6']} of the source's {tests} head tests" in TEXT
+    assert strong["mix-d6-scratch"] == 0
+    assert f"For the released copy it is {strong['mix-d6-paper']} as well" in TEXT
