@@ -457,9 +457,10 @@ say(
 )
 
 # %% [markdown]
-# **Found.** The head start is real and short. With a copy that adds, half of the answers are right many times sooner. But that is the easy half,
-# the additions. No arm comes to 99 % or to 99.99 % reliably before the model from scratch, at 3 digits with three seeds or at 6
-# with one, and all arms end without a mistake among 20 000. What takes time is what the source never knew.
+# **Found.** The head start is real and short. With a copy that adds, half of the answers are right much sooner. But that is the easy half,
+# the additions. At 3 digits no arm comes to 99 % or to 99.99 % before the model from scratch in all three seeds; at 6 digits, with one
+# seed, the best arm is one checkpoint ahead at 99 % and none is ahead at 99.99 %. All arms end without a mistake among 20 000. What takes time is
+# what the source never knew.
 
 # %% [markdown]
 # ## 5 · Reuse by place: are the inserted nodes used?
@@ -614,6 +615,7 @@ for group in GROUPS:
     kept = chosen("preserving", group)
     cosines[group, "preserving, other heads"] = [mean_cosine(kept, "weights", part, "other") for part in PARTS]
     cosines[group, "fresh model"] = [mean_cosine(chosen("scratch", group), "fresh", part) for part in PARTS]
+    cosines[group, "fresh model, seed 1000"] = [mean_cosine(chosen("scratch", group), "independent", part) for part in PARTS]
 table(
     ["runs", "cosine with the source", *PARTS],
     [[*key, *("–" if np.isnan(value) else f"{value:.2f}" for value in values)] for key, values in cosines.items()],
@@ -1126,11 +1128,13 @@ facts = {
     and min(right_at["frozen", step] for step in seen_at) < 0.5
     and right_at["frozen", 0] == 1,
     "4 half is reached sooner": all(
-        max(needed[n, arm, 0.5]) < min(needed[n, "scratch", 0.5]) / 2 for n in (3, 6) for arm in ("whole", "preserving")
+        max(needed[n, arm, 0.5]) < min(needed[n, "scratch", 0.5]) for n in (3, 6) for arm in ("whole", "preserving")
     ),
     "4 but no arm is surely sooner at 99 or 99.99": all(faster(arm) == 0 for arm in insertion.ARMS[:3]),
-    "4 nor at 6 digits": all(
-        needed[6, arm, level][0] >= needed[6, "scratch", level][0] for arm in insertion.ARMS[:3] for level in (0.99, 0.9999)
+    "4 nor much at 6 digits": all(
+        needed[6, arm, 0.99][0] >= 0.85 * needed[6, "scratch", 0.99][0]
+        and needed[6, arm, 0.9999][0] >= needed[6, "scratch", 0.9999][0]
+        for arm in insertion.ARMS[:3]
     ),
     "4 all end right": all(r.curve.points[-1].accuracy() == 1 for n in (3, 6) for arm in insertion.ARMS for r in runs_of(arm, n)),
     "5 scratch is as polysemantic": all(in_three[g, "scratch"] >= in_three[g, "preserving"] - 0.03 for g in GROUPS),
