@@ -819,12 +819,12 @@ check("lab2.5", borrow_heads)
 #
 # `mix-d6` was asked millions of questions. Now take two heads away where $A_3$ is predicted: an inserted one, L0H2, which brings the
 # local carry or borrow of column 2, and one of the new layer, L2H1. Both are replaced by their mean; either alone is hardly missed. Give two 6-digit
-# subtractions with a positive answer, as texts such as `"500000-123456"`, that differ in **column 2 only**: one that the
+# subtractions with a positive answer, as texts such as `"777777-123456"`, that differ in **column 2 only**: one that the
 # damaged model gets wrong, and one that it gets right. (The intact model answers both.)
 #
 # <details><summary>Hint</summary>
 #
-# What does the damaged model no longer know, and what does it assume instead? `damaged("500000-123456")` shows its answer.
+# What does the damaged model no longer know, and what does it assume instead? `damaged("777777-123456")` shows its answer.
 # Not every question of the right kind breaks: try a few.
 #
 # </details>
@@ -841,7 +841,7 @@ def damaged(text):
     return answer_text(answer_tokens(logits, fmt)[0], fmt)
 
 
-print(parse("500000-123456", 6).text(), "damaged:", damaged("500000-123456"))
+print(parse("777777-123456", 6).text(), "damaged:", damaged("777777-123456"))
 
 
 # %%

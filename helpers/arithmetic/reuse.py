@@ -157,6 +157,10 @@ def identity(folder: Path) -> tuple[Recipe, str]:
     Raises:
         LabError: no such run in the folder, not finished, or a run of another task.
     """
+    if not (folder / training.RECIPE).exists():
+        raise LabError(
+            f"expected a finished run in {folder}", f"there is no {training.RECIPE}", hint="pass the folder of a training run"
+        )
     recipe = training.read_recipe(folder)
     again = f"python -m helpers train {recipe.name} --seed {recipe.seed} --out {folder} --resume"
     if recipe.task != "mixed":

@@ -10,6 +10,7 @@ from helpers import zoo
 from helpers.arithmetic import patching, reuse, subtasks, subtractions, sufficiency, transfer
 from helpers.arithmetic.questions import Format, answer_tokens, parse
 from helpers.course.check import Wrong, as_array, call, exercise, expect_close, expect_function
+from helpers.errors import LabError
 from helpers.interventions import Node, ablate
 
 _D_MODEL, _D_HEAD, _D_MLP = 6, 4, 8
@@ -122,13 +123,13 @@ def _check_write_back(write_back) -> None:
         for name in _PER_HEAD:
             frozen = name not in ("W_O",)
             if target[name][few:] != fresh[name][few:]:
-                raise Wrong(f"`write_back` overwrites a new head when {few} heads stand in {many}", points=2)
+                raise Wrong(f"`write_back` overwrites a new head when {few} heads stand in {many}")
             if frozen and target[name][:few] != source[name]:
-                raise Wrong(f"`write_back` leaves an inserted head as it is when {few} heads stand in {many}", points=2)
+                raise Wrong(f"`write_back` leaves an inserted head as it is when {few} heads stand in {many}")
             if not frozen and target[name] != fresh[name]:
-                raise Wrong("`write_back` is to write Q, K and V only", points=2)
+                raise Wrong("`write_back` is to write Q, K and V only")
         if any(target[name] != fresh[name] for name in _PER_LAYER):
-            raise Wrong("`write_back` is to write Q, K and V only", points=2)
+            raise Wrong("`write_back` is to write Q, K and V only")
 
 
 @exercise("lab2.2", points=4, title="Spot the two bugs")
@@ -137,12 +138,14 @@ def repaired(answer):
     got = call(answer)
     if not isinstance(got, tuple | list) or len(got) != 2 or not all(map(callable, got)):
         raise Wrong("expected two functions, (start, write_back)")
-    try:
-        _check_start(got[0])
-    except Wrong as first:
-        _check_write_back(got[1])
-        raise Wrong(str(first), points=2) from None
-    _check_write_back(got[1])
+    faults = []
+    for test, function in ((_check_start, got[0]), (_check_write_back, got[1])):
+        try:
+            test(function)
+        except Wrong as fault:
+            faults.append(str(fault))
+    if faults:
+        raise Wrong("; ".join(faults), points=2 * (2 - len(faults)))
 
 
 @exercise("lab2.3", points=2, title="What chance would share")
@@ -237,8 +240,11 @@ def breaking_pair(answer):
     expect_function(answer)
     got = call(answer)
     if not isinstance(got, tuple | list) or len(got) != 2 or not all(isinstance(text, str) for text in got):
-        raise Wrong('expected two questions as texts, such as ("500000-123456", "500100-123456")')
-    pair = [parse(text, 6) for text in got]
+        raise Wrong('expected two questions as texts, such as ("777777-123456", "777677-123456")')
+    try:
+        pair = [parse(text, 6) for text in got]
+    except LabError as fault:
+        raise Wrong(str(fault)) from None
     for text, question in zip(got, pair, strict=True):
         if not question.subtract.all() or question.negative.any():
             raise Wrong(f"{text} is not a subtraction with a positive answer")

@@ -62,6 +62,7 @@ def _repairs(lab) -> list:
         lambda: (without("W_O"), same),
         lambda: (whole, everything_back),
         lambda: (whole, first_head_only),
+        lambda: (lambda *layers: None, lambda *layers: None),
         lambda: whole,
     ]
 
@@ -113,6 +114,7 @@ def _pairs(wrong: str, survives: str) -> list:
         lambda: (survives, wrong),
         lambda: (wrong, wrong),
         lambda: (wrong, "999999-000000"),
+        lambda: (wrong, "twelve"),
         lambda: ("111111-999999", "111211-999999"),  # negative answers
         lambda: (wrong.replace("-", "+"), survives.replace("-", "+")),
     ]
