@@ -231,7 +231,7 @@ def test_a_run_of_another_task_is_refused(run, tmp_path, capsys):
 
 def test_folders_without_a_run_or_its_checkpoints_are_refused(run, tmp_path, capsys):
     assert cli.main(["reuse", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out.json")]) == 1
-    assert "expected the recipe of a training run" in capsys.readouterr().err
+    assert "expected a finished run" in capsys.readouterr().err
     bare = tmp_path / "bare"
     bare.mkdir()
     for name in ("recipe.json", WEIGHTS):
