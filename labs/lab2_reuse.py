@@ -472,8 +472,8 @@ say(
 #
 # Two things to mind. "At least one question" depends on how many are asked (here 20 of every class), so a second count asks for 5 %
 # of the questions of an operation. And the model from scratch is the control, if it is independent of the source. At 6 digits both
-# have seed 0, so embeddings, positions and the layer-0 queries of heads 0 to 2 *began* as the same random numbers. The runs of 3 digits with
-# seeds 1 and 2 share nothing with their source.
+# have seed 0, so embeddings, positions and the layer-0 queries of heads 0 to 2 *began* as the same random numbers. The 3-digit
+# models from scratch with seeds 1 and 2 share nothing with their source.
 
 # %%
 GROUPS = {"6 digits, seed 0": (6, [0]), "3 digits, seeds 1, 2": (3, [1, 2])}
