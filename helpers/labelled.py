@@ -1,0 +1,76 @@
+"""A labelled set of short texts, and which of them belong together.
+
+A probe is only worth its test items: an item whose twin was in the training part tests memory. So every item names its
+group (the pair, question or entity it shares with others) and its template (the sentence frame it was made from).
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from helpers.errors import LabError
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Texts with a yes-or-no label.
+
+    Attributes:
+        name: of the set.
+        texts: the items.
+        labels: one a text.
+        groups: of each text; texts of one group must not be split between training and test part.
+        templates: sentence frame of each text, or "" where there is none.
+        positive, negative: what the labels True and False mean, in words.
+
+    Raises:
+        LabError: no items, items of one class only, or fields of different lengths.
+
+    >>> pair = LabelledSet("truth", ("a cat is a bird .", "a cat is a mammal ."), np.array([False, True]), ("cat", "cat"))
+    >>> pair.balance
+    0.5
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    labels: Bool[ndarray, " item"]
+    groups: tuple[str, ...]
+    templates: tuple[str, ...] = ()
+    positive: str = "true"
+    negative: str = "false"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=bool))
+        object.__setattr__(self, "templates", tuple(self.templates) or ("",) * len(self.texts))
+        lengths = {"texts": len(self.texts), "labels": len(self.labels), "groups": len(self.groups)}
+        lengths["templates"] = len(self.templates)
+        if len(set(lengths.values())) > 1:
+            raise LabError(f"expected one label, group and template for each text of {self.name}", f"got {lengths}")
+        if len(np.unique(self.labels)) < 2:
+            got = f"{len(self.texts)} items" + (f", all {bool(self.labels[0])}" if len(self.texts) else "")
+            raise LabError(
+                f"expected items of both classes in {self.name}",
+                f"got {got}",
+                hint="a probe cannot be trained on one class; check the labels, or draw more items",
+            )
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: Bool[ndarray, " item"] | ndarray) -> "LabelledSet":
+        """The items of a boolean mask or an array of indices."""
+        rows = np.arange(len(self))[index]
+        pick = {name: tuple(getattr(self, name)[row] for row in rows) for name in ("texts", "groups", "templates")}
+        return LabelledSet(self.name, labels=self.labels[rows], positive=self.positive, negative=self.negative, **pick)
+
+    @property
+    def balance(self) -> float:
+        """Share of items with the label True."""
+        return float(self.labels.mean())
+
+    @property
+    def group_sizes(self) -> Counter:
+        return Counter(self.groups)
