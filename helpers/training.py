@@ -3,8 +3,9 @@
 The loop is a function of the recipe alone. Batch number i is drawn from a generator seeded with (seed, i), so no
 random state has to survive an interruption; what does have to is the parameters, the two Adam moments and the loss
 history, and these go into one safetensors file that is replaced atomically. A run that was killed at any moment and
-resumed therefore ends in exactly the weights of an uninterrupted one (bit for bit on one machine with one thread
-count; across machines the order of floating-point sums differs, and only the measured behaviour is the same).
+resumed therefore ends in the weights of an uninterrupted one, up to the rounding of floating-point sums: on one machine
+with one thread count these nearly always repeat bit for bit, which the libraries do not promise; across machines their
+order differs, and only the measured behaviour is the same.
 """
 
 import json
