@@ -1,0 +1,187 @@
+"""What a steering vector does on test items, beside its controls.
+
+All vectors, the steering one and its controls of equal norm, are added at the block and strength of one
+`helpers.trust.strength.Choice`, in one run of the model. Reported are the change of the behaviour and of other skills, paired
+by item, with intervals over groups of twins, and the perplexity.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from torch import Tensor
+
+from helpers.errors import LabError
+from helpers.trust.behaviours import Behaviour, Documents, perplexity, scores
+from helpers.trust.steering import Vector, random_directions, shuffled_directions
+from helpers.trust.strength import Choice
+
+
+@dataclass(frozen=True)
+class Change:
+    """A mean of paired differences with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What steering did to one behaviour: its score in nats, and the share of items that score above 0."""
+
+    score: Change
+    accuracy: Change
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one vector did.
+
+    Attributes:
+        behaviours: by name; the one that was to change comes first.
+        ratio: perplexity relative to the unsteered model.
+    """
+
+    name: str
+    behaviours: dict[str, Moved]
+    ratio: float
+
+    @property
+    def target(self) -> Change:
+        """The change of the score that was to change."""
+        return next(iter(self.behaviours.values())).score
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Effects of several vectors, and the unsteered model: mean score and accuracy by behaviour, perplexity."""
+
+    base: dict[str, tuple[float, float]]
+    perplexity: float
+    effects: dict[str, Effect]
+
+    def __getitem__(self, name: str) -> Effect:
+        return self.effects[name]
+
+    def rank(self, name: str, control: str) -> float:
+        """p-value of a vector among its controls: share that reach its effect, itself counted among them.
+
+        Args:
+            control: how the controls' names begin, such as ``"random"``.
+
+        Raises:
+            LabError: no such control.
+        """
+        others = [effect.target.mean for key, effect in self.effects.items() if key.startswith(control) and key != name]
+        if not others:
+            raise LabError(f"expected controls named {control!r} …", f"got {list(self.effects)}")
+        return (1 + sum(other >= self[name].target.mean for other in others)) / (1 + len(others))
+
+
+def controls(
+    vector: Vector,
+    x: Float[Tensor, "item d"],
+    labels: Bool[ndarray, " item"],
+    count: int = 8,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> dict[str, Vector]:
+    """The vectors that stand beside a steering vector, all of its norm: its opposite, random and shuffled-label directions.
+
+    Args:
+        x, labels, groups: the rows that `vector` was made from (see `steering.shuffled_directions`).
+    """
+    drawn = enumerate(random_directions(vector, count, seed), start=1)
+    shuffled = enumerate(shuffled_directions(x, labels, count, groups, seed), start=1)
+    named = {f"random {index}": direction for index, direction in drawn}
+    named |= {f"shuffled {index}": direction.sized_as(vector) for index, direction in shuffled}
+    return {"sign flip": vector.flipped(), **named}
+
+
+def effects(
+    model,
+    choice: Choice,
+    vectors: Mapping[str, Vector],
+    behaviour: Behaviour,
+    documents: Documents,
+    others: Sequence[Behaviour] = (),
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Effects:
+    """What each vector does at the chosen block and strength, on test items.
+
+    Args:
+        vectors: by name, such as ``{"steered": choice.vector, **controls(...)}``.
+        others: skills that should stay as they are.
+
+    Raises:
+        LabError: test items that share a group with the development items, fewer than two groups, two behaviours of one
+            name, a vector that leaves no finite logits.
+    """
+    shared = choice.groups & set(behaviour.groups)
+    if shared:
+        raise LabError(
+            "expected test items of other groups than the development items",
+            f"got {len(shared)} groups in both, such as {min(shared)!r}",
+            hint="split by group before choosing; a strength chosen on the test items is too good there",
+        )
+    measured = (behaviour, *others)
+    if len({part.name for part in measured}) < len(measured):
+        raise LabError("expected behaviours of different names", f"got {[part.name for part in measured]}")
+    pushes = torch.stack([torch.zeros_like(choice.vector.unit), *map(choice.push, vectors.values())])
+    levels = perplexity(model, documents, choice.layer, pushes)
+    moved, base = {name: {} for name in vectors}, {}
+    for part in measured:
+        values = scores(model, part, choice.layer, pushes, choice.positions)
+        _check_finite(values, levels, ["the unsteered model", *vectors], choice)
+        base[part.name] = (float(values[0].mean()), float((values[0] > 0).mean()))
+        for name, change in zip(vectors, _changes(values, part.groups, resamples, seed), strict=True):
+            moved[name][part.name] = change
+    ratios = dict(zip(vectors, (levels[1:] / levels[0]).tolist(), strict=True))
+    return Effects(base, float(levels[0]), {name: Effect(name, moved[name], ratios[name]) for name in vectors})
+
+
+def _check_finite(
+    values: Float[ndarray, "run item"], levels: Float[ndarray, " run"], names: Sequence[str], choice: Choice
+) -> None:
+    finite = np.isfinite(values).all(1) & np.isfinite(levels)
+    if not finite.all():
+        raise LabError(
+            "expected finite logits under every vector",
+            f"got NaN or infinity under {names[int(np.argmin(finite))]!r} at strength {choice.alpha:g}",
+            hint="the push is so large that the model breaks; choose a smaller strength",
+        )
+
+
+def _changes(values: Float[ndarray, "run item"], groups: Sequence[str], resamples: int, seed: int) -> list[Moved]:
+    right = (values > 0).astype(float)
+    score, accuracy = (cluster_means(v[1:] - v[0], groups, resamples, seed) for v in (values, right))
+    return [Moved(*pair) for pair in zip(score, accuracy, strict=True)]
+
+
+def cluster_means(
+    values: Float[ndarray, "run item"], groups: Sequence[str], resamples: int = 2000, seed: int = 0
+) -> list[Change]:
+    """Mean of each row, with the 95 % percentile interval of a bootstrap that draws whole groups.
+
+    Raises:
+        LabError: fewer than two groups, or not one group a column.
+
+    >>> [change] = cluster_means(np.array([[1.0, 1.0, 3.0, 3.0]]), ["a", "a", "b", "b"])
+    >>> change.mean, change.low, change.high
+    (2.0, 1.0, 3.0)
+    """
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2 or len(index) != values.shape[1]:
+        raise LabError(
+            "expected a group for each item, and two groups at least", f"got {len(names)} groups of {len(index)} items"
+        )
+    member = np.eye(len(names))[index]  # [item group]
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
+    means = draws @ (values @ member).T / (draws @ member.sum(0))[:, None]  # [resample run]
+    low, high = np.percentile(means, (2.5, 97.5), axis=0)
+    return [Change(*map(float, triple)) for triple in zip(values.mean(1), low, high, strict=True)]
