@@ -215,5 +215,5 @@ def _check_finite(found: Float[Tensor, "layer item d"], names: list[str], called
         f"expected finite activations of {called}",
         f"NaN or infinite values from layer index {layer} on ({names[layer]}), in {int((~good[layer]).sum())} of "
         f"{found.shape[1]} texts",
-        hint="the checkpoint is damaged, or its numbers are too large for half precision: load it in float32, look at its weights",
+        hint="the checkpoint is damaged, or its numbers are too large for half precision: load it in float32 and look",
     )
