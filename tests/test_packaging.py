@@ -23,6 +23,7 @@ COLAB = {
     "numpy": "2.1.3",
     "scipy": "1.16.0",
     "scikit-learn": "1.6.1",
+    "joblib": "1.5.3",
     "matplotlib": "3.10.0",
     "ipywidgets": "7.7.1",
 }
@@ -68,7 +69,7 @@ def test_labs_import_only_the_base_install():
 
 def test_the_lock_fits_the_declared_ranges():
     locked = pins()
-    for requirement in [*BASE, *EXTRAS["book"], *EXTRAS["dev"]]:
+    for requirement in [*BASE, *EXTRAS["book"], *EXTRAS["scale"], *EXTRAS["dev"]]:
         version = locked.get(canonicalize_name(requirement.name))
         assert version, f"{requirement.name} is not in the lock"
         assert requirement.specifier.contains(version), f"{requirement} does not admit {version}"
