@@ -14,7 +14,7 @@ from statistics import median
 
 from helpers.errors import LabError
 
-BENCHES: dict[str, str] = {"verify": "helpers.arithmetic.bench"}
+BENCHES: dict[str, str] = {"verify": "helpers.arithmetic.bench", "probes": "helpers.trust.bench"}
 """Name of a benchmark: the module whose ``measure() -> list[Ratio]`` runs it."""
 
 
