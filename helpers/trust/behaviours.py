@@ -102,9 +102,8 @@ class Behaviour:
 def _check_padded(ids, lengths, name: str) -> None:
     fits = ids.ndim == 2 and len(ids) and lengths.shape == (len(ids),)
     if not fits or not ((lengths >= 1) & (lengths <= ids.shape[1])).all():
-        raise LabError(
-            f"expected ids [item pos] and a length from 1 to pos each for {name}", f"got {tuple(ids.shape)} and {lengths}"
-        )
+        got = f"got ids {tuple(ids.shape)} and {len(lengths)} lengths"
+        raise LabError(f"expected ids [item pos] and for each item a length from 1 to pos, for {name}", got)
 
 
 def from_text(
