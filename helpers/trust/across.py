@@ -20,15 +20,6 @@ from helpers.trust.steering import mean_difference
 from helpers.trust.strength import Choice
 
 
-@dataclass(frozen=True)
-class AtStep:
-    """A vector from one checkpoint: its cosine to the choice's own vector, and its effect on the choice's model."""
-
-    step: int
-    cosine: float
-    effect: Effect
-
-
 def across_checkpoints(
     model,
     choice: Choice,
@@ -38,8 +29,8 @@ def across_checkpoints(
     documents: Documents,
     own_size: bool = False,
     **options,
-) -> list[AtStep]:
-    """What vectors from other checkpoints of the same training do to this model, at the chosen block and strength.
+) -> dict[int, Effect]:
+    """What vectors from other checkpoints of the same training do to this model, at the chosen block and strength: by step.
 
     Args:
         activations: by training step, of the training texts (`helpers.trust.activations.last_token`).
@@ -56,10 +47,10 @@ def across_checkpoints(
         try:
             vector = mean_difference(x[choice.layer + 1], labels)
         except LabError as fault:
-            raise LabError(f"expected a vector at block {choice.layer} of step {step}", str(fault)) from None
+            raise LabError(f"step {step}, block {choice.layer}: {fault}") from None
         found[step] = vector if own_size else vector.sized_as(choice.vector)
     report = effects(model, choice, {str(step): v for step, v in found.items()}, behaviour, documents, **options)
-    return [AtStep(step, vector.cosine(choice.vector), report[str(step)]) for step, vector in found.items()]
+    return {step: report[str(step)] for step in found}
 
 
 @dataclass(frozen=True)

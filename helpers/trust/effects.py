@@ -42,11 +42,13 @@ class Effect:
     """What one vector did.
 
     Attributes:
+        cosine: to the choice's own vector.
         behaviours: by name; the one that was to change comes first.
         ratio: perplexity relative to the unsteered model.
     """
 
     name: str
+    cosine: float
     behaviours: dict[str, Moved]
     ratio: float
 
@@ -90,16 +92,20 @@ def controls(
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> dict[str, Vector]:
-    """The vectors that stand beside a steering vector, all of its norm: its opposite, random and shuffled-label directions.
+    """The vectors that stand beside a steering vector, all of its norm.
+
+    Its opposite (``sign flip``), random directions, shuffled-label directions, and these less their component along the
+    vector (``off-axis``): where the classes dominate what varies, a shuffled direction is nearly the vector or its opposite.
 
     Args:
         x, labels, groups: the rows that `vector` was made from (see `steering.shuffled_directions`).
     """
-    drawn = enumerate(random_directions(vector, count, seed), start=1)
-    shuffled = enumerate(shuffled_directions(x, labels, count, groups, seed), start=1)
-    named = {f"random {index}": direction for index, direction in drawn}
-    named |= {f"shuffled {index}": direction.sized_as(vector) for index, direction in shuffled}
-    return {"sign flip": vector.flipped(), **named}
+    drawn = random_directions(vector, count, seed)
+    shuffled = [other.sized_as(vector) for other in shuffled_directions(x, labels, count, groups, seed)]
+    aside = [other.without(vector) for other in shuffled]
+    kinds = {"random": drawn, "shuffled": shuffled, "off-axis": [other for other in aside if other]}
+    numbered = {f"{kind} {i}": other for kind, others in kinds.items() for i, other in enumerate(others, start=1)}
+    return {"sign flip": vector.flipped(), **numbered}
 
 
 def effects(
@@ -141,8 +147,12 @@ def effects(
         base[part.name] = (float(values[0].mean()), float((values[0] > 0).mean()))
         for name, change in zip(vectors, _changes(values, part.groups, resamples, seed), strict=True):
             moved[name][part.name] = change
-    ratios = dict(zip(vectors, (levels[1:] / levels[0]).tolist(), strict=True))
-    return Effects(base, float(levels[0]), {name: Effect(name, moved[name], ratios[name]) for name in vectors})
+    ratios = (levels[1:] / levels[0]).tolist()
+    found = {
+        name: Effect(name, vector.cosine(choice.vector), moved[name], ratio)
+        for (name, vector), ratio in zip(vectors.items(), ratios, strict=True)
+    }
+    return Effects(base, float(levels[0]), found)
 
 
 def _check_finite(

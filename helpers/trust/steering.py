@@ -68,6 +68,11 @@ class Vector:
         """This direction with the lengths of another vector, so that equal strengths are equal norms."""
         return replace(self, norm=other.norm, std=other.std)
 
+    def without(self, other: "Vector") -> "Vector | None":
+        """This direction less its component along another vector, as long as before; None where nothing is left."""
+        rest = self.unit - (self.unit @ other.unit) * other.unit
+        return replace(self, unit=rest / rest.norm()) if float(rest.norm()) > 1e-6 else None
+
     def cosine(self, other: "Vector") -> float:
         """Cosine of the angle to another vector of the same width.
 
@@ -92,16 +97,22 @@ def mean_difference(x: Float[Tensor, "item d"], labels: Bool[ndarray, " item"]) 
     >>> v.push(2, "std").tolist(), v.push(2, "raw").tolist()
     ([4.0, 0.0], [8.0, 0.0])
     """
-    rows, labels = _checked(x, labels)
-    difference = rows[labels].mean(0) - rows[~labels].mean(0)
-    norm = float(difference.norm())
-    if norm <= SMALLEST * float(rows.square().sum(1).mean().sqrt()):
+    vector = _vector(*_checked(x, labels))
+    if vector is None:
         raise LabError(
             "expected two classes with different mean activations",
-            f"got a difference of length {norm:.2g}",
+            "got equal means",
             hint="the label cannot be read here, as where the last token is the same in every text and nothing was mixed in yet; "
             "take a later layer or a later checkpoint",
         )
+    return vector
+
+
+def _vector(rows: Float[Tensor, "item d"], labels: Bool[Tensor, " item"]) -> Vector | None:
+    difference = rows[labels].mean(0) - rows[~labels].mean(0)
+    norm = float(difference.norm())
+    if norm <= SMALLEST * float(rows.square().sum(1).mean().sqrt()):
+        return None
     unit = difference / norm
     return Vector(unit, norm, float((rows @ unit).std(correction=0)))
 
@@ -146,24 +157,32 @@ def shuffled_directions(
 ) -> list[Vector]:
     """Control: mean differences of shuffled labels, made as long as the true one.
 
-    Unlike random directions they lie where the activations vary, which moves a model much more.
+    Unlike random directions they lie where the activations vary, which moves a model much more. Mind their cosine to the
+    true vector v: on average its square is about vᵀΣv / (‖v‖² tr Σ) for rows of covariance Σ, however many rows. Where
+    the classes are most of what varies, a shuffled direction of equal norm *is* ±v; `Vector.without` takes that part out.
 
     Args:
         groups: shuffle within each group only, as it must be done for minimal pairs: everything that a pair shares then
             cancels, as it does in the true vector.
 
     Raises:
-        LabError: as `mean_difference`; groups of which none has both labels, or not one group a row.
+        LabError: as `mean_difference`; groups of which none has both labels, or not one group a row; rows so few that
+            no shuffle differs from the labels.
     """
-    true = mean_difference(x, labels)
-    labels, rng = np.asarray(labels, dtype=bool), np.random.default_rng(seed)
-    members = [np.arange(len(labels))] if groups is None else _members(groups, labels)
-    found = []
-    for _ in range(count):
-        shuffled = labels.copy()
+    true, (rows, truth) = mean_difference(x, labels), _checked(x, labels)
+    rng = np.random.default_rng(seed)
+    members = [np.arange(len(rows))] if groups is None else _members(groups, truth.numpy())
+    found: list[Vector] = []
+    for _ in range(100 * count):
+        shuffled = truth.clone()
         for index in members:
-            shuffled[index] = labels[rng.permutation(index)]
-        found.append(mean_difference(x, shuffled).sized_as(true))
+            shuffled[index] = truth[rng.permutation(index)]
+        if len(found) == count or (shuffled == truth).all() or (shuffled != truth).all():
+            continue
+        drawn = _vector(rows, shuffled)
+        found += [drawn.sized_as(true)] if drawn else []
+    if len(found) < count:
+        raise LabError(f"expected {count} shuffles other than the labels", f"got {len(found)} from {len(rows)} rows")
     return found
 
 

@@ -103,6 +103,6 @@ def _within(trials: Sequence[Trial], budget: float) -> Trial:
         raise LabError(
             f"expected a strength that keeps perplexity within {budget:.2f} of the unsteered model's",
             f"got {mildest.ratio:.3g} times at best (block {mildest.layer}, strength {mildest.alpha:g}, of {len(trials)} tried)",
-            hint="try smaller strengths; a vector with this effect at any strength breaks the model before it steers it",
+            hint="smaller strengths; where none of them steers, the vector breaks the model before it moves it",
         )
     return max(allowed, key=lambda trial: trial.score)

@@ -111,6 +111,32 @@ def test_controls_have_the_norm_of_the_vector():
     assert all(torch.equal(a.unit, b.unit) for a, b in zip(drawn, again, strict=True))
 
 
+@pytest.mark.parametrize("items", [60, 600])
+def test_how_near_shuffled_directions_come_to_the_vector_does_not_depend_on_the_rows(items):
+    x, labels = two_classes(items, width=6)
+    v = mean_difference(x, labels)
+    squares = [other.cosine(v) ** 2 for other in steering.shuffled_directions(x, labels, 400)]
+    spread = np.cov(x.numpy(), rowvar=False)
+    share = v.unit.numpy() @ spread @ v.unit.numpy() / np.trace(spread)
+    assert share > 0.7
+    assert np.mean(squares) == pytest.approx(share, abs=0.1)
+    for other in steering.shuffled_directions(x, labels, 20):
+        aside = other.without(v)
+        assert abs(aside.cosine(v)) < 1e-12
+        assert aside.cosine(other) == pytest.approx(np.sqrt(1 - other.cosine(v) ** 2))
+    assert v.without(v) is None
+    assert v.without(v.flipped()) is None
+
+
+def test_rows_too_few_to_shuffle_are_refused():
+    x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 2.0], [1.0, 3.0]])
+    with pytest.raises(LabError, match="expected 3 shuffles other than the labels; got 0 from 2 rows"):
+        steering.shuffled_directions(x[:2], np.array([False, True]), 3)
+    drawn = steering.shuffled_directions(x, np.array([False, True] * 2), 30)
+    true = mean_difference(x, np.array([False, True] * 2))
+    assert all(abs(other.cosine(true)) < 1 - 1e-9 for other in drawn)
+
+
 def test_shuffling_within_pairs_cancels_what_a_pair_shares():
     rng = np.random.default_rng(0)
     x = np.concatenate([np.repeat(100 * rng.normal(size=(30, 2)), 2, axis=0), rng.normal(size=(60, 2))], axis=1)
