@@ -28,7 +28,7 @@ COLAB = {
     "ipywidgets": "7.7.1",
 }
 IMPORTED_AS = {"sklearn": "scikit-learn", "PIL": "matplotlib", "yaml": "PyYAML", "IPython": "ipywidgets"}
-BROUGHT = {"huggingface_hub", "transformers"}  # transformer-lens needs them itself
+BROUGHT = {"huggingface_hub", "transformers", "tokenizers"}  # transformer-lens and transformers need them themselves
 
 
 def pins() -> dict[str, str]:
