@@ -157,9 +157,9 @@ def shuffled_directions(
 ) -> list[Vector]:
     """Control: mean differences of shuffled labels, made as long as the true one.
 
-    Unlike random directions they lie where the activations vary, which moves a model much more. Mind their cosine to the
-    true vector v: on average its square is about vᵀΣv / (‖v‖² tr Σ) for rows of covariance Σ, however many rows. Where
-    the classes are most of what varies, a shuffled direction of equal norm *is* ±v; `Vector.without` takes that part out.
+    Unlike random directions they lie where the activations vary, which moves a model much more. But the classes are part of
+    what varies: their cosine to the true vector is far from 0 where the label explains much of the variance, and more rows
+    do not lower it. There a shuffled direction of equal norm is nearly ± the vector; `Vector.without` takes that part out.
 
     Args:
         groups: shuffle within each group only, as it must be done for minimal pairs: everything that a pair shares then

@@ -309,7 +309,7 @@ def test_a_real_model_is_steered_from_he_to_she(shared_dir):
     found = effects(model, chosen, named, behaviour[np.arange(4, 8)], documents)
     assert found["steered"].target.low > 0.5 > 0 > found["sign flip"].target.high
     assert found.rank("steered", "random") == 1 / 11
-    # Six pairs of sentences that differ in little else: a shuffled direction is ± the vector, so only its off-axis part is a null.
+    # Six pairs that differ in little else: a shuffled direction is nearly ± the vector, so only its off-axis part is a null.
     assert max(abs(effect.cosine) for name, effect in found.effects.items() if name.startswith("shuffled")) > 0.8
     assert found.rank("steered", "off-axis") == 1 / 11
     assert found["steered"].target.mean > 2 * max(e.target.mean for n, e in found.effects.items() if n.startswith("off-axis"))
