@@ -82,7 +82,8 @@ SOURCES = {
         "ToxiGen (Hartvigsen et al. 2022) in the revision of Hosseini et al. 2023: machine-written sentences on minorities",
         "MIT and CDLA-Permissive-2.0 (microsoft/SafeNLP, data/LICENSE)",
         "Label 1 is toxic; the paper's table 3 has it the other way round. Compared with the revision's own labels, no row"
-        " with label 0 is hateful, but 853 rows with label 1 are called neutral there: the threshold is lower here.",
+        " with label 0 is hateful, but 853 rows with label 1 are called neutral there: the threshold is lower here."
+        " A quarter of the last fifth of the rows begin with the same eight words as one of the others.",
     ),
     "confaide": Source(
         "privacy",
@@ -228,6 +229,11 @@ def _sentences(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(" ".join(text.lower().split()) for text in texts)
 
 
+def _openings(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The first eight words: ToxiGen holds many machine-written endings of one beginning."""
+    return tuple(" ".join(re.findall(r"\w+", text.lower())[:8]) for text in texts)
+
+
 def _questions(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(text.split("\tA: ")[0].lower() for text in texts)
 
@@ -245,7 +251,7 @@ def _contexts(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 _GROUPS: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {
     "truthfulqa": _questions,
-    "toxigen": _sentences,
+    "toxigen": _openings,
     "confaide": _sentences,
     "stereoset": _contexts,
     "sst2": _sentences,

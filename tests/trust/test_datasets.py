@@ -116,6 +116,8 @@ def test_groups_hold_all_that_share_a_question_or_a_sentence(real):
     assert len(truth.group_sizes) == 410
     assert all(group.startswith("q: ") and group.endswith("?") for group in truth.groups[:50])
     assert Counter(real["sst2"].group_sizes.values()) == {2: 1821}
+    many = Counter(real["toxigen"].groups).most_common(1)[0]
+    assert many == ("people who are blind or have low vision", 23)
     assert len(real["confaide"].group_sizes) == 2269
     conflicting = [g for g in real["confaide"].group_sizes if len({*_labels_of(real["confaide"], g)}) > 1]
     assert len(conflicting) == 3
