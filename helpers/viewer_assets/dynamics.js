@@ -174,8 +174,9 @@ $(".swatch.above").parentElement.hidden = !controls.length;
 for (const step of labelled()) $(".ticks").append(make("span", { style: `--at: ${step / (steps.length - 1)}` }, grouped(steps[step])));
 slider.max = steps.length - 1;
 slider.addEventListener("input", () => {
+  const step = Number(slider.value);
   if (state.timer) pause();
-  show(Number(slider.value));
+  show(step);
 });
 $(".play").addEventListener("click", () => (state.timer ? pause() : play()));
 buildMap();
