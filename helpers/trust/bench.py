@@ -24,7 +24,7 @@ def activations(n_sites: int, data: LabelledSet, d: int, seed: int = 0) -> Float
     pair = np.unique(data.groups, return_inverse=True)[1]
     for site in range(n_sites):
         parts = rng.normal(size=(pair.max() + 1, d))[pair] + rng.normal(size=(len(data), d))
-        parts[:, 5 + site % 20] += SIGNALS[site % len(SIGNALS)] * np.sqrt(2) * (data.labels - 0.5)
+        parts[:, (5 + site) % min(25, d)] += SIGNALS[site % len(SIGNALS)] * np.sqrt(2) * (data.labels - 0.5)
         basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
         sites.append(parts / np.sqrt(1 + np.arange(d)) @ basis + 2 * rng.normal(size=d))
     return torch.tensor(np.array(sites), dtype=torch.float32)
@@ -87,6 +87,7 @@ def by_loop(
     x: Float[ndarray, "item d"], labels: Bool[ndarray, " item"], splits: Splits, strengths: Sequence[float] = probes.STRENGTHS
 ) -> Float[ndarray, " split"]:
     """What `probes.fit` computes at one site, one `LogisticRegression` after another: test accuracies."""
+    strengths = sorted(strengths, reverse=True)  # of equal losses the stronger penalty counts
     accuracies = []
     for train, test, folds in zip(splits.train, splits.test, splits.folds(labels, N_FOLDS), strict=True):
         losses = [sum(_loss(x, labels, fold, train & ~fold, strength) for fold in folds) for strength in strengths]

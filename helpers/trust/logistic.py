@@ -23,7 +23,10 @@ from torch import Tensor
 CONSTANT = 1e-10
 """A feature whose variance on the training rows is below this share of its variance on all rows counts as constant."""
 EXACT_RANK, REDUCED_RANK = 1024, 256
-"""Above the first, the preconditioner keeps as many eigenvectors as the second says. The optimum is the same."""
+"""With more features and rows than the first, the preconditioner keeps as many directions as the second says. It sets the
+number of steps, not where they lead."""
+FLOOR = 1e-3
+"""Smallest eigenvalue in the preconditioner, as a share of their mean."""
 
 
 @dataclass(frozen=True)
@@ -71,25 +74,24 @@ def design(x: Float[Tensor, "site item d"], masks: Bool[Tensor, "mask item"]) ->
     scale = torch.where(constant, 1.0, variance).sqrt()
     basis, spectrum, rest = _principal(x.float())
     x = torch.cat([x, torch.ones_like(x[..., :1])], dim=2)
-    return Design(x, mean, scale, constant, masks, basis.double(), spectrum.double(), rest.double(), centre, unit)
+    return Design(x, mean, scale, constant, masks, basis, spectrum, rest, centre, unit)
 
 
 def _principal(x: Float[Tensor, "site item d"]) -> tuple[Tensor, Tensor, Tensor]:
     """Basis, spectrum and rest of a `Design`. Single precision is enough: they set the speed, not the result."""
     n, d = x.shape[1:]
-    if min(n, d) > EXACT_RANK:
-        _, singular, basis = torch.svd_lowrank(x, q=REDUCED_RANK)
-    elif n >= d:
+    if d <= min(n, EXACT_RANK):
         squares, basis = torch.linalg.eigh(x.mT @ x)
-        singular = squares.clamp(min=0).sqrt()
-    else:
-        squares, left = torch.linalg.eigh(x @ x.mT)
-        singular = squares.clamp(min=0).sqrt()
-        found = singular > 1e-3 * singular.amax(1, keepdim=True)
-        basis = x.mT @ left * torch.where(found, 1 / singular.clamp(min=1e-30), 0.0)[:, None]
-    spectrum = singular**2 / n
-    left_out = (x**2).sum((1, 2)) / n - spectrum.sum(1)
-    return basis, spectrum, (left_out / max(1, d - spectrum.shape[1])).clamp(min=0)[:, None]
+    else:  # the directions of all rows, or of evenly spaced ones where they are too many
+        rows = torch.linspace(0, n - 1, n if n <= EXACT_RANK else REDUCED_RANK, device=x.device).long()
+        span = torch.linalg.qr(x[:, rows].mT).Q
+        squares, turn = torch.linalg.eigh((x @ span).mT @ (x @ span))
+        basis = span @ turn
+    basis, spectrum = basis.double(), squares.double() / n
+    basis = basis @ (1.5 * torch.eye(basis.shape[2]).to(basis) - 0.5 * basis.mT @ basis)  # orthonormal to rounding
+    floor = FLOOR * (x.double() ** 2).mean((1, 2))[:, None]  # eigenvalues near 0 would make weak penalties ill-conditioned
+    left_out = (x.double() ** 2).sum((1, 2))[:, None] / n - spectrum.sum(1, keepdim=True)
+    return basis, torch.maximum(spectrum, floor), torch.maximum(left_out / max(1, d - spectrum.shape[1]), floor)
 
 
 def minimise(

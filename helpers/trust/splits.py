@@ -180,7 +180,7 @@ def check_classes(parts: Bool[ndarray, "part item"], labels: Bool[ndarray, " ite
             got = f"{int(part.sum())} items, all {bool(present[0])}," if len(present) else "no items"
             raise LabError(
                 f"expected items of both classes in every {what}",
-                f"got {got} in number {index}",
+                f"got {got} in {what} {index}",
                 hint="draw more groups, or spread the labels over more of them",
             )
 
