@@ -81,8 +81,8 @@ SOURCES = {
         "not toxic",
         "ToxiGen (Hartvigsen et al. 2022) in the revision of Hosseini et al. 2023: machine-written sentences on minorities",
         "MIT and CDLA-Permissive-2.0 (microsoft/SafeNLP, data/LICENSE)",
-        "Label 1 is toxic; the paper's table 3 has it the other way round. Compared with the revision's own labels, no row"
-        " with label 0 is hateful, but 853 rows with label 1 are called neutral there: the threshold is lower here."
+        "Label 1 is toxic; the paper's table 3 has it the other way round. In the revision's own labels every row"
+        " with label 0 is neutral, and so are 853 of those with label 1: the threshold is lower here."
         " A quarter of the last fifth of the rows begin with the same eight words as one of the others.",
     ),
     "confaide": Source(
@@ -243,7 +243,7 @@ def _contexts(texts: tuple[str, ...]) -> tuple[str, ...]:
     found: list[str] = []
     for first, second in zip(texts[::2], texts[1::2], strict=True):
         common = "".join(a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
-        sentence = re.match(r".*[.!?]\S?(?=\s)", common)
+        sentence = re.match(r".*[.!?]", common)
         context = sentence[0] if sentence else common.rpartition(" ")[0]
         found += 2 * [" ".join(re.findall(r"\w+", context.lower()))]
     return tuple(found)

@@ -2,7 +2,7 @@
 
 Three estimators, all in double precision:
 
-- `hsic`: the formula that Qian et al. 2024 (arXiv 2402.19465, section 5) print, the Hilbert–Schmidt independence
+- `hsic`: the formula that Qian et al. 2024 (arXiv 2402.19465) print, the Hilbert–Schmidt independence
   criterion ``tr(K_X H K_Y H) / (n-1)²`` with a Gaussian kernel (H takes the mean off; biased, or unbiased).
 - `normalised_hsic`: what their released code computes, ``tr(R_X R_Y)`` with the smoothing matrix
   ``R = HKH (HKH + εnI)⁻¹``, bandwidth σ = 50 and ε = 1e-5. R shrinks each direction of variance λ by λ / (λ + εn).
@@ -181,7 +181,7 @@ def plane(
     seed: int = 0,
     linear: bool = False,
 ) -> Plane:
-    """The information plane of one checkpoint (paper, section 5 and figures 13 to 16).
+    """The information plane of one checkpoint (the paper's figures 13 to 16).
 
     X is the first of the layers given, in the paper the first block's output; so the first I(T;X) is that layer with itself.
 

@@ -12,7 +12,7 @@ from helpers.stats import clopper_pearson
 
 @dataclass(frozen=True)
 class Published:
-    """Probe accuracies of arXiv 2402.19465 on Amber-7B: one seed, ordered split, no interval given (its figures 2 and 7 to 11).
+    """Accuracies of the probes of one set at one layer.
 
     Attributes:
         layer: the one whose curve is quoted, the best or near it.

@@ -108,6 +108,7 @@ def test_stereoset_comes_in_pairs_of_one_context_with_one_label_each(real):
     assert data.groups[::2] == data.groups[1::2]
     assert data.groups[0] == "fine crimean wines were passed around"
     assert "britain is in eurpoe" in data.groups  # no full stop in the file
+    assert "my friend once boarded the norweigan cruise" in data.groups  # both second sentences begin with "She"
     assert len(data.group_sizes) == 961
 
 

@@ -115,7 +115,8 @@ def test_information_on_a_balanced_label_stays_below_ten_elevenths():
 def test_values_are_never_negative():
     for seed in range(20):
         assert normalised_hsic(draws(60, 300, seed=seed), half(60), sigma=400) >= 0
-    assert normalised_hsic(draws(50, 2), draws(50, 2, seed=1), sigma=1e4) >= 0
+    weights = smoother(draws(50, 2), sigma=1e4).weights
+    assert 0 <= weights.min() <= weights.max() < 1
 
 
 def test_the_bandwidth_decides_the_size():
@@ -169,6 +170,13 @@ def test_p_values_of_unrelated_data_are_uniform():
     assert 0.44 < np.mean(found) < 0.56
 
 
+def test_labels_that_alternate_are_shuffled_too():
+    """A rotation by two would leave them as they are."""
+    x, y = smoother(draws(40, 5)), smoother(half(40))
+    for pair in ((x, y), (y, x)):
+        assert len(set(np.round(null(*pair, 40).draws, 6))) > 35
+
+
 def test_the_null_repeats_with_its_seed():
     a, b = smoother(draws(30, 5)), smoother(draws(30, 5, seed=1))
     assert np.array_equal(null(a, b, 100, seed=3).draws, null(a, b, 100, seed=3).draws)
@@ -217,6 +225,7 @@ def test_the_plane_holds_every_layer_with_its_null():
     assert found.ty_high[1] == pytest.approx(alone.quantile(0.95))
     fast = plane(torch.stack([x, t]).float(), half(120), permutations=100, linear=True)
     assert fast.tx == pytest.approx(found.tx[:2], rel=5e-4)
+    assert fast.tx[1] == pytest.approx(closed_form(x.float(), t.float()), rel=1e-9)
     assert fast.ty_high == pytest.approx(found.ty_high[:2], rel=3e-3)
 
 

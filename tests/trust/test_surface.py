@@ -173,6 +173,13 @@ def test_the_published_curves_agree_with_their_summaries():
     assert peaks == {0: 1500, 6: 300, 18: 300, 31: 200}
 
 
+def test_the_seed_draws_other_grouped_splits(real, surveys):
+    other = survey(real["confaide"], seed=1)
+    assert other.ordered == surveys["confaide"].ordered
+    assert other.grouped["bayes"].value == pytest.approx(surveys["confaide"].grouped["bayes"].value, abs=0.03)
+    assert other.grouped != surveys["confaide"].grouped
+
+
 def test_a_survey_repeats_and_names_no_published_probe_for_another_set():
     data = planted()
     found = survey(data, seed=3)
