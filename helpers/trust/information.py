@@ -85,7 +85,7 @@ class Null:
     Attributes:
         observed: the estimate on the true order.
         draws: the estimate on shuffled orders.
-        expected: the mean over all orders in closed form, ``tr(R_X) tr(R_T) / (n-1)``.
+        expected: the mean over all orders in closed form, ``tr(R_X) tr(R_T) / (n-1)`` (but see `label_null`).
     """
 
     observed: float
@@ -108,7 +108,7 @@ class Null:
 
 
 def null(a: Smoother, b: Smoother, permutations: int = 200, seed: int = 0) -> Null:
-    """The permutation null of `overlap`, without computing a kernel again.
+    """The permutation null of `overlap`, without computing a kernel again. Items are shuffled one by one: see `label_null`.
 
     Both sides are put into random orders, and one is rotated against the other, by 0, 1, 2, … places. Each rotation is a random
     pairing of the items, and all n of them together cost one Fourier transform. New orders are drawn when the rotations
@@ -118,6 +118,31 @@ def null(a: Smoother, b: Smoother, permutations: int = 200, seed: int = 0) -> Nu
         LabError: different numbers of items, or fewer than one permutation.
     """
     return _nulls([a], [b], permutations, seed)[0][0]
+
+
+def label_null(
+    labels: Bool[ndarray, " item"],
+    target: Smoother,
+    shuffled: Bool[ndarray, "draw item"],
+    sigma: float = SIGMA,
+    epsilon: float = EPSILON,
+) -> Null:
+    """The null of I(T;Y) under shuffles of the labels that respect what belongs together (`controls.random_labels`).
+
+    Where items come in pairs of opposite labels and nearly equal T, shuffling items one by one gives a null that is far too
+    high: in the true order the label is not along the directions of T that pairs share, in a shuffled order it is. Then
+    even a T that tells the label can stay below. `expected` is the mean of the draws; there is no closed form.
+
+    Raises:
+        LabError: as `normalised_hsic`; shuffles of other items, or with another number of positive labels.
+    """
+    known, rows = smoother(labels, sigma, epsilon), torch.as_tensor(shuffled).double()
+    if rows.ndim != 2 or rows.shape[1] != len(known.matrix) or (rows.sum(1) != float(np.sum(labels))).any():
+        raise LabError("expected shuffles [draw, item] of these labels", f"got {tuple(rows.shape)}, or other labels than these")
+    observed, rows = overlap(known, target), rows - rows.mean(1, keepdim=True)
+    rows = rows / rows.norm(dim=1, keepdim=True)  # the kernel of a label has this one direction
+    draws = (known.weights[0] * ((rows @ target.matrix) * rows).sum(1)).numpy()
+    return Null(observed, draws, float(draws.mean()))
 
 
 def _nulls(sources: list[Smoother], targets: list[Smoother], permutations: int, seed: int) -> list[list[Null]]:
@@ -158,7 +183,7 @@ class Plane:
 
     Attributes:
         tx, ty: `normalised_hsic` of the layer with X and with the labels.
-        tx_null, ty_null: mean of the null (closed form).
+        tx_null, ty_null: mean of the null (`Null.expected`).
         tx_high, ty_high: 95 % quantile of the null.
         rank: `Smoother.effective_rank` of the layer.
     """
@@ -180,6 +205,7 @@ def plane(
     permutations: int = 200,
     seed: int = 0,
     linear: bool = False,
+    shuffled: Bool[ndarray, "draw item"] | None = None,
 ) -> Plane:
     """The information plane of one checkpoint (the paper's figures 13 to 16).
 
@@ -187,6 +213,7 @@ def plane(
 
     Args:
         linear: take `closed_form` in place of `normalised_hsic`: about three times as fast, and the same at σ = 50.
+        shuffled: shuffled labels for the null of I(T;Y); without them items are shuffled one by one (see `label_null`).
 
     Raises:
         LabError: as `normalised_hsic`; the message names the layer.
@@ -194,6 +221,8 @@ def plane(
     known = smoother(labels, sigma, epsilon, linear)
     seen = [_named(layer, rows, sigma, epsilon, linear) for layer, rows in enumerate(layers)]
     sides = _nulls([seen[0], known], seen, permutations, seed)
+    if shuffled is not None:
+        sides[1] = [label_null(labels, one, shuffled, sigma, epsilon) for one in seen]
     columns = [[getattr(one, name) for one in side] for name in ("observed", "expected") for side in sides]
     columns += [[one.quantile(0.95) for one in side] for side in sides]
     return Plane(*map(np.array, columns), np.array([one.effective_rank for one in seen]))

@@ -177,6 +177,34 @@ def test_labels_that_alternate_are_shuffled_too():
         assert len(set(np.round(null(*pair, 40).draws, 6))) > 35
 
 
+def test_given_shuffles_are_estimated_like_any_labels():
+    x, rng = smoother(draws(60, 5)), np.random.default_rng(0)
+    shuffled = np.array([rng.permutation(half(60)) for _ in range(500)])
+    found = information.label_null(half(60), x, shuffled)
+    assert found.draws[:3] == pytest.approx([normalised_hsic(draws(60, 5), one) for one in shuffled[:3]], rel=1e-9)
+    assert found.expected == pytest.approx(null(x, smoother(half(60))).expected, rel=0.05)
+    assert found.observed == pytest.approx(normalised_hsic(draws(60, 5), half(60)), rel=1e-12)
+
+
+def test_with_minimal_pairs_shuffling_item_by_item_hides_what_is_there():
+    """Pairs share 12 directions; a thirteenth tells the twins apart. Labels exchanged within the pairs show it."""
+    shared, labels, rng = draws(200, 12).repeat_interleave(2, 0), half(400), np.random.default_rng(0)
+    tell = 0.2 * torch.tensor(labels * 2.0 - 1)[:, None] + draws(400, 1, seed=5)
+    silent = torch.cat([shared, draws(400, 1, seed=6)], 1)
+    swaps = rng.random((300, 200)) < 0.5
+    shuffled = labels ^ np.repeat(swaps, 2, axis=1)
+    for activations, tells in ((torch.cat([shared, tell], 1), True), (silent, False)):
+        found = information.label_null(labels, smoother(activations), shuffled)
+        assert (found.p_value < 0.01) == tells
+        assert null(smoother(activations), smoother(labels), 400).p_value > 0.1
+    one_by_one = null(smoother(silent), smoother(labels), 400)
+    within = information.label_null(labels, smoother(silent), shuffled)
+    assert one_by_one.mean > 3 * within.mean
+    layers = torch.stack([silent, silent]).float()
+    assert plane(layers, labels, shuffled=shuffled).ty_null[0] == pytest.approx(within.mean, rel=1e-4)
+    assert plane(layers, labels).ty_null[0] == pytest.approx(one_by_one.expected, rel=1e-4)
+
+
 def test_the_null_repeats_with_its_seed():
     a, b = smoother(draws(30, 5)), smoother(draws(30, 5, seed=1))
     assert np.array_equal(null(a, b, 100, seed=3).draws, null(a, b, 100, seed=3).draws)
@@ -260,6 +288,8 @@ def with_nan() -> torch.Tensor:
         (lambda: standardise(torch.zeros(0, 3)), "at least four items"),
         (lambda: plane(torch.stack([draws(20, 3), torch.ones(20, 3).double()]), half(20)), "layer 1: expected activations that"),
         (lambda: null(smoother(draws(20, 3)), smoother(half(20)), permutations=0), "at least one permutation"),
+        (lambda: information.label_null(half(20), smoother(draws(20, 3)), half(20)), r"shuffles \[draw, item\]"),
+        (lambda: information.label_null(half(20), smoother(draws(20, 3)), np.ones((2, 20), bool)), "other labels than these"),
     ],
 )
 def test_bad_input_is_named(call, message):
