@@ -42,9 +42,10 @@ class Documents:
 
     ids: Int[Tensor, "item pos"]
     lengths: Int[Tensor, " item"]
+    name: str = "documents"
 
     def __post_init__(self) -> None:
-        _check_padded(self.ids, self.lengths, "documents")
+        _check_padded(self.ids, self.lengths, self.name)
         if int(self.lengths.max()) < 2:
             raise LabError("expected a document of at least two tokens", "got none: nothing is predicted from anything")
 
@@ -132,6 +133,15 @@ def _token(model, word: str) -> int:
     return tokens[0]
 
 
+def _check_tokens(model, largest: int, name: str) -> None:
+    if largest >= model.cfg.d_vocab:
+        raise LabError(
+            f"expected tokens of the model's vocabulary of {model.cfg.d_vocab} in {name}",
+            f"got {largest}",
+            hint="it was made with another model's tokenizer; encode the texts again with this model's",
+        )
+
+
 @torch.no_grad()
 def scores(
     model, behaviour: Behaviour, layer: int, pushes: Float[Tensor, "run d"], positions: str = "all"
@@ -147,13 +157,7 @@ def scores(
     Raises:
         LabError: as `steering.check_place`; a token outside the vocabulary.
     """
-    n_vocab = model.cfg.d_vocab
-    if max(max(tokens) for tokens in (*behaviour.good, *behaviour.bad)) >= n_vocab or int(behaviour.ids.max()) >= n_vocab:
-        raise LabError(
-            f"expected tokens of the model's vocabulary of {n_vocab} in {behaviour.name}",
-            "got a larger id",
-            hint="the behaviour was made with another model's tokenizer",
-        )
+    _check_tokens(model, max(max(tokens) for tokens in (*behaviour.good, *behaviour.bad)), behaviour.name)
     found = np.full((len(pushes), len(behaviour)), np.nan)
     for runs, items, logits in _runs(model, behaviour, layer, pushes, positions, last_only=True):
         logp = logits[:, :, 0].log_softmax(-1)
@@ -172,7 +176,7 @@ def perplexity(model, documents: Documents, layer: int, pushes: Float[Tensor, "r
         no finite logits.
 
     Raises:
-        LabError: as `steering.check_place`.
+        LabError: as `scores`.
     """
     total = np.zeros(len(pushes))
     for runs, items, logits in _runs(model, documents, layer, pushes, "all", last_only=False):
@@ -189,6 +193,7 @@ def _runs(
 ) -> Iterator[tuple[slice, slice, Float[Tensor, "run item pos vocab"]]]:
     """Logits of all pushes on all texts, a few pushes and items at a time; one position where `last_only`."""
     check_place(model, layer, pushes.shape[1])
+    _check_tokens(model, int(texts.ids.max()), texts.name)
     cells = model.cfg.d_vocab * (1 if last_only else texts.ids.shape[1])
     rows = max(1, min(ROWS, CELLS // cells))
     n_runs = min(len(pushes), rows) if _shares_blocks(model) else 1

@@ -74,6 +74,7 @@ def choose(
     Args:
         vectors: for each block to try (`steering.by_block`).
         behaviour, documents: development parts; what is reported later must be measured on others.
+        alphas: positive towards the label True, negative towards False.
 
     Raises:
         LabError: nothing to try, a strength of 0, a model without finite perplexity, no trial within the budget.

@@ -173,8 +173,10 @@ def test_bad_documents_tokens_and_places_are_refused():
         Documents(IDS[0], LENGTHS)
     model = native()
     high = Behaviour("x", IDS, LENGTHS, GOOD, (*BAD[:3], (40,)))
-    with pytest.raises(LabError, match=r"vocabulary of 40 in x.*\n.*another model's tokenizer"):
+    with pytest.raises(LabError, match=r"vocabulary of 40 in x; got 40\n.*another model's tokenizer"):
         scores(model, high, 0, pushes(model))
+    with pytest.raises(LabError, match="vocabulary of 40 in documents; got 41"):
+        perplexity(model, Documents(IDS + 3, LENGTHS), 0, pushes(model))
     for call in (scores, perplexity):
         with pytest.raises(LabError, match="block from 0 to 2"):
             call(model, PROMPTS if call is scores else DOCUMENTS, 3, pushes(model))
