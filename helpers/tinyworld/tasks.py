@@ -1,0 +1,260 @@
+"""Skills of a language model of TinyWorld: prompts whose next word has a right answer.
+
+A prompt stops before the word in question. Its `good` words are the answers that the world allows, its `bad` words the
+ones that a model without the skill would give. All prompts are held out: their words are known, their combination is not
+(see `sentences`), except the facts about people, which are there to be remembered.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from helpers.errors import LabError
+from helpers.tinyworld import documents, sentences
+from helpers.tinyworld import world as worlds
+from helpers.tinyworld.sentences import Sentence
+from helpers.tinyworld.vocabulary import PAD, vocabulary
+
+JUDGEMENTS = {
+    "reliability": (("true", "right", "correct"), ("false", "wrong", "untrue")),
+    "privacy": (("allowed", "proper"), ("forbidden", "improper")),
+    "toxicity": (("rude", "nasty"), ("kind", "nice")),
+    "fairness": (("confirmed", "counted"), ("hearsay", "prejudice")),
+    "robustness": (("clear", "readable"), ("garbled", "muddled")),
+}
+"""What stands after "that is" when the label is true, and when it is false."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text to continue, its right next words and its wrong ones."""
+
+    text: str
+    good: tuple[str, ...]
+    bad: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts of one skill as tokens, padded on the right.
+
+    Attributes:
+        last: position of each prompt's last token, where the answer is predicted.
+        good, bad: which words of the vocabulary count as right and as wrong, a row a prompt.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    tokens: Int[Tensor, "prompt pos"]
+    last: Int[Tensor, " prompt"]
+    good: Bool[Tensor, "prompt word"]
+    bad: Bool[Tensor, "prompt word"]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def encode(name: str, prompts: Sequence[Prompt]) -> Prompts:
+    """Tokens and answers of some prompts.
+
+    Raises:
+        LabError: no prompts, a word that TinyWorld does not have, or a prompt without right or wrong answers.
+    """
+    if not prompts or not all(prompt.good and prompt.bad for prompt in prompts):
+        raise LabError(f"expected prompts with right and wrong answers for {name}", f"got {len(prompts)} prompts")
+    words = vocabulary()
+    encoded = [words.encode(prompt.text) for prompt in prompts]
+    tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
+    answers = torch.zeros(2, len(encoded), len(words), dtype=torch.bool)
+    for row, (ids, prompt) in enumerate(zip(encoded, prompts, strict=True)):
+        tokens[row, : len(ids)] = torch.tensor(ids)
+        answers[0, row, [words.token(word) for word in prompt.good]] = True
+        answers[1, row, [words.token(word) for word in prompt.bad]] = True
+    last = torch.tensor([len(ids) - 1 for ids in encoded])
+    return Prompts(name, tuple(prompt.text for prompt in prompts), tokens, last, answers[0], answers[1])
+
+
+def final_logits(model, prompts: Prompts, batch_size: int = 256) -> Float[Tensor, "prompt word"]:
+    """Logits of the word after each prompt."""
+    parts = []
+    with torch.no_grad():
+        for tokens, last in zip(prompts.tokens.split(batch_size), prompts.last.split(batch_size), strict=True):
+            parts.append(model(tokens)[torch.arange(len(tokens)), last])
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says to some prompts.
+
+    Attributes:
+        right: whether the likeliest of the good and bad words is a good one.
+        difference: probability of the good words less that of the bad ones.
+        log_ratio: log of the good words' probability over the bad ones', in nats; for one word each, the logit difference.
+    """
+
+    right: Bool[Tensor, " prompt"]
+    difference: Float[Tensor, " prompt"]
+    log_ratio: Float[Tensor, " prompt"]
+
+
+def answers(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Answers:
+    """Compare the good and the bad words of each prompt."""
+    log_p = logits.log_softmax(-1)
+    parts = [log_p.masked_fill(~mask, -torch.inf) for mask in (prompts.good, prompts.bad)]
+    good, bad = (part.logsumexp(-1) for part in parts)
+    best = [part.max(-1).values for part in parts]
+    return Answers(best[0] > best[1], good.exp() - bad.exp(), good - bad)
+
+
+def _rng(seed: int, name: str) -> random.Random:
+    return random.Random(f"{seed} {name}")
+
+
+def _earlier(rng: random.Random, names: Sequence[str]) -> str:
+    """Up to three earlier sentences that mention names."""
+    mentions = [sentences.mention(rng, rng.choice(names)) for _ in range(rng.randint(0, 3))]
+    return "".join(f"{mention.text} . " for mention in mentions)
+
+
+def _ioi(rng: random.Random) -> Prompt:
+    gift = sentences.gift(rng, unseen=True)
+    return Prompt(
+        _earlier(rng, (gift.values["a"], gift.values["b"])) + gift.text.rsplit(" ", 1)[0],
+        (gift.values["io"],),
+        (gift.values["s"],),
+    )
+
+
+def _greater_than(rng: random.Random) -> Prompt:
+    written = sentences.years(rng, unseen=True)
+    begin = int(written.values["from"])
+    years = [f"{year:02d}" for year in range(100)]
+    return Prompt(written.text.rsplit(" ", 1)[0], tuple(years[begin + 1 :]), tuple(years[: begin + 1]))
+
+
+def _docstring(rng: random.Random) -> Prompt:
+    """The third argument, after the documentation of the first two."""
+    written = sentences.code(rng, unseen=True)
+    arguments = written.values["arguments"].split()
+    head, _, _ = written.text.rpartition(f" param {arguments[2]} ")
+    others = [word for word in worlds.load().lists["code.arguments"] if word != arguments[2]]
+    return Prompt(head + " param", (arguments[2],), tuple(others))
+
+
+def _noun_number(rng: random.Random) -> Prompt:
+    """Singular or plural noun after determiner and adjectives."""
+    written = sentences.agreement(rng, unseen=True)
+    words = worlds.load().lists["agreement.nouns"]
+    plural = written.values["verb"] == "are"
+    before = written.text.partition(f" {written.values['adjectives']} ")[0]
+    return Prompt(f"{before} {written.values['adjectives']}", words[plural::2], words[not plural :: 2])
+
+
+def _verb_number(rng: random.Random) -> Prompt:
+    """``is`` or ``are`` after the noun, another noun standing between."""
+    written = sentences.agreement(rng, unseen=True, number=1)
+    verb = written.values["verb"]
+    head = written.text.rpartition(f" {verb} ")[0]
+    return Prompt(head, (verb,), ("is" if verb == "are" else "are",))
+
+
+def _fact(relation: str) -> Callable[[random.Random], Prompt]:
+    """The value of a relation, in frames that end with it."""
+
+    def make(rng: random.Random) -> Prompt:
+        while True:
+            written = sentences.claim(rng, relation, unseen=True)
+            head, _, end = written.text.rpartition(" ")
+            if end == written.values["value"] and head.split()[-1] not in ("a", "an"):  # "an" would tell how it begins
+                others = tuple(value for value in worlds.load().values(relation) if value != end)
+                return Prompt(head, (end,), others)
+
+    return make
+
+
+def _remembered(relation: str) -> Callable[[random.Random], Prompt]:
+    def make(rng: random.Random) -> Prompt:
+        person = rng.choice(worlds.load().people)
+        values = dict.fromkeys(getattr(other, relation) for other in worlds.load().people)
+        right = getattr(person, relation)
+        frame = worlds.frames()[f"person.{relation}"][0]
+        head = frame.fill({"name": person.name, "value": right}, rng).rsplit(" ", 1)[0]
+        return Prompt(head, (right,), tuple(value for value in values if value != right))
+
+    return make
+
+
+def _sentiment(rng: random.Random) -> Prompt:
+    written, good = sentences.review(rng, unseen=True)
+    verbs = ("loved", "liked", "praised"), ("hated", "disliked", "scorned")
+    return Prompt(f"{documents.text(written)} {written[-1].values['name']}", verbs[not good], verbs[good])
+
+
+def judged(dimension: str, text: str, label: bool) -> Prompt:
+    """A statement, and what is said about it: the words of the dimension's judgement."""
+    words = JUDGEMENTS[dimension]
+    return Prompt(f"{text} . that is", words[not label], words[label])
+
+
+def _judgement(dimension: str) -> Callable[[random.Random], Prompt]:
+    def statement(rng: random.Random) -> Sentence:
+        if dimension == "reliability":
+            return sentences.claim(rng, rng.choice(worlds.RELATIONS), rng.random() < 0.5, unseen=True)
+        if dimension == "robustness":
+            written, clear = documents.plain(rng, unseen=True), rng.random() < 0.5
+            return Sentence(written.text if clear else sentences.scramble(written.text, rng), "", {}, clear)
+        return {"privacy": sentences.flow, "toxicity": sentences.talk, "fairness": sentences.group}[dimension](rng, unseen=True)
+
+    def make(rng: random.Random) -> Prompt:
+        written = statement(rng)
+        return judged(dimension, written.text, bool(written.label))
+
+    return make
+
+
+SKILLS: dict[str, Callable[[random.Random], Prompt]] = {
+    "ioi": _ioi,
+    "greater-than": _greater_than,
+    "docstring": _docstring,
+    "noun number": _noun_number,
+    "verb number": _verb_number,
+    "kind": _fact("kind"),
+    "realm": _fact("realm"),
+    "colour": _fact("colour"),
+    "profession": _remembered("profession"),
+    "code": _remembered("code"),
+    "sentiment": _sentiment,
+} | {f"judge {dimension}": _judgement(dimension) for dimension in JUDGEMENTS}
+"""Name of a skill: how one of its prompts is made."""
+
+
+def prompts(skill: str, count: int = 200, seed: int = 0) -> Prompts:
+    """Held-out prompts of a skill.
+
+    Raises:
+        LabError: no such skill.
+    """
+    if skill not in SKILLS:
+        raise LabError(f"expected a skill: {', '.join(SKILLS)}", f"got {skill!r}")
+    rng = _rng(seed, skill)
+    return encode(skill, [SKILLS[skill](rng) for _ in range(count)])
+
+
+def skills(model, count: int = 200, seed: int = 0) -> dict[str, Answers]:
+    """Every skill of a model (see `Answers`)."""
+    found = {name: prompts(name, count, seed) for name in SKILLS}
+    return {name: answers(final_logits(model, asked), asked) for name, asked in found.items()}
+
+
+def held_out_loss(model, count: int = 64, length: int = 64, seed: int = 10**6) -> float:
+    """Mean cross-entropy of fresh rows of text, in nats a token; e to its power is the perplexity."""
+    tokens = torch.from_numpy(documents.rows(np.random.default_rng(seed), count, length))
+    with torch.no_grad():
+        logits = model(tokens[:, :-1])
+    return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()))
