@@ -16,11 +16,13 @@ without a chat template. Index 0 adds the embedding, which shows what a probe re
 Memory, in bytes, for `n` texts on a model of `P` parameters, `L` layers, width `d`, `h` heads, in batches of `b` texts
 of at most `p` tokens::
 
-    4 P  +  s (L + 1) n d  +  4 b p (12 d + 3 h p + 2 d L),      s = 4, or 2 with dtype=torch.bfloat16
+    4 P  +  s (L + 1) n d  +  4 b p (16 d + 4 d L + 5 h p),      s = 4, or 2 with dtype=torch.bfloat16
 
-the weights, the result, and one batch: some twelve vectors a token, the attention pattern, and the keys and values that
-Hugging Face models keep. No logits: the pass ends after the last block, which spares 4 b p times the vocabulary. On Pythia
-70m (P = 70 M, L = 6, d = 512), 2 000 texts of at most 64 tokens in batches of 64 are 282 + 29 + 224 MB.
+the weights, the result, and one batch: some vectors a token, what a Hugging Face model keeps of every layer (its keys and
+values among it), and the attention pattern with its copies. The third term was fitted to measured peaks of GPT-NeoX shapes
+(2 to 12 layers, 64 to 512 tokens; within 10 %). No logits: the pass ends after the last block, which spares 4 b p times the
+vocabulary. On Pythia 70m (P = 70 M, L = 6, d = 512, h = 8), 2 000 texts of at most 64 tokens in batches of 64 take 282 + 29 +
+377 MB.
 """
 
 from collections.abc import Sequence
