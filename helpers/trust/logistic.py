@@ -7,11 +7,11 @@ scores and R X the gradients. Standardising needs no copy of X: a penalty streng
 the unscaled features, with a free intercept, has the same optimum.
 
 Each fit is minimised by the conjugate-gradient method (Polak–Ribière+) with a preconditioner and a step that never
-overshoots, so its loss falls at every iteration and no line search is needed. For the logistic loss |f'''| ≤ R f'' along
-a direction whose scores change by at most R in any row, so the slope after a step t is at most f' + f'' (exp(R t) − 1) / R
-(Bach, Electronic Journal of Statistics 4, 2010, proposition 1); the step taken is where this bound is 0. The
-preconditioner is the Hessian that all rows would give if every row had the mean weight p(1 − p): the eigenvectors of one
-covariance matrix a site.
+overshoots: the loss falls at every iteration, every new direction points downhill, and no line search is needed. For the
+logistic loss |f'''| ≤ R f'' along a direction that changes no score of a training row by more than R, so the slope after a
+step t is at most f' + f'' (exp(R t) − 1) / R (from Bach, Electronic Journal of Statistics 4, 2010); the
+step taken is where this bound is 0. The preconditioner is the inverse Hessian that all rows would give if every one had
+the mean weight p(1 − p): the eigenvectors of one covariance matrix a site.
 """
 
 from dataclasses import dataclass
@@ -179,13 +179,11 @@ class _State:
         ahead, dot, tiny = self._preconditioned(), torch.linalg.vecdot, torch.finfo(self.x.dtype).tiny
         slope = dot(self.slopes, ahead)
         conjugate = ((slope - dot(self.past_gradient, ahead)) / self.past_slope.clamp(min=tiny)).clamp(min=0)
-        direction = torch.addcmul(-ahead, conjugate[..., None], self.direction)
-        falls = dot(self.slopes, direction) < 0
-        self.direction = torch.where(falls[..., None], direction, -ahead)
+        self.direction = torch.addcmul(-ahead, conjugate[..., None], self.direction)
         self.past_gradient, self.past_slope = self.slopes, slope
         change = self.direction @ self.x.mT
         bend = dot(self.curvature * change, change) + dot(self.penalty * self.direction, self.direction)
-        newton = -dot(self.slopes, self.direction) / bend.clamp(min=tiny)
+        newton = (-dot(self.slopes, self.direction) / bend.clamp(min=tiny)).clamp(min=0)  # below 0 by rounding only
         reach = (change * self.mask).abs().amax(2).clamp(min=tiny)
         length = (torch.log1p(reach * newton) / reach)[..., None]
         self.coefficients = torch.addcmul(self.coefficients, length, self.direction)

@@ -139,6 +139,14 @@ def test_folds_keep_groups_whole_and_cover_the_training_part():
     assert set(held_out.sum(2).ravel()) <= {9, 12}  # 14 groups of 3 in 4 folds
 
 
+def test_folds_hold_out_the_same_share_of_a_rare_class():
+    labels = np.arange(100) < 20
+    splits = grouped(labelled(labels, np.arange(100)))
+    held_out = splits.train[:, None] & ~splits.folds(labels, 3)
+    positive = held_out[:, :, labels].sum(2)
+    assert set(positive.ravel()) == {4, 5}  # 14 in 3 folds
+
+
 def test_the_interval_equals_its_formula():
     parts = np.arange(10) < np.array([[3], [3], [3]])
     splits = Splits(~parts, parts, tuple("abcdefghij"))
