@@ -119,7 +119,8 @@ def sweep(
         sets: labelled sets. Without `work`, their activations are the result (`LastTokens`); with it, they are only part
             of the key under which results are stored.
         backend: ``"serial"``; ``"joblib"``, processes on this machine; or ``"dask"`` (needs ``[scale]``).
-        n_jobs: how many processes; default one a core. Each loads its own model. On a GPU take ``"serial"``.
+        n_jobs: how many processes; default one a core. Each holds one model in memory and, where checkpoints are
+            streamed, one on the disk. On a GPU take ``"serial"``.
         cluster: for dask: a client, a cluster or a scheduler's address; without it a local cluster of `n_jobs` processes.
         folder: where results are stored and found again (`stored`); None stores nothing.
         allow_duplicates: leave out the later of two neighbouring steps with equal weights; see `integrity.settle`.
