@@ -28,7 +28,12 @@ COLAB = {
     "ipywidgets": "7.7.1",
 }
 IMPORTED_AS = {"sklearn": "scikit-learn", "PIL": "matplotlib", "yaml": "PyYAML", "IPython": "ipywidgets"}
-BROUGHT = {"huggingface_hub", "transformers", "tokenizers"}  # transformer-lens and transformers need them themselves
+BROUGHT = {
+    "huggingface_hub",
+    "transformers",
+    "tokenizers",
+    "threadpoolctl",
+}  # transformer-lens and scikit-learn need them themselves
 
 
 def pins() -> dict[str, str]:
