@@ -33,7 +33,7 @@ BROUGHT = {
     "transformers",
     "tokenizers",
     "threadpoolctl",
-}  # transformer-lens and scikit-learn need them themselves
+}  # by transformer-lens and scikit-learn
 
 
 def pins() -> dict[str, str]:
