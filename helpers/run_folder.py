@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from helpers.training import Run
 
 STATE, WEIGHTS, RECIPE, REPORT, LOCK = "state.safetensors", "model.safetensors", "recipe.json", "report.json", ".lock"
+WORDS = "words"
+"""Under this name the metadata of a weight file hold the vocabulary of a language model, separated by spaces."""
 
 
 def _cannot_write(path: Path, fault: Exception) -> LabError:

@@ -17,9 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from helpers.arithmetic.recipes import EXPERIMENTS, RECIPES, task_of
+    from helpers.arithmetic import recipes as sums
+    from helpers.tinyworld import recipes as texts
 
-    known = RECIPES | EXPERIMENTS
+    task_of = dict.fromkeys(sums.RECIPES | sums.EXPERIMENTS, sums.task_of) | dict.fromkeys(texts.RECIPES, texts.task_of)
+    known = sums.RECIPES | sums.EXPERIMENTS | texts.RECIPES
     if arguments.name not in known:
         raise LabError(f"expected a model with a recipe: {', '.join(known)}", f"got {arguments.name!r}")
     if arguments.seed is not None and arguments.seed < 0:
@@ -30,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     seed = "" if arguments.seed is None else f" --seed {arguments.seed}"
     again = f"python -m helpers train {recipe.name} --out {folder}{seed} --resume"
     try:
-        done = training.train(recipe, task_of(recipe), folder, arguments.resume, device=runtime.device())
+        done = training.train(recipe, task_of[recipe.name](recipe), folder, arguments.resume, device=runtime.device())
     except KeyboardInterrupt:
         print(f"stopped; nothing is lost. Continue with\n  {again}", file=sys.stderr)
         return 130

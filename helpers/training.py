@@ -41,6 +41,10 @@ class Task(Protocol):
         """
         return {}
 
+    def metadata(self) -> dict[str, str]:
+        """What the weight file says beside the recipe."""
+        return {}
+
     def batch(self, rng: np.random.Generator, size: int) -> Any:
         """Draw one batch; everything random comes from `rng`."""
 
@@ -201,7 +205,7 @@ def train(
             _loop(run, task, folder, save_every_seconds, on_step, interrupted)
         if run.resumed_at < recipe.steps:
             save_state(run, folder)
-        save_atomically(run.model.state_dict(), folder / WEIGHTS, {"recipe": recipe.to_json()})
+        save_atomically(run.model.state_dict(), folder / WEIGHTS, {"recipe": recipe.to_json(), **task.metadata()})
         report = {"name": recipe.name, "fingerprint": recipe.fingerprint, "steps": run.step}
         report |= {"seconds": round(run.seconds, 1), "final_loss": final_loss(run), "loss_every_50": run.losses[::50]}
         write_atomically(json.dumps(report, indent=1), folder / REPORT)

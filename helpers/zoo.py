@@ -19,18 +19,20 @@ import difflib
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from helpers import runtime, training
+from helpers import checkpoints, runtime, training
 from helpers.errors import LabError
+from helpers.run_folder import WORDS
 from helpers.training import Recipe
+from helpers.vocabulary import Vocabulary
 
 MANIFEST = "manifest.json"
 REPAIR = "reinstall the package or check the file out again; `python -m helpers doctor` checks all of them"
@@ -71,6 +73,8 @@ class Entry:
         fingerprint: of the recipe.
         measured: what `python -m helpers verify NAME --json` printed for exactly these weights; empty if not measured.
         licence: SPDX name.
+        series: of the model's checkpoints, where they are shipped: file, sha256, bytes, and their steps, the last of which
+            is the model itself.
     """
 
     name: str
@@ -82,6 +86,12 @@ class Entry:
     fingerprint: str
     measured: dict[str, Any]
     licence: str
+    series: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> list[int]:
+        """Training steps at which the model can be loaded."""
+        return self.series.get("steps", [self.recipe.steps])
 
 
 def weights_folder() -> Path:
@@ -137,34 +147,49 @@ def check(name: str) -> Entry:
         LabError: the file is missing, has another size or another checksum; with the remedy.
     """
     known = entry(name)
-    path = weights_folder() / known.file
+    _check_file(name, weights_folder() / known.file, known.bytes, known.sha256)
+    if known.series:
+        _check_series(known)
+    return known
+
+
+def _check_file(name: str, path: Path, size: int, sha256: str) -> None:
     try:
         content = path.read_bytes()
     except OSError as fault:
         raise LabError(f"expected the weights of {name} in {path}", f"the system says: {fault}", hint=REPAIR) from None
-    if len(content) != known.bytes:
-        raise LabError(f"expected {known.bytes} bytes in {path}", f"it has {len(content)}: truncated or changed", hint=REPAIR)
+    if len(content) != size:
+        raise LabError(f"expected {size} bytes in {path}", f"it has {len(content)}: truncated or changed", hint=REPAIR)
     found = hashlib.sha256(content).hexdigest()
-    if found != known.sha256:
-        raise LabError(f"expected sha256 {known.sha256[:12]}… of {path}", f"got {found[:12]}…: damaged", hint=REPAIR)
-    return known
+    if found != sha256:
+        raise LabError(f"expected sha256 {sha256[:12]}… of {path}", f"got {found[:12]}…: damaged", hint=REPAIR)
 
 
-def load(name: str, device: str | None = None, revision: str | None = None):
+def _check_series(known: Entry) -> Path:
+    path = weights_folder() / known.series["file"]
+    _check_file(f"{known.name} over its training", path, known.series["bytes"], known.series["sha256"])
+    return path
+
+
+def load(name: str, device: str | None = None, revision: str | None = None, step: int | None = None):
     """Load a model by name, as a `TransformerBridge` in evaluation mode.
 
     Args:
         name: an embedded name, a local folder, or a hub name (see the module docstring).
         device: where to put it; default `runtime.device()`.
         revision: branch, tag or commit of a hub model; default the pinned commit, or the newest where none is pinned.
+        step: of training, for an embedded model with checkpoints (`Entry.steps`); default the trained model.
 
     Raises:
-        LabError: an unknown name (with near matches), damaged or missing weights, or a hub that does not answer.
+        LabError: an unknown name (with near matches), damaged or missing weights, a step without checkpoint, or a hub that
+            does not answer.
     """
     device = device or runtime.device()
     entries = read_manifest()
+    if step is not None and name not in entries:
+        raise LabError("expected an embedded model for a step", f"got {name!r}", hint="see helpers.trust.series for others")
     if name in entries:
-        model = _embedded(name)
+        model = _embedded(name, step)
     elif (folder := Path(name).expanduser()).is_dir():
         model = _local(folder)
     elif name in HUB or _is_hub_name(name):
@@ -192,23 +217,38 @@ def _unknown(name: str, embedded: list[str]) -> LabError:
     )
 
 
-def _embedded(name: str):
-    known = check(name)
-    return into_model(training.build_model(known.recipe), weights_folder() / known.file, REPAIR)
+def _embedded(name: str, step: int | None = None):
+    known = entry(name)
+    path = weights_folder() / known.file
+    _check_file(name, path, known.bytes, known.sha256)
+    model = into_model(training.build_model(known.recipe), path, REPAIR)
+    if step is None or step == known.recipe.steps:
+        return model
+    if step not in known.steps:
+        raise LabError(f"expected a step at which {name} is stored: {', '.join(map(str, known.steps))}", f"got {step}")
+    series = _check_series(known)
+    state = checkpoints.unpack(series, step, REPAIR)
+    check_tensors(state, model.state_dict(), series, REPAIR)
+    model.load_state_dict(state, strict=True)
+    return model
 
 
 def into_model(model, path: Path, hint: str):
-    """Fill a model from a safetensors file: exactly its tensors, of its shapes, all finite.
+    """Fill a model from a safetensors file: exactly its tensors, of its shapes, all finite; and its vocabulary, if it has one.
 
     Raises:
         LabError: anything else is in the file.
     """
     try:
         tensors = load_file(path)
+        with safe_open(path, framework="pt") as handle:
+            words = (handle.metadata() or {}).get(WORDS)
     except (SafetensorError, OSError) as fault:
         raise LabError(f"expected weights in {path}", f"cannot be read: {fault}", hint=hint) from None
     check_tensors(tensors, model.state_dict(), path, hint)
     model.load_state_dict(tensors, strict=True)
+    if words:
+        Vocabulary(tuple(words.split())).attach(model)
     return model
 
 

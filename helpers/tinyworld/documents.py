@@ -19,7 +19,8 @@ from numpy import ndarray
 from helpers.tinyworld import sentences
 from helpers.tinyworld import world as worlds
 from helpers.tinyworld.sentences import Sentence
-from helpers.tinyworld.vocabulary import PAD, vocabulary
+from helpers.tinyworld.vocabulary import vocabulary
+from helpers.vocabulary import PAD
 
 RELATION_WEIGHTS = {"kind": 4, "realm": 2, "colour": 2, "home": 2}
 

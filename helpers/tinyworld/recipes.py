@@ -13,6 +13,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.run_folder import WORDS
 from helpers.tinyworld import world as worlds
 from helpers.tinyworld.documents import rows
 from helpers.tinyworld.vocabulary import vocabulary
@@ -50,6 +51,9 @@ class TextTask(Task):
 
     def batch(self, rng: np.random.Generator, size: int) -> Int[ndarray, "row pos"]:
         return rows(rng, size, self.length)
+
+    def metadata(self) -> dict[str, str]:
+        return {WORDS: " ".join(vocabulary().words)}
 
     def loss(self, model: torch.nn.Module, batch: Int[ndarray, "row pos"]) -> Float[Tensor, ""]:
         tokens = torch.from_numpy(batch).to(next(model.parameters()).device)

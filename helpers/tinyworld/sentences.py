@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from helpers.tinyworld import world as worlds
 
@@ -250,13 +251,15 @@ def reply(rng: random.Random, family: str, label: bool, who: str | None = None) 
     return draw(f"{family}.{'yes' if label else 'no'}", lambda: (values, ()), rng)
 
 
-FUNCTION_WORDS = frozenset("a an the is are was of in to at with by for from had that".split())
+FUNCTION_WORDS = frozenset(
+    ("a", "an", "the", "is", "are", "was", "of", "in", "to", "at", "with", "by", "for", "from", "had", "that")
+)
 
 
 def places_to_scramble(text: str) -> list[int]:
     """Places of the function words that a word of content follows."""
     words = text.split()
-    pairs = enumerate(zip(words, words[1:], strict=False))
+    pairs = enumerate(pairwise(words))
     return [i for i, (one, two) in pairs if one in FUNCTION_WORDS and two not in FUNCTION_WORDS and two.isalpha()]
 
 

@@ -18,7 +18,8 @@ from helpers.errors import LabError
 from helpers.tinyworld import documents, sentences
 from helpers.tinyworld import world as worlds
 from helpers.tinyworld.sentences import Sentence
-from helpers.tinyworld.vocabulary import PAD, vocabulary
+from helpers.tinyworld.vocabulary import vocabulary
+from helpers.vocabulary import PAD
 
 JUDGEMENTS = {
     "reliability": (("true", "right", "correct"), ("false", "wrong", "untrue")),
