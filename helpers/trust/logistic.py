@@ -22,9 +22,8 @@ from torch import Tensor
 
 CONSTANT = 1e-10
 """A feature whose variance on the training rows is below this share of its variance on all rows counts as constant."""
-EXACT_RANK, REDUCED_RANK = 1024, 256
-"""With more features and rows than the first, the preconditioner keeps as many directions as the second says. It sets the
-number of steps, not where they lead."""
+RANK = 512
+"""Most directions that the preconditioner keeps. It sets the number of steps, not where they lead."""
 FLOOR = 1e-3
 """Smallest eigenvalue in the preconditioner, as a share of their mean."""
 
@@ -80,10 +79,10 @@ def design(x: Float[Tensor, "site item d"], masks: Bool[Tensor, "mask item"]) ->
 def _principal(x: Float[Tensor, "site item d"]) -> tuple[Tensor, Tensor, Tensor]:
     """Basis, spectrum and rest of a `Design`. Single precision is enough: they set the speed, not the result."""
     n, d = x.shape[1:]
-    if d <= min(n, EXACT_RANK):
+    if d <= min(n, RANK):
         squares, basis = torch.linalg.eigh(x.mT @ x)
     else:  # the directions of all rows, or of evenly spaced ones where they are too many
-        rows = torch.linspace(0, n - 1, n if n <= EXACT_RANK else REDUCED_RANK, device=x.device).long()
+        rows = torch.linspace(0, n - 1, min(n, RANK), device=x.device).long()
         span = torch.linalg.qr(x[:, rows].mT).Q
         squares, turn = torch.linalg.eigh((x @ span).mT @ (x @ span))
         basis = span @ turn

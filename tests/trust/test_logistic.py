@@ -69,8 +69,7 @@ def test_a_preconditioner_of_fewer_directions_leads_to_the_same_optimum(monkeypa
         return design.basis.shape[2], logistic.minimise(design, labels, torch.arange(1), strengths, 1e-11, 500)
 
     rank, (exact, left) = optimum()
-    monkeypatch.setattr(logistic, "EXACT_RANK", 5)
-    monkeypatch.setattr(logistic, "REDUCED_RANK", 3)
+    monkeypatch.setattr(logistic, "RANK", 3)
     reduced, (found, still) = optimum()
     assert (rank, reduced) == (min(n_items, d), 3)
     assert left == still == 0
