@@ -28,8 +28,8 @@ from helpers.trust.steering import check_place, positions_mask
 ROWS = 512
 """Most rows (items × pushes) that go through a model at once."""
 
-CELLS = 2**25
-"""Most logits (rows × positions × vocabulary) held at once: 128 MiB in single precision."""
+CELLS = 2**24
+"""Most logits (rows × positions × vocabulary) held at once: 64 MiB in single precision."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from helpers.errors import LabError
 from helpers.trust import strength
 from helpers.trust.across import across_checkpoints, correlation
-from helpers.trust.behaviours import Behaviour, Documents, from_text
+from helpers.trust.behaviours import Behaviour, Documents, from_text, scores
 from helpers.trust.effects import cluster_means, controls, effects
 from helpers.trust.steering import Vector, by_block, mean_difference, steered
 from helpers.trust.strength import BUDGET, choose
@@ -170,6 +170,25 @@ def test_effects_are_those_measured_item_by_item(model, choice):
         moved, after = by_hand(model, choice.layer, vector, choice.alpha, TEST, DOCUMENTS)
         assert found[name].target.mean == pytest.approx(moved - score, abs=1e-4)
         assert found[name].ratio == pytest.approx(after / level, rel=1e-4)
+
+
+def test_effects_are_measured_where_the_strength_was_chosen():
+    model, ids = native(), torch.arange(24).reshape(6, 4)
+    prompts = Behaviour("x", ids, torch.full((6,), 4), ((30,),) * 6, ((31,),) * 6)
+    documents, vector = Documents(ids, torch.full((6,), 4)), Vector(torch.eye(16).double()[3], 1.0, 1.0)
+    found = {}
+    for positions in ("all", "last"):
+        chosen = choose(model, {0: vector}, prompts[np.arange(3)], documents, (2.0,), positions=positions, budget=100.0)
+        found[positions] = effects(model, chosen, {"v": vector}, prompts[np.arange(3, 6)], documents)
+        values = scores(model, prompts[np.arange(3, 6)], 0, torch.stack([0 * vector.unit, vector.push(2.0)]), positions)
+        assert found[positions]["v"].target.mean == pytest.approx((values[1] - values[0]).mean(), abs=1e-5)
+    assert found["all"]["v"].target.mean != pytest.approx(found["last"]["v"].target.mean, abs=1e-3)
+    assert found["all"]["v"].ratio == pytest.approx(found["last"]["v"].ratio)  # perplexity: at every position either way
+
+
+def test_a_control_that_does_as_much_counts_against_the_vector(model, choice):
+    found = effects(model, choice, {"v": TRUTH, "random 1": TRUTH, "random 2": TRUTH.flipped()}, TEST, DOCUMENTS)
+    assert found.rank("v", "random") == 2 / 3
 
 
 def test_controls_are_as_many_and_as_long_as_asked(rows):
