@@ -64,7 +64,7 @@ class Series:
 
     def build(self, path: Path):
         """The model of a file or folder that `on_disk` gave."""
-        return zoo.load(str(path)).eval()
+        return zoo.load(str(path))
 
     def read(self, step: int) -> Checkpoint:
         """Model and fingerprints from one reading of a step.
@@ -186,8 +186,8 @@ class _RunFolder(Series):
         yield self.folder / "checkpoints" / f"step-{step:06d}.safetensors"
 
     def build(self, path: Path):
-        model = training.build_model(read_recipe(self.folder))
-        return zoo.into_model(model, path, "train the model again").to(runtime.device()).eval()
+        model = zoo.into_model(training.build_model(read_recipe(self.folder)), path, "train the model again").eval()
+        return model if runtime.device() == "cpu" else model.to(runtime.device())  # the move prints a line
 
 
 def run_folder(folder: Path | str, steps: Iterable[int] | None = None) -> Series:

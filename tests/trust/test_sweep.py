@@ -74,7 +74,10 @@ def same(found: sweep.Swept, expected: list[np.ndarray]) -> bool:
     )
 
 
-@pytest.mark.parametrize("backend", ["serial", "joblib", "dask"])
+WITH_PROCESSES = [pytest.param(name, marks=pytest.mark.slow) for name in ("joblib", "dask")]
+
+
+@pytest.mark.parametrize("backend", ["serial", *WITH_PROCESSES])
 def test_every_backend_gives_the_numbers_of_a_plain_loop(backend, checkpoints, expected, marks):
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -273,7 +276,7 @@ def broken(folder: Path, step: int) -> None:
     tiny.save(model, folder / f"step{step}")
 
 
-@pytest.mark.parametrize("backend", ["serial", "joblib"])
+@pytest.mark.parametrize("backend", ["serial", WITH_PROCESSES[0]])
 def test_nan_activations_name_the_checkpoint_and_the_layer(backend, checkpoints):
     broken(checkpoints.folder, 16)
     with pytest.raises(LabError, match=r"neox at step 16: expected finite activations.*layer index 2 .*in 4 of 4 texts"):
@@ -326,6 +329,7 @@ def die(model, step: int) -> dict:
     return {}
 
 
+@pytest.mark.slow
 def test_a_killed_joblib_worker_gives_one_clear_message(checkpoints):
     with pytest.raises(LabError, match="one of joblib's was killed"):
         sweep.sweep(checkpoints, work=die, backend="joblib", n_jobs=2)
