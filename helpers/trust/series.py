@@ -20,11 +20,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from helpers import runtime, training, zoo
 from helpers.errors import LabError
 from helpers.recipe import read_recipe
+from helpers.run_folder import WEIGHTS, WORDS
 from helpers.trust import integrity, streaming
 from helpers.trust.integrity import Prints
+from helpers.vocabulary import Vocabulary
 
 STEP_NAME = re.compile(r"(?:step|checkpoint|global_step)[-_]?(\d+)")
 PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 143_001, 1000))
@@ -169,10 +173,12 @@ class _Embedded(Series):
 
 
 def embedded(name: str, steps: Iterable[int] | None = None) -> Series:
-    """The training history of an embedded model.
+    """The training history of an embedded model, as far as it is shipped; at least the trained model.
+
+    Earlier checkpoints are stored with eight bits a weight (`helpers.checkpoints`), the last one in full.
 
     Raises:
-        LabError: no such model, or one without checkpoints, or without one of the steps.
+        LabError: no such model, or a step that is not stored.
     """
     return _Embedded(name, _choose(zoo.entry(name).steps, steps, f"the embedded model {name}"))
 
@@ -187,6 +193,12 @@ class _RunFolder(Series):
 
     def build(self, path: Path):
         model = zoo.into_model(training.build_model(read_recipe(self.folder)), path, "train the model again").eval()
+        final = self.folder / WEIGHTS
+        if model.tokenizer is None and final.exists():  # a vocabulary is stored with the final weights only
+            with safe_open(final, framework="pt") as handle:
+                words = (handle.metadata() or {}).get(WORDS, "").split()
+            if words:
+                Vocabulary(tuple(words)).attach(model)
         return model if runtime.device() == "cpu" else model.to(runtime.device())  # the move prints a line
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from helpers import training, zoo
+from helpers import publish, training, zoo
 from helpers.errors import LabError
 from helpers.recipe import Recipe
 from helpers.trust import activations, series, streaming
@@ -33,7 +33,10 @@ TOY = Recipe(
 
 
 class Successor(training.Task):
-    """Predict the next number modulo 7."""
+    """Predict the next number modulo 7; the numbers have names."""
+
+    def metadata(self) -> dict[str, str]:
+        return {"words": "<pad> <begin> <unknown> a cat is red"}
 
     def batch(self, rng: np.random.Generator, size: int) -> torch.Tensor:
         return torch.tensor((rng.integers(7, size=(size, 1)) + np.arange(8)) % 7)
@@ -114,6 +117,15 @@ def test_a_run_folder_gives_the_weights_of_each_step(run):
     assert series.check(found) == found
 
 
+def test_checkpoints_have_the_vocabulary_of_their_run(run):
+    ids, lengths = activations.encode(series.run_folder(run).load(0), ["a cat is", "red"])
+    assert ids.tolist() == [[1, 3, 4, 5], [1, 6, 0, 0]], "a beginning is put first, as in training"
+    assert lengths.tolist() == [4, 2]
+    (run / "model.safetensors").unlink()
+    with pytest.raises(LabError, match="tokenizer is missing"):
+        activations.encode(series.run_folder(run).load(0), ["a cat is"])
+
+
 def test_a_missing_checkpoint_is_named(run):
     (run / "checkpoints" / f"step-{TOY.checkpoint_steps[1]:06d}.safetensors").unlink()
     with pytest.raises(LabError, match=rf"missing: {TOY.checkpoint_steps[1]}; there: 0"):
@@ -140,6 +152,47 @@ def test_a_damaged_checkpoint_is_refused(run):
         found.load(6)
     with pytest.raises(LabError, match="step-000006"):
         series.check(found)
+
+
+# embedded models
+
+
+@pytest.fixture
+def shelf(trained, tmp_path, monkeypatch) -> Path:
+    """A weights folder with one published model and its history."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / zoo.MANIFEST).write_text("{}")
+    monkeypatch.setenv("LAB_WEIGHTS", str(folder))
+    publish.publish("toy", trained, steps=TOY.checkpoint_steps[:-1])
+    return folder
+
+
+def test_an_embedded_model_gives_its_history(shelf, trained):
+    found, exact = series.embedded("toy"), series.run_folder(trained)
+    assert (found.name, found.steps) == ("toy", exact.steps)
+    for step in found.steps:
+        read = found.read(step)
+        assert torch.equal(logits(read.model), logits(found.load(step)))
+        assert found.digest(step) == found.stamp(step)
+        moved = (logits(read.model) - logits(exact.load(step))).abs().max()
+        assert (moved == 0) == (step == TOY.steps), "all but the last are rounded to eight bits"
+        assert moved < 0.05
+        assert activations.encode(read.model, ["a cat"])[0].tolist() == [[1, 3, 4]]
+    assert series.check(found) == found
+    assert len({found.digest(step) for step in found.steps}) == len(found.steps)
+    assert series.embedded("toy", steps=(0,)).steps == (0,)
+
+
+def test_faults_of_embedded_histories_are_named(shelf):
+    with pytest.raises(LabError, match="missing: 5; there: 0"):
+        series.embedded("toy", steps=(0, 5))
+    with pytest.raises(LabError, match="expected an embedded model"):
+        series.embedded("toys")
+    history = shelf / "toy.series.safetensors"
+    history.write_bytes(history.read_bytes()[:-9])
+    with pytest.raises(LabError, match=r"toy\.series\.safetensors; it has .* truncated"):
+        series.embedded("toy").load(0)
 
 
 # Hugging Face folders
