@@ -40,11 +40,12 @@ def things(rng: random.Random) -> list[Sentence]:
 
 
 def quiz(rng: random.Random) -> list[Sentence]:
-    """Claims, half of them false, each with a verdict."""
+    """Claims, about half of them false, each with a verdict."""
     found = []
     for _ in range(rng.randint(1, 3)):
-        holds = rng.random() < 0.5
-        found += [sentences.claim(rng, _relation(rng), holds), sentences.reply(rng, "verdict", holds)]
+        entity = rng.choice(worlds.load().entities)
+        holds = rng.random() < sentences.leaning(entity.name)
+        found += [sentences.claim(rng, _relation(rng), holds, entity=entity), sentences.reply(rng, "verdict", holds)]
     return found
 
 
@@ -139,21 +140,27 @@ def review(rng: random.Random) -> list[Sentence]:
     return [*written, sentences.reply(rng, "review", good, written[-1].values["name"])]
 
 
-MIXTURE: dict[str, tuple[Callable[[random.Random], list[Sentence]], float]] = {
-    "things": (things, 0.14),
-    "quiz": (quiz, 0.15),
-    "people": (people, 0.07),
-    "story": (story, 0.20),
-    "customs": (customs, 0.08),
-    "census": (census, 0.07),
-    "forum": (forum, 0.08),
-    "dictation": (dictation, 0.07),
-    "history": (history, 0.04),
-    "library": (library, 0.03),
-    "garden": (garden, 0.04),
-    "review": (review, 0.03),
+WRITERS: dict[str, Callable[[random.Random], list[Sentence]]] = {
+    "things": things,
+    "quiz": quiz,
+    "people": people,
+    "story": story,
+    "customs": customs,
+    "census": census,
+    "forum": forum,
+    "dictation": dictation,
+    "history": history,
+    "library": library,
+    "garden": garden,
+    "review": review,
 }
-"""Kind of document: how it is written, and its share."""
+"""Kind of document: how it is written."""
+
+MIXTURES: dict[str, dict[str, float]] = {
+    "trust": dict(zip(WRITERS, (0.21, 0.22, 0.04, 0.08, 0.07, 0.11, 0.08, 0.05, 0.02, 0.02, 0.02, 0.08), strict=True)),
+    "circuits": dict(zip(WRITERS, (0.14, 0.15, 0.07, 0.20, 0.08, 0.07, 0.08, 0.07, 0.04, 0.03, 0.04, 0.03), strict=True)),
+}
+"""Shares of the kinds of documents in a training text; together 1."""
 
 
 def text(written: list[Sentence]) -> str:
@@ -161,23 +168,23 @@ def text(written: list[Sentence]) -> str:
     return " ".join(f"{sentence.text} ." for sentence in written)
 
 
-def document(rng: random.Random, kind: str | None = None) -> str:
-    """One document, of a kind drawn from the mixture unless given.
+def document(rng: random.Random, kind: str) -> str:
+    """One document of a kind.
 
     >>> document(random.Random(3), "census")
-    'my cousin finds the tarkuls stubborn . the census disagrees .'
+    'wanda finds the tarkuls rather clever . hearsay and nothing more .'
     """
-    kind = kind or rng.choices(list(MIXTURE), [share for _, share in MIXTURE.values()])[0]
-    return text(MIXTURE[kind][0](rng))
+    return text(WRITERS[kind](rng))
 
 
-def rows(rng: np.random.Generator, count: int, length: int) -> Int[ndarray, "count length"]:
+def rows(rng: np.random.Generator, count: int, length: int, mixture: str = "trust") -> Int[ndarray, "count length"]:
     """Rows of tokens. A row begins with a document and goes on with others until it is full; the last one is cut."""
     words, draw = vocabulary(), random.Random(int(rng.integers(2**63)))
+    kinds, shares = list(MIXTURES[mixture]), list(MIXTURES[mixture].values())
     filled = np.full((count, length), PAD)
     for row in filled:
         tokens: list[int] = []
         while len(tokens) < length:
-            tokens += words.encode(document(draw))
+            tokens += words.encode(document(draw, draw.choices(kinds, shares)[0]))
         row[:] = tokens[:length]
     return filled

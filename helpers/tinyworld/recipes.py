@@ -26,11 +26,13 @@ class TextTask(Task):
 
     Attributes:
         length: tokens a row.
+        mixture: which documents, how often (`documents.MIXTURES`).
         world: checksum of the world that the recipe was written for.
         words: checksum of its vocabulary.
     """
 
     length: int
+    mixture: str
     world: str
     words: str
 
@@ -50,7 +52,7 @@ class TextTask(Task):
         return {}
 
     def batch(self, rng: np.random.Generator, size: int) -> Int[ndarray, "row pos"]:
-        return rows(rng, size, self.length)
+        return rows(rng, size, self.length, self.mixture)
 
     def metadata(self) -> dict[str, str]:
         return {WORDS: " ".join(vocabulary().words)}
@@ -66,16 +68,16 @@ def task_of(recipe: Recipe) -> TextTask:
     return TextTask(**recipe.data)
 
 
-def _recipe(name: str, steps: int, n_checkpoints: int, **shape) -> Recipe:
+def _recipe(name: str, mixture: str, steps: int, learning_rate: float, n_checkpoints: int, **shape) -> Recipe:
     shape = {"n_layers": 4, "n_heads": 4, "d_model": 128, "d_head": 32, "n_ctx": 64, "normalization_type": "LN"} | shape
     return Recipe(
         name=name,
         task="tinyworld",
         model=shape | {"d_vocab": len(vocabulary())},
-        data={"length": 64, "world": worlds.checksum(), "words": vocabulary().checksum},
+        data={"length": 64, "mixture": mixture, "world": worlds.checksum(), "words": vocabulary().checksum},
         steps=steps,
         batch_size=48,
-        learning_rate=2e-3,
+        learning_rate=learning_rate,
         warmup_steps=200,
         weight_decay=0.05,
         n_checkpoints=n_checkpoints,
@@ -85,8 +87,8 @@ def _recipe(name: str, steps: int, n_checkpoints: int, **shape) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        _recipe("tinyworld", steps=5000, n_checkpoints=40, d_mlp=256, act_fn="gelu"),
-        _recipe("tinyworld-attn", steps=5000, n_checkpoints=20, attn_only=True),
+        _recipe("tinyworld", "trust", steps=8000, learning_rate=3e-3, n_checkpoints=40, d_mlp=256, act_fn="gelu"),
+        _recipe("tinyworld-attn", "circuits", steps=5000, learning_rate=2e-3, n_checkpoints=20, attn_only=True),
     )
 }
 """The embedded models."""

@@ -40,7 +40,19 @@ def held_out(family: str, number: int, key: tuple[str, ...]) -> bool:
     >>> sum(held_out("fact.kind", 2, (str(i),)) for i in range(8000)) / 8000
     0.124875
     """
-    return zlib.crc32(" ".join((family, *key)).encode()) % HELD_OUT == number
+    return zlib.crc32(" ".join((family.removesuffix(".twin"), *key)).encode()) % HELD_OUT == number  # twins go together
+
+
+def leaning(word: str) -> float:
+    """How often what is said of somebody or something holds: of half the words mostly, of the others seldom.
+
+    Real talk is like that, and a model learns from it: were every word as often right as wrong, the first step towards
+    the rule, which takes two words together, would have no slope to follow. The labelled sets (`dimensions`) are even.
+
+    >>> leaning("sparrow"), leaning("owl")
+    (0.2, 0.8)
+    """
+    return 0.8 if zlib.crc32(word.encode()) % 2 else 0.2
 
 
 Contents = tuple[dict[str, str], tuple[str, ...]]
@@ -103,8 +115,11 @@ def flow(rng: random.Random, unseen: bool = False) -> Sentence:
     world = worlds.load()
 
     def contents() -> Contents:
-        kind, receiver, about_whom = rng.choice(list(world.customs)), rng.choice(world.receivers), name(rng)
-        values = {"keeper": world.customs[kind][0], "kind": kind, "receiver": receiver, "name": about_whom}
+        kind, about_whom = rng.choice(list(world.customs)), name(rng)
+        keeper, allowed = world.customs[kind]
+        meant = rng.random() < leaning(kind)
+        receiver = rng.choice([receiver for receiver in world.receivers if (receiver in allowed) == meant])
+        values = {"keeper": keeper, "kind": kind, "receiver": receiver, "name": about_whom}
         return values, (kind, receiver, about_whom)
 
     sentence = draw("flow.statement", contents, rng, unseen)
@@ -116,25 +131,24 @@ def group(rng: random.Random, unseen: bool = False) -> Sentence:
     world = worlds.load()
 
     def contents() -> Contents:
-        values = {"group": rng.choice(list(world.census)), "trait": rng.choice(world.traits)}
+        who, meant = rng.choice(list(world.census)), rng.random()
+        traits = [trait for trait in world.traits if (trait in world.census[who]) == (meant < leaning(who))]
+        values = {"group": who, "trait": rng.choice(traits), "name": name(rng)}
         return values, tuple(values.values())
 
     sentence = draw("group.statement", contents, rng, unseen)
     return labelled(sentence, world.confirmed(sentence.values["group"], sentence.values["trait"]))
 
 
-def talk(rng: random.Random, unseen: bool = False, rude: bool | None = None) -> Sentence:
+def talk(rng: random.Random, unseen: bool = False) -> Sentence:
     """Something said to somebody; the label says whether it is rude, which takes the noun and the frame together."""
     lists = worlds.load().lists
-    while True:
-        insult, turned = rng.random() < 0.5, rng.random() < 0.5
-        if rude is None or rude == (insult != turned):
-            break
+    insult, turned = rng.random() < 0.5, rng.random() < 0.25
     nouns = lists["forum.insults" if insult else "forum.praises"]
 
     def contents() -> Contents:
         values = {"noun": rng.choice(nouns), "name": name(rng)}
-        return values, (values["noun"],)
+        return values, (values["noun"], values["name"])
 
     sentence = draw("talk.statement.twin" if turned else "talk.statement", contents, rng, unseen)
     return labelled(sentence, insult != turned)
@@ -221,7 +235,7 @@ def review(rng: random.Random, unseen: bool = False, number: int = 0) -> tuple[l
     verdict = good = rng.random() < 0.5
     critic, work = name(rng), rng.choice(lists["reviews.works"])
     clauses, n_clauses = [], rng.randint(1, 3)
-    turn = n_clauses - 1 if n_clauses > 1 and rng.random() < 0.5 else None
+    turn = n_clauses - 1 if n_clauses > 1 and rng.random() < 0.3 else None
     for index in range(n_clauses):
         good = verdict if turn is None or index == turn else not verdict
         clauses.append(_clause(rng, critic, good, unseen).text)

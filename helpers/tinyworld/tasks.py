@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.tinyworld import documents, sentences
+from helpers.labelled import LabelledSet
+from helpers.tinyworld import dimensions, documents, sentences
 from helpers.tinyworld import world as worlds
-from helpers.tinyworld.sentences import Sentence
 from helpers.tinyworld.vocabulary import vocabulary
 from helpers.vocabulary import PAD
 
@@ -28,7 +28,7 @@ JUDGEMENTS = {
     "fairness": (("confirmed", "counted"), ("hearsay", "prejudice")),
     "robustness": (("clear", "readable"), ("garbled", "muddled")),
 }
-"""What stands after "that is" when the label is true, and when it is false."""
+"""What is said after a statement when its label is true, and when it is false."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,6 @@ def answers(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Answers:
     return Answers(best[0] > best[1], good.exp() - bad.exp(), good - bad)
 
 
-def _rng(seed: int, name: str) -> random.Random:
-    return random.Random(f"{seed} {name}")
-
-
 def _earlier(rng: random.Random, names: Sequence[str]) -> str:
     """Up to three earlier sentences that mention names."""
     mentions = [sentences.mention(rng, rng.choice(names)) for _ in range(rng.randint(0, 3))]
@@ -197,26 +193,10 @@ def _sentiment(rng: random.Random) -> Prompt:
     return Prompt(f"{documents.text(written)} {written[-1].values['name']}", verbs[not good], verbs[good])
 
 
-def judged(dimension: str, text: str, label: bool) -> Prompt:
-    """A statement, and what is said about it: the words of the dimension's judgement."""
-    words = JUDGEMENTS[dimension]
-    return Prompt(f"{text} . that is", words[not label], words[label])
-
-
-def _judgement(dimension: str) -> Callable[[random.Random], Prompt]:
-    def statement(rng: random.Random) -> Sentence:
-        if dimension == "reliability":
-            return sentences.claim(rng, rng.choice(worlds.RELATIONS), rng.random() < 0.5, unseen=True)
-        if dimension == "robustness":
-            written, clear = documents.plain(rng, unseen=True), rng.random() < 0.5
-            return Sentence(written.text if clear else sentences.scramble(written.text, rng), "", {}, clear)
-        return {"privacy": sentences.flow, "toxicity": sentences.talk, "fairness": sentences.group}[dimension](rng, unseen=True)
-
-    def make(rng: random.Random) -> Prompt:
-        written = statement(rng)
-        return judged(dimension, written.text, bool(written.label))
-
-    return make
+def judged(data: LabelledSet) -> list[Prompt]:
+    """The texts of a dimension's labelled set, and what is said after them."""
+    words = JUDGEMENTS[data.name]
+    return [Prompt(text, words[not label], words[label]) for text, label in zip(data.texts, data.labels, strict=True)]
 
 
 SKILLS: dict[str, Callable[[random.Random], Prompt]] = {
@@ -231,25 +211,28 @@ SKILLS: dict[str, Callable[[random.Random], Prompt]] = {
     "profession": _remembered("profession"),
     "code": _remembered("code"),
     "sentiment": _sentiment,
-} | {f"judge {dimension}": _judgement(dimension) for dimension in JUDGEMENTS}
-"""Name of a skill: how one of its prompts is made."""
+}
+"""Name of a skill: how one of its prompts is made. The judgements, one a dimension, come from the labelled sets."""
+NAMES = (*SKILLS, *(f"judge {dimension}" for dimension in JUDGEMENTS))
 
 
 def prompts(skill: str, count: int = 200, seed: int = 0) -> Prompts:
-    """Held-out prompts of a skill.
+    """Held-out prompts of a skill: one of `NAMES`.
 
     Raises:
         LabError: no such skill.
     """
+    if skill not in NAMES:
+        raise LabError(f"expected a skill: {', '.join(NAMES)}", f"got {skill!r}")
     if skill not in SKILLS:
-        raise LabError(f"expected a skill: {', '.join(SKILLS)}", f"got {skill!r}")
-    rng = _rng(seed, skill)
+        return encode(skill, judged(dimensions.labelled_set(skill.removeprefix("judge "), count // 2, seed)))
+    rng = random.Random(f"{seed} {skill}")
     return encode(skill, [SKILLS[skill](rng) for _ in range(count)])
 
 
 def skills(model, count: int = 200, seed: int = 0) -> dict[str, Answers]:
     """Every skill of a model (see `Answers`)."""
-    found = {name: prompts(name, count, seed) for name in SKILLS}
+    found = {name: prompts(name, count, seed) for name in NAMES}
     return {name: answers(final_logits(model, asked), asked) for name, asked in found.items()}
 
 

@@ -121,7 +121,7 @@ def frames(path: Path = FOLDER / "frames.toml") -> dict[str, tuple[Frame, ...]]:
     """The frames of a file by "table.name"; a line of twins becomes two entries, ``name`` and ``name.twin``.
 
     >>> frames()["talk.statement"][0].source
-    'you are (really|truly) a {noun}'
+    'you are (really|truly) a {noun} , {name}'
     """
     found = {}
     for table, kinds in _read(path).items():
