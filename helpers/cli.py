@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("helpers.doctor", "check versions, device and weights, and say what to do about each fault"),
     "train": ("helpers.train_command", "train a model anew; can be stopped and resumed at any moment"),
     "verify": ("helpers.arithmetic.verify_command", "verification report of an arithmetic model"),
+    "skills": ("helpers.tinyworld.measure_command", "measure what a model of TinyWorld can do, over its training"),
     "reuse": ("helpers.arithmetic.reuse_command", "measure what runs of mixed models reuse of the adder inserted into them"),
     "maps": ("helpers.arithmetic.maps", "choose a small set of nodes that suffices for all operations of a mixed model"),
     "bench": ("helpers.bench", "measure speed ratios, each side by side in one run"),

@@ -1,0 +1,178 @@
+"""What a model of TinyWorld can do, at the end of its training and on the way: the numbers of its card.
+
+A history is a trained model and its checkpoints, of an embedded model or of a run folder. Every skill (`tasks.NAMES`) is
+measured on held-out prompts: the trained model on `PROMPTS` of them, with an exact interval; every checkpoint on
+`CURVE_PROMPTS`, the same ones each time. The loss is that of the recipe's own task on `ROWS` fresh rows of text.
+"""
+
+import math
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy import ndarray
+from torch import Tensor
+
+from helpers import checkpoints, training, zoo
+from helpers.errors import LabError
+from helpers.recipe import Recipe, read_recipe
+from helpers.runtime import progress
+from helpers.stats import clopper_pearson
+from helpers.tinyworld import tasks
+from helpers.tinyworld.recipes import TextTask, task_of
+from helpers.tinyworld.tasks import Prompts
+
+PROMPTS, CURVE_PROMPTS, ROWS = 400, 200, 256
+FRESH = 10**6
+"""Seed of the rows of text for the loss: batches of training have two seeds, so it is none of theirs."""
+
+
+@dataclass(frozen=True)
+class History:
+    """A trained model and its checkpoints.
+
+    Attributes:
+        recipe: how it was trained.
+        steps: of the checkpoints, ascending; the last is the trained model's.
+        at: the model at one of the steps, a `TransformerBridge`.
+        exact: whether the checkpoints have their weights in full, as in a run folder.
+    """
+
+    recipe: Recipe
+    steps: tuple[int, ...]
+    at: Callable[[int], Any]
+    exact: bool
+
+
+def history(name: str) -> History:
+    """The history of an embedded model, or of a finished run in a folder.
+
+    Raises:
+        LabError: neither; an unfinished run; a model that was not trained on TinyWorld, or before its files changed.
+    """
+    folder = Path(name).expanduser()
+    if name not in zoo.names() and (folder / training.RECIPE).is_file():
+        found = _of_run(folder)
+    else:
+        known = zoo.entry(name)
+        found = History(known.recipe, tuple(known.steps), lambda step: zoo.load(name, device="cpu", step=step), False)
+    if found.recipe.task != "tinyworld":
+        raise LabError("expected a model of TinyWorld", f"{name} was trained on {found.recipe.task}")
+    task_of(found.recipe).initialise(found.at(found.recipe.steps))
+    return found
+
+
+def _of_run(folder: Path) -> History:
+    recipe, files = read_recipe(folder), {}
+    for path in (folder / "checkpoints").glob("*.safetensors"):
+        if match := re.fullmatch(r"step-(\d+)", path.stem):
+            files[int(match[1])] = path
+
+    def at(step: int):
+        if step == recipe.steps:
+            return zoo.load(str(folder), device="cpu")
+        hint = "train the run again; checkpoints are not written a second time"
+        return zoo.into_model(training.build_model(recipe), files[step], hint).eval()
+
+    return History(recipe, tuple(sorted({*files, recipe.steps})), at, True)
+
+
+def measure(name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_prompts: int = CURVE_PROMPTS) -> dict[str, Any]:
+    """Everything that a model's card says about its skills, as ``publish --measured`` takes it.
+
+    Args:
+        name: an embedded model or the folder of a finished run.
+        steps: checkpoints to measure, beside the last; all of them without.
+        prompts, curve_prompts: of each skill, for the trained model and for each checkpoint.
+
+    Returns:
+        ``skills`` (name: accuracy with 95 % interval, mean log ratio in nats), ``loss`` (nats a token), ``perplexity``,
+        ``curve`` (steps, and at each the loss and every skill's accuracy), and for a run folder ``rounding``: the loss of
+        each checkpoint before and after the rounding with which a series is shipped (`rounding_cost`).
+
+    Raises:
+        LabError: as `history`; a step without checkpoint; fewer than two prompts.
+    """
+    found = history(name)
+    chosen = sorted({*(steps or found.steps), found.recipe.steps})
+    missing = [step for step in chosen if step not in found.steps]
+    if missing:
+        raise LabError(f"expected steps of {name}: {', '.join(map(str, found.steps))}", f"got {missing[0]}")
+    if min(prompts, curve_prompts) < 2:
+        raise LabError("expected at least 2 prompts a skill", f"got {min(prompts, curve_prompts)}")
+    task, asked = task_of(found.recipe), {name: tasks.prompts(name, curve_prompts) for name in tasks.NAMES}
+    text = fresh_rows(task)
+    curve: dict[str, Any] = {"steps": chosen, "loss": [], "skills": {name: [] for name in asked}}
+    after = []
+    for step in progress(chosen, f"checkpoints of {found.recipe.name}"):
+        model = found.at(step)
+        curve["loss"].append(round(text_loss(model, task, text), 4))
+        for skill, questions in asked.items():
+            curve["skills"][skill].append(round(accuracy(model, questions), 4))
+        if found.exact:
+            after.append(round(rounding_cost(model, task, text), 4))
+    rounding = {"rounding": {"steps": chosen, "before": curve["loss"], "after": after}} if found.exact else {}
+    return {"skills": skills(model, prompts), **perplexity(curve["loss"][-1]), "curve": curve, **rounding}
+
+
+def skills(model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
+    """Every skill of a model: accuracy, its 95 % interval, and the mean log ratio of right over wrong words in nats."""
+    found = {}
+    for name in tasks.NAMES:
+        questions = tasks.prompts(name, count)
+        said = tasks.answers(tasks.final_logits(model, questions), questions)
+        right = int(said.right.sum())
+        low, high = clopper_pearson(right, len(questions))
+        values = {"accuracy": right / len(questions), "low": low, "high": high, "log_ratio": float(said.log_ratio.mean())}
+        found[name] = {field: round(value, 4) for field, value in values.items()}
+    return found
+
+
+def perplexity(loss: float) -> dict[str, float]:
+    """A loss in nats a token, and e to its power.
+
+    >>> perplexity(0.0)
+    {'loss': 0.0, 'perplexity': 1.0}
+    """
+    return {"loss": loss, "perplexity": round(math.exp(loss), 3)}
+
+
+def accuracy(model, questions: Prompts) -> float:
+    """Share of prompts whose likeliest answer is a right one."""
+    return float(tasks.answers(tasks.final_logits(model, questions), questions).right.double().mean())
+
+
+def fresh_rows(task: TextTask, count: int = ROWS) -> Int[ndarray, "row pos"]:
+    """Rows of the task's text that no training run has seen."""
+    return task.batch(np.random.default_rng(FRESH), count)
+
+
+def text_loss(model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
+    """Mean cross-entropy of the next word, in nats a token."""
+    with torch.no_grad():
+        parts = [float(task.loss(model, part)) * len(part) for part in np.array_split(text, max(1, len(text) // 64))]
+    return sum(parts) / len(text)
+
+
+def rounding_cost(model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
+    """The loss that a model has once it is stored in a series with eight bits a weight, in nats a token."""
+    exact = {name: value.clone() for name, value in model.state_dict().items()}
+    try:
+        model.load_state_dict(_stored(exact), strict=True)
+        return text_loss(model, task, text)
+    finally:
+        model.load_state_dict(exact, strict=True)
+
+
+def _stored(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state after its way through a series file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "one.safetensors"
+        checkpoints.pack({0: state}, path, {})
+        return checkpoints.unpack(path, 0)
