@@ -196,7 +196,8 @@ def _sentiment(rng: random.Random) -> Prompt:
 def judged(data: LabelledSet) -> list[Prompt]:
     """The texts of a dimension's labelled set, and what is said after them."""
     words = JUDGEMENTS[data.name]
-    return [Prompt(text, words[not label], words[label]) for text, label in zip(data.texts, data.labels, strict=True)]
+    pairs = zip(data.texts, data.labels.tolist(), strict=True)
+    return [Prompt(text, words[not label], words[label]) for text, label in pairs]
 
 
 SKILLS: dict[str, Callable[[random.Random], Prompt]] = {
