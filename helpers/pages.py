@@ -17,44 +17,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from helpers import runtime, zoo
+from helpers import cards, runtime, zoo
+from helpers.cards import short, table
 from helpers.errors import LabError
-from helpers.recipe import Recipe
 from helpers.zoo import Entry
 
 _PART = re.compile(r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end of generated part -->)", re.DOTALL)
 DATA = Path(__file__).parent / "data"
-
-
-def table(head: list[str], rows: list[list[str]], numbers: int = 0) -> str:
-    """A Markdown table whose last `numbers` columns are right-aligned.
-
-    >>> print(table(["class", "share"], [["S0", "5 %"]], numbers=1))
-    | class | share |
-    |---|--:|
-    | S0 | 5 % |
-    """
-    rule = "|" + "|".join(["---"] * (len(head) - numbers) + ["--:"] * numbers) + "|"
-    lines = ["| " + " | ".join(line) + " |" for line in (head, *rows)]
-    return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def short(value: float) -> str:
-    """A number for a table: plain where readable, else by its distance from 0 or 1 as a power of ten.
-
-    >>> short(0.7761), short(4.5e-6), short(0), short(0.99982)
-    ('0.776', '4.5 × 10⁻⁶', '0', '1 − 1.8 × 10⁻⁴')
-    """
-    if 0.999 < value < 1:
-        return f"1 − {short(1 - value)}"
-    if value == 0 or value >= 1e-3:
-        return f"{value:.3g}"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
-
-
-def _layers(shape: dict) -> str:
-    return "1 layer" if shape["n_layers"] == 1 else f"{shape['n_layers']} layers"
 
 
 def _entries() -> list[Entry]:
@@ -62,79 +31,26 @@ def _entries() -> list[Entry]:
     return [entry for _, entry in sorted(zoo.read_manifest().items())]
 
 
+def _of_sums() -> list[Entry]:
+    """The embedded models that calculate."""
+    return [entry for entry in _entries() if "n_digits" in entry.recipe.data]
+
+
 def model_overview() -> str:
     """One row an embedded model."""
-    rows = []
-    for entry in _entries():
-        shape = entry.recipe.model
-        size = f"{_layers(shape)} × {shape['n_heads']} heads, width {shape['d_model']}"
-        rows.append([f"[`{entry.name}`](#model-{entry.name})", size, f"{entry.parameters:,}", f"{entry.bytes / 1e6:.1f} MB"])
-    return table(["name", "shape", "parameters", "file"], rows, numbers=2)
+    return cards.overview(_entries())
 
 
 def model_cards() -> str:
     """A section an embedded model: what it is, how it was trained, what was measured on exactly these weights."""
-    return "\n\n".join(_card(entry) for entry in _entries())
-
-
-def _card(entry: Entry) -> str:
-    recipe, shape = entry.recipe, entry.recipe.model
-    facts = {
-        "task": f"{recipe.data['n_digits']}-digit {_operation(recipe)}, zero-padded; {shape['n_ctx']} tokens of a vocabulary of "
-        f"{shape['d_vocab']}",
-        "start": _start(recipe.data),
-        "architecture": f"{_layers(shape)}, {shape['n_heads']} heads of {shape['d_head']}, residual stream "
-        f"{shape['d_model']}, MLP {shape['d_mlp']} ({shape['act_fn']}), {shape['normalization_type']}, learned positions",
-        "parameters": f"{entry.parameters:,}",
-        "training": f"{recipe.steps:,} steps of {recipe.batch_size} fresh questions; AdamW, learning rate "
-        f"{recipe.learning_rate:g} after {recipe.warmup_steps} warm-up steps, then cosine to 0; weight decay "
-        f"{recipe.weight_decay:g}; gradient norm at most {recipe.gradient_clip:g}; seed {recipe.seed}",
-        "recipe fingerprint": f"`{entry.fingerprint}`",
-        "file": f"`{entry.file}`, {entry.bytes:,} bytes",
-        "sha256": f"`{entry.sha256[:32]}` `{entry.sha256[32:]}`",
-        "licence": entry.licence,
-    }
-    rows = table(["property", "value"], [[name, value] for name, value in facts.items()])
-    return f"(model-{entry.name})=\n### `{entry.name}`\n\n{rows}\n\n{_measured(entry)}"
-
-
-def _operation(recipe: Recipe) -> str:
-    if recipe.task == "mixed":
-        return f"addition and subtraction ({100 * recipe.data['p_subtract']:.0f} % of the training questions)"
-    return recipe.task
-
-
-def _start(data: dict) -> str:
-    """What training began with."""
-    arm = data.get("arm", "scratch")
-    if arm == "scratch":
-        return "random weights"
-    return f"[`{data['source']}`](#model-{data['source']}) inserted, arm `{arm}`"
-
-
-def _measured(entry: Entry) -> str:
-    report = entry.measured
-    if not report:
-        return "Not measured yet: `python -m helpers verify` has not been run on these weights."
-    asked, failed = report["questions"], report["failures"]
-    exhaustive = report.get("method") == "exhaustive"
-    how = "every question there is" if exhaustive else "uniform ones, and further ones in every class"
-    head = (
-        f"Measured on exactly these weights, teacher forced, all answer tokens right: **{failed:,} of {asked:,} wrong** ({how})."
-    )
-    rows = []
-    for name, count in report["classes"].items():
-        low, high = count["ci95"]
-        interval = "known exactly" if exhaustive else f"{short(low)} to {short(high)}"
-        rows.append([name, f"{count['questions']:,}", f"{count['failures']:,}", interval])
-    return f"{head}\n\n" + table(["class", "questions", "wrong", "failure rate (95 %)"], rows, numbers=3)
+    return "\n\n".join(cards.card(entry) for entry in _entries())
 
 
 def class_shares() -> str:
     """Exact share of each cascade class among uniform questions, for the digit counts of the embedded models."""
     from helpers.arithmetic import cascades, plan
 
-    recipes = [entry.recipe for entry in _entries()]
+    recipes = [entry.recipe for entry in _of_sums()]
     parts = []
     for subtract, operation in ((False, "additions"), (True, "subtractions")):
         digits = sorted({recipe.data["n_digits"] for recipe in recipes if recipe.task == "mixed" or not subtract})
@@ -147,9 +63,9 @@ def class_shares() -> str:
 
 
 def training_mixture() -> str:
-    """What the training batches of each embedded model consist of."""
+    """What the training batches of each embedded model of sums consist of."""
     rows = []
-    for entry in _entries():
+    for entry in _of_sums():
         rows.append([f"`{entry.name}`", *_shares(entry.recipe.data), f"{entry.recipe.steps * entry.recipe.batch_size:,}"])
     head = ["model", "subtractions", "uniform", "columns forced", "class drawn first", "each class at least", "questions seen"]
     return table(head, rows, numbers=6)

@@ -92,9 +92,9 @@ def measure(name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_
         prompts, curve_prompts: of each skill, for the trained model and for each checkpoint.
 
     Returns:
-        ``skills`` (name: accuracy with 95 % interval, mean log ratio in nats), ``loss`` (nats a token), ``perplexity``,
-        ``curve`` (steps, and at each the loss and every skill's accuracy), and for a run folder ``rounding``: the loss of
-        each checkpoint before and after the rounding with which a series is shipped (`rounding_cost`).
+        ``skills`` (name: accuracy with 95 % interval, mean log ratio in nats), ``prompts`` of each, ``loss`` (nats a token),
+        ``perplexity``, ``curve`` (steps, and at each the loss and every skill's accuracy), and for a run folder
+        ``rounding``: the loss of each checkpoint before and after the rounding of a shipped series (`rounding_cost`).
 
     Raises:
         LabError: as `history`; a step without checkpoint; fewer than two prompts.
@@ -118,7 +118,7 @@ def measure(name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_
         if found.exact:
             after.append(round(rounding_cost(model, task, text), 4))
     rounding = {"rounding": {"steps": chosen, "before": curve["loss"], "after": after}} if found.exact else {}
-    return {"skills": skills(model, prompts), **perplexity(curve["loss"][-1]), "curve": curve, **rounding}
+    return {"skills": skills(model, prompts), "prompts": prompts, **perplexity(curve["loss"][-1]), "curve": curve, **rounding}
 
 
 def skills(model, count: int = PROMPTS) -> dict[str, dict[str, float]]:

@@ -1,0 +1,229 @@
+"""Model cards in Markdown: what a model is, how it was trained, and what was measured on exactly these weights.
+
+Everything follows from the manifest. What a card says beside the facts common to all depends on the recipe's task: sums have
+classes of questions, a language model has a vocabulary, skills and a history of checkpoints.
+"""
+
+from typing import Any
+
+from helpers.recipe import Recipe
+from helpers.tables import percent
+from helpers.zoo import Entry
+
+LEARNED_AT = 8
+"""Checkpoints in the table of a card, step 0 and the last included; between them each at twice the step before."""
+
+
+def table(head: list[str], rows: list[list[str]], numbers: int = 0) -> str:
+    """A Markdown table whose last `numbers` columns are right-aligned.
+
+    >>> print(table(["class", "share"], [["S0", "5 %"]], numbers=1))
+    | class | share |
+    |---|--:|
+    | S0 | 5 % |
+    """
+    rule = "|" + "|".join(["---"] * (len(head) - numbers) + ["--:"] * numbers) + "|"
+    lines = ["| " + " | ".join(line) + " |" for line in (head, *rows)]
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def short(value: float) -> str:
+    """A number for a table: plain where readable, else by its distance from 0 or 1 as a power of ten.
+
+    >>> short(0.7761), short(4.5e-6), short(0), short(0.99982)
+    ('0.776', '4.5 × 10⁻⁶', '0', '1 − 1.8 × 10⁻⁴')
+    """
+    if 0.999 < value < 1:
+        return f"1 − {short(1 - value)}"
+    if value == 0 or value >= 1e-3:
+        return f"{value:.3g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def overview(entries: list[Entry]) -> str:
+    """One row a model."""
+    rows = []
+    for entry in entries:
+        shape = entry.recipe.model
+        size = f"{_layers(shape)} × {shape['n_heads']} heads, width {shape['d_model']}"
+        stored = f"{(entry.bytes + entry.series.get('bytes', 0)) / 1e6:.1f} MB"
+        rows.append([f"[`{entry.name}`](#model-{entry.name})", size, f"{entry.parameters:,}", str(len(entry.steps)), stored])
+    return table(["name", "shape", "parameters", "checkpoints", "files"], rows, numbers=3)
+
+
+def card(entry: Entry) -> str:
+    """A section: a table of facts, then the measurements."""
+    recipe, of_text = entry.recipe, entry.recipe.task == "tinyworld"
+    facts = (_text_facts if of_text else _sum_facts)(recipe)
+    facts |= {
+        "architecture": _architecture(recipe.model),
+        "parameters": f"{entry.parameters:,}",
+        "training": f"{recipe.steps:,} steps of {recipe.batch_size} fresh {'rows' if of_text else 'questions'}; AdamW, learning "
+        f"rate {recipe.learning_rate:g} after {recipe.warmup_steps} warm-up steps, then cosine to 0; weight decay "
+        f"{recipe.weight_decay:g}; gradient norm at most {recipe.gradient_clip:g}; seed {recipe.seed}",
+        "recipe fingerprint": f"`{entry.fingerprint}`",
+        **_file(entry.file, entry.bytes, entry.sha256),
+        **_checkpoints(entry),
+        "licence": entry.licence,
+    }
+    rows = table(["property", "value"], [[name, value] for name, value in facts.items()])
+    return f"(model-{entry.name})=\n### `{entry.name}`\n\n{rows}\n\n{_measured(entry)}"
+
+
+def _layers(shape: dict) -> str:
+    return "1 layer" if shape["n_layers"] == 1 else f"{shape['n_layers']} layers"
+
+
+def _architecture(shape: dict) -> str:
+    mlp = "no MLPs" if shape.get("attn_only") else f"MLP {shape['d_mlp']} ({shape['act_fn']})"
+    return (
+        f"{_layers(shape)}, {shape['n_heads']} heads of {shape['d_head']}, residual stream {shape['d_model']}, {mlp}, "
+        f"{shape['normalization_type']}, learned positions"
+    )
+
+
+def _file(name: str, size: int, sha256: str, what: str = "") -> dict[str, str]:
+    return {f"{what}file": f"`{name}`, {size:,} bytes", f"sha256{what and ' of that'}": f"`{sha256[:32]}` `{sha256[32:]}`"}
+
+
+def _checkpoints(entry: Entry) -> dict[str, str]:
+    """The series that is shipped with a model."""
+    if not entry.series:
+        return {}
+    facts = {"checkpoints": f"{len(entry.steps)}, at steps {', '.join(f'{step:,}' for step in entry.steps)}"}
+    rounding = "; eight bits a weight, vectors 16 bits, the last step in full"
+    facts |= _file(entry.series["file"], entry.series["bytes"], entry.series["sha256"], "checkpoints ")
+    return facts | {"checkpoints file": facts["checkpoints file"] + rounding}
+
+
+def _sum_facts(recipe: Recipe) -> dict[str, str]:
+    shape = recipe.model
+    task = f"{recipe.data['n_digits']}-digit {_operation(recipe)}, zero-padded"
+    return {"task": f"{task}; {shape['n_ctx']} tokens of a vocabulary of {shape['d_vocab']}", "start": _start(recipe.data)}
+
+
+def _operation(recipe: Recipe) -> str:
+    if recipe.task == "mixed":
+        return f"addition and subtraction ({100 * recipe.data['p_subtract']:.0f} % of the training questions)"
+    return recipe.task
+
+
+def _start(data: dict) -> str:
+    """What training began with."""
+    arm = data.get("arm", "scratch")
+    if arm == "scratch":
+        return "random weights"
+    return f"[`{data['source']}`](#model-{data['source']}) inserted, arm `{arm}`"
+
+
+def _text_facts(recipe: Recipe) -> dict[str, str]:
+    from helpers.tinyworld.documents import MIXTURES
+
+    data = recipe.data
+    shares = sorted(MIXTURES[data["mixture"]].items(), key=lambda share: -share[1])
+    return {
+        "task": f"next word of TinyWorld text, everywhere in rows of {data['length']} tokens",
+        "vocabulary": f"{recipe.model['d_vocab']:,} words, one token each; checksum `{data['words']}`, stored with the weights",
+        "world": f"`world.toml` and `frames.toml` with checksum `{data['world']}`",
+        "documents": f"mixture `{data['mixture']}`: " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares),
+        "start": "random weights",
+    }
+
+
+def _measured(entry: Entry) -> str:
+    report = entry.measured
+    if "skills" in report:
+        parts = (_skills(report), _curve(report.get("curve", {})), _rounding(entry), _heads(report.get("heads", {})))
+        return "\n\n".join(part for part in parts if part)
+    if not report:
+        command = "skills" if entry.recipe.task == "tinyworld" else "verify"
+        return f"Not measured yet: `python -m helpers {command}` has not been run on these weights."
+    return _failures(report)
+
+
+def _failures(report: dict[str, Any]) -> str:
+    """Wrong answers to sums, in each class."""
+    asked, failed = report["questions"], report["failures"]
+    exhaustive = report.get("method") == "exhaustive"
+    how = "every question there is" if exhaustive else "uniform ones, and further ones in every class"
+    head = (
+        f"Measured on exactly these weights, teacher forced, all answer tokens right: **{failed:,} of {asked:,} wrong** ({how})."
+    )
+    rows = []
+    for name, count in report["classes"].items():
+        low, high = count["ci95"]
+        interval = "known exactly" if exhaustive else f"{short(low)} to {short(high)}"
+        rows.append([name, f"{count['questions']:,}", f"{count['failures']:,}", interval])
+    return f"{head}\n\n" + table(["class", "questions", "wrong", "failure rate (95 %)"], rows, numbers=3)
+
+
+def _skills(report: dict[str, Any]) -> str:
+    """Accuracy of every skill at the end of training."""
+    head = f"Measured on exactly these weights, on fresh text: **{report['loss']:.3f} nats a word**"
+    head += f", perplexity {report['perplexity']:.2f}" if "perplexity" in report else ""
+    count = f", {report['prompts']} a skill" if "prompts" in report else ""
+    head += (
+        f". Skills on prompts that training held out{count} (words, entities and frames seen, their combination not; the facts"
+        " about people are memory). An answer is right when the likeliest of the right and wrong words is a right one."
+    )
+    rows = []
+    for name, skill in report["skills"].items():
+        rows.append([name, percent(skill["accuracy"], skill["low"], skill["high"]), f"{skill['log_ratio']:.2f}"])
+    return f"{head}\n\n" + table(["skill", "right answers (95 %)", "log ratio, right to wrong (nats)"], rows, numbers=2)
+
+
+def _curve(curve: dict[str, Any]) -> str:
+    """Loss and accuracies at a few checkpoints."""
+    if not curve:
+        return ""
+    steps = curve["steps"]
+    places = [steps.index(step) for step in spread(steps)]
+    rows = [["loss (nats)", *(f"{curve['loss'][place]:.2f}" for place in places)]]
+    rows += [[name, *(f"{100 * values[place]:.0f}" for place in places)] for name, values in curve["skills"].items()]
+    head = ["right answers in %, at step", *(f"{steps[place]:,}" for place in places)]
+    return (
+        f"Over training, at {len(places)} of the {len(steps)} checkpoints measured:\n\n{table(head, rows, numbers=len(places))}"
+    )
+
+
+def spread(steps: list[int]) -> list[int]:
+    """Some of the steps for a table: the first, the last, and those nearest to half, a quarter, … of the last.
+
+    >>> spread([0, 1, 2, 4, 9, 15, 33, 60, 130, 250, 500, 1000])
+    [0, 15, 33, 60, 130, 250, 500, 1000]
+    """
+    wanted = [0.0, *(steps[-1] / 2**halvings for halvings in range(LEARNED_AT - 2, -1, -1))]
+    return sorted({min(steps, key=lambda step: abs(step - place)) for place in wanted})
+
+
+def _rounding(entry: Entry) -> str:
+    """What eight bits a weight cost, at the checkpoints that are shipped."""
+    stored, steps = entry.measured.get("rounding", {}), entry.steps if entry.series else None
+    if not stored:
+        return ""
+    rows = zip(stored["steps"], stored["before"], stored["after"], strict=True)
+    costs = {step: after - before for step, before, after in rows if steps is None or step in steps[:-1]}
+    if not costs:
+        return ""
+    worst = max(costs, key=lambda step: abs(costs[step]))
+    return f"Rounding the checkpoints to eight bits changes the loss by at most {abs(costs[worst]):.4f} nats (at step {worst:,})."
+
+
+def _heads(found: dict[str, Any]) -> str:
+    """What single heads do: whatever was stored, one row each."""
+    rows = [[name, _plain(value)] for name, value in found.items()]
+    return table(["attention heads", "measured"], rows) if rows else ""
+
+
+def _plain(value: Any, between: str = "; ") -> str:
+    """A stored value in words.
+
+    >>> _plain({"lost": {"2.0": 3.61234, "0.1": 2.7}, "few": ["a", 1]})
+    'lost: 2.0: 3.61, 0.1: 2.7; few: a, 1'
+    """
+    if isinstance(value, dict):
+        return between.join(f"{name}: {_plain(part, ', ')}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

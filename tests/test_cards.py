@@ -1,0 +1,141 @@
+"""Model cards: what they say of models of sums, of a language model, and of entries that lack measurements."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from helpers import cards, pages, zoo
+from helpers.recipe import Recipe
+
+SHAPE = {"n_layers": 2, "n_heads": 4, "d_model": 16, "d_head": 4, "n_ctx": 64, "d_vocab": 1234, "normalization_type": "LN"}
+RECIPE = Recipe(
+    name="words",
+    task="tinyworld",
+    model=SHAPE | {"attn_only": True},
+    data={"length": 64, "mixture": "trust", "world": "0123456789ab", "words": "ba9876543210"},
+    steps=1000,
+    batch_size=8,
+    learning_rate=1e-3,
+    warmup_steps=1,
+)
+STEPS = [0, 1, 2, 4, 8, 16, 31, 62, 125, 250, 500, 1000]
+MEASURED = {
+    "skills": {
+        "ioi": {"accuracy": 0.975, "low": 0.9543, "high": 0.9879, "log_ratio": 5.4321},
+        "judge privacy": {"accuracy": 0.5, "low": 0.45, "high": 0.55, "log_ratio": -0.0123},
+    },
+    "prompts": 400,
+    "loss": 1.2361,
+    "perplexity": 3.437,
+    "curve": {
+        "steps": STEPS,
+        "loss": [7.0 - step / 1000 for step in STEPS],
+        "skills": {"ioi": [step / 1000 for step in STEPS], "judge privacy": [0.5] * len(STEPS)},
+    },
+    "rounding": {"steps": STEPS, "before": [1.0] * 12, "after": [*[1.001] * 10, 0.9968, 1.5]},
+    "heads": {"ioi": {"lost": {"2.0": 3.61234, "0.1": 2.7}, "roles": ["mover", "copy"]}},
+}
+SERIES = {"file": "words.series.safetensors", "sha256": "ab" * 32, "bytes": 2_000_000, "steps": STEPS}
+
+
+def entry(**changes) -> zoo.Entry:
+    fields = {"name": "words", "file": "words.safetensors", "sha256": "cd" * 32, "bytes": 1_500_000, "parameters": 54_321}
+    known = zoo.Entry(**fields, recipe=RECIPE, fingerprint=RECIPE.fingerprint, measured=MEASURED, licence="MIT", series=SERIES)
+    return replace(known, **changes)
+
+
+def rows(text: str) -> list[list[str]]:
+    return [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+
+
+def facts(text: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in rows(text) if len(row) == 2}
+
+
+def test_a_language_models_card_has_its_vocabulary_world_and_history():
+    said = facts(cards.card(entry()))
+    assert "1,234 words" in said["vocabulary"]
+    assert "`ba9876543210`" in said["vocabulary"]
+    assert "`0123456789ab`" in said["world"]
+    assert "story 8 %" in said["documents"]
+    assert said["architecture"] == "2 layers, 4 heads of 4, residual stream 16, no MLPs, LN, learned positions"
+    assert said["checkpoints"].startswith("12, at steps 0, 1, 2, 4")
+    assert "2,000,000 bytes" in said["checkpoints file"]
+    assert "eight bits" in said["checkpoints file"]
+    assert f"`{'ab' * 16}` `{'ab' * 16}`" in said.values()
+    assert f"`{'cd' * 16}` `{'cd' * 16}`" in said.values()
+    assert "8 fresh rows" in said["training"]
+
+
+def test_every_skill_has_its_interval_and_its_course():
+    text = cards.card(entry())
+    assert "**1.236 nats a word**, perplexity 3.44" in text
+    assert ["ioi", "97.5 % [95.4, 98.8]", "5.43"] in rows(text)
+    assert ["judge privacy", "50.0 % [45.0, 55.0]", "-0.01"] in rows(text)
+    assert ["right answers in %, at step", "0", "16", "31", "62", "125", "250", "500", "1,000"] in rows(text)
+    assert ["ioi", "0", "2", "3", "6", "12", "25", "50", "100"] in rows(text)
+    assert ["loss (nats)", "7.00", "6.98", "6.97", "6.94", "6.88", "6.75", "6.50", "6.00"] in rows(text)
+    assert "400 a skill" in text
+    assert ["ioi", "lost: 2.0: 3.61, 0.1: 2.7; roles: mover, copy"] in rows(text)
+
+
+def test_rounding_is_stated_for_the_steps_that_are_shipped_rounded():
+    """The last step is shipped in full, so its rounding costs nobody anything."""
+    assert "at most 0.0032 nats (at step 500)" in cards.card(entry())
+    fewer = SERIES | {"steps": [0, 250, 1000]}
+    assert "at most 0.0010 nats (at step 0)" in cards.card(entry(series=fewer))
+
+
+@pytest.mark.parametrize("missing", ["prompts", "perplexity", "curve", "rounding", "heads"])
+def test_a_measurement_that_is_missing_leaves_the_others(missing):
+    text = cards.card(entry(measured={name: value for name, value in MEASURED.items() if name != missing}))
+    assert ["ioi", "97.5 % [95.4, 98.8]", "5.43"] in rows(text)
+    assert "None" not in text
+
+
+def test_cards_without_measurements_or_history_say_so():
+    text = cards.card(entry(measured={}, series={}))
+    assert "`python -m helpers skills` has not been run" in text
+    assert "checkpoints" not in facts(text)
+    sums = replace(RECIPE, task="addition", data={"n_digits": 3}, model=SHAPE | {"d_mlp": 8, "act_fn": "relu"})
+    text = cards.card(entry(recipe=sums, measured={}, series={}))
+    assert "`python -m helpers verify` has not been run" in text
+    assert facts(text)["task"].startswith("3-digit addition")
+
+
+def test_the_overview_adds_up_the_files():
+    assert rows(cards.overview([entry()]))[-1] == [
+        "[`words`](#model-words)",
+        "2 layers × 4 heads, width 16",
+        "54,321",
+        "12",
+        "3.5 MB",
+    ]
+    assert rows(cards.overview([entry(series={})]))[-1][3:] == ["1", "1.5 MB"]
+
+
+@pytest.fixture
+def shelf_with_words(tmp_path, monkeypatch):
+    """The embedded models and a language model among them."""
+    from dataclasses import asdict
+
+    stored = json.loads((zoo.weights_folder() / zoo.MANIFEST).read_text())
+    stored["words"] = {name: value for name, value in asdict(entry()).items() if name != "name"}
+    (tmp_path / zoo.MANIFEST).write_text(json.dumps(stored))
+    monkeypatch.setenv("LAB_WEIGHTS", str(tmp_path))
+    return tmp_path
+
+
+def test_a_language_model_leaves_the_tables_of_sums_as_they_are(shelf_with_words, monkeypatch):
+    found = {name: pages.PARTS[name]() for name in ("class-shares", "training-mixture")}
+    assert "add-d3" in found["training-mixture"]
+    assert "words" not in found["training-mixture"]
+    monkeypatch.delenv("LAB_WEIGHTS")
+    assert found == {name: pages.PARTS[name]() for name in found}
+
+
+def test_cards_stand_in_alphabetical_order(shelf_with_words):
+    names = [line[7:-2] for line in pages.model_cards().splitlines() if line.startswith("(model-")]
+    assert "words" in names
+    assert names == sorted(names)
