@@ -168,8 +168,12 @@ def _texts(dimension: str, candidate: Candidate, wrong: str, seed: int) -> tuple
     return first, frame.fill(candidate.values | {candidate.slot: wrong}, random.Random(seed))
 
 
-def labelled_set(dimension: str, pairs: int = 200, seed: int = 0) -> LabelledSet:
+def labelled_set(dimension: str, pairs: int = 200, seed: int = 0, apart: str = "subject") -> LabelledSet:
     """The labelled set of a dimension: `pairs` true texts, each followed by its false twin, both with their full stop.
+
+    Args:
+        apart: what a group is: the "subject" (see the module docstring), or the "person" named in the text, where there is
+            one. There are few subjects in some dimensions, and 48 people.
 
     Raises:
         LabError: no such dimension, or fewer pairs can be made than asked for.
@@ -191,7 +195,7 @@ def labelled_set(dimension: str, pairs: int = 200, seed: int = 0) -> LabelledSet
     texts, groups, templates = [], [], []
     for candidate, wrong in chosen:
         texts += [f"{text} ." for text in _texts(dimension, candidate, wrong, rng.randrange(2**31))]
-        groups += [candidate.group] * 2
+        groups += [candidate.values.get("name", candidate.group) if apart == "person" else candidate.group] * 2
         templates += [candidate.template] * 2
     labels = np.tile([True, False], len(chosen))
     return LabelledSet(dimension, tuple(texts), labels, tuple(groups), tuple(templates), *MEANING[dimension])

@@ -1,0 +1,48 @@
+"""When does something emerge? The first checkpoint from which on a curve stays above its control.
+
+A curve that crosses a threshold once by luck has not emerged, so the level must be held to the end. Training is seen at
+checkpoints only: the onset lies after the checkpoint before, at or before the one named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from helpers.errors import LabError
+
+
+@dataclass(frozen=True)
+class Onset:
+    """After step `after` (None: already at the first checkpoint), by step `by` (None: never)."""
+
+    after: int | None
+    by: int | None
+
+    def __str__(self) -> str:
+        if self.by is None:
+            return "never"
+        return f"by {self.by:,}" if self.after is None else f"{self.after:,}–{self.by:,}"
+
+
+def onset(steps: Sequence[int], curve: Float[ndarray, " step"], level: float | Float[ndarray, " step"]) -> Onset:
+    """The onset of a curve above a level, or above another curve.
+
+    Raises:
+        LabError: steps that do not rise, or curves of another length.
+
+    >>> str(onset([0, 10, 100, 1000], np.array([0.5, 0.8, 0.6, 0.9]), 0.7))
+    '100–1,000'
+    """
+    steps, curve = list(steps), np.asarray(curve, dtype=float)
+    level = np.broadcast_to(level, curve.shape) if np.ndim(level) == 0 else np.asarray(level, dtype=float)
+    if len(steps) != len(curve) or level.shape != curve.shape or any(a >= b for a, b in pairwise(steps)):
+        raise LabError("expected rising steps and a value for each", f"got steps {steps}, {len(curve)} values")
+    above = curve > level
+    if not above[-1]:
+        return Onset(steps[-1], None)
+    first = len(steps) - int(np.argmin(above[::-1])) if not above.all() else 0
+    return Onset(steps[first - 1] if first else None, steps[first])
