@@ -136,12 +136,18 @@ def _greater_than(rng: random.Random) -> Prompt:
 
 
 def _docstring(rng: random.Random) -> Prompt:
-    """The third argument, after the documentation of the first two."""
+    """The next argument, after the documentation of those before it: any of them, so that no fixed place has the answer."""
     written = sentences.code(rng, unseen=True)
     arguments = written.values["arguments"].split()
-    head, _, _ = written.text.rpartition(f" param {arguments[2]} ")
-    others = [word for word in worlds.load().lists["code.arguments"] if word != arguments[2]]
-    return Prompt(head + " param", (arguments[2],), tuple(others))
+    asked = rng.choice(arguments)
+    head, _, _ = written.text.rpartition(f" param {asked} ")
+    others = [word for word in worlds.load().lists["code.arguments"] if word != asked]
+    return Prompt(head + " param", (asked,), tuple(others))
+
+
+def _before(rng: random.Random) -> str:
+    """Nothing, or a sentence of the same kind with a number of its own."""
+    return f"{sentences.agreement(rng).text} . " if rng.random() < 0.5 else ""
 
 
 def _noun_number(rng: random.Random) -> Prompt:
@@ -149,8 +155,8 @@ def _noun_number(rng: random.Random) -> Prompt:
     written = sentences.agreement(rng, unseen=True)
     words = worlds.load().lists["agreement.nouns"]
     plural = written.values["verb"] == "are"
-    before = written.text.partition(f" {written.values['adjectives']} ")[0]
-    return Prompt(f"{before} {written.values['adjectives']}", words[plural::2], words[not plural :: 2])
+    head = written.text.partition(f" {written.values['adjectives']} ")[0]
+    return Prompt(f"{_before(rng)}{head} {written.values['adjectives']}", words[plural::2], words[not plural :: 2])
 
 
 def _verb_number(rng: random.Random) -> Prompt:
@@ -158,7 +164,7 @@ def _verb_number(rng: random.Random) -> Prompt:
     written = sentences.agreement(rng, unseen=True, number=1)
     verb = written.values["verb"]
     head = written.text.rpartition(f" {verb} ")[0]
-    return Prompt(head, (verb,), ("is" if verb == "are" else "are",))
+    return Prompt(_before(rng) + head, (verb,), ("is" if verb == "are" else "are",))
 
 
 def _fact(relation: str) -> Callable[[random.Random], Prompt]:
