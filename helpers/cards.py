@@ -169,8 +169,10 @@ def _skills(report: dict[str, Any]) -> str:
     )
     rows = []
     for name, skill in report["skills"].items():
-        rows.append([name, percent(skill["accuracy"], skill["low"], skill["high"]), f"{skill['log_ratio']:.2f}"])
-    return f"{head}\n\n" + table(["skill", "right answers (95 %)", "log ratio, right to wrong (nats)"], rows, numbers=2)
+        right = percent(skill["accuracy"], skill["low"], skill["high"])
+        rows.append([name, right, f"{skill['log_ratio']:.2f}", str(skill.get("different", "–"))])
+    columns = ["skill", "right answers (95 %)", "log ratio, right to wrong (nats)", "different prompts"]
+    return f"{head}\n\n" + table(columns, rows, numbers=3)
 
 
 def _curve(curve: dict[str, Any]) -> str:

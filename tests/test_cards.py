@@ -22,7 +22,7 @@ RECIPE = Recipe(
 STEPS = [0, 1, 2, 4, 8, 16, 31, 62, 125, 250, 500, 1000]
 MEASURED = {
     "skills": {
-        "ioi": {"accuracy": 0.975, "low": 0.9543, "high": 0.9879, "log_ratio": 5.4321},
+        "ioi": {"accuracy": 0.975, "low": 0.9543, "high": 0.9879, "log_ratio": 5.4321, "different": 399},
         "judge privacy": {"accuracy": 0.5, "low": 0.45, "high": 0.55, "log_ratio": -0.0123},
     },
     "prompts": 400,
@@ -71,8 +71,8 @@ def test_a_language_models_card_has_its_vocabulary_world_and_history():
 def test_every_skill_has_its_interval_and_its_course():
     text = cards.card(entry())
     assert "**1.236 nats a word**, perplexity 3.44" in text
-    assert ["ioi", "97.5 % [95.4, 98.8]", "5.43"] in rows(text)
-    assert ["judge privacy", "50.0 % [45.0, 55.0]", "-0.01"] in rows(text)
+    assert ["ioi", "97.5 % [95.4, 98.8]", "5.43", "399"] in rows(text)
+    assert ["judge privacy", "50.0 % [45.0, 55.0]", "-0.01", "–"] in rows(text)
     assert ["right answers in %, at step", "0", "16", "31", "62", "125", "250", "500", "1,000"] in rows(text)
     assert ["ioi", "0", "2", "3", "6", "12", "25", "50", "100"] in rows(text)
     assert ["loss (nats)", "7.00", "6.98", "6.97", "6.94", "6.88", "6.75", "6.50", "6.00"] in rows(text)
@@ -90,7 +90,7 @@ def test_rounding_is_stated_for_the_steps_that_are_shipped_rounded():
 @pytest.mark.parametrize("missing", ["prompts", "perplexity", "curve", "rounding", "heads"])
 def test_a_measurement_that_is_missing_leaves_the_others(missing):
     text = cards.card(entry(measured={name: value for name, value in MEASURED.items() if name != missing}))
-    assert ["ioi", "97.5 % [95.4, 98.8]", "5.43"] in rows(text)
+    assert ["ioi", "97.5 % [95.4, 98.8]", "5.43", "399"] in rows(text)
     assert "None" not in text
 
 

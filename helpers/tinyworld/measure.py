@@ -92,7 +92,7 @@ def measure(name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_
         prompts, curve_prompts: of each skill, for the trained model and for each checkpoint.
 
     Returns:
-        ``skills`` (name: accuracy with 95 % interval, mean log ratio in nats), ``prompts`` of each, ``loss`` (nats a token),
+        ``skills`` (name: accuracy, 95 % interval, mean log ratio in nats, different prompts), ``prompts`` drawn, ``loss`` (nats a token),
         ``perplexity``, ``curve`` (steps, and at each the loss and every skill's accuracy), and for a run folder
         ``rounding``: the loss of each checkpoint before and after the rounding of a shipped series (`rounding_cost`).
 
@@ -122,14 +122,18 @@ def measure(name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_
 
 
 def skills(model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
-    """Every skill of a model: accuracy, its 95 % interval, and the mean log ratio of right over wrong words in nats."""
+    """Every skill of a model: accuracy, its 95 % interval, and the mean log ratio of right over wrong words in nats.
+
+    Some skills have few different prompts, such as one or two a person. The interval counts each once, however often drawn.
+    """
     found = {}
     for name in tasks.NAMES:
         questions = tasks.prompts(name, count)
         said = tasks.answers(tasks.final_logits(model, questions), questions)
-        right = int(said.right.sum())
-        low, high = clopper_pearson(right, len(questions))
-        values = {"accuracy": right / len(questions), "low": low, "high": high, "log_ratio": float(said.log_ratio.mean())}
+        share, different = float(said.right.double().mean()), len(set(questions.texts))
+        low, high = clopper_pearson(round(share * different), different)
+        values = {"accuracy": share, "low": min(low, share), "high": max(high, share)}
+        values |= {"log_ratio": float(said.log_ratio.mean()), "different": different}
         found[name] = {field: round(value, 4) for field, value in values.items()}
     return found
 
