@@ -92,9 +92,9 @@ def measure(name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_
         prompts, curve_prompts: of each skill, for the trained model and for each checkpoint.
 
     Returns:
-        ``skills`` (name: accuracy, 95 % interval, mean log ratio in nats, different prompts), ``prompts`` drawn, ``loss`` (nats a token),
-        ``perplexity``, ``curve`` (steps, and at each the loss and every skill's accuracy), and for a run folder
-        ``rounding``: the loss of each checkpoint before and after the rounding of a shipped series (`rounding_cost`).
+        ``skills`` (name: accuracy, 95 % interval, mean log ratio in nats, different prompts), ``prompts`` drawn of each,
+        ``loss`` (nats a token), ``perplexity``, ``curve`` (steps, and at each the loss and every skill's accuracy), and for
+        a run folder ``rounding``: the loss of each checkpoint before and after that of a shipped series (`rounding_cost`).
 
     Raises:
         LabError: as `history`; a step without checkpoint; fewer than two prompts.
