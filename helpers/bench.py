@@ -14,7 +14,11 @@ from statistics import median
 
 from helpers.errors import LabError
 
-BENCHES: dict[str, str] = {"verify": "helpers.arithmetic.bench", "probes": "helpers.trust.bench"}
+BENCHES: dict[str, str] = {
+    "verify": "helpers.arithmetic.bench",
+    "probes": "helpers.trust.bench",
+    "text": "helpers.tinyworld.bench",
+}
 """Name of a benchmark: the module whose ``measure() -> list[Ratio]`` runs it."""
 
 

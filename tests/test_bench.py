@@ -9,6 +9,7 @@ import torch
 from helpers import bench, cli, parallel
 from helpers.arithmetic import bench as arithmetic_bench
 from helpers.arithmetic.questions import Format
+from helpers.tinyworld import bench as text_bench
 from helpers.training import Recipe, build_model
 from helpers.trust import bench as trust_bench
 
@@ -29,7 +30,7 @@ def test_medians_are_those_of_the_right_side():
 def test_unknown_names_are_refused_with_the_list(capsys):
     assert cli.main(["bench", "nothing"]) == 1
     printed = capsys.readouterr()
-    assert "expected a benchmark among verify, probes; got 'nothing'" in printed.err
+    assert "expected a benchmark among verify, probes, text; got 'nothing'" in printed.err
     assert printed.out == ""
 
 
@@ -43,6 +44,7 @@ def test_the_command_prints_stable_json(monkeypatch, capsys):
     ratio = bench.Ratio("a", 2.0, 1.0, 2.0, "b", "c")
     monkeypatch.setattr(arithmetic_bench, "measure", lambda: [ratio])
     monkeypatch.setattr(trust_bench, "measure", lambda: [ratio])
+    monkeypatch.setattr(text_bench, "measure", lambda: [ratio])
     assert cli.main(["bench", "verify", "--json"]) == 0
     keys = {"name", "ratio", "ours_seconds", "other_seconds", "other", "note"}
     found = json.loads(capsys.readouterr().out)

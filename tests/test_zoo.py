@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from helpers import publish, training, zoo
+from helpers import cli, publish, training, zoo
 from helpers.errors import LabError
 from helpers.run_folder import RECIPE, WEIGHTS
 from helpers.training import Recipe
@@ -308,7 +308,122 @@ def test_publishing_records_measurements(shelf, toy_run, tmp_path):
 def test_the_embedded_models_are_whole_and_small():
     assert "LAB_WEIGHTS" not in os.environ
     entries = [zoo.check(name) for name in zoo.names()]
-    assert sum(entry.bytes for entry in entries) <= 40e6
+    assert sum(entry.bytes + entry.series.get("bytes", 0) for entry in entries) <= 40e6
+    assert sum(path.stat().st_size for path in zoo.weights_folder().iterdir()) <= 40e6
     for entry in entries:
         model = zoo.load(entry.name, device="cpu")
         assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
+
+
+@pytest.fixture(scope="module")
+def history_run(tmp_path_factory) -> Path:
+    """A finished run that kept checkpoints, of a language model whose words come with its weights."""
+    from helpers.tinyworld.recipes import task_of
+    from tests.tinyworld import tiny
+
+    folder = tmp_path_factory.mktemp("runs") / "tinyworld"
+    training.train(tiny.recipe(), task_of(tiny.recipe()), folder)
+    return folder
+
+
+@pytest.fixture
+def history(tmp_path, monkeypatch, history_run) -> Path:
+    """A weights folder with that model and three of its checkpoints, published at the command line."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / zoo.MANIFEST).write_text("{}")
+    monkeypatch.setenv("LAB_WEIGHTS", str(folder))
+    assert cli.main(["publish", "tinyworld", str(history_run), "--steps", "0", "2", "4"]) == 0
+    return folder
+
+
+def at(run: Path, step: int) -> dict[str, torch.Tensor]:
+    """A checkpoint as training stored it."""
+    return load_file(run / "checkpoints" / f"step-{step:06d}.safetensors")
+
+
+def test_a_series_says_what_it_holds(history):
+    entry = zoo.check("tinyworld")
+    assert entry.steps == [0, 2, 4]
+    assert entry.series["file"] == "tinyworld.series.safetensors"
+    assert entry.series["bytes"] == (history / entry.series["file"]).stat().st_size
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_a_checkpoint_is_the_training_runs_up_to_half_a_scale(history, history_run, step):
+    found, stored = zoo.load("tinyworld", device="cpu", step=step).state_dict(), at(history_run, step)
+    assert found.keys() == stored.keys()
+    for name, value in stored.items():
+        bound = value.abs().amax(-1, keepdim=True) / 254 if value.ndim > 1 else value.abs() / 2048
+        assert ((found[name] - value).abs() <= bound * 1.001 + 1e-7).all()  # 1e-7: subnormal halves
+    nearest = min(
+        (0, 1, 2, 4), key=lambda other: sum(float((found[n] - v).abs().sum()) for n, v in at(history_run, other).items())
+    )
+    assert nearest == step
+
+
+def test_the_last_step_is_the_model_itself(history, history_run):
+    exact = load_file(history_run / WEIGHTS)
+    for model in (zoo.load("tinyworld", device="cpu"), zoo.load("tinyworld", device="cpu", step=4)):
+        assert all(torch.equal(value, exact[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("step", [None, 0, 4])
+def test_a_language_model_takes_text_at_every_step(history, step):
+    from helpers.tinyworld.vocabulary import vocabulary
+
+    model = zoo.load("tinyworld", device="cpu", step=step)
+    assert not model.training
+    assert model.to_tokens("an owl is a bird .").tolist() == [vocabulary().encode("an owl is a bird .")]
+
+
+@pytest.mark.parametrize("step", [1, 3, -1, 10**6])
+def test_a_step_that_was_not_shipped_is_refused_with_the_list(history, step):
+    with pytest.raises(LabError, match=f"tinyworld is stored: 0, 2, 4; got {step}"):
+        zoo.load("tinyworld", step=step)
+
+
+def test_a_model_without_a_series_has_its_last_step_only(shelf):
+    assert zoo.entry("toy").steps == [3]
+    assert torch.equal(zoo.load("toy", device="cpu", step=3)(TOKENS), zoo.load("toy", device="cpu")(TOKENS))
+    with pytest.raises(LabError, match="toy is stored: 3; got 0"):
+        zoo.load("toy", step=0)
+
+
+def test_a_step_of_a_folder_is_refused_with_the_way_that_works(history, history_run):
+    with pytest.raises(LabError, match=r"helpers\.trust\.series"):
+        zoo.load(str(history_run), step=0)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_one_bit, Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_damaged_series_is_refused_with_the_remedy(history, damage):
+    damage(history / "tinyworld.series.safetensors")
+    for action in (zoo.check, lambda name: zoo.load(name, step=2)):
+        with pytest.raises(LabError, match=r"reinstall.*doctor"):
+            action("tinyworld")
+    zoo.load("tinyworld")  # the trained model has a file of its own
+
+
+def test_a_series_of_another_shape_is_refused(history, history_run):
+    """A file that is whole, agrees with the manifest, and holds another model's tensors."""
+    from helpers import checkpoints
+
+    path = history / "tinyworld.series.safetensors"
+    state = at(history_run, 0)
+    name = next(name for name, value in state.items() if value.ndim > 1)
+    checkpoints.pack({0: state | {name: state[name][:, 1:]}}, path, {})
+    manifest = json.loads((history / zoo.MANIFEST).read_text())
+    manifest["tinyworld"]["series"] |= dict(zip(("sha256", "bytes"), checkpoints.checksum(path), strict=True))
+    (history / zoo.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(LabError, match=f"{name} has shape"):
+        zoo.load("tinyworld", step=0)
+    with pytest.raises(LabError, match="expected a step of the series"):
+        zoo.load("tinyworld", step=2)
+
+
+def test_publishing_a_step_that_was_not_kept_changes_nothing(history, history_run, capsys):
+    before = (history / zoo.MANIFEST).read_text()
+    assert cli.main(["publish", "tinyworld", str(history_run), "--steps", "0", "3"]) == 1
+    assert "checkpoints of the recipe: [0, 1, 2, 4]" in capsys.readouterr().err
+    assert (history / zoo.MANIFEST).read_text() == before
+    zoo.check("tinyworld")

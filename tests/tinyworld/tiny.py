@@ -1,0 +1,15 @@
+"""A TinyWorld model small enough to be trained in a second or two, published, and loaded at its checkpoints."""
+
+from dataclasses import replace
+
+from helpers.recipe import Recipe
+from helpers.tinyworld.recipes import RECIPES
+
+SHAPE = {"n_layers": 1, "n_heads": 2, "d_model": 16, "d_head": 8, "d_mlp": 16}
+
+
+def recipe(**changes) -> Recipe:
+    """The recipe of ``tinyworld`` with a tiny shape and four steps."""
+    known = RECIPES["tinyworld"]
+    small = replace(known, model=known.model | SHAPE, steps=4, batch_size=4, warmup_steps=1, n_checkpoints=4)
+    return replace(small, **changes)
