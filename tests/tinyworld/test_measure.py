@@ -113,7 +113,7 @@ def test_rounding_is_measured_on_rounded_weights_and_leaves_the_model_as_it_was(
     weights = model.state_dict()["unembed.weight"]  # a row a word
     assert len(weights) == tiny.recipe().model["d_vocab"]
     with torch.no_grad():
-        weights[:, 0] = 100.0  # much the same to every word's logit; but beside it the rest of a row is rounded to nothing
+        weights[:, 0] = 1000.0  # much the same to every word's logit; but beside it the rest of a row is rounded to nothing
         model.state_dict()["unembed.bias"].zero_()
     assert measure.rounding_cost(model, task, text) == pytest.approx(math.log(len(weights)), abs=1e-3)
     assert abs(measure.text_loss(model, task, text) - math.log(len(weights))) > 0.01
