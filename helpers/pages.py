@@ -6,8 +6,8 @@ A page says where a generated part stands; what stands around the marks is writt
     …
     <!-- end of generated part -->
 
-The parts come from the manifest of the embedded models, their recipes, the exact class frequencies, and the stored costs
-(``helpers/data``). None of them depends on the machine that writes it.
+The parts come from the manifest of the embedded models, their recipes, the exact class frequencies, the files of TinyWorld, the
+records of the public sets, and the stored costs (``helpers/data``). None of them depends on the machine that writes it.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from helpers import cards, runtime, zoo
+from helpers import cards, data_cards, runtime, zoo
 from helpers.cards import short, table
 from helpers.errors import LabError
 from helpers.zoo import Entry
@@ -112,6 +112,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "model-cards": model_cards,
     "class-shares": class_shares,
     "training-mixture": training_mixture,
+    "tinyworld-contents": data_cards.world_contents,
+    "tinyworld-documents": data_cards.mixtures,
+    "tinyworld-sets": data_cards.labelled_sets,
+    "public-sets": data_cards.public_sets,
     "lab-costs": lab_costs,
     "build-versions": build_versions,
 }

@@ -123,10 +123,12 @@ def _judged(rng: random.Random, make: Callable[[random.Random], Sentence], famil
 
 
 def history(rng: random.Random) -> list[Sentence]:
+    """Events with two years of a century, the later one second."""
     return [sentences.years(rng) for _ in range(rng.randint(1, 2))]
 
 
 def library(rng: random.Random) -> list[Sentence]:
+    """A function, and the documentation of its arguments in their order."""
     return [sentences.code(rng)]
 
 
@@ -136,6 +138,7 @@ def garden(rng: random.Random) -> list[Sentence]:
 
 
 def review(rng: random.Random) -> list[Sentence]:
+    """An opinion in one to three clauses, and what it comes to."""
     written, good = sentences.review(rng)
     return [*written, sentences.reply(rng, "review", good, written[-1].values["name"])]
 

@@ -1,0 +1,67 @@
+"""Cards of the data: TinyWorld and the public sets, in Markdown, from the files and records themselves."""
+
+from collections import Counter
+
+from helpers.cards import table
+
+
+def world_contents() -> str:
+    """How much there is of everything in TinyWorld."""
+    from helpers.tinyworld import world as worlds
+    from helpers.tinyworld.vocabulary import vocabulary
+
+    world, frames = worlds.load(), worlds.frames()
+    relations = ", ".join(f"{len(world.values(relation))} {relation}s" for relation in worlds.RELATIONS)
+    rows = {
+        "entities": f"{len(world.entities)}, each with {relations.replace('homes', 'places')} to choose from",
+        "people": f"{len(world.people)}: profession, town, hobby; private: {', '.join(worlds.PRIVATE)}",
+        "customs": f"{len(world.customs)} kinds of information, {len(world.receivers)} receivers, half of them allowed",
+        "groups": f"{len(world.census)} invented ones, {len(world.traits)} traits, half of them confirmed by the census",
+        "forum": f"{len(world.lists['forum.insults'])} mild insults, {len(world.lists['forum.praises'])} words of praise",
+        "sentence frames": f"{sum(map(len, frames.values()))} in {len(frames)} families",
+        "vocabulary": f"{len(vocabulary()):,} words, one token each; checksum `{vocabulary().checksum}`",
+        "checksum of both files": f"`{worlds.checksum()}`",
+    }
+    return table(["what", "how many"], [[name, value] for name, value in rows.items()])
+
+
+def mixtures() -> str:
+    """Kinds of documents, and their share in each mixture."""
+    from helpers.tinyworld.documents import MIXTURES, WRITERS
+
+    rows = []
+    for name, write in WRITERS.items():
+        what = (write.__doc__ or "").split("\n")[0].rstrip(".")
+        rows.append([name, what or "–", *(f"{100 * shares[name]:.0f} %" for shares in MIXTURES.values())])
+    return table(["document", "what it tells", *(f"`{name}`" for name in MIXTURES)], rows, numbers=len(MIXTURES))
+
+
+def labelled_sets() -> str:
+    """The five sets of minimal pairs that the labs draw, with a pair of each."""
+    from helpers.tinyworld import dimensions
+
+    rows = []
+    for name, data in dimensions.labelled_sets().items():
+        counts = f"{len(data)} texts, {len(Counter(data.groups))} groups, {len(Counter(data.templates))} templates"
+        rows.append([name, counts, f"*{data.positive}*: {data.texts[0]}", f"*{data.negative}*: {data.texts[1]}"])
+    return table(["dimension", "drawn with seed 0", "label true", "its twin"], rows)
+
+
+def public_sets() -> str:
+    """The five files of the paper, one section each."""
+    from helpers.trust.datasets import SOURCES
+
+    parts = []
+    for name, source in SOURCES.items():
+        rows = {
+            "dimension in the paper": source.dimension,
+            "file": f"`{source.file}`, {source.size:,} bytes, sha256 `{source.sha256[:32]}` `{source.sha256[32:]}`",
+            "label 1": f"{source.positive}; {source.rows[1]:,} rows",
+            "label 0": f"{source.negative}; {source.rows[0]:,} rows",
+            "origin": source.origin,
+            "licence of the texts": source.licence,
+            "caution": source.caution,
+        }
+        facts = table(["property", "value"], [[what, value.replace("|", "\\|")] for what, value in rows.items()])
+        parts.append(f"#### `{name}`\n\n{facts}")
+    return "\n\n".join(parts)
