@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors.torch import load_file, save_file
@@ -18,6 +18,7 @@ FLOATS = st.floats(-1e3, 1e3, width=32)
 matrices = arrays("float32", array_shapes(min_dims=2, max_dims=3, max_side=6), elements=FLOATS)
 
 
+@settings(deadline=None)
 @given(matrices)
 def test_no_weight_moves_by_more_than_half_a_scale(values):
     weights = torch.from_numpy(values)
@@ -30,6 +31,7 @@ def test_no_weight_moves_by_more_than_half_a_scale(values):
     assert (moved <= scale / 2 * (1 + 1e-4) + 1e-12).all()  # quotient and product are rounded to 24 bits
 
 
+@settings(deadline=None)
 @given(matrices)
 def test_the_largest_of_a_row_keeps_its_value(values):
     weights = torch.from_numpy(values)

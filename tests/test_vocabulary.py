@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import training
@@ -25,6 +25,7 @@ def test_one_word_is_one_token_after_the_mark_of_the_beginning():
     assert len(FEW) == 8
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(tinyworld().words[3:]), max_size=30))
 def test_decoding_undoes_encoding(words):
     text = " ".join(words)

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import LabError
@@ -68,6 +68,7 @@ FAMILIES = [family for family in worlds.frames() if not family.endswith(".twin")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@settings(deadline=None)
 @given(st.integers(0, 2**31))
 def test_an_independent_reader_reads_what_a_frame_writes(family, seed):
     rng = random.Random(seed)

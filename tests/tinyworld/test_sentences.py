@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -56,6 +56,7 @@ def test_words_lean_about_evenly_to_either_side():
     assert 0.4 < leans.count(0.8) / len(leans) < 0.6
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abcdefgh", min_size=1), min_size=1, max_size=3))
 def test_a_key_is_held_out_from_one_frame_at_most(key):
     held = [number for number in range(sentences.HELD_OUT) if sentences.held_out("fact.kind", number, tuple(key))]

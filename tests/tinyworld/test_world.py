@@ -100,6 +100,17 @@ def test_a_world_that_contradicts_itself_or_gives_a_label_away_is_refused(tmp_pa
         worlds.load(changed(tmp_path, old, new))
 
 
+def test_rows_are_refused_too_where_every_column_is_even(tmp_path):
+    """The boss hears of plans in place of illnesses: he still hears of four kinds, but three may hear of an illness."""
+    text = changed(tmp_path, '"sister", "teacher", "boss"]', '"sister", "teacher"]').read_text()
+    assert text.count('["nurse", "teacher", "banker", "reporter"]') == 1
+    (tmp_path / "world.toml").write_text(
+        text.replace('"teacher", "banker", "reporter"]', '"teacher", "banker", "reporter", "boss"]')
+    )
+    with pytest.raises(LabError, match="half of every row"):
+        worlds.load(tmp_path / "world.toml")
+
+
 def test_a_world_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(LabError, match="expected a TOML file"):
         worlds.load(tmp_path / "none.toml")
