@@ -25,6 +25,7 @@ REQUIRED = {  # the base install of pyproject.toml; a test compares them
     "safetensors": "0.4",
     "tqdm": "4.66",
     "ipywidgets": "7.7",
+    "joblib": "1.4",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
