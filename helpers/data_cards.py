@@ -63,5 +63,5 @@ def public_sets() -> str:
             "caution": source.caution,
         }
         facts = table(["property", "value"], [[what, value.replace("|", "\\|")] for what, value in rows.items()])
-        parts.append(f"#### `{name}`\n\n{facts}")
+        parts.append(f"### `{name}`\n\n{facts}")
     return "\n\n".join(parts)

@@ -48,7 +48,7 @@ def test_every_set_shows_a_true_text_and_its_false_twin():
 def test_every_public_set_has_its_checksum_its_licence_and_its_caution():
     text = data_cards.public_sets()
     for name, source in SOURCES.items():
-        assert f"#### `{name}`" in text
+        assert f"### `{name}`" in text
         assert source.sha256[:32] in text
         assert source.sha256[32:] in text
         assert source.licence in text
