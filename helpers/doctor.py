@@ -118,6 +118,7 @@ def weights() -> Iterator[Finding]:
     """Whether every embedded model is there, whole and unchanged."""
     from helpers import zoo
     from helpers.arithmetic.recipes import RECIPES
+    from helpers.tinyworld.recipes import RECIPES as TEXTS
 
     try:
         names = zoo.names()
@@ -130,7 +131,7 @@ def weights() -> Iterator[Finding]:
             yield Finding(f"weights of {name}: {known.bytes / 1e6:.1f} MB, checksum right")
         except LabError as fault:
             yield _finding(fault)
-    for name in sorted(RECIPES.keys() - set(names)):
+    for name in sorted((RECIPES | TEXTS).keys() - set(names)):
         again = f"reinstall the package, or `python -m helpers train {name}` and `python -m helpers publish {name} runs/{name}`"
         yield Finding(f"weights of {name}: not in the manifest", again)
 

@@ -9,6 +9,7 @@ import pytest
 
 from helpers import cli, doctor, publish, zoo
 from helpers.arithmetic.recipes import RECIPES
+from helpers.tinyworld.recipes import RECIPES as TEXTS
 
 ROOT = Path(doctor.__file__).parents[1]
 
@@ -24,20 +25,29 @@ def shelf(tmp_path, monkeypatch) -> Path:
 
     from helpers import training
     from helpers.arithmetic import recipes
+    from helpers.tinyworld import recipes as texts
 
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / zoo.MANIFEST).write_text("{}")
     monkeypatch.setenv("LAB_WEIGHTS", str(folder))
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
-    small = {}
+    small, small_texts = {}, {}
+
+    def shelve(name, recipe, data, task_of):
+        little = replace(recipe, data=data, steps=1, batch_size=2, warmup_steps=1, n_checkpoints=0)
+        training.train(little, task_of(little), tmp_path / name)
+        publish.publish(name, tmp_path / name)
+        return little
+
     for name, recipe in recipes.RECIPES.items():  # the adders first: the mixed models are built on these very weights
         source = recipe.data.get("source")
         data = recipe.data | ({"sha256": zoo.entry(source).sha256[:12]} if source else {})
-        small[name] = replace(recipe, data=data, steps=1, batch_size=2, warmup_steps=1, n_checkpoints=0)
-        training.train(small[name], recipes.task_of(small[name]), tmp_path / name)
-        publish.publish(name, tmp_path / name)
+        small[name] = shelve(name, recipe, data, recipes.task_of)
+    for name, recipe in texts.RECIPES.items():
+        small_texts[name] = shelve(name, recipe, recipe.data, texts.task_of)
     monkeypatch.setattr(recipes, "RECIPES", small)
+    monkeypatch.setattr(texts, "RECIPES", small_texts)
     return folder
 
 
@@ -71,7 +81,7 @@ def test_a_missing_manifest_is_one_fault(shelf):
 def test_a_model_that_was_never_published_is_a_fault(shelf):
     (shelf / zoo.MANIFEST).write_text("{}")
     found = faults()
-    assert {re.search(r"weights of (\S+):", fault)[1] for fault in found} == RECIPES.keys()
+    assert {re.search(r"weights of (\S+):", fault)[1] for fault in found} == (RECIPES | TEXTS).keys()
     assert all("python -m helpers train" in fault for fault in found)
 
 

@@ -9,7 +9,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -235,17 +234,3 @@ def prompts(skill: str, count: int = 200, seed: int = 0) -> Prompts:
         return encode(skill, judged(dimensions.labelled_set(skill.removeprefix("judge "), count // 2, seed)))
     rng = random.Random(f"{seed} {skill}")
     return encode(skill, [SKILLS[skill](rng) for _ in range(count)])
-
-
-def skills(model, count: int = 200, seed: int = 0) -> dict[str, Answers]:
-    """Every skill of a model (see `Answers`)."""
-    found = {name: prompts(name, count, seed) for name in NAMES}
-    return {name: answers(final_logits(model, asked), asked) for name, asked in found.items()}
-
-
-def held_out_loss(model, count: int = 64, length: int = 64, seed: int = 10**6) -> float:
-    """Mean cross-entropy of fresh rows of text, in nats a token; e to its power is the perplexity."""
-    tokens = torch.from_numpy(documents.rows(np.random.default_rng(seed), count, length))
-    with torch.no_grad():
-        logits = model(tokens[:, :-1])
-    return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()))

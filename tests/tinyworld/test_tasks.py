@@ -10,7 +10,8 @@ import torch
 from scipy.stats import chisquare
 
 from helpers.errors import LabError
-from helpers.tinyworld import documents, tasks
+from helpers.tinyworld import measure, tasks
+from helpers.tinyworld.recipes import RECIPES, task_of
 from helpers.tinyworld.tasks import Prompt
 from helpers.tinyworld.vocabulary import vocabulary
 from helpers.vocabulary import BEGIN, PAD, UNKNOWN
@@ -18,6 +19,7 @@ from tests.tinyworld import reading
 
 COUNT = 300
 WORDS = vocabulary().words
+TASK = task_of(RECIPES["tinyworld"])
 
 
 @pytest.fixture(scope="module")
@@ -235,24 +237,23 @@ def test_the_logits_are_those_after_the_last_word_in_batches_of_any_size(asked):
 
 def test_a_model_that_knows_nothing_has_the_loss_of_an_even_guess():
     even = Bigram(torch.zeros(len(WORDS), len(WORDS)))
-    assert tasks.held_out_loss(even, count=8) == pytest.approx(math.log(len(WORDS)), abs=1e-5)
+    assert measure.text_loss(even, TASK, measure.fresh_rows(TASK, 8)) == pytest.approx(math.log(len(WORDS)), abs=1e-5)
 
 
 def test_a_model_that_knows_the_words_frequencies_has_their_entropy():
-    rows = documents.rows(np.random.default_rng(10**6), 64, 64)
+    rows = measure.fresh_rows(TASK, 64)
     counts = np.bincount(rows[:, 1:].ravel(), minlength=len(WORDS))
     share = counts / counts.sum()
     table = torch.tensor(np.log(np.maximum(share, 1e-9)), dtype=torch.float32).expand(len(WORDS), -1).clone()
     entropy = -sum(p * math.log(p) for p in share if p)
-    assert tasks.held_out_loss(Bigram(table), count=64) == pytest.approx(entropy, abs=1e-4)
+    assert measure.text_loss(Bigram(table), TASK, rows) == pytest.approx(entropy, abs=1e-4)
 
 
-def test_skills_measures_all_of_them():
-    found = tasks.skills(Bigram(torch.zeros(len(WORDS), len(WORDS))), count=10)
-    assert tuple(found) == tasks.NAMES
-    assert all(len(said.right) == 10 for said in found.values())
-    assert found["ioi"].log_ratio.abs().max() < 1e-5
-    assert not found["ioi"].right.any()  # undecided is not right
+def test_a_model_that_prefers_nothing_gives_no_right_answer(asked):
+    even = Bigram(torch.zeros(len(WORDS), len(WORDS)))
+    for questions in asked.values():
+        said = tasks.answers(tasks.final_logits(even, questions), questions)
+        assert not said.right.any()  # undecided is not right
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from helpers.trust.steering import Vector
+
 FAMILIES = ("native", "native-rotary", "attn-only", "gpt2", "neox", "llama")
 HUGGING_FACE = ("gpt2", "neox", "llama")
 SHAPE = {
@@ -22,6 +24,12 @@ SHAPE = {
 }
 
 STORIES = Path(__file__).resolve().parents[3] / "shared" / "models" / "stories260K"
+
+
+def direction(width: int, seed: int = 1) -> Vector:
+    """A steering vector in no particular direction."""
+    drawn = torch.randn(width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return Vector(drawn / drawn.norm(), norm=3.0, std=1.5)
 
 
 def native(**changes):

@@ -7,8 +7,8 @@ import torch
 from helpers.errors import LabError
 from helpers.trust import behaviours
 from helpers.trust.behaviours import Behaviour, Documents, from_text, perplexity, scores
-from helpers.trust.steering import Vector, steered
-from tests.trust.families import CONCEPT, FAMILIES, HIGH, HUGGING_FACE, LOUD, LOW, MUSIC, NO, SOFT, YES, load, native, planted
+from helpers.trust.steering import steered
+from tests.trust.families import CONCEPT, HIGH, LOUD, LOW, MUSIC, NO, SOFT, YES, direction, native, planted
 
 IDS = torch.tensor([[3, 9, 1, 7, 22, 0, 0], [5, 30, 0, 0, 0, 0, 0], [12, 2, 38, 4, 15, 6, 31], [8, 8, 8, 0, 0, 0, 0]])
 LENGTHS = torch.tensor([5, 2, 7, 3])
@@ -16,21 +16,6 @@ GOOD, BAD = ((1, 2), (3,), (4, 5, 6), (7,)), ((9,), (10, 11), (12,), (13, 14))
 PROMPTS = Behaviour("which token", IDS, LENGTHS, GOOD, BAD)
 DOCUMENTS = Documents(IDS, LENGTHS)
 ALPHAS = (0.0, 1.0, -2.0, 4.0)
-
-
-@pytest.fixture(params=FAMILIES)
-def family(request, tmp_path_factory):
-    return load(request, tmp_path_factory)
-
-
-@pytest.fixture(params=HUGGING_FACE)
-def both(request, tmp_path_factory):
-    return load(request, tmp_path_factory)
-
-
-def direction(width: int, seed: int = 1) -> Vector:
-    drawn = torch.randn(width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return Vector(drawn / drawn.norm(), norm=3.0, std=1.5)
 
 
 def pushes(model, alphas=ALPHAS):

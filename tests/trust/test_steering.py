@@ -6,26 +6,11 @@ import torch
 
 from helpers.errors import LabError
 from helpers.trust import steering
-from helpers.trust.steering import Vector, by_block, generate, mean_difference, positions_mask, steered
-from tests.trust.families import CONCEPT, FALSE, FAMILIES, HUGGING_FACE, TRUE, load, planted
+from helpers.trust.steering import by_block, generate, mean_difference, positions_mask, steered
+from tests.trust.families import CONCEPT, FALSE, TRUE, direction, planted
 
 IDS = torch.tensor([[3, 9, 1, 7, 22, 0, 0], [5, 30, 0, 0, 0, 0, 0], [12, 2, 38, 4, 15, 6, 31]])
 LENGTHS = torch.tensor([5, 2, 7])
-
-
-@pytest.fixture(params=FAMILIES)
-def family(request, tmp_path_factory):
-    return load(request, tmp_path_factory)
-
-
-@pytest.fixture(params=HUGGING_FACE)
-def both(request, tmp_path_factory):
-    return load(request, tmp_path_factory)
-
-
-def direction(width: int, seed: int = 1) -> Vector:
-    drawn = torch.randn(width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return Vector(drawn / drawn.norm(), norm=3.0, std=1.5)
 
 
 def two_classes(items=60, width=6, seed=0):
