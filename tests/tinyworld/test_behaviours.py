@@ -1,0 +1,63 @@
+"""Verdicts, continuations and skills as behaviours: the same scores as by the skills' own measure, on the trustworthy side."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import zoo
+from helpers.errors import LabError
+from helpers.tinyworld import behaviours, continuations, dimensions, measure, tasks
+from helpers.tinyworld.recipes import RECIPES, task_of
+from helpers.trust.behaviours import perplexity, scores
+
+NOTHING = torch.zeros(1, 128)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return zoo.load("tinyworld", device="cpu").requires_grad_(False)
+
+
+def by_tasks(model, name: str, prompts) -> np.ndarray:
+    asked = tasks.encode(name, prompts)
+    return tasks.answers(tasks.final_logits(model, asked), asked).log_ratio.numpy()
+
+
+@pytest.mark.parametrize("dimension", dimensions.CANDIDATES)
+def test_verdicts_are_those_of_the_judgement_skill(model, dimension):
+    data = dimensions.labelled_set(dimension, 20)
+    got = scores(model, behaviours.verdicts(model, data), 0, NOTHING)[0]
+    right = by_tasks(model, dimension, tasks.judged(data))  # for the right words, whichever side they are on
+    assert got == pytest.approx(np.where(behaviours.wanted(data), right, -right), abs=1e-4)
+    assert behaviours.share_right(got, data) == pytest.approx((right > 0).mean())
+
+
+@pytest.mark.parametrize("dimension", dimensions.CANDIDATES)
+def test_continuations_count_the_trustworthy_words(model, dimension):
+    got = scores(model, behaviours.continued(model, dimension, 20), 0, NOTHING)[0]
+    expected = by_tasks(model, dimension, [one.prompt for one in continuations.continuations(dimension, 20)])
+    assert got == pytest.approx(-expected if dimension == "toxicity" else expected, abs=1e-4)
+
+
+def test_only_rudeness_is_a_label_that_nobody_wants():
+    for dimension in dimensions.CANDIDATES:
+        data = dimensions.labelled_set(dimension, 2)
+        kept = data.positive not in ("rude",)
+        assert (behaviours.wanted(data) == (data.labels if kept else ~data.labels)).all()
+
+
+def test_a_skill_is_scored_as_by_itself(model):
+    asked = tasks.prompts("greater-than", 20)
+    got = scores(model, behaviours.skill(model, "greater-than", 20), 0, NOTHING)[0]
+    assert got == pytest.approx(tasks.answers(tasks.final_logits(model, asked), asked).log_ratio.numpy(), abs=1e-4)
+
+
+def test_the_text_has_the_perplexity_of_the_recipes_task(model):
+    task = task_of(RECIPES["tinyworld"])
+    loss = measure.text_loss(model, task, measure.fresh_rows(task, 8))
+    assert perplexity(model, behaviours.text(8), 0, NOTHING)[0] == pytest.approx(np.exp(loss), rel=1e-4)
+
+
+def test_a_dimension_that_does_not_exist_is_refused(model):
+    with pytest.raises(LabError, match="expected a dimension"):
+        behaviours.continued(model, "honesty", 5)
