@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("helpers.arithmetic.verify_command", "verification report of an arithmetic model"),
     "skills": ("helpers.tinyworld.measure_command", "measure what a model of TinyWorld can do, over its training"),
     "reuse": ("helpers.arithmetic.reuse_command", "measure what runs of mixed models reuse of the adder inserted into them"),
+    "surface": ("helpers.trust.surveys", "measure what words and capitals give on the public sets, beside what is stored"),
     "maps": ("helpers.arithmetic.maps", "choose a small set of nodes that suffices for all operations of a mixed model"),
     "bench": ("helpers.bench", "measure speed ratios, each side by side in one run"),
     "notebooks": ("helpers.course.notebooks", "write the student notebooks labs/*.ipynb from their sources"),

@@ -204,7 +204,7 @@ def _download(url: str, limit: int) -> bytes:
         raise LabError(
             f"expected to download {url}",
             f"the system says: {fault}",
-            hint="check the network; or put the file into a folder, and pass that as folder=",
+            hint="check the network; or fetch the file elsewhere, put it into a folder, and name that: folder=, or --folder DIR",
         ) from None
 
 

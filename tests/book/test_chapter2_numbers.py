@@ -10,6 +10,7 @@ from helpers.tinyworld import dimensions, vocabulary, world
 from helpers.trust import bounds, controls, information, kernels, probes, splits, surface
 from helpers.trust.datasets import SOURCES, load
 from helpers.trust.published import CHECKPOINTS, INFORMATION, PUBLISHED, STEPS
+from helpers.trust.surveys import stored
 
 PLAIN = (Path(__file__).resolve().parents[2] / "book" / "ch2_trust_dynamics.md").read_text(encoding="utf-8")
 TEXT = re.sub(r"\s+", " ", PLAIN)
@@ -27,8 +28,9 @@ def row(name: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def surveys(shared_dir):
-    return {name: surface.survey(load(name, shared_dir / "data" / "trust")) for name in SOURCES}
+def surveys():
+    """The stored ones; that they are what the files give is tested beside the module that stores them."""
+    return stored()
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -6,6 +6,9 @@ from math import log
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 
 from helpers.errors import LabError
 from helpers.labelled import LabelledSet
@@ -13,7 +16,7 @@ from helpers.trust import surface
 from helpers.trust.datasets import SOURCES, load
 from helpers.trust.published import CHECKPOINTS, CURVES, INFORMATION, PUBLISHED, STEPS
 from helpers.trust.splits import Splits, grouped, ordered
-from helpers.trust.surface import any_capital, leaked, length_auroc, survey, words_accuracy
+from helpers.trust.surface import any_capital, case_flipped, leaked, length_auroc, survey, words_accuracy
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +190,56 @@ def test_a_survey_repeats_and_names_no_published_probe_for_another_set():
     assert (found.published, found.gain, found.best) == (None, None, 1)
 
 
+def test_letters_are_drawn_with_the_given_share():
+    texts = tuple(" ".join(["the film , 2 hours long , is so-so ."] * 20) for _ in range(50))
+    letters = [letter for text in case_flipped(texts, 0.0473, seed=0) for letter in text if letter.isalpha()]
+    low, high = binom.interval(0.9999, len(letters), 0.0473)
+    assert len(letters) > 20000
+    assert low <= sum(map(str.isupper, letters)) <= high
+
+
+def test_every_place_of_a_text_is_drawn_alike():
+    drawn = np.array([[letter.isupper() for letter in text] for text in case_flipped(("abcdefgh",) * 2000, 0.3, seed=1)])
+    low, high = binom.interval(0.9999, 2000, 0.3)
+    assert ((low <= drawn.sum(0)) & (drawn.sum(0) <= high)).all()
+    assert abs(np.corrcoef(drawn.T)[~np.eye(8, dtype=bool)]).max() < 0.1  # of independent letters: 4 standard errors are 0.09
+
+
+@given(st.lists(st.text(max_size=20), max_size=4), st.floats(0, 1), st.integers(0, 2**32))
+def test_nothing_but_case_changes(texts, share, seed):
+    flipped = case_flipped(texts, share, seed)
+    assert [[letter.lower() for letter in text] for text in flipped] == [[letter.lower() for letter in text] for text in texts]
+    assert all(new == old or new.isupper() for a, b in zip(flipped, texts, strict=True) for new, old in zip(a, b, strict=True))
+
+
+def test_the_seed_decides_which_letters_change():
+    texts = ("one hour photo is an intriguing snapshot",) * 5
+    assert case_flipped(texts, 0.2, seed=7) == case_flipped(list(texts), 0.2, seed=7)
+    assert case_flipped(texts, 0.2, seed=7) != case_flipped(texts, 0.2, seed=8)
+    assert len(set(case_flipped(texts, 0.2, seed=7))) > 1  # every text has draws of its own
+
+
+def test_the_ends_of_the_share():
+    assert case_flipped(("a Straße , ñ 2",), 1, seed=0) == ("A STRAßE , Ñ 2",)
+    assert case_flipped(("a Straße",), 0, seed=0) == ("a Straße",)
+    assert case_flipped((), 0.5, seed=0) == ()
+
+
+def test_the_released_capitals_are_spread_more_evenly_than_independent_draws(real):
+    data = real["sst2"]
+    treated = [text for text, label in zip(data.texts, data.labels, strict=True) if label]
+    capitals = np.array([sum(map(str.isupper, text)) for text in treated])
+    assert (capitals <= [max(1, len(text) // 20) for text in treated]).all()
+    assert (capitals == 0).sum() == 14
+    letters = np.array([sum(map(str.isalpha, text)) for text in treated])
+    assert capitals.sum() / letters.sum() == pytest.approx(0.0473, abs=0.0002)
+    alone = (1 - 0.0473) ** letters  # the chance that no letter of a review is drawn
+    assert alone.sum() == pytest.approx(129, abs=1)
+    plain = [text.lower() for text in treated]
+    unchanged = sum(map(str.__eq__, plain, case_flipped(plain, 0.0473, seed=0)))
+    assert abs(unchanged - alone.sum()) < 4 * np.sqrt((alone * (1 - alone)).sum())
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -198,6 +251,10 @@ def test_a_survey_repeats_and_names_no_published_probe_for_another_set():
             "expected words in the training part of dots",
         ),
         (lambda: survey(twins(1)), "both classes in every training part"),
+        *(
+            (lambda share=share: case_flipped(("a",), share, 0), "share of letters from 0 to 1; got")
+            for share in (-0.1, 4.7, np.nan)
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):
