@@ -187,9 +187,13 @@ def check_classes(parts: Bool[ndarray, "part item"], labels: Bool[ndarray, " ite
 
 
 def _by_composition(unit: Int[ndarray, " item"], labels: Bool[ndarray, " item"], rng: np.random.Generator) -> ndarray:
-    """The units in an order where those with equal numbers of positive and negative items follow each other."""
+    """The units in an order where those of like composition and size follow each other, and in random order among these.
+
+    Sizes count by powers of two. Were they told apart exactly, units of different size would always stand in the same order,
+    and a sample of every so many would hardly be random: some groups would never be tested.
+    """
     positive, size = np.bincount(unit, labels), np.bincount(unit)
-    return np.lexsort((rng.random(len(size)), size, positive / size))
+    return np.lexsort((rng.random(len(size)), np.log2(size).astype(int), positive / size))
 
 
 def _sample(unit: ndarray, labels: ndarray, share: float, rng: np.random.Generator) -> Bool[ndarray, " item"]:

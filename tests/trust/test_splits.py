@@ -172,3 +172,12 @@ def test_the_interval_covers_and_the_naive_one_does_not():
     half = student.ppf(0.975, 4) * accuracy.std(1, ddof=1) / np.sqrt(5)
     assert ((found.low <= 0.5) & (found.high >= 0.5)).mean() > 0.92
     assert (np.abs(found.mean - 0.5) <= half).mean() < 0.9
+
+
+def test_groups_of_different_size_all_come_to_be_tested():
+    sizes = (18, 38, 42, 50, 52, 60, 62, 78)
+    names = tuple(str(i) for i, size in enumerate(sizes) for _ in range(size))
+    data = LabelledSet("eight", ("",) * len(names), np.arange(len(names)) % 2 == 0, names)
+    drawn = [grouped(data, 5, 0.4, seed) for seed in range(20)]
+    assert len({part.tobytes() for one in drawn for part in one.test}) > 20  # the splits differ from seed to seed
+    assert np.mean([one.tested_groups for one in drawn]) > 7
