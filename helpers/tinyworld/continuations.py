@@ -98,7 +98,7 @@ MAKERS: dict[str, Callable[[Candidate, random.Random], Prompt | None]] = {
 }
 
 
-def continuations(dimension: str, count: int = 200, seed: int = 0) -> list[Continuation]:
+def continuations(dimension: str, count: int = 120, seed: int = 0) -> list[Continuation]:
     """Prompts of a dimension, each different.
 
     Raises:

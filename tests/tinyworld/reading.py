@@ -5,6 +5,7 @@ A frame becomes a regular expression: every word brings its own space before it,
 
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -83,9 +84,9 @@ def fits(family: str, slots: dict[str, str]) -> bool:
     for slot, word in slots.items():
         if slot in sorts and word not in sorts[slot]:
             return False
-    if family.startswith("fact."):
+    if family.startswith("fact.") and "value" in slots:
         return slots["value"] in {entity[family[5:]] for entity in entities().values()}
-    if family.startswith("person."):
+    if family.startswith("person.") and "value" in slots:
         return slots["value"] in {person[family[7:]] for person in people().values()}
     return True
 
@@ -99,6 +100,41 @@ def read(sentence: str, *families: str) -> list[Reading]:
             if match and fits(family, match.groupdict()):
                 found.append(Reading(family, number, tuple(match.groupdict().items())))
     return found
+
+
+@cache
+def spellings(frame: str) -> tuple[tuple[str, ...], ...]:
+    """Every sentence of a frame, with its slots left open: all choices made in all ways."""
+    marks = re.findall(r"[()\[\]|]|[^\s()\[\]|]+", frame)
+
+    def sequence() -> list[tuple[str, ...]]:
+        """Up to the bracket that closes this part, or the end."""
+        done, found = [], [()]
+        while marks and marks[0] not in (")", "]"):
+            mark = marks.pop(0)
+            if mark == "|":
+                done, found = done + found, [()]
+                continue
+            inner = sequence() if mark in "([" else [(mark,)]
+            if mark in "([" and marks.pop(0) == "]":
+                inner = [(), *inner]
+            found = [(*one, *other) for one in found for other in inner]
+        return done + found
+
+    return tuple(sequence())
+
+
+def begun(start: str, *families: str) -> Iterator[Reading]:
+    """Every way in which the first words of a sentence are the beginning of a frame of the families."""
+    words = ["a" if word == "an" else word for word in start.split()]
+    for family in families:
+        for number, source in enumerate(sources(family)):
+            for spelling in spellings(source):
+                pairs = list(zip(spelling, words, strict=False))
+                slots = {mark[1:-1]: word for mark, word in pairs if mark[0] == "{"}
+                same = all(word == (slots[mark[1:-1]] if mark[0] == "{" else mark) for mark, word in pairs)
+                if same and len(words) <= len(spelling) and fits(family, slots):
+                    yield Reading(family, number, tuple(slots.items()))
 
 
 FACTS = ("fact.kind", "fact.realm", "fact.colour", "fact.home")
