@@ -43,14 +43,23 @@ def direct_logit_attribution(
     weights = _weights(directions, len(tokens), model.W_U)
     logits, kept = _run(model, tokens, position)
     labels, parts = _parts(model, kept)
-    if model.cfg.normalization_type in ("LN", "LNPre"):
-        parts = parts - parts.mean(-1, keepdim=True)
-    read = weights @ model.W_U.T  # [batch, d_model] the residual direction that raises what is asked for
-    gain, shift = _affine(model.ln_final)
-    contributions = (parts / kept.get("ln_final.hook_scale", 1.0) * gain * read).sum(-1)
-    contributions[-1] += (read * shift).sum(-1) + weights @ model.b_U
+    contributions = (parts / kept.get("ln_final.hook_scale", 1.0) * read_directions(model, weights)).sum(-1)
+    _, shift = _affine(model.ln_final)
+    contributions[-1] += ((weights @ model.W_U.T) * shift).sum(-1) + weights @ model.b_U
     _check_sum(contributions.sum(0), (logits * weights).sum(-1))
     return labels, contributions
+
+
+@torch.no_grad()
+def read_directions(model, weights: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch d_model"]:
+    """Where a write into the last residual stream raises a weighted sum of logits.
+
+    The scalar product of the write with this direction, over the final LayerNorm's scale, is what it adds.
+    """
+    gain, _ = _affine(model.ln_final)
+    read = weights.to(model.W_U) @ model.W_U.T * gain
+    centred = model.cfg.normalization_type in ("LN", "LNPre")  # the norm takes the mean out of a write; here out of its reader
+    return read - read.mean(-1, keepdim=True) if centred else read
 
 
 def _weights(directions: Tensor, batch: int, unembedding: Float[Tensor, "d_model vocab"]) -> Float[Tensor, "batch vocab"]:

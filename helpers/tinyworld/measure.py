@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from helpers.errors import LabError
 from helpers.recipe import Recipe, read_recipe
 from helpers.runtime import progress
 from helpers.stats import clopper_pearson
-from helpers.tinyworld import tasks
+from helpers.tinyworld import head_roles, tasks
 from helpers.tinyworld.recipes import TextTask, task_of
 from helpers.tinyworld.tasks import Prompts
 
@@ -42,12 +43,14 @@ class History:
         steps: of the checkpoints, ascending; the last is the trained model's.
         at: the model at one of the steps, a `TransformerBridge`.
         exact: whether the checkpoints have their weights in full, as in a run folder.
+        sha256: of the trained model's weight file.
     """
 
     recipe: Recipe
     steps: tuple[int, ...]
     at: Callable[[int], Any]
     exact: bool
+    sha256: str
 
 
 def history(name: str) -> History:
@@ -61,11 +64,16 @@ def history(name: str) -> History:
         found = _of_run(folder)
     else:
         known = zoo.entry(name)
-        found = History(known.recipe, tuple(known.steps), lambda step: zoo.load(name, device="cpu", step=step), False)
+        at = partial(_embedded, name)
+        found = History(known.recipe, tuple(known.steps), at, False, known.sha256)
     if found.recipe.task != "tinyworld":
         raise LabError("expected a model of TinyWorld", f"{name} was trained on {found.recipe.task}")
     task_of(found.recipe).initialise(found.at(found.recipe.steps))
     return found
+
+
+def _embedded(name: str, step: int):
+    return zoo.load(name, device="cpu", step=step)
 
 
 def _of_run(folder: Path) -> History:
@@ -80,26 +88,32 @@ def _of_run(folder: Path) -> History:
         hint = "train the run again; checkpoints are not written a second time"
         return zoo.into_model(training.build_model(recipe), files[step], hint).eval()
 
-    return History(recipe, tuple(sorted({*files, recipe.steps})), at, True)
+    return History(recipe, tuple(sorted({*files, recipe.steps})), at, True, checkpoints.checksum(folder / training.WEIGHTS)[0])
 
 
-def measure(name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_prompts: int = CURVE_PROMPTS) -> dict[str, Any]:
+def measure(
+    name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_prompts: int = CURVE_PROMPTS, head_prompts: int = 0
+) -> dict[str, Any]:
     """Everything that a model's card says about its skills, as ``publish --measured`` takes it.
 
     Args:
         name: an embedded model or the folder of a finished run.
         steps: checkpoints to measure, beside the last; all of them without.
         prompts, curve_prompts: of each skill, for the trained model and for each checkpoint.
+        head_prompts: of each circuit skill, for the roles of heads (`head_roles.measure`); 0 leaves those out.
 
     Returns:
-        ``skills`` (name: accuracy, 95 % interval, mean log ratio in nats, different prompts), ``prompts`` drawn of each,
-        ``loss`` (nats a token), ``perplexity``, ``curve`` (steps, and at each the loss and every skill's accuracy), and for
-        a run folder ``rounding``: the loss of each checkpoint before and after that of a shipped series (`rounding_cost`).
+        ``skills`` (name: accuracy, 95 % interval, mean difference and log ratio, different prompts), ``prompts`` drawn of
+        each, ``sha256`` of the weights, ``loss`` (nats a token), ``perplexity``, ``curve`` (steps, and at each the loss and
+        every skill's accuracy and mean difference, on ``prompts`` prompts), and for a run folder ``rounding``: the loss of
+        each checkpoint before and after that of a shipped series (`rounding_cost`).
+        With `head_prompts` also ``heads``.
 
     Raises:
-        LabError: as `history`; a step without checkpoint; fewer than two prompts.
+        LabError: as `history`; a step without checkpoint; fewer than two prompts; heads of a model with MLPs.
     """
     found = history(name)
+    roles = {"heads": heads(found, head_prompts)} if head_prompts else {}
     chosen = sorted({*(steps or found.steps), found.recipe.steps})
     missing = [step for step in chosen if step not in found.steps]
     if missing:
@@ -108,22 +122,39 @@ def measure(name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_
         raise LabError("expected at least 2 prompts a skill", f"got {min(prompts, curve_prompts)}")
     task, asked = task_of(found.recipe), {name: tasks.prompts(name, curve_prompts) for name in tasks.NAMES}
     text = fresh_rows(task)
-    curve: dict[str, Any] = {"steps": chosen, "loss": [], "skills": {name: [] for name in asked}}
+    curve: dict[str, Any] = {"steps": chosen, "prompts": curve_prompts, "loss": []}
+    curve |= {field: {name: [] for name in asked} for field in ("skills", "difference")}
     after = []
     for step in progress(chosen, f"checkpoints of {found.recipe.name}"):
         model = found.at(step)
         curve["loss"].append(round(text_loss(model, task, text), 4))
         for skill, questions in asked.items():
-            curve["skills"][skill].append(round(accuracy(model, questions), 4))
+            right, difference = score(model, questions)
+            curve["skills"][skill].append(round(right, 4))
+            curve["difference"][skill].append(round(difference, 4))
         if found.exact:
             after.append(round(rounding_cost(model, task, text), 4))
     rounding = {"rounding": {"steps": chosen, "before": curve["loss"], "after": after}} if found.exact else {}
-    return {"skills": skills(model, prompts), "prompts": prompts, **perplexity(curve["loss"][-1]), "curve": curve, **rounding}
+    after_all = {"sha256": found.sha256, "curve": curve, **rounding, **roles}
+    return {"skills": skills(model, prompts), "prompts": prompts, **perplexity(curve["loss"][-1]), **after_all}
+
+
+def heads(found: History, prompts: int) -> dict[str, Any]:
+    """The roles of a trained model's heads, beside those of the model before its training.
+
+    Raises:
+        LabError: no checkpoint of step 0, fewer than two prompts, or a model with MLPs.
+    """
+    if 0 not in found.steps:
+        raise LabError("expected a checkpoint of step 0 beside the trained model", f"got steps {list(found.steps)}")
+    return head_roles.measure(found.at(found.recipe.steps), found.at(0), prompts)
 
 
 def skills(model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
-    """Every skill of a model: accuracy, its 95 % interval, and the mean log ratio of right over wrong words in nats.
+    """Every skill of a model: accuracy and its 95 % interval, and of the right words against the wrong ones two means.
 
+    ``difference`` is that of their probabilities, ``log_ratio`` the log of their ratio in nats. Where any of many words is a
+    right one, as in "greater-than", the accuracy says nothing: a model that always prefers 99 has 100 %.
     Some skills have few different prompts, such as one or two a person. The interval counts each once, however often drawn.
     """
     found = {}
@@ -133,7 +164,8 @@ def skills(model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
         share, different = float(said.right.double().mean()), len(set(questions.texts))
         low, high = clopper_pearson(round(share * different), different)
         values = {"accuracy": share, "low": min(low, share), "high": max(high, share)}
-        values |= {"log_ratio": float(said.log_ratio.mean()), "different": different}
+        values |= {"difference": float(said.difference.mean()), "log_ratio": float(said.log_ratio.mean())}
+        values["different"] = different
         found[name] = {field: round(value, 4) for field, value in values.items()}
     return found
 
@@ -147,9 +179,10 @@ def perplexity(loss: float) -> dict[str, float]:
     return {"loss": loss, "perplexity": round(math.exp(loss), 3)}
 
 
-def accuracy(model, questions: Prompts) -> float:
-    """Share of prompts whose likeliest answer is a right one."""
-    return float(tasks.answers(tasks.final_logits(model, questions), questions).right.double().mean())
+def score(model, questions: Prompts) -> tuple[float, float]:
+    """Share of prompts whose likeliest answer is a right one, and the mean probability of right words less that of wrong ones."""
+    said = tasks.answers(tasks.final_logits(model, questions), questions)
+    return float(said.right.double().mean()), float(said.difference.mean())
 
 
 def fresh_rows(task: TextTask, count: int = ROWS) -> Int[ndarray, "row pos"]:

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from helpers.tinyworld import measure
+from helpers.tinyworld import head_roles, measure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"of each skill, at each checkpoint ({measure.CURVE_PROMPTS})",
     )
+    parser.add_argument(
+        "--heads",
+        type=int,
+        nargs="?",
+        const=head_roles.PROMPTS,
+        default=0,
+        metavar="N",
+        help=f"measure the roles of heads too, with N prompts a skill ({head_roles.PROMPTS}); attention-only models",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    found = measure.measure(arguments.name, arguments.steps, arguments.prompts, arguments.curve_prompts)
+    counts = arguments.prompts, arguments.curve_prompts, arguments.heads
+    found = measure.measure(arguments.name, arguments.steps, *counts)
     for name, skill in found["skills"].items():
         print(f"{name:<18} {skill['accuracy']:.3f} [{skill['low']:.3f}, {skill['high']:.3f}]", file=sys.stderr)
     print(f"loss {found['loss']:.4f} nats a token, perplexity {found['perplexity']:.2f}", file=sys.stderr)
