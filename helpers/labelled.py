@@ -4,7 +4,6 @@ A probe is only worth its test items: an item whose twin was in the training par
 group (the pair, question or entity it shares with others) and its template (the sentence frame it was made from).
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +69,3 @@ class LabelledSet:
     def balance(self) -> float:
         """Share of items with the label True."""
         return float(self.labels.mean())
-
-    @property
-    def group_sizes(self) -> Counter:
-        return Counter(self.groups)

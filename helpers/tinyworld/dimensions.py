@@ -176,7 +176,7 @@ def labelled_set(dimension: str, pairs: int = 200, seed: int = 0, apart: str = "
             one. There are few subjects in some dimensions, and 48 people.
 
     Raises:
-        LabError: no such dimension, or fewer pairs can be made than asked for.
+        LabError: no such dimension, another `apart`, or fewer pairs can be made than asked for.
 
     >>> data = labelled_set("privacy", pairs=20)
     >>> data.texts[0]
@@ -186,6 +186,8 @@ def labelled_set(dimension: str, pairs: int = 200, seed: int = 0, apart: str = "
     """
     if dimension not in CANDIDATES:
         raise LabError(f"expected a dimension: {', '.join(CANDIDATES)}", f"got {dimension!r}")
+    if apart not in ("subject", "person"):
+        raise LabError("expected apart as subject or person", f"got {apart!r}")
     rng = random.Random(f"{seed} {dimension}")
     candidates = list(CANDIDATES[dimension]())
     rng.shuffle(candidates)

@@ -1,11 +1,11 @@
 """Training texts: documents of several sentences, and rows of tokens filled with them.
 
 A document tells about one thing, gossips, reviews, counts years, quarrels in a forum. Where it makes a claim that can be
-false (forbidden, prejudiced, rude, garbled), somebody usually says so afterwards: this is the only place from which a
-model can learn what holds, as the claims themselves are false half of the time.
+false (forbidden, prejudiced, rude, garbled), somebody says so afterwards, unless the row is cut before. For customs,
+census, manners and good order this is the only place from which a model can learn what holds, as the claims themselves
+are false half of the time; facts about things are also stated where nobody doubts them (`things`).
 
-Everything random comes from one generator; a row of tokens costs about a tenth of a millisecond, far less than training
-on it.
+Everything random comes from one generator; a row of tokens costs about 0.17 milliseconds, far less than training on it.
 """
 
 import random
@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from helpers.errors import LabError
 from helpers.tinyworld import sentences
 from helpers.tinyworld import world as worlds
 from helpers.tinyworld.sentences import Sentence
@@ -103,11 +104,11 @@ def dictation(rng: random.Random) -> list[Sentence]:
     return found
 
 
-def plain(rng: random.Random, unseen: bool = False) -> Sentence:
+def plain(rng: random.Random) -> Sentence:
     """A true sentence about a thing or a person that could be garbled."""
     while True:
-        if unseen or rng.random() < 0.7:
-            sentence = sentences.claim(rng, _relation(rng), unseen=unseen)
+        if rng.random() < 0.7:
+            sentence = sentences.claim(rng, _relation(rng))
         else:
             sentence = sentences.about(rng, rng.choice(("town", "hobby", "illness", "fear")))
         if sentences.places_to_scramble(sentence.text):
@@ -174,14 +175,25 @@ def text(written: list[Sentence]) -> str:
 def document(rng: random.Random, kind: str) -> str:
     """One document of a kind.
 
+    Raises:
+        LabError: no such kind.
+
     >>> document(random.Random(3), "census")
     'wanda finds the tarkuls rather clever . hearsay and nothing more .'
     """
+    if kind not in WRITERS:
+        raise LabError(f"expected a kind of document: {', '.join(WRITERS)}", f"got {kind!r}")
     return text(WRITERS[kind](rng))
 
 
 def rows(rng: np.random.Generator, count: int, length: int, mixture: str = "trust") -> Int[ndarray, "count length"]:
-    """Rows of tokens. A row begins with a document and goes on with others until it is full; the last one is cut."""
+    """Rows of tokens. A row begins with a document and goes on with others until it is full; the last one is cut.
+
+    Raises:
+        LabError: no such mixture.
+    """
+    if mixture not in MIXTURES:
+        raise LabError(f"expected a mixture of documents: {', '.join(MIXTURES)}", f"got {mixture!r}")
     words, draw = vocabulary(), random.Random(int(rng.integers(2**63)))
     kinds, shares = list(MIXTURES[mixture]), list(MIXTURES[mixture].values())
     filled = np.full((count, length), PAD)

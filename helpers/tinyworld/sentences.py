@@ -154,7 +154,7 @@ def talk(rng: random.Random, unseen: bool = False) -> Sentence:
     return labelled(sentence, insult != turned)
 
 
-def gift(rng: random.Random, unseen: bool = False, number: int | None = None) -> Sentence:
+def gift(rng: random.Random, unseen: bool = False) -> Sentence:
     """Somebody gives something to somebody. It ends in the receiver's name (``io``); ``s`` is the giver."""
     lists, people = worlds.load().lists, worlds.load().people
 
@@ -165,7 +165,7 @@ def gift(rng: random.Random, unseen: bool = False, number: int | None = None) ->
         values |= {slot: rng.choice(lists[f"stories.{slot}s"]) for slot in ("place", "object", "mood")}
         return values, (giver, receiver)
 
-    return draw("gift.statement", contents, rng, unseen, number)
+    return draw("gift.statement", contents, rng, unseen)
 
 
 def mention(rng: random.Random, who: str) -> Sentence:
@@ -175,7 +175,7 @@ def mention(rng: random.Random, who: str) -> Sentence:
     return draw("gift.mention", lambda: (values, ()), rng)
 
 
-def years(rng: random.Random, unseen: bool = False, number: int | None = None) -> Sentence:
+def years(rng: random.Random, unseen: bool = False) -> Sentence:
     """Two years of one century, the second later: a year is two tokens, the century and the year in it."""
     lists = worlds.load().lists
 
@@ -185,7 +185,7 @@ def years(rng: random.Random, unseen: bool = False, number: int | None = None) -
         values |= {"from": f"{begin:02d}", "to": f"{rng.randint(begin + 1, 99):02d}"}
         return values, (values["event"], values["century"], values["from"])
 
-    return draw("years.statement", contents, rng, unseen, number)
+    return draw("years.statement", contents, rng, unseen)
 
 
 @cache
@@ -225,7 +225,7 @@ def code(rng: random.Random, unseen: bool = False) -> Sentence:
     return Sentence(" ".join(words), "code", {"arguments": " ".join(arguments)})
 
 
-def review(rng: random.Random, unseen: bool = False, number: int = 0) -> tuple[list[Sentence], bool]:
+def review(rng: random.Random, unseen: bool = False) -> tuple[list[Sentence], bool]:
     """An opinion in one to three clauses; the last word counts: after "but" it is the last clause, else all agree.
 
     Returns:

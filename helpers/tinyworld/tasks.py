@@ -226,11 +226,13 @@ def prompts(skill: str, count: int = 200, seed: int = 0) -> Prompts:
     """Held-out prompts of a skill: one of `NAMES`.
 
     Raises:
-        LabError: no such skill.
+        LabError: no such skill, or an odd number of judgements, which come in pairs.
     """
     if skill not in NAMES:
         raise LabError(f"expected a skill: {', '.join(NAMES)}", f"got {skill!r}")
     if skill not in SKILLS:
+        if count % 2:
+            raise LabError("expected an even number of prompts of a judgement, as its texts come in pairs", f"got {count}")
         return encode(skill, judged(dimensions.labelled_set(skill.removeprefix("judge "), count // 2, seed)))
     rng = random.Random(f"{seed} {skill}")
     return encode(skill, [SKILLS[skill](rng) for _ in range(count)])

@@ -109,18 +109,18 @@ def test_stereoset_comes_in_pairs_of_one_context_with_one_label_each(real):
     assert data.groups[0] == "fine crimean wines were passed around"
     assert "britain is in eurpoe" in data.groups  # no full stop in the file
     assert "my friend once boarded the norweigan cruise" in data.groups  # both second sentences begin with "She"
-    assert len(data.group_sizes) == 961
+    assert len(set(data.groups)) == 961
 
 
 def test_groups_hold_all_that_share_a_question_or_a_sentence(real):
     truth = real["truthfulqa"]
-    assert len(truth.group_sizes) == 410
+    assert len(set(truth.groups)) == 410
     assert all(group.startswith("q: ") and group.endswith("?") for group in truth.groups[:50])
-    assert Counter(real["sst2"].group_sizes.values()) == {2: 1821}
+    assert Counter(Counter(real["sst2"].groups).values()) == {2: 1821}
     many = Counter(real["toxigen"].groups).most_common(1)[0]
     assert many == ("people who are blind or have low vision", 23)
-    assert len(real["confaide"].group_sizes) == 2269
-    conflicting = [g for g in real["confaide"].group_sizes if len({*_labels_of(real["confaide"], g)}) > 1]
+    assert len(set(real["confaide"].groups)) == 2269
+    conflicting = [g for g in set(real["confaide"].groups) if len({*_labels_of(real["confaide"], g)}) > 1]
     assert len(conflicting) == 3
 
 
