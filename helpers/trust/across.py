@@ -85,13 +85,18 @@ def correlation(first: Sequence[float], second: Sequence[float], permutations: i
         raise LabError(
             "expected two curves of finite values over the same five checkpoints or more", f"got {len(a)} and {len(b)}"
         )
-    if any(np.ptp(np.diff(curve)) == 0 for curve in (a, b)):
+    if any(_straight(curve) for curve in (a, b)):
         raise LabError("expected curves that change", "got a straight line, with which nothing correlates")
     nulls = [stats.permutation_null(_pearson, x, y, permutations, seed) for x, y in ((a, b), (np.diff(a), np.diff(b)))]
     interval = pearsonr(a, b).confidence_interval()
     return Correlation(
         nulls[0].observed, float(interval.low), float(interval.high), nulls[0].p_value, nulls[1].observed, nulls[1].p_value
     )
+
+
+def _straight(curve: ndarray) -> bool:
+    """Whether all steps are equal, up to rounding (of single precision too)."""
+    return np.ptp(np.diff(curve)) <= max(1e-6 * np.ptp(curve), 1e-12 * np.abs(curve).max())
 
 
 def _pearson(x: ndarray, y: ndarray) -> float:

@@ -51,6 +51,11 @@ def variational_bound(cross_entropy: float | Float[ndarray, "..."], labels: Bool
 def fano_bound(accuracy: float, labels: Bool[ndarray, " item"] | None = None) -> Bound:
     """``I(T;Y) >= H(Y) - h(error)`` for a yes-or-no label, h the binary entropy (Fano 1961): from the accuracy alone.
 
+    It holds for the true accuracy. What a test part gives is an estimate of it, which chance may move either way: the low end
+    of the accuracy's interval (`Probes.interval`) gives a bound that holds as surely as the interval does. Accuracies below
+    1/2 count as 1/2. A true one would inform as much as its mirror image, but a measured one says that the test part differs
+    from the training part.
+
     Args:
         labels: for H(Y); without them the classes count as balanced, H(Y) = 1 bit.
 
@@ -59,11 +64,13 @@ def fano_bound(accuracy: float, labels: Bool[ndarray, " item"] | None = None) ->
 
     >>> round(fano_bound(0.84).bits, 3)
     0.366
+    >>> fano_bound(0.25).bits
+    0.0
     """
     if not 0 <= accuracy <= 1:
         raise LabError("expected an accuracy between 0 and 1", f"got {accuracy}")
     entropy = 1.0 if labels is None else binary_entropy(_share(labels))
-    return Bound(float(math.log(2) * (entropy - binary_entropy(1 - accuracy))))
+    return Bound(float(math.log(2) * (entropy - binary_entropy(1 - max(accuracy, 0.5)))))
 
 
 def binary_entropy(p: float) -> float:
@@ -76,10 +83,11 @@ def binary_entropy(p: float) -> float:
 
 
 def squared_correlation(x: Float[Tensor, "item feature"], labels: Bool[ndarray, " item"]) -> float:
-    """R² of the label regressed on the activations, from the distance D between the class means: ``D² / (D² + 4)``.
+    """R² of the label regressed on the activations, by least squares. I(T;Y) of `information.closed_form` is a shrunken one.
 
-    D² is Mahalanobis' with the covariance within the classes; for classes of unequal size 4 becomes 1 / (p(1-p)). It is
-    the quantity that I(T;Y) of `information.closed_form` shrinks. No shrinkage here: with more features than items it is 1.
+    With D the Mahalanobis distance between the class means (covariance within the classes) it is ``D² / (D² + 4)``; for
+    classes of unequal size 4 becomes 1 / (p(1-p)). No shrinkage here: it is 1 as soon as one direction separates the classes
+    without any scatter, such as with as many features as items or more.
 
     Raises:
         LabError: not one label an item, labels of one class, or a value that is not finite.
@@ -87,11 +95,9 @@ def squared_correlation(x: Float[Tensor, "item feature"], labels: Bool[ndarray, 
     x, side = torch.as_tensor(x).detach().to("cpu", torch.float64), torch.as_tensor(np.asarray(labels, dtype=bool))
     if x.ndim != 2 or len(x) != len(side) or not x.isfinite().all():
         raise LabError("expected finite activations [item, feature] and one label each", f"got {tuple(x.shape)} and {len(side)}")
-    share = _share(labels)
-    gap = x[side].mean(0) - x[~side].mean(0)
-    within = x - torch.where(side[:, None], x[side].mean(0), x[~side].mean(0))
-    distance = float(gap @ torch.linalg.lstsq(within.T @ within / len(x), gap, driver="gelsd").solution)
-    return distance / (distance + 1 / (share * (1 - share)))
+    y, x = side.double() - _share(labels), x - x.mean(0)
+    left = y - x @ torch.linalg.lstsq(x, y[:, None], driver="gelsd").solution[:, 0]  # gelsd: x need not have full rank
+    return max(0.0, 1 - float(left @ left / (y @ y)))
 
 
 def accuracy_of(r_squared: float) -> float:

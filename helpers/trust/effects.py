@@ -72,6 +72,8 @@ class Effects:
     def rank(self, name: str, control: str) -> float:
         """p-value of a vector among its controls: share that reach its effect, itself counted among them.
 
+        With n controls no p-value is below 1 / (n + 1).
+
         Args:
             control: how the controls' names begin, such as ``"random"``.
 
@@ -88,7 +90,7 @@ def controls(
     vector: Vector,
     x: Float[Tensor, "item d"],
     labels: Bool[ndarray, " item"],
-    count: int = 8,
+    count: int = 19,
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> dict[str, Vector]:
@@ -99,6 +101,7 @@ def controls(
 
     Args:
         x, labels, groups: the rows that `vector` was made from (see `steering.shuffled_directions`).
+        count: of each kind. The smallest p-value of `Effects.rank` is 1 / (count + 1): 0.05 with 19 of them.
     """
     drawn = random_directions(vector, count, seed)
     shuffled = [other.sized_as(vector) for other in shuffled_directions(x, labels, count, groups, seed)]
@@ -115,13 +118,12 @@ def effects(
     behaviour: Behaviour,
     documents: Documents,
     others: Sequence[Behaviour] = (),
-    resamples: int = 2000,
-    seed: int = 0,
 ) -> Effects:
     """What each vector does at the chosen block and strength, on test items.
 
     Args:
         vectors: by name, such as ``{"steered": choice.vector, **controls(...)}``.
+        documents: other rows than those that the strength was chosen on.
         others: skills that should stay as they are.
 
     Raises:
@@ -145,7 +147,7 @@ def effects(
         values = scores(model, part, choice.layer, pushes, choice.positions)
         _check_finite(values, levels, ["the unsteered model", *vectors], choice)
         base[part.name] = (float(values[0].mean()), float((values[0] > 0).mean()))
-        for name, change in zip(vectors, _changes(values, part.groups, resamples, seed), strict=True):
+        for name, change in zip(vectors, _changes(values, part.groups), strict=True):
             moved[name][part.name] = change
     ratios = (levels[1:] / levels[0]).tolist()
     found = {
@@ -167,31 +169,44 @@ def _check_finite(
         )
 
 
-def _changes(values: Float[ndarray, "run item"], groups: Sequence[str], resamples: int, seed: int) -> list[Moved]:
+def _changes(values: Float[ndarray, "run item"], groups: Sequence[str]) -> list[Moved]:
+    score = cluster_means(values[1:] - values[0], groups)
     right = (values > 0).astype(float)
-    score, accuracy = (cluster_means(v[1:] - v[0], groups, resamples, seed) for v in (values, right))
+    accuracy = [  # a share changes by 1 at most
+        Change(each.mean, max(each.low, -1.0), min(each.high, 1.0)) for each in cluster_means(right[1:] - right[0], groups)
+    ]
     return [Moved(*pair) for pair in zip(score, accuracy, strict=True)]
 
 
-def cluster_means(
-    values: Float[ndarray, "run item"], groups: Sequence[str], resamples: int = 2000, seed: int = 0
-) -> list[Change]:
-    """Mean of each row, with the 95 % percentile interval of a bootstrap that draws whole groups.
+def cluster_means(values: Float[ndarray, "run item"], groups: Sequence[str]) -> list[Change]:
+    """Mean of each row, with a 95 % interval that counts groups, not items: the jackknife over groups, with Student's t.
+
+    The mean over all items is m = Σ wᵢ mᵢ, with mᵢ the mean of group i and wᵢ its share of the items. The interval is
+    m ± t(0.975; G - 1) s for G groups, with ::
+
+        s² = (G - 1) / G  Σ (mean without group i  -  m)²  =  (G - 1) / G  Σ (wᵢ / (1 - wᵢ))² (mᵢ - m)²
+
+    For groups of one size that is the t interval of the group means. (MacKinnon, Nielsen and Webb, Journal of Applied
+    Econometrics 38, 2023, call s² CV3.) A bootstrap of whole groups is too narrow where groups are few: on normal data it
+    held the truth in 75 % of cases with 3 groups, 84 % with 6, 92 % with 12; this one in 95 %. With two groups t is 12.7, and
+    nothing is shown. Groups that all change alike give an interval of no width.
 
     Raises:
         LabError: fewer than two groups, or not one group a column.
 
-    >>> [change] = cluster_means(np.array([[1.0, 1.0, 3.0, 3.0]]), ["a", "a", "b", "b"])
-    >>> change.mean, change.low, change.high
-    (2.0, 1.0, 3.0)
+    >>> [change] = cluster_means(np.array([[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]]), ["a", "a", "b", "b", "c", "c"])
+    >>> change.mean, round(change.low, 2), round(change.high, 2)
+    (2.0, -0.48, 4.48)
     """
+    from scipy.stats import t
+
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2 or len(index) != values.shape[1]:
         raise LabError(
             "expected a group for each item, and two groups at least", f"got {len(names)} groups of {len(index)} items"
         )
-    member = np.eye(len(names))[index]  # [item group]
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-    means = draws @ (values @ member).T / (draws @ member.sum(0))[:, None]  # [resample run]
-    low, high = np.percentile(means, (2.5, 97.5), axis=0)
-    return [Change(*map(float, triple)) for triple in zip(values.mean(1), low, high, strict=True)]
+    sizes, count = np.bincount(index), len(names)
+    share, mean = sizes / sizes.sum(), values.mean(1)
+    apart = values @ np.eye(count)[index] / sizes - mean[:, None]  # [run group]
+    half = t.ppf(0.975, count - 1) * np.sqrt((count - 1) / count * ((share / (1 - share) * apart) ** 2).sum(1))
+    return [Change(*map(float, triple)) for triple in zip(mean, mean - half, mean + half, strict=True)]

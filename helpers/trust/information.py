@@ -216,8 +216,10 @@ def plane(
         shuffled: shuffled labels for the null of I(T;Y); without them items are shuffled one by one (see `label_null`).
 
     Raises:
-        LabError: as `normalised_hsic`; the message names the layer.
+        LabError: no layers; as `normalised_hsic`, where the message names the layer.
     """
+    if not len(layers):
+        raise LabError("expected at least one layer", f"got activations {list(layers.shape)}")
     known = smoother(labels, sigma, epsilon, linear)
     seen = [_named(layer, rows, sigma, epsilon, linear) for layer, rows in enumerate(layers)]
     sides = _nulls([seen[0], known], seen, permutations, seed)
@@ -256,11 +258,13 @@ def readings(x: Rows, y: Rows, sigmas: Iterable[float], epsilons: Iterable[float
 
 
 def with_direction(x: Float[Tensor, "item feature"], scale: float, seed: int = 0) -> Float[Tensor, "item feature"]:
-    """`x` plus one direction that has nothing to do with it, and that all its features share: nothing is lost.
+    """`x` plus noise along one direction that all its features share: at most one of its d directions is lost.
 
-    Every item gets one random number, added to every feature with a random sign. I(T;X) falls, although T still holds all
-    it held: the direction takes a large share of the variance, the other directions' shares shrink, and so do their
-    weights. A "compression" of this kind is a change of the spectrum, not a loss of information.
+    Every item gets one random number, added to every feature with a random sign. What x had along this direction drowns;
+    what it had along the d - 1 others is untouched. For white noise x and a large scale, a regression of x on the result
+    still has R² = (d - 1) / d: 0.98 with 64 features, but only a half with two. I(T;X) falls far more than that, for the
+    direction takes a large share of the variance, the other directions' shares shrink, and so do their weights. With many
+    features a "compression" of this kind is a change of the spectrum, hardly a loss of information.
 
     Args:
         scale: standard deviation along the (unit) direction, in units of the root mean square standard deviation of x's

@@ -102,7 +102,7 @@ def twins(prints: Mapping[int, Prints]) -> list[Twins]:
 
     A tensor that no step changes, such as a frozen one, says nothing. Vectors count only in whole twins: biases and gains
     start at 0 and 1, and in half precision the first steps leave many of them there. A whole matrix stays equal by
-    mistake, or because it is frozen for a time.
+    mistake, or because it is frozen for a time. Steps that lack a tensor are no twins in it.
 
     >>> [str(pair) for pair in twins({0: {"w": "2x2:a"}, 1: {"w": "2x2:a"}, 2: {"w": "2x2:b"}})]
     ['steps 0 and 1 hold the same weights']
@@ -110,7 +110,7 @@ def twins(prints: Mapping[int, Prints]) -> list[Twins]:
     steps = sorted(prints)
     whole = dict(_repeats({step: digest(prints[step]) for step in steps}))
     matrices = {name for step in steps for name, value in prints[step].items() if "x" in value.split(":")[0]}
-    values = {name: {step: prints[step].get(name, "") for step in steps} for name in sorted(matrices)}
+    values = {name: {step: prints[step][name] for step in steps if name in prints[step]} for name in sorted(matrices)}
     moving = {name: by_step for name, by_step in values.items() if len(set(by_step.values())) > 1}
     partly = [repeat for by_step in moving.values() for repeat in _repeats(by_step)]
     shared, apart = Counter(pair for pair, _ in partly), Counter(pair for pair, between in partly if between)

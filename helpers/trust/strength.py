@@ -73,7 +73,9 @@ def choose(
 
     Args:
         vectors: for each block to try (`steering.by_block`).
-        behaviour, documents: development parts; what is reported later must be measured on others.
+        behaviour: the development part; `effects` refuses its groups later.
+        documents: rows of their own too. `effects` cannot tell, so take other rows there: the perplexity at a strength that
+            was chosen for it is too good on the rows that it was chosen on.
         alphas: positive towards the label True, negative towards False.
 
     Raises:

@@ -40,6 +40,8 @@ def test_fano_is_below_the_mutual_information_of_unsymmetric_channels():
 def test_known_values():
     assert binary_entropy(0.25) == pytest.approx(0.8112781245)
     assert fano_bound(0.5).nats == fano_bound(0.5).bits == 0
+    assert fano_bound(0.246).bits == fano_bound(0.0).bits == 0  # below chance: no evidence that the label is in there
+    assert fano_bound(0.4, np.array([True, False, False, False])).bits == pytest.approx(0.8112781245 - 1)
     assert accuracy_of(0.0) == 0.5
     assert accuracy_of(0.8) == pytest.approx(0.9772498681)  # two standard deviations
 
@@ -52,6 +54,27 @@ def test_squared_correlation_is_that_of_least_squares(share):
     design = np.c_[np.ones(300), x]
     left = labels - design @ np.linalg.lstsq(design, labels.astype(float), rcond=None)[0]
     assert squared_correlation(torch.tensor(x), labels) == pytest.approx(1 - left.var() / labels.var(), rel=1e-9)
+
+
+@pytest.mark.parametrize(("items", "features"), [(20, 50), (40, 200), (100, 99), (100, 98), (60, 58)])
+def test_squared_correlation_where_the_scatter_within_classes_is_singular(items, features):
+    rng = np.random.default_rng(items)
+    x, labels = rng.normal(size=(items, features)), np.arange(items) % 2 == 0
+    x[:, -1] = x[:, 0]  # and one feature twice
+    design = np.c_[np.ones(items), x]
+    left = labels - design @ np.linalg.lstsq(design, labels.astype(float), rcond=None)[0]
+    found = squared_correlation(torch.tensor(x), labels)
+    assert found == pytest.approx(1 - left.var() / labels.var(), abs=1e-9)
+    assert (found > 1 - 1e-9) == (features >= items)
+    assert 0 <= squared_correlation(torch.ones(4, 2), np.arange(4) < 2) < 1e-12
+
+
+def test_squared_correlation_of_what_tells_the_label_exactly_is_one():
+    labels = np.array([False, False, True, True])
+    assert squared_correlation(torch.tensor([[0.0], [0.0], [1.0], [1.0]]), labels) == pytest.approx(1)
+    assert squared_correlation(torch.tensor([[5.0, 1], [7, 3], [1, 3], [3, 5]]), labels) == pytest.approx(
+        1
+    )  # y = (b - a + 4) / 6
 
 
 def test_accuracy_of_two_gaussians():

@@ -114,13 +114,17 @@ def test_information_on_a_balanced_label_stays_below_ten_elevenths():
 
 def test_values_are_never_negative():
     for seed in range(20):
-        assert normalised_hsic(draws(60, 300, seed=seed), half(60), sigma=400) >= 0
+        x = draws(60, 300, seed=seed)
+        a, b = smoother(x, sigma=400), smoother(half(60), sigma=400)
+        unclamped = float((a.matrix * b.matrix).sum())
+        assert unclamped > -1e-9
+        assert normalised_hsic(x, half(60), sigma=400) == pytest.approx(max(0.0, unclamped), rel=1e-9, abs=1e-15)
     weights = smoother(draws(50, 2), sigma=1e4).weights
     assert 0 <= weights.min() <= weights.max() < 1
 
 
 def test_the_bandwidth_decides_the_size():
-    """Spec's simulation: 347, 40, 5.4, 0.42, 0.04 at σ = 1, 5, 50, 200, 400; ε moves it as much."""
+    """A simulation with the same numbers as in the chapter: 347, 40, 5.4, 0.42, 0.04 at σ = 1, 5, 50, 200, 400; ε moves it as much."""
     x, t = related()
     table = readings(x, t, (1, 5, 50, 200, 400), (1e-5,))
     values = [row.value for row in table]
@@ -212,7 +216,8 @@ def test_the_null_repeats_with_its_seed():
 
 
 def test_one_irrelevant_direction_looks_like_compression():
-    """Spec's simulation: 6.06, 5.69, 4.93, 3.99, 2.24 at scales 0, 2, 5, 10, 30. Nothing is lost: X is still predictable."""
+    """A simulation with the same numbers as in the chapter: 6.06, 5.69, 4.93, 3.99, 2.24 at scales 0, 2, 5, 10, 30. Hardly
+    anything is lost: X is still predictable."""
     x, t = related()
     values = [normalised_hsic(x, with_direction(t, scale)) for scale in (0, 2, 5, 10, 30)]
     assert all(later < earlier for earlier, later in itertools.pairwise(values))
@@ -221,6 +226,13 @@ def test_one_irrelevant_direction_looks_like_compression():
     assert ranks[1] < 0.4 * ranks[0]
     before, after = (explained(x, standardise(with_direction(t, scale))) for scale in (0, 30))
     assert after > before - 0.01
+
+
+@pytest.mark.parametrize("features", [2, 8, 64])
+def test_one_direction_of_all_is_lost(features):
+    x = draws(400, features)
+    left = explained(x - x.mean(0), standardise(with_direction(x, 1000)))
+    assert left == pytest.approx((features - 1) / features, abs=0.03)
 
 
 def explained(x: torch.Tensor, t: torch.Tensor) -> float:
@@ -287,6 +299,7 @@ def with_nan() -> torch.Tensor:
         (lambda: normalised_hsic(draws(3, 3), half(3)), "at least four items"),
         (lambda: standardise(torch.zeros(0, 3)), "at least four items"),
         (lambda: plane(torch.stack([draws(20, 3), torch.ones(20, 3).double()]), half(20)), "layer 1: expected activations that"),
+        (lambda: plane(draws(0, 20, 3), half(20)), r"at least one layer; got activations \[0, 20, 3\]"),
         (lambda: null(smoother(draws(20, 3)), smoother(half(20)), permutations=0), "at least one permutation"),
         (lambda: information.label_null(half(20), smoother(draws(20, 3)), half(20)), r"shuffles \[draw, item\]"),
         (lambda: information.label_null(half(20), smoother(draws(20, 3)), np.ones((2, 20), bool)), "other labels than these"),

@@ -102,6 +102,17 @@ def test_what_training_leaves_alone_is_no_evidence():
     assert integrity.twins(prints) == []
 
 
+def test_a_tensor_that_steps_lack_makes_them_no_twins():
+    prints = {step: checkpoint(step, 1 + step) for step in range(4)}
+    for step in (2, 3):
+        prints[step]["late"] = f"2x2:{step}"
+    assert integrity.twins(prints) == []
+    prints[3]["late"] = "2x2:2"
+    assert integrity.twins(prints) == []  # it never changes where it exists
+    prints[4] = checkpoint(4, 5) | {"late": "2x2:4"}
+    assert [str(pair) for pair in integrity.twins(prints)] == ["steps 2 and 3 share 1 of 3 matrices"]
+
+
 def test_a_part_that_is_frozen_for_a_time_is_a_choice():
     prints = {0: checkpoint(0, 1), 1: checkpoint(1, 2), 2: checkpoint(2, 3, frozen=8.0)}
     with pytest.raises(LabError, match=r"steps 0 and 1 share 1 of 3 matrices\n.*allow_duplicates"):

@@ -36,3 +36,8 @@ def test_words():
 def test_steps_that_do_not_fit(steps):
     with pytest.raises(LabError, match="rising steps"):
         onset(steps, np.ones(4), 0.5)
+
+
+def test_nothing_is_refused():
+    with pytest.raises(LabError, match="rising steps"):
+        onset([], np.array([]), 0.5)
