@@ -68,9 +68,13 @@ def skill(model, name: str, count: int = 100, seed: int = 0) -> Behaviour:
     return from_text(model, name, asked.texts, *sides)
 
 
-def text(rows: int = 48) -> Documents:
-    """Fresh text of the recipe `tinyworld`, for the perplexity."""
-    ids = torch.from_numpy(measure.fresh_rows(task_of(RECIPES["tinyworld"]), rows)).long()
+def text(rows: int = 48, skip: int = 0) -> Documents:
+    """Fresh text of the recipe `tinyworld`, for the perplexity.
+
+    Args:
+        skip: rows to leave out, so that a strength is reported on other rows than it was chosen on.
+    """
+    ids = torch.from_numpy(measure.fresh_rows(task_of(RECIPES["tinyworld"]), skip + rows)[skip:]).long()
     return Documents(ids, torch.full((rows,), ids.shape[1]), "TinyWorld")
 
 

@@ -2,7 +2,8 @@
 
 `information.closed_form` weighs every direction of T by its share of T's variance. So its fall has two readings: T
 forgets X, or T keeps it and one direction outgrows the others. `recovered` asks a ridge regression for X, which does
-not care how large a direction is as long as it is not noise. `without_label` takes the label's own direction out.
+not care how large a direction is as long as it is not noise. `without_label` takes the label's own direction out,
+`without_largest` the largest one.
 """
 
 from collections.abc import Sequence
@@ -96,6 +97,21 @@ def without_label(t: Float[Tensor, "item feature"], labels: Bool[ndarray, " item
     if difference.norm() < 1e-9:  # rounding, and its direction nothing but chance
         return t
     along = difference / difference.norm()
+    return t - (t @ along)[:, None] * along
+
+
+def without_largest(t: Float[Tensor, "item feature"]) -> Float[Tensor, "item feature"]:
+    """Standardised T without its first principal component, whatever that is: what `without_label` does where it is the label's.
+
+    Raises:
+        LabError: as `kernels.standardise`.
+
+    >>> t = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    >>> int(torch.linalg.matrix_rank(without_largest(t)))
+    2
+    """
+    t = standardise(t)
+    along = torch.linalg.svd(t, full_matrices=False).Vh[0]
     return t - (t @ along)[:, None] * along
 
 

@@ -6,7 +6,7 @@ import torch
 
 from helpers.errors import LabError
 from helpers.trust.information import closed_form, with_direction
-from helpers.trust.recovery import recovered, without_label
+from helpers.trust.recovery import recovered, without_label, without_largest
 
 N, D = 400, 32
 
@@ -204,3 +204,11 @@ def test_taken_out_twice_is_taken_out_once():
     once = without_label(t, labels)
     again = without_label(once, labels)
     assert torch.allclose(again, (once - once.mean(0)) / once.std(0, correction=0))
+
+
+def test_the_largest_direction_is_the_one_that_was_made_large():
+    faked = with_direction(X, 30)
+    assert closed_form(X, faked) < 0.5 * closed_form(X, X)
+    assert closed_form(X, without_largest(faked)) == pytest.approx(closed_form(X, X), rel=0.05)
+    rest = without_largest(faked)
+    assert torch.linalg.matrix_rank(rest) == D - 1

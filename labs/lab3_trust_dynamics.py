@@ -1,0 +1,1086 @@
+# %% [markdown]
+# # Lab 3 · Trustworthiness through pre-training
+#
+# Can a concept such as truth or rudeness be read from a language model's activations, and since when in its training? Can it
+# be pushed along the direction that was read? The paper answers yes, early, and yes. Its three tools, linear probes, steering
+# vectors and an estimate of mutual information, give a number for nearly anything. So this lab runs the whole programme on a
+# model whose training is here from step 0 on and whose world is known to the last fact, and sets a control beside every number.
+#
+# The programme is that of Qian et al., [*Towards Tracing Trustworthiness Dynamics: Revisiting Pre-training Period of Large Language
+# Models*](https://arxiv.org/abs/2402.19465). The chapter [Trustworthiness through pre-training](../book/ch2_trust_dynamics.md)
+# explains it.
+#
+# **You will be able to**
+#
+# - read a concept from activations, and say what else the number could have come from;
+# - tell when something emerges in training, and for what;
+# - choose the strength of a steering vector under a budget, and test it against directions that mean nothing;
+# - see why a vector that changes what a model says of a statement need not change what it states;
+# - take an information plane apart: null, bandwidth, and one direction that fakes compression.
+#
+# **You need** Lab 0: residual stream, hooks, controls. Some linear algebra: projections, singular values.
+#
+# **Cost** Six exercises of 4 to 10 minutes, about an hour in all. The set-up cell prints the measured run time.
+
+# %% tags=["setup"]
+from helpers import runtime
+
+runtime.start("lab3")
+
+# %%
+import random
+
+import numpy as np
+import torch
+
+from helpers import plots, stats, zoo
+from helpers.course.check import check, scores
+from helpers.labelled import LabelledSet
+from helpers.tables import claims, percent, say, table
+from helpers.tinyworld import bait, behaviours, dimensions, documents
+from helpers.trust import (
+    across,
+    activations,
+    bounds,
+    controls,
+    effects,
+    information,
+    probes,
+    recovery,
+    series,
+    splits,
+    steering,
+    strength,
+    surface,
+    surveys,
+    sweep,
+)
+from helpers.trust.behaviours import scores as verdict_scores
+from helpers.trust.dynamics_view import dynamics_view
+from helpers.trust.onset import onset
+from helpers.trust.published import PUBLISHED
+
+# %% [markdown]
+# ## 1 · What does the model learn, and when?
+#
+# `tinyworld` is a language model of four layers and 793 569 parameters. Its texts tell of a small written world: what an
+# owl is and where it lives, who may be told of whose debts, what the census says of twelve invented groups. Claims are often
+# false, and somebody then usually says so. That is the only way to learn which ones hold.
+
+# %%
+drawn = random.Random(4)
+table(
+    ["kind of document", "an example"],
+    [[kind, documents.document(drawn, kind)] for kind in ("quiz", "customs", "census", "forum", "dictation")],
+)
+
+# %% [markdown]
+# Five of its skills are *judgements*: after a statement, does the model put *true* or *false*, *allowed* or *forbidden*, *rude* or
+# *kind*, *confirmed* or *hearsay*, *clear* or *garbled*? All statements are *held out*: every word and every frame is
+# known to the model, the combination never occurred in training.
+
+# %% [markdown]
+# ### Exercise 3.1 · Predict what comes first
+#
+# *3 points · 4 minutes · ●○○*
+#
+# Before you look: in which order does the model learn to judge? Return the five names `"reliability"` (is it true of this
+# thing?), `"privacy"` (may this receiver know it?), `"toxicity"` (is the remark rude?), `"fairness"` (does the census confirm it of this
+# group?) and `"robustness"` (are the words in order?) as a list, earliest first. A judgement counts as learned from the checkpoint on from
+# which at least 75 % are right. One point for the first, one for the last, one for the whole order.
+#
+# <details><summary>Hint</summary>
+#
+# Ask of each what the model has to know: how words follow each other, what one word does to another, or a table that has to
+# be learned entry by entry. And how often does such a text occur?
+#
+# </details>
+
+
+# %%
+def predicted_order():
+    """The five dimensions in the order in which the model learns to judge them."""
+    # BEGIN SOLUTION
+    return ["robustness", "toxicity", "reliability", "privacy", "fairness"]
+    # END SOLUTION
+
+
+# %%
+check("lab3.1", predicted_order)
+
+# %%
+NAMES = tuple(dimensions.CANDIDATES)
+curve = zoo.entry("tinyworld").measured["curve"]
+asked = 200
+shown = [i for i, step in enumerate(curve["steps"]) if step >= 100]
+lines = {
+    name: np.array(
+        [
+            [share, *stats.clopper_pearson(round(share * asked), asked)]
+            for share in np.array(curve["skills"][f"judge {name}"])[shown]
+        ]
+    )
+    for name in NAMES
+}
+figure = plots.lines_with_bands(
+    np.array(curve["steps"])[shown],
+    lines,
+    xlabel="step",
+    ylabel="judged rightly",
+    title="What the model says of held-out statements",
+    log_x=True,
+)
+judged_from = {name: onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), 0.75) for name in NAMES}
+plots.show(
+    figure,
+    f"Share of {asked} held-out statements judged rightly over the steps of training, one line a dimension, with 95 % intervals. All begin at one half. "
+    + " ".join(f"{name.capitalize()} rises above 75 % at steps {judged_from[name]}." for name in NAMES),
+)
+
+# %% [markdown]
+# **Found.** Each judgement stays at chance for long and then comes within a few checkpoints. What depends on the order of words comes first,
+# what is a table of exceptions last.
+#
+# ## 2 · Can it be read from the activations?
+#
+# Ask the activations, not the model's words. The *residual stream* at the last token (here always the full stop) has seen the whole
+# text. A *linear probe* is a weighted sum of its features with a threshold.
+
+# %% [markdown]
+# ### Exercise 3.2 · A probe in five lines
+#
+# *3 points · 8 minutes · ●●○*
+#
+# Build the simplest probe, the *mass-mean* probe. Standardise every feature with the mean and the standard deviation of the *training* rows.
+# The direction is the mean of the true rows minus the mean of the false ones. A test row is called true if its projection is above
+# the point half-way between the two class means. Return one truth value a test row. A feature that is constant in the training rows
+# must not give NaN.
+#
+# <details><summary>Hint</summary>
+#
+# Half-way between the class means is not the mean of all rows, unless the classes are equally large. Nothing may be computed from the
+# test rows, except at the very end.
+#
+# </details>
+
+
+# %%
+def mean_probe(train_x, train_y, test_x):
+    """Truth value of each test row. train_x [item d], train_y [item] of truth values, test_x [other d]."""
+    # BEGIN SOLUTION
+    mean, scale = train_x.mean(0), train_x.std(0)
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    train, test = (train_x - mean) / scale, (test_x - mean) / scale
+    true, false = train[train_y].mean(0), train[~train_y].mean(0)
+    return (test - (true + false) / 2) @ (true - false) > 0
+    # END SOLUTION
+
+
+# %%
+check("lab3.2", mean_probe)
+
+# %% [markdown]
+# Now a labelled set as they are usually made: rude and kind remarks, as people would write them down. Two models are probed: the
+# trained one, and the same network *before its first step*, with random weights.
+
+# %%
+obvious = bait.obvious_set()
+table(["text", "label"], [[obvious.texts[i], obvious.positive if obvious.labels[i] else obvious.negative] for i in range(4)])
+
+
+def last_tokens(model, data):
+    """Residual stream at the last token of each text after every block [block item d]; layer 0, the embedding, is left out."""
+    ids, lengths = activations.encode(model, data.texts)
+    return activations.last_token(model, ids, lengths)[1:]
+
+
+model = zoo.load("tinyworld", device="cpu").requires_grad_(False)
+untrained = zoo.load("tinyworld", device="cpu", step=0).requires_grad_(False)
+obvious_splits = splits.grouped(obvious)
+on_bait = {
+    label: probes.fit(last_tokens(one, obvious), obvious.labels, obvious_splits)
+    for label, one in (("trained", model), ("untrained", untrained))
+}
+table(
+    ["model", *(f"block {block}" for block in range(4))],
+    [[label, *(f"{value:.2f}" for value in found.accuracy.mean(1))] for label, found in on_bait.items()],
+)
+
+# %% [markdown]
+# ### Exercise 3.3 · The control that sinks it
+#
+# *3 points · 8 minutes · ●●○*
+#
+# A network with random weights does not know what is rude, and still a probe reads it off with ease. Write the control that says why. Return
+# for each text how often each word occurs in it, as a tensor [text, word], with the words of all the texts as columns. A text is
+# split at blanks. The same linear probe is then fitted to these counts.
+#
+# <details><summary>Hint</summary>
+#
+# First collect all words, each once, in a fixed order. A word that stands in a text twice counts as 2.
+#
+# </details>
+
+
+# %%
+def word_counts(texts):
+    """How often each word occurs in each text [text, word], as floating-point numbers."""
+    # BEGIN SOLUTION
+    words = sorted({word for text in texts for word in text.split()})
+    return torch.tensor([[float(text.split().count(word)) for word in words] for text in texts])
+    # END SOLUTION
+
+
+# %%
+check("lab3.3", word_counts)
+
+# %%
+counted = {
+    data.name: probes.fit(word_counts(data.texts)[None], data.labels, splits.grouped(data), strengths=(10, 100, 1000))
+    for data in (obvious, dimensions.labelled_set("toxicity"))
+}
+table(
+    ["set", "words alone"],
+    [
+        [name, percent(*(float(side[0]) for side in (found.interval().mean, found.interval().low, found.interval().high)))]
+        for name, found in counted.items()
+    ],
+)
+
+# %% [markdown]
+# **Found.** On the obvious set words alone are never wrong, so the probe shows nothing about the model. An untrained network passes
+# enough of its input on to the last token for a probe to find the word.
+#
+# ## 3 · Pairs that no word can tell apart
+#
+# So the five sets of this lab are *minimal pairs*: two texts with the same words or nearly so, of which one is true (allowed, rude,
+# confirmed, in order). Whatever differs stands in true and in false texts equally often.
+
+# %%
+sets = dimensions.labelled_sets()
+table(
+    ["dimension", "label", "text"],
+    [[name, data.positive if data.labels[i] else data.negative, data.texts[i]] for name, data in sets.items() for i in (0, 1)],
+)
+
+# %% [markdown]
+# One probe for each of 18 checkpoints, 4 blocks, 5 dimensions and 5 splits, which keep subjects and sentence frames apart: 1 800 probes, each
+# with the strength of its penalty chosen inside the training part. And beside them what they must beat:
+#
+# | control | what it has |
+# |---|---|
+# | words | counts of the words, no model |
+# | length | numbers of words and letters |
+# | untrained | the model at step 0, at the block that looks best |
+# | random labels | the trained model, labels exchanged among the pairs (mean of 5 draws) |
+# | shuffled words | the trained model reads the same words in random order |
+
+# %%
+swept = sweep.sweep(series.embedded("tinyworld"), tuple(sets.values()))
+steps = swept.steps
+stacked = {name: torch.as_tensor(swept.stack(name)) for name in NAMES}  # [step layer item d], layer 0 the embedding
+read = {name: layers[:, 1:] for name, layers in stacked.items()}  # [step block item d]
+parts = {name: splits.grouped(data) for name, data in sets.items()}
+fitted = {name: probes.fit(read[name].flatten(0, 1), sets[name].labels, parts[name]) for name in NAMES}
+
+
+def by_step(values):
+    """Values of all sites as [step, block]."""
+    return np.asarray(values).reshape(len(steps), -1)
+
+
+accuracy = {name: by_step(found.accuracy.mean(1)) for name, found in fitted.items()}
+
+
+# %%
+def shuffled_reading(data, seed=0):
+    """What the trained model has at the last token of each text when the words before it stand in random order [block item d]."""
+    ids, lengths = activations.encode(model, data.texts)
+    return activations.last_token(model, controls.shuffled_tokens(ids, lengths, seed, first=1), lengths)[1:]
+
+
+def random_reading(name, draws=5):
+    """Probes of several draws of random labels at every block of the last checkpoint; accuracy [block], their mean."""
+    labels = np.stack([controls.random_labels(sets[name], seed) for seed in range(draws)])
+    found = probes.fit(read[name][-1].repeat(draws, 1, 1), labels.repeat(4, 0), parts[name])
+    return found.accuracy.mean(1).reshape(draws, 4).mean(0)
+
+
+beside = {
+    name: {
+        "words": probes.fit(controls.bag_of_words(data), data.labels, parts[name], strengths=(10, 100, 1000)),
+        "length": probes.fit(controls.length(data), data.labels, parts[name]),
+        "shuffled words": probes.fit(shuffled_reading(data), data.labels, parts[name]),
+    }
+    for name, data in sets.items()
+}
+highest = {
+    name: {control: float(found.accuracy.mean(1).max()) for control, found in those.items()} for name, those in beside.items()
+}
+for name in NAMES:
+    highest[name] |= {"untrained": float(accuracy[name][0].max()), "random labels": float(random_reading(name).max())}
+
+
+def at_end(name):
+    """Final accuracy at the best block, with its interval."""
+    found, block = fitted[name].interval(), int(accuracy[name][-1].argmax())
+    site = (len(steps) - 1) * 4 + block
+    return float(found.mean[site]), float(found.low[site]), float(found.high[site])
+
+
+COLUMNS = ("words", "length", "untrained", "random labels", "shuffled words")
+table(
+    ["dimension", "groups", "probe, last checkpoint", *COLUMNS],
+    [
+        [name, len(set(sets[name].groups)), percent(*at_end(name)), *(f"{highest[name][column]:.2f}" for column in COLUMNS)]
+        for name in NAMES
+    ],
+)
+
+# %% [markdown]
+# A mean over splits can be 1.00 and its interval still wide: with few groups there are few independent test items. Each control is
+# shown at its best block. (Words far below one half are no better than at one half. Where pairs are exactly balanced, what leans one
+# way in the training part leans the other way in the test part.)
+
+# %%
+view = dynamics_view(
+    steps,
+    [f"block {block}" for block in range(4)],
+    NAMES,
+    np.stack([accuracy[name] for name in NAMES], -1),
+    {column: np.array([highest[name][column] for name in NAMES]) for column in COLUMNS if column != "untrained"},
+    low=np.stack([by_step(fitted[name].interval().low) for name in NAMES], -1),
+    title="Probe accuracy of TinyWorld over training",
+)
+view
+
+# %%
+best = {}
+for name in NAMES:
+    interval, rows = fitted[name].interval(), []
+    for i, block in enumerate(accuracy[name].argmax(1)):
+        rows.append([float(by_step(side)[i, block]) for side in (interval.mean, interval.low, interval.high)])
+    best[name] = np.array(rows)
+late = [i for i, step in enumerate(steps) if step >= 100]
+figure = plots.lines_with_bands(
+    np.array(steps)[late],
+    {name: best[name][late] for name in NAMES},
+    xlabel="step",
+    ylabel="probe accuracy, best block",
+    title="When can it be read?",
+    log_x=True,
+)
+readable_from = {name: onset(steps, best[name][:, 0], 0.75) for name in NAMES}
+plots.show(
+    figure,
+    "Accuracy of probes on held-out pairs at the best block over the steps of training, one line a dimension with a 95 % band. All begin near one half. "
+    + " ".join(
+        f"{name.capitalize()} rises above 0.75 at steps {readable_from[name]} and ends at {best[name][-1, 0]:.2f}."
+        for name in NAMES
+    ),
+)
+table(
+    [
+        "dimension",
+        "readable above 75 %, at steps",
+        "said above 75 %, at steps",
+        *(f"block {block}, last checkpoint" for block in range(4)),
+    ],
+    [[name, readable_from[name], judged_from[name], *(f"{value:.2f}" for value in accuracy[name][-1])] for name in NAMES],
+)
+
+# %% [markdown]
+# **Found.** Nothing that has no trained model comes near: words, length, random labels and the untrained network stay at chance. What the probes read at
+# the end was put there by training. The order of words can be read first, the two tables of exceptions last, and each at the checkpoint at which the model
+# begins to say it, or the one before. The first block reads reliability only: for it a word and its fact need to meet, no more, and in shuffled texts they still do. For
+# robustness order is all there is, and shuffled texts are at chance. The last block is never worse than the middle ones.
+#
+# ## 4 · What do the paper's own sets hold?
+#
+# The paper's five sets are public. Each is measured *without any language model*: the rule "has a capital letter", and counts of
+# words, on the released split (the first 80 % of the file to train, the rest to test). The table is stored with
+# the digests of the files; `python -m helpers surface` fetches them (1.7 MB) and computes everything anew.
+
+# %%
+surface_of = surveys.stored()
+table(
+    [
+        "set",
+        "test rows seen in training",
+        "has a capital letter",
+        "words, best classifier",
+        "paper's probe, first checkpoint",
+        "paper's probe, mean from checkpoint 100 on",
+    ],
+    [
+        [
+            name,
+            f"{found.leaked:.1%}",
+            f"{found.capital.value:.3f}",
+            f"{max(share.value for share in found.ordered.values()):.3f}",
+            f"{PUBLISHED[name].first:.3f}",
+            "{:.3f} [{:.3f}, {:.3f}]".format(PUBLISHED[name].late, *PUBLISHED[name].interval),
+        ]
+        for name, found in surface_of.items()
+    ],
+)
+
+# %% [markdown]
+# ### Exercise 3.4 · Find the confound
+#
+# *4 points · 8 minutes · ●●○*
+#
+# The robustness set pairs film reviews with copies in which 4.73 % of the letters were turned into capitals; a probe
+# is to tell the copies from the originals. Here is a set made in much the same way from TinyWorld's texts. Write two functions:
+# `rule(text)`, which says without any training whether a text is a damaged copy, and `seen(texts, test)`, which returns the share of the test
+# texts (`test` has one truth value a text) whose *twin*, the same text in other letters, is among the training texts.
+#
+# <details><summary>Hint</summary>
+#
+# Look at the originals. What do they never have? Two texts are twins if they are equal once that is taken away.
+#
+# </details>
+
+# %%
+originals = tuple(" ".join(documents.document(drawn, "review") for _ in range(2)) for _ in range(100))
+damaged = surface.case_flipped(originals, 0.0473, seed=0)
+cased = LabelledSet("letters", originals + damaged, np.repeat([False, True], 100), tuple(originals) * 2)
+table(["original", "damaged copy"], [[originals[i], damaged[i]] for i in range(2)])
+
+
+# %%
+def confounds():
+    """The functions (rule, seen)."""
+
+    # BEGIN SOLUTION
+    def rule(text):
+        return text != text.lower()
+
+    def seen(texts, test):
+        trained = {text.lower() for text, held in zip(texts, test, strict=True) if not held}
+        asked = [text.lower() for text, held in zip(texts, test, strict=True) if held]
+        return sum(text in trained for text in asked) / len(asked)
+
+    return rule, seen
+    # END SOLUTION
+
+
+# %%
+check("lab3.4", confounds)
+
+# %%
+rule, seen = confounds()
+random_test = np.random.default_rng(0).random(len(cased)) < 0.2
+by_rule = [rule(text) == label for text, label in zip(cased.texts, cased.labels, strict=True)]
+say(
+    f"Your rule is right on {np.mean(by_rule):.1%} of these texts, and {seen(cased.texts, random_test):.0%} of the rows of a random test part have their "
+    f"twin in the training part. On the real set the rule is right in {surface_of['sst2'].capital.value:.1%}, the paper's probe in at most "
+    f"{PUBLISHED['sst2'].best:.1%}; {surface_of['sst2'].leaked:.1%} of the test rows have been seen."
+)
+
+# %% [markdown]
+# **Found.** On SST-2 a capital letter does better than any probe. On ToxiGen and ConfAIde words come within 3 points, inside the probe's interval; on TruthfulQA and
+# StereoSet the probe has 11 and 15 points more than words, so it reads more than single words there. (On StereoSet, as far as the rows were read, it is whether two sentences belong
+# together, not stereotype.) At the paper's first checkpoint words beat the probe on all five sets. Accuracies such as these can show that something can be told
+# apart. They cannot show that it is truth, privacy or fairness.
+#
+# ## 5 · Is the direction more than a push?
+#
+# A *steering vector* is the difference of the class means at one block, $v = \bar h_{\text{true}} - \bar h_{\text{false}}$. While the model
+# runs, $\alpha s\, v / \lVert v \rVert$ is added to the block's output, where $s$ is the standard deviation of the texts' projections on $v$. Any push
+# changes *something*, so block and $\alpha$ are chosen on development groups, within a *perplexity budget*; what is
+# reported comes from other groups; and other vectors of the same length stand beside it.
+
+# %% [markdown]
+# ### Exercise 3.5 · Choose under a budget
+#
+# *3 points · 6 minutes · ●●○*
+#
+# Each trial has a `layer`, an `alpha`, the mean `score` of the behaviour in nats (higher is better) and the perplexity as a `ratio` to that of the
+# unsteered model. Return the trial with the highest score among those whose ratio is at most `budget`; `None` if there is none. A push that breaks the
+# model leaves NaN as score or infinity as ratio: never return such a trial.
+#
+# <details><summary>Hint</summary>
+#
+# Comparisons with NaN are false, so `max` may return a NaN that happens to stand first.
+#
+# </details>
+
+
+# %%
+def choose(trials, budget):
+    """The best trial within the budget, or None."""
+    # BEGIN SOLUTION
+    allowed = [trial for trial in trials if trial.ratio <= budget and np.isfinite(trial.score)]
+    return max(allowed, key=lambda trial: trial.score, default=None)
+    # END SOLUTION
+
+
+# %%
+check("lab3.5", choose)
+
+# %% [markdown]
+# Two behaviours of each dimension. The *verdict* is what the model says of a statement: $\log p(\text{true}) - \log p(\text{false})$ after its full stop. The
+# *continuation* is what it states by itself: after "the colour of the robin is", the probability of the right colours against all others. A score above 0 is
+# the trustworthy side: true, allowed, kind, confirmed, in order.
+
+# %%
+BUDGET = strength.BUDGET
+choosing, reporting = behaviours.text(32), behaviours.text(32, skip=32)  # rows of text for the perplexity
+by_person = {
+    name: dimensions.labelled_set(name, apart="person") for name in NAMES
+}  # the same texts; groups are people where there are any
+assert all(by_person[name].texts == sets[name].texts for name in NAMES)
+others = [behaviours.skill(model, name, 60) for name in ("ioi", "colour", "verb number")]
+develop, want, steered, right_verdicts = {}, {}, {}, {}
+for name in runtime.progress(NAMES, "steering"):
+    data = by_person[name]
+    halves = splits.grouped(data, 1, 0.5)
+    develop[name], held = halves.train[0], halves.test[0]
+    want[name] = behaviours.wanted(data)[develop[name]]
+    rows = read[name][-1][:, develop[name]]
+    vectors = {block: steering.mean_difference(rows[block], want[name]) for block in range(4)}
+    people = {data.groups[i] for i in np.flatnonzero(develop[name])}
+    said, stated = behaviours.verdicts(model, data), behaviours.continued(model, name)
+    known = np.array([group in people for group in stated.groups])
+    for kind, first, second in (("verdict", said[develop[name]], said[held]), ("continuation", stated[known], stated[~known])):
+        choice = strength.choose(model, vectors, first, choosing)
+        pairs_of = [data.groups[i] for i in np.flatnonzero(develop[name])]
+        beside_it = effects.controls(choice.vector, rows[choice.layer], want[name], 19, pairs_of)
+        found = effects.effects(
+            model, choice, {"steered": choice.vector, **beside_it}, second, reporting, others if kind == "verdict" else ()
+        )
+        steered[name, kind] = choice, found, second
+    pushes = torch.stack([torch.zeros_like(choice.vector.unit), (given := steered[name, "verdict"][0]).push(given.vector)])
+    values = verdict_scores(model, said[held], given.layer, pushes, given.positions)
+    right_verdicts[name] = [behaviours.share_right(row, data[held]) for row in values]
+
+# %%
+KINDS = ("random", "shuffled", "off-axis")
+
+
+def strongest(found, control):
+    """The largest change among the controls of one kind."""
+    return max(effect.target.mean for label, effect in found.effects.items() if label.startswith(control))
+
+
+def change(effect):
+    """Change of the score in nats, with its interval."""
+    return f"{effect.target.mean:+.2f} [{effect.target.low:+.2f}, {effect.target.high:+.2f}]"
+
+
+def ranges(kind):
+    """Bars for a figure: the vector with its interval, and the controls from the least to the largest."""
+    found = {name: steered[name, kind][1] for name in NAMES}
+    bars = {
+        "steered": np.array(
+            [[one["steered"].target.mean, one["steered"].target.low, one["steered"].target.high] for one in found.values()]
+        )
+    }
+    for control in ("random", "off-axis"):
+        values = [
+            [effect.target.mean for label, effect in one.effects.items() if label.startswith(control)] for one in found.values()
+        ]
+        bars[f"19 {control}, mean and range"] = np.array([[np.mean(row), min(row), max(row)] for row in values])
+    return bars
+
+
+for kind in ("verdict", "continuation"):
+    bars = ranges(kind)
+    figure = plots.bars_with_intervals(NAMES, bars, ylabel="change (nats)", title=f"Steering the {kind}")
+    plots.show(
+        figure,
+        f"Change of the {kind} in nats under steering, beside 19 random and 19 off-axis vectors of the same length. "
+        + " ".join(
+            f"{name.capitalize()}: {bars['steered'][i, 0]:+.2f}, controls from {min(b[i, 1] for b in list(bars.values())[1:]):+.2f} to {max(b[i, 2] for b in list(bars.values())[1:]):+.2f}."
+            for i, name in enumerate(NAMES)
+        ),
+    )
+    say(f"Steering the **{kind}**, at the block and strength that suit it best within the budget; changes in nats:")
+    table(
+        [
+            "dimension",
+            "block, α",
+            "unsteered",
+            "steered: change",
+            "opposite",
+            *(f"best of 19 {control}" for control in KINDS),
+            "perplexity",
+        ],
+        [
+            [
+                name,
+                f"{choice.layer}, {choice.alpha:g}",
+                f"{next(iter(found.base.values()))[0]:+.2f}",
+                change(found["steered"]),
+                f"{found['sign flip'].target.mean:+.2f}",
+                *(f"{strongest(found, control):+.2f}" for control in KINDS),
+                f"× {found['steered'].ratio:.2f}",
+            ]
+            for name in NAMES
+            for choice, found, _ in [steered[name, kind]]
+        ],
+    )
+
+# %% [markdown]
+# The *sign flip* is the opposite vector. *Random* directions are a weak control, for activations hardly vary along most of them. *Shuffled* ones are
+# mean differences of labels shuffled within each group: they lie where activations vary, and may come close to the true vector or its
+# opposite. *Off-axis* ones are these without their component along the true vector.
+#
+# What does the push do to the truth of the verdicts, and to other skills?
+
+# %%
+table(
+    ["dimension", "right verdicts, unsteered", "steered", *(f"{part.name}: change of right answers" for part in others)],
+    [
+        [
+            name,
+            *(f"{share:.0%}" for share in right_verdicts[name]),
+            *(
+                f"{other.accuracy.mean:+.0%} [{other.accuracy.low:+.0%}, {other.accuracy.high:+.0%}]"
+                for label, other in steered[name, "verdict"][1]["steered"].behaviours.items()
+                if not label.startswith("verdict")
+            ),
+        ]
+        for name in NAMES
+    ],
+)
+
+# %% [markdown]
+# **Found.** The direction is real: it moves the verdict by 5.8 to 9.4 nats, and no random or off-axis vector of its length comes near. (Shuffled ones do, where they happen to lie
+# along it.) But it moves all verdicts alike. The model now calls false statements true as well, so right verdicts fall from at least 99 % to about a half, or 75 % for robustness. And what
+# the model states by itself does not change: in no dimension does the vector move the continuation more than controls do. What was found is the direction in which the *verdict*
+# is stored, not one that the model consults when it speaks. Nor does perplexity see the whole price: three of the five vectors cost the colours of things 32 to 38 points.
+#
+# ## 6 · Are the vectors of earlier checkpoints as good?
+#
+# The paper's headline: a vector taken half-way through pre-training steers the finished model as well as its own. Here vectors of
+# every checkpoint from step 100 on are applied to the finished model, at the block and strength chosen for its own vector; once all with
+# the length of that vector, so that only directions are compared, and once each with its own length, as in the paper.
+
+# %%
+early = [i for i, step in enumerate(steps) if step >= 100]
+transferred = {}
+for name in runtime.progress(NAMES, "vectors of earlier checkpoints"):
+    choice, _, behaviour = steered[name, "verdict"]
+    kept = {steps[i]: stacked[name][i][:, develop[name]] for i in early}
+    for own_size in (False, True):
+        transferred[name, own_size] = across.across_checkpoints(model, choice, kept, want[name], behaviour, reporting, own_size)
+
+pushed = {
+    name: np.array([[effect.target.mean, effect.target.low, effect.target.high] for effect in transferred[name, False].values()])
+    for name in NAMES
+}
+figure = plots.lines_with_bands(
+    np.array(steps)[early],
+    pushed,
+    xlabel="checkpoint that the vector comes from (step)",
+    ylabel="change of the verdict (nats)",
+    title="Old vectors, final model",
+    log_x=True,
+)
+middle = min(steps, key=lambda step: abs(step - steps[-1] / 2))
+plots.show(
+    figure,
+    "Change of the final model's verdicts, in nats, by vectors of earlier checkpoints of equal length, one line a dimension with 95 % bands. "
+    + " ".join(
+        f"{name.capitalize()}: {pushed[name][0, 0]:+.1f} from step {steps[early[0]]}, {transferred[name, False][middle].target.mean:+.1f} from step {middle:,}, "
+        f"{pushed[name][-1, 0]:+.1f} from the last."
+        for name in NAMES
+    ),
+)
+
+# %%
+together = {}
+for name in NAMES:
+    block = steered[name, "verdict"][0].layer
+    together[name] = across.correlation(
+        accuracy[name][early, block], [effect.target.mean for effect in transferred[name, False].values()]
+    )
+table(
+    [
+        "dimension",
+        f"vector of step {middle:,}",
+        "its cosine to the last",
+        "the model's own",
+        "best off-axis",
+        "probe and effect: r",
+        "changes of both: r",
+        "p",
+    ],
+    [
+        [
+            name,
+            change(transferred[name, False][middle]),
+            f"{transferred[name, False][middle].cosine:.2f}",
+            change(transferred[name, False][steps[-1]]),
+            f"{strongest(steered[name, 'verdict'][1], 'off-axis'):+.2f}",
+            f"{found.r:.2f} [{found.low:.2f}, {found.high:.2f}]",
+            f"{found.r_steps:.2f}",
+            f"{found.p_steps:.3f}",
+        ]
+        for name, found in together.items()
+    ],
+)
+
+# %% [markdown]
+# *Probe and effect* is the correlation over checkpoints, at the block that is steered, of probe accuracy and steering effect, the paper's figure 5. Any two curves
+# that rise are correlated. So the next column has the correlation of their *changes* from one checkpoint to the next, with its one-sided permutation p.
+#
+# **Found.** In four of five dimensions the vector from half-way steers within a tenth as well as the final one, or better. In the fifth, fairness, which is learned last, it has half the
+# effect, no more than the best off-axis direction. So it is not the age of a vector that counts but whether the concept was there. It may even be there before a probe can read it: at step
+# 3,935 the probe for privacy is at 0.60, and the vector has 94 % of the effect. Probe and effect are correlated, as any two rising curves are; from checkpoint to checkpoint they rise together
+# only for robustness.
+#
+# ## 7 · Does the network first take in and then compress?
+#
+# The paper estimates $I(T;X)$, how much a layer $T$ knows of the first block's output $X$, and $I(T;Y)$, how much of the label, by normalised
+# HSIC with $\sigma = 50$. At that bandwidth the estimate has a closed form: with $p_i$ the share of the variance along
+# the principal component $i$,
+#
+# $$I(T;X) = \sum_{ij} w_i\, w_j\, (u_i \cdot v_j)^2, \qquad w = \frac{p}{p + 0.025}.$$
+#
+# It sees the directions with the largest *shares* of the variance.
+
+# %%
+planes = {}
+for name, data in sets.items():
+    drawn_labels = np.array([controls.random_labels(data, seed) for seed in range(200)])
+    planes[name] = [information.plane(layers, data.labels, linear=True, shuffled=drawn_labels) for layers in read[name]]
+
+PLANE = "robustness"
+for side, title in (("tx", "I(T;X), first block's output and last block"), ("ty", "I(T;Y), label and last block")):
+    lines = {name: np.array([[getattr(one, side)[-1]] * 3 for one in planes[name]])[late] for name in NAMES}
+    lines["null, mean to 95 %"] = np.array(
+        [
+            [max(getattr(planes[name][i], f"{side}_null")[-1] for name in NAMES)] * 2
+            + [max(getattr(planes[name][i], f"{side}_high")[-1] for name in NAMES)]
+            for i in late
+        ]
+    )
+    figure = plots.lines_with_bands(
+        np.array(steps)[late], lines, xlabel="step", ylabel="normalised HSIC", title=title, log_x=True
+    )
+    plots.show(
+        figure,
+        f"{title}, over the steps of training, one line a dimension, and the highest of the permutation nulls. "
+        + " ".join(
+            f"{name.capitalize()}: {lines[name][0, 0]:.2f} at step {steps[late[0]]}, {lines[name][-1, 0]:.2f} at the end."
+            for name in NAMES
+        )
+        + f" The null is at most {lines['null, mean to 95 %'][:, 2].max():.2f}.",
+    )
+
+# %% [markdown]
+# There it seems to be: $I(T;X)$ of robustness falls by half within two checkpoints, while $I(T;Y)$ rises. Is it a loss of information? Ask in another way: how much of the
+# variance of $X$ does a *linear regression* from $T$ recover, on groups that it was not fitted to? And: what is left of the fall when the one direction of $T$ that separates the
+# labels is taken out?
+
+# %%
+fall = {}
+for name in NAMES:
+    values = np.array([one.tx[-1] for one in planes[name]])
+    drops = [(values[i] - values[j], i, j) for i in range(len(steps)) for j in range(i + 1, min(i + 3, len(steps)))]
+    _, i, j = max(drops)  # the steepest fall within two checkpoints
+    fall[name] = i, j
+
+
+def stress(name, i):
+    """Of the last block at one checkpoint: I(T;X), that without the label's and without the largest direction, share recovered."""
+    x, t, data = read[name][i][0], read[name][i][-1], sets[name]
+    left = recovery.without_label(t, data.labels), recovery.without_largest(t)
+    return planes[name][i].tx[-1], *(information.closed_form(x, rows) for rows in left), recovery.recovered(x, t, data.groups)
+
+
+stressed = {(name, i): stress(name, i) for name in NAMES for i in {*fall[name], 0, len(steps) - 1}}
+table(
+    [
+        "dimension",
+        "steepest fall, steps",
+        "I(T;X)",
+        "without the label's direction",
+        "without its largest direction",
+        "recovered by regression",
+    ],
+    [
+        [
+            name,
+            f"{steps[i]:,} → {steps[j]:,}",
+            *(f"{a:.2f} → {b:.2f}" for a, b in zip(stressed[name, i], stressed[name, j], strict=True)),
+        ]
+        for name, (i, j) in fall.items()
+    ],
+)
+say("The same from step 0 to the last checkpoint:")
+table(
+    ["dimension", "I(T;X)", "without the label's direction", "without its largest direction", "recovered by regression"],
+    [
+        [name, *(f"{a:.2f} → {b:.2f}" for a, b in zip(stressed[name, 0], stressed[name, len(steps) - 1], strict=True))]
+        for name in NAMES
+    ],
+)
+
+# %%
+sigmas = (1, 5, 20, 50, 100, 200, 400)
+i, j = fall[PLANE]
+swept_sigma = {k: information.readings(read[PLANE][k][0], read[PLANE][k][-1], sigmas) for k in (i, j)}
+table(
+    ["σ", *(f"I(T;X) at step {steps[k]:,}" for k in (i, j)), *(f"its null at step {steps[k]:,}" for k in (i, j)), "ratio"],
+    [
+        [
+            sigma,
+            *(f"{one.value:.3g}" for one in both),
+            *(f"{one.expected:.3g}" for one in both),
+            f"{both[1].value / both[0].value:.2f}",
+        ]
+        for sigma, both in zip(sigmas, zip(swept_sigma[i], swept_sigma[j], strict=True), strict=True)
+    ],
+)
+
+# %% [markdown]
+# ### Exercise 3.6 · Compress without losing anything
+#
+# *4 points · 10 minutes · ●●●*
+#
+# Make the estimator report compression where there is none. You get activations $T$ [item, feature] and a random generator. Return $T$ plus *one* direction,
+# a random number for each item times a fixed vector, such that $I(T;X)$ falls at least by half, although a linear regression still recovers
+# as much of $X$ as before.
+#
+# <details><summary>Hint</summary>
+#
+# The estimator standardises every feature, and then weighs directions by their share of the variance. So let all features have the
+# new direction, and let it be large.
+#
+# </details>
+
+
+# %%
+def compress(t, generator):
+    """t [item feature] plus one direction that has nothing to do with it."""
+    # BEGIN SOLUTION
+    amount = torch.randn(len(t), 1, generator=generator)
+    return t + 2 * t.std() * amount * torch.ones(1, t.shape[1])
+    # END SOLUTION
+
+
+# %%
+check("lab3.6", compress)
+
+# %%
+x, t, data = read["privacy"][-1][0], read["privacy"][-1][-1], sets["privacy"]
+faked = compress(t, torch.Generator().manual_seed(0))
+table(
+    ["last block, privacy", "I(T;X)", "recovered by regression"],
+    [
+        [label, f"{information.closed_form(x, rows):.2f}", f"{recovery.recovered(x, rows, data.groups):.1%}"]
+        for label, rows in (("as it is", t), ("with your direction", faked))
+    ],
+)
+
+# %% [markdown]
+# **Found.** There is no common picture of two phases: the curves are highest at steps 8, 35, 8, 1,936 and 3,106. The null is far below, so they are not chance. The bandwidth decides the size
+# of the fall, not that there is one. But the fall means two opposite things. For reliability and robustness one direction of $T$ grows (for robustness it is the label's own), nine tenths of the fall
+# are gone without it, and the regression recovers as much of $X$ as before: nothing was forgotten. For privacy, toxicity and fairness the regression loses 5 to 20 points, and the fall stays without the
+# direction: while the label is learned, part of the input is given up. The estimate cannot tell one from the other.
+#
+# ## 8 · A bound that is one
+#
+# A probe's cross-entropy on held-out texts bounds the mutual information from below: $I(T;Y) \ge H(Y) - \mathrm{CE}$, at most 1 bit here. A bad probe makes the
+# bound weak, never wrong.
+
+# %%
+chosen_steps = [i for i, step in enumerate(steps) if step in (0, 952, 1936, 3106, 3935, 4985, 8000)]
+
+
+def bits(name, i):
+    """The variational bound at the best block of a checkpoint, in bits; below 0 it says nothing."""
+    block = int(accuracy[name][i].argmax())
+    loss = by_step(fitted[name].cross_entropy.mean(1))[i, block]
+    return max(0.0, float(bounds.variational_bound(loss, sets[name].labels).bits))
+
+
+known_bits = {name: [bits(name, i) for i in chosen_steps] for name in NAMES}
+table(
+    ["bits known of the label, at least; step", *(f"{steps[i]:,}" for i in chosen_steps)],
+    [[name, *(f"{value:.2f}" for value in values)] for name, values in known_bits.items()],
+)
+
+# %% [markdown]
+# **Found.** At the end at least 0.96 of 1 bit can be read for every dimension, and nothing at step 0. A probe may be right and the bound still say nothing: for toxicity at step 3,106 the accuracy is above 0.9, but
+# where the probe errs it is sure of itself, and the cross-entropy counts that.
+#
+# ## 9 · What holds?
+#
+# The verdicts below are computed from the numbers of this page.
+
+# %% tags=["hide-input"]
+last = len(steps) - 1
+half = steps[-1] / 2
+by_half = [name for name in NAMES if (readable_from[name].by or np.inf) <= half]
+to_beat = {name: max(highest[name][column] for column in ("words", "length", "untrained", "random labels")) for name in NAMES}
+best_block = {
+    name: [block for block in range(4) if accuracy[name][-1, block] >= accuracy[name][-1].max() - 0.005] for name in NAMES
+}
+moved = {kind: {name: steered[name, kind][1]["steered"].target for name in NAMES} for kind in ("verdict", "continuation")}
+any_control = {
+    key: max(strongest(found, control) for control in ("random", "off-axis")) for key, (_, found, _) in steered.items()
+}
+as_good = {name: transferred[name, False][middle].target.mean / transferred[name, False][steps[-1]].target.mean for name in NAMES}
+peak = {name: steps[int(np.argmax([one.tx[-1] for one in planes[name]]))] for name in NAMES}
+lost = {name: stressed[name, fall[name][0]][3] - stressed[name, fall[name][1]][3] for name in NAMES}
+gone = {  # share of the steepest fall that is gone when the largest direction is left out
+    name: 1 - (stressed[name, i][2] - stressed[name, j][2]) / (stressed[name, i][0] - stressed[name, j][0])
+    for name, (i, j) in fall.items()
+}
+
+
+def each(values, form="{:.2f}"):
+    """One value a dimension, as text."""
+    return ", ".join(f"{name} {form.format(values[name])}" for name in NAMES)
+
+
+claims(
+    [
+        (
+            "concepts become linearly separable early in pre-training and stay so",
+            f"above 75 % by half of training: {', '.join(by_half)}; steps: "
+            + ", ".join(f"{name} {readable_from[name]}" for name in NAMES),
+            "best control: " + each(to_beat),
+            True if len(by_half) == len(NAMES) else None if by_half else False,
+        ),
+        (
+            "middle layers separate best",
+            "best blocks of 0 to 3: " + ", ".join(f"{name} {'/'.join(map(str, best_block[name]))}" for name in NAMES),
+            "at the first block: " + each({name: accuracy[name][-1, 0] for name in NAMES}),
+            all(3 not in best_block[name] for name in NAMES),
+        ),
+        (
+            "the probes of the five sets show more than the surface of the texts",
+            "probe, mean from checkpoint 100 on, less the best of words and capitals: "
+            + ", ".join(f"{name} {found.gain:+.3f}" for name, found in surface_of.items()),
+            "the 95 % interval of the probe begins above the surface for "
+            + (", ".join(name for name, found in surface_of.items() if PUBLISHED[name].interval[0] > found.best) or "none"),
+            None if any(PUBLISHED[name].interval[0] > found.best for name, found in surface_of.items()) else False,
+        ),
+        (
+            "a steering vector moves what the model says of a statement",
+            "change in nats: " + each({name: one.mean for name, one in moved["verdict"].items()}, "{:+.1f}"),
+            "best of 38 random and off-axis directions: "
+            + each({name: any_control[name, "verdict"] for name in NAMES}, "{:+.1f}"),
+            all(moved["verdict"][name].low > any_control[name, "verdict"] for name in NAMES),
+        ),
+        (
+            "it makes the model more trustworthy",
+            "change of the continuation in nats: "
+            + each({name: one.mean for name, one in moved["continuation"].items()}, "{:+.2f}"),
+            "best of 38 random and off-axis directions: "
+            + each({name: any_control[name, "continuation"] for name in NAMES}, "{:+.2f}"),
+            any(moved["continuation"][name].low > any_control[name, "continuation"] for name in NAMES) and None,
+        ),
+        (
+            "a vector from half-way through pre-training steers as well as the model's own",
+            f"effect on the verdict of the vector of step {middle:,}, as a share of the own vector's: " + each(as_good, "{:.0%}"),
+            "cosine of the two vectors: " + each({name: transferred[name, False][middle].cosine for name in NAMES}),
+            True if min(as_good.values()) >= 0.9 else None if sum(share >= 0.9 for share in as_good.values()) >= 3 else False,
+        ),
+        (
+            "probe accuracy and steering effect go together",
+            "r over checkpoints: " + each({name: together[name].r for name in NAMES}),
+            "r of their changes: " + each({name: together[name].r_steps for name in NAMES}),
+            None if min(together[name].low for name in NAMES) > 0 else False,
+        ),
+        (
+            "two phases: I(T;X) of the upper layers rises, then falls",
+            "highest at step " + ", ".join(f"{name} {step:,}" for name, step in peak.items()),
+            f"null at most {max(max(one.tx_null[-1] for one in planes[name]) for name in NAMES):.2f}; the untrained network has "
+            + each({name: planes[name][0].tx[-1] for name in NAMES}),
+            False if len(set(peak.values())) > 2 else None,
+        ),
+        (
+            "the fall is a compression: the layer forgets its input",
+            "in the steepest fall the regression loses " + each(lost, "{:+.2f}").replace("+", ""),
+            "share of that fall that is gone without the largest direction: " + each(gone, "{:.0%}"),
+            None if max(lost.values()) > 0.05 and max(gone.values()) > 0.5 else max(gone.values()) <= 0.5,
+        ),
+    ]
+)
+
+# %% [markdown]
+# ## Limits
+#
+# - A fact of TinyWorld is an entry in a table. Nothing here says how a model of billions of parameters holds truth or privacy; the lab tests
+#   whether the *methods* find what is there, and keep quiet where nothing is.
+# - One model and one training run. Intervals are over splits and groups of the texts, not over trainings.
+# - Training rewards having the verdict ready at the full stop, where the probes read. In text without verdicts there is no such reward.
+# - Few subjects: eight kinds of information, twelve groups of people. Their intervals are wide for that reason.
+# - The strength of steering is chosen from nine values at four blocks, for one vector a dimension. Vectors taken at other places, such as where a
+#   statement is still being made, were not tried.
+# - HSIC is not a mutual information. The bound of section 8 is one, and says only "at least".
+# - The paper's model was not run. Its numbers are quoted; its data sets are measured.
+#
+# ## Further reading
+#
+# - Qian et al., [Towards Tracing Trustworthiness Dynamics](https://arxiv.org/abs/2402.19465)
+# - Hewitt and Liang, [Designing and Interpreting Probes with Control Tasks](https://arxiv.org/abs/1909.03368)
+# - Marks and Tegmark, [The Geometry of Truth](https://arxiv.org/abs/2310.06824)
+# - Rimsky et al., [Steering Llama 2 via Contrastive Activation Addition](https://arxiv.org/abs/2312.06681)
+# - Ma, Lewis and Kleijn, [The HSIC Bottleneck: Deep Learning without Back-Propagation](https://arxiv.org/abs/1908.01580)
+# - Saxe et al., [On the Information Bottleneck Theory of Deep Learning](https://openreview.net/forum?id=ry_WPG-A-)
+
+# %%
+scores("lab3")
+
+
+# %% tags=["book-only", "remove-cell"]
+# The sentences after "Found", as conditions: the page is not built if one of them is no longer true of the weights.
+place = {step: i for i, step in enumerate(steps)}
+order = sorted(NAMES, key=lambda name: readable_from[name].by)
+verdict_of = {name: steered[name, "verdict"][1] for name in NAMES}
+colour_lost = {name: verdict_of[name]["steered"].behaviours["colour"].accuracy.mean for name in NAMES}
+facts = {
+    "1 sudden, and in the order of the exercise": sorted(NAMES, key=lambda name: judged_from[name].by) == predicted_order(),
+    "2 the bait": on_bait["untrained"].accuracy.mean(1).min() > 0.75 and counted["obvious toxicity"].accuracy.mean() > 0.99,
+    "3 controls at chance": max(to_beat.values()) < 0.6,
+    "3 all can be read at the end": all(best[name][-1, 0] > 0.98 for name in NAMES),
+    "3 the order, readable when said or one checkpoint before": order == predicted_order()
+    and all(
+        0
+        <= list(steps).index(min(s for s in steps if s >= judged_from[name].by)) - list(steps).index(readable_from[name].by)
+        <= 1
+        for name in NAMES
+    ),
+    "3 the first block": accuracy["reliability"][-1, 0] > 0.9
+    and all(accuracy[n][-1, 0] < 0.65 for n in NAMES if n != "reliability"),
+    "3 shuffled": highest["reliability"]["shuffled words"] > 0.85 and highest["robustness"]["shuffled words"] < 0.6,
+    "3 depth": all(3 in best_block[name] for name in NAMES),
+    "4 surface": surface_of["sst2"].capital.value > PUBLISHED["sst2"].best
+    and all(0 < surface_of[n].gain < 0.035 and PUBLISHED[n].interval[0] < surface_of[n].best for n in ("toxigen", "confaide"))
+    and [round(100 * surface_of[n].gain) for n in ("truthfulqa", "stereoset")] == [11, 15],
+    "4 the first checkpoint": all(PUBLISHED[n].first < found.best for n, found in surface_of.items()),
+    "5 verdicts move": all(
+        5.5 < moved["verdict"][n].mean < 9.6 and moved["verdict"][n].low > any_control[n, "verdict"] + 2 for n in NAMES
+    ),
+    "5 some shuffled ones come near": max(strongest(verdict_of[n], "shuffled") / moved["verdict"][n].mean for n in NAMES) > 0.9,
+    "5 right and wrong alike": all(
+        before >= 0.985 and after < 0.55 for n, (before, after) in right_verdicts.items() if n != "robustness"
+    )
+    and 0.65 < right_verdicts["robustness"][1] < 0.85,
+    "5 continuations do not": all(moved["continuation"][n].low <= any_control[n, "continuation"] for n in NAMES),
+    "5 colours": sum(-0.42 < lost_share < -0.25 for lost_share in colour_lost.values()) == 3,
+    "6 half-way": middle == 3935
+    and all(0.9 < as_good[n] < 1.15 for n in NAMES if n != "fairness")
+    and 0.35 < as_good["fairness"] < 0.6,
+    "6 fairness is no better than a control": transferred["fairness", False][middle].target.mean
+    < strongest(verdict_of["fairness"], "off-axis") + 0.5,
+    "6 privacy before its probe": best["privacy"][place[3935], 0] < 0.65,
+    "6 correlations": min(found.low for found in together.values()) > 0.4
+    and all((found.p_steps < 0.05) == (name == "robustness") for name, found in together.items()),
+    "7 no common picture": len(set(peak.values())) >= 3 and peak["privacy"] > 10 * peak["reliability"],
+    "7 the null": all(one.tx[-1] > 2 * one.tx_high[-1] for those in planes.values() for one in those),
+    "7 bandwidth": all(b.value < 0.85 * a.value for a, b in zip(*swept_sigma.values(), strict=True)),
+    "7 nothing forgotten": all(gone[n] > 0.8 and lost[n] < 0.03 for n in ("reliability", "robustness")),
+    "7 given up": all(gone[n] < 0.3 and 0.03 < lost[n] < 0.25 for n in ("privacy", "toxicity", "fairness")),
+    "8 bits": all(values[-1] >= 0.95 and values[0] == 0 for values in known_bits.values()),
+    "8 right, and no bound": known_bits["toxicity"][3] < 0.1 and best["toxicity"][place[3106], 0] > 0.9,
+}
+assert all(facts.values()), [name for name, true in facts.items() if not true]
