@@ -39,7 +39,7 @@ from helpers import runtime
 from helpers.errors import LabError
 from helpers.labelled import LabelledSet
 from helpers.parallel import in_parallel
-from helpers.trust import activations, integrity, stored
+from helpers.trust import activations, integrity, keys, stored
 from helpers.trust.series import Series
 from helpers.trust.stored import Arrays, Result, Store
 
@@ -124,7 +124,7 @@ def sweep(
         cluster: for dask: a client, a cluster or a scheduler's address; without it a local cluster of `n_jobs` processes.
         folder: where results are stored and found again (`stored`); None stores nothing.
         allow_duplicates: leave out the later of two neighbouring steps with equal weights; see `integrity.settle`.
-        version: any text; change it when code changed that the key of stored results cannot see.
+        version: any text; change it when something changed that the key of stored results does not see (`helpers.trust.keys`).
 
     Raises:
         LabError: duplicated weights (before the work where they lie on this machine, after it where they are streamed:
@@ -138,7 +138,7 @@ def sweep(
         raise LabError("expected labelled sets or a work", "got neither")
     work = LastTokens(tuple(sets)) if work is None else work
     stamps = _stamps(series, allow_duplicates)
-    store = Store(Path(folder), series.name, stored.work_key(work, tuple(sets), version)) if folder is not None else None
+    store = Store(Path(folder), series.name, keys.work_key(work, tuple(sets), version)) if folder is not None else None
     found, notes = _stored(store, stamps)
     todo = [step for step in stamps if step not in found]
     if todo:

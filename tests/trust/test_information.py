@@ -124,7 +124,7 @@ def test_values_are_never_negative():
 
 
 def test_the_bandwidth_decides_the_size():
-    """A simulation with the same numbers as in the chapter: 347, 40, 5.4, 0.42, 0.04 at σ = 1, 5, 50, 200, 400; ε moves it as much."""
+    """A simulation with the same numbers as in the chapter: 347, 40, 5.4, 0.42, 0.04 at σ = 1, 5, 50, 200, 400; so does ε."""
     x, t = related()
     table = readings(x, t, (1, 5, 50, 200, 400), (1e-5,))
     values = [row.value for row in table]
