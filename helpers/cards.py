@@ -213,19 +213,7 @@ def _rounding(entry: Entry) -> str:
 
 
 def _heads(found: dict[str, Any]) -> str:
-    """What single heads do: whatever was stored, one row each."""
-    rows = [[name, _plain(value)] for name, value in found.items()]
-    return table(["attention heads", "measured"], rows) if rows else ""
+    """What single heads do."""
+    from helpers import head_cards  # it takes `table` from here
 
-
-def _plain(value: Any, between: str = "; ") -> str:
-    """A stored value in words.
-
-    >>> _plain({"lost": {"2.0": 3.61234, "0.1": 2.7}, "few": ["a", 1]})
-    'lost: 2.0: 3.61, 0.1: 2.7; few: a, 1'
-    """
-    if isinstance(value, dict):
-        return between.join(f"{name}: {_plain(part, ', ')}" for name, part in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return head_cards.section(found) if found else ""

@@ -20,6 +20,16 @@ RECIPE = Recipe(
     warmup_steps=1,
 )
 STEPS = [0, 1, 2, 4, 8, 16, 31, 62, 125, 250, 500, 1000]
+HEAD = {
+    "loss": [2.71234, 2.5, 2.9],
+    "needed": True,
+    "logits": {"total": 2.5, "direct": 1.5, "later": {"1.0": 0.9, "1.1": 0.2}, "scale": -0.1},
+    "at": "last token",
+    "looks": {"elsewhere": 0.05, "receiver": 0.654, "verb": 0.296},
+    "own_rank": 0.987,
+    "favours": 0.8,
+    "role": "mover",
+}
 MEASURED = {
     "skills": {
         "ioi": {"accuracy": 0.975, "low": 0.9543, "high": 0.9879, "log_ratio": 5.4321, "different": 399},
@@ -34,7 +44,36 @@ MEASURED = {
         "skills": {"ioi": [step / 1000 for step in STEPS], "judge privacy": [0.5] * len(STEPS)},
     },
     "rounding": {"steps": STEPS, "before": [1.0] * 12, "after": [*[1.001] * 10, 0.9968, 1.5]},
-    "heads": {"ioi": {"lost": {"2.0": 3.61234, "0.1": 2.7}, "roles": ["mover", "copy"]}},
+    "heads": {
+        "prompts": 64,
+        "thresholds": {
+            "looks": 0.3,
+            "mostly": 0.5,
+            "copies": 0.9,
+            "suppresses": 0.1,
+            "favours": 0.75,
+            "matters": 0.05,
+            "enough": 0.8,
+        },
+        "skills": {
+            "ioi": {
+                "metric": "logit difference",
+                "full": 6.5,
+                "interval": [6.1, 6.9],
+                "none": -0.25,
+                "heads": {
+                    "0.1": HEAD,
+                    "1.0": HEAD | {"loss": [3.0, 2.0, 4.0], "role": "unclear"},
+                    "1.1": HEAD | {"needed": False},
+                },
+                "alone": ["0.1", 0.44],
+                "subset": ["0.1", "1.0"],
+                "subset_share": 0.912,
+                "repeats": {"same": ["1.1", 0.15], "after_same": ["0.0", 0.11]},
+                "untrained": {"full": 0.01, "none": 0.0, "roles": {"0.0": "own token"}},
+            }
+        },
+    },
 }
 SERIES = {"file": "words.series.safetensors", "sha256": "ab" * 32, "bytes": 2_000_000, "steps": STEPS}
 
@@ -77,7 +116,24 @@ def test_every_skill_has_its_interval_and_its_course():
     assert ["ioi", "0", "2", "3", "6", "12", "25", "50", "100"] in rows(text)
     assert ["loss (nats)", "7.00", "6.98", "6.97", "6.94", "6.88", "6.75", "6.50", "6.00"] in rows(text)
     assert "400 a skill" in text
-    assert ["ioi", "lost: 2.0: 3.61, 0.1: 2.7; roles: mover, copy"] in rows(text)
+
+
+def test_the_heads_of_a_skill_stand_in_a_table_with_their_ways_and_the_control():
+    text = cards.card(entry())
+    said = [row for row in rows(text) if row[0] in ("0.1", "1.0", "1.1")]
+    assert [row[0] for row in said] == ["1.0", "0.1"]  # the one that costs most first, the one that is not needed not at all
+    assert said[1][1:] == [
+        "2.71 [2.50, 2.90]",
+        "direct 1.50, later heads 1.10 (1.0 0.90), scale -0.10",  # the other later head is less than a tenth of it
+        "last token: receiver 65 %, verb 30 %",
+        "own word 0.99; right over wrong 80 %",
+        "mover",
+    ]
+    assert "logit difference 6.50 [6.10, 6.90]; -0.25 with no head left" in text
+    assert "head alone, 0.1, brings back 44 %" in text
+    assert "has 2: 0.1, 1.0 (91 %)" in text
+    assert "where it stood is 15 % (head 1.1), and to the token after that 11 % (head 0.0)" in text
+    assert "fits 2 of the 3 heads, needed or not, and 1 of those of the untrained model (0.0 own token)" in text
 
 
 def test_rounding_is_stated_for_the_steps_that_are_shipped_rounded():

@@ -19,7 +19,7 @@ from helpers.errors import LabError
 from helpers.runtime import progress
 from helpers.tinyworld import tasks
 from helpers.tinyworld.head_effects import METRICS, Bench, Head
-from helpers.tinyworld.places import LAST, SKILLS, Places, places
+from helpers.tinyworld.places import FIRST, LAST, SKILLS, Places, places
 from helpers.tinyworld.vocabulary import vocabulary
 
 PROMPTS, SEED, REFERENCE_SEED = 128, 0, 1
@@ -28,8 +28,8 @@ LOOKS = 0.3
 """Attention on a place, averaged, from which a head counts as looking at it."""
 MOSTLY = 0.5
 """The same for the token before and for the token itself, which untrained heads with few tokens to choose from look at too."""
-COPIES = 0.9
-"""Mean rank of a word's own logit, 0 to 1, from which a head copies; below one less this it suppresses."""
+COPIES, SUPPRESSES = 0.9, 0.1
+"""Mean rank of a word's own logit, 0 to 1, from which upwards a head copies, and from which downwards it suppresses."""
 FAVOURS = 0.75
 """How often a head raises a right word above a wrong one, from which it favours the right words; chance is a half."""
 MATTERS = 0.05
@@ -40,6 +40,7 @@ THRESHOLDS = {
     "looks": LOOKS,
     "mostly": MOSTLY,
     "copies": COPIES,
+    "suppresses": SUPPRESSES,
     "favours": FAVOURS,
     "matters": MATTERS,
     "enough": ENOUGH,
@@ -86,7 +87,7 @@ def role(seen: Seen, right: tuple[str, ...], wrong: tuple[str, ...]) -> str:
     """
     at_last = seen.at == LAST
     on_right, on_wrong = (sum(seen.looks.get(place, 0.0) for place in group) for group in (right, wrong))
-    copies, suppresses, favours = seen.own_rank >= COPIES, seen.own_rank <= 1 - COPIES, seen.favours >= FAVOURS
+    copies, suppresses, favours = seen.own_rank >= COPIES, seen.own_rank <= SUPPRESSES, seen.favours >= FAVOURS
     rules = {
         "mover": at_last and on_right >= LOOKS and copies and favours,
         "negative mover": at_last and on_right >= LOOKS and on_right > on_wrong and suppresses,
@@ -148,7 +149,9 @@ def own_ranks(model, head: Head, words: tuple[str, ...]) -> Float[Tensor, " word
         read = read_directions(model, torch.nn.functional.one_hot(tokens, model.cfg.d_vocab).float())
     logits = written @ read.T  # [attended word, word whose logit]
     logits = logits - logits.mean(0)
-    return (logits < logits.diagonal()[:, None]).sum(1) / (len(words) - 1)
+    own = logits.diagonal()[:, None]
+    below, equal = (logits < own).sum(1), (logits == own).sum(1) - 1  # a head that writes nothing ranks nothing
+    return (below + equal / 2) / (len(words) - 1)
 
 
 def favours(written: Float[Tensor, "prompt word"], good: Bool[Tensor, "prompt word"], bad: Bool[Tensor, "prompt word"]) -> float:
@@ -163,7 +166,7 @@ def favours(written: Float[Tensor, "prompt word"], good: Bool[Tensor, "prompt wo
 def see(bench: Bench, named: Places, head: Head) -> tuple[Seen, float]:
     """What a head attends to and writes; and the loss when it is replaced only at the place where it works."""
     layer, index = head
-    there = {name: named.where(name) for name in named.names}
+    there = {name: named.where(name) for name in named.names if name != FIRST}  # from there no choice: it sees itself only
     losses = {name: bench.loss_at(head, where) for name, where in there.items() if where.any()}
     at = max(losses, key=lambda name: losses[name])
     pattern, queries, tokens = bench.full.patterns[layer][:, index], there[at], bench.prompts.tokens
@@ -204,7 +207,24 @@ def of_skill(model, skill: str, prompts: int = PROMPTS, subsets: bool = True) ->
         needed = abs(float(loss.mean())) >= MATTERS * abs(full - none) and (low > 0 or high < 0)
         numbers = {"loss": [float(loss.mean()), low, high], "needed": needed, "logits": parts, "loss_there": alone}
         found["heads"][name_of(head)] = numbers | asdict(seen) | {"role": role(seen, named.right, named.wrong)}
-    return rounded(found | (_subsets(bench) if subsets else {}))
+    return rounded(found | {"repeats": strongest_repeats(bench, named)} | (_subsets(bench) if subsets else {}))
+
+
+def strongest_repeats(bench: Bench, named: Places) -> dict[str, list]:
+    """Which head attends most from a word that was there before to where it was, and which to the token after that.
+
+    All words that can be an answer count, wherever they stand: names, years or arguments.
+    """
+    tokens = bench.prompts.tokens
+    queries = torch.isin(tokens, torch.tensor(vocabulary().encode(" ".join(named.words))[1:])) & bench.real
+    found = {}
+    for field, after in (("same", False), ("after_same", True)):
+        shares = {head: repeats(bench.full.patterns[head[0]][:, head[1]], tokens, queries, after, 0.0) for head in bench.heads}
+        shares = {head: share for head, share in shares.items() if share is not None}
+        if shares:
+            best = max(shares, key=lambda head: shares[head])
+            found[field] = [name_of(best), shares[best]]
+    return found
 
 
 def _subsets(bench: Bench) -> dict[str, Any]:
