@@ -40,12 +40,13 @@ def pack(series: dict[int, dict[str, Tensor]], path: Path, metadata: dict[str, s
     """Write a series of states, by step, into one file.
 
     Raises:
-        LabError: the file cannot be written.
+        LabError: the file cannot be written; a value that the file cannot hold, or a name that ends as those of scales do.
     """
     tensors = {}
     for step, state in series.items():
         for name, value in state.items():
             key = f"{step}/{name}"
+            _check_storable(step, name, value)
             if value.ndim > 1:
                 tensors[key], tensors[key + SCALE] = rounded(value.float())
             else:
@@ -53,11 +54,24 @@ def pack(series: dict[int, dict[str, Tensor]], path: Path, metadata: dict[str, s
     save_atomically(tensors, path, {"steps": ",".join(map(str, series)), **metadata})
 
 
+def _check_storable(step: int, name: str, value: Tensor) -> None:
+    if name.endswith(SCALE):
+        raise LabError(f"expected no tensor of a series to end in {SCALE}, as the scales of rounded rows do", f"got {name}")
+    stored = value if value.ndim > 1 else value.half()
+    if not torch.isfinite(stored).all():
+        most = f"{torch.finfo(torch.float16).max:,.0f}"
+        raise LabError(
+            "expected finite weights in a series of checkpoints, those of vectors at most " + most,
+            f"{name} at step {step} has others",
+            hint="leave this step out of the series; the run may have diverged there",
+        )
+
+
 def unpack(path: Path, step: int, hint: str = "") -> dict[str, Tensor]:
     """The state of one checkpoint.
 
     Raises:
-        LabError: the file is missing or damaged, or has no such step.
+        LabError: the file is missing or damaged, is no series, or has no such step.
     """
     try:
         with safe_open(path, framework="pt") as handle:
@@ -66,14 +80,26 @@ def unpack(path: Path, step: int, hint: str = "") -> dict[str, Tensor]:
             steps = (handle.metadata() or {}).get("steps", "")
     except (SafetensorError, OSError) as fault:
         raise LabError(f"expected a series of checkpoints in {path}", f"cannot be read: {fault}", hint=hint) from None
+    if not steps:
+        raise LabError(f"expected a series of checkpoints in {path}", "it names no steps", hint=hint)
     if not stored:
         raise LabError(f"expected a step of the series in {path.name}: {steps.replace(',', ', ')}", f"got {step}")
-    state = {}
-    for name, value in stored.items():
-        if not name.endswith(SCALE):
-            plain = restored(value, stored[name + SCALE]) if name + SCALE in stored else value.float()
-            state[name.partition("/")[2]] = plain
-    return state
+    weights = {name: value for name, value in stored.items() if not name.endswith(SCALE)}
+    return {name.partition("/")[2]: _weights(path, name, stored, hint) for name in weights}
+
+
+def _weights(path: Path, name: str, stored: dict[str, Tensor], hint: str) -> Tensor:
+    """One tensor as it was before, up to rounding."""
+    value, scale = stored[name], stored.get(name + SCALE)
+    if value.ndim < 2 and value.is_floating_point() and scale is None:
+        return value.float()
+    if value.dtype != torch.int8 or scale is None or scale.shape != (*value.shape[:-1], 1):
+        raise LabError(
+            f"expected a series of checkpoints in {path}",
+            f"{name} is not stored as whole numbers of eight bits with one scale a row",
+            hint=hint,
+        )
+    return restored(value, scale)
 
 
 def checksum(path: Path) -> tuple[str, int]:

@@ -22,7 +22,10 @@ from helpers.cards import short, table
 from helpers.errors import LabError
 from helpers.zoo import Entry
 
-_PART = re.compile(r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end of generated part -->)", re.DOTALL)
+_PART = re.compile(
+    r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<old>.*?)(?P<end><!-- end of generated part -->)", re.DOTALL
+)
+_BEGIN = "<!-- generated: "
 DATA = Path(__file__).parent / "data"
 
 
@@ -125,7 +128,7 @@ def filled(text: str, where: str) -> str:
     """A page with every generated part brought up to date.
 
     Raises:
-        LabError: the page asks for a part that does not exist.
+        LabError: the page asks for a part that does not exist, or one does not end before the next begins.
     """
 
     def replace(part: re.Match) -> str:
@@ -133,13 +136,20 @@ def filled(text: str, where: str) -> str:
             raise LabError(f"{where}: expected a generated part among {', '.join(PARTS)}", f"got {part['name']!r}")
         return f"{part['begin']}\n{PARTS[part['name']]()}\n\n{part['end']}"
 
+    parts = list(_PART.finditer(text))
+    if len(parts) != text.count(_BEGIN) or any(_BEGIN in part["old"] for part in parts):
+        raise LabError(
+            f"{where}: expected every generated part to end with <!-- end of generated part -->",
+            f"{text.count(_BEGIN)} begin, {text.count('<!-- end of generated part -->')} end",
+            hint="else what is written by hand after it would be replaced; put the mark back",
+        )
     return _PART.sub(replace, text)
 
 
 def generated(root: Path) -> dict[Path, str]:
     """Every page that has generated parts, with the text that it should have."""
     pages = {path: path.read_text(encoding="utf-8") for path in sorted((root / "book").glob("*.md"))}
-    return {path: filled(text, path.name) for path, text in pages.items() if _PART.search(text)}
+    return {path: filled(text, path.name) for path, text in pages.items() if _BEGIN in text}
 
 
 def stale(root: Path) -> list[str]:

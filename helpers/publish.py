@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the name under which the model is loaded; the run's recipe must have it too")
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a finished run")
     parser.add_argument(
-        "--measured", type=Path, metavar="FILE", help="what `python -m helpers verify DIR --json` printed for these weights"
+        "--measured",
+        type=Path,
+        metavar="FILE",
+        help="what `python -m helpers verify DIR --json`, or `python -m helpers skills DIR`, printed for these weights",
     )
     parser.add_argument(
         "--steps", type=int, nargs="+", default=[], metavar="N", help="checkpoints to ship with the model, rounded to eight bits"
@@ -45,25 +48,27 @@ def publish(name: str, folder: Path, measured: Path | None = None, steps: Sequen
         steps: checkpoints to ship with the model, rounded to eight bits; the last step comes by itself.
 
     Raises:
-        LabError: an unfinished run, another name, weights of another recipe, an unreadable file of measurements, a step
-            without checkpoint.
+        LabError: an unfinished run, another name, weights of another recipe or vocabulary, an unreadable file of
+            measurements or one of other weights, a step without checkpoint.
     """
     recipe = training.read_recipe(folder)
     if recipe.name != name:
         raise LabError(f"expected a run of the recipe {name}", f"{folder} holds a run of {recipe.name}")
     source = folder / training.WEIGHTS
     _check_origin(source, recipe)
-    model = zoo.into_model(training.build_model(recipe), source, "train the model again")
+    model = zoo.into_model(training.build_model(recipe), source, "train the model again", zoo.words_of(recipe))
     content = source.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    report = _read_measured(measured, sha256)
     added = Entry(
         name=name,
         file=f"{name}.safetensors",
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         bytes=len(content),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         recipe=recipe,
         fingerprint=recipe.fingerprint,
-        measured=_read_measured(measured),
+        measured=report,
         licence=LICENCE,
         series=_series(name, folder, steps) if steps else {},
     )
@@ -71,7 +76,13 @@ def publish(name: str, folder: Path, measured: Path | None = None, steps: Sequen
     _replace(zoo.weights_folder() / added.file, content)
     manifest = {entry.name: {k: v for k, v in asdict(entry).items() if k != "name"} for entry in entries.values()}
     _replace(zoo.weights_folder() / zoo.MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    if not added.series:
+        _series_file(name).unlink(missing_ok=True)  # else the package would bring checkpoints of weights that are gone
     return added
+
+
+def _series_file(name: str) -> Path:
+    return zoo.weights_folder() / f"{name}.series.safetensors"
 
 
 def _series(name: str, folder: Path, steps: Sequence[int]) -> dict[str, Any]:
@@ -81,7 +92,7 @@ def _series(name: str, folder: Path, steps: Sequence[int]) -> dict[str, Any]:
         model = training.build_model(recipe)
         path = folder / "checkpoints" / f"step-{step:06d}.safetensors"
         states[step] = zoo.into_model(model, path, f"checkpoints of the recipe: {recipe.checkpoint_steps}").state_dict()
-    path = zoo.weights_folder() / f"{name}.series.safetensors"
+    path = _series_file(name)
     checkpoints.pack(states, path, {"fingerprint": recipe.fingerprint})
     sha256, size = checkpoints.checksum(path)
     return {"file": path.name, "sha256": sha256, "bytes": size, "steps": [*states, recipe.steps]}
@@ -98,18 +109,25 @@ def _check_origin(source: Path, recipe: training.Recipe) -> None:
         raise LabError(f"expected weights of recipe {recipe.fingerprint} in {source}", "they were trained with another one")
 
 
-def _read_measured(path: Path | None) -> dict[str, Any]:
+def _read_measured(path: Path | None, sha256: str) -> dict[str, Any]:
+    """A report, which must be of the weights with this checksum."""
     if path is None:
         return {}
     try:
         measured = json.loads(path.read_text())
     except (OSError, ValueError) as fault:
-        raise LabError(f"expected the output of `verify --json` in {path}", f"cannot use it: {fault}") from None
-    if not isinstance(measured, dict) or not (
-        {"questions", "failures"} <= measured.keys() or {"skills", "loss"} <= measured.keys()
-    ):
+        raise LabError(f"expected the output of `verify --json` or `skills` in {path}", f"cannot use it: {fault}") from None
+    kinds = ({"questions", "failures"}, {"skills", "loss"})
+    if not isinstance(measured, dict) or not any(kind <= measured.keys() for kind in kinds):
         raise LabError(
             f"expected an object with questions and failures, or with skills and loss, in {path}", "they are not there"
+        )
+    found = measured.get("sha256")
+    if found != sha256:
+        raise LabError(
+            f"expected measurements of the weights with sha256 {sha256[:12]}… in {path}",
+            f"they are of {str(found)[:12]}…" if found else "they do not say of which weights they are",
+            hint="measure the run's folder again: `python -m helpers verify DIR --json` or `python -m helpers skills DIR`",
         )
     return measured
 

@@ -76,6 +76,12 @@ class Vocabulary:
         return PreTrainedTokenizerFast(tokenizer_object=core, padding_side="right", **names)
 
     def attach(self, model) -> None:
-        """Give a `TransformerBridge` this vocabulary, so that it takes text: ``model.to_tokens("an owl")``."""
+        """Give a `TransformerBridge` this vocabulary, so that it takes text: ``model.to_tokens("an owl")``.
+
+        Raises:
+            LabError: the model has more or fewer tokens.
+        """
+        if len(self) != model.cfg.d_vocab:
+            raise LabError(f"expected a vocabulary of {model.cfg.d_vocab} words for the model", f"got {len(self)}")
         model.tokenizer = self.tokenizer()
         model.cfg.tokenizer_prepends_bos, model.cfg.default_prepend_bos = True, True

@@ -6,7 +6,7 @@ kind        `name`                                            weights come from
 embedded    a name in ``weights/manifest.json``: ``add-d5``   this package; size, sha256 and tensors are checked
 local       a folder: ``./runs/add-d5``, ``~/my-gpt2``        a run of ``python -m helpers train``, or a Hugging
                                                               Face folder with ``config.json``
-hub         a short name of `HUB` or any ``owner/model``      the Hugging Face hub, at a pinned commit where `HUB`
+hub         a short name of `hub.HUB`, or ``owner/model``     the Hugging Face hub, at a pinned commit where `HUB`
                                                               knows one
 ==========  ================================================  ====================================================
 
@@ -28,35 +28,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from helpers import checkpoints, runtime, training
+from helpers import checkpoints, hub, runtime, training
 from helpers.errors import LabError
+from helpers.hub import HUB
 from helpers.run_folder import WORDS
 from helpers.training import Recipe
 from helpers.vocabulary import Vocabulary
 
 MANIFEST = "manifest.json"
 REPAIR = "reinstall the package or check the file out again; `python -m helpers doctor` checks all of them"
-
-
-@dataclass(frozen=True)
-class HubModel:
-    """A model of the hub under a short name.
-
-    Attributes:
-        repository: ``owner/model``.
-        revision: the commit that the labs were written for.
-    """
-
-    repository: str
-    revision: str
-
-
-HUB: dict[str, HubModel] = {
-    "gpt2": HubModel("openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"),
-    "pythia-70m": HubModel("EleutherAI/pythia-70m", "a39f36b100fe8a5377810d56c3f4789b9c53ac42"),
-    "pythia-160m": HubModel("EleutherAI/pythia-160m", "50f5173d932e8e61f858120bcb800b97af589f46"),
-    "smollm2-135m": HubModel("HuggingFaceTB/SmolLM2-135M", "93efa2f097d58c2a74874c7e644dbc9b0cee75a2"),
-}
 
 
 @dataclass(frozen=True)
@@ -71,7 +51,8 @@ class Entry:
         parameters: number of trained numbers.
         recipe: how it was trained; training it again gives a model of the same behaviour.
         fingerprint: of the recipe.
-        measured: what `python -m helpers verify NAME --json` printed for exactly these weights; empty if not measured.
+        measured: what `python -m helpers verify NAME --json` printed, or `skills NAME` for a model of text; empty if not
+            measured. Its ``sha256`` is that of the weights that were measured; it is missing in reports of before it was noted.
         licence: SPDX name.
         series: of the model's checkpoints, where they are shipped: file, sha256, bytes, and their steps, the last of which
             is the model itself.
@@ -118,9 +99,29 @@ def _entry(name: str, fields: dict[str, Any]) -> Entry:
     entry = Entry(name=name, **(fields | {"recipe": recipe}))
     if entry.fingerprint != recipe.fingerprint:
         raise ValueError(f"the fingerprint of {name} is not that of its recipe ({recipe.fingerprint})")
-    if Path(entry.file).name != entry.file:
-        raise ValueError(f"the file of {name} lies outside the folder: {entry.file}")
+    if entry.measured.get("sha256", entry.sha256) != entry.sha256:
+        raise ValueError(f"{name} was measured on other weights, {entry.measured['sha256'][:12]}…")
+    _check_inside(name, entry.file)
+    if entry.series:
+        _check_fields(name, entry.series, recipe.steps)
     return entry
+
+
+def _check_inside(name: str, file: str) -> None:
+    if Path(file).name != file:
+        raise ValueError(f"the file of {name} lies outside the folder: {file}")
+
+
+def _check_fields(name: str, series: dict[str, Any], last: int) -> None:
+    """What the manifest says about a series: its file, and steps that ascend to the trained model's."""
+    wanted = {"file": str, "sha256": str, "bytes": int, "steps": list}
+    for field_name, kind in wanted.items():
+        if not isinstance(series[field_name], kind):
+            raise ValueError(f"{field_name} in the series of {name}: {series[field_name]!r}")
+    _check_inside(name, series["file"])
+    steps = series["steps"]
+    if not all(type(step) is int and step >= 0 for step in steps) or steps != sorted(set(steps)) or steps[-1:] != [last]:
+        raise ValueError(f"the steps of {name} do not ascend to {last}: {steps}")
 
 
 def names() -> list[str]:
@@ -192,19 +193,13 @@ def load(name: str, device: str | None = None, revision: str | None = None, step
         model = _embedded(name, step)
     elif (folder := Path(name).expanduser()).is_dir():
         model = _local(folder)
-    elif name in HUB or _is_hub_name(name):
-        model = _hub(name, revision)
+    elif hub.is_name(name):
+        model = hub.load(name, revision)
     else:
         raise _unknown(name, list(entries))
     if device != "cpu":
         model = model.to(device)
     return model.eval()
-
-
-def _is_hub_name(name: str) -> bool:
-    """``owner/model``: one slash, and not the start of a path."""
-    owner, slash, model = name.partition("/")
-    return bool(slash and owner and model) and "/" not in model and owner not in (".", "..", "~")
 
 
 def _unknown(name: str, embedded: list[str]) -> LabError:
@@ -221,7 +216,7 @@ def _embedded(name: str, step: int | None = None):
     known = entry(name)
     path = weights_folder() / known.file
     _check_file(name, path, known.bytes, known.sha256)
-    model = into_model(training.build_model(known.recipe), path, REPAIR)
+    model = into_model(training.build_model(known.recipe), path, REPAIR, words_of(known.recipe))
     if step is None or step == known.recipe.steps:
         return model
     if step not in known.steps:
@@ -233,8 +228,16 @@ def _embedded(name: str, step: int | None = None):
     return model
 
 
-def into_model(model, path: Path, hint: str):
+def words_of(recipe: Recipe) -> str:
+    """The checksum of the vocabulary that a recipe names; "" for a recipe of sums."""
+    return recipe.data.get("words", "")
+
+
+def into_model(model, path: Path, hint: str, words_checksum: str = ""):
     """Fill a model from a safetensors file: exactly its tensors, of its shapes, all finite; and its vocabulary, if it has one.
+
+    Args:
+        words_checksum: of the vocabulary that the file must have; without, it need not have one, as checkpoints of a run.
 
     Raises:
         LabError: anything else is in the file.
@@ -247,8 +250,12 @@ def into_model(model, path: Path, hint: str):
         raise LabError(f"expected weights in {path}", f"cannot be read: {fault}", hint=hint) from None
     check_tensors(tensors, model.state_dict(), path, hint)
     model.load_state_dict(tensors, strict=True)
+    known = Vocabulary(tuple((words or "").split()))
+    if words_checksum and known.checksum != words_checksum:
+        got = f"{len(known)} words with checksum {known.checksum}" if words else "no words"
+        raise LabError(f"expected the vocabulary with checksum {words_checksum} in {path}", f"got {got}", hint=hint)
     if words:
-        Vocabulary(tuple(words.split())).attach(model)
+        known.attach(model)
     return model
 
 
@@ -276,7 +283,7 @@ def _local(folder: Path):
     if (folder / training.RECIPE).exists():
         recipe = training.read_recipe(folder)
         hint = f"finish or repair the run with `python -m helpers train {recipe.name} --out {folder} --resume`"
-        return into_model(training.build_model(recipe), folder / training.WEIGHTS, hint)
+        return into_model(training.build_model(recipe), folder / training.WEIGHTS, hint, words_of(recipe))
     if not (folder / "config.json").exists():
         raise LabError(
             f"expected {training.RECIPE} (a training run) or config.json (a Hugging Face model) in {folder}",
@@ -288,55 +295,4 @@ def _local(folder: Path):
             "there are none; pickled weights are not opened",
             hint="save the model again with save_pretrained(folder, safe_serialization=True)",
         )
-    return _boot(folder, str(folder))
-
-
-def _boot(folder: Path, called: str):
-    """A bridge around a Hugging Face folder."""
-    from transformer_lens.model_bridge import TransformerBridge
-    from transformers import AutoModelForCausalLM
-
-    try:
-        # transformers fills weights that a file lacks with random numbers, and only logs it
-        _, info = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
-        if info["missing_keys"]:
-            raise ValueError(f"the weights lack {sorted(info['missing_keys'])[0]}")
-        return TransformerBridge.boot_transformers(str(folder), device="cpu")
-    except (OSError, ValueError, RuntimeError, SafetensorError, KeyError, AttributeError, TypeError) as fault:
-        raise LabError(
-            f"expected {called} to be a model that TransformerBridge.boot_transformers takes",
-            f"it says: {type(fault).__name__}: {str(fault).strip()[:400]}",
-            hint="check that the files are complete and that the architecture is one of TransformerLens",
-        ) from None
-
-
-def _hub(name: str, revision: str | None):
-    by_repository = {model.repository: model for model in HUB.values()}
-    known = HUB.get(name) or by_repository.get(name) or HubModel(name, "main")
-    return _boot(_download(known.repository, revision or known.revision), known.repository)
-
-
-def _download(repository: str, revision: str) -> Path:
-    """Folder with the model's files: from the cache if it is there, else from the hub. Only safetensors weights."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.txt", "*.safetensors", "*.model"]
-    try:
-        try:
-            folder = Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, local_files_only=True))
-            if list(folder.glob("*.safetensors")):
-                return folder
-        except LocalEntryNotFoundError:
-            pass  # not in the cache: ask the hub
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, max_workers=2))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as fault:
-        raise LabError(
-            f"expected {repository} at {revision} from the Hugging Face hub",
-            f"it did not come: {str(fault).strip().splitlines()[0]}",
-            hint="check the name and the network, or download the model elsewhere and pass its folder; "
-            "the embedded models need no network",
-        ) from None
-    if not list(folder.glob("*.safetensors")):
-        raise LabError(f"expected safetensors weights in {repository} at {revision}", "it has none; pickles are not opened")
-    return folder
+    return hub.boot(folder, str(folder))

@@ -121,3 +121,38 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LabError, match="expected to write"):
         checkpoints.pack(series(), tmp_path / "file" / "s.safetensors", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("w", torch.full((2, 2), math.nan), "w at step 7 has others"),
+        ("w", torch.tensor([[1.0, math.inf]]), "w at step 7 has others"),
+        ("b", torch.tensor([70_000.0]), "at most 65,504; b at step 7 has others"),
+        ("b", torch.tensor([math.nan]), "b at step 7 has others"),
+        ("norm.scale", torch.ones(4), "got norm.scale"),
+    ],
+)
+def test_what_a_series_cannot_hold_is_refused_before_anything_is_written(tmp_path, name, value, said):
+    """A 16-bit float ends at 65 504; ".scale" would be taken for the scale of a row, and vanish."""
+    with pytest.raises(LabError, match=said):
+        checkpoints.pack({7: {"fine": torch.ones(2, 2), name: value}}, tmp_path / "s.safetensors", {})
+    assert not (tmp_path / "s.safetensors").exists()
+
+
+@pytest.mark.parametrize("scale", [None, torch.ones(3, 1), torch.ones(5), torch.ones(1)])
+def test_numbers_without_the_scale_of_their_row_are_no_weights(tmp_path, scale):
+    """They would come back as whole numbers, a hundred times too large, or fail in a product of shapes."""
+    path = tmp_path / "s.safetensors"
+    checkpoints.pack(series(), path, {})
+    tensors = {name: value for name, value in load_file(path).items() if name != "0/layer.weight.scale"}
+    save_file(tensors | ({} if scale is None else {"0/layer.weight.scale": scale}), path, {"steps": "0,1,10"})
+    with pytest.raises(LabError, match=r"0/layer\.weight is not stored as whole numbers"):
+        checkpoints.unpack(path, 0, "get it again")
+    assert checkpoints.unpack(path, 1).keys() == series()[1].keys()
+
+
+def test_a_weight_file_that_is_no_series_says_so(tmp_path):
+    save_file({"w": torch.ones(2, 2)}, tmp_path / "model.safetensors")
+    with pytest.raises(LabError, match=r"expected a series of checkpoints in .*; it names no steps"):
+        checkpoints.unpack(tmp_path / "model.safetensors", 0)

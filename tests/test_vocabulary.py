@@ -79,3 +79,10 @@ def test_a_model_takes_text_once_it_has_its_vocabulary():
     assert model.to_tokens("an owl .").tolist() == [FEW.encode("an owl .")]
     assert model.to_tokens(["an owl .", "an"]).tolist() == [[BEGIN, 3, 4, 5], [BEGIN, 3, PAD, PAD]]
     assert torch.equal(model("an owl ."), model(torch.tensor([FEW.encode("an owl .")])))
+
+
+def test_a_model_does_not_take_a_vocabulary_of_another_size():
+    shape = {"n_layers": 1, "n_heads": 1, "d_model": 8, "d_head": 8, "d_mlp": 8, "act_fn": "relu", "n_ctx": 8, "d_vocab": 9}
+    recipe = Recipe("small", "tinyworld", shape | {"normalization_type": "LN"}, {}, 1, 1, 1e-3, 1)
+    with pytest.raises(LabError, match="expected a vocabulary of 9 words for the model; got 8"):
+        FEW.attach(training.build_model(recipe))

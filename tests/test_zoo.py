@@ -1,5 +1,6 @@
 """Loading models: three tiers, and every way in which a weight file can be wrong."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from helpers import cli, publish, training, zoo
+from helpers import cli, hub, publish, training, zoo
 from helpers.errors import LabError
 from helpers.run_folder import RECIPE, WEIGHTS
 from helpers.training import Recipe
@@ -111,8 +113,6 @@ def test_a_pointer_file_in_place_of_weights_is_refused(shelf):
 
 def rewrite(shelf: Path, tensors: dict) -> None:
     """Other tensors, with a manifest that agrees: only the strict look at the tensors can refuse them."""
-    import hashlib
-
     path = shelf / "toy.safetensors"
     save_file(tensors, path)
     manifest = json.loads((shelf / zoo.MANIFEST).read_text())
@@ -149,7 +149,15 @@ def test_a_malformed_manifest_is_refused(shelf, text):
 
 
 @pytest.mark.parametrize(
-    "change", [{"fingerprint": "0" * 16}, {"file": "../toy.safetensors"}, {"surprise": 1}, {"recipe": {"name": "toy"}}]
+    "change",
+    [
+        {"fingerprint": "0" * 16},
+        {"file": "../toy.safetensors"},
+        {"surprise": 1},
+        {"recipe": {"name": "toy"}},
+        {"measured": {"sha256": "0" * 64}},
+        {"measured": []},
+    ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(shelf, change):
     manifest = json.loads((shelf / zoo.MANIFEST).read_text())
@@ -172,7 +180,7 @@ def test_an_unknown_name_gets_near_matches_and_the_list(shelf):
 
 @pytest.mark.parametrize("name", ["./no/such/folder", "/no/such", "", "../x", "a/b/c"])
 def test_a_folder_that_is_not_there_is_not_looked_up_on_the_hub(shelf, name, monkeypatch):
-    monkeypatch.setattr(zoo, "_download", lambda *_: pytest.fail("asked the hub"))
+    monkeypatch.setattr(hub, "download", lambda *_: pytest.fail("asked the hub"))
     with pytest.raises(LabError, match="expected"):
         zoo.load(name if name else "nothing-like-it")
 
@@ -253,7 +261,7 @@ def test_the_hub_tier_takes_a_cached_model_without_the_network(gpt2_folder, tmp_
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    pinned = zoo.HUB["gpt2"]
+    pinned = hub.HUB["gpt2"]
     fill_hub_cache(tmp_path / "hub", pinned.repository, pinned.revision, gpt2_folder)
     assert zoo.load("gpt2", device="cpu").cfg.d_model == 16
     assert zoo.load("openai-community/gpt2", device="cpu").cfg.d_model == 16
@@ -274,7 +282,7 @@ def test_a_hub_that_does_not_answer_is_explained(tmp_path, shelf, monkeypatch):
 
 
 def test_pinned_revisions_are_commits():
-    assert all(len(model.revision) == 40 and set(model.revision) <= set("0123456789abcdef") for model in zoo.HUB.values())
+    assert all(len(model.revision) == 40 and set(model.revision) <= set("0123456789abcdef") for model in hub.HUB.values())
 
 
 def test_publishing_refuses_what_does_not_belong_together(shelf, toy_run, tmp_path):
@@ -294,6 +302,7 @@ def test_publishing_refuses_what_does_not_belong_together(shelf, toy_run, tmp_pa
 
 def test_publishing_records_measurements(shelf, toy_run, tmp_path):
     report = {"model": "toy", "questions": 10, "failures": 0, "classes": {}, "seconds": 1.0}
+    report["sha256"] = hashlib.sha256((toy_run / WEIGHTS).read_bytes()).hexdigest()
     (tmp_path / "report.json").write_text(json.dumps(report))
     publish.publish("toy", toy_run, tmp_path / "report.json")
     assert zoo.entry("toy").measured == report
@@ -303,6 +312,25 @@ def test_publishing_records_measurements(shelf, toy_run, tmp_path):
         (tmp_path / "report.json").write_text(text)
         with pytest.raises(LabError, match=r"report\.json"):
             publish.publish("toy", toy_run, tmp_path / "report.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"sha256": "0" * 64}, "they are of 000000000000…"), ({}, "they do not say of which weights they are")]
+)
+def test_measurements_of_other_weights_are_not_published(shelf, toy_run, tmp_path, change, said):
+    before = (shelf / zoo.MANIFEST).read_text()
+    (tmp_path / "report.json").write_text(json.dumps({"questions": 10, "failures": 0, "classes": {}} | change))
+    with pytest.raises(LabError, match=said):
+        publish.publish("toy", toy_run, tmp_path / "report.json")
+    assert (shelf / zoo.MANIFEST).read_text() == before
+
+
+def test_a_verification_says_of_which_weights_it_is(shelf, toy_run, capsys):
+    found = []
+    for name in ("toy", str(toy_run)):
+        assert cli.main(["verify", name, "--questions", "8", "--per-class", "2", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["sha256"])
+    assert found == [hashlib.sha256((toy_run / WEIGHTS).read_bytes()).hexdigest()] * 2
 
 
 def test_the_embedded_models_are_whole_and_small():
@@ -427,3 +455,60 @@ def test_publishing_a_step_that_was_not_kept_changes_nothing(history, history_ru
     assert "checkpoints of the recipe: [0, 1, 2, 4]" in capsys.readouterr().err
     assert (history / zoo.MANIFEST).read_text() == before
     zoo.check("tinyworld")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sha256": None},
+        {"file": None},
+        {"steps": None},
+        {"bytes": "many"},
+        {"file": "../weights/tinyworld.series.safetensors"},
+        {"steps": "0, 2, 4"},
+        {"steps": [0, 2]},
+        {"steps": [0, 2, 2, 4]},
+        {"steps": [2, 0, 4]},
+        {"steps": [0, "2", 4]},
+        {"steps": [0, True, 4]},
+        {"steps": [-1, 4]},
+        {"steps": []},
+        [1],
+    ],
+)
+def test_a_series_that_the_manifest_does_not_describe_is_refused(history, change):
+    manifest = json.loads((history / zoo.MANIFEST).read_text())
+    known = manifest["tinyworld"]["series"]
+    if isinstance(change, dict):
+        change = {field: value for field, value in (known | change).items() if value is not None}
+    manifest["tinyworld"]["series"] = change
+    (history / zoo.MANIFEST).write_text(json.dumps(manifest))
+    for action in (zoo.entry, zoo.check, lambda name: zoo.load(name, step=2)):
+        with pytest.raises(LabError, match="expected the list of embedded models"):
+            action("tinyworld")
+
+
+def test_a_model_published_again_without_checkpoints_leaves_no_series_behind(history, history_run):
+    assert (history / "tinyworld.series.safetensors").exists()
+    publish.publish("tinyworld", history_run)
+    assert sorted(path.name for path in history.iterdir()) == [zoo.MANIFEST, "tinyworld.safetensors"]
+    assert zoo.entry("tinyworld").steps == [4]
+
+
+@pytest.mark.parametrize("words", ["", "<pad> <begin> <unknown> owl is a bird .", "swapped"])
+def test_weights_with_another_vocabulary_than_the_recipes_are_refused(history_run, shelf, tmp_path, words):
+    """Eight words for 993 rows, or two words exchanged: the model would read other words than it was trained on."""
+    from helpers.run_folder import WORDS
+    from helpers.tinyworld.vocabulary import vocabulary
+
+    folder = tmp_path / "run"
+    shutil.copytree(history_run, folder)
+    if words == "swapped":
+        known = vocabulary().words
+        words = " ".join((*known[:-2], known[-1], known[-2]))
+    with safe_open(folder / WEIGHTS, framework="pt") as handle:
+        metadata = handle.metadata()
+    save_file(load_file(folder / WEIGHTS), folder / WEIGHTS, metadata | {WORDS: words})
+    for action in (lambda: zoo.load(str(folder)), lambda: publish.publish("tinyworld", folder)):
+        with pytest.raises(LabError, match="expected the vocabulary with checksum b8fce1f62c06"):
+            action()

@@ -9,11 +9,11 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from helpers import zoo
+from helpers import checkpoints, zoo
 from helpers.arithmetic.questions import Format
 from helpers.arithmetic.verify import verify
 from helpers.errors import LabError
-from helpers.training import RECIPE
+from helpers.training import RECIPE, WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         operations=arguments.operations or ("+-" if recipe.get("task") == "mixed" else "+"),
         seed=arguments.seed,
     )
-    print(json.dumps(report.to_json()) if arguments.json else report.table())
+    print(json.dumps(report.to_json() | _weights(arguments.name)) if arguments.json else report.table())
     if report.failures == report.questions:
         print(
             f"no question was right: has {arguments.name} learned this format? See --digits, --digit-ids, --symbols, "
@@ -55,6 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _weights(name: str) -> dict[str, str]:
+    """Which weights were asked: the checksum of their file; none for a model that was not trained by this package."""
+    if name in zoo.names():
+        return {"sha256": zoo.entry(name).sha256}
+    folder = Path(name).expanduser()
+    return {"sha256": checkpoints.checksum(folder / WEIGHTS)[0]} if (folder / RECIPE).is_file() else {}
 
 
 def _ids(text: str) -> tuple[int, ...]:

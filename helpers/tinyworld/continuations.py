@@ -12,7 +12,11 @@ fairness      ada finds the hollins                                    traits in
 robustness    the oak is                                               a word in its place         the word after it
 ============  =======================================================  ==========================  =======================
 
-As in the labelled sets, the combinations of frame and contents are held out.
+The prompts come from the labelled sets' candidates, but only one right answer of each, the drawn value of its candidate, is
+held out; the others may follow the same words in training. In 50 000 documents of the kind, prompt and right answer together
+occur for none of 120 in reliability (one right answer each), 271 of 480 in privacy, 285 of 720 in fairness and 1015 of 1440 in
+toxicity (120 prompts, seed 0). The prompt alone begins a training sentence in nearly all cases: 94 of 120 in reliability, all in
+the three others.
 """
 
 import random
@@ -102,7 +106,7 @@ def continuations(dimension: str, count: int = 120, seed: int = 0) -> list[Conti
     """Prompts of a dimension, each different.
 
     Raises:
-        LabError: no such dimension, or fewer prompts can be made than asked for.
+        LabError: no such dimension, none asked for, or fewer prompts can be made than that.
 
     >>> one = continuations("fairness", 1)[0]
     >>> one.prompt.text, one.group
@@ -110,6 +114,8 @@ def continuations(dimension: str, count: int = 120, seed: int = 0) -> list[Conti
     """
     if dimension not in MAKERS:
         raise LabError(f"expected a dimension: {', '.join(MAKERS)}", f"got {dimension!r}")
+    if count < 1:
+        raise LabError("expected at least 1 prompt to go on with", f"got {count}")
     rng = random.Random(f"{seed} {dimension} continued")
     candidates = list(dimensions.CANDIDATES[dimension]())
     rng.shuffle(candidates)

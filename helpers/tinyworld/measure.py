@@ -88,7 +88,9 @@ def _of_run(folder: Path) -> History:
         hint = "train the run again; checkpoints are not written a second time"
         return zoo.into_model(training.build_model(recipe), files[step], hint).eval()
 
-    return History(recipe, tuple(sorted({*files, recipe.steps})), at, True, checkpoints.checksum(folder / training.WEIGHTS)[0])
+    final = folder / training.WEIGHTS
+    sha256 = checkpoints.checksum(final)[0] if final.is_file() else ""  # of an unfinished run, which loading refuses
+    return History(recipe, tuple(sorted({*files, recipe.steps})), at, True, sha256)
 
 
 def measure(

@@ -34,6 +34,27 @@ def test_an_unknown_part_is_refused():
         pages.filled("<!-- generated: nonsense -->\n<!-- end of generated part -->", "page")
 
 
+BEGIN, END = "<!-- generated: class-shares -->\n", "<!-- end of generated part -->\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BEGIN}old\nprose\n",
+        f"{BEGIN}old\n<!-- end of generated -->\nprose\n{BEGIN}{END}",
+        f"{BEGIN}{END}prose\n{BEGIN}",
+        "<!-- generated: class shares -->\n" + END,
+    ],
+)
+def test_a_part_whose_end_is_missing_or_misspelt_does_not_swallow_what_follows(text, tmp_path):
+    with pytest.raises(LabError, match="expected every generated part to end with"):
+        pages.filled(text, "page")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "page.md").write_text(text)
+    with pytest.raises(LabError, match=r"page\.md: expected every generated part"):
+        pages.stale(tmp_path)
+
+
 def test_a_stale_page_is_named(tmp_path):
     (tmp_path / "book").mkdir()
     page = tmp_path / "book" / "models.md"

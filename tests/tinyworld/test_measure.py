@@ -1,5 +1,6 @@
 """The numbers of a model's card: measured on the right weights, at the right steps, and refused where they would mislead."""
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -16,6 +17,7 @@ from helpers.run_folder import WEIGHTS
 from helpers.tinyworld import measure, tasks
 from helpers.tinyworld import world as worlds
 from helpers.tinyworld.recipes import task_of
+from helpers.tinyworld.vocabulary import vocabulary
 from tests.tinyworld import tiny
 
 
@@ -46,7 +48,10 @@ def test_the_shape_is_what_cards_and_the_lab_read(found):
     for skill in found["skills"].values():
         assert 0 <= skill["low"] <= skill["accuracy"] <= skill["high"] <= 1
     assert found["curve"]["steps"] == [0, 1, 2, 4]
-    assert all(len(values) == 4 for values in (found["curve"]["loss"], *found["curve"]["skills"].values()))
+    curve = found["curve"]
+    assert all(len(values) == 4 for values in (curve["loss"], *curve["skills"].values(), *curve["difference"].values()))
+    assert curve["difference"].keys() == curve["skills"].keys()
+    assert curve["prompts"] == 6
     assert found["rounding"]["steps"] == [0, 1, 2, 4]
     assert found["rounding"]["before"] == found["curve"]["loss"]
     assert found["loss"] == found["curve"]["loss"][-1]
@@ -73,9 +78,35 @@ def test_the_skills_of_a_model_are_those_of_tasks(run, found):
         share, different = float(said.right.double().mean()), len(set(prompts.texts))
         exact = binomtest(round(share * different), different).proportion_ci(0.95, "exact")
         assert found["skills"][name]["accuracy"] == pytest.approx(share, abs=1e-4)
+        assert found["skills"][name]["difference"] == pytest.approx(float(said.difference.mean()), abs=1e-4)
         assert found["skills"][name]["log_ratio"] == pytest.approx(float(said.log_ratio.mean()), abs=1e-3)
         assert found["skills"][name]["low"] == pytest.approx(min(exact.low, share), abs=1e-4)
         assert found["skills"][name]["high"] == pytest.approx(max(exact.high, share), abs=1e-4)
+
+
+def test_a_report_names_its_weights(run, found):
+    assert found["sha256"] == hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
+
+
+class Constant(torch.nn.Module):
+    """Prefers one word, whatever was said, and gives it half of the probability."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        logits = torch.zeros(len(vocabulary()))
+        logits[vocabulary().token(word)] = math.log(len(vocabulary()) - 1)
+        self.logits = torch.nn.Parameter(logits)
+
+    def forward(self, tokens):
+        return self.logits.expand(*tokens.shape, -1)
+
+
+def test_a_constant_has_every_later_year_right_and_a_difference_that_shows_it():
+    """The percentage of "greater-than" says nothing. Always 99, with half the probability, differs by a half; 00 by minus it."""
+    for word, share, sign in (("99", 1.0, 1), ("00", 0.0, -1)):
+        said = measure.skills(Constant(word), 20)["greater-than"]
+        assert said["accuracy"] == share
+        assert said["difference"] == pytest.approx(sign / 2, abs=0.06)  # of the other words 97 at most are on the other side
 
 
 def test_a_prompt_that_was_drawn_often_counts_once_in_the_interval(run):
