@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -223,6 +224,41 @@ def test_the_difference_of_two_probes_is_measured_split_by_split():
         found.above(probes.fit(x, data.labels, grouped(data, seed=1)))
 
 
+def test_a_difference_has_a_width_when_all_splits_agree():
+    data = pairs(60)
+    splits = grouped(data)
+    x = 9.0 * torch.tensor(data.labels)[None, :, None] + torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
+    sure, blind = (probes.fit(a, data.labels, splits) for a in (x, torch.ones(1, 60, 1)))
+    assert (sure.accuracy == 1).all()
+    assert (blind.accuracy == 0.5).all()
+    n = splits.tested_groups
+    low = 0.025 ** (1 / n)  # Clopper–Pearson after 0 failures in n groups
+    half = scipy.stats.binomtest(round(n / 2), n).proportion_ci().high - 0.5  # and of half of them
+    gain = sure.above(blind)
+    assert (gain.mean[0], gain.low[0]) == pytest.approx((0.5, 0.5 - np.hypot(1 - low, half)))
+    assert 0 < gain.low[0] < 0.4 < 0.6 < gain.high[0] <= 1
+    loss = blind.above(sure)
+    assert (loss.low[0], loss.high[0]) == pytest.approx((-gain.high[0], -gain.low[0]))
+    none = sure.above(sure)
+    assert none.low[0] == pytest.approx(low - 1)
+    assert none.high[0] == pytest.approx(1 - low)
+    single = grouped(data, n_splits=1)
+    assert probes.fit(x, data.labels, single).above(probes.fit(torch.ones(1, 60, 1), data.labels, single)).low[0] < 0.4
+
+
+def test_a_difference_is_never_narrower_than_over_the_splits():
+    data = pairs(100)
+    splits = grouped(data)
+    found = probes.fit(bench.activations(6, data, 8), data.labels, splits)
+    other = probes.fit(torch.randn(1, 100, 4, generator=torch.Generator().manual_seed(0)), data.labels, splits)
+    gain, over = found.above(other), splits.interval(found.accuracy - other.accuracy)
+    assert gain.low.shape == (6,)
+    assert (gain.low <= np.maximum(over.low, -1)).all()
+    assert (gain.high >= np.minimum(over.high, 1)).all()
+    assert (gain.low <= gain.mean).all()
+    assert (gain.mean <= gain.high).all()
+
+
 def test_the_summary_is_that_of_the_site():
     data = pairs(100)
     found = probes.fit(bench.activations(3, data, 8), data.labels, grouped(data))
@@ -306,6 +342,13 @@ def test_folds_that_cannot_be_made_are_refused():
         probes.fit(torch.randn(1, 40, 2), lonely, single)
 
 
+@pytest.mark.parametrize("n_folds", [-1, 0, 1])
+def test_a_cross_validation_needs_two_folds(n_folds):
+    data = pairs(40)
+    with pytest.raises(LabError, match=f"two folds or more; got {n_folds}\n"):
+        probes.fit(torch.randn(1, 40, 2), data.labels, grouped(data), n_folds=n_folds)
+
+
 @pytest.mark.parametrize("strengths", [(), (0.0,), (1.0, -1.0), (np.inf,), (np.nan,)])
 def test_strengths_are_positive_numbers(strengths):
     data = pairs(40)
@@ -325,6 +368,17 @@ def test_shapes_that_do_not_belong_together_are_refused():
             probes.fit(x, labels, splits)
     with pytest.raises(LabError, match="expected splits of 38 items; got splits of 40"):
         probes.fit(torch.randn(1, 38, 2), data.labels[:38], splits)
+
+
+def test_fits_that_only_choose_may_stop_early(monkeypatch):
+    """As the docstring of the module says: only the reported fit must converge."""
+    x, data = case("square")
+    expected = probes.fit(x, data.labels, grouped(data))
+    monkeypatch.setattr(probes, "CHOICE_ITERATIONS", 5)
+    found = probes.fit(x, data.labels, grouped(data))
+    same = found.strengths == expected.strengths
+    np.testing.assert_array_equal(found.accuracy[same], expected.accuracy[same])
+    np.testing.assert_allclose(found.weights[same], expected.weights[same], atol=WEIGHTS * np.abs(expected.weights).max())
 
 
 def test_fits_that_do_not_converge_are_not_reported(monkeypatch):
