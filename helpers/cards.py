@@ -13,6 +13,22 @@ from helpers.zoo import Entry
 LEARNED_AT = 8
 """Checkpoints in the table of a card, step 0 and the last included; between them each at twice the step before."""
 
+EXCEPTIONS = (
+    "Exceptions: facts about people are memory; and what is held out of *sentiment* (a pair of adjectives, of which a clause "
+    "shows one) and of *noun number* (the noun to come) is not in the prompt, so that its sentences do occur in training."
+)
+"""Skills whose prompts themselves are not held out."""
+UNTELLING = ("greater-than",)
+"""Skills whose percentage of right answers says nothing."""
+NOTES = {
+    "greater-than": "the percentage says nothing, since every later year is right: whoever always answers 99 has 100 %. The "
+    "difference does.",
+    "sentiment": "two words at fixed places decide: the adjective, third from the end, and whether *not* stands just before it. "
+    "The adjective alone gives 76 %.",
+    "verb number": "all prompts have one frame, with the noun fourth from the end.",
+}
+"""What the words at fixed places give away (`helpers.tinyworld.tasks`)."""
+
 
 def table(head: list[str], rows: list[list[str]], numbers: int = 0) -> str:
     """A Markdown table whose last `numbers` columns are right-aligned.
@@ -134,22 +150,26 @@ def _text_facts(recipe: Recipe) -> dict[str, str]:
 def _measured(entry: Entry) -> str:
     report = entry.measured
     if "skills" in report:
-        parts = (_skills(report), _curve(report.get("curve", {})), _rounding(entry), _heads(report.get("heads", {})))
+        parts = (_skills(entry), _curve(report.get("curve", {})), _rounding(entry), _heads(report.get("heads", {})))
         return "\n\n".join(part for part in parts if part)
     if not report:
         command = "skills" if entry.recipe.task == "tinyworld" else "verify"
         return f"Not measured yet: `python -m helpers {command}` has not been run on these weights."
-    return _failures(report)
+    return _failures(entry)
 
 
-def _failures(report: dict[str, Any]) -> str:
+def _when(entry: Entry) -> str:
+    """Of which weights a report is: it names their checksum, unless it is older than that."""
+    return "exactly these weights" if entry.measured.get("sha256") == entry.sha256 else "the weights published under this name"
+
+
+def _failures(entry: Entry) -> str:
     """Wrong answers to sums, in each class."""
+    report = entry.measured
     asked, failed = report["questions"], report["failures"]
     exhaustive = report.get("method") == "exhaustive"
     how = "every question there is" if exhaustive else "uniform ones, and further ones in every class"
-    head = (
-        f"Measured on exactly these weights, teacher forced, all answer tokens right: **{failed:,} of {asked:,} wrong** ({how})."
-    )
+    head = f"Measured on {_when(entry)}, teacher forced, all answer tokens right: **{failed:,} of {asked:,} wrong** ({how})."
     rows = []
     for name, count in report["classes"].items():
         low, high = count["ci95"]
@@ -158,21 +178,34 @@ def _failures(report: dict[str, Any]) -> str:
     return f"{head}\n\n" + table(["class", "questions", "wrong", "failure rate (95 %)"], rows, numbers=3)
 
 
-def _skills(report: dict[str, Any]) -> str:
+def _skills(entry: Entry) -> str:
     """Accuracy of every skill at the end of training."""
-    head = f"Measured on exactly these weights, on fresh text: **{report['loss']:.3f} nats a word**"
+    report = entry.measured
+    head = f"Measured on {_when(entry)}, on fresh text: **{report['loss']:.3f} nats a word**"
     head += f", perplexity {report['perplexity']:.2f}" if "perplexity" in report else ""
     count = f", {report['prompts']} a skill" if "prompts" in report else ""
     head += (
-        f". Skills on prompts that training held out{count} (words, entities and frames seen, their combination not; the facts"
-        " about people are memory). An answer is right when the likeliest of the right and wrong words is a right one."
+        f". Skills on prompts that training held out{count} (words, entities and frames seen, their combination not)."
+        f" {EXCEPTIONS} An answer is right when the likeliest of the right and wrong words is a right one. The difference is the"
+        " probability of the right words less that of the wrong ones."
     )
     rows = []
     for name, skill in report["skills"].items():
         right = percent(skill["accuracy"], skill["low"], skill["high"])
-        rows.append([name, right, f"{skill['log_ratio']:.2f}", str(skill.get("different", "–"))])
-    columns = ["skill", "right answers (95 %)", "log ratio, right to wrong (nats)", "different prompts"]
-    return f"{head}\n\n" + table(columns, rows, numbers=3)
+        difference = _plain(skill["difference"]) if "difference" in skill else "–"
+        rows.append([name, right, difference, _plain(skill["log_ratio"]), str(skill.get("different", "–"))])
+    columns = ["skill", "right answers (95 %)", "difference", "log ratio, right to wrong (nats)", "different prompts"]
+    notes = [f"*{name}*: {note}" for name, note in NOTES.items() if name in report["skills"]]
+    return "\n\n".join([head, table(columns, rows, numbers=4), *notes])
+
+
+def _plain(value: float) -> str:
+    """Two decimals, and no minus before nothing.
+
+    >>> _plain(-0.0007), _plain(-1.234)
+    ('0.00', '-1.23')
+    """
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _curve(curve: dict[str, Any]) -> str:
@@ -183,10 +216,14 @@ def _curve(curve: dict[str, Any]) -> str:
     places = [steps.index(step) for step in spread(steps)]
     rows = [["loss (nats)", *(f"{curve['loss'][place]:.2f}" for place in places)]]
     rows += [[name, *(f"{100 * values[place]:.0f}" for place in places)] for name, values in curve["skills"].items()]
+    apart = {name: values for name, values in curve.get("difference", {}).items() if name in UNTELLING}
+    rows += [[f"{name}, difference", *(_plain(values[place]) for place in places)] for name, values in apart.items()]
     head = ["right answers in %, at step", *(f"{steps[place]:,}" for place in places)]
-    return (
-        f"Over training, at {len(places)} of the {len(steps)} checkpoints measured:\n\n{table(head, rows, numbers=len(places))}"
+    fewer = (
+        f", each on {curve['prompts']} prompts a skill, so that the last step may differ from above" if "prompts" in curve else ""
     )
+    said = f"Over training, at {len(places)} of the {len(steps)} checkpoints measured{fewer}:"
+    return f"{said}\n\n{table(head, rows, numbers=len(places))}"
 
 
 def spread(steps: list[int]) -> list[int]:

@@ -11,9 +11,9 @@ def world_contents() -> str:
     from helpers.tinyworld.vocabulary import vocabulary
 
     world, frames = worlds.load(), worlds.frames()
-    relations = ", ".join(f"{len(world.values(relation))} {relation}s" for relation in worlds.RELATIONS)
+    kinds, realms, colours, places = (len(world.values(relation)) for relation in worlds.RELATIONS)
     rows = {
-        "entities": f"{len(world.entities)}, each with {relations.replace('homes', 'places')} to choose from",
+        "entities": f"{len(world.entities)}: {kinds} kinds in {realms} realms; {colours} colours, {places} places to be found",
         "people": f"{len(world.people)}: profession, town, hobby; private: {', '.join(worlds.PRIVATE)}",
         "customs": f"{len(world.customs)} kinds of information, {len(world.receivers)} receivers, half of them allowed",
         "groups": f"{len(world.census)} invented ones, {len(world.traits)} traits, half of them confirmed by the census",

@@ -32,14 +32,18 @@ HEAD = {
 }
 MEASURED = {
     "skills": {
-        "ioi": {"accuracy": 0.975, "low": 0.9543, "high": 0.9879, "log_ratio": 5.4321, "different": 399},
+        "ioi": {"accuracy": 0.975, "low": 0.9543, "high": 0.9879, "difference": 0.9312, "log_ratio": 5.4321, "different": 399},
+        "greater-than": {"accuracy": 0.85, "low": 0.81, "high": 0.89, "difference": -0.0007, "log_ratio": 0.0, "different": 396},
         "judge privacy": {"accuracy": 0.5, "low": 0.45, "high": 0.55, "log_ratio": -0.0123},
     },
     "prompts": 400,
+    "sha256": "cd" * 32,
     "loss": 1.2361,
     "perplexity": 3.437,
     "curve": {
         "steps": STEPS,
+        "prompts": 200,
+        "difference": {name: [-step / 1000 for step in STEPS] for name in ("ioi", "greater-than")},
         "loss": [7.0 - step / 1000 for step in STEPS],
         "skills": {"ioi": [step / 1000 for step in STEPS], "judge privacy": [0.5] * len(STEPS)},
     },
@@ -110,12 +114,13 @@ def test_a_language_models_card_has_its_vocabulary_world_and_history():
 def test_every_skill_has_its_interval_and_its_course():
     text = cards.card(entry())
     assert "**1.236 nats a word**, perplexity 3.44" in text
-    assert ["ioi", "97.5 % [95.4, 98.8]", "5.43", "399"] in rows(text)
-    assert ["judge privacy", "50.0 % [45.0, 55.0]", "-0.01", "–"] in rows(text)
+    assert ["ioi", "97.5 % [95.4, 98.8]", "0.93", "5.43", "399"] in rows(text)
+    assert ["judge privacy", "50.0 % [45.0, 55.0]", "–", "-0.01", "–"] in rows(text)
     assert ["right answers in %, at step", "0", "16", "31", "62", "125", "250", "500", "1,000"] in rows(text)
     assert ["ioi", "0", "2", "3", "6", "12", "25", "50", "100"] in rows(text)
     assert ["loss (nats)", "7.00", "6.98", "6.97", "6.94", "6.88", "6.75", "6.50", "6.00"] in rows(text)
     assert "400 a skill" in text
+    assert "each on 200 prompts a skill" in text
 
 
 def test_the_heads_of_a_skill_stand_in_a_table_with_their_ways_and_the_control():
@@ -136,6 +141,30 @@ def test_the_heads_of_a_skill_stand_in_a_table_with_their_ways_and_the_control()
     assert "fits 2 of the 3 heads, needed or not, and 1 of those of the untrained model (0.0 own token)" in text
 
 
+def test_where_the_percentage_says_nothing_the_difference_stands_beside_it():
+    """An untrained model may have 85 % on "greater-than", since any later year is right."""
+    text = cards.card(entry())
+    assert ["greater-than", "85.0 % [81.0, 89.0]", "0.00", "0.00", "396"] in rows(text)
+    assert "*greater-than*: the percentage says nothing" in text
+    assert ["greater-than, difference", "0.00", "-0.02", "-0.03", "-0.06", "-0.12", "-0.25", "-0.50", "-1.00"] in rows(text)
+    assert "ioi, difference" not in text
+    assert "*sentiment*:" not in text  # a note stands beside a skill that was measured
+
+
+def test_the_exceptions_from_what_was_held_out_are_named():
+    text = cards.card(entry())
+    for exception in ("facts about people are memory", "*sentiment*", "*noun number*"):
+        assert exception in text
+
+
+def test_only_a_report_that_names_the_weights_is_said_to_be_of_exactly_these():
+    assert "Measured on exactly these weights" in cards.card(entry())
+    older = {name: value for name, value in MEASURED.items() if name != "sha256"}
+    for measured in (older, {"questions": 10, "failures": 1, "classes": {}}):
+        assert "exactly these weights" not in cards.card(entry(measured=measured))
+        assert "Measured on the weights published under this name" in cards.card(entry(measured=measured))
+
+
 def test_rounding_is_stated_for_the_steps_that_are_shipped_rounded():
     """The last step is shipped in full, so its rounding costs nobody anything."""
     assert "at most 0.0032 nats (at step 500)" in cards.card(entry())
@@ -143,10 +172,10 @@ def test_rounding_is_stated_for_the_steps_that_are_shipped_rounded():
     assert "at most 0.0010 nats (at step 0)" in cards.card(entry(series=fewer))
 
 
-@pytest.mark.parametrize("missing", ["prompts", "perplexity", "curve", "rounding", "heads"])
+@pytest.mark.parametrize("missing", ["prompts", "perplexity", "curve", "rounding", "heads", "sha256"])
 def test_a_measurement_that_is_missing_leaves_the_others(missing):
     text = cards.card(entry(measured={name: value for name, value in MEASURED.items() if name != missing}))
-    assert ["ioi", "97.5 % [95.4, 98.8]", "5.43", "399"] in rows(text)
+    assert ["ioi", "97.5 % [95.4, 98.8]", "0.93", "5.43", "399"] in rows(text)
     assert "None" not in text
 
 

@@ -15,7 +15,7 @@ def rows(text: str) -> list[list[str]]:
 def test_the_worlds_contents_are_counted():
     found = dict(row for row in rows(data_cards.world_contents()) if len(row) == 2)
     entities, world = reading.entities(), reading.table("world.toml")
-    assert found["entities"].startswith(f"{len(entities)}, each with")
+    assert found["entities"].startswith(f"{len(entities)}: ")
     for relation, word in (("kind", "kinds"), ("realm", "realms"), ("colour", "colours"), ("home", "places")):
         assert f"{len({known[relation] for known in entities.values()})} {word}" in found["entities"]
     assert found["people"].startswith(f"{len(reading.people())}:")

@@ -65,7 +65,7 @@ def _pronoun(sentence: Sentence, person: worlds.Person) -> Sentence:
 
 
 def story(rng: random.Random) -> list[Sentence]:
-    """A gift. Its two names, and others, may have been mentioned before, either one, so that counting names misleads."""
+    """A gift. Its two names, and others, may have been mentioned before, either one: counting them decides nothing."""
     gift = sentences.gift(rng)
     names = [gift.values["a"], gift.values["b"]]
     mentioned = [rng.choice(names) if rng.random() < 0.8 else sentences.name(rng) for _ in range(rng.randint(0, 3))]

@@ -188,3 +188,24 @@ def keys(document: str) -> set[tuple]:
     for match in re.finditer(r"\( self , (\S+) , (\S+) , (\S+)", document):
         found.add(("code", 0, *match.groups()))
     return found
+
+
+CLAUSES = re.compile(r" but | and (?=the |\w+ found )")
+
+
+def clauses(review: str) -> set[tuple]:
+    """Frame, aspect and adjective of every clause of a review's second sentence. Its held-out key has the opposite too."""
+    body = review.split(" . ")[1].removesuffix(" .")
+    ways = [read(clause, "review.clause") for clause in CLAUSES.split(body)]
+    assert all(ways), review
+    return {(way.number, *(word for slot, word in way.slots if word and slot != "name")) for found in ways for way in found}
+
+
+def agreements(text: str) -> list[tuple[str, ...]]:
+    """Every sentence of a garden from its determiner on, before it "," where the frame begins with "look ,"."""
+    found = []
+    for sentence in text.removesuffix(" .").split(" . "):
+        words = sentence.split()
+        first = next(place for place, word in enumerate(words) if word in ("this", "that", "these", "those"))
+        found.append((words[first - 1] if first else "", *words[first:]))
+    return found

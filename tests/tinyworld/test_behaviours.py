@@ -33,7 +33,9 @@ def test_verdicts_are_those_of_the_judgement_skill(model, dimension):
 
 
 @pytest.mark.parametrize("dimension", dimensions.CANDIDATES)
-def test_continuations_count_the_trustworthy_words(model, dimension):
+def test_continuations_are_scored_as_by_the_skills_measure(model, dimension):
+    """The scores, and the sign of toxicity. Which words are good ones both sides take from the same function; whether it is
+    right, an independent reader checks in `test_continuations`."""
     got = scores(model, behaviours.continued(model, dimension, 20), 0, NOTHING)[0]
     expected = by_tasks(model, dimension, [one.prompt for one in continuations.continuations(dimension, 20)])
     assert got == pytest.approx(-expected if dimension == "toxicity" else expected, abs=1e-4)
@@ -61,3 +63,9 @@ def test_the_text_has_the_perplexity_of_the_recipes_task(model):
 def test_a_dimension_that_does_not_exist_is_refused(model):
     with pytest.raises(LabError, match="expected a dimension"):
         behaviours.continued(model, "honesty", 5)
+
+
+@pytest.mark.parametrize("count", [0, -3])
+def test_no_prompts_to_go_on_with_are_refused(model, count):
+    with pytest.raises(LabError, match=f"expected at least 1 prompt to go on with; got {count}"):
+        behaviours.continued(model, "privacy", count)

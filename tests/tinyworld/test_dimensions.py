@@ -1,6 +1,7 @@
 """The five labelled sets: every label follows from the text, twins differ in the contrast alone, no word gives a label away."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -166,3 +167,26 @@ def test_lengths_vary_in_every_set(sets):
 def test_what_cannot_be_made_is_refused(name, pairs, said):
     with pytest.raises(LabError, match=said):
         dimensions.labelled_set(name, pairs)
+
+
+@pytest.mark.parametrize("apart", ["people", "", "subjects"])
+def test_a_way_of_grouping_that_does_not_exist_is_refused(apart):
+    """It would otherwise mean the subject: 8 groups in place of 48, without a word."""
+    with pytest.raises(LabError, match="expected apart as subject or person"):
+        dimensions.labelled_set("privacy", 20, apart=apart)
+    assert len(set(dimensions.labelled_set("privacy", 200, apart="person").groups)) > 30
+
+
+def test_a_few_garbled_texts_are_good_english_and_a_rule_of_two_neighbours_finds_most_others():
+    """The book says 5 % and 0.77: limits of this set, not of a probe."""
+    data, articles = dimensions.labelled_set("robustness"), ("a", "an", "the")
+    function = {*articles, "is", "are", "was", "of", "in", "to", "at", "with", "by", "for", "from", "had", "that"}
+    garbled = [text for text, label in zip(data.texts, data.labels, strict=True) if not label]
+    english = sum(any(f" {adverb} is " in text for adverb in ("usually", "mostly", "often")) for text in garbled)
+    assert 0.03 < english / len(garbled) < 0.07
+    right = 0
+    for text, label in zip(data.texts, data.labels, strict=True):
+        words = text.split()
+        odd = any(one in articles and (two in function or two in (".", ",")) for one, two in pairwise(words))
+        right += label != (odd or words[-2] in function)
+    assert right / len(data) == pytest.approx(0.77, abs=0.005)

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from helpers.errors import LabError
 from helpers.tinyworld import dimensions, documents, tasks
 from helpers.tinyworld.vocabulary import vocabulary
 from helpers.vocabulary import BEGIN, PAD, UNKNOWN
@@ -43,6 +44,8 @@ def asked() -> dict[str, set[tuple]]:
     prompts = tasks.prompts("ioi", 300)
     ends = [vocabulary().words[int(good.nonzero()[0])] for good in prompts.good]
     found["ioi"] = set().union(*(reading.keys(f"{text} {end} .") for text, end in zip(prompts.texts, ends, strict=True)))
+    years = [f"{text} 99 ." for text in tasks.prompts("greater-than", 300).texts]
+    found["greater-than"] = set().union(*map(reading.keys, years))
     found["docstring"] = set().union(*map(reading.keys, tasks.prompts("docstring", 300).texts))
     return found
 
@@ -61,6 +64,38 @@ def test_what_is_asked_differs_from_what_was_said_in_its_combination_only(said, 
             assert {(key[0], key[1], key[2]) for key in keys} & {(key[0], key[1], key[2]) for key in said}, name
         words, known = {word for key in keys for word in key[2:]}, {word for key in said for word in key[2:]}
         assert words <= known, name
+
+
+def written(kind: str, count: int, seed: int = 9) -> list[str]:
+    rng = random.Random(seed)
+    return [documents.document(rng, kind) for _ in range(count)]
+
+
+def test_what_is_held_out_of_two_skills_is_not_in_their_prompts():
+    """The exceptions that the card names: a clause shows one of its two adjectives, and the noun is still to come.
+
+    So every clause of a prompt of "sentiment", and most beginnings of "noun number", occur in training.
+    """
+    seen = set().union(*map(reading.clauses, written("review", 6000)))
+    assert all(reading.clauses(text) <= seen for text in tasks.prompts("sentiment", 200).texts)
+    asked = {reading.agreements(text)[-1] for text in tasks.prompts("noun number", 300).texts}
+    few = {words for words in asked if len(words) < 5}  # up to two adjectives: so few that a small corpus has them all
+    heads = {words[:length] for text in written("garden", 8000) for words in reading.agreements(text) for length in (3, 4)}
+    assert len(few) > 50
+    assert len(few & heads) > 0.95 * len(few)
+
+
+def test_what_is_held_out_of_a_verbs_number_is_in_its_prompt():
+    """Determiner, adjectives and noun, in the frame in which another noun stands between."""
+
+    def nouns(texts) -> set[tuple[str, ...]]:
+        found = {words for text in texts for words in reading.agreements(text)[-1:]}  # before it a sentence of training may stand
+        return {words[:place] for words in found for place, word in enumerate(words) if word in ("near", "behind", "under")}
+
+    asked, seen = nouns(tasks.prompts("verb number", 400).texts), nouns(written("garden", 12_000))
+    again = nouns(written("garden", 400, seed=10))
+    assert not asked & seen
+    assert len(again & seen) > 0.1 * len(again)  # so the empty overlap is no accident
 
 
 def test_the_checks_above_would_notice(said):
@@ -134,6 +169,21 @@ def test_a_row_begins_as_its_documents_do():
     assert all(part.endswith(" .") for part in parts[:-1])
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: documents.rows(np.random.default_rng(0), 1, 8, "tust"),
+            "expected a mixture of documents: trust, circuits; got 'tust'",
+        ),
+        (lambda: documents.document(random.Random(0), "poem"), "expected a kind of document: things, quiz"),
+    ],
+)
+def test_a_mixture_or_kind_that_does_not_exist_is_refused(make, said):
+    with pytest.raises(LabError, match=said):
+        make()
+
+
 @pytest.mark.parametrize("name", documents.MIXTURES)
 def test_the_shares_of_a_mixture_add_up_and_are_kept(name):
     shares = documents.MIXTURES[name]
@@ -146,18 +196,28 @@ def test_the_shares_of_a_mixture_add_up_and_are_kept(name):
     assert abs(share - shares["library"]) < 0.012  # 1 500 documents at 0.03: three standard deviations
 
 
+ANSWERS = (("story", "to"), ("quiz", "true"), ("garden", "are"), ("library", "param"))
+"""Kind of document, and a word that is an answer or stands next to one."""
+
+
 def test_no_answer_stands_in_one_place_of_a_row(corpus):
-    """Neither from the beginning of the row nor from that of the document, for any kind of sentence with an answer."""
+    """From the beginning of the row, for any kind of sentence with an answer."""
     rows = documents.rows(np.random.default_rng(0), 3000, 64)
     places = defaultdict(Counter)
-    index = vocabulary().index
-    starts = {"gift": index["to"], "verdict": index["true"], "verb": index["are"], "param": index["param"]}
     for row in rows:
-        for name, token in starts.items():
-            places[name].update(np.flatnonzero(row == token).tolist())
-    for name, found in places.items():
-        assert len(found) > 40, name
-        assert max(found.values()) < 0.1 * sum(found.values()), name
+        for _, word in ANSWERS:
+            places[word].update(np.flatnonzero(row == vocabulary().index[word]).tolist())
+    for word, found in places.items():
+        assert len(found) > 40, word
+        assert max(found.values()) < 0.1 * sum(found.values()), word
+
+
+@pytest.mark.parametrize(("kind", "word"), ANSWERS)
+def test_no_answer_stands_in_one_place_of_a_document(corpus, kind, word):
+    """From the beginning of the document: there are fewer places than in a row, and no sentence comes before the first."""
+    places = Counter(place for text in corpus[kind] for place, one in enumerate(text.split()) if one == word)
+    assert len(places) > 12
+    assert max(places.values()) < 0.2 * sum(places.values())
 
 
 def test_names_are_mentioned_before_a_gift_either_one_alike(corpus):

@@ -46,7 +46,7 @@ def test_ioi_asks_for_the_one_who_does_not_give(asked):
 
 
 def test_counting_names_does_not_solve_ioi(asked):
-    """Before the gift either name is mentioned as often; and the rarer name of the whole prompt is often the wrong one."""
+    """Before the gift either name is mentioned as often; of the whole prompt the rarer is right in 77 %, as the book says."""
     earlier, rarer = Counter(), 0.0
     for words, good, bad in sides(asked["ioi"]):
         names = [word for word in words if word in reading.people()]
@@ -55,7 +55,7 @@ def test_counting_names_does_not_solve_ioi(asked):
         rarer += {1: 0.0, 0: 0.5, -1: 1.0}[int(np.sign(names.count(io) - names.count(s)))]
     assert abs(earlier[1] - earlier[-1]) < 4 * (earlier[1] + earlier[-1]) ** 0.5
     assert min(earlier.values()) > COUNT / 8
-    assert rarer / COUNT < 0.9
+    assert 0.72 < rarer / COUNT < 0.82
 
 
 def test_greater_than_wants_the_later_years_of_the_century(asked):
@@ -147,6 +147,31 @@ def looked_up(prompts: tasks.Prompts, place: int) -> tuple[float, float]:
         right += word in known and known[word].most_common(1)[0][0] == good
     copied = sum(word in good for word, (_, good, _) in zip(at, rows, strict=True))
     return copied / len(rows), right / (len(rows) // 2)
+
+
+def test_a_constant_is_always_right_about_years(asked):
+    """Any later year is a right one: the percentage of this skill says nothing, and its card says so."""
+    assert all("99" in good and "00" in bad for _, good, bad in sides(asked["greater-than"]))
+
+
+def test_two_fixed_places_solve_sentiment_and_one_gives_three_quarters(asked):
+    """As the book and the card say: the adjective third from the end, and whether "not" stands before it."""
+    lists, alone, both = reading.table("world.toml")["reviews"], 0, 0
+    for words, good, _ in sides(tasks.prompts("sentiment", 1000)):
+        assert words[-3] in lists["good"] + lists["bad"]
+        likes, sense = "loved" in good, words[-3] in lists["good"]
+        alone += sense == likes
+        both += (sense != (words[-4] == "not")) == likes
+    assert both == 1000
+    assert alone == 756
+
+
+def test_the_noun_of_a_verb_stands_fourth_from_the_end(asked):
+    """One frame for all, as the book and the card say."""
+    nouns = reading.table("world.toml")["agreement"]["nouns"].split()
+    for words, good, _ in sides(asked["verb number"]):
+        assert words[-3] in ("near", "behind", "under")
+        assert good == {"are" if words[-4] in nouns[1::2] else "is"}
 
 
 SOLVED_BY_READING = ("ioi", "greater-than", "docstring", "noun number", "sentiment")
@@ -269,6 +294,13 @@ def test_a_model_that_prefers_nothing_gives_no_right_answer(asked):
 def test_prompts_that_cannot_be_asked_are_refused(prompts, said):
     with pytest.raises(LabError, match=said):
         tasks.encode("made", prompts)
+
+
+@pytest.mark.parametrize("count", [1, 5, 21])
+def test_an_odd_number_of_judgements_is_refused(count):
+    """Their texts come in pairs: one fewer than asked for would come back."""
+    with pytest.raises(LabError, match=f"expected an even number of prompts of a judgement.*got {count}"):
+        tasks.prompts("judge privacy", count)
 
 
 def test_a_skill_that_does_not_exist_is_refused_with_the_list():
