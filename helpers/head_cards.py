@@ -24,8 +24,8 @@ def section(found: dict[str, Any]) -> str:
         "right word above a wrong one at the last token (50 % by chance). The *role* follows by fixed thresholds "
         f"(`helpers.tinyworld.head_roles.role`): to look at something takes {limits['looks']} of the attention, for the token "
         f"itself or the one before {limits['mostly']}; a mover has rank {copies:g} or more and favours the right words in "
-        f"{favours}, a suppressor has rank {suppresses:g} or less. Where no rule holds, the role is unclear. The rules were settled "
-        "after both models had been looked at, so that the untrained one has few roles is a check of the rules, not a test of them."
+        f"{favours}, a suppressor has rank {suppresses:g} or less. Where no rule holds, the role is unclear. The rules were "
+        "settled after both models had been looked at: the few roles of the untrained one check the rules and do not test them."
     )
     return "\n\n".join([how, *(_skill_heads(name, skill, limits) for name, skill in found["skills"].items())])
 
