@@ -83,7 +83,7 @@ def encode(model, texts: Sequence[str], prepend_bos: bool | None = None) -> tupl
     ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
     for place, row in zip(ids, rows, strict=True):
         place[: len(row)] = torch.tensor(row, dtype=torch.long)
-    _check_tokens(model, ids, lengths)
+    check_tokens(model, ids, lengths)
     return ids, lengths
 
 
@@ -125,24 +125,37 @@ def _lost(tokenizer, text: str, row: list[int], offsets: list[tuple[int, int]]) 
     return words + [one for one in set(text) if one.isprintable() and not tokenizer(one, add_special_tokens=False)["input_ids"]]
 
 
-def _check_tokens(model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " item"]) -> None:
-    """Refuse what the model cannot read, before it fails inside an embedding."""
+def check_tokens(model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " item"]) -> None:
+    """Refuse what the model cannot read, before it fails inside an embedding.
+
+    Raises:
+        LabError: ids and lengths that do not fit each other, ids outside the vocabulary, a text beyond the context.
+    """
     if ids.ndim != 2 or lengths.shape != ids.shape[:1] or len(ids) == 0:
         raise LabError("expected ids [item, pos] and one length an item", f"got {tuple(ids.shape)} and {tuple(lengths.shape)}")
     if int(lengths.min()) < 1 or int(lengths.max()) > ids.shape[1]:
         bad = int(((lengths < 1) | (lengths > ids.shape[1])).nonzero()[0, 0])
         raise LabError(f"expected 1 to {ids.shape[1]} real tokens in every text", f"text {bad} has {int(lengths[bad])}")
-    if int(ids.min()) < 0 or int(ids.max()) >= model.cfg.d_vocab:
-        raise LabError(
-            f"expected token ids from 0 to {model.cfg.d_vocab - 1}, the model's vocabulary",
-            f"got ids from {int(ids.min())} to {int(ids.max())}",
-            hint="the tokenizer belongs to another model; load both from one folder or name",
-        )
+    check_vocabulary(model, int(ids.min()), int(ids.max()))
     if int(lengths.max()) > model.cfg.n_ctx:
         raise LabError(
             f"expected texts of at most {model.cfg.n_ctx} tokens, the model's context",
             f"text {int(lengths.argmax())} has {int(lengths.max())}",
             hint="leave the text out or shorten it; cutting it at the end would move its last token",
+        )
+
+
+def check_vocabulary(model, smallest: int, largest: int) -> None:
+    """Refuse token ids that are none of the model's.
+
+    Raises:
+        LabError: an id below 0, or beyond the vocabulary.
+    """
+    if smallest < 0 or largest >= model.cfg.d_vocab:
+        raise LabError(
+            f"expected token ids from 0 to {model.cfg.d_vocab - 1}, the model's vocabulary",
+            f"got ids from {smallest} to {largest}",
+            hint="the tokenizer belongs to another model; load both from one folder or name",
         )
 
 
@@ -176,7 +189,7 @@ def last_token(
         LabError: ids or lengths that do not fit each other or the model, another dtype, or activations that are not
             finite, with the first such layer.
     """
-    _check_tokens(model, ids, lengths)
+    check_tokens(model, ids, lengths)
     if dtype not in DTYPES or batch_size < 1:
         raise LabError("expected dtype torch.float32 or torch.bfloat16 and a batch size from 1", f"got {dtype}, {batch_size}")
     names = site_names(model.cfg.n_layers)

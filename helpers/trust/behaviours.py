@@ -23,6 +23,7 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.interventions import device_of
+from helpers.trust.activations import check_tokens, check_vocabulary, encode
 from helpers.trust.steering import check_place, positions_mask
 
 ROWS = 512
@@ -119,8 +120,6 @@ def from_text(
     Raises:
         LabError: a word that is not one token; as `Behaviour`.
     """
-    from helpers.trust.activations import encode
-
     ids, lengths = encode(model, list(prompts))
     sides = [tuple(tuple(_token(model, word) for word in words) for words in side) for side in (good, bad)]
     return Behaviour(name, ids, lengths, *sides, tuple(groups))
@@ -131,15 +130,6 @@ def _token(model, word: str) -> int:
     if len(tokens) != 1 or tokens[0] == model.tokenizer.unk_token_id:
         raise LabError(f"expected {word!r} to be one known token", f"got {tokens}", hint="choose a word of one token")
     return tokens[0]
-
-
-def _check_tokens(model, largest: int, name: str) -> None:
-    if largest >= model.cfg.d_vocab:
-        raise LabError(
-            f"expected tokens of the model's vocabulary of {model.cfg.d_vocab} in {name}",
-            f"got {largest}",
-            hint="it was made with another model's tokenizer; encode the texts again with this model's",
-        )
 
 
 @torch.no_grad()
@@ -155,9 +145,11 @@ def scores(
         NaN for a push that leaves no finite logits.
 
     Raises:
-        LabError: as `steering.check_place`; a token outside the vocabulary.
+        LabError: as `steering.check_place`, and as `activations.check_tokens`, with the behaviour's name; pushes of another
+            shape.
     """
-    _check_tokens(model, max(max(tokens) for tokens in (*behaviour.good, *behaviour.bad)), behaviour.name)
+    answers = [token for tokens in (*behaviour.good, *behaviour.bad) for token in tokens]
+    _check(model, behaviour, layer, pushes, min(answers), max(answers))
     found = np.full((len(pushes), len(behaviour)), np.nan)
     for runs, items, logits in _runs(model, behaviour, layer, pushes, positions, last_only=True):
         logp = logits[:, :, 0].log_softmax(-1)
@@ -178,9 +170,10 @@ def perplexity(model, documents: Documents, layer: int, pushes: Float[Tensor, "r
     Raises:
         LabError: as `scores`.
     """
+    _check(model, documents, layer, pushes)
     total = np.zeros(len(pushes))
     for runs, items, logits in _runs(model, documents, layer, pushes, "all", last_only=False):
-        ids, lengths = documents.ids[items], documents.lengths[items]
+        ids, lengths = documents.ids[items, : logits.shape[2]], documents.lengths[items]
         target, real = ids[:, 1:], torch.arange(1, ids.shape[1]) < lengths[:, None]
         logp = logits[:, :, :-1].log_softmax(-1).gather(-1, target.expand(len(logits), -1, -1)[..., None])[..., 0]
         total[runs] -= torch.where(real, logp, 0.0).double().sum((1, 2)).numpy()
@@ -188,13 +181,24 @@ def perplexity(model, documents: Documents, layer: int, pushes: Float[Tensor, "r
         return np.nan_to_num(np.exp(total / int((documents.lengths - 1).sum())), nan=np.inf, posinf=np.inf)
 
 
+def _check(model, texts: Behaviour | Documents, layer: int, pushes: Tensor, *answers: int) -> None:
+    """Refuse pushes and tokens that the model cannot take, naming the texts."""
+    if pushes.ndim != 2 or not len(pushes):
+        raise LabError("expected pushes [run, d], one at least", f"got {tuple(pushes.shape)}", hint="a single one is push[None]")
+    check_place(model, layer, pushes.shape[1])
+    try:
+        check_tokens(model, texts.ids, texts.lengths)
+        check_vocabulary(model, *(answers or (0, 0)))
+    except LabError as fault:
+        raise LabError(f"tokens of {texts.name}: {fault}") from None
+
+
 def _runs(
     model, texts: Behaviour | Documents, layer: int, pushes: Float[Tensor, "run d"], positions: str, last_only: bool
 ) -> Iterator[tuple[slice, slice, Float[Tensor, "run item pos vocab"]]]:
     """Logits of all pushes on all texts, a few pushes and items at a time; one position where `last_only`."""
-    check_place(model, layer, pushes.shape[1])
-    _check_tokens(model, int(texts.ids.max()), texts.name)
-    cells = model.cfg.d_vocab * (1 if last_only else texts.ids.shape[1])
+    width = int(texts.lengths.max())  # what is wider than the longest text is padding only, and may exceed the context
+    cells = model.cfg.d_vocab * (1 if last_only else width)
     rows = max(1, min(ROWS, CELLS // cells))
     n_runs = min(len(pushes), rows) if _shares_blocks(model) else 1
     n_items = max(1, rows // n_runs)
@@ -202,7 +206,7 @@ def _runs(
         for start in range(0, len(texts.ids), n_items):
             runs, items = slice(first, first + n_runs), slice(start, start + n_items)
             part = pushes[runs]
-            logits = _run(model, texts.ids[items], texts.lengths[items], layer, part, positions, last_only)
+            logits = _run(model, texts.ids[items, :width], texts.lengths[items], layer, part, positions, last_only)
             yield runs, items, logits.float().cpu().unflatten(0, (len(part), -1))
 
 

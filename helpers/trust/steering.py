@@ -8,7 +8,7 @@ and steering adds α·v there: ``residual ← residual + α v``. α > 0 moves to
 the raw difference (``unit="raw"``). Its released code adds α·s·v/‖v‖ instead, where s is the standard deviation of the
 rows' projections on v/‖v‖ (``unit="std"``), so that one α means the same push in every layer; it takes s over the test
 rows too, here s comes from the rows that the vector comes from. It also steers the last position only, which during
-generation is the prompt's last token and every token after it (`generate`).
+generation is the prompt's last token and every token after it (`helpers.trust.generation`).
 
 Blocks count from 0. `helpers.trust.activations.last_token` counts the embedding as layer 0, so the output of block L is
 its layer L + 1; `by_block` does that step.
@@ -25,7 +25,6 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.interventions import device_of
 
 SMALLEST = 1e-9
 """A difference of means below this share of the rows' own length is rounding, not a direction."""
@@ -275,38 +274,3 @@ def steered(
 
     with model.hooks(fwd_hooks=[(f"blocks.{layer}.hook_out", add)]):
         yield
-
-
-@torch.no_grad()
-def generate(
-    model,
-    ids: Int[Tensor, "item pos"],
-    lengths: Int[Tensor, " item"],
-    count: int,
-    layer: int,
-    vector: Vector,
-    alpha: float,
-    unit: str = "std",
-    positions: str = "last",
-) -> Int[Tensor, "item new"]:
-    """Greedy continuation of right-padded prompts under steering.
-
-    With ``"last"``, the push starts at the prompt's last token: its residual is what the first new token is read from.
-    This is what a cached generation does that adds to the last position at every step.
-
-    Raises:
-        LabError: as `steered`; prompts and new tokens that exceed the model's context.
-    """
-    if ids.shape[1] + count > model.cfg.n_ctx:
-        raise LabError(f"expected at most {model.cfg.n_ctx} positions", f"got {ids.shape[1]} and {count} new ones")
-    tokens = torch.cat([ids, ids.new_zeros(len(ids), count)], dim=1)
-    where = {"last": "onward"}.get(positions, positions)
-    rows = torch.arange(len(ids))
-    for step in range(count):
-        place = torch.as_tensor(lengths) + step
-        # Positions after `place` are steered too where `where` is "onward"; no earlier position sees them.
-        steered_from = place if where == "all" else lengths
-        with steered(model, layer, vector, alpha, unit, where, steered_from):
-            logits = model(tokens.to(device_of(model))).cpu()
-        tokens[rows, place] = logits[rows, place - 1].argmax(-1).to(tokens)
-    return torch.stack([tokens[rows, torch.as_tensor(lengths) + step] for step in range(count)], dim=1)

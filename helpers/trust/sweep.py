@@ -128,8 +128,8 @@ def sweep(
 
     Raises:
         LabError: duplicated weights (before the work where they lie on this machine, after it where they are streamed:
-            with `folder`, nothing is lost), a checkpoint that cannot be loaded, or a fault of the work, each with the
-            name of the series and the step.
+            with `folder`, nothing is lost), a scheduler that does not answer, a checkpoint that cannot be loaded, or a
+            fault of the work, each with the name of the series and the step.
     """
     n_jobs = runtime.cores() if n_jobs is None else n_jobs
     if backend not in BACKENDS or n_jobs < 1:
@@ -248,7 +248,15 @@ def _client(cluster: Any, n_jobs: int) -> Iterator[Any]:
     if isinstance(cluster, Client):
         yield cluster
     elif cluster is not None:
-        with Client(cluster) as client:
+        try:
+            client = Client(cluster)
+        except (OSError, ValueError) as fault:
+            raise LabError(
+                "expected a dask scheduler that answers",
+                f"got none at {cluster!r}: {fault}",
+                hint="start it first; its address looks like tcp://host:8786",
+            ) from None
+        with client:
             yield client
     else:
         options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}

@@ -125,6 +125,18 @@ def test_a_push_that_destroys_the_model_is_seen(family):
         assert levels[1] == pytest.approx(model.cfg.d_vocab)
 
 
+@torch.no_grad()
+def test_padding_beyond_the_context_is_never_read(both):
+    """A set that is cut from a larger one keeps its width."""
+    model, _ = both
+    wide = torch.cat([IDS, torch.zeros(4, 2 * model.cfg.n_ctx, dtype=torch.long)], 1)
+    for call, narrow, padded in (
+        (scores, PROMPTS, Behaviour("x", wide, LENGTHS, GOOD, BAD)),
+        (perplexity, DOCUMENTS, Documents(wide, LENGTHS)),
+    ):
+        np.testing.assert_array_equal(call(model, padded, 0, pushes(model)), call(model, narrow, 0, pushes(model)))
+
+
 def test_a_part_keeps_what_belongs_to_each_prompt():
     part = PROMPTS[np.array([False, True, False, True])]
     assert (part.good, part.bad, part.lengths.tolist()) == ((GOOD[1], GOOD[3]), (BAD[1], BAD[3]), [2, 3])
@@ -158,10 +170,23 @@ def test_bad_documents_tokens_and_places_are_refused():
         Documents(IDS[0], LENGTHS)
     model = native()
     high = Behaviour("x", IDS, LENGTHS, GOOD, (*BAD[:3], (40,)))
-    with pytest.raises(LabError, match=r"vocabulary of 40 in x; got 40\n.*another model's tokenizer"):
+    with pytest.raises(LabError, match=r"tokens of x: expected token ids from 0 to 39.*got ids from 1 to 40\n.*another model"):
         scores(model, high, 0, pushes(model))
-    with pytest.raises(LabError, match="vocabulary of 40 in documents; got 41"):
+    low = Behaviour("x", IDS, LENGTHS, ((-1,), *GOOD[1:]), BAD)
+    with pytest.raises(LabError, match=r"tokens of x: expected token ids from 0 to 39.*got ids from -1 to 14"):
+        scores(model, low, 0, pushes(model))
+    with pytest.raises(LabError, match=r"tokens of x: expected token ids from 0 to 39.*got ids from -5 to 33"):
+        scores(model, Behaviour("x", IDS - 5, LENGTHS, GOOD, BAD), 0, pushes(model))
+    with pytest.raises(LabError, match=r"tokens of documents: expected token ids from 0 to 39.*got ids from 3 to 41"):
         perplexity(model, Documents(IDS + 3, LENGTHS), 0, pushes(model))
+    with pytest.raises(
+        LabError, match=r"tokens of documents: expected texts of at most 16 tokens, the model's context; text 1 has 17"
+    ):
+        perplexity(model, Documents(torch.ones(2, 20, dtype=torch.long), torch.tensor([16, 17])), 0, pushes(model))
+    for call, texts in ((scores, PROMPTS), (perplexity, DOCUMENTS)):
+        for wrong in (pushes(model)[0], pushes(model)[:0]):
+            with pytest.raises(LabError, match=r"pushes \[run, d\], one at least; got"):
+                call(model, texts, 0, wrong)
     for call in (scores, perplexity):
         with pytest.raises(LabError, match="block from 0 to 2"):
             call(model, PROMPTS if call is scores else DOCUMENTS, 3, pushes(model))

@@ -6,7 +6,7 @@ import torch
 
 from helpers.errors import LabError
 from helpers.trust import steering
-from helpers.trust.steering import by_block, generate, mean_difference, positions_mask, steered
+from helpers.trust.steering import by_block, mean_difference, positions_mask, steered
 from tests.trust.families import CONCEPT, FALSE, TRUE, direction, planted
 
 IDS = torch.tensor([[3, 9, 1, 7, 22, 0, 0], [5, 30, 0, 0, 0, 0, 0], [12, 2, 38, 4, 15, 6, 31]])
@@ -251,64 +251,3 @@ def test_bad_places_and_lengths_are_refused():
 def test_masks():
     assert positions_mask("all", None, (1, 3)).all()
     assert positions_mask("onward", torch.tensor([2]), (1, 4)).tolist() == [[False, True, True, True]]
-
-
-# ---- generation ----
-
-
-@torch.no_grad()
-def test_the_prompts_last_token_is_the_first_position_generated_from(family):
-    model, _ = family
-    v = direction(model.cfg.d_model, seed=4)
-    plain = generate(model, IDS, LENGTHS, 1, 1, v, 0.0)
-    firsts = generate(model, IDS, LENGTHS, 1, 1, v, 30.0)
-    rows = torch.arange(3)
-    assert torch.equal(plain[:, 0], model(IDS)[rows, LENGTHS - 1].argmax(-1))
-    with steered(model, 1, v, 30.0, positions="last", lengths=LENGTHS):  # one push, at the prompt's last token
-        assert torch.equal(firsts[:, 0], model(IDS)[rows, LENGTHS - 1].argmax(-1))
-    assert not torch.equal(firsts, plain)
-    longer, late = torch.cat([IDS, IDS[:, :1]], 1), LENGTHS + 1
-    with steered(model, 1, v, 30.0, positions="onward", lengths=late):  # off by one: it comes too late for the first token
-        assert torch.equal(model(longer)[rows, LENGTHS - 1].argmax(-1), plain[:, 0])
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("layer", [0, 2])
-def test_generation_is_the_released_codes_with_a_cache(both, layer):
-    """The released code adds to ``output[0][:, -1]`` while Hugging Face generates with a key-value cache."""
-    model, other = both
-    v = direction(model.cfg.d_model, seed=4)
-    blocks = next(part for name, part in other.named_modules() if name.rsplit(".")[-1] in ("h", "layers"))
-
-    def add(module, args, output):
-        hidden = (output[0] if isinstance(output, tuple) else output).clone()
-        hidden[:, -1, :] += v.push(2.0).float()
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
-
-    found = generate(model, IDS, LENGTHS, 6, layer, v, 2.0)
-    handle = blocks[layer].register_forward_hook(add)
-    options = {"do_sample": False, "use_cache": True, "pad_token_id": 0, "min_new_tokens": 6, "eos_token_id": None}
-    for row, length in enumerate(LENGTHS.tolist()):
-        made = other.generate(IDS[row : row + 1, :length], max_new_tokens=6, **options)
-        assert made[0, length:].tolist() == found[row].tolist()
-    handle.remove()
-    assert not torch.equal(generate(model, IDS, LENGTHS, 6, layer, v, 0.0), found)
-
-
-@torch.no_grad()
-def test_generation_steers_all_positions_when_asked(family):
-    model, _ = family
-    v = direction(model.cfg.d_model, seed=4)
-    found = generate(model, IDS, LENGTHS, 3, 0, v, 2.0, positions="all")
-    for row, length in enumerate(LENGTHS.tolist()):
-        tokens = IDS[row : row + 1, :length]
-        for step in range(3):
-            with steered(model, 0, v, 2.0):
-                tokens = torch.cat([tokens, model(tokens)[:, -1:].argmax(-1)], dim=1)
-            assert tokens[0, -1] == found[row, step]
-
-
-def test_generation_beyond_the_context_is_refused():
-    model = planted()
-    with pytest.raises(LabError, match="at most 16 positions"):
-        generate(model, IDS % 14, LENGTHS, 10, 0, direction(8), 1.0)

@@ -152,6 +152,17 @@ def test_an_address_is_a_cluster(checkpoints, expected):
         assert cluster.status.name == "running"
 
 
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address"])
+def test_a_scheduler_that_does_not_answer_is_named(address, checkpoints):
+    import dask
+
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "200ms"}),
+        pytest.raises(LabError, match=f"a dask scheduler that answers; got none at '{address}'"),
+    ):
+        sweep.sweep(checkpoints.only((0,)), (SET,), backend="dask", cluster=address)
+
+
 # stored results
 
 SCRIPT = """
