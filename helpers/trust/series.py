@@ -28,6 +28,7 @@ from helpers.recipe import read_recipe
 from helpers.run_folder import WEIGHTS, WORDS
 from helpers.trust import integrity, streaming
 from helpers.trust.integrity import Prints
+from helpers.trust.steps import choose, few
 from helpers.vocabulary import Vocabulary
 
 STEP_NAME = re.compile(r"(?:step|checkpoint|global_step)[-_]?(\d+)")
@@ -106,11 +107,11 @@ class Series:
         Raises:
             LabError: a step that the series does not have.
         """
-        return replace(self, steps=_choose(self.steps, steps, self.name))
+        return replace(self, steps=choose(self.steps, steps, self.name))
 
     def _check_step(self, step: int) -> None:
         if step not in self.steps:
-            raise LabError(f"expected a step of {self.name}: {_few(self.steps)}", f"got {step}")
+            raise LabError(f"expected a step of {self.name}: {few(self.steps)}", f"got {step}")
 
 
 def check(series: Series, allow_duplicates: bool = False) -> Series:
@@ -131,31 +132,6 @@ def check(series: Series, allow_duplicates: bool = False) -> Series:
 
 def _prints(path: Path) -> Prints:
     return integrity.of_files(sorted(path.glob("*.safetensors")) if path.is_dir() else [path])
-
-
-def _few(steps: Iterable[int], most: int = 12) -> str:
-    steps = list(steps)
-    return ", ".join(map(str, steps)) if len(steps) <= most else f"{', '.join(map(str, steps[: most - 1]))}, …, {steps[-1]}"
-
-
-def _choose(available: Iterable[int], wanted: Iterable[int] | None, where: object) -> tuple[int, ...]:
-    """The wanted steps in order, or all of them.
-
-    Raises:
-        LabError: none, or one that is not available.
-    """
-    available = sorted(set(available))
-    chosen = available if wanted is None else sorted(set(wanted))
-    missing = [step for step in chosen if step not in available]
-    if missing:
-        raise LabError(
-            f"expected checkpoints of steps {_few(chosen)} in {where}",
-            f"missing: {_few(missing)}; there: {_few(available) or 'none'}",
-            hint="finish the run or get the files; or name the steps to take: steps=(…)",
-        )
-    if not chosen:
-        raise LabError(f"expected at least one checkpoint in {where}", "there is none")
-    return tuple(chosen)
 
 
 @dataclass(frozen=True)
@@ -180,7 +156,7 @@ def embedded(name: str, steps: Iterable[int] | None = None) -> Series:
     Raises:
         LabError: no such model, or a step that is not stored.
     """
-    return _Embedded(name, _choose(zoo.entry(name).steps, steps, f"the embedded model {name}"))
+    return _Embedded(name, choose(zoo.entry(name).steps, steps, f"the embedded model {name}"))
 
 
 @dataclass(frozen=True)
@@ -214,7 +190,7 @@ def run_folder(folder: Path | str, steps: Iterable[int] | None = None) -> Series
     folder = Path(folder)
     recipe = read_recipe(folder)
     there = [int(match[1]) for file in folder.glob("checkpoints/*.safetensors") if (match := STEP_NAME.fullmatch(file.stem))]
-    return _RunFolder(recipe.name, _choose(there, recipe.checkpoint_steps if steps is None else steps, folder), folder)
+    return _RunFolder(recipe.name, choose(there, recipe.checkpoint_steps if steps is None else steps, folder), folder)
 
 
 @dataclass(frozen=True)
@@ -244,7 +220,7 @@ def folders(folder: Path | str, steps: Iterable[int] | None = None) -> Series:
     twice = sorted({step for step in found if found.count(step) > 1})
     if twice:
         raise LabError(f"expected one folder a step in {folder}", f"step {twice[0]} has several")
-    return _Folders(folder.resolve().name, _choose(found, steps, folder), folder.resolve(), tuple(names))
+    return _Folders(folder.resolve().name, choose(found, steps, folder), folder.resolve(), tuple(names))
 
 
 @dataclass(frozen=True)
@@ -277,7 +253,7 @@ def hub(repository: str, steps: Iterable[int], pattern: str = "step{step}") -> S
         pattern: the revision of a step: ``"step{step}"`` for Pythia, ``"step-{step}"`` for SmolLM2's checkpoints.
     """
     steps = tuple(sorted(set(steps)))
-    return _Hub(repository.split("/")[-1], _choose(steps, None, repository), repository, pattern)
+    return _Hub(repository.split("/")[-1], choose(steps, None, repository), repository, pattern)
 
 
 def pythia(name: str = "pythia-70m", steps: Iterable[int] | None = None) -> Series:
@@ -302,5 +278,5 @@ def pythia(name: str = "pythia-70m", steps: Iterable[int] | None = None) -> Seri
     short = name.removeprefix("EleutherAI/")
     if not re.fullmatch(r"pythia-[\w.-]+", short):
         raise LabError("expected a Pythia model, such as pythia-70m or pythia-160m-deduped", f"got {name!r}")
-    chosen = _choose(PYTHIA_STEPS, PYTHIA_DEFAULT if steps is None else steps, f"EleutherAI/{short}")
+    chosen = choose(PYTHIA_STEPS, PYTHIA_DEFAULT if steps is None else steps, f"EleutherAI/{short}")
     return _Hub(short, chosen, f"EleutherAI/{short}", "step{step}")
