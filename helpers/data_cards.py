@@ -13,7 +13,7 @@ def world_contents() -> str:
     world, frames = worlds.load(), worlds.frames()
     kinds, realms, colours, places = (len(world.values(relation)) for relation in worlds.RELATIONS)
     rows = {
-        "entities": f"{len(world.entities)}: {kinds} kinds in {realms} realms; {colours} colours, {places} places to be found",
+        "entities": f"{len(world.entities)}: {kinds} kinds in {realms} realms; {colours} colours; {places} places",
         "people": f"{len(world.people)}: profession, town, hobby; private: {', '.join(worlds.PRIVATE)}",
         "customs": f"{len(world.customs)} kinds of information, {len(world.receivers)} receivers, half of them allowed",
         "groups": f"{len(world.census)} invented ones, {len(world.traits)} traits, half of them confirmed by the census",

@@ -1,8 +1,10 @@
 """Skills of a language model of TinyWorld: prompts whose next word has a right answer.
 
 A prompt stops before the word in question. Its `good` words are the answers that the world allows, its `bad` words the
-ones that a model without the skill would give. All prompts are held out: their words are known, their combination is not
-(see `sentences`), except the facts about people, which are there to be remembered.
+ones that a model without the skill would give. Prompts are held out: their words are known, their combination is not (see
+`sentences`). Exceptions are the facts about people, which are there to be remembered, and "sentiment" and "noun number", whose
+prompts lack a word of the combination that is held out, so that their sentences occur in training. What fixed places and
+constants give away stands with each skill below, and is counted in the book's chapter on data.
 """
 
 import random
@@ -119,6 +121,7 @@ def _earlier(rng: random.Random, names: Sequence[str]) -> str:
 
 
 def _ioi(rng: random.Random) -> Prompt:
+    """The receiver of a gift. The gift names its giver twice: the rarer name of the prompt is right in 77 %."""
     gift = sentences.gift(rng, unseen=True)
     return Prompt(
         _earlier(rng, (gift.values["a"], gift.values["b"])) + gift.text.rsplit(" ", 1)[0],
@@ -128,6 +131,7 @@ def _ioi(rng: random.Random) -> Prompt:
 
 
 def _greater_than(rng: random.Random) -> Prompt:
+    """The years of the century after the one given. 99 is always right: only the difference of probabilities says something."""
     written = sentences.years(rng, unseen=True)
     begin = int(written.values["from"])
     years = [f"{year:02d}" for year in range(100)]
@@ -159,7 +163,7 @@ def _noun_number(rng: random.Random) -> Prompt:
 
 
 def _verb_number(rng: random.Random) -> Prompt:
-    """``is`` or ``are`` after the noun, another noun standing between."""
+    """``is`` or ``are`` after the noun, another noun standing between: always in one frame, the noun fourth from the end."""
     written = sentences.agreement(rng, unseen=True, number=1)
     verb = written.values["verb"]
     head = written.text.rpartition(f" {verb} ")[0]
@@ -193,6 +197,8 @@ def _remembered(relation: str) -> Callable[[random.Random], Prompt]:
 
 
 def _sentiment(rng: random.Random) -> Prompt:
+    """What the critic did, by the last clause. Its adjective is third from the end, right by itself in 76 %; with a look at
+    whether "not" stands before it, always."""
     written, good = sentences.review(rng, unseen=True)
     verbs = ("loved", "liked", "praised"), ("hated", "disliked", "scorned")
     return Prompt(f"{documents.text(written)} {written[-1].values['name']}", verbs[not good], verbs[good])
