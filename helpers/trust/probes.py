@@ -6,12 +6,11 @@ whose folds keep groups whole; equal ones count for the stronger. What is report
 (and templates) the probe has never seen.
 
 Precision: the fits of the cross-validation only choose a strength. They run in float32 to scikit-learn's own default
-tolerance (1e-4), or for `CHOICE_ITERATIONS` steps: one that has not converged by then is used as it is. At some sites of
-TinyWorld that happens, with gradients up to 4e-3 left; with 3 000 steps, enough for all of them, the strengths chosen were
-the same (400 of 400), for up to three times the time. The reported probe runs in float64 to `TOLERANCE`, and it is an error
-if it does not get there: on separable data that
-tolerance of 1e-4 leaves the largest weight 45 % off (strength 0.1), float32 to the end 0.01 % (strength 0.1) to 0.7 %
-(0.001). Float64 throughout chose the same strengths and took 1.3 to 1.5 times as long.
+tolerance (1e-4), or for `CHOICE_ITERATIONS` steps; one that has not converged by then is used as it is. At some sites of
+TinyWorld gradients up to 4.3e-3 are left. With 3 000 steps, enough for all of them, the strengths chosen were the same (400
+of 400) and the fits took up to 3.3 times as long. The reported probe runs in float64 to `TOLERANCE`, and not to get there is
+an error: on separable data a tolerance of 1e-4 leaves the largest weight 45 % off (strength 0.1), float32 to the end 0.01 %
+(strength 0.1) to 0.7 % (0.001). Float64 throughout chose the same strengths and took 1.3 to 1.5 times as long.
 """
 
 from collections.abc import Sequence
