@@ -276,7 +276,7 @@ table(
 # | shuffled words | the trained model reads the same words in random order |
 
 # %%
-swept = sweep.sweep(series.embedded("tinyworld"), tuple(sets.values()))
+swept = sweep.sweep(series.embedded("tinyworld"), tuple(sets.values()), backend="serial")
 steps = swept.steps
 stacked = {name: torch.as_tensor(swept.stack(name)) for name in NAMES}  # [step layer item d], layer 0 the embedding
 read = {name: layers[:, 1:] for name, layers in stacked.items()}  # [step block item d]
