@@ -65,7 +65,8 @@ from helpers.trust.published import PUBLISHED
 #
 # `tinyworld` is a language model of four layers and 793 569 parameters. Its texts tell of a small written world: what an
 # owl is and where it lives, who may be told of whose debts, what the census says of twelve invented groups. Claims are often
-# false, and somebody then usually says so. That is the only way to learn which ones hold.
+# false, and a comment then says so. What things are is also stated plainly elsewhere; what may be told, what the census confirms, what is
+# rude and what is garbled can be learned from the comments only.
 
 # %%
 drawn = random.Random(4)
@@ -493,7 +494,7 @@ say(
 )
 
 # %% [markdown]
-# **Found.** On SST-2 a capital letter does better than any probe. On ToxiGen and ConfAIde words come within 3 points, inside the probe's interval; on TruthfulQA and
+# **Found.** On SST-2 a capital letter is enough. On ToxiGen and ConfAIde words come within 3 points, inside the probe's interval; on TruthfulQA and
 # StereoSet the probe has 11 and 15 points more than words, so it reads more than single words there. (On StereoSet, as far as the rows were read, it is whether two sentences belong
 # together, not stereotype.) At the paper's first checkpoint words beat the probe on all five sets. Accuracies such as these can show that something can be told
 # apart. They cannot show that it is truth, privacy or fairness.
@@ -541,12 +542,15 @@ check("lab3.5", choose)
 # %%
 BUDGET = strength.BUDGET
 choosing, reporting = behaviours.text(32), behaviours.text(32, skip=32)  # rows of text for the perplexity
-by_person = {
-    name: dimensions.labelled_set(name, apart="person") for name in NAMES
-}  # the same texts; groups are people where there are any
+by_person = {name: dimensions.labelled_set(name, apart="person") for name in NAMES}  # groups are people where there are any
 assert all(by_person[name].texts == sets[name].texts for name in NAMES)
 others = [behaviours.skill(model, name, 60) for name in ("ioi", "colour", "verb number")]
 develop, want, steered, right_verdicts = {}, {}, {}, {}
+
+# %% [markdown]
+# For each dimension: half of the groups to make the vectors and to choose, the other half to report; the same for both behaviours.
+
+# %%
 for name in runtime.progress(NAMES, "steering"):
     data = by_person[name]
     halves = splits.grouped(data, 1, 0.5)
@@ -1048,6 +1052,7 @@ claims(
 # - Few subjects: eight kinds of information, twelve groups of people. Their intervals are wide for that reason.
 # - The strength of steering is chosen from nine values at four blocks, for one vector a dimension. Vectors taken at other places, such as where a
 #   statement is still being made, were not tried.
+# - Not every continuation is a fair question. Who will be insulted is not decided by the prompt, and those of robustness ask for grammar more than for order.
 # - HSIC is not a mutual information. The bound of section 8 is one, and says only "at least".
 # - The paper's model was not run. Its numbers are quoted; its data sets are measured.
 #
