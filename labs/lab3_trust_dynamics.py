@@ -20,7 +20,8 @@
 #
 # **You need** Lab 0: residual stream, hooks, controls. Some linear algebra: projections, singular values.
 #
-# **Cost** Six exercises of 4 to 10 minutes, about an hour in all. The set-up cell prints the measured run time.
+# **Cost** Six exercises of 4 to 10 minutes, about an hour in all. The set-up cell prints the measured run time. A cell that needs an answer of
+# yours stops with its name until you have written it; go on with the next, nothing later depends on it.
 
 # %% tags=["setup"]
 from helpers import runtime
@@ -65,7 +66,7 @@ from helpers.trust.published import PUBLISHED
 #
 # `tinyworld` is a language model of four layers and 793 569 parameters. Its texts tell of a small written world: what an
 # owl is and where it lives, who may be told of whose debts, what the census says of twelve invented groups. Claims are often
-# false, and a comment then says so. What things are is also stated plainly elsewhere; what may be told, what the census confirms, what is
+# false, and a comment says whether they are. What things are is also stated plainly elsewhere; what may be told, what the census confirms, what is
 # rude and what is garbled can be learned from the comments only.
 
 # %%
@@ -405,10 +406,12 @@ table(
 )
 
 # %% [markdown]
-# **Found.** Nothing that has no trained model comes near: words, length, random labels and the untrained network stay at chance. What the probes read at
-# the end was put there by training. The order of words can be read first, the two tables of exceptions last, and each at the checkpoint at which the model
-# begins to say it, or the one before. The first block reads reliability only: for it a word and its fact need to meet, no more, and in shuffled texts they still do. For
-# robustness order is all there is, and shuffled texts are at chance. The last block is never worse than the middle ones.
+# **Found.** Words, length and the untrained network stay at chance or below, and so do random labels in the trained one: what the probes
+# read at the end was put there by training. (For privacy, with eight groups, the interval of the selectivity still includes 0.) The order
+# of words can be read first, the two tables of exceptions last, and each at the checkpoint at which the model begins to say it, or the
+# one before. Shuffled texts can still be read for reliability, fairness and privacy, where two words need to meet in whatever order; for
+# robustness order is all there is, and they are at chance. The first block reads reliability only, and the last block is never worse than
+# the middle ones.
 #
 # ## 4 · What do the paper's own sets hold?
 #
@@ -494,10 +497,12 @@ say(
 )
 
 # %% [markdown]
-# **Found.** On SST-2 a capital letter is enough. On ToxiGen and ConfAIde words come within 3 points, inside the probe's interval; on TruthfulQA and
-# StereoSet the probe has 11 and 15 points more than words, so it reads more than single words there. (On StereoSet, as far as the rows were read, it is whether two sentences belong
-# together, not stereotype.) At the paper's first checkpoint words beat the probe on all five sets. Accuracies such as these can show that something can be told
-# apart. They cannot show that it is truth, privacy or fairness.
+# **Found.** On SST-2 a capital letter is enough. On ToxiGen and ConfAIde words come within 3 points, inside the probe's interval; on
+# TruthfulQA and StereoSet the probe has 11 and 15 points more than words, so it uses more than single words there. But on TruthfulQA part
+# of it may be memory, as nearly every test question was in training; and on StereoSet, as far as the rows were read, it is whether two
+# sentences belong together, not stereotype. At the paper's first checkpoint words beat the probe on four sets, and a capital letter beats
+# it on the fifth. (Words score 0.091 on SST-2: the twin seen in training has the same words and the other label.) Accuracies such as
+# these can show that something can be told apart. They cannot show that it is truth, privacy or fairness.
 #
 # ## 5 · Is the direction more than a push?
 #
@@ -513,7 +518,7 @@ say(
 #
 # Each trial has a `layer`, an `alpha`, the mean `score` of the behaviour in nats (higher is better) and the perplexity as a `ratio` to that of the
 # unsteered model. Return the trial with the highest score among those whose ratio is at most `budget`; `None` if there is none. A push that breaks the
-# model leaves NaN as score or infinity as ratio: never return such a trial.
+# model leaves NaN or infinity as score or ratio: never return such a trial.
 #
 # <details><summary>Hint</summary>
 #
@@ -645,11 +650,28 @@ for kind in ("verdict", "continuation"):
 # mean differences of labels shuffled within each group: they lie where activations vary, and may come close to the true vector or its
 # opposite. *Off-axis* ones are these without their component along the true vector.
 #
-# What does the push do to the truth of the verdicts, and to other skills?
+# What does the push do to the truth of the verdicts, and to other skills (*ioi*: who receives a gift)?
+
 
 # %%
+def colour_of_controls(name):
+    """Least and largest change of the right answers on colours under the random and off-axis vectors."""
+    found = [
+        effect.behaviours["colour"].accuracy.mean
+        for label, effect in steered[name, "verdict"][1].effects.items()
+        if label.startswith(("random", "off-axis"))
+    ]
+    return min(found), max(found)
+
+
 table(
-    ["dimension", "right verdicts, unsteered", "steered", *(f"{part.name}: change of right answers" for part in others)],
+    [
+        "dimension",
+        "right verdicts, unsteered",
+        "steered",
+        *(f"{part.name}: change of right answers" for part in others),
+        "colour: range over 38 controls",
+    ],
     [
         [
             name,
@@ -659,16 +681,19 @@ table(
                 for label, other in steered[name, "verdict"][1]["steered"].behaviours.items()
                 if not label.startswith("verdict")
             ),
+            "{:+.0%} to {:+.0%}".format(*colour_of_controls(name)),
         ]
         for name in NAMES
     ],
 )
 
 # %% [markdown]
-# **Found.** The direction is real: it moves the verdict by 5.8 to 9.4 nats, and no random or off-axis vector of its length comes near. (Shuffled ones do, where they happen to lie
-# along it.) But it moves all verdicts alike. The model now calls false statements true as well, so right verdicts fall from at least 99 % to about a half, or 75 % for robustness. And what
-# the model states by itself does not change: in no dimension does the vector move the continuation more than controls do. What was found is the direction in which the *verdict*
-# is stored, not one that the model consults when it speaks. Nor does perplexity see the whole price: three of the five vectors cost the colours of things 32 to 38 points.
+# **Found.** The direction is real: it moves the verdict by 5.8 to 9.4 nats, and no random or off-axis vector of its length has half of
+# that. (Shuffled ones do, where they happen to lie along it.) But it moves all verdicts alike. The model now gives the trustworthy
+# verdict to everything, so right verdicts fall from at least 99 % to about a half, or 75 % for robustness. And what the model states by
+# itself does not change: in no dimension does the vector move the continuation more than controls do. What was found at the full stop is
+# a direction of the *verdict*. That the model consults it when it speaks is not shown, and no vector of this kind did better than a
+# control. Nor does perplexity see the whole price: three of the five vectors cost the colours of things 32 to 38 points.COLOURS
 #
 # ## 6 · Are the vectors of earlier checkpoints as good?
 #
@@ -719,6 +744,7 @@ table(
     [
         "dimension",
         f"vector of step {middle:,}",
+        "with its own length",
         "its cosine to the last",
         "the model's own",
         "best off-axis",
@@ -730,6 +756,7 @@ table(
         [
             name,
             change(transferred[name, False][middle]),
+            change(transferred[name, True][middle]),
             f"{transferred[name, False][middle].cosine:.2f}",
             change(transferred[name, False][steps[-1]]),
             f"{strongest(steered[name, 'verdict'][1], 'off-axis'):+.2f}",
@@ -745,20 +772,22 @@ table(
 # *Probe and effect* is the correlation over checkpoints, at the block that is steered, of probe accuracy and steering effect, the paper's figure 5. Any two curves
 # that rise are correlated. So the next column has the correlation of their *changes* from one checkpoint to the next, with its one-sided permutation p.
 #
-# **Found.** In four of five dimensions the vector from half-way steers within a tenth as well as the final one, or better. In the fifth, fairness, which is learned last, it has half the
-# effect, no more than the best off-axis direction. So it is not the age of a vector that counts but whether the concept was there. It may even be there before a probe can read it: at step
-# 3,935 the probe for privacy is at 0.60, and the vector has 94 % of the effect. Probe and effect are correlated, as any two rising curves are; from checkpoint to checkpoint they rise together
-# only for robustness.
+# **Found.** In four of five dimensions the vector from half-way has at least nine tenths of the effect of the final one. In the fifth,
+# fairness, which is learned last, it has less than half, no more than the best off-axis direction. So the age of a vector alone does not
+# decide. Nor does a probe: at step 3,935 that for privacy is right in 60 %, and the vector has 94 % of the effect. (The two are not asked
+# the same: the probe is tested on kinds of information that it never saw, the vector on other people only.) Probe and effect are
+# correlated, as any two rising curves are. That they rise together from checkpoint to checkpoint can be shown at most for robustness (p =
+# 0.012, one of five tests).
 #
 # ## 7 · Does the network first take in and then compress?
 #
 # The paper estimates $I(T;X)$, how much a layer $T$ knows of the first block's output $X$, and $I(T;Y)$, how much of the label, by normalised
-# HSIC with $\sigma = 50$. At that bandwidth the estimate has a closed form: with $p_i$ the share of the variance along
+# HSIC (Hilbert–Schmidt independence criterion) with $\sigma = 50$. At that bandwidth the estimate has a closed form: with $p_i$ the share of the variance along
 # the principal component $i$,
 #
 # $$I(T;X) = \sum_{ij} w_i\, w_j\, (u_i \cdot v_j)^2, \qquad w = \frac{p}{p + 0.025}.$$
 #
-# It sees the directions with the largest *shares* of the variance.
+# where $u_i$ and $v_j$ are the components of $X$ and of $T$ as unit vectors over the texts. It sees the directions with the largest *shares* of the variance.
 
 # %%
 planes = {}
@@ -886,7 +915,7 @@ table(
 # <details><summary>Hint</summary>
 #
 # The estimator standardises every feature, and then weighs directions by their share of the variance. So let all features have the
-# new direction, and let it be large.
+# new direction to the same degree, and let it be a few times as large as what is there. What is far larger drowns the rest for the regression as well.
 #
 # </details>
 
@@ -915,10 +944,13 @@ table(
 )
 
 # %% [markdown]
-# **Found.** There is no common picture of two phases: the curves are highest at steps 8, 35, 8, 1,936 and 3,106. The null is far below, so they are not chance. The bandwidth decides the size
-# of the fall, not that there is one. But the fall means two opposite things. For reliability and robustness one direction of $T$ grows (for robustness it is the label's own), nine tenths of the fall
-# are gone without it, and the regression recovers as much of $X$ as before: nothing was forgotten. For privacy, toxicity and fairness the regression loses 5 to 20 points, and the fall stays without the
-# direction: while the label is learned, part of the input is given up. The estimate cannot tell one from the other.
+# **Found.** There is no common picture of two phases: only privacy rises by more than a tenth above step 0 before it falls, and
+# robustness falls and then rises again. The null is far below, so the curves are not chance. The bandwidth decides the size of the fall,
+# not that there is one. But the fall means different things. For reliability and robustness one direction of $T$ grows (for robustness it
+# is the label's own), nine tenths of the fall are gone without it, and a linear regression loses nothing or next to nothing of $X$. For
+# privacy, toxicity and fairness the regression loses 5 to 20 points, and most of the fall stays without the direction: part of the input
+# is given up. For privacy and fairness that is while the label is learned; for toxicity it comes long after. The estimate cannot tell one
+# from the other.
 #
 # ## 8 · A bound that is one
 #
@@ -938,13 +970,14 @@ def bits(name, i):
 
 known_bits = {name: [bits(name, i) for i in chosen_steps] for name in NAMES}
 table(
-    ["bits known of the label, at least; step", *(f"{steps[i]:,}" for i in chosen_steps)],
+    ["lower bound, estimated, in bits; at step", *(f"{steps[i]:,}" for i in chosen_steps)],
     [[name, *(f"{value:.2f}" for value in values)] for name, values in known_bits.items()],
 )
 
 # %% [markdown]
-# **Found.** At the end at least 0.96 of 1 bit can be read for every dimension, and nothing at step 0. A probe may be right and the bound still say nothing: for toxicity at step 3,106 the accuracy is above 0.9, but
-# where the probe errs it is sure of itself, and the cross-entropy counts that.
+# **Found.** At the end the bound is estimated at 0.96 of 1 bit or more for every dimension; at step 0 it is 0, which says nothing. (It
+# has no interval here, and few groups make it uncertain.) A probe may be right and the bound still say nothing: for toxicity at step
+# 3,106 the accuracy is above 0.9, but where the probe errs it is sure of itself, and the cross-entropy counts that.
 #
 # ## 9 · What holds?
 #
@@ -963,7 +996,7 @@ any_control = {
     key: max(strongest(found, control) for control in ("random", "off-axis")) for key, (_, found, _) in steered.items()
 }
 as_good = {name: transferred[name, False][middle].target.mean / transferred[name, False][steps[-1]].target.mean for name in NAMES}
-peak = {name: steps[int(np.argmax([one.tx[-1] for one in planes[name]]))] for name in NAMES}
+rose = {name: max(one.tx[-1] for one in planes[name]) / planes[name][0].tx[-1] - 1 for name in NAMES}  # above step 0
 lost = {name: stressed[name, fall[name][0]][3] - stressed[name, fall[name][1]][3] for name in NAMES}
 gone = {  # share of the steepest fall that is gone when the largest direction is left out
     name: 1 - (stressed[name, i][2] - stressed[name, j][2]) / (stressed[name, i][0] - stressed[name, j][0])
@@ -982,7 +1015,7 @@ claims(
             "concepts become linearly separable early in pre-training and stay so",
             f"above 75 % by half of training: {', '.join(by_half)}; steps: "
             + ", ".join(f"{name} {readable_from[name]}" for name in NAMES),
-            "best control: " + each(to_beat),
+            "best of words, length, untrained and random labels: " + each(to_beat),
             True if len(by_half) == len(NAMES) else None if by_half else False,
         ),
         (
@@ -1028,14 +1061,14 @@ claims(
         ),
         (
             "two phases: I(T;X) of the upper layers rises, then falls",
-            "highest at step " + ", ".join(f"{name} {step:,}" for name, step in peak.items()),
-            f"null at most {max(max(one.tx_null[-1] for one in planes[name]) for name in NAMES):.2f}; the untrained network has "
+            "the highest value lies above that of step 0 by " + each(rose, "{:.0%}"),
+            f"95 % of the null below {max(max(one.tx_high[-1] for one in planes[name]) for name in NAMES):.2f}; at step 0 "
             + each({name: planes[name][0].tx[-1] for name in NAMES}),
-            False if len(set(peak.values())) > 2 else None,
+            None if any(share > 0.1 for share in rose.values()) else False,
         ),
         (
             "the fall is a compression: the layer forgets its input",
-            "in the steepest fall the regression loses " + each(lost, "{:+.2f}").replace("+", ""),
+            "in the steepest fall the regression loses " + each({name: round(value, 2) + 0.0 for name, value in lost.items()}),
             "share of that fall that is gone without the largest direction: " + each(gone, "{:.0%}"),
             None if max(lost.values()) > 0.05 and max(gone.values()) > 0.5 else max(gone.values()) <= 0.5,
         ),
@@ -1105,7 +1138,10 @@ facts = {
     "4 surface": surface_of["sst2"].capital.value > PUBLISHED["sst2"].best
     and all(0 < surface_of[n].gain < 0.035 and PUBLISHED[n].interval[0] < surface_of[n].best for n in ("toxigen", "confaide"))
     and [round(100 * surface_of[n].gain) for n in ("truthfulqa", "stereoset")] == [11, 15],
-    "4 the first checkpoint": all(PUBLISHED[n].first < found.best for n, found in surface_of.items()),
+    "4 the first checkpoint": all(
+        PUBLISHED[n].first < (found.capital.value if n == "sst2" else max(share.value for share in found.ordered.values()))
+        for n, found in surface_of.items()
+    ),
     "5 verdicts move": all(
         5.5 < moved["verdict"][n].mean < 9.6 and moved["verdict"][n].low > any_control[n, "verdict"] + 2 for n in NAMES
     ),
@@ -1124,7 +1160,12 @@ facts = {
     "6 privacy before its probe": best["privacy"][place[3935], 0] < 0.65,
     "6 correlations": min(found.low for found in together.values()) > 0.4
     and all((found.p_steps < 0.05) == (name == "robustness") for name, found in together.items()),
-    "7 no common picture": len(set(peak.values())) >= 3 and peak["privacy"] > 10 * peak["reliability"],
+    "7 no common picture": [name for name in NAMES if rose[name] > 0.1] == ["privacy"]
+    and planes["robustness"][place[752]].tx[-1] < 0.6 * planes["robustness"][0].tx[-1]
+    and planes["robustness"][place[4985]].tx[-1] > 1.5 * planes["robustness"][place[752]].tx[-1],
+    "7 what is given up when": fall["toxicity"][0] > place[1936]
+    and steps[fall["privacy"][1]] == 4985
+    and steps[fall["fairness"][1]] == 6315,
     "7 the null": all(one.tx[-1] > 2 * one.tx_high[-1] for those in planes.values() for one in those),
     "7 bandwidth": all(b.value < 0.85 * a.value for a, b in zip(*swept_sigma.values(), strict=True)),
     "7 nothing forgotten": all(gone[n] > 0.8 and lost[n] < 0.03 for n in ("reliability", "robustness")),

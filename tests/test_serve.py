@@ -67,7 +67,16 @@ def test_ctrl_c_stops_it_cleanly(book):
 
     command = [sys.executable, "-m", "helpers", "serve", "--dir", str(book), "--port", "0"]
     environment = os.environ | {"PYTHONPATH": str(Path(serve.__file__).parents[1])}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # ignored where the tests run in the background
+    )
     try:
         assert "http://127.0.0.1:" in process.stderr.readline()
         process.send_signal(signal.SIGINT)

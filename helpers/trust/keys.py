@@ -41,7 +41,7 @@ from helpers.trust import integrity
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, Path)
 CODE = (types.FunctionType, type)
-NO_BODY = {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "_abc_impl"}
+NO_BODY = {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "_abc_impl", "__slotnames__"}
 """Entries of a class that say nothing about what it does, or are made anew in every process."""
 
 READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}

@@ -71,6 +71,7 @@ def _counts(right) -> list:
         inside,
         letters,
         lambda texts: right(texts).T,
+        lambda texts: right(texts).tolist(),
         lambda texts: right(texts) / right(texts).sum(1, keepdim=True),  # shares
     ]
 

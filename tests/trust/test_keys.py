@@ -1,7 +1,9 @@
 """Keys of work: what changes it changes them, and nothing else does."""
 
+import copyreg
 import functools
 import math
+import pickle
 import threading
 from dataclasses import dataclass
 
@@ -22,6 +24,7 @@ def made(source: str, name: str = "work", **environment):
     return environment[name]
 
 
+SET = LabelledSet("two", ("a", "b"), np.array([True, False]), ("1", "2"))
 WORK = "def work(model, step):\n    return {'a': model.cfg.d_model * 2}\n"
 HELPED = "def double(x):\n    return x * 2\ndef work(model, step):\n    return {'a': double(step)}\n"
 DATA = "def work(model, step):\n    return {'a': step * factor}\n"
@@ -31,6 +34,23 @@ INNER = "def work(model, step):\n    return {'a': sum(x * 2 for x in range(step)
 def test_the_same_work_has_the_same_key():
     assert work_key(made(WORK), ()) == work_key(made(WORK), ())
     assert work_key(made("\n\n# a comment\n" + WORK), ()) == work_key(made(WORK), ()), "its place in the file does not count"
+
+
+def test_sending_it_to_another_process_does_not_change_a_key():
+    """Pickling leaves a note in the classes of what was pickled."""
+
+    @dataclass(frozen=True, slots=True)
+    class Fresh:
+        level: int
+
+    def key():
+        return work_key(functools.partial(max, SET, Fresh(1)), ())
+
+    before = key()
+    pickle.dumps(SET)
+    copyreg._slotnames(LabelledSet), copyreg._slotnames(Fresh)
+    assert "__slotnames__" in vars(Fresh)
+    assert key() == before
 
 
 METHOD = """
