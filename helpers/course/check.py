@@ -23,7 +23,17 @@ from pathlib import Path
 
 import helpers
 from helpers.course import sheet
-from helpers.course.expect import Wrong, as_array, call, expect_close, expect_function, expect_number, expect_shape, expect_type
+from helpers.course.expect import (
+    Wrong,
+    as_array,
+    call,
+    expect_close,
+    expect_function,
+    expect_functions,
+    expect_number,
+    expect_shape,
+    expect_type,
+)
 from helpers.course.sheet import ERROR, OPEN, PART, RIGHT, WRONG, Result
 from helpers.errors import LabError
 
@@ -39,6 +49,7 @@ __all__ = [
     "exercises",
     "expect_close",
     "expect_function",
+    "expect_functions",
     "expect_number",
     "expect_shape",
     "expect_type",

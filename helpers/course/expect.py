@@ -180,3 +180,32 @@ def call(function: Callable, *inputs: object, **options: object) -> object:
     if result is None:
         raise Wrong("the function returns None: is its last line a return?")
     return result
+
+
+def expect_functions(answer: object, tests: Mapping[str, Callable[[Callable], None]], points: float) -> None:
+    """Refuse an answer that does not return the functions named, in order, or returns one that fails its test.
+
+    Args:
+        answer: the student's function, which returns the functions.
+        tests: for each function's name, a test that raises `Wrong`.
+        points: what each function is worth by itself.
+
+    Raises:
+        Wrong: with what each faulty function lacks, and the points of the others.
+
+    >>> def is_abs(function):
+    ...     expect_close(function(-3), 3)
+    >>> expect_functions(lambda: (abs, abs), {"first": is_abs, "second": is_abs}, 1)
+    """
+    expect_function(answer)
+    got = call(answer)
+    if not isinstance(got, tuple | list) or len(got) != len(tests) or not all(map(callable, got)):
+        raise Wrong(f"expected {len(tests)} functions, ({', '.join(tests)})")
+    faults = []
+    for function, test in zip(got, tests.values(), strict=True):
+        try:
+            test(function)
+        except Wrong as fault:
+            faults.append(str(fault))
+    if faults:
+        raise Wrong("; ".join(faults), points=points * (len(tests) - len(faults)))

@@ -9,7 +9,7 @@ from torch import Tensor
 from helpers import zoo
 from helpers.arithmetic import patching, reuse, subtasks, subtractions, sufficiency, transfer
 from helpers.arithmetic.questions import Format, answer_tokens, parse
-from helpers.course.check import Wrong, as_array, call, exercise, expect_close, expect_function
+from helpers.course.check import Wrong, as_array, call, exercise, expect_close, expect_function, expect_functions
 from helpers.errors import LabError
 from helpers.interventions import Node, ablate
 
@@ -134,18 +134,7 @@ def _check_write_back(write_back) -> None:
 
 @exercise("lab2.2", points=4, title="Spot the two bugs")
 def repaired(answer):
-    expect_function(answer)
-    got = call(answer)
-    if not isinstance(got, tuple | list) or len(got) != 2 or not all(map(callable, got)):
-        raise Wrong("expected two functions, (start, write_back)")
-    faults = []
-    for test, function in ((_check_start, got[0]), (_check_write_back, got[1])):
-        try:
-            test(function)
-        except Wrong as fault:
-            faults.append(str(fault))
-    if faults:
-        raise Wrong("; ".join(faults), points=2 * (2 - len(faults)))
+    expect_functions(answer, {"start": _check_start, "write_back": _check_write_back}, points=2)
 
 
 @exercise("lab2.3", points=2, title="What chance would share")

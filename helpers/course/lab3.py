@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from helpers import zoo
-from helpers.course.check import Wrong, as_array, call, exercise, expect_close, expect_function, expect_shape
+from helpers.course.check import Wrong, as_array, call, exercise, expect_close, expect_function, expect_functions, expect_shape
 from helpers.labelled import LabelledSet
 from helpers.tinyworld import dimensions, documents
 from helpers.trust import activations, information, recovery, surface
@@ -174,18 +174,7 @@ def _check_seen(seen) -> None:
 
 @exercise("lab3.4", points=4, title="Find the confound")
 def confounds(answer):
-    expect_function(answer)
-    got = call(answer)
-    if not isinstance(got, tuple | list) or len(got) != 2 or not all(map(callable, got)):
-        raise Wrong("expected two functions, (rule, seen)")
-    faults = []
-    for test, function in ((_check_rule, got[0]), (_check_seen, got[1])):
-        try:
-            test(function)
-        except Wrong as fault:
-            faults.append(str(fault))
-    if faults:
-        raise Wrong("; ".join(faults), points=2 * (2 - len(faults)))
+    expect_functions(answer, {"rule": _check_rule, "seen": _check_seen}, points=2)
 
 
 def _trials(*rows: tuple[float, float]) -> list[Trial]:
