@@ -35,9 +35,6 @@ def membership(heads: Sequence[Head], circuit: Iterable[Head]) -> Bool[ndarray, 
 
     Raises:
         LabError: the circuit has a head that is not among `heads`.
-
-    >>> membership([(0, 0), (0, 1), (1, 0)], {(1, 0)}).tolist()
-    [False, False, True]
     """
     chosen = set(circuit)
     unknown = sorted(chosen - set(heads))
@@ -187,9 +184,6 @@ def auprc(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> fl
 
     Raises:
         LabError: as `checked`.
-
-    >>> round(auprc([3.0, 1.0, 2.0, 0.0], [1, 1, 0, 0]), 4)
-    0.8333
     """
     from sklearn.metrics import average_precision_score
 
