@@ -20,7 +20,7 @@ from helpers.circuits.twins import Twins
 from helpers.errors import LabError
 
 LOW, HIGH, TEMPERATURE = -0.1, 1.1, 2 / 3
-LEVELS = ("head", "edge")
+LEVELS, DAMAGES = ("head", "edge"), ("kl", "task")
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,10 @@ def trained(
         LabError: another level, or another damage.
     """
     settings = settings or Settings()
-    if level not in LEVELS or settings.damage not in ("kl", "task"):
-        wanted = 'expected the level "head" or "edge" and the damage "kl" or "task"'
-        raise LabError(wanted, f"got {level!r} and {settings.damage!r}")
+    if level not in LEVELS:
+        raise LabError('expected the level "head" or "edge"', f"got {level!r}")
+    if settings.damage not in DAMAGES:
+        raise LabError('expected the damage "kl" or "task"', f"got {settings.damage!r}")
     start = (settings.kept_at_first - LOW) / (HIGH - LOW)
     count = len(graph.heads if level == "head" else graph.edges)
     logits = torch.full((count,), math.log(start / (1 - start)), device=graph.device, requires_grad=True)
