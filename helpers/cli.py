@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reuse": ("helpers.arithmetic.reuse_command", "measure what runs of mixed models reuse of the adder inserted into them"),
     "surface": ("helpers.trust.surveys", "measure what words and capitals give on the public sets, beside what is stored"),
     "maps": ("helpers.arithmetic.maps", "choose a small set of nodes that suffices for all operations of a mixed model"),
+    "oracle": ("helpers.circuits.oracle_command", "measure what a small model does with every subset of its heads"),
+    "circuits": ("helpers.circuits.study_command", "measure every method of circuit discovery on every task"),
     "bench": ("helpers.bench", "measure speed ratios, each side by side in one run"),
     "notebooks": ("helpers.course.notebooks", "write the student notebooks labs/*.ipynb from their sources"),
     "pages": ("helpers.pages", "write the generated pages of the book"),

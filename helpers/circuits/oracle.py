@@ -1,0 +1,185 @@
+"""The exact oracle: a model's behaviour with every subset of its heads, so that statements about circuits can be checked.
+
+A head that is kept computes as ever; every other head is *replaced*, at all tokens of the prompt that are not padding, by
+
+* ``mean``: the mean of its z over all tokens of reference prompts (as `helpers.tinyworld.head_effects.Bench` does), or by
+* ``resample``: its z on the prompt's corrupted twin, at the same position.
+
+In the words of Miller, Chughtai and Saunders (arXiv 2407.08734): granularity heads; component nodes (their z, before W_O);
+value mean or resample; positions all real ones; direction clean to replaced; set the complement of the subset. Faithfulness
+takes means over prompts first, then one ratio (*mean-then-ratio*):
+
+    F(C)  =  (m(C) - m(none)) / (m(full) - m(none))
+
+with m the mean of the metric over the prompts: 0 when every head is replaced, 1 for the whole model.
+"""
+
+import hashlib
+import json
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from helpers import zoo
+from helpers.circuits import oracle_tree
+from helpers.circuits.subsets import Oracle, Summary
+from helpers.circuits.twins import Twins, real
+from helpers.errors import LabError
+from helpers.interventions import collect
+from helpers.parallel import in_parallel
+from helpers.runtime import cores, progress
+from helpers.tinyworld import tasks
+from helpers.tinyworld.tasks import Prompts
+
+ABLATIONS = ("mean", "resample")
+MOST_HEADS = 16
+FASTER = 100
+"""How many times faster the tree is, at least, than one subset after the other (`python -m helpers bench oracle`)."""
+DATA = Path(__file__).parents[1] / "data" / "oracle.safetensors"
+REPAIR = "reinstall the package or check the file out again, or measure it again with `python -m helpers oracle --out FILE`"
+
+
+@torch.no_grad()
+def replacements(model, twins: Twins, ablation: str, reference: Prompts | None) -> Float[Tensor, "layer prompt pos head d_head"]:
+    """What replaces the z of every head at every token: its mean on reference prompts, or its z on the twin.
+
+    Raises:
+        LabError: an ablation that is not one of `ABLATIONS`, no prompts, or no reference prompts for a mean.
+    """
+    if ablation not in ABLATIONS:
+        raise LabError(f"expected an ablation: {', '.join(ABLATIONS)}", f"got {ablation!r}")
+    if len(twins) == 0:
+        raise LabError("expected at least one prompt for the oracle", "got none")
+    if ablation == "resample":
+        return collect(model, twins.corrupted.tokens)[0].z
+    if reference is None or len(reference) == 0:
+        raise LabError(
+            "expected reference prompts for the mean of each head",
+            "got none",
+            hint="pass prompts of the same task, drawn with another seed",
+        )
+    z, counted = collect(model, reference.tokens)[0].z, real(reference)[..., None, None]
+    mean = (z * counted).sum((1, 2)) / counted.sum()  # [layer, head, d_head]
+    return mean[:, None, None].expand(-1, *twins.clean.tokens.shape, -1, -1)
+
+
+@torch.no_grad()
+def oracle(
+    model,
+    twins: Twins,
+    ablation: str = "mean",
+    reference: Prompts | None = None,
+    workers: int | None = None,
+    most: int = MOST_HEADS,
+) -> Oracle:
+    """The behaviour of a small native model with every subset of its heads, by a tree over its layers (`oracle_tree`).
+
+    Args:
+        ablation: what replaces the heads that are not kept (see the module docstring).
+        reference: prompts of the means, for ``mean`` only.
+        workers: threads, of one core each; default all cores.
+        most: heads, at most. Each one more takes twice the time, and twice the memory for the result.
+
+    Raises:
+        LabError: more heads than `most`; a model that the tree does not compute; no prompts; behaviour that is NaN or
+            infinite for some subset, or the same with all heads and with none.
+    """
+    replaced = replacements(model, twins, ablation, reference)
+    heads = tuple((layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads))
+    if len(heads) > most:
+        raise _too_many(model, twins, len(heads), most)
+    weights = oracle_tree.read_weights(model)
+    if (words := twins.clean.good.shape[1]) != len(weights.b_u):
+        raise LabError(f"expected prompts whose answers are among the {len(weights.b_u)} words of the model", f"got {words}")
+
+    def behaviour(row: int) -> Float[Tensor, " subset"]:
+        length = int(twins.clean.last[row]) + 1
+        tokens, other = twins.clean.tokens[row, :length], replaced[:, row, :length]
+        with torch.no_grad():  # a setting of each thread
+            return oracle_tree.Tree(weights, tokens, other, oracle_tree.reader(weights, twins, row)).behaviour()
+
+    rows = progress(range(len(twins)), f"{twins.clean.name}, {ablation}: every subset of {len(heads)} heads")
+    columns = list(in_parallel(behaviour, rows, workers or cores()))
+    found = Oracle(heads, twins.clean.name, twins.metric, ablation, torch.stack(columns, 1))
+    _check_full(model, twins, found)
+    return found
+
+
+def _too_many(model, twins: Twins, n_heads: int, most: int) -> LabError:
+    began = time.perf_counter()
+    tasks.final_logits(model, twins.clean)
+    subsets = Decimal(2) ** n_heads  # a float ends at 2^1024
+    seconds = subsets * Decimal(time.perf_counter() - began)
+    return LabError(
+        f"expected at most {most} heads, as every subset of them is tried",
+        f"{n_heads} heads have 2^{n_heads} = {subsets:.3g} subsets: about {_duration(seconds / FASTER)} by the tree, "
+        f"{_duration(seconds)} one by one",
+        hint=f"estimate Shapley values with helpers.circuits.shapley.sampled, or pass most={n_heads} if you can wait",
+    )
+
+
+def _duration(seconds: Decimal) -> str:
+    for unit, length in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
+
+
+def _check_full(model, twins: Twins, found: Oracle) -> None:
+    """The tree's whole model against the model itself, so that no weight is read in a wrong way unnoticed."""
+    itself = twins.behaviour(tasks.final_logits(model, twins.clean).cpu())
+    apart = float((itself - found.behaviour[-1]).abs().max())
+    if not apart < 1e-3 * max(1.0, float(itself.abs().max())):
+        raise LabError("expected the tree to compute what the model computes", f"their metrics differ by up to {apart:.3g}")
+
+
+def digest(mean: Tensor, error: Tensor, settings: dict) -> str:
+    """Checksum of what is stored of an oracle, 64 hex digits."""
+    text = json.dumps({name: value for name, value in settings.items() if name != "digest"}, sort_keys=True)
+    return hashlib.sha256(mean.numpy().tobytes() + error.numpy().tobytes() + text.encode()).hexdigest()
+
+
+def read(path: Path) -> dict[str, tuple[dict[str, Tensor], dict]]:
+    """Tensors and settings of all stored oracles, by "task/ablation"; none where there is no file.
+
+    Raises:
+        LabError: a damaged or altered file.
+    """
+    found: dict[str, tuple[dict[str, Tensor], dict]] = {}
+    if not path.exists():
+        return found
+    try:
+        with safe_open(path, framework="pt") as handle:
+            for name, text in (handle.metadata() or {}).items():
+                tensors = {field: handle.get_tensor(f"{name}/{field}") for field in ("mean", "error")}
+                found[name] = tensors, json.loads(text)
+        for name, (tensors, settings) in found.items():
+            if digest(**tensors, settings=settings) != settings["digest"]:
+                raise ValueError(f"the checksum of {name} is another")
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise LabError(f"expected stored oracles in {path}", f"cannot use it: {fault}", hint=REPAIR) from None
+    return found
+
+
+def stored(task: str, ablation: str, path: Path = DATA) -> Summary:
+    """What ``python -m helpers oracle`` has stored for ``tinyworld-attn``.
+
+    Means are stored as 32-bit floats, so that comparisons with a threshold come out as measured; standard errors as whole
+    255ths of the largest.
+
+    Raises:
+        LabError: the file is damaged or altered, lacks the entry, or was measured on other weights.
+    """
+    known, name = read(path), f"{task}/{ablation}"
+    if name not in known:
+        raise LabError(f"expected an oracle stored in {path}: {', '.join(sorted(known)) or 'none'}", f"got {name!r}", hint=REPAIR)
+    tensors, settings = known[name]
+    if settings["sha256"] != zoo.entry(settings["model"]).sha256:
+        raise LabError(f"expected an oracle of the weights of {settings['model']}", "it was measured on others", hint=REPAIR)
+    error = tensors["error"].float() / 255 * settings["largest error"]
+    return Summary(tuple(map(tuple, settings["heads"])), task, settings["metric"], ablation, tensors["mean"], error)

@@ -1,0 +1,263 @@
+"""A tree over the layers: what a small model computes for every subset of its heads, each shared part computed once.
+
+The residual stream after layer l depends on which heads of layers 0 to l are kept, and on no other. So it is computed once
+for each subset of those heads: 16, 256, 4096 streams after the first three layers of four heads each, instead of 65 536
+each time. Replacing a head changes the stream by (its own z - the other z) W_O, so that the streams of one layer are sums.
+In the last layer only the last token asks, and its query meets the residual stream itself instead of keys and values:
+
+    score(pos) = (W_K q) · x(pos) r(pos),     z = (sum over pos of pattern(pos) r(pos) x(pos)) W_V + b_V
+
+with r = 1 / scale of the LayerNorm. Gains and shifts of LayerNorms are folded into the weights that read from them, and
+everything that is written is centred, so that x needs no centring: the same numbers up to rounding. Prompts are taken one by
+one, without padding, and depth first, so that memory stays small.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from helpers.circuits.twins import METRICS, Twins
+from helpers.errors import LabError
+from helpers.tinyworld.tasks import Prompts
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
+    "silu": functional.silu,
+}
+ROOM = 1 << 21
+"""Numbers in the residual streams that are computed together: as many as a core's cache holds."""
+ROWS = 512
+"""Subsets whose logits are computed together."""
+Readout = Callable[[Float[Tensor, "state d_model"]], Float[Tensor, " state"]]
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """An MLP, with the LayerNorm before it folded in."""
+
+    w_in: Float[Tensor, "d_model d_mlp"]
+    b_in: Float[Tensor, " d_mlp"]
+    w_out: Float[Tensor, "d_mlp d_model"]
+    b_out: Float[Tensor, " d_model"]
+    activation: str
+
+    def __call__(self, x: Float[Tensor, "*state d_model"]) -> Float[Tensor, "*state d_model"]:
+        return ACTIVATIONS[self.activation](x @ self.w_in + self.b_in) @ self.w_out + self.b_out
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's attention, with the LayerNorm before it folded in, and its MLP if it has one."""
+
+    w_q: Float[Tensor, "head d_model d_head"]
+    w_k: Float[Tensor, "head d_model d_head"]
+    w_v: Float[Tensor, "head d_model d_head"]
+    b_q: Float[Tensor, "head d_head"]
+    b_k: Float[Tensor, "head d_head"]
+    b_v: Float[Tensor, "head d_head"]
+    w_o: Float[Tensor, "head d_head d_model"]
+    b_o: Float[Tensor, " d_model"]
+    mlp: Mlp | None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a native model computes with, LayerNorms folded in."""
+
+    embed: Float[Tensor, "word d_model"]
+    places: Float[Tensor, "pos d_model"]
+    layers: tuple[Layer, ...]
+    w_u: Float[Tensor, "d_model word"]
+    b_u: Float[Tensor, " word"]
+    normalised: bool
+    eps: float
+
+    def inverse_scale(self, x: Float[Tensor, "*state d_model"]) -> Float[Tensor, "*state 1"] | float:
+        """What a LayerNorm multiplies a centred stream by; 1 in a model without."""
+        return (x.square().mean(-1, keepdim=True) + self.eps).rsqrt() if self.normalised else 1.0
+
+
+def check_supported(model) -> None:
+    """Refuse models that the tree does not compute.
+
+    Raises:
+        LabError: naming what the model has that the tree does not know.
+    """
+    cfg = model.cfg
+    wanted = {
+        "architecture": "TransformerLensNative",
+        "positional_embedding_type": "standard",
+        "attention_dir": "causal",
+        "attn_scale": -1.0,
+        "attn_scores_soft_cap": -1.0,
+        "output_logits_soft_cap": -1.0,
+        "gated_mlp": False,
+        "final_rms": False,
+    }
+    found = [f"{name} {getattr(cfg, name, None)!r}" for name, value in wanted.items() if getattr(cfg, name, value) != value]
+    if cfg.normalization_type not in ("LN", "LNPre", None):
+        found.append(f"normalization_type {cfg.normalization_type!r}")
+    if getattr(cfg, "n_key_value_heads", None) not in (None, cfg.n_heads):
+        found.append(f"n_key_value_heads {cfg.n_key_value_heads}")
+    if not cfg.attn_only and cfg.act_fn not in ACTIVATIONS:
+        found.append(f"act_fn {cfg.act_fn!r}")
+    if found:
+        raise LabError(
+            "expected a native model with LayerNorm or none, learned positions and plain causal attention for the exact oracle",
+            f"got {', '.join(found)}",
+            hint="on any model with hooks, helpers.circuits.shapley.sampled estimates from samples",
+        )
+
+
+@torch.no_grad()
+def read_weights(model) -> Weights:
+    """The weights of a native model, on the CPU.
+
+    Raises:
+        LabError: a model that the tree does not compute.
+    """
+    check_supported(model)
+    cfg = model.cfg
+    state = {name: value.detach().cpu().float() for name, value in model.state_dict().items()}
+    centre = _centre if cfg.normalization_type else _same
+    w_u, b_u = state["unembed.weight"].T, state.get("unembed.bias", torch.zeros(len(state["unembed.weight"])))
+    w_u, b_u = _folded(state, "ln_final", w_u, b_u)
+    return Weights(
+        embed=centre(state["embed.weight"]),
+        places=centre(state["pos_embed.weight"]),
+        layers=tuple(_layer(state, f"blocks.{layer}", cfg, centre) for layer in range(cfg.n_layers)),
+        w_u=w_u.contiguous(),
+        b_u=b_u,
+        normalised=cfg.normalization_type is not None,
+        eps=cfg.eps,
+    )
+
+
+def _centre(written: Tensor) -> Tensor:
+    return written - written.mean(-1, keepdim=True)
+
+
+def _same(written: Tensor) -> Tensor:
+    return written
+
+
+def _folded(state: dict[str, Tensor], norm: str, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight [d_model, out] and bias [out] of what reads from a LayerNorm, with its gain and shift taken in."""
+    if f"{norm}.weight" not in state:
+        return weight, bias
+    return state[f"{norm}.weight"][:, None] * weight, bias + state[f"{norm}.bias"] @ weight
+
+
+def _layer(state: dict[str, Tensor], block: str, cfg, centre: Callable[[Tensor], Tensor]) -> Layer:
+    heads, read = (cfg.n_heads, cfg.d_head), {}
+    for name in "qkv":
+        where = f"{block}.attn.{name}"
+        weight, bias = _folded(state, f"{block}.ln1", state[f"{where}.weight"].T, state[f"{where}.bias"])
+        read[f"w_{name}"] = weight.reshape(-1, *heads).transpose(0, 1).contiguous()
+        read[f"b_{name}"] = bias.reshape(heads)
+    w_o = centre(state[f"{block}.attn.o.weight"].T).reshape(*heads, -1)
+    mlp = None if cfg.attn_only else _mlp(state, block, cfg.act_fn, centre)
+    return Layer(**read, w_o=w_o, b_o=centre(state[f"{block}.attn.o.bias"]), mlp=mlp)
+
+
+def _mlp(state: dict[str, Tensor], block: str, activation: str, centre: Callable[[Tensor], Tensor]) -> Mlp:
+    w_in, b_in = _folded(state, f"{block}.ln2", state[f"{block}.mlp.in.weight"].T, state[f"{block}.mlp.in.bias"])
+    w_out, b_out = centre(state[f"{block}.mlp.out.weight"].T), centre(state[f"{block}.mlp.out.bias"])
+    return Mlp(w_in, b_in, w_out.contiguous(), b_out, activation)
+
+
+def reader(weights: Weights, twins: Twins, row: int) -> Readout:
+    """From the last residual stream, normalised, to one prompt's metric; only the logits that the metric needs are computed.
+
+    A log ratio and a margin need the right and the wrong words. A difference of probabilities needs the other words too, but
+    only the logarithm of their summed exponentials: they become one word.
+    """
+    clean = twins.clean
+    asked = clean.good[row] | clean.bad[row]
+    others = twins.metric == "difference of probabilities"
+    good, bad = (functional.pad(mask[row, asked], (0, int(others)))[None] for mask in (clean.good, clean.bad))
+    one = Prompts(clean.name, clean.texts[row : row + 1], clean.tokens[row : row + 1], clean.last[row : row + 1], good, bad)
+    w, b, w_rest, b_rest = weights.w_u[:, asked], weights.b_u[asked], weights.w_u[:, ~asked], weights.b_u[~asked]
+
+    def read(x: Float[Tensor, "state d_model"]) -> Float[Tensor, " state"]:
+        logits = x @ w + b
+        if others:
+            logits = torch.cat([logits, torch.addmm(b_rest, x, w_rest).logsumexp(-1, keepdim=True)], -1)
+        return METRICS[twins.metric](logits, one)
+
+    return read
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One prompt's tree.
+
+    Attributes:
+        tokens: of the prompt, without padding.
+        replaced: the other z of every head at every token.
+    """
+
+    weights: Weights
+    tokens: Int[Tensor, " pos"]
+    replaced: Float[Tensor, "layer pos head d_head"]
+    read: Readout
+
+    def behaviour(self) -> Float[Tensor, " subset"]:
+        """The metric for every subset of heads kept: bit i of a subset's number stands for head i, layer by layer."""
+        found = torch.empty(1 << (len(self.weights.layers) * self.replaced.shape[2]))
+        x = self.weights.embed[self.tokens] + self.weights.places[: len(self.tokens)]
+        for subsets, behaviour in self._below(0, x[None], torch.zeros(1, dtype=torch.long)):
+            found[subsets] = behaviour
+        return found
+
+    def _below(
+        self, layer: int, x: Float[Tensor, "state pos d_model"], subsets: Int[Tensor, " state"]
+    ) -> Iterator[tuple[Int[Tensor, " subset"], Float[Tensor, " subset"]]]:
+        """Everything that follows from some residual streams before a layer."""
+        known = self.weights.layers[layer]
+        last = layer == len(self.weights.layers) - 1
+        z = self._last_z(known, x) if last else self._z(known, x)
+        x, replaced = (x[:, -1:], self.replaced[layer, -1:]) if last else (x, self.replaced[layer])
+        base = x + known.b_o + torch.einsum("phd,hdm->pm", replaced, known.w_o)
+        x, subsets = self._every(base, torch.einsum("sphd,hdm->hspm", z - replaced, known.w_o), subsets, layer)
+        if known.mlp:
+            x = x + known.mlp(x * self.weights.inverse_scale(x))
+        if not last:
+            size = max(1, ROOM // (x[0].numel() << len(known.w_o)))
+            for part, numbers in zip(x.split(size), subsets.split(size), strict=True):
+                yield from self._below(layer + 1, part, numbers)
+            return
+        for part, numbers in zip(x[:, 0].split(ROWS), subsets.split(ROWS), strict=True):
+            yield numbers, self.read(part * self.weights.inverse_scale(part))
+
+    def _every(self, x: Tensor, kept: Float[Tensor, "head state pos d_model"], subsets: Tensor, layer: int):
+        """The streams after a layer, for every subset of its heads: 2^head times as many."""
+        for head, more in enumerate(kept):
+            x = torch.cat([x, (x.unflatten(0, (-1, len(more))) + more).flatten(0, 1)])
+            subsets = torch.cat([subsets, subsets + (1 << (layer * len(kept) + head))])
+        return x, subsets
+
+    def _z(self, layer: Layer, x: Float[Tensor, "state pos d_model"]) -> Float[Tensor, "state pos head d_head"]:
+        """Outputs of a layer's heads."""
+        y = (x * self.weights.inverse_scale(x))[:, None]  # [state, 1, pos, d_model]
+        pairs = ((layer.w_q, layer.b_q), (layer.w_k, layer.b_k), (layer.w_v, layer.b_v))
+        q, k, v = (y @ weight + bias[:, None] for weight, bias in pairs)
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+
+    def _last_z(self, layer: Layer, x: Float[Tensor, "state pos d_model"]) -> Float[Tensor, "state 1 head d_head"]:
+        """Outputs of the last layer's heads at the last token. A key's bias adds the same to all scores: it is left away."""
+        inverse = self.weights.inverse_scale(x)
+        y = x[:, -1] * (inverse[:, -1] if self.weights.normalised else 1.0)
+        q = torch.einsum("sm,hmd->shd", y, layer.w_q) + layer.b_q
+        asked = torch.einsum("shd,hmd->shm", q, layer.w_k) / math.sqrt(q.shape[-1])
+        across = inverse.transpose(1, 2) if self.weights.normalised else 1.0  # [state, 1, pos]
+        pattern = ((asked @ x.transpose(1, 2)) * across).softmax(-1)
+        seen = (pattern * across) @ x  # [state, head, d_model]
+        return (torch.einsum("shm,hmd->shd", seen, layer.w_v) + layer.b_v)[:, None]
