@@ -1,8 +1,8 @@
 """Later years for GPT-2: an event lasted from one year to a later one of the same century.
 
-The task is that of Hanna et al. 2023 (arXiv 2305.00586), the events are our own. A year must be two tokens, the century with its
-space and the year in it; GPT-2's tokenizer has single tokens for some years (1800, 1865), which are left out. So are the first and
-the last year of each century that are left, as the paper does: with them there might be no right or no wrong answer.
+The task is that of Hanna et al. 2023 (arXiv 2305.00586), the events are our own. A year must be two tokens, the century with
+its space and the year in it; GPT-2's tokenizer has single tokens for some years (1800, 1865), which are left out. So are the
+first and the last year of each century that are left, as the paper does: with them there might be no right or wrong answer.
 """
 
 import random

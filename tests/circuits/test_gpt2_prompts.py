@@ -103,6 +103,7 @@ def test_ioi_twins_name_three_people_once(corruption):
     for clean, twin in zip(pairs.clean.texts, pairs.corrupted.texts, strict=True):
         assert len(set(names(twin))) == 3
         kept = set(names(clean)) & set(names(twin))
+        assert corruption != "abc" or names(twin)[:2] == names(clean)[:2]
         assert len(kept) == (0 if corruption == "three new names" else 2)
         if corruption == "abc of the released code":
             assert names(twin)[2] == names(clean)[2]
@@ -159,6 +160,13 @@ def test_docstring_asks_for_the_argument_after_the_documented_ones(tokenizer):
         wrong = {f" {word}" for word in (*listed, *other, *documented)} - {f" {listed[4]}"}
         assert set(words_of(tokenizer, pairs.clean.bad[row])) == wrong
         assert len(wrong) == 10
+
+
+def test_twins_are_drawn_anew_for_each_seed():
+    drafts = [Draft("", {"S": "Mary", "IO": "John", "S2": "Mary"}, ("a",), ("b",))] * 20
+    pools = {"names": gpt2_ioi.NAMES}
+    one, same, other = (gpt2_prompts.corrupt("ioi", drafts, gpt2_ioi.CORRUPTIONS, None, pools, seed) for seed in (0, 0, 1))
+    assert one == same != other
 
 
 def test_a_name_of_several_tokens_is_refused():
