@@ -75,9 +75,10 @@ def test_evaluating_along_the_ranking_gives_the_same_curve(case, complement):
 
 
 def test_tied_heads_are_evaluated_in_several_orders_of_them():
-    values = np.random.default_rng(0).normal(size=32)
+    values, asked = np.random.default_rng(0).normal(size=32), []
 
     def evaluate(kept):
+        asked.append(tuple(kept))
         return values[sum(2 ** HEADS.index(head) for head in kept)]
 
     scores = [2.0, 1.0, 1.0, 1.0, 0.0]
@@ -85,10 +86,17 @@ def test_tied_heads_are_evaluated_in_several_orders_of_them():
     exact = curves.curve(scores, values)
     assert np.allclose(found.quantile(0), exact.quantile(0))
     assert np.allclose(found.quantile(1), exact.quantile(1))
+    assert len(asked) == len(set(asked)) == 1 + 1 + 3 + 3 + 1 + 1  # each set once, however many orders
     spread = np.array([one.std() for one in exact.values])
     assert (np.abs(found.mean - exact.mean) <= 4 * spread / math.sqrt(400) + 1e-12).all()
     again = curves.evaluated(scores, HEADS, evaluate, orders=400)
     assert np.array_equal(again.mean, found.mean)
+
+
+def test_heads_are_handed_over_in_the_order_of_the_model():
+    heads = [(0, head) for head in range(40)]
+    found = curves.evaluated(np.random.default_rng(0).normal(size=40), heads, lambda kept: float(kept == sorted(kept)))
+    assert found.mean.min() == 1
 
 
 def test_a_curve_at_some_sizes_uses_trapezoids_of_their_width():
