@@ -47,7 +47,8 @@ class Minimal:
     @property
     def share(self) -> dict[Head, float]:
         """In which share of the minimal circuits each head is."""
-        return dict(zip(self.heads, self.has().mean(0).tolist(), strict=True))
+        counts = self.has().sum(0) / max(1, len(self.circuits))
+        return dict(zip(self.heads, counts.tolist(), strict=True))
 
     @property
     def core(self) -> list[Head]:
@@ -97,7 +98,7 @@ def minimal(
         Circuits; none where nothing is faithful, which cannot be for ``enough <= 1``, as all heads have F = 1.
 
     Raises:
-        LabError: numbers of subsets that are not 2^n, or values that are not finite.
+        LabError: numbers of subsets that are not 2^n, values that are not finite, or other than one name a head.
 
     >>> minimal(np.array([0.0, 0.9, 0.9, 1.0])).named()
     [[(0, 0)], [(0, 1)]]
@@ -110,6 +111,8 @@ def minimal(
     if n_heads < 1 or len(values) != 1 << n_heads or not np.isfinite(values).all():
         raise LabError("expected a finite faithfulness for each of 2^n subsets", f"got values of shape {values.shape}")
     names = tuple(heads) if heads is not None else tuple((0, head) for head in range(n_heads))
+    if len(names) != n_heads:
+        raise LabError(f"expected {n_heads} names of heads", f"got {len(names)}")
     faithful = values >= enough
     if within is not None:
         faithful &= values <= 1 + within

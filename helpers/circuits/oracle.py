@@ -103,9 +103,10 @@ def oracle(
         with torch.no_grad():  # a setting of each thread
             return oracle_tree.Tree(weights, tokens, other, oracle_tree.reader(weights, twins, row)).behaviour()
 
-    rows = progress(range(len(twins)), f"{twins.clean.name}, {ablation}: every subset of {len(heads)} heads")
-    columns = list(in_parallel(behaviour, rows, workers or cores()))
-    found = Oracle(heads, twins.clean.name, twins.metric, ablation, torch.stack(columns, 1))
+    columns = in_parallel(behaviour, range(len(twins)), workers or cores())
+    label = f"{twins.clean.name}, {ablation}: every subset of {len(heads)} heads"
+    behaviours = torch.stack(list(progress(columns, label, total=len(twins))), 1)
+    found = Oracle(heads, twins.clean.name, twins.metric, ablation, behaviours)
     _check_full(model, twins, found)
     return found
 
