@@ -6,7 +6,7 @@ players equally and gives nothing to a player who changes nothing:
 
     phi(i)  =  sum over S without i of  |S|! (n - |S| - 1)! / n!  (v(S + i) - v(S))
 
-The interaction index of two players (Grabisch and Roubens 1999, equation for pairs) says how much more they bring together:
+The interaction index of two players (Grabisch and Roubens 1999) says how much more they bring together:
 
     I(i, j)  =  sum over S without i, j of  |S|! (n - |S| - 2)! / (n - 1)!  (v(S + i + j) - v(S + i) - v(S + j) + v(S))
 
