@@ -11,60 +11,14 @@ from helpers.circuits.twins import Twins
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, collect, run_with_replaced
 from helpers.tinyworld import tasks
-from helpers.tinyworld.tasks import Prompts
+from tests.circuits.random_models import gpt2, native, random_twins
 
-VOCAB, TOLERANCE = 20, 1e-4  # float32 sums of a few dozen terms, of size 10 at most
+TOLERANCE = 1e-4  # float32 sums of a few dozen terms, of size 10 at most
 NATIVE = {
     f"{norm} {'attention' if attn_only else 'MLPs'}": {"normalization_type": norm, "attn_only": attn_only}
     for norm in (None, "LN", "LNPre", "RMS", "RMSPre")
     for attn_only in (True, False)
 }
-
-
-def native(**options):
-    """A random model; its weights are larger than at the beginning of training, so that attention is not uniform."""
-    from transformer_lens.model_bridge import TransformerBridge
-
-    shape = {"n_layers": 3, "n_heads": 2, "d_model": 16, "d_head": 8, "n_ctx": 12, "d_vocab": VOCAB, "d_mlp": 32}
-    config = {"seed": 0, "d_vocab_out": VOCAB, "act_fn": "gelu_new", "device": "cpu", **shape, **options}
-    return disturbed(TransformerBridge.boot_native(config))
-
-
-def disturbed(model):
-    """The model with random biases and gains as well: a forgotten one shows."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-    return model.eval()
-
-
-def gpt2(folder):
-    """A random model of GPT-2's shape, by way of a folder."""
-    from transformer_lens.model_bridge import TransformerBridge
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    torch.manual_seed(0)
-    config = GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=VOCAB, n_positions=12, initializer_range=0.3)
-    disturbed(GPT2LMHeadModel(config)).save_pretrained(folder)
-    return TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
-
-
-def random_twins(count: int = 5, length: int = 9, seed: int = 2) -> Twins:
-    """Pairs of random tokens that differ in two places, padded to different lengths; two right words and one wrong."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def prompts(tokens) -> Prompts:
-        tokens = tokens.masked_fill(torch.arange(length) > last[:, None], 0)
-        return Prompts("random", ("",) * count, tokens, last, good, bad)
-
-    tokens = torch.randint(1, VOCAB, (count, length), generator=generator)
-    last = torch.randint(5, length, (count,), generator=generator)
-    good, bad = torch.zeros(2, count, VOCAB, dtype=torch.bool)
-    good[:, [3, 4]], bad[:, 5] = True, True
-    other = tokens.clone()
-    other[:, [1, 3]] = torch.randint(1, VOCAB, (count, 2), generator=generator)
-    return Twins(prompts(tokens), prompts(other), "logit difference")
 
 
 @pytest.fixture(scope="module", params=[*NATIVE, "GPT-2"])
