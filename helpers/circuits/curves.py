@@ -2,7 +2,8 @@
 
 The faithfulness of a set of heads C is what it brings back when all other heads are ablated,
 f(C) = (m(C) - m(none)) / (m(all) - m(none)), with m the mean metric over prompts: 0 with no head, 1 with all, and not bounded
-by either. From the curve f(k) come the two areas of the MIB benchmark (Mueller et al. 2025), here over all shares k / n:
+by either. From the curve f(k) come the two areas of the MIB benchmark (Mueller et al., arXiv 2504.13151), here over all shares
+k / n, the ends included:
 
 - CPR, the area under f: large is good, for a ranking that puts first what helps most. It may exceed 1;
 - CMD, the area between f and 1: 0 is best, for a ranking that puts first what the model's behaviour is made of.
