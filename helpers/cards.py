@@ -170,12 +170,25 @@ def _failures(entry: Entry) -> str:
     exhaustive = report.get("method") == "exhaustive"
     how = "every question there is" if exhaustive else "uniform ones, and further ones in every class"
     head = f"Measured on {_when(entry)}, teacher forced, all answer tokens right: **{failed:,} of {asked:,} wrong** ({how})."
+    if uniform := report.get("uniform"):  # of no use where every question was asked
+        head += f" Of the uniform ones alone: {_uniform(uniform)}."
     rows = []
     for name, count in report["classes"].items():
         low, high = count["ci95"]
         interval = "known exactly" if exhaustive else f"{short(low)} to {short(high)}"
         rows.append([name, f"{count['questions']:,}", f"{count['failures']:,}", interval])
     return f"{head}\n\n" + table(["class", "questions", "wrong", "failure rate (95 %)"], rows, numbers=3)
+
+
+def _uniform(found: dict[str, dict[str, Any]]) -> str:
+    """Wrong answers to uniform questions of each operation: pooled with questions of rare classes they would give no rate."""
+    names = {"+": "additions", "-": "subtractions"}
+    parts = []
+    for operator, count in found.items():
+        low, high = count["ci95"]
+        interval = f"failure rate {short(low)} to {short(high)}, 95 %"
+        parts.append(f"{count['failures']:,} of {count['questions']:,} {names[operator]} wrong ({interval})")
+    return ", ".join(parts)
 
 
 def _skills(entry: Entry) -> str:

@@ -157,6 +157,14 @@ def test_the_exceptions_from_what_was_held_out_are_named():
         assert exception in text
 
 
+def test_a_card_of_sums_gives_the_uniform_questions_apart_from_the_pooled_ones():
+    text = cards.card(zoo.entry("mix-d6"))
+    assert "**2 of 2,380,000 wrong**" in text
+    assert "Of the uniform ones alone: 1 of 1,000,000 additions wrong (failure rate 2.5 × 10⁻⁸ to 5.6 × 10⁻⁶, 95 %)" in text
+    assert "0 of 1,000,000 subtractions wrong (failure rate 0 to 3.7 × 10⁻⁶, 95 %)." in text
+    assert "uniform" not in cards.card(zoo.entry("mix-d3"))  # every question was asked
+
+
 def test_only_a_report_that_names_the_weights_is_said_to_be_of_exactly_these():
     assert "Measured on exactly these weights" in cards.card(entry())
     older = {name: value for name, value in MEASURED.items() if name != "sha256"}
