@@ -13,8 +13,9 @@ of locations is worth:
   the source's heads, the names as they are must do better than others. For a model from scratch the names mean nothing;
   the fair number for it is the *best* renaming, and the same best is given for every model.
 
-Where nearly all heads of the first layers are used, every renaming overlaps as much, and a table of locations says nothing
-about reuse, however high its shares are. `transfer` asks what the heads do.
+MLPs keep their name under every renaming, and where most heads of a layer are used, so do the heads in effect: every renaming
+overlaps nearly as much, and a table of locations says little about reuse, however high its shares are. `transfer` asks what
+the heads do.
 """
 
 from collections.abc import Iterable
