@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from helpers import zoo
-from helpers.arithmetic import curves, lookback, reuse, sufficiency, transfer, usage
-from helpers.arithmetic.questions import Format
+from helpers import training, zoo
+from helpers.arithmetic import curves, insertion, lookback, reuse, sufficiency, transfer, usage
+from helpers.arithmetic.questions import Format, uniform
+from helpers.arithmetic.recipes import RECIPES
 from helpers.arithmetic.verify import greedy
 
 TEXT = re.sub(r"\s+", " ", (Path(__file__).resolve().parents[2] / "book" / "ch1_verified_arithmetic.md").read_text())
@@ -70,6 +72,40 @@ def test_the_mixed_models_are_as_accurate_as_the_chapter_says():
     assert found["mix-d6-scratch"]["questions"] == asked
 
 
+def test_failures_among_uniform_questions():
+    ours, scratch = ([zoo.entry(name).measured["uniform"][op] for op in "+-"] for name in ("mix-d6", "mix-d6-scratch"))
+    assert {found["questions"] for found in ours + scratch} == {1_000_000}
+    wrong = [found["failures"] for found in ours + scratch]
+    ours_text, scratch_text = ("{} of 1 000 000 additions and {} of 1 000 000 subtractions", "`mix-d6-scratch` on {} and {}")
+    assert f"`mix-d6` fails on {ours_text}, {scratch_text}".format(*wrong) in TEXT
+    assert wrong[1:] == [0, 0, 0]
+    low, high, zero = (1e6 * end for end in (*ours[0]["ci95"], ours[1]["ci95"][1]))
+    assert f"from {low:.2f} to {high:.1f} failures in a million for the one, and from 0 to {zero:.1f} for each zero" in TEXT
+
+
+def test_what_the_other_omissions_cost_together():
+    source, recipe = zoo.load("add-d6", device="cpu"), RECIPES["mix-d6"]
+    fresh = training.build_model(recipe).state_dict()
+    copied = insertion.insert(source, training.build_model(recipe), "whole").eval().requires_grad_(False)
+    for name, tensor in copied.state_dict().items():
+        if any(part in name for part in ("attn.o.bias", "ln2.", "ln_final.bias", "unembed.bias")):
+            tensor.copy_(fresh[name])
+    right = insertion.agreement(source, copied, uniform(6, 1_000, np.random.default_rng(1)), Format(6)).target_right
+    lost = 100 * (1 - float(right.double().mean()))
+    assert f"all four together about {lost:.0f} % of the answers" in TEXT
+
+
+def test_when_additions_are_right_for_good():
+    runs = reuse.stored().runs
+    ours, scratch = (
+        [curves.steps_to(run.curve, 0.99, operation="ADD").by for run in runs[name].values()]
+        for name in ("mix-d3", "mix-d3-scratch")
+    )
+    assert (
+        f"only after {min(ours)} to {max(ours)} steps, about as late as from scratch ({min(scratch)} to {max(scratch)})" in TEXT
+    )
+
+
 def test_the_head_start():
     half, almost = (
         {n: curves.steps_to(run_of(n).curve, level).by for n in ("mix-d6", "mix-d6-scratch")} for level in (0.5, 0.99)
@@ -78,6 +114,14 @@ def test_the_head_start():
     assert almost["mix-d6"] == almost["mix-d6-scratch"]
     assert f"To 99 % both need {almost['mix-d6']}" in TEXT
     assert all(run_of(f"mix-d6{arm}").curve.points[-1].accuracy() == 1 for arm in ("", "-scratch", "-paper", "-whole"))
+
+
+def test_polysemantic_nodes_by_two_counts():
+    ours, scratch = (usage.table(run_of(name).use["mean"]) for name in ("mix-d6", "mix-d6-scratch"))
+    three = [100 * found["three"] / found["nodes"] for found in (scratch, ours)]
+    several = [100 * (found["two"] + found["three"]) / found["nodes"] for found in (scratch, ours)]
+    assert "by {:.0f} % of its useful nodes, against {:.0f} % after the insertion".format(*three) in TEXT
+    assert "two or three by {:.0f} %, against {:.0f} %".format(*several) in TEXT
 
 
 def test_reuse_by_place_and_by_function():
