@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from helpers.circuits.metrics import Head
+from helpers.circuits.metrics import Head, finite
 from helpers.errors import LabError
 
 Evaluate = Callable[[list[Head]], float]
@@ -110,19 +110,12 @@ def curve(
     >>> curve([1.0, 1.0], f).quantile(0.0).tolist()
     [0.0, 0.25, 1.0]
     """
-    scores, faithfulness = _checked(scores), np.asarray(faithfulness, dtype=np.float64)
+    scores, faithfulness = finite(scores), np.asarray(faithfulness, dtype=np.float64)
     full = (1 << len(scores)) - 1
     if faithfulness.shape != (full + 1,):
         raise LabError(f"expected the faithfulness of all {full + 1} subsets", f"got shape {faithfulness.shape}")
     sets = [np.array(list(_allowed(scores, k))) for k in range(len(scores) + 1)]
     return Curve(np.arange(len(scores) + 1), tuple(faithfulness[full ^ kept if complement else kept] for kept in sets))
-
-
-def _checked(scores) -> Float[ndarray, " head"]:
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim != 1 or not np.isfinite(scores).all():
-        raise LabError("expected scores as one row of finite numbers", f"got shape {scores.shape}, or NaN among them")
-    return scores
 
 
 def _allowed(scores: Float[ndarray, " head"], k: int):
@@ -152,7 +145,7 @@ def evaluated(
     Raises:
         LabError: not one head a score, scores that are not finite, a size that is no number of heads.
     """
-    scores, n = _checked(scores), len(heads)
+    scores, n = finite(scores), len(heads)
     wanted = sorted({0, n, *(range(n + 1) if sizes is None else sizes)})
     if len(scores) != n or wanted[0] < 0 or wanted[-1] > n:
         raise LabError("expected one score a head, and sizes up to their number", f"got {len(scores)} scores, {n} heads, {sizes}")

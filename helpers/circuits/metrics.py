@@ -96,10 +96,6 @@ def confusion(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"], t
 
     Raises:
         LabError: as `checked`.
-
-    >>> counts = confusion([3.0, 1.0, 2.0, 0.0], [1, 1, 0, 0], 2.0)
-    >>> float(counts.precision), float(counts.recall), float(counts.f1)
-    (0.5, 0.5, 0.5)
     """
     scores, labels = checked(scores, labels)
     return _count(scores, labels, np.array(threshold, dtype=float))
@@ -111,15 +107,25 @@ def _count(scores: ndarray, labels: ndarray, thresholds: Float[ndarray, "..."]) 
     return Confusion(hits, alarms, labels.sum() - hits, (~labels).sum() - alarms)
 
 
+def finite(scores) -> Float[ndarray, " head"]:
+    """Scores as an array.
+
+    Raises:
+        LabError: more than one row, or a score that is NaN or infinite.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 1 or not np.isfinite(scores).all():
+        raise LabError("expected scores as one row of finite numbers", f"got shape {scores.shape}, or NaN among them")
+    return scores
+
+
 def checked(scores, labels) -> tuple[Float[ndarray, " head"], Bool[ndarray, " head"]]:
     """Scores and labels as arrays.
 
     Raises:
-        LabError: not one label a score, a score that is not finite, or labels of one kind only.
+        LabError: as `finite`, not one label a score, or labels of one kind only.
     """
-    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
-    if scores.ndim != 1 or not np.isfinite(scores).all():
-        raise LabError("expected scores as one row of finite numbers", f"got shape {scores.shape}, or NaN among them")
+    scores, labels = finite(scores), np.asarray(labels)
     if labels.shape != scores.shape:
         raise LabError("expected one label a score", f"got {len(scores)} scores and labels of shape {labels.shape}")
     if set(np.unique(labels).tolist()) != {0, 1}:
@@ -217,10 +223,6 @@ def judge(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> Ve
 
     Raises:
         LabError: as `checked`.
-
-    >>> verdict = judge([3.0, 1.0, 2.0, 0.0], [1, 1, 0, 0])
-    >>> verdict.auroc, verdict.best_f1, verdict.recall, verdict.p_value
-    (0.75, 0.8, 1.0, 0.3333333333333333)
     """
     points = sweep(scores, labels)
     best, threshold = points.best()
@@ -247,9 +249,6 @@ def auroc_null(
 
     Raises:
         LabError: as `checked`.
-
-    >>> auroc_null([4.0, 3.0, 2.0, 1.0], [1, 1, 0, 0]).p_value == 1 / 6
-    True
     """
     from scipy.stats import rankdata
 
