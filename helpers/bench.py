@@ -18,6 +18,7 @@ BENCHES: dict[str, str] = {
     "verify": "helpers.arithmetic.bench",
     "probes": "helpers.trust.bench",
     "text": "helpers.tinyworld.bench",
+    "circuits": "helpers.circuits.growth",
     "oracle": "helpers.circuits.bench",
 }
 """Name of a benchmark: the module whose ``measure() -> list[Ratio]`` runs it."""
