@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.circuits import weights
-from helpers.circuits.edges import Edge, head_name, layout
+from helpers.circuits.edges import Edge, Stage, head_name, layout
 from helpers.circuits.twins import Twins, real
 from helpers.errors import LabError
 from helpers.interventions import has_mlps
@@ -113,18 +113,19 @@ class Graph:
             embedding: instead of that of the tokens.
             known: the writes of the first sources, in the form of `Run.writes`, if they need not be computed again.
         """
-        tokens, last = tokens.to(self.device), last.to(self.device)
-        writes = list(known) or [(self.weights.embed(tokens) if embedding is None else embedding)[None]]
+        writes = list(known) or [(self.weights.embed(tokens.to(self.device)) if embedding is None else embedding)[None]]
         if not known and gates is not None:
             writes[0] = _mixed(gates[:1], writes[0], replacement[0])
-        for index in range(len(writes) - 1, len(self.stages) - 1):
-            stage, block = self.stages[index], self.weights.blocks[index]
-            written = self._write(block, *self._inputs(index, writes, keep, replacement, probe))
+        first = len(writes) - 1
+        residual, mixed = self.residual(first, writes), _Mixed(self.stages, keep, probe, replacement)
+        for index, block in enumerate(self.weights.blocks[first:], first):
+            written = self._write(block, *mixed.inputs(index, residual, writes))
             if gates is not None:
-                chosen = gates[stage.sources : stage.sources + len(written)]
-                written = _mixed(chosen, written, replacement[index + 1])
+                start = self.stages[index].sources
+                written = _mixed(gates[start : start + len(written)], written, replacement[index + 1])
             writes.append(written)
-        inputs, _ = self._inputs(len(self.stages) - 1, writes, keep, replacement, probe)
+            residual = residual + _total(block, written)
+        inputs, _ = mixed.inputs(len(self.stages) - 1, residual, writes)
         return Run(self._read(inputs[0], last), tuple(writes))
 
     def resume(self, index: int, residual: Float[Tensor, "prompt pos d_model"], last: Int[Tensor, " prompt"]):
@@ -134,32 +135,13 @@ class Graph:
             residual: with the biases of the attention outputs before the stage.
         """
         for block in self.weights.blocks[index:]:
-            residual = residual + self._write(block, residual[None], None).sum(0)
-            residual = residual + (block.out_bias if isinstance(block, weights.Attention) else 0.0)
-        return self._read(residual, last.to(self.device))
+            residual = residual + _total(block, self._write(block, residual[None], None))
+        return self._read(residual, last)
 
     def _read(self, residual: Float[Tensor, "prompt pos d_model"], last: Int[Tensor, " prompt"]):
-        read = self.weights.final(residual[torch.arange(len(residual), device=self.device), last])
-        return read @ self.weights.unembedding + self.weights.unembedding_bias
-
-    def _inputs(self, index: int, writes, keep, replacement, probe) -> tuple[Tensor, Tensor | None]:
-        """Inputs of a stage's receivers, and which of them each receiver has (None: all have the first)."""
-        shared = self.residual(index, writes)
-        added = self._stage_mask(index, None if probe is None else probe[0])
-        if added is not None:
-            return shared + _weighted(added, probe[1][: len(writes)]), torch.arange(len(added))
-        kept = self._stage_mask(index, keep)
-        if kept is None or (not kept.requires_grad and bool((kept == 1).all())):
-            return shared[None], None
-        which = torch.arange(len(kept))
-        if not kept.requires_grad:  # receivers with the same edges have the same input
-            kept, which = torch.unique(kept, dim=0, return_inverse=True)
-        removed = [now - other for now, other in zip(writes, replacement, strict=False)]
-        return shared + _weighted(kept - 1, removed), which
-
-    def _stage_mask(self, index: int, mask: Tensor | None) -> Tensor | None:
-        stage = self.stages[index]
-        return None if mask is None else mask[stage.first : stage.last].unflatten(0, (len(stage.receivers), stage.sources))
+        """Logits, where the prompts are, and not where the model computes: as `interventions` has it."""
+        read = self.weights.final(residual[torch.arange(len(residual), device=self.device), last.to(self.device)])
+        return (read @ self.weights.unembedding + self.weights.unembedding_bias).to(last.device)
 
     def residual(self, index: int, writes: Sequence[Tensor]) -> Float[Tensor, "prompt pos d_model"]:
         """The residual stream that a stage reads when every edge is kept."""
@@ -181,6 +163,38 @@ class Graph:
                 for kind in range(3)
             )
         return attend(q, k, v, block.out, self.weights.scale)
+
+
+class _Mixed:
+    """What receivers read in one run, when edges do not all carry what their sources write."""
+
+    def __init__(self, stages: Sequence[Stage], keep: Tensor | None, probe, replacement: Sequence[Tensor]) -> None:
+        self.stages, self.keep, self.probe, self.replacement = stages, keep, probe, replacement
+        self.removed: list[Tensor] = []  # what a removed edge takes away, for each of the writes so far
+
+    def inputs(self, index: int, residual: Tensor, writes: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Inputs of a stage's receivers, and which of them each receiver has (None: all have the first)."""
+        if self.probe is not None:
+            weight = self._of_stage(index, self.probe[0])
+            return residual + _weighted(weight, self.probe[1][: len(writes)]), torch.arange(len(weight))
+        kept = None if self.keep is None else self._of_stage(index, self.keep)
+        if kept is None or (not kept.requires_grad and bool((kept == 1).all())):
+            return residual[None], None
+        which = torch.arange(len(kept))
+        if not kept.requires_grad:  # receivers with the same edges have the same input
+            kept, which = torch.unique(kept, dim=0, return_inverse=True)
+        for place in range(len(self.removed), len(writes)):
+            self.removed.append(writes[place] - self.replacement[place])
+        return residual + _weighted(kept - 1, self.removed), which
+
+    def _of_stage(self, index: int, mask: Float[Tensor, "edge *prompt"]) -> Float[Tensor, "receiver source *prompt"]:
+        stage = self.stages[index]
+        return mask[stage.first : stage.last].unflatten(0, (len(stage.receivers), stage.sources))
+
+
+def _total(block, written: Float[Tensor, "source prompt pos d_model"]) -> Float[Tensor, "prompt pos d_model"]:
+    """What a block adds to the residual stream."""
+    return written.sum(0) + (block.out_bias if isinstance(block, weights.Attention) else 0.0)
 
 
 def attend(q, k, v, out: Float[Tensor, "head d_head d_model"], scale: float) -> Float[Tensor, "head prompt pos d_model"]:
