@@ -55,6 +55,16 @@ def test_no_edge_kept_is_the_model_on_the_twins(model, pairs) -> None:
         assert torch.allclose(logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE)
 
 
+def test_the_twins_embedding_alone_makes_the_run_on_the_twins(model, pairs) -> None:
+    graph = Graph(model)
+    replaced, theirs = replacements(graph, pairs), tasks.final_logits(model, pairs.corrupted)
+    gates = torch.ones(len(graph.sources))
+    gates[0] = 0
+    keep = torch.tensor([float(edge.source != "embed") for edge in graph.edges])
+    for options in ({"gates": gates}, {"keep": keep}, {"embedding": replaced[0][0]}):
+        assert torch.allclose(logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("value", ["resample", "mean", "zero"])
 def test_all_edges_of_a_node_replaced_is_a_hook_on_the_node(model, pairs, value: str) -> None:
     """The reference is `interventions`, which writes over hook_z and hook_mlp_out."""
