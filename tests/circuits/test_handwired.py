@@ -165,6 +165,16 @@ def test_what_decoys_and_silent_heads_put_out_changes_no_logit_at_all(pairs, noi
     assert writes(model, pairs.clean)[:, :, silent].abs().max() == 0
 
 
+def test_silent_heads_are_silent_for_two_reasons(wired, pairs):
+    z = head_outputs(wired.model, pairs.clean)
+    out = [block.attn.W_O.detach() for block in wired.model.blocks]
+    (no_output, no_input) = wired.silent
+    assert z[no_output[0], :, :, no_output[1]].abs().min() > 0  # it reads …
+    assert out[no_output[0]][no_output[1]].abs().max() == 0  # … and has nowhere to write
+    assert z[no_input[0], :, :, no_input[1]].abs().max() == 0
+    assert out[no_input[0]][no_input[1]].abs().min() > 0
+
+
 def test_decoys_write_only_where_nobody_reads(wired, pairs):
     for noise in (0.0, 1.0):
         written = writes(handwired.build(noise=noise).model, pairs.clean)[
