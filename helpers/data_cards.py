@@ -47,6 +47,36 @@ def labelled_sets() -> str:
     return table(["dimension", "drawn with seed 0", "label true", "its twin"], rows)
 
 
+def tinyworld_twins() -> str:
+    """A prompt of each task of circuit discovery in TinyWorld, and its twin by each corruption."""
+    from helpers.circuits.tinyworld_twins import CORRUPTIONS, twins
+
+    rows = []
+    for task, known in CORRUPTIONS.items():
+        for name in known:
+            pairs = twins(task, 3, 0, name)
+            clean, twin = (side.texts[-1].split() for side in (pairs.clean, pairs.corrupted))
+            shown = " ".join(new if new == old else f"**{new}**" for old, new in zip(clean, twin, strict=True))
+            rows.append([task, name, shown if name != "copy" else "the prompt itself: " + shown])
+    return table(["task", "corruption", "twin, replaced words in bold"], rows)
+
+
+def gpt2_twins() -> str:
+    """How many prompts each task for GPT-2 can make, and how it corrupts them."""
+    from helpers.circuits import gpt2_docstring, gpt2_greater_than, gpt2_ioi
+
+    ioi, years, code = gpt2_ioi, gpt2_greater_than, gpt2_docstring
+    templates = len(ioi.BABA) + len(ioi.ABBA)
+    drawn = {
+        "ioi": f"{templates} templates, {len(ioi.NAMES)} names, {len(ioi.PLACES)} places, {len(ioi.OBJECTS)} objects",
+        "greater-than": f"{len(years.FORMS)} forms, {len(years.EVENTS)} events, years {years.YEARS[0]} to {years.YEARS[-1]}",
+        "docstring": f"1 template, {len(code.VARIABLES)} arguments, {len(code.METHODS)} methods, {len(code.NOUNS)} nouns",
+    }
+    corruptions = {"ioi": ioi.CORRUPTIONS, "greater-than": years.CORRUPTIONS, "docstring": code.CORRUPTIONS}
+    rows = [[task, drawn[task], ", ".join(corruptions[task])] for task in drawn]
+    return table(["task", "drawn from", "corruptions, the first by default"], rows)
+
+
 def public_sets() -> str:
     """The five files of the paper, one section each."""
     from helpers.trust.datasets import SOURCES

@@ -31,6 +31,9 @@ HUB: dict[str, HubModel] = {
     "smollm2-135m": HubModel("HuggingFaceTB/SmolLM2-135M", "93efa2f097d58c2a74874c7e644dbc9b0cee75a2"),
 }
 
+PICKLED = {"attn-only-4l": "NeelNanda/Attn_Only_4L512W_C4_Code"}
+"""Models of published work whose weights exist only as a pickle, by the name that TransformerLens gives them."""
+
 
 def is_name(name: str) -> bool:
     """Whether a name could be one of the hub: ``owner/model``, one slash, and not the start of a path.
@@ -39,7 +42,8 @@ def is_name(name: str) -> bool:
     (True, True, False)
     """
     owner, slash, model = name.partition("/")
-    return name in HUB or (bool(slash and owner and model) and "/" not in model and owner not in (".", "..", "~"))
+    named = bool(slash and owner and model) and "/" not in model and owner not in (".", "..", "~")
+    return named or name in HUB or name in PICKLED
 
 
 def load(name: str, revision: str | None):
@@ -48,6 +52,13 @@ def load(name: str, revision: str | None):
     Raises:
         LabError: the hub does not answer, or has no safetensors weights of an architecture that the bridge takes.
     """
+    if name in PICKLED or name in PICKLED.values():
+        raise LabError(
+            f"expected a model with safetensors weights, unlike {name}",
+            "its only weights are a pickle, which can run code when it is opened",
+            hint='if you trust it, open it yourself: HookedTransformer.from_pretrained("attn-only-4l") of transformer-lens 3; '
+            "helpers.circuits.real_models.head_writes takes what comes",
+        )
     by_repository = {model.repository: model for model in HUB.values()}
     known = HUB.get(name) or by_repository.get(name) or HubModel(name, "main")
     return boot(download(known.repository, revision or known.revision), known.repository)

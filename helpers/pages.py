@@ -119,6 +119,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "tinyworld-documents": data_cards.mixtures,
     "tinyworld-sets": data_cards.labelled_sets,
     "public-sets": data_cards.public_sets,
+    "twins-tinyworld": data_cards.tinyworld_twins,
+    "twins-gpt2": data_cards.gpt2_twins,
     "lab-costs": lab_costs,
     "build-versions": build_versions,
 }

@@ -174,6 +174,20 @@ def test_other_pools_and_tokens_are_refused(gpt2):
         head_writes(model, random_prompts(512))
 
 
+@pytest.mark.parametrize("name", ["attn-only-4l", "NeelNanda/Attn_Only_4L512W_C4_Code"])
+def test_the_docstring_model_is_refused_and_its_kind_is_read(name):
+    """Its weights are a pickle. Opened by TransformerLens it is a HookedTransformer with positions in queries and keys alone."""
+    with pytest.raises(LabError, match=r"(?s)expected a model with safetensors weights, unlike .*real_models\.head_writes"):
+        zoo.load(name)
+    lens = pytest.importorskip("transformer_lens")
+    if not hasattr(lens, "HookedTransformer"):
+        pytest.skip("this transformer-lens has no HookedTransformer")
+    shape = {"n_layers": 2, "n_heads": 2, "d_model": 16, "d_head": 8, "n_ctx": 12, "d_vocab": random_models.VOCAB}
+    config = lens.HookedTransformerConfig(**shape, attn_only=True, positional_embedding_type="shortformer", seed=0)
+    model, prompts = lens.HookedTransformer(config), random_models.random_twins().clean
+    close(head_writes(model, prompts), by_transformer_lens(model, prompts, "mean"))
+
+
 def gpt2_shaped(folder, tokenizer):
     from transformers import GPT2Config, GPT2LMHeadModel
 
