@@ -191,7 +191,7 @@ const setTask = (index, size) => {
   $(".method").value = String(method);
   $(".truth").textContent = `◆ True head: ${task.truth}. Faithfulness: mean ${task.metric} with all other heads replaced, on a scale from 0 (no head kept) to 1 (all).`;
   const ends = task.outside ? ` ${grouped(task.outside)} of the ${grouped(task.values.length)} circuits lie outside the stored range and are shown as its end, ≤ or ≥.` : "";
-  $(".precision").textContent = `The page holds the faithfulness of all ${grouped(task.values.length)} circuits, to the nearest ${data.step}, from ${fixed(data.low)} to ${fixed(data.low + 255 * data.step)}.${ends} Means and ranges are exact.`;
+  $(".stored").textContent = `The page holds the faithfulness of all ${grouped(task.values.length)} circuits, to the nearest ${data.step}, from ${fixed(data.low)} to ${fixed(data.low + 255 * data.step)}.${ends} Means and ranges are exact.`;
   buildGrid();
   listTexts();
   setMethod(method, size);

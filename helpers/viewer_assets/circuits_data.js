@@ -13,7 +13,11 @@ const minus = (text) => text.replace("-", "−");
 const fixed = (value) => minus((Math.abs(value) < 0.005 ? 0 : value).toFixed(2));
 const signed = (value) => (value > 0.004 ? "+" : "") + (Math.abs(value) < 0.005 ? "±0" : fixed(value));
 /* Scores have the scale of their method: counts stay whole, others get three digits. */
-const scored = (value) => minus(Number.isInteger(value) ? String(value) : Math.abs(value) < 0.001 || Math.abs(value) >= 10000 ? value.toExponential(1) : String(Number(value.toPrecision(3))));
+const scored = (value) => {
+  if (Number.isInteger(value)) return minus(String(value));
+  const size = Math.abs(value);
+  return minus(size < 0.001 || size >= 10000 ? value.toExponential(1) : size >= 100 ? value.toFixed(0) : value.toPrecision(3));
+};
 const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 const heads = (count) => `${count === 0 ? "no" : count} head${count === 1 ? "" : "s"}`;
 

@@ -35,9 +35,9 @@ def game(seed: int) -> np.ndarray:
 def task_page(name: str = "ioi", seed: int = 0, **changes) -> TaskPage:
     rng = np.random.default_rng(seed)
     attention = rng.dirichlet([0.3] * 5, (N, 6))
-    attention[:, [1, 4], 4] = 0  # the second prompt, and its twin, have four words
+    attention[:, [2, 5], 4] = 0  # the last prompt, and its twin, have four words
     attention /= attention.sum(-1, keepdims=True)
-    prompts = [WORDS, WORDS[:4], [*WORDS[:4], "<b>&"]]
+    prompts = [WORDS, [*WORDS[:4], "<b>&"], WORDS[:4]]
     parts = {
         "task": name,
         "metric": "logit difference",
@@ -389,7 +389,7 @@ def test_values_beyond_the_range_are_marked(open_view):
     page.locator('.grid button[aria-label^="L0H1"]').click()
     assert table(page)["faithfulness"][0] == "≤ −0.75"
     outside = ((values < LOW - STEP / 2) | (values > HIGH + STEP / 2)).sum()
-    assert f"{outside} of the 512 circuits lie outside" in page.locator(".precision").text_content()
+    assert f"{outside} of the 512 circuits lie outside" in page.locator(".stored").text_content()
 
 
 def test_a_head_tells_scores_ranks_and_codes(open_view, view):
@@ -437,14 +437,14 @@ def test_codes_light_prompts_and_prompts_show_attention(open_view, odd):
     ]
     page.locator(".prompts button").nth(1).click()
     check_attention(page, odd, 0, 3)
-    page.locator("select.text").select_option("1")
-    check_attention(page, odd, 0, 1)
+    page.locator("select.text").select_option("2")
+    check_attention(page, odd, 0, 2)
     page.get_by_role("button", name="no code").click()
     assert page.locator(".lit").text_content() == "L0H0 has no code on 0 of the 3 prompts and 0 of the 3 twins on this page."
     page.locator('.grid button[aria-label^="L2H1"]').click()
-    check_attention(page, odd, 7, 1)
+    check_attention(page, odd, 7, 2)
     assert page.locator(".own").text_content() == "It shows no code."
-    page.locator("select.text").select_option("2")
+    page.locator("select.text").select_option("1")
     assert page.locator(".words li span").last.text_content() == "<b>&"
 
 
