@@ -175,19 +175,16 @@ def test_silent_heads_are_silent_for_two_reasons(wired, pairs):
     assert out[no_input[0]][no_input[1]].abs().min() > 0
 
 
-def test_decoys_write_only_where_nobody_reads(wired, pairs):
-    for noise in (0.0, 1.0):
-        written = writes(handwired.build(noise=noise).model, pairs.clean)[
-            :, :, [4 * layer + head for layer, head in wired.decoys]
-        ]
-        assert written[..., : UNREAD.start].abs().max() == 0
-    state = wired.model.state_dict()
-    readers = [name for name in state if name.endswith(("q.weight", "k.weight", "v.weight"))]
-    silent_rows = {(1, 3)}
-    for name in readers:
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_decoys_write_only_where_nobody_reads(wired, pairs, noise):
+    model = handwired.build(noise=noise).model
+    written = writes(model, pairs.clean)[:, :, [4 * layer + head for layer, head in wired.decoys]]
+    assert written[..., : UNREAD.start].abs().max() == 0
+    state = model.state_dict()
+    for name in [name for name in state if name.endswith(("q.weight", "k.weight", "v.weight"))]:
         layer = int(name.split(".")[1])
-        rows = [row for row in range(40) if (layer, row // 10) not in silent_rows]
-        assert state[name][rows][:, UNREAD.start :].abs().max() == 0
+        heard = [row for row in range(40) if (layer, row // 10) not in wired.silent]  # a silent head may read anything
+        assert state[name][heard][:, UNREAD.start :].abs().max() == 0
     assert state["unembed.weight"][:, UNREAD.start :].abs().max() == 0
 
 
