@@ -9,6 +9,7 @@ import torch
 from helpers import bench, cli, parallel
 from helpers.arithmetic import bench as arithmetic_bench
 from helpers.arithmetic.questions import Format
+from helpers.circuits import bench as circuits_bench
 from helpers.tinyworld import bench as text_bench
 from helpers.training import Recipe, build_model
 from helpers.trust import bench as trust_bench
@@ -30,7 +31,7 @@ def test_medians_are_those_of_the_right_side():
 def test_unknown_names_are_refused_with_the_list(capsys):
     assert cli.main(["bench", "nothing"]) == 1
     printed = capsys.readouterr()
-    assert "expected a benchmark among verify, probes, text; got 'nothing'" in printed.err
+    assert "expected a benchmark among verify, probes, text, oracle; got 'nothing'" in printed.err
     assert printed.out == ""
 
 
@@ -45,6 +46,7 @@ def test_the_command_prints_stable_json(monkeypatch, capsys):
     monkeypatch.setattr(arithmetic_bench, "measure", lambda: [ratio])
     monkeypatch.setattr(trust_bench, "measure", lambda: [ratio])
     monkeypatch.setattr(text_bench, "measure", lambda: [ratio])
+    monkeypatch.setattr(circuits_bench, "measure", lambda: [ratio])
     assert cli.main(["bench", "verify", "--json"]) == 0
     keys = {"name", "ratio", "ours_seconds", "other_seconds", "other", "note"}
     found = json.loads(capsys.readouterr().out)
@@ -97,3 +99,11 @@ def test_verification_beats_greedy_decoding_and_uses_the_machine():
     assert against_greedy.ratio == pytest.approx(against_greedy.other_seconds / against_greedy.ours_seconds)
     assert against_greedy.ratio > 2.5
     assert 0.2 < against_matmul.ratio < 1
+
+
+@pytest.mark.slow
+def test_the_tree_over_layers_beats_one_pass_a_subset():
+    """A small sample of what is promised with 64 prompts; the floor leaves room for a busy machine."""
+    (found,) = circuits_bench.measure(prompts=8, sample=8)
+    assert found.ratio == pytest.approx(found.other_seconds / found.ours_seconds)
+    assert found.ratio > 30
