@@ -65,7 +65,7 @@ notebooks: setup  ## student notebooks and tables anew, from the lab sources
 lock:  ## resolve requirements.lock anew: newest versions that fit, with torch and transformer-lens held
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
 	printf 'transformer-lens<4\ntorch==2.13.0\nsoupsieve==2.7\n' > _build/lock/held.txt
-	_build/lock/bin/python -m pip install --quiet --constraint _build/lock/held.txt '.[book,scale,dev]'
+	_build/lock/bin/python -m pip install --quiet --constraint _build/lock/held.txt '.[book,sae,scale,dev]'
 	@sed -n '/^#/p' requirements.lock > _build/lock/new
 	@_build/lock/bin/python -m pip freeze --all | sed -E '/^(pip|trustworthy-circuits)[ =]/d; s/[+]cpu$$//; /^(nvidia|cuda|triton)/d' \
 	  | sort -f >> _build/lock/new && mv _build/lock/new requirements.lock

@@ -36,12 +36,14 @@ class Plan:
     Attributes:
         trials: independent repetitions of everything.
         prompts: clean prompts, and as many twins, to score by; and as many again to draw training prompts from.
-        searched: of the prompts to score by, those that ACDC works on: it runs the model once an edge.
+        graded: of the prompts to score by, those that gradients and ablations work on.
+        searched: those that ACDC works on: it runs the model once an edge.
     """
 
     trials: int = 10
     prompts: int = 250
-    searched: int = 30
+    graded: int = 100
+    searched: int = 20
 
 
 PLAN = Plan()
@@ -116,7 +118,7 @@ def _alone(method: methods.Method, trial: Trial) -> tuple[methods.Scores, None]:
 
 
 def _by_metric(peer: Callable[..., methods.Scores], name: str, trial: Trial) -> tuple[methods.Scores, None]:
-    prompts = trial.scoring.rows(slice(PLAN.searched)) if name == "ACDC" else trial.scoring
+    prompts = trial.scoring.rows(slice(PLAN.searched if name == "ACDC" else PLAN.graded))
     drawn = {"seed": trial.seed} if name == "subnetwork probing" else {}
     return peer(trial.model, prompts, **drawn), None
 

@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.growth:
         growth.write([growth.timed(layers) for layers in progress(growth.LAYERS, "models")], arguments.growth)
         return 0
-    if arguments.trials < 1 or arguments.prompts < study.PLAN.searched:
-        least = f"at least 1 trial and {study.PLAN.searched} prompts"
+    if arguments.trials < 1 or arguments.prompts < study.PLAN.graded:
+        least = f"at least 1 trial and {study.PLAN.graded} prompts"
         raise LabError(f"expected {least}", f"got {arguments.trials} and {arguments.prompts}")
     plan = study.Plan(arguments.trials, arguments.prompts)
     tasks = (arguments.task,) if arguments.task else study.TASKS

@@ -22,9 +22,11 @@ _INSTALL = """\
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install -q "trustworthy-circuits @ git+{url}@v{version}"
+    %pip install -q "trustworthy-circuits{extras} @ git+{url}@v{version}"
 
 """
+EXTRAS = {"lab4": "[sae]"}
+"""Labs that need more than the base install: sae-lens, and with it a transformer-lens below 4."""
 _LINK = re.compile(
     r"(?s:```.*?```)|`[^`\n]*`|\$[^$\n]*\$|(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>(?![a-z]+:|#|/)[^)\s]+)\)"
 )
@@ -110,8 +112,9 @@ def student_text(path: Path, where: Repository) -> str:
     import nbformat
 
     target = path.with_suffix(".ipynb").name
-    install = _INSTALL.format(url=where.url, version=__version__)
-    notebook = source.student_notebook(load(path), where.badge(f"labs/{target}"), install)
+    lab = load(path)
+    install = _INSTALL.format(url=where.url, version=__version__, extras=EXTRAS.get(lab.name, ""))
+    notebook = source.student_notebook(lab, where.badge(f"labs/{target}"), install)
     notebook.metadata["colab"] = {"name": target, "provenance": [], "toc_visible": True}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

@@ -65,6 +65,12 @@ def test_check_names_each_stale_file_and_changes_nothing(clone, change, capsys, 
     assert (file.read_bytes() if file.exists() else None) == state
 
 
+def test_a_lab_that_needs_sae_lens_installs_it_and_no_other_lab_does():
+    for path in sorted((Path(__file__).parents[2] / "labs").glob("lab*.py")):
+        text = notebooks.student_text(path, notebooks.Repository("https://example.org/book", "main"))
+        assert ("trustworthy-circuits[sae]" in text) == ("lens_sae" in path.read_text(encoding="utf-8")), path.name
+
+
 def test_the_student_notebook_opens_in_colab_and_runs_nothing_there_but_a_tagged_install(clone):
     command()
     text = (clone / "labs" / "lab99_averages.ipynb").read_text()

@@ -1,0 +1,1028 @@
+# %% [markdown]
+# # Lab 4 · Circuits in seconds, and the truth about them
+#
+# Which attention heads of a language model do a given task? The usual answers patch or prune one piece after the other, which takes hours for
+# a model of any size. The paper of this lab proposes a way that takes seconds: a tiny autoencoder turns what each head writes into one
+# integer, and heads that show integers of their own on the task's prompts are the circuit. It was judged by lists of heads that people
+# found by hand. Here the truth is known: the model has 16 heads, and its behaviour with *every* one of their 65 536 subsets has
+# been computed.
+#
+# The method is that of O'Neill and Bui, [*Sparse Autoencoders Enable Scalable and Reliable Circuit Identification in Language
+# Models*](https://arxiv.org/abs/2405.12522). The chapter [Circuit discovery](../book/ch4_circuit_discovery.md) explains it and its rivals.
+#
+# **You will be able to**
+#
+# - say what makes a set of heads a circuit, and read all minimal circuits off an exhaustive table;
+# - run the discrete SAE, and find the slip in its released code;
+# - judge a ranking of heads: AUROC, true F1, faithfulness curves, and their nulls;
+# - tell evidence for a task from evidence that heads are busy, by shuffling labels;
+# - build twins that give a method nothing to find.
+#
+# **You need** Lab 0: residual stream, ablation, controls. Lab 3 is not needed.
+#
+# **Cost** Six exercises of 4 to 12 minutes, about an hour in all. The set-up cell prints the measured run time. A cell that needs an answer of
+# yours stops with its name until you have written it; go on with the next, nothing later depends on it.
+
+# %% tags=["setup"]
+from helpers import runtime
+
+runtime.start("lab4")
+
+# %%
+import numpy as np
+
+from helpers import plots, stats, zoo
+from helpers.circuits import (
+    codes,
+    controls,
+    curves,
+    discrete_sae,
+    growth,
+    handwired,
+    lens_sae,
+    methods,
+    metrics,
+    oracle,
+    path_patching,
+    shapley,
+    study,
+    truths,
+)
+from helpers.circuits.edges import head_name
+from helpers.circuits.explorer import circuit_explorer, read_texts
+from helpers.circuits.explorer_data import TaskPage, count_codes
+from helpers.circuits.graph import Graph
+from helpers.circuits.minimal import minimal
+from helpers.circuits.tinyworld_twins import CORRUPTIONS, twins
+from helpers.course.check import check, scores
+from helpers.tables import claims, say, table
+from helpers.tinyworld import tasks
+from helpers.tinyworld import world as worlds
+
+model = zoo.load("tinyworld-attn")
+TASKS = tuple(CORRUPTIONS)
+HEADS = [(layer, head) for layer in range(4) for head in range(4)]
+
+
+def named(heads):
+    """Heads as layer.head."""
+    return " ".join(f"{layer}.{head}" for layer, head in heads) or "none"
+
+
+# %% [markdown]
+# ## 1 · Three tasks and their twins
+#
+# `tinyworld-attn` has four layers of four heads, no MLPs, and was trained on plain text about a small invented world. It does three things that were
+# studied in GPT-2: it names the *receiver* of a gift, it says a *later year*, it documents the *next argument*.
+#
+# Each prompt has a *twin*: the same tokens but for those that the answer depends on. A method of circuit discovery compares the two.
+
+# %%
+pairs = {task: twins(task, 250, seed=0) for task in TASKS}
+shown = []
+for task, pair in pairs.items():
+    clean, corrupted = (pair.behaviour(tasks.final_logits(model, side)).numpy() for side in (pair.clean, pair.corrupted))
+    shown += [
+        [task, pair.clean.texts[0], f"{clean.mean():.2f}"],
+        ["its twin", pair.corrupted.texts[0], f"{corrupted.mean():.2f}"],
+    ]
+table(["task", "an example", "metric, mean of 250"], shown)
+say(
+    "Metrics: "
+    + "; ".join(f"{task}: {pair.metric} of the right words against the wrong ones" for task, pair in pairs.items())
+    + "."
+)
+
+# %% [markdown]
+# FOUND1
+
+# %% [markdown]
+# ## 2 · One integer a head
+#
+# What a head adds to the residual stream at a token is a vector of 128 numbers. The method takes its mean over the tokens of a prompt, $x$, and
+# trains one sparse autoencoder on the $x$ of all heads on ten prompts:
+#
+# $$z = \mathrm{ReLU}(W_e(x-b)+b_e), \qquad \hat x = W_d z + b, \qquad L = \overline{(\hat x-x)^2} + \lambda\,\overline{\lVert z\rVert_1}.$$
+#
+# The vectors of the dictionary are the *columns* of $W_d$, one a latent. They are held at length 1, or the penalty could be escaped: halve $z$, double $W_d$.
+#
+# ### Exercise 4.1 · Find the slip
+#
+# *2 points · 5 minutes · ●○○*
+#
+# This is how the released code keeps $W_d$, of shape `[d_model, latents]`, in shape. Which vectors have length 1 afterwards? Write
+# `unit_dictionary` so that it does what was meant.
+#
+# <details><summary>Hint</summary>
+#
+# Which axis of the decoder counts the latents? A norm is taken *along* the axis that it makes disappear.
+#
+# </details>
+
+
+# %%
+def released_norm(decoder):
+    """What the released code does."""
+    return decoder / decoder.norm(dim=-1, keepdim=True)
+
+
+# %%
+def unit_dictionary(decoder):
+    """The decoder [d_model, latents] with dictionary vectors of length 1, their directions unchanged."""
+    # BEGIN SOLUTION
+    return decoder / decoder.norm(dim=0, keepdim=True)
+    # END SOLUTION
+
+
+# %%
+check("lab4.1", unit_dictionary)
+
+# %% [markdown]
+# Now train. The *code* of a head on a prompt is the largest latent of $z$.
+
+# %%
+trial = methods.Trial(model, pairs["ioi"], twins("ioi", 250, seed=1))
+sae = discrete_sae.train(trial.vectors())
+positive, negative = sae.codes(trial.positive), sae.codes(trial.negative)  # [prompt, head]
+print("codes of the first five heads on three prompts:", positive[:3, :5].tolist())
+
+
+# %%
+def explained(trained, writes):
+    """Share of the writes' variance that the autoencoder reconstructs."""
+    return 1 - float((trained.reconstruct(writes) - writes).square().sum() / (writes - writes.mean((0, 1))).square().sum())
+
+
+fits = []
+for sparsity in (0.02, 0.005, 0.001):
+    fitted = discrete_sae.train(trial.vectors(), discrete_sae.Settings(sparsity=sparsity))
+    given = fitted.codes(trial.positive)
+    fits.append(
+        (sparsity, explained(fitted, trial.positive), len(given.unique()), float((given == discrete_sae.DEAD).float().mean()))
+    )
+table(
+    ["λ", "variance explained", "different codes of 200", "without a code"],
+    [
+        [f"{sparsity}" + (" (published)" if sparsity == 0.02 else ""), f"{share:.0%}", count, f"{dead:.0%}"]
+        for sparsity, share, count, dead in fits
+    ],
+)
+
+# %% [markdown]
+# FOUND2
+
+# %% [markdown]
+# ## 3 · Codes that only the task has
+#
+# A head belongs to the circuit, says the method, if it shows many codes on clean prompts that it never shows on twins.
+#
+# ### Exercise 4.2 · Count them
+#
+# *2 points · 6 minutes · ●○○*
+#
+# Write the score of one head: how many different codes occur among `positive` and not among `negative`. A code of `-1` means that no latent was active,
+# which is no code.
+#
+# <details><summary>Hint</summary>
+#
+# Python's sets have a difference.
+#
+# </details>
+
+
+# %%
+def own_codes(positive, negative):
+    """Number of codes of one head that clean prompts have and twins do not; both are lists of integers."""
+    # BEGIN SOLUTION
+    return len(set(positive) - set(negative) - {-1})
+    # END SOLUTION
+
+
+# %%
+check("lab4.2", own_codes)
+
+# %%
+found = {}
+for task in TASKS:
+    one = methods.Trial(model, pairs[task], twins(task, 250, seed=1))
+    found[task] = methods.code_scores(one)
+figure = plots.heatmap(
+    np.stack([found[task].numpy() for task in TASKS]),
+    list(TASKS),
+    [named([head]) for head in HEADS],
+    title="Codes that only the clean prompts have",
+)
+highest = {task: [HEADS[i] for i in values.argsort(descending=True)[:5].tolist()] for task, values in found.items()}
+plots.show(
+    figure,
+    "Heat map of three tasks by sixteen heads: how many codes each head has for clean prompts alone. The five highest: "
+    + "; ".join(f"{task}: {named(heads)}" for task, heads in highest.items())
+    + ".",
+)
+
+# %% [markdown]
+# FOUND3
+
+# %% [markdown]
+# ## 4 · The truth
+#
+# With 16 heads there are 65 536 subsets. For each: keep its heads, replace what the others write by what they write on the twin, and measure. A subset's *faithfulness*
+#
+# $$F(C) = \frac{m(C)-m(\emptyset)}{m(\text{all})-m(\emptyset)}$$
+#
+# is 0 with no head and 1 with all. Here is the whole table for one task, computed now: subsets that share their first layers share the work.
+
+# %%
+live = oracle.oracle(model, twins("ioi", 32, seed=5), "resample")
+known = {(task, ablation): oracle.stored(task, ablation) for task in TASKS for ablation in oracle.ABLATIONS}
+F = {key: np.asarray(summary.faithfulness) for key, summary in known.items()}
+apart = float(np.abs(np.asarray(live.faithfulness) - F["ioi", "resample"]).max())
+size = np.array([subset.bit_count() for subset in range(1 << 16)])
+say(
+    f"{len(live.faithfulness):,} subsets on 32 prompts. The stored table, on other prompts, differs from it by {apart:.2f} at most. With all heads the "
+    f"logit difference is {live.full:.2f}, with none {live.none:.2f}."
+)
+
+# %%
+figure = plots.lines_with_bands(
+    np.arange(17),
+    {
+        f"{task}": np.stack([[values[size == k].mean(), *np.quantile(values[size == k], (0.05, 0.95))] for k in range(17)])
+        for (task, ablation), values in F.items()
+        if ablation == "resample"
+    }
+    | {
+        f"{task}, best of its size": np.repeat(curves.best_circuits(F[task, "resample"])[0][:, None], 3, axis=1) for task in TASKS
+    },
+    xlabel="heads kept",
+    ylabel="faithfulness",
+    title="All 65 536 subsets",
+)
+half = {task: curves.best_circuits(F[task, "resample"])[0] for task in TASKS}
+plots.show(
+    figure,
+    "Faithfulness by the number of heads kept, for three tasks: mean and 5 to 95 % range over all subsets of a size, and the best subset of each size. "
+    + " ".join(
+        f"{task}: with 8 heads the mean is {F[task, 'resample'][size == 8].mean():.2f}, the best {half[task][8]:.2f}."
+        for task in TASKS
+    ),
+)
+
+# %% [markdown]
+# ### Exercise 4.3 · Read off the smallest circuit
+#
+# *3 points · 8 minutes · ●●○*
+#
+# Subset number $s$ keeps head $i$ if bit $i$ of $s$ is set; head $i$ is `(i // 4, i % 4)` in a model of four heads a layer. Given the faithfulness of all subsets, return the
+# circuits of the smallest size with $F \ge$ `enough`: a list, each a set of head numbers.
+#
+# <details><summary>Hint</summary>
+#
+# `int.bit_count()` is the size of a subset, `s >> i & 1` its bit `i`. First the smallest size, then all subsets that have it.
+#
+# </details>
+
+
+# %%
+def smallest_circuits(faithfulness, enough):
+    """All circuits of the smallest size, each a set of head numbers."""
+    # BEGIN SOLUTION
+    sets = [s for s, value in enumerate(faithfulness) if value >= enough]
+    smallest = min(s.bit_count() for s in sets)
+    return [{i for i in range(s.bit_length()) if s >> i & 1} for s in sets if s.bit_count() == smallest]
+    # END SOLUTION
+
+
+# %%
+check("lab4.3", smallest_circuits)
+
+# %%
+circuits = {key: minimal(summary, truths.ENOUGH) for key, summary in known.items()}
+table(
+    [
+        "task",
+        "others replaced by",
+        "faithful subsets",
+        "minimal circuits",
+        "smallest",
+        "how many",
+        "heads of the smallest",
+        "in every circuit",
+    ],
+    [
+        [
+            task,
+            {"resample": "the twin's", "mean": "their mean"}[ablation],
+            f"{one.n_faithful:,}",
+            len(one.circuits),
+            int(one.smallest[0]).bit_count(),
+            len(one.smallest),
+            named(known[task, ablation].kept(int(np.bitwise_or.reduce(one.smallest)))),
+            named(one.core),
+        ]
+        for (task, ablation), one in circuits.items()
+    ],
+)
+
+# %%
+values = {task: shapley.exact(F[task, "resample"]) for task in TASKS}
+figure = plots.heatmap(
+    np.stack([values[task] for task in TASKS]),
+    list(TASKS),
+    [named([head]) for head in HEADS],
+    title="Shapley value of faithfulness",
+)
+leading = {task: [HEADS[i] for i in np.argsort(-values[task])[:4]] for task in TASKS}
+plots.show(
+    figure,
+    "Heat map of the Shapley values of sixteen heads in three tasks; each row adds up to 1. The four highest: "
+    + "; ".join(
+        f"{task}: {', '.join(f'{named([head])} {values[task][HEADS.index(head)]:.2f}' for head in heads)}"
+        for task, heads in leading.items()
+    )
+    + ".",
+)
+
+# %% [markdown]
+# ### Exercise 4.4 · Two circuits, one behaviour
+#
+# *3 points · 8 minutes · ●●○*
+#
+# The smallest circuits of greater-than differ in one head only. Use the stored table `F["greater-than", "resample"]`, and return three things:
+#
+# 1. the set of heads `(layer, head)` of which each smallest circuit (with $F \ge 0.8$) has exactly one;
+# 2. the faithfulness of the whole model less *all* of these heads;
+# 3. the largest loss of faithfulness when just *one* of them is taken from the whole model.
+#
+# <details><summary>Hint</summary>
+#
+# Heads that are in some smallest circuit and not in all. The whole model less some heads is the subset $2^{16}-1$ without their bits.
+#
+# </details>
+
+
+# %%
+def stand_ins():
+    """(the set of heads, faithfulness without all of them, largest loss without one of them)."""
+    # BEGIN SOLUTION
+    table_of_f = F["greater-than", "resample"]
+    sets = smallest_circuits(table_of_f, 0.8)
+    some = set.union(*sets) - set.intersection(*sets)
+    everything = (1 << 16) - 1
+    without = table_of_f[everything - sum(1 << i for i in some)]
+    return {HEADS[i] for i in some}, without, max(1 - table_of_f[everything - (1 << i)] for i in some)
+    # END SOLUTION
+
+
+# %%
+check("lab4.4", stand_ins)
+
+# %% [markdown]
+# FOUND4
+
+# %% [markdown]
+# ## 5 · Does the method find the truth?
+#
+# *AUROC*: the chance that a head of the circuit scores higher than one that is not. 0.5 is a guess, 1 a perfect ranking. The circuit is, to begin with, all heads of the smallest
+# faithful circuits of the table above, others replaced by their writes on the twin.
+#
+# ### Exercise 4.5 · Beat it in one line
+#
+# *3 points · 6 minutes · ●●○*
+#
+# Write a score that needs no autoencoder and nothing to train: from what heads write on clean prompts and on their twins to one number a head. It passes if its mean AUROC over the three tasks is above
+# the discrete SAE's; a point for coming within 0.1 of it.
+#
+# <details><summary>Hint</summary>
+#
+# A head that has to do with the answer writes otherwise when the answer is gone. Before or after taking the mean over prompts?
+#
+# </details>
+
+
+# %%
+def one_line(positive, negative):
+    """One score a head, from writes [prompt, head, d_model] on clean prompts and on their twins, row by row."""
+    # BEGIN SOLUTION
+    return (positive.mean(0) - negative.mean(0)).norm(dim=-1)
+    # END SOLUTION
+
+
+# %%
+check("lab4.5", one_line)
+
+# %% [markdown]
+# Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials. The measurements are stored (`python -m helpers circuits` repeats them, in about half an hour).
+
+# %%
+measured = study.stored()
+true = {task: truths.labels(known[task, "resample"]) for task in TASKS}
+FAMILIES = {"codes": methods.CODES, "controls": methods.CONTROLS, "sees the metric": methods.PEERS}
+areas = {
+    (name, task): metrics.over_seeds(measured.item("method", task, name).scores, true[task])
+    for family in FAMILIES.values()
+    for name in family
+    for task in TASKS
+}
+every = [name for family in FAMILIES.values() for name in family]
+figure = plots.bars_with_intervals(
+    every,
+    {
+        task: np.array([[areas[name, task].mean, areas[name, task].low, areas[name, task].high] for name in every])
+        for task in TASKS
+    },
+    ylabel="AUROC",
+    title="Heads of the smallest circuits, found by",
+)
+plots.show(
+    figure,
+    "Bars of AUROC for "
+    + f"{len(every)} ways of scoring heads on three tasks, with 95 % intervals over ten trials. "
+    + " ".join(
+        f"{name}: {', '.join(f'{areas[name, task].mean:.2f}' for task in TASKS)}."
+        for name in ("discrete SAE", "shuffled labels", "untrained SAE", "mean difference", "ablate one head", "ACDC")
+    ),
+)
+
+
+# %%
+def interval(one):
+    """A mean over trials with its interval."""
+    return f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"
+
+
+table(
+    ["family", "method", *TASKS, "seconds a trial"],
+    [
+        [
+            family,
+            name,
+            *(interval(areas[name, task]) for task in TASKS),
+            f"{np.median([second for task in TASKS for second in measured.item('method', task, name).seconds]):.1f}",
+        ]
+        for family, members in FAMILIES.items()
+        for name in members
+    ],
+)
+
+# %% [markdown]
+# ROC and AUROC look at the whole ranking. A circuit needs a threshold, and there the released code prints a number under the name F1 that is the harmonic mean of sensitivity and *specificity*; F1 is that of
+# precision and recall.
+
+# %%
+judged = {
+    (name, task): [metrics.judge(row, true[task]) for row in measured.item("method", task, name).scores]
+    for name in ("discrete SAE", "mean difference", "random", "ACDC")
+    for task in TASKS
+}
+
+
+def over(found, field):
+    """Mean of a verdict's field over trials."""
+    return float(np.mean([getattr(one, field) for one in found]))
+
+
+table(
+    [
+        "method",
+        "task",
+        "AUPRC (share of true heads)",
+        "best F1",
+        "precision",
+        "recall",
+        "what is called F1",
+        "p of the AUROC, median",
+    ],
+    [
+        [
+            name,
+            task,
+            f"{over(found, 'auprc'):.2f} ({found[0].base_rate:.2f})",
+            *(f"{over(found, field):.2f}" for field in ("best_f1", "precision", "recall", "best_released")),
+            f"{np.median([one.p_value for one in found]):.2g}",
+        ]
+        for (name, task), found in judged.items()
+    ],
+)
+
+# %% [markdown]
+# Does the verdict hang on what is called the circuit?
+
+# %%
+by_truth = {}
+for kind in truths.KINDS:
+    for ablation in oracle.ABLATIONS:
+        for task in TASKS:
+            labels = truths.labels(known[task, ablation], kind)
+            if 0 < labels.sum() < len(labels):
+                for name in ("discrete SAE", "shuffled labels", "mean difference", "ablate one head"):
+                    by_truth[kind, ablation, task, name] = metrics.over_seeds(
+                        measured.item("method", task, name).scores, labels
+                    ).mean
+table(
+    [
+        "the circuit is",
+        "others replaced by",
+        "task",
+        "heads",
+        "discrete SAE",
+        "shuffled labels",
+        "mean difference",
+        "ablate one head",
+    ],
+    [
+        [
+            kind,
+            ablation,
+            task,
+            int(truths.labels(known[task, ablation], kind).sum()),
+            *(
+                f"{by_truth[kind, ablation, task, name]:.2f}"
+                for name in ("discrete SAE", "shuffled labels", "mean difference", "ablate one head")
+            ),
+        ]
+        for kind in truths.KINDS
+        for ablation in oracle.ABLATIONS
+        for task in TASKS
+        if (kind, ablation, task, "discrete SAE") in by_truth
+    ],
+)
+
+# %% [markdown]
+# FOUND5
+
+# %% [markdown]
+# ## 6 · With sae-lens
+#
+# The same idea with a maintained library: its standard autoencoder with an L1 penalty, and TopK with $k=1$, which keeps one latent a vector while it trains, so that nothing is lost by the arg max.
+# sae-lens sums the squared error over dimensions where the paper takes the mean, so λ becomes $128 \cdot 0.02$.
+
+# %%
+library_says = []
+for kind in lens_sae.KINDS:
+    trained = lens_sae.train(trial.vectors(), kind)
+    given = trained.codes(trial.positive)
+    library_says.append(
+        (kind, explained(trained, trial.positive), len(given.unique()), float((given == discrete_sae.DEAD).float().mean()))
+    )
+table(
+    ["sae-lens", "variance explained", "different codes of 200", "without a code", *(f"AUROC, {task}" for task in TASKS)],
+    [
+        [
+            kind,
+            f"{share:.0%}",
+            count,
+            f"{dead:.0%}",
+            *(interval(areas[f"sae-lens, {'L1' if kind == 'standard' else 'TopK'}", task]) for task in TASKS),
+        ]
+        for kind, share, count, dead in library_says
+    ],
+)
+
+# %% [markdown]
+# FOUND6
+
+# %% [markdown]
+# ## 7 · What does it depend on?
+#
+# The paper says: five to ten prompts are enough, and the settings hardly matter. Each is varied alone; the dashed line is the same with *shuffled labels*.
+
+
+# %%
+def swept(sweep, task, values=None):
+    """AUROC over the values of a sweep, and with shuffled labels: rows (mean, low, high)."""
+    values = study.SWEEPS[sweep] if values is None else values
+    items = [measured.item(sweep, task, value) for value in values]
+    both = [[metrics.over_seeds(part, true[task]) for part in (item.scores, item.null)] for item in items]
+    return [np.array([[one.mean, one.low, one.high] for one in column]) for column in zip(*both, strict=True)]
+
+
+for sweep, label in (
+    ("training prompts", "prompts the SAE is trained on"),
+    ("scoring prompts", "prompts of each class that are scored"),
+    ("latents", "latents"),
+    ("sparsity", "λ"),
+):
+    lines = {task: swept(sweep, task) for task in TASKS}
+    figure = plots.lines_with_bands(
+        np.array(study.SWEEPS[sweep], dtype=float),
+        {task: found[0] for task, found in lines.items()} | {f"{task}, shuffled": found[1] for task, found in lines.items()},
+        xlabel=label,
+        ylabel="AUROC",
+        log_x=True,
+        title=f"AUROC by {sweep}",
+    )
+    ends = study.SWEEPS[sweep][0], study.SWEEPS[sweep][-1]
+    plots.show(
+        figure,
+        f"AUROC over {label}, from {ends[0]} to {ends[1]}, ten trials with 95 % intervals, with true and with shuffled labels. "
+        + " ".join(
+            f"{task}: from {found[0][0, 0]:.2f} to {found[0][-1, 0]:.2f}; shuffled from {found[1][0, 0]:.2f} to {found[1][-1, 0]:.2f}."
+            for task, found in lines.items()
+        ),
+    )
+
+# %% [markdown]
+# ### Exercise 4.6 · Twins that teach nothing
+#
+# *3 points · 12 minutes · ●●●*
+#
+# The method needs twins on which the task cannot be done. Break it: write twins of the prompts about gifts on which the task *can* be done as before. At least one word of each prompt
+# is replaced, there are as many words as before, the model's logit difference stays at 80 % or more, and the discrete SAE's AUROC falls to 0.75 or less (mean of three trials; with proper twins it is about 0.85).
+#
+# <details><summary>Hint</summary>
+#
+# What in *"after martin and lydia went to the shop , martin offered the cake to"* has nothing to do with who gets the cake? `PLACES` has all places of the world.
+#
+# </details>
+
+# %%
+PLACES = worlds.load().lists["stories.places"]
+print(PLACES)
+
+
+# %%
+def useless_twin(words):
+    """A twin of a prompt about gifts: a list of as many words."""
+    # BEGIN SOLUTION
+    i = next((i for i, word in enumerate(words) if word in PLACES), len(words))
+    if i == len(words):
+        return ["then" if word != "then" else "later" for word in words[:1]] + words[1:]
+    return [*words[:i], PLACES[0] if words[i] != PLACES[0] else PLACES[1], *words[i + 1 :]]
+    # END SOLUTION
+
+
+# %%
+check("lab4.6", useless_twin)
+
+# %%
+negatives = {
+    task: {
+        name: [metrics.over_seeds(part, true[task]) for part in (item.scores, item.null)]
+        for name in CORRUPTIONS[task]
+        for item in [measured.item("negatives", task, name)]
+    }
+    for task in TASKS
+}
+table(
+    ["task", "twins", "AUROC", "with shuffled labels", "codes of its own a head"],
+    [
+        [task, name, interval(both[0]), interval(both[1]), f"{measured.item('negatives', task, name).scores.mean():.1f}"]
+        for task, those in negatives.items()
+        for name, both in those.items()
+    ],
+)
+
+# %% [markdown]
+# FOUND7
+
+# %% [markdown]
+# ## 8 · From heads to edges
+#
+# The paper scores *pairs* of heads by pairs of codes and calls that the edge level, but evaluates heads. Here are true edges: replace what one head passes to one other head (its queries, keys or values) by what it passes
+# on the twin, and nothing else. If the behaviour changes by more than 2 % of what all heads together change, the edge is true.
+
+# %%
+wiring = {}
+for task in TASKS:
+    graph, few = Graph(model), pairs[task].rows(slice(64))
+    effect = path_patching.effects(graph, few).mean(1)
+    strongest = {}
+    for edge, value in zip(graph.edges, effect.tolist(), strict=True):
+        key = (edge.source, edge.receiver)
+        strongest[key] = max(strongest.get(key, 0.0), abs(value))
+    span = known[task, "resample"].full - known[task, "resample"].none
+    one = methods.Trial(model, pairs[task], twins(task, 250, seed=1))
+    trained = discrete_sae.train(one.vectors())
+    scored = codes.pair_scores(trained.codes(one.positive), trained.codes(one.negative))
+    null_codes = controls.shuffled(trained.codes(one.positive)[..., None], trained.codes(one.negative)[..., None])
+    null = codes.pair_scores(*(part[..., 0] for part in null_codes))
+    norm = controls.mean_difference(one.positive, one.negative)
+    couples = [(i, j) for i in range(16) for j in range(16) if HEADS[i][0] < HEADS[j][0]]
+    labels = np.array([strongest[head_name(HEADS[i]), head_name(HEADS[j])] > 0.02 * abs(span) for i, j in couples])
+    wiring[task] = (
+        labels,
+        {
+            "pairs of codes": np.array([float(scored[i, j]) for i, j in couples]),
+            "shuffled labels": np.array([float(null[i, j]) for i, j in couples]),
+            "product of mean differences": np.array([float(norm[i] * norm[j]) for i, j in couples]),
+        },
+    )
+table(
+    ["task", "true edges of 96", *next(iter(wiring.values()))[1]],
+    [
+        [task, int(labels.sum()), *(f"{stats.auroc(score, labels):.2f}" for score in each.values())]
+        for task, (labels, each) in wiring.items()
+    ],
+)
+
+# %% [markdown]
+# FOUND8
+
+# %% [markdown]
+# ## 9 · A circuit known by construction
+#
+# The second ground truth is wired by hand: three layers of four heads that answer *"ant red cat blue ? cat = "* with *blue*. Two paths do it, either of which alone gives the same logits; four *decoys* find the same things and write them five times as loud where nobody reads;
+# two heads are silent.
+
+# %%
+built = handwired.build()
+wired = {"scoring": handwired.twins(250, seed=0), "training": handwired.twins(250, seed=1)}
+wired_true = metrics.membership(built.all_heads, built.heads)
+tried = [methods.Trial(built.model, wired["scoring"], wired["training"], seed) for seed in range(5)]
+wired_scores = {
+    name: np.stack([method(one).numpy() for one in tried])
+    for name, method in {
+        "discrete SAE": methods.code_scores,
+        "shuffled labels": methods.CONTROLS["shuffled labels"],
+        "mean difference": methods.CONTROLS["mean difference"],
+        "write norm": methods.CONTROLS["write norm"],
+    }.items()
+}
+few = wired["scoring"].rows(slice(32))
+wired_scores |= {
+    name: np.stack([methods.PEERS[name](built.model, few).numpy()] * 2) for name in ("ablate one head", "EAP", "EAP-IG", "ACDC")
+}
+decoys = metrics.membership(built.all_heads, built.decoys)
+table(
+    ["method", "AUROC, true heads", "decoys among its first six"],
+    [
+        [
+            name,
+            f"{np.mean([metrics.auroc(row, wired_true) for row in rows]):.2f}",
+            f"{np.mean([decoys[np.argsort(-row, kind='stable')[:6]].sum() for row in rows]):.1f} of {decoys.sum()}",
+        ]
+        for name, rows in wired_scores.items()
+    ],
+)
+say(
+    "Two minimal circuits, both of faithfulness 1: "
+    + "; ".join(f"{named(sorted(circuit.heads))}" for circuit in built.circuits)
+    + f". They share {named(sorted(set(built.circuits[0].heads) & set(built.circuits[1].heads)))}."
+)
+
+# %% [markdown]
+# FOUND9
+
+# %% [markdown]
+# ## 10 · Keep the best k heads
+#
+# A ranking can also be judged by what its best heads do alone. *CPR* is the area under the curve of faithfulness over the share of heads kept (large is good), *CMD* the area between the curve and 1 (0 is best).
+
+
+# %%
+def curve_of(name, task):
+    """Curves of a method's trials."""
+    return [curves.curve(row, F[task, "resample"]) for row in measured.item("method", task, name).scores]
+
+
+curve_names = ("discrete SAE", "shuffled labels", "mean difference", "EAP-IG", "ACDC")
+kept = {(name, task): curve_of(name, task) for name in curve_names for task in TASKS}
+for task in TASKS:
+    by_chance = curves.random_circuits(F[task, "resample"])
+    best_line = curves.best_circuits(F[task, "resample"])[0]
+    lines = {
+        name: np.array(
+            [
+                [found.mean(), *stats.bootstrap(found)] if np.ptp(found) else [found[0]] * 3
+                for found in np.stack([one.mean for one in kept[name, task]]).T
+            ]
+        )
+        for name in curve_names
+    }
+    lines |= {
+        "random circuits (5 to 95 %)": np.stack([by_chance.mean, by_chance.quantile(0.05), by_chance.quantile(0.95)], 1),
+        "best of each size": np.repeat(best_line[:, None], 3, axis=1),
+    }
+    plots.show(
+        plots.lines_with_bands(np.arange(17), lines, xlabel="heads kept", ylabel="faithfulness", title=task),
+        f"Faithfulness of the best k heads by {len(curve_names)} rankings on {task}, with 95 % intervals over trials, beside all random circuits and the best circuit of each size. With six heads: "
+        + ", ".join(f"{name} {rows[6, 0]:.2f}" for name, rows in lines.items())
+        + ".",
+    )
+
+# %%
+areas_under = {key: (np.mean([one.cpr for one in found]), np.mean([one.cmd for one in found])) for key, found in kept.items()}
+chance = {task: curves.random_rankings(F[task, "resample"]) for task in TASKS}
+table(
+    ["ranking", *(f"{task}: CPR, CMD" for task in TASKS)],
+    [[name, *(f"{areas_under[name, task][0]:.2f}, {areas_under[name, task][1]:.2f}" for task in TASKS)] for name in curve_names]
+    + [["random rankings, mean", *(f"{chance[task][0].mean():.2f}, {chance[task][1].mean():.2f}" for task in TASKS)]]
+    + [
+        [
+            "random rankings, best 5 %",
+            *(f"{np.quantile(chance[task][0], 0.95):.2f}, {np.quantile(chance[task][1], 0.05):.2f}" for task in TASKS),
+        ]
+    ],
+)
+
+# %% [markdown]
+# FOUND10
+
+# %% [markdown]
+# ## 11 · Seconds instead of hours
+#
+# Run time does not depend on what weights are, so it was measured on random models of GPT-2's width, of 2 to 12 layers (`python -m helpers bench circuits` repeats it). ACDC tests every edge, 32 491 of them in GPT-2 small; a sample of its tests was timed and scaled.
+
+# %%
+grown = growth.stored()
+figure = plots.lines_with_bands(
+    np.array([one.heads for one in grown], dtype=float),
+    {
+        "discrete SAE": np.array([[one.sae] * 3 for one in grown]),
+        "ACDC, one search (scaled)": np.array([[one.acdc] * 3 for one in grown]),
+        "EAP (scaled)": np.array([[one.eap] * 3 for one in grown]),
+    },
+    xlabel="heads",
+    ylabel="seconds",
+    log_y=True,
+    title="Run time on GPT-2-shaped models",
+)
+plots.show(
+    figure,
+    "Seconds over the number of heads, on a logarithmic scale. "
+    + " ".join(
+        f"{one.heads} heads: discrete SAE {one.sae:.0f} s, EAP {one.eap:.0f} s, ACDC {one.acdc:.0f} s, {one.ratio:.0f} times the SAE."
+        for one in grown
+    ),
+)
+
+# %% [markdown]
+# FOUND11
+
+# %% [markdown]
+# ## 12 · Explore
+#
+# Everything at once: choose a task and a score, move the threshold and see precision, recall and faithfulness, or choose heads by hand and look up any of the 65 536 circuits. Click a head for its codes, the prompts that light them, and what it looks at.
+
+# %% tags=["hide-input"]
+pages = []
+for task in TASKS:
+    one = methods.Trial(model, pairs[task], twins(task, 250, seed=1))
+    trained = discrete_sae.train(one.vectors())
+    prompts, others, looks = read_texts(model, pairs[task].rows(slice(8)))
+    pages.append(
+        TaskPage(
+            task,
+            known[task, "resample"].metric,
+            HEADS,
+            4,
+            4,
+            true[task],
+            "it is in a smallest circuit of faithfulness 0.8 or more",
+            values[task],
+            F[task, "resample"],
+            {
+                "discrete SAE": found[task].numpy(),
+                "mean difference": controls.mean_difference(one.positive, one.negative).numpy(),
+                "write norm": controls.write_norm(one.positive, one.negative).numpy(),
+                "Shapley value (exact)": values[task],
+            },
+            count_codes(trained.codes(one.positive), trained.codes(one.negative)),
+            prompts,
+            others,
+            looks,
+        )
+    )
+circuit_explorer(pages)
+
+# %% [markdown]
+# ## 13 · What holds?
+#
+# The verdicts below are computed from the numbers of this page. The circuit is that of the smallest faithful subsets.
+
+
+# %% tags=["hide-input"]
+def each(name, form="{:.2f}"):
+    """AUROC of a method on the three tasks, as text."""
+    return ", ".join(f"{task} {form.format(areas[name, task].mean)}" for task in TASKS)
+
+
+def wins(name, other):
+    """On how many tasks the interval of one method begins above that of another."""
+    return sum(areas[name, task].low > areas[other, task].high for task in TASKS)
+
+
+above_null = [task for task in TASKS if areas["discrete SAE", task].low > areas["shuffled labels", task].high]
+few_scored = {task: swept("scoring prompts", task)[0] for task in TASKS}
+spread = {sweep: {task: np.ptp(swept(sweep, task)[0][:, 0]) for task in TASKS} for sweep in ("latents", "sparsity")}
+ahead = {task: areas_under["discrete SAE", task][0] - chance[task][0].mean() for task in TASKS}
+pair_area = {task: stats.auroc(each_score["pairs of codes"], labels) for task, (labels, each_score) in wiring.items()}
+pair_null = {task: stats.auroc(each_score["shuffled labels"], labels) for task, (labels, each_score) in wiring.items()}
+good, poor = (
+    {task: negatives[task][name][0].mean for task, name in chosen.items()}
+    for chosen in (
+        {task: next(iter(CORRUPTIONS[task])) for task in TASKS},
+        {"ioi": "other place", "greater-than": "other event", "docstring": "random documentation"},
+    )
+)
+claims(
+    [
+        (
+            "codes find the heads of a circuit (AUROC 0.85, 0.83, 0.92)",
+            each("discrete SAE"),
+            "with shuffled labels " + each("shuffled labels"),
+            True if len(above_null) == 3 else None if above_null else False,
+        ),
+        (
+            "as well as ACDC, or better",
+            f"discrete SAE {each('discrete SAE')}",
+            f"ACDC {each('ACDC')}; ablating one head at a time {each('ablate one head')}",
+            wins("ACDC", "discrete SAE") == 0,
+        ),
+        (
+            "the autoencoder is what finds them",
+            f"discrete SAE {each('discrete SAE')}",
+            f"mean difference {each('mean difference')}; untrained SAE {each('untrained SAE')}",
+            True if wins("discrete SAE", "mean difference") == 3 else None if wins("discrete SAE", "mean difference") else False,
+        ),
+        (
+            "five to ten examples suffice",
+            "scored on 5 prompts: " + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_scored.items()),
+            "on 250: " + ", ".join(f"{task} {rows[-1, 0]:.2f}" for task, rows in few_scored.items()),
+            all(rows[0, 0] > rows[-1, 0] - 0.05 for rows in few_scored.values()),
+        ),
+        (
+            "settings hardly matter",
+            "range of the AUROC over latents: " + ", ".join(f"{task} {value:.2f}" for task, value in spread["latents"].items()),
+            "over λ: " + ", ".join(f"{task} {value:.2f}" for task, value in spread["sparsity"].items()),
+            max(max(those.values()) for those in spread.values()) < 0.1,
+        ),
+        (
+            "the quality of the negatives matters most",
+            "AUROC with proper twins: " + ", ".join(f"{task} {value:.2f}" for task, value in good.items()),
+            "with twins that still tell the answer: " + ", ".join(f"{task} {value:.2f}" for task, value in poor.items()),
+            True
+            if all(good[task] > poor[task] + 0.05 for task in TASKS)
+            else None
+            if any(good[task] > poor[task] + 0.05 for task in TASKS)
+            else False,
+        ),
+        (
+            "few heads in order of score bring the behaviour back",
+            "CPR above random rankings by " + ", ".join(f"{task} {value:+.2f}" for task, value in ahead.items()),
+            "mean difference: "
+            + ", ".join(f"{task} {areas_under['mean difference', task][0] - chance[task][0].mean():+.2f}" for task in TASKS),
+            True if min(ahead.values()) > 0.1 else None if max(ahead.values()) > 0.1 else False,
+        ),
+        (
+            "pairs of codes score edges",
+            "AUROC over true edges: " + ", ".join(f"{task} {value:.2f}" for task, value in pair_area.items()),
+            "with shuffled labels: " + ", ".join(f"{task} {value:.2f}" for task, value in pair_null.items()),
+            True
+            if all(pair_area[task] > pair_null[task] + 0.05 for task in TASKS)
+            else None
+            if any(pair_area[task] > pair_null[task] + 0.05 for task in TASKS)
+            else False,
+        ),
+        (
+            "seconds instead of hours",
+            f"{grown[-1].heads} heads: {grown[-1].sae:.0f} s against {grown[-1].acdc / 3600:.1f} h for one search of ACDC, {grown[-1].ratio:.0f} times",
+            f"EAP: {grown[-1].eap:.0f} s",
+            grown[-1].ratio >= 50,
+        ),
+    ]
+)
+
+# %% [markdown]
+# ## Limits
+#
+# - One small model of attention only. That a method misses the circuit here does not say how it does on GPT-2, where nobody knows the circuit; nor does a hand-made list of heads.
+# - The truth depends on the ablation, on the threshold of 0.8 and on what is called the circuit. All are shown; the ranking of the methods stays, the numbers do not.
+# - Truth and rivals replace heads by their writes on the same kind of twins. That is the question which the rivals were made for. The codes see no metric and no ablation.
+# - 16 heads make an AUROC coarse: with five true heads it moves in steps of 0.018, and a random ranking reaches 0.75 in one of twenty.
+# - Positions are not told apart: a head is kept or replaced at all tokens.
+# - Settings are the published ones. What heads write is smaller here than in GPT-2, so that the same λ weighs more; section 2 says what that does, section 7 what other values give.
+# - Intervals are over ten draws of prompts and starts, with the same model.
+#
+# ## With a real model
+#
+# The same functions run on GPT-2 through its bridge, in one pass over the prompts. This downloads GPT-2 small (548 MB) and was not run for this page:
+#
+# ```python
+# from helpers.circuits import discrete_sae, codes, gpt2_ioi, published_circuits, real_models
+# from transformers import AutoTokenizer
+#
+# gpt2 = real_models.load("gpt2", "processed")
+# tokenizer = AutoTokenizer.from_pretrained("openai-community/gpt2")
+# pair = gpt2_ioi.twins(tokenizer, 250)
+# positive, negative = (real_models.head_writes(gpt2, side) for side in (pair.clean, pair.corrupted))
+# sae = discrete_sae.train(positive[:10].flatten(0, 1))
+# score = codes.node_scores(sae.codes(positive), sae.codes(negative))
+# for variant in published_circuits.variants("ioi"):
+#     print(variant, metrics.auroc(score, published_circuits.labels("ioi", variant, 12, 12)))
+# ```
+#
+# Print `controls.mean_difference(positive, negative)` and the shuffled labels beside it.
+#
+# ## Further reading
+#
+# - O'Neill and Bui, [Sparse Autoencoders Enable Scalable and Reliable Circuit Identification in Language Models](https://arxiv.org/abs/2405.12522)
+# - Conmy et al., [Towards Automated Circuit Discovery for Mechanistic Interpretability](https://arxiv.org/abs/2304.14997)
+# - Wang et al., [Interpretability in the Wild: a Circuit for Indirect Object Identification in GPT-2 small](https://arxiv.org/abs/2211.00593)
+# - Hanna, Pezzelle and Belinkov, [Have Faith in Faithfulness: Going Beyond Circuit Overlap When Finding Model Mechanisms](https://arxiv.org/abs/2403.17806)
+# - Miller, Chughtai and Saunders, [Transformer Circuit Faithfulness Metrics are not Robust](https://arxiv.org/abs/2407.08734)
+# - Mueller et al., [MIB: A Mechanistic Interpretability Benchmark](https://arxiv.org/abs/2504.13151)
+
+# %%
+scores("lab4")
