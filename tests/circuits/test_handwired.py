@@ -351,6 +351,8 @@ def test_noise_is_written_by_decoys_and_read_by_nobody(wired, pairs):
     quiet, loud = (writes(model, pairs.clean).norm(dim=-1).mean((0, 1)) for model in (wired.model, noisy.model))
     decoys = [head in wired.decoys for head in wired.all_heads]
     assert (loud > quiet).tolist() == decoys
+    unread = writes(noisy.model, pairs.clean)[:, :, torch.tensor(decoys), UNREAD.start :]
+    assert unread.abs().mean((0, 1)).min() > 0  # each writes everywhere there
     assert torch.equal(loud[~torch.tensor(decoys)], quiet[~torch.tensor(decoys)])
 
 
