@@ -19,7 +19,7 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.circuits.edges import Edge, head_name
-from helpers.circuits.graph import Graph, replacements
+from helpers.circuits.graph import Graph, Value, replacements
 from helpers.circuits.twins import Twins
 from helpers.errors import LabError
 from helpers.tinyworld.head_effects import Head
@@ -79,7 +79,7 @@ class Search:
         LabError: another damage.
     """
 
-    def __init__(self, graph: Graph, twins: Twins, damage: str = "kl", value: str = "resample") -> None:
+    def __init__(self, graph: Graph, twins: Twins, damage: str = "kl", value: Value = "resample") -> None:
         if damage not in DAMAGES:
             raise LabError('expected the damage "kl" or "task"', f"got {damage!r}")
         self.graph, self.twins = graph, twins
@@ -124,7 +124,7 @@ class Search:
         return Circuit(tau, keep.bool().cpu(), current, self.passes - before, time.perf_counter() - started)
 
 
-def acdc(graph: Graph, twins: Twins, tau: float, damage: str = "kl", value: str = "resample", bar: bool = False) -> Circuit:
+def acdc(graph: Graph, twins: Twins, tau: float, damage: str = "kl", value: Value = "resample", bar: bool = False) -> Circuit:
     """The circuit that ACDC finds at a threshold; see `Search` for the arguments."""
     return Search(graph, twins, damage, value).run(tau, bar)
 
@@ -139,7 +139,7 @@ def survival(graph: Graph, circuits: Sequence[Circuit]) -> Float[Tensor, " head"
 
 
 def scores(
-    model, twins: Twins, value: str = "resample", damage: str = "kl", taus: Sequence[float] = TAUS, bar: bool = False
+    model, twins: Twins, value: Value = "resample", damage: str = "kl", taus: Sequence[float] = TAUS, bar: bool = False
 ) -> Float[Tensor, " head"]:
     """For each head the largest threshold at which ACDC keeps it; heads layer by layer. One search a threshold."""
     graph = Graph(model)

@@ -23,14 +23,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.circuits.edges import outgoing
-from helpers.circuits.graph import Graph, replacements
+from helpers.circuits.graph import Graph, Value, Writes, replacements
 from helpers.circuits.twins import Twins
 from helpers.errors import LabError
 
-Writes = tuple[Float[Tensor, "source #prompt #pos d_model"], ...]
 
-
-def _batches(graph: Graph, twins: Twins, value: str, size: int) -> Iterator[tuple[Twins, Writes]]:
+def _batches(graph: Graph, twins: Twins, value: Value, size: int) -> Iterator[tuple[Twins, Writes]]:
     """Some pairs at a time, with what replaces their writes. Means are those of all pairs."""
     common = None if value == "resample" else replacements(graph, twins, value)
     for start in range(0, len(twins), size):
@@ -38,7 +36,7 @@ def _batches(graph: Graph, twins: Twins, value: str, size: int) -> Iterator[tupl
         yield part, replacements(graph, part, value) if common is None else common
 
 
-def node_attribution(graph: Graph, twins: Twins, value: str = "resample", batch: int = 64) -> Float[Tensor, "source prompt"]:
+def node_attribution(graph: Graph, twins: Twins, value: Value = "resample", batch: int = 64) -> Float[Tensor, "source prompt"]:
     """For each source and prompt, the estimated loss of behaviour when the source's write is replaced."""
     parts = []
     for part, replaced in _batches(graph, twins, value, batch):
@@ -49,7 +47,7 @@ def node_attribution(graph: Graph, twins: Twins, value: str = "resample", batch:
 
 
 def edge_attribution(
-    graph: Graph, twins: Twins, value: str = "resample", steps: int = 0, batch: int = 64
+    graph: Graph, twins: Twins, value: Value = "resample", steps: int = 0, batch: int = 64
 ) -> Float[Tensor, " edge"]:
     """For each edge the estimated mean loss of behaviour when it is replaced: EAP, or EAP-IG with `steps`.
 
@@ -77,13 +75,13 @@ def edge_attribution(
     return total / len(twins)
 
 
-def attribution_patching(model, twins: Twins, value: str = "resample") -> Float[Tensor, " head"]:
+def attribution_patching(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
     """Absolute estimated mean loss of behaviour without each head; heads layer by layer."""
     graph = Graph(model)
     return node_attribution(graph, twins, value)[graph.sources_of(graph.heads)].mean(1).abs()
 
 
-def hisp(model, twins: Twins, value: str = "resample", by_layer: bool = False) -> Float[Tensor, " head"]:
+def hisp(model, twins: Twins, value: Value = "resample", by_layer: bool = False) -> Float[Tensor, " head"]:
     """Head importance: the mean over prompts of the absolute estimated loss; heads layer by layer.
 
     Args:
@@ -98,13 +96,13 @@ def hisp(model, twins: Twins, value: str = "resample", by_layer: bool = False) -
     return found
 
 
-def eap(model, twins: Twins, value: str = "resample") -> Float[Tensor, " head"]:
+def eap(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
     """For each head the sum of absolute EAP scores of the edges that leave it; heads layer by layer."""
     graph = Graph(model)
     return outgoing(graph.edges, edge_attribution(graph, twins, value).abs(), graph.heads)
 
 
-def eap_ig(model, twins: Twins, value: str = "resample", steps: int = 5) -> Float[Tensor, " head"]:
+def eap_ig(model, twins: Twins, value: Value = "resample", steps: int = 5) -> Float[Tensor, " head"]:
     """For each head the sum of absolute EAP-IG scores of the edges that leave it; heads layer by layer."""
     graph = Graph(model)
     return outgoing(graph.edges, edge_attribution(graph, twins, value, steps).abs(), graph.heads)

@@ -21,6 +21,7 @@ from helpers.circuits.twins import Twins, real
 from helpers.errors import LabError
 from helpers.interventions import has_mlps
 from helpers.tinyworld.head_effects import Head
+from helpers.tinyworld.tasks import Prompts
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Graph:
         tokens: Int[Tensor, "prompt pos"],
         last: Int[Tensor, " prompt"],
         keep: Float[Tensor, "edge *prompt"] | None = None,
-        replacement: tuple[Tensor, ...] = (),
+        replacement: "Writes" = (),
         gates: Float[Tensor, "source *prompt"] | None = None,
         probe: tuple[Tensor, tuple[Tensor, ...]] | None = None,
         embedding: Float[Tensor, "prompt pos d_model"] | None = None,
@@ -224,22 +225,35 @@ def _weighted(mask: Float[Tensor, "receiver source *prompt"], writes) -> Float[T
     return total
 
 
+Writes = tuple[Float[Tensor, "source #prompt #pos d_model"], ...]
+"""In the form of `Run.writes`; one value for all prompts or tokens stands for all."""
+Value = str | Writes
+"""What replaces writes: see `replacements`."""
+
+
 @torch.no_grad()
-def replacements(graph: Graph, twins: Twins, value: str = "resample") -> tuple[Float[Tensor, "source prompt pos d_model"], ...]:
-    """What goes over a removed edge, in the form of `Run.writes`.
+def replacements(graph: Graph, twins: Twins, value: Value = "resample") -> Writes:
+    """What goes over a removed edge.
 
     Args:
         value: "resample", what the source writes on the twin at the same position; "mean", its mean over all real tokens
-            of the twins; or "zero".
+            of the twins; "zero"; or writes computed before, such as `means` over other prompts.
 
     Raises:
         LabError: another value.
     """
+    if isinstance(value, tuple):
+        return value
     if value not in ("resample", "mean", "zero"):
         raise LabError('expected the value "resample", "mean" or "zero"', f"got {value!r}")
-    writes = graph.forward(twins.corrupted.tokens, twins.corrupted.last).writes
     if value == "resample":
-        return writes
-    here = real(twins.corrupted).to(graph.device)
-    means = tuple(block[:, here].mean(1)[:, None, None] for block in writes)
-    return means if value == "mean" else tuple(torch.zeros_like(mean) for mean in means)
+        return graph.forward(twins.corrupted.tokens, twins.corrupted.last).writes
+    found = means(graph, twins.corrupted)
+    return found if value == "mean" else tuple(torch.zeros_like(mean) for mean in found)
+
+
+@torch.no_grad()
+def means(graph: Graph, prompts: Prompts) -> Writes:
+    """The mean of each source's write over all real tokens of some prompts."""
+    here = real(prompts).to(graph.device)
+    return tuple(block[:, here].mean(1)[:, None, None] for block in graph.forward(prompts.tokens, prompts.last).writes)

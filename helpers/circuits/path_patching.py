@@ -15,12 +15,12 @@ from torch import Tensor
 from helpers import runtime
 from helpers.circuits import weights
 from helpers.circuits.edges import KINDS, outgoing
-from helpers.circuits.graph import Graph, Run, attend, replacements
+from helpers.circuits.graph import Graph, Run, Value, attend, replacements
 from helpers.circuits.twins import Twins
 
 
 @torch.no_grad()
-def effects(graph: Graph, twins: Twins, value: str = "resample", bar: bool = False) -> Float[Tensor, "edge prompt"]:
+def effects(graph: Graph, twins: Twins, value: Value = "resample", bar: bool = False) -> Float[Tensor, "edge prompt"]:
     """What each prompt's behaviour loses by the replacement of each edge alone, in the metric's units.
 
     Args:
@@ -82,7 +82,7 @@ def true_edges(effects: Float[Tensor, "edge prompt"], at_least: float) -> Bool[T
     return effects.mean(1).abs() >= at_least
 
 
-def scores(model, twins: Twins, value: str = "resample") -> Float[Tensor, " head"]:
+def scores(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
     """For each head the sum of the absolute mean effects of the edges that leave it; heads layer by layer."""
     graph = Graph(model)
     return outgoing(graph.edges, effects(graph, twins, value).mean(1).abs(), graph.heads)

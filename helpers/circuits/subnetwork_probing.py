@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers import runtime
-from helpers.circuits.graph import Graph, replacements
+from helpers.circuits.graph import Graph, Value, replacements
 from helpers.circuits.twins import Twins
 from helpers.errors import LabError
 
@@ -43,7 +43,7 @@ class Settings:
     kept_at_first: float = 0.9
     batch: int = 16
     damage: str = "kl"
-    value: str = "resample"
+    value: Value = "resample"
 
 
 def sampled(logits: Float[Tensor, " mask"], generator: torch.Generator) -> Float[Tensor, " mask"]:
@@ -102,7 +102,7 @@ def trained(
 class _Pool:
     """Pairs with their replacements and the full model's answers, computed once."""
 
-    def __init__(self, graph: Graph, twins: Twins, value: str) -> None:
+    def __init__(self, graph: Graph, twins: Twins, value: Value) -> None:
         self.graph, self.twins = graph, twins
         self.replaced = replacements(graph, twins, value)
         self.heads = graph.sources_of(graph.heads)
@@ -125,7 +125,7 @@ class _Pool:
 
 
 def scores(
-    model, twins: Twins, value: str = "resample", settings: Settings | None = None, seed: int = 0
+    model, twins: Twins, value: Value = "resample", settings: Settings | None = None, seed: int = 0
 ) -> Float[Tensor, " head"]:
     """For each head the logit of its trained mask; heads layer by layer."""
     settings = settings or Settings(value=value)

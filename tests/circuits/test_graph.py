@@ -5,7 +5,7 @@ import torch
 
 from helpers import zoo
 from helpers.circuits.edges import outgoing
-from helpers.circuits.graph import Graph, replacements
+from helpers.circuits.graph import Graph, means, replacements
 from helpers.circuits.tinyworld_twins import twins as tinyworld_twins
 from helpers.circuits.twins import Twins
 from helpers.errors import LabError
@@ -173,6 +173,20 @@ def test_a_head_has_the_sum_of_its_outgoing_edges(pairs) -> None:
     keep = torch.arange(len(graph.edges), dtype=torch.float32)
     by_hand = sum(index for index, edge in enumerate(graph.edges) if edge.source == "L1H0")
     assert outgoing(graph.edges, keep, graph.heads)[2] == by_hand
+
+
+def test_means_of_other_prompts_replace_as_well(model, pairs) -> None:
+    """Given as they are; on the twins they are the value "mean"."""
+    graph, others = Graph(model), random_twins(seed=7)
+    given = means(graph, others.clean)
+    assert replacements(graph, pairs, given) is given
+    assert all(torch.equal(a, b) for a, b in zip(means(graph, pairs.corrupted), replacements(graph, pairs, "mean"), strict=True))
+    stored, _ = collect(model, others.clean.tokens)
+    here = torch.arange(others.clean.tokens.shape[1]) <= others.clean.last[:, None]
+    z = stored.z[1][here].mean(0)  # of layer 1, by hand
+    write = torch.einsum("hk,hkd->hd", z, model.blocks[1].attn.W_O.detach())
+    place = [index for index, block in enumerate(graph.weights.blocks) if block.out.ndim == 3][1] + 1
+    assert torch.allclose(given[place][:, 0, 0], write, atol=TOLERANCE)
 
 
 def test_models_that_the_graph_does_not_know_are_refused() -> None:
