@@ -139,6 +139,8 @@ def test_gpt2_reads_years_as_published(shared_dir):
     tokenizer = GPT2TokenizerFast(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
     pairs = gpt2_greater_than.twins(tokenizer, 40, 0, form="acdc", prepend_bos=False)
     assert (pairs.corrupted.tokens[:, 7] == 486).all()
+    other = gpt2_greater_than.twins(tokenizer, 200, 0, "range").corrupted  # years that the tokenizer itself writes so
+    assert all(tokenizer.encode(text) == row[1:].tolist() for text, row in zip(other.texts, other.tokens, strict=True))
     years = gpt2_greater_than.years(tokenizer)
     assert ("17", "32") in years
     assert ("18", "30") not in years  # one token
