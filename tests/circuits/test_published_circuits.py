@@ -63,6 +63,8 @@ def test_roles_of_the_indirect_object_circuit():
 def test_another_shape_and_unknown_lists_are_refused():
     with pytest.raises(LabError, match="expected gpt2, in which this circuit was found: 12 layers of 12 heads"):
         labels("ioi", "wang", 4, 4)
+    with pytest.raises(LabError, match="expected gpt2, in which"):
+        labels("ioi", "wang", 12, 16)
     with pytest.raises(LabError, match="expected a published circuit: ioi: wang, released code; greater-than"):
         circuit("ioi", "hanna")
 
