@@ -70,6 +70,12 @@ def test_integrated_gradients_add_up_to_what_is_lost(model, pairs) -> None:
     assert off[3] < 0.005 * abs(lost)
 
 
+def test_one_step_of_integrated_gradients_is_the_clean_run(model, pairs) -> None:
+    """The clean end is one of the points, the twin's end is not."""
+    graph = Graph(model)
+    assert torch.allclose(edge_attribution(graph, pairs, steps=1), edge_attribution(graph, pairs), atol=1e-5)
+
+
 def test_the_direct_edges_of_integrated_gradients_are_exact(pairs) -> None:
     """The output reads them linearly when there is no normalisation, whatever the embedding."""
     graph = Graph(native(attn_only=True, normalization_type=None))
