@@ -61,9 +61,9 @@ def random_gpt2(layers: int, heads: int = 12, width: int = 768, vocabulary: int 
     """A bridge model of GPT-2's shape with random weights."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    torch.manual_seed(seed)
     shape = {"n_layer": layers, "n_head": heads, "n_embd": width, "n_positions": 64, "vocab_size": vocabulary}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):  # the caller's draws stay as they are
+        torch.manual_seed(seed)
         GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=0, eos_token_id=0)).save_pretrained(folder)
         return hub.boot(Path(folder), f"a GPT-2 of {layers} layers")
 

@@ -100,15 +100,20 @@ class Study:
 Score = Callable[[Trial], tuple[methods.Scores, methods.Scores | None]]
 
 
-def jobs(task: str) -> Iterator[tuple[str, Score, str | None]]:
-    """Key, what to do with a trial, and the corruption that makes the twins (None: the task's own)."""
+def jobs(task: str, plan: Plan = PLAN) -> Iterator[tuple[str, Score, str | None]]:
+    """Key, what to do with a trial, and the corruption that makes the twins (None: the task's own).
+
+    A plan of fewer prompts than a sweep goes up to leaves out the values that it cannot reach.
+    """
     for name, method in (CODES | CONTROLS).items():
         yield f"method/{task}/{name}", partial(_alone, method), None
     for sweep, values in SWEEPS.items():
         for value in values:
+            if values is COUNTS and value > plan.prompts:
+                continue
             yield f"{sweep}/{task}/{value}", partial(_swept, sweep, value), None
     for name, peer in PEERS.items():  # the slow ones last
-        yield f"method/{task}/{name}", partial(_by_metric, peer, name), None
+        yield f"method/{task}/{name}", partial(_by_metric, peer, name, plan), None
     for corruption in CORRUPTIONS[task]:
         yield f"negatives/{task}/{corruption}", partial(_swept, "negatives", corruption), corruption
 
@@ -117,8 +122,8 @@ def _alone(method: methods.Method, trial: Trial) -> tuple[methods.Scores, None]:
     return method(trial), None
 
 
-def _by_metric(peer: Callable[..., methods.Scores], name: str, trial: Trial) -> tuple[methods.Scores, None]:
-    prompts = trial.scoring.rows(slice(PLAN.searched if name == "ACDC" else PLAN.graded))
+def _by_metric(peer: Callable[..., methods.Scores], name: str, plan: Plan, trial: Trial) -> tuple[methods.Scores, None]:
+    prompts = trial.scoring.rows(slice(plan.searched if name == "ACDC" else plan.graded))
     drawn = {"seed": trial.seed} if name == "subnetwork probing" else {}
     return peer(trial.model, prompts, **drawn), None
 
@@ -164,14 +169,18 @@ def measure(out: Path, tasks: tuple[str, ...] = TASKS, plan: Plan = PLAN, only: 
         say: is told the key and the seconds of what was measured.
 
     Raises:
-        LabError: a damaged file, which is left as it is, or one of another model or plan.
+        LabError: a damaged file, which is left as it is, or one of another model or plan; `only` that no key begins with.
     """
     model = zoo.load(MODEL)
     study = stored(out) if out.exists() else Study(zoo.entry(MODEL).sha256, plan, {})
     if study.plan != plan:
         raise LabError(f"expected the plan of {out}, {study.plan}", f"got {plan}", hint="give another file with --out")
+    asked = {task: [job for job in jobs(task, plan) if job[0].startswith(only)] for task in tasks}
+    if not any(asked.values()):
+        first = next(jobs(tasks[0], plan))[0]
+        raise LabError(f"expected the beginning of a key of {', '.join(tasks)}, such as {first!r}", f"got {only!r}")
     for task in tasks:
-        todo = [job for job in jobs(task) if job[0].startswith(only) and job[0] not in study.items]
+        todo = [job for job in asked[task] if job[0] not in study.items]
         ready: dict[str | None, list[Trial]] = {}
         for key, score, corruption in todo:
             if corruption not in ready:

@@ -31,6 +31,18 @@ def test_random_twins_differ_in_one_token():
     assert not (pairs.clean.good & pairs.clean.bad).any()
 
 
+@pytest.mark.slow
+def test_a_random_model_is_its_seeds_and_draws_nothing_from_the_callers():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    models = [growth.random_gpt2(1, seed=seed, **TINY) for seed in (0, 0, 1)]
+    assert torch.equal(torch.rand(3), expected)
+    logits = [model(torch.tensor([[1, 2]])) for model in models]
+    assert torch.equal(logits[0], logits[1])
+    assert not torch.equal(logits[0], logits[2])
+
+
 def test_bad_input_is_refused(tmp_path):
     with pytest.raises(LabError, match="1 to 6 prompts"):
         growth.timed(1, prompts=6, searched=7, **TINY)

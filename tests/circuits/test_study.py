@@ -43,6 +43,27 @@ def test_nothing_is_measured_twice_and_other_plans_are_refused(measured):
         study.measure(out, ("ioi",), Plan(3, 100), "method/ioi/mean", told.append)
 
 
+def test_a_small_plan_leaves_out_what_it_cannot_reach():
+    keys = [key for key, _, _ in study.jobs("ioi", SMALL)]
+    assert [key for key in keys if "prompts" in key] == [
+        f"{kind} prompts/ioi/{n}" for kind in ("training", "scoring") for n in (5, 10, 25, 50, 100)
+    ]
+    assert "sparsity/ioi/0.02" in keys
+
+
+def test_peers_work_on_as_many_prompts_as_the_plan_says():
+    """A stand-in for a peer, as all that is asked is how many prompts it is given."""
+    trial = methods.Trial(None, study.twins("ioi", 9, 0), None)
+    given = [study._by_metric(lambda model, pairs: len(pairs), name, Plan(1, 9, 7, 3), trial)[0] for name in ("EAP", "ACDC")]
+    assert given == [7, 3]
+
+
+def test_a_key_that_nothing_begins_with_is_refused(tmp_path):
+    with pytest.raises(LabError, match="beginning of a key of ioi, such as 'method/ioi/discrete SAE'; got 'method/iot'"):
+        study.measure(tmp_path / "found.json", ("ioi",), SMALL, "method/iot", print)
+    assert not (tmp_path / "found.json").exists()
+
+
 def test_trials_share_no_prompt_by_seed():
     tried = study.trials(None, "greater-than", None, Plan(2, 5))
     texts = [part.clean.texts for trial in tried for part in (trial.scoring, trial.training)]
