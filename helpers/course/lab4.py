@@ -76,14 +76,35 @@ def own_codes(answer):
         expect_close(got, right, 1e-6, [(text, value) for text, value in mistakes.items() if value != right], "the score")
 
 
+def _plain(collection: object) -> object:
+    """Arrays and tensors as lists of Python's numbers; all else as it is."""
+    return collection.tolist() if isinstance(collection, np.ndarray | np.generic | torch.Tensor) else collection
+
+
 def _number(circuit: object) -> frozenset[int]:
     """A circuit as the student gave it: head numbers."""
-    if not isinstance(circuit, set | frozenset | list | tuple):
+    given = _plain(circuit)
+    if not isinstance(given, set | frozenset | list | tuple):
         raise Wrong(f"expected each circuit as a set of head numbers; got {type(circuit).__name__}")
-    heads = [int(head) for head in circuit if isinstance(head, int | np.integer) and not isinstance(head, bool)]
-    if len(heads) != len(circuit):
-        raise Wrong("expected head numbers 0 to 15 in each set; got something else")
+    heads = [_plain(head) for head in given]
+    for head in heads:
+        if not isinstance(head, int) or isinstance(head, bool):
+            raise Wrong(f"expected head numbers 0 to 15 in each set, i for bit i; got {head!r}")
     return frozenset(heads)
+
+
+def _pairs(heads: object) -> set[tuple[int, int]]:
+    """Heads (layer, head) as the student gave them."""
+    given = _plain(heads)
+    if not isinstance(given, set | frozenset | list | tuple):
+        raise Wrong(f"expected a set of heads (layer, head) first; got {type(heads).__name__}")
+    found = set()
+    for head in map(_plain, given):
+        pair = tuple(map(_plain, head)) if isinstance(head, list | tuple) else ()
+        if len(pair) != 2 or not all(isinstance(part, int) for part in pair):
+            raise Wrong(f"expected each head as (layer, head), number i being (i // 4, i % 4); got {head!r}")
+        found.add(pair)
+    return found
 
 
 def _smallest(faithfulness: np.ndarray, enough: float) -> set[frozenset[int]]:
@@ -101,7 +122,7 @@ def smallest_circuits(answer):
     stored = np.asarray(oracle.stored("greater-than", "resample").faithfulness)
     for faithfulness, enough in ((bumpy, 0.9), (small, 0.8), (small, 0.5), (stored, 0.8), (stored, 0.95)):
         got = call(answer, faithfulness.copy(), enough)
-        expect_type(got, list, tuple, set, name="the answer")
+        expect_type(got, list, tuple, set, frozenset, name="the answer")
         found, right = {_number(circuit) for circuit in got}, _smallest(faithfulness, enough)
         if found == right:
             continue
@@ -131,15 +152,15 @@ def stand_ins(answer):
     if not isinstance(got, tuple | list) or len(got) != 3:
         raise Wrong("expected three things: the set of heads, the faithfulness without all of them, the largest loss without one")
     heads, without, loss = _exchanged(oracle.stored("greater-than", "resample"))
-    if not isinstance(got[0], set | frozenset | list | tuple):
-        raise Wrong(f"expected a set of heads (layer, head) first; got {type(got[0]).__name__}")
-    values = [float(as_array(value, name).reshape(-1)[0]) for value, name in zip(got[1:], ("F", "the loss"), strict=True)]
+    given, values = _pairs(got[0]), [as_array(value, name) for value, name in zip(got[1:], ("F", "the loss"), strict=True)]
+    if any(value.size != 1 for value in values):
+        raise Wrong("expected one number each for the faithfulness without all of the heads and for the largest loss")
     faults = [
         text
         for text, right in (
-            ("the heads are others: take those that some smallest circuits have and others lack", set(got[0]) == heads),
-            ("the faithfulness without all of them is another: one lookup in the table", abs(values[0] - without) < 0.005),
-            ("the largest loss without one of them is another: 1 less F, one head missing", abs(values[1] - loss) < 0.005),
+            ("the heads are others: take those that some smallest circuits have and others lack", given == heads),
+            ("the faithfulness without all of them is another: one lookup in the table", abs(values[0].item() - without) < 0.005),
+            ("the largest loss without one of them is another: 1 less F, one head missing", abs(values[1].item() - loss) < 0.005),
         )
         if not right
     ]
