@@ -5,10 +5,11 @@ each one its incoming edges, from the latest source to the embedding. An edge is
 by less than the threshold τ (algorithm 1). What is found depends on this order. Granularity: edges; value: the twin's write,
 its mean or zero; all positions; direction: from the full model down, one edge at a time, given all removed before it.
 
-Two savings leave the result as it is. Earlier nodes are untouched while a receiver is tested: the run starts at its layer. And
-a head whose outgoing edges are all gone is read by nobody: its incoming edges go without a test, at no damage.
+Two savings leave the result as it is for a τ above 0. Earlier nodes are untouched while a receiver is tested: the run starts
+at its layer. And a head whose outgoing edges are all gone is read by nobody: its incoming edges go without a test, at no damage.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -99,11 +100,18 @@ class Search:
 
     @torch.no_grad()
     def damage(self, keep: Float[Tensor, " edge"], stage: int = 0) -> float:
-        """Mean damage of a mask that keeps every edge before a stage."""
+        """Mean damage of a mask that keeps every edge before a stage.
+
+        Raises:
+            LabError: it is NaN or infinite: no threshold would be above it, and every edge kept.
+        """
         self.passes += 1
         prompts = self.twins.clean
         run = self.graph.forward(prompts.tokens, prompts.last, keep, self.replaced, known=self.clean.writes[: stage + 1])
-        return float(self._damage(run.logits).mean())
+        found = float(self._damage(run.logits).mean())
+        if not math.isfinite(found):
+            raise LabError("expected finite damage of every removal", f"got {found}", hint="check the model's weights")
+        return found
 
     def run(self, tau: float, bar: bool = False) -> Circuit:
         """Remove what can be removed at a threshold."""

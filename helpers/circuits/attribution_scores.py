@@ -30,10 +30,14 @@ from helpers.errors import LabError
 
 def _batches(graph: Graph, twins: Twins, value: Value, size: int) -> Iterator[tuple[Twins, Writes]]:
     """Some pairs at a time, with what replaces their writes. Means are those of all pairs."""
+    graph.check_twins(twins)
     common = None if value == "resample" else replacements(graph, twins, value)
     for start in range(0, len(twins), size):
         part = twins.rows(slice(start, start + size))
-        yield part, replacements(graph, part, value) if common is None else common
+        if common is None:
+            yield part, replacements(graph, part, value)
+        else:  # one value for all pairs, or one a pair
+            yield part, tuple(block if block.shape[1] == 1 else block[:, start : start + size] for block in common)
 
 
 def node_attribution(graph: Graph, twins: Twins, value: Value = "resample", batch: int = 64) -> Float[Tensor, "source prompt"]:
@@ -78,7 +82,7 @@ def edge_attribution(
 def attribution_patching(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
     """Absolute estimated mean loss of behaviour without each head; heads layer by layer."""
     graph = Graph(model)
-    return node_attribution(graph, twins, value)[graph.sources_of(graph.heads)].mean(1).abs()
+    return node_attribution(graph, twins, value)[graph.sources_of(graph.heads)].mean(1).abs().cpu()
 
 
 def hisp(model, twins: Twins, value: Value = "resample", by_layer: bool = False) -> Float[Tensor, " head"]:
@@ -93,16 +97,16 @@ def hisp(model, twins: Twins, value: Value = "resample", by_layer: bool = False)
     if by_layer:
         layers = found.view(model.cfg.n_layers, -1)
         found = (layers / layers.norm(dim=1, keepdim=True).clamp_min(1e-12)).flatten()
-    return found
+    return found.cpu()
 
 
 def eap(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
     """For each head the sum of absolute EAP scores of the edges that leave it; heads layer by layer."""
     graph = Graph(model)
-    return outgoing(graph.edges, edge_attribution(graph, twins, value).abs(), graph.heads)
+    return outgoing(graph.edges, edge_attribution(graph, twins, value).abs().cpu(), graph.heads)
 
 
 def eap_ig(model, twins: Twins, value: Value = "resample", steps: int = 5) -> Float[Tensor, " head"]:
     """For each head the sum of absolute EAP-IG scores of the edges that leave it; heads layer by layer."""
     graph = Graph(model)
-    return outgoing(graph.edges, edge_attribution(graph, twins, value, steps).abs(), graph.heads)
+    return outgoing(graph.edges, edge_attribution(graph, twins, value, steps).abs().cpu(), graph.heads)

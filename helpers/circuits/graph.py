@@ -17,7 +17,7 @@ from torch import Tensor
 
 from helpers.circuits import weights
 from helpers.circuits.edges import Edge, Stage, head_name, layout
-from helpers.circuits.twins import Twins, real
+from helpers.circuits.twins import Twins, check_prompts, real
 from helpers.errors import LabError
 from helpers.interventions import has_mlps
 from helpers.tinyworld.head_effects import Head
@@ -50,7 +50,8 @@ class Graph:
         heads: layer and head, layer by layer.
 
     Raises:
-        LabError: a model whose logits the graph does not give: it computes something that the graph does not know.
+        LabError: a model whose logits are not finite, or are not those of the graph: it computes something that the graph does
+            not know.
     """
 
     def __init__(self, model) -> None:
@@ -71,6 +72,8 @@ class Graph:
     def _check(self, model) -> None:
         tokens = torch.arange(min(8, len(self.weights.positions), len(self.weights.tokens)), device=self.device)[None]
         theirs = model(tokens)[:, -1]
+        if not theirs.isfinite().all():
+            raise LabError("expected finite logits of the model", "got NaN or infinity", hint="check its weights")
         off = float((self.forward(tokens, torch.tensor([tokens.shape[1] - 1])).logits - theirs).abs().max())
         if off > 1e-3 * max(1.0, float(theirs.abs().max())):  # float32 in another order agrees to about 1e-6
             raise LabError(
@@ -78,6 +81,15 @@ class Graph:
                 f"they differ by up to {off:.3g}",
                 hint="the model has a part that sums of heads and MLPs leave out",
             )
+
+    def check_twins(self, twins: Twins) -> None:
+        """Refuse prompts that the model cannot read.
+
+        Raises:
+            LabError: as `twins.check_prompts`.
+        """
+        for prompts in (twins.clean, twins.corrupted):
+            check_prompts(prompts, len(self.weights.tokens), len(self.weights.positions))
 
     def sources_of(self, heads: list[Head]) -> Int[Tensor, " head"]:
         """Index of each head among the sources."""
@@ -240,8 +252,9 @@ def replacements(graph: Graph, twins: Twins, value: Value = "resample") -> Write
             of the twins; "zero"; or writes computed before, such as `means` over other prompts.
 
     Raises:
-        LabError: another value.
+        LabError: another value, or prompts that the model cannot read.
     """
+    graph.check_twins(twins)
     if isinstance(value, tuple):
         return value
     if value not in ("resample", "mean", "zero"):

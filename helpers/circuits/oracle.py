@@ -28,7 +28,7 @@ from torch import Tensor
 from helpers import zoo
 from helpers.circuits import oracle_tree
 from helpers.circuits.subsets import Oracle, Summary
-from helpers.circuits.twins import Twins, real
+from helpers.circuits.twins import Twins, check_prompts, real
 from helpers.errors import LabError
 from helpers.interventions import collect
 from helpers.parallel import in_parallel
@@ -49,12 +49,13 @@ def replacements(model, twins: Twins, ablation: str, reference: Prompts | None) 
     """What replaces the z of every head at every token: its mean on reference prompts, or its z on the twin.
 
     Raises:
-        LabError: an ablation that is not one of `ABLATIONS`, no prompts, or no reference prompts for a mean.
+        LabError: an ablation that is not one of `ABLATIONS`, prompts that the model cannot read, or no reference prompts for a
+            mean.
     """
     if ablation not in ABLATIONS:
         raise LabError(f"expected an ablation: {', '.join(ABLATIONS)}", f"got {ablation!r}")
-    if len(twins) == 0:
-        raise LabError("expected at least one prompt for the oracle", "got none")
+    for prompts in (twins.clean, twins.corrupted, *((reference,) if reference and ablation == "mean" else ())):
+        check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
     if ablation == "resample":
         return collect(model, twins.corrupted.tokens)[0].z
     if reference is None or len(reference) == 0:
@@ -99,7 +100,7 @@ def oracle(
 
     def behaviour(row: int) -> Float[Tensor, " subset"]:
         length = int(twins.clean.last[row]) + 1
-        tokens, other = twins.clean.tokens[row, :length], replaced[:, row, :length]
+        tokens, other = twins.clean.tokens[row, :length], replaced[:, row, :length].float()
         with torch.no_grad():  # a setting of each thread
             return oracle_tree.Tree(weights, tokens, other, oracle_tree.reader(weights, twins, row)).behaviour()
 

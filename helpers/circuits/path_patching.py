@@ -27,8 +27,8 @@ def effects(graph: Graph, twins: Twins, value: Value = "resample", bar: bool = F
         value: as in `graph.replacements`.
         bar: whether to show progress.
     """
-    clean = graph.forward(twins.clean.tokens, twins.clean.last)
     replaced = replacements(graph, twins, value)
+    clean = graph.forward(twins.clean.tokens, twins.clean.last)
     removed = [(now - other).expand_as(now) for now, other in zip(clean.writes, replaced, strict=True)]
     full = twins.behaviour(clean.logits)
     groups = [(index, number) for index, stage in enumerate(graph.stages) for number in range(len(stage.receivers))]

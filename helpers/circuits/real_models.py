@@ -81,27 +81,25 @@ def head_writes(
         float32, where the prompts' tokens are.
 
     Raises:
-        LabError: another pooling, weights of the other kind, tokens that the model does not have, or a model whose heads do
-            not add up to what its attention writes.
+        LabError: another pooling, weights of the other kind, no prompts or such as the model cannot read, or a model whose heads
+            do not add up to what its attention writes.
     """
     if pool not in POOLS:
         raise LabError('expected to pool by "mean" or "last"', f"got {pool!r}")
     if weights is not None and weights_of(model) != weights:
         hint = "`real_models.load` gives either"
         raise LabError(f"expected a model with {weights} weights", f"its weights are {weights_of(model)}", hint=hint)
-    if int(prompts.tokens.max()) >= model.cfg.d_vocab:
-        got = f"the prompts have token {int(prompts.tokens.max())}"
-        hint = "make the prompts with the model's own tokenizer"
-        raise LabError(f"expected tokens of the model, 0 to {model.cfg.d_vocab - 1}", got, hint=hint)
-    parts = []
+    twins.check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
+    shape = (len(prompts), model.cfg.n_layers * model.cfg.n_heads, model.cfg.d_model)
+    found = torch.empty(shape, device=prompts.tokens.device)  # filled in place: joined at the end, the parts would exist twice
     for start in range(0, len(prompts), batch_size):
         batch = twins.rows(prompts, slice(start, start + batch_size))
         z, written = _pooled(model, batch, pool)
         layers = [torch.einsum("bhd,hdm->bhm", z[layer], output_weights(model, layer)) for layer in range(model.cfg.n_layers)]
-        if not parts:
+        if start == 0:
             _check(model, layers, written)
-        parts.append(torch.cat(layers, 1).float().to(prompts.tokens.device))
-    return torch.cat(parts)
+        found[start : start + batch_size] = torch.cat(layers, 1)
+    return found
 
 
 class _Enough(Exception):

@@ -8,7 +8,7 @@ Granularity: heads, or edges; value: the twin's write, its mean or zero; all pos
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -125,8 +125,14 @@ class _Pool:
 
 
 def scores(
-    model, twins: Twins, value: Value = "resample", settings: Settings | None = None, seed: int = 0
+    model, twins: Twins, value: Value | None = None, settings: Settings | None = None, seed: int = 0
 ) -> Float[Tensor, " head"]:
-    """For each head the logit of its trained mask; heads layer by layer."""
-    settings = settings or Settings(value=value)
+    """For each head the logit of its trained mask; heads layer by layer.
+
+    Args:
+        value: if given, in the place of that of the settings.
+    """
+    settings = settings or Settings()
+    if value is not None:
+        settings = replace(settings, value=value)
     return trained(Graph(model), twins, "head", settings, seed).cpu()

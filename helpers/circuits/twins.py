@@ -104,6 +104,24 @@ def rows(prompts: Prompts, index: Int[Tensor, " row"] | slice) -> Prompts:
     )
 
 
+def check_prompts(prompts: Prompts, words: int, positions: int) -> None:
+    """Refuse prompts that a model cannot read.
+
+    Args:
+        words, positions: how many the model has.
+
+    Raises:
+        LabError: no prompts, tokens that the model does not have, or more tokens than it has positions.
+    """
+    if len(prompts) == 0:
+        raise LabError("expected at least one prompt", "got none")
+    if (largest := int(prompts.tokens.max())) >= words:
+        hint = "make the prompts with the model's own tokenizer"
+        raise LabError(f"expected tokens of the model, 0 to {words - 1}", f"the prompts have token {largest}", hint=hint)
+    if (length := prompts.tokens.shape[1]) > positions:
+        raise LabError(f"expected prompts of at most {positions} tokens, as the model takes", f"they are padded to {length}")
+
+
 def real(prompts: Prompts):
     """Which tokens are not padding.
 

@@ -107,8 +107,11 @@ def of(model) -> Weights:
     """
     cfg = model.cfg
     known = cfg.positional_embedding_type == "standard" and (not has_mlps(model) or cfg.act_fn in ACTIVATIONS)
+    known = known and getattr(cfg, "n_key_value_heads", None) in (None, cfg.n_heads)
     if not known or getattr(cfg, "gated_mlp", False) or cfg.normalization_type not in (None, "LN", "LNPre", "RMS", "RMSPre"):
         got = f"{cfg.positional_embedding_type!r} positions, {cfg.act_fn!r} MLPs and {cfg.normalization_type!r} normalisation"
+        if (groups := getattr(cfg, "n_key_value_heads", None)) is not None:
+            got += f", {cfg.n_heads} heads of queries and {groups} of keys"
         raise LabError("expected a model like GPT-2: learned positions and plain MLPs", f"got one with {got}")
     blocks: list[Attention | Mlp] = []
     for block in model.blocks:

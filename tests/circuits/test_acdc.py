@@ -144,6 +144,14 @@ def test_a_timed_sample_is_scaled_to_all_edges(pairs) -> None:
             timed_sample(graph, pairs, tests=tests)
 
 
+def test_damage_that_is_no_number_is_refused(pairs) -> None:
+    """No threshold is above NaN: every edge would be kept."""
+    graph = Graph(native())
+    nan = tuple(torch.full_like(block, torch.nan) for block in replacements(graph, pairs))
+    with pytest.raises(LabError, match="expected finite damage of every removal; got nan"):
+        acdc.acdc(graph, pairs, 0.1, value=nan)
+
+
 def test_other_damages_are_refused(pairs) -> None:
     with pytest.raises(LabError, match="expected the damage"):
         Search(Graph(native()), pairs, "loss")

@@ -124,6 +124,12 @@ def test_batches_change_nothing(model, pairs, value: str) -> None:
         assert torch.allclose(whole, parts, atol=1e-4)
 
 
+def test_writes_given_for_each_pair_are_cut_into_batches(model, pairs) -> None:
+    graph = Graph(model)
+    given = edge_attribution(graph, pairs, replacements(graph, pairs), batch=2)
+    assert torch.allclose(given, edge_attribution(graph, pairs, batch=2), atol=1e-5)
+
+
 def test_integrated_gradients_find_edges_that_a_sharp_attention_hides() -> None:
     """Attention that is sure of itself has no gradient. On the way to the twin it is unsure at some point."""
     wired, circuit = one_path("A")

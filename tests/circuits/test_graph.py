@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from helpers import zoo
+from helpers.circuits import path_patching
 from helpers.circuits.edges import outgoing
 from helpers.circuits.graph import Graph, means, replacements
+from helpers.circuits.methods import PEERS
 from helpers.circuits.tinyworld_twins import twins as tinyworld_twins
 from helpers.circuits.twins import Twins
 from helpers.errors import LabError
@@ -190,10 +192,29 @@ def test_means_of_other_prompts_replace_as_well(model, pairs) -> None:
 
 
 def test_models_that_the_graph_does_not_know_are_refused() -> None:
-    for options in ({"positional_embedding_type": "rotary"}, {"gated_mlp": True}):
+    for options in ({"positional_embedding_type": "rotary"}, {"gated_mlp": True}, {"n_key_value_heads": 1}):
         with pytest.raises(LabError, match="expected a model like GPT-2"):
             Graph(native(**options))
     with pytest.raises(LabError, match="expected the graph to compute the model's logits"):
         Graph(native(output_logits_soft_cap=1.0))
     with pytest.raises(LabError, match="expected the value"):
         replacements(Graph(native()), random_twins(), "noise")
+
+
+def test_a_model_of_nan_is_refused() -> None:
+    model = native()
+    with torch.no_grad():
+        model.blocks[1].attn.q.original_component.weight[0, 0] = torch.nan
+    with pytest.raises(LabError, match="expected finite logits of the model"):
+        Graph(model)
+
+
+@pytest.mark.parametrize("score", [*PEERS.values(), path_patching.scores], ids=lambda score: score.__name__)
+def test_prompts_that_the_model_cannot_read_are_refused_by_every_method(score) -> None:
+    pairs = random_twins()
+    with pytest.raises(LabError, match="expected at least one prompt; got none"):
+        score(native(), pairs.rows(slice(0, 0)))
+    with pytest.raises(LabError, match="expected tokens of the model, 0 to 9"):
+        score(native(d_vocab=10), pairs)
+    with pytest.raises(LabError, match="expected prompts of at most 8 tokens, as the model takes; they are padded to 9"):
+        score(native(n_ctx=8), pairs)

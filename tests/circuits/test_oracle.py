@@ -212,8 +212,12 @@ def test_faults_of_the_question_are_refused():
         oracle(model, pairs, "zero")
     with pytest.raises(LabError, match="expected reference prompts for the mean of each head"):
         oracle(model, pairs)
-    with pytest.raises(LabError, match="expected at least one prompt for the oracle"):
+    with pytest.raises(LabError, match="expected at least one prompt; got none"):
         oracle(model, pairs.rows(slice(0, 0)), "resample")
+    with pytest.raises(LabError, match="expected tokens of the model, 0 to 19; the prompts have token"):
+        oracle(small.model(d_vocab=20), pairs, "resample")
+    with pytest.raises(LabError, match="expected prompts of at most 5 tokens, as the model takes; they are padded to"):
+        oracle(small.model(n_ctx=5), pairs, "resample")
     with pytest.raises(LabError, match="answers are among the 1000 words of the model; got 993"):
         oracle(small.model(d_vocab=1000), pairs, "resample")
 
@@ -223,6 +227,13 @@ def test_a_tree_that_computes_something_else_is_noticed(monkeypatch):
     monkeypatch.setattr(oracle_tree, "read_weights", lambda model: replace(true(model), eps=0.1))
     with pytest.raises(LabError, match="expected the tree to compute what the model computes"):
         oracle(small.model(noise=0.1), PAIRS["ioi"], "resample")
+
+
+@pytest.mark.parametrize("ablation", oracles.ABLATIONS)
+def test_a_model_of_double_precision_is_read_as_float32(ablation):
+    reference = tasks.prompts("ioi", 5, 1)
+    single, double = (oracle(model, PAIRS["ioi"], ablation, reference) for model in (small.model(), small.model().double()))
+    torch.testing.assert_close(double.behaviour, single.behaviour, atol=1e-4, rtol=0)
 
 
 def test_threads_change_nothing():

@@ -172,6 +172,10 @@ def test_other_pools_and_tokens_are_refused(gpt2):
         head_writes(model, random_models.random_twins().clean, "max")
     with pytest.raises(LabError, match="expected tokens of the model, 0 to 19"):
         head_writes(model, random_prompts(512))
+    with pytest.raises(LabError, match="expected at least one prompt; got none"):
+        head_writes(model, twins.rows(random_models.random_twins().clean, slice(0, 0)))
+    with pytest.raises(LabError, match="expected prompts of at most 12 tokens"):
+        head_writes(model, random_models.random_twins(length=13).clean)
 
 
 @pytest.mark.parametrize("name", ["attn-only-4l", "NeelNanda/Attn_Only_4L512W_C4_Code"])

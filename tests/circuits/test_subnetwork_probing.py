@@ -57,6 +57,13 @@ def test_a_seed_repeats(value: str) -> None:
     assert not torch.equal(once, other)
 
 
+def test_a_value_goes_before_that_of_the_settings() -> None:
+    model, pairs, few = native(), random_twins(), Settings(steps=5)
+    zero = subnetwork_probing.scores(model, pairs, settings=Settings(steps=5, value="zero"))
+    assert torch.equal(subnetwork_probing.scores(model, pairs, "zero", few), zero)
+    assert not torch.equal(subnetwork_probing.scores(model, pairs, settings=few), zero)
+
+
 def test_other_settings_are_refused() -> None:
     graph = Graph(native())
     with pytest.raises(LabError, match="expected the level"):
