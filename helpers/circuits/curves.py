@@ -35,15 +35,25 @@ def normalised(metric: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
     """Faithfulness of every subset, from its mean metric: 0 with no head (the first entry), 1 with all (the last).
 
     Raises:
-        LabError: the metric is the same with all heads and with none.
+        LabError: the metric is NaN or infinite for some subset, or the same with all heads and with none.
 
     >>> normalised([1.0, 2.0, 3.0, 5.0]).tolist()
     [0.0, 0.25, 0.5, 1.0]
     """
-    metric = np.asarray(metric, dtype=np.float64)
+    metric = _known(metric)
     if metric[-1] == metric[0]:
         raise LabError("expected a metric that the heads change", f"got {metric[0]:.4g} with all heads and with none")
     return (metric - metric[0]) / (metric[-1] - metric[0])
+
+
+def _known(values: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
+    """What was measured of subsets, as numbers of 64 bits."""
+    values = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise LabError(
+            "expected a finite metric of every subset of heads", f"{int((~np.isfinite(values)).sum())} are NaN or infinite"
+        )
+    return values
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ def curve(
         complement: of all heads but the k best instead: what the circuit leaves undone.
 
     Raises:
-        LabError: scores that are not finite, or not 2**n values for n scores.
+        LabError: scores or faithfulness that are not finite, or not 2**n values for n scores.
 
     >>> f = normalised([0.0, 3.0, 1.0, 4.0])  # head 0 does three quarters, head 1 the rest
     >>> curve([2.0, 1.0], f).mean.tolist(), curve([2.0, 1.0], f).cpr
@@ -110,7 +120,7 @@ def curve(
     >>> curve([1.0, 1.0], f).quantile(0.0).tolist()
     [0.0, 0.25, 1.0]
     """
-    scores, faithfulness = finite(scores), np.asarray(faithfulness, dtype=np.float64)
+    scores, faithfulness = finite(scores), _known(faithfulness)
     full = (1 << len(scores)) - 1
     if faithfulness.shape != (full + 1,):
         raise LabError(f"expected the faithfulness of all {full + 1} subsets", f"got shape {faithfulness.shape}")
@@ -143,7 +153,7 @@ def evaluated(
         orders: where heads are tied, so many random orders of them stand for all.
 
     Raises:
-        LabError: not one head a score, scores that are not finite, a size that is no number of heads.
+        LabError: not one head a score, scores or faithfulness that are not finite, a size that is no number of heads.
     """
     scores, n = finite(scores), len(heads)
     wanted = sorted({0, n, *(range(n + 1) if sizes is None else sizes)})
@@ -155,7 +165,7 @@ def evaluated(
     def value(ranking: Int[ndarray, " head"], k: int) -> float:
         kept = frozenset(ranking[k:].tolist() if complement else ranking[:k].tolist())
         if kept not in known:
-            known[kept] = float(evaluate([heads[index] for index in sorted(kept)]))
+            known[kept] = float(_known(evaluate([heads[index] for index in sorted(kept)])))
         return known[kept]
 
     return Curve(np.array(wanted), tuple(np.array([value(ranking, k) for ranking in rankings]) for k in wanted))
@@ -181,7 +191,7 @@ def random_rankings(
     faithfulness: Float[ndarray, " subset"], rankings: int = 2000, seed: int = 0
 ) -> tuple[Float[ndarray, " ranking"], Float[ndarray, " ranking"]]:
     """CPR and CMD of rankings drawn at random: what an area is worth. Their means are those of `random_circuits`."""
-    faithfulness, n = np.asarray(faithfulness, dtype=np.float64), _number_of_heads(faithfulness)
+    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
     orders = np.random.default_rng(seed).permuted(np.tile(np.arange(n), (rankings, 1)), axis=1)
     kept = np.concatenate([np.zeros((rankings, 1), dtype=np.int64), np.cumsum(1 << orders, axis=1)], axis=1)
     share, values = np.arange(n + 1) / n, faithfulness[kept]
@@ -193,7 +203,7 @@ def best_circuits(faithfulness: Float[ndarray, " subset"]) -> tuple[Float[ndarra
 
     These circuits need not contain each other, so no ranking has to reach all of them; `best_ranking` is the best that can.
     """
-    faithfulness, n = np.asarray(faithfulness, dtype=np.float64), _number_of_heads(faithfulness)
+    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
     size = np.array([mask.bit_count() for mask in range(1 << n)])
     best = [int(np.where(size == k, faithfulness, -np.inf).argmax()) for k in range(n + 1)]
     return faithfulness[best], np.array(best)
@@ -213,7 +223,7 @@ def best_ranking(faithfulness: Float[ndarray, " subset"], area: str = "cpr") -> 
     >>> best_ranking(normalised([0.0, 3.0, 1.0, 4.0]))
     [0, 1]
     """
-    faithfulness, n = np.asarray(faithfulness, dtype=np.float64), _number_of_heads(faithfulness)
+    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
     if area not in ("cpr", "cmd"):
         raise LabError('expected the area "cpr" or "cmd"', f"got {area!r}")
     gain = faithfulness if area == "cpr" else -np.abs(1 - faithfulness)

@@ -175,6 +175,9 @@ def test_all_subsets_of_sixteen_heads_fit():
 
 def test_faithfulness_is_normalised_with_nothing_and_everything():
     assert curves.normalised([2.0, 3.0, 0.0, 4.0]).tolist() == [0, 0.5, -1, 1]
+    for bad in (np.nan, np.inf):
+        with pytest.raises(LabError, match="finite metric of every subset of heads; 1 are"):
+            curves.normalised([1.0, bad, 2.0, 3.0])
     with pytest.raises(LabError, match="metric that the heads change"):
         curves.normalised([2.0, 3.0, 0.0, 2.0])
 
@@ -184,6 +187,10 @@ def test_faithfulness_is_normalised_with_nothing_and_everything():
     [
         (lambda: curves.curve([1.0, np.nan], np.zeros(4)), "one row of finite numbers"),
         (lambda: curves.curve([1.0, 2.0], np.zeros(8)), "faithfulness of all 4 subsets"),
+        (lambda: curves.curve([1.0, 2.0], [0.0, np.nan, 1.0, 1.0]), "finite metric of every subset"),
+        (lambda: curves.random_circuits([0.0, np.nan, 1.0, 1.0]), "finite metric of every subset"),
+        (lambda: curves.best_circuits([0.0, np.nan, 1.0, 1.0]), "finite metric of every subset"),
+        (lambda: curves.evaluated(np.arange(5.0), HEADS, lambda kept: np.nan), "finite metric of every subset"),
         (lambda: curves.random_circuits(np.zeros(6)), "2 to the number of heads"),
         (lambda: curves.best_circuits(np.zeros(1)), "2 to the number of heads"),
         (lambda: curves.best_ranking(np.zeros(4), "auc"), 'the area "cpr" or "cmd"'),
