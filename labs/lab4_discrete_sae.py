@@ -94,7 +94,8 @@ say(
 )
 
 # %% [markdown]
-# FOUND1
+# **Found** The model does all three, and its twins take the answer away. What is left on greater-than is a year above 02, which nearly every year
+# is. Twins in docstring define other arguments, and the model then names those: the metric falls far below a guess.
 
 # %% [markdown]
 # ## 2 · One integer a head
@@ -169,7 +170,9 @@ table(
 )
 
 # %% [markdown]
-# FOUND2
+# **Found** What heads write is small here, so that the published λ weighs more than the error: the autoencoder reconstructs worse than a constant
+# would. And yet it hands out nearly all of its codes. An arg max over latents that mean nothing still tells vectors apart, as a hash does. With a twentieth of
+# λ it explains half of the variance, with half as many codes. Keep this in mind when codes are counted.
 
 # %% [markdown]
 # ## 3 · Codes that only the task has
@@ -221,7 +224,7 @@ plots.show(
 )
 
 # %% [markdown]
-# FOUND3
+# **Found** Many heads have codes of their own, in every layer and every task. Nothing so far says whether these are the right ones.
 
 # %% [markdown]
 # ## 4 · The truth
@@ -378,7 +381,13 @@ def stand_ins():
 check("lab4.4", stand_ins)
 
 # %% [markdown]
-# FOUND4
+# **Found** When the other heads write what they write on the twin, IOI has *one* minimal circuit: five heads in three layers. Its 2 048 supersets are faithful and no other
+# subset is; nothing can be left out, nothing else matters. The smallest circuit of docstring is the same five heads: the model copies a word by one and the same means in both tasks. Greater-than
+# has four smallest circuits of seven heads, six of them common to all, and 27 minimal ones in all: what one of four heads does, any of the others can do as well. Taken singly
+# none of the four seems to matter.
+#
+# With the *mean* in place of the twin's write other circuits come out, larger for IOI and docstring, and for greater-than without a single head that is in all of them. There is no circuit of a task as such. There is one for
+# a task, a replacement and a threshold.
 
 # %% [markdown]
 # ## 5 · Does the method find the truth?
@@ -628,7 +637,7 @@ for sweep, label in (
 # *3 points · 12 minutes · ●●●*
 #
 # The method needs twins on which the task cannot be done. Break it: write twins of the prompts about gifts on which the task *can* be done as before. At least one word of each prompt
-# is replaced, there are as many words as before, the model's logit difference stays at 80 % or more, and the discrete SAE's AUROC falls to 0.75 or less (mean of three trials; with proper twins it is about 0.85).
+# is replaced, there are as many words as before, the model's logit difference stays at 80 % or more, and the discrete SAE's AUROC falls to 0.75 or less (mean of five trials; with proper twins it is about 0.82).
 #
 # <details><summary>Hint</summary>
 #
@@ -817,7 +826,8 @@ table(
 )
 
 # %% [markdown]
-# FOUND10
+# **Found** The model does all three, and its twins take the answer away. What is left on greater-than is a year above 02, which nearly every year
+# is. Twins in docstring define other arguments, and the model then names those: the metric falls far below a guess.0
 
 # %% [markdown]
 # ## 11 · Seconds instead of hours
@@ -848,7 +858,8 @@ plots.show(
 )
 
 # %% [markdown]
-# FOUND11
+# **Found** The model does all three, and its twins take the answer away. What is left on greater-than is a year above 02, which nearly every year
+# is. Twins in docstring define other arguments, and the model then names those: the metric falls far below a guess.1
 
 # %% [markdown]
 # ## 12 · Explore
@@ -904,6 +915,7 @@ def wins(name, other):
 
 
 above_null = [task for task in TASKS if areas["discrete SAE", task].low > areas["shuffled labels", task].high]
+few_trained = {task: swept("training prompts", task)[0] for task in TASKS}
 few_scored = {task: swept("scoring prompts", task)[0] for task in TASKS}
 spread = {sweep: {task: np.ptp(swept(sweep, task)[0][:, 0]) for task in TASKS} for sweep in ("latents", "sparsity")}
 ahead = {task: areas_under["discrete SAE", task][0] - chance[task][0].mean() for task in TASKS}
@@ -937,10 +949,16 @@ claims(
             True if wins("discrete SAE", "mean difference") == 3 else None if wins("discrete SAE", "mean difference") else False,
         ),
         (
-            "five to ten examples suffice",
-            "scored on 5 prompts: " + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_scored.items()),
+            "five to ten prompts suffice to train",
+            "trained on 5: " + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_trained.items()),
+            "on 250: " + ", ".join(f"{task} {rows[-1, 0]:.2f}" for task, rows in few_trained.items()),
+            all(rows[0, 0] > rows[-1, 0] - 0.05 for rows in few_trained.values()),
+        ),
+        (
+            "and to score",
+            "scored on 5 of each class: " + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_scored.items()),
             "on 250: " + ", ".join(f"{task} {rows[-1, 0]:.2f}" for task, rows in few_scored.items()),
-            all(rows[0, 0] > rows[-1, 0] - 0.05 for rows in few_scored.values()),
+            all(rows[0, 0] > rows[-1, 0] - 0.05 for rows in few_scored.values()) or None,
         ),
         (
             "settings hardly matter",

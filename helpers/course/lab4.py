@@ -18,8 +18,8 @@ from helpers.tinyworld.vocabulary import vocabulary
 NEAR = 0.1
 """How far below the discrete SAE a one-line score may stay and still earn a point."""
 BROKEN = 0.75
-"""The mean AUROC that useless twins have to stay below; proper twins give about 0.85."""
-TRIALS, PROMPTS = 3, 120
+"""The mean AUROC that useless twins have to stay below; proper twins give about 0.82."""
+TRIALS, PROMPTS = 5, 120
 
 
 @exercise("lab4.1", points=2, title="Find the slip")
