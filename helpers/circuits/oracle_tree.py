@@ -21,35 +21,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from helpers.circuits import weights as plain_weights
 from helpers.circuits.twins import METRICS, Twins
 from helpers.errors import LabError
 from helpers.tinyworld.tasks import Prompts
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "gelu": functional.gelu,
-    "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
-    "silu": functional.silu,
-}
 ROOM = 1 << 21
 """Numbers in the residual streams that are computed together: as many as a core's cache holds."""
 ROWS = 512
 """Subsets whose logits are computed together."""
 Readout = Callable[[Float[Tensor, "state d_model"]], Float[Tensor, " state"]]
-
-
-@dataclass(frozen=True)
-class Mlp:
-    """An MLP, with the LayerNorm before it folded in."""
-
-    w_in: Float[Tensor, "d_model d_mlp"]
-    b_in: Float[Tensor, " d_mlp"]
-    w_out: Float[Tensor, "d_mlp d_model"]
-    b_out: Float[Tensor, " d_model"]
-    activation: str
-
-    def __call__(self, x: Float[Tensor, "*state d_model"]) -> Float[Tensor, "*state d_model"]:
-        return ACTIVATIONS[self.activation](x @ self.w_in + self.b_in) @ self.w_out + self.b_out
 
 
 @dataclass(frozen=True)
@@ -64,7 +45,7 @@ class Layer:
     b_v: Float[Tensor, "head d_head"]
     w_o: Float[Tensor, "head d_head d_model"]
     b_o: Float[Tensor, " d_model"]
-    mlp: Mlp | None
+    mlp: plain_weights.Mlp | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +87,7 @@ def check_supported(model) -> None:
         found.append(f"normalization_type {cfg.normalization_type!r}")
     if getattr(cfg, "n_key_value_heads", None) not in (None, cfg.n_heads):
         found.append(f"n_key_value_heads {cfg.n_key_value_heads}")
-    if not cfg.attn_only and cfg.act_fn not in ACTIVATIONS:
+    if not cfg.attn_only and cfg.act_fn not in plain_weights.ACTIVATIONS:
         found.append(f"act_fn {cfg.act_fn!r}")
     if found:
         raise LabError(
@@ -118,26 +99,31 @@ def check_supported(model) -> None:
 
 @torch.no_grad()
 def read_weights(model) -> Weights:
-    """The weights of a native model, on the CPU.
+    """The weights of a native model, on the CPU, as the tree computes with them.
 
     Raises:
         LabError: a model that the tree does not compute.
     """
     check_supported(model)
-    cfg = model.cfg
-    state = {name: value.detach().cpu().float() for name, value in model.state_dict().items()}
-    centre = _centre if cfg.normalization_type else _same
-    w_u, b_u = state["unembed.weight"].T, state.get("unembed.bias", torch.zeros(len(state["unembed.weight"])))
-    w_u, b_u = _folded(state, "ln_final", w_u, b_u)
+    plain = plain_weights.of(model)
+    centre = _centre if plain.final.kind else _same
+    w_u, b_u = _folded(plain.final, _cpu(plain.unembedding), _cpu(plain.unembedding_bias))
+    attentions = [block for block in plain.blocks if isinstance(block, plain_weights.Attention)]
+    mlps = [_mlp(block, centre) for block in plain.blocks if isinstance(block, plain_weights.Mlp)]
+    pairs = zip(attentions, mlps or [None] * len(attentions), strict=True)
     return Weights(
-        embed=centre(state["embed.weight"]),
-        places=centre(state["pos_embed.weight"]),
-        layers=tuple(_layer(state, f"blocks.{layer}", cfg, centre) for layer in range(cfg.n_layers)),
+        embed=centre(_cpu(plain.tokens)),
+        places=centre(_cpu(plain.positions)),
+        layers=tuple(_layer(attention, mlp, centre) for attention, mlp in pairs),
         w_u=w_u.contiguous(),
         b_u=b_u,
-        normalised=cfg.normalization_type is not None,
-        eps=cfg.eps,
+        normalised=plain.final.kind is not None,
+        eps=plain.final.eps,
     )
+
+
+def _cpu(weight: Tensor) -> Tensor:
+    return weight.cpu().float()
 
 
 def _centre(written: Tensor) -> Tensor:
@@ -148,29 +134,28 @@ def _same(written: Tensor) -> Tensor:
     return written
 
 
-def _folded(state: dict[str, Tensor], norm: str, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+def _folded(norm: plain_weights.Norm, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Weight [d_model, out] and bias [out] of what reads from a LayerNorm, with its gain and shift taken in."""
-    if f"{norm}.weight" not in state:
+    if norm.gain is None or norm.bias is None:
         return weight, bias
-    return state[f"{norm}.weight"][:, None] * weight, bias + state[f"{norm}.bias"] @ weight
+    return _cpu(norm.gain)[:, None] * weight, bias + _cpu(norm.bias) @ weight
 
 
-def _layer(state: dict[str, Tensor], block: str, cfg, centre: Callable[[Tensor], Tensor]) -> Layer:
-    heads, read = (cfg.n_heads, cfg.d_head), {}
-    for name in "qkv":
-        where = f"{block}.attn.{name}"
-        weight, bias = _folded(state, f"{block}.ln1", state[f"{where}.weight"].T, state[f"{where}.bias"])
-        read[f"w_{name}"] = weight.reshape(-1, *heads).transpose(0, 1).contiguous()
-        read[f"b_{name}"] = bias.reshape(heads)
-    w_o = centre(state[f"{block}.attn.o.weight"].T).reshape(*heads, -1)
-    mlp = None if cfg.attn_only else _mlp(state, block, cfg.act_fn, centre)
-    return Layer(**read, w_o=w_o, b_o=centre(state[f"{block}.attn.o.bias"]), mlp=mlp)
+def _layer(block: plain_weights.Attention, mlp: plain_weights.Mlp | None, centre: Callable[[Tensor], Tensor]) -> Layer:
+    read = {}
+    for name, weight, bias in zip("qkv", _cpu(block.into), _cpu(block.bias), strict=True):
+        beside, shifts = _folded(block.norm, weight.mT.flatten(0, 1).T, bias.flatten())  # all heads side by side
+        read[f"w_{name}"] = beside.unflatten(1, bias.shape).transpose(0, 1).contiguous()
+        read[f"b_{name}"] = shifts.view(bias.shape)
+    return Layer(**read, w_o=centre(_cpu(block.out)), b_o=centre(_cpu(block.out_bias)), mlp=mlp)
 
 
-def _mlp(state: dict[str, Tensor], block: str, activation: str, centre: Callable[[Tensor], Tensor]) -> Mlp:
-    w_in, b_in = _folded(state, f"{block}.ln2", state[f"{block}.mlp.in.weight"].T, state[f"{block}.mlp.in.bias"])
-    w_out, b_out = centre(state[f"{block}.mlp.out.weight"].T), centre(state[f"{block}.mlp.out.bias"])
-    return Mlp(w_in, b_in, w_out.contiguous(), b_out, activation)
+def _mlp(block: plain_weights.Mlp, centre: Callable[[Tensor], Tensor]) -> plain_weights.Mlp:
+    """The MLP, which then reads what is normalised already."""
+    into, bias = _folded(block.norm, _cpu(block.into), _cpu(block.bias))
+    out, out_bias = centre(_cpu(block.out)), centre(_cpu(block.out_bias))
+    norm = plain_weights.Norm(None, None, None, 0.0)
+    return plain_weights.Mlp(norm, into.contiguous(), bias, out.contiguous(), out_bias, block.activation)
 
 
 def reader(weights: Weights, twins: Twins, row: int) -> Readout:

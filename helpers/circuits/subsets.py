@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers import stats
+from helpers.circuits.curves import normalised
 from helpers.errors import LabError
 from helpers.tinyworld.head_effects import Head
 
@@ -55,8 +56,7 @@ class Known:
     @property
     def faithfulness(self) -> Float[Tensor, " subset"]:
         """F of every subset: means over prompts first, then one ratio."""
-        mean = self.mean.double()
-        return (mean - mean[0]) / (mean[-1] - mean[0])
+        return torch.from_numpy(normalised(self.mean.numpy()))
 
     def _check(self, values: Tensor) -> None:
         if len(values) != 1 << len(self.heads):
