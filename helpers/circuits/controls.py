@@ -4,7 +4,7 @@ Each takes what heads write on clean prompts and on their twins, and gives a sco
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from helpers.circuits import codes
@@ -49,21 +49,25 @@ def untrained_codes(positive: Writes, negative: Writes, seed: int = 0, settings:
 
 
 def k_means_codes(
-    positive: Writes, negative: Writes, seed: int = 0, clusters: int = 200, train_on: Int[Tensor, " row"] | None = None
+    positive: Writes,
+    negative: Writes,
+    seed: int = 0,
+    clusters: int = 200,
+    vectors: Float[Tensor, "vector d_model"] | None = None,
 ) -> Scores:
     """The discrete SAE's score with the nearest of k means as the code: an arg max without an autoencoder.
 
     Args:
-        clusters: number of means; at most one a vector.
-        train_on: rows of the clean prompts, followed by the twins, whose vectors the means are fitted to; by default all.
+        clusters: number of means; at most one a vector. With as many, the code is the nearest vector.
+        vectors: that the means are fitted to; by default all those that are scored.
     """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
     both = torch.cat([check(positive), check(negative)])
-    vectors = (both if train_on is None else both[train_on]).flatten(0, 1).numpy()
+    fitted = (both.flatten(0, 1) if vectors is None else check(vectors)).numpy()
     with threadpool_limits(1):  # two threads on so small a problem wait for each other
-        means = KMeans(min(clusters, len(vectors)), n_init=1, max_iter=100, random_state=seed).fit(vectors)
+        means = KMeans(min(clusters, len(fitted)), n_init=1, max_iter=100, random_state=seed).fit(fitted)
         found = torch.from_numpy(means.predict(both.flatten(0, 1).numpy()).astype("int64")).unflatten(0, both.shape[:2])
     return codes.node_scores(found[: len(positive)], found[len(positive) :])
 

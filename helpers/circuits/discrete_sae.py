@@ -8,9 +8,10 @@ stream. One autoencoder with few latents is trained on the x of all heads on a h
 
 and the *code* of a head on a prompt is the latent that is largest, arg max z. If no latent is above zero the code is `DEAD`.
 
-The code that the authors released differs in two ways, both kept here to be tried: it scales every *row* of W_d to length 1,
-one row an output dimension, where the columns are the dictionary's vectors; and it gives a vector without active latent the
-code 0, as if latent 0 had won.
+Before every step the vectors of W_e and W_d are put back to length 1, and the gradient has no part along them, as in the code
+that the authors released. That code differs in two ways, both kept here to be tried: it scales every *row* of W_d to
+length 1, one row an output dimension, where the columns are the dictionary's vectors; and it gives a vector without active
+latent the code 0, as if latent 0 had won.
 """
 
 from dataclasses import dataclass
@@ -28,11 +29,11 @@ DEAD = -1
 
 @dataclass(frozen=True)
 class Settings:
-    """How an autoencoder is trained. The defaults are the authors', but for the axis of the decoder's norm.
+    """How an autoencoder is trained. The defaults are the authors' for IOI, but for the axis of the decoder's norm.
 
     Attributes:
         latents: number of latents, and so of codes.
-        sparsity: λ of the loss. The authors use 0.02 for IOI and greater-than, 0.05 for docstring.
+        sparsity: λ of the loss. The authors use 0.02 for IOI and greater-than, 0.05 for docstring (`methods.published`).
         steps: of Adam, each on all vectors.
         rate: learning rate.
         unit: what of the decoder has length 1: its "columns", the dictionary's vectors, or its "rows", as released.
@@ -134,7 +135,10 @@ def _unit(parameters: list[Tensor], unit: str) -> list[Tensor]:
 
 
 def _step(vectors: Tensor, parameters: list[Tensor], optimiser, settings: Settings) -> Float[Tensor, "2 seed"]:
-    encoder, encoder_bias, decoder, bias = _unit(parameters, settings.unit)
+    with torch.no_grad():  # in place, as released: the learning rate is one of vectors of length 1
+        for parameter, value in zip(parameters, _unit(parameters, settings.unit), strict=True):
+            parameter.copy_(value)
+    encoder, encoder_bias, decoder, bias = _unit(parameters, settings.unit)  # again: no gradient along the vectors
     z = torch.relu((vectors - bias) @ encoder.mT + encoder_bias)
     error = (z @ decoder.mT + bias - vectors).square().mean((1, 2))
     penalty = z.sum(-1).mean(-1)

@@ -5,7 +5,7 @@ gradients and ablations see the metric, that is the right answers, as well.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -23,6 +23,8 @@ from helpers.errors import LabError
 Scores = Float[Tensor, " head"]
 TRAIN_PROMPTS = 10
 """On how many prompts the authors train their autoencoder."""
+SPARSITY = {"ioi": 0.02, "greater-than": 0.02, "docstring": 0.05}
+"""The authors' λ."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,23 @@ class Trial:
             raise LabError(f"expected 1 to {len(self._pool)} prompts to train on, as `training` has", f"got {count}")
         return self._pool[:count].flatten(0, 1)
 
+    @cached_property
+    def _trained(self) -> dict[tuple[Settings, int], discrete_sae.DiscreteSAE]:
+        return {}
+
+    def trained(self, settings: Settings, count: int = TRAIN_PROMPTS) -> discrete_sae.DiscreteSAE:
+        """The autoencoder that the trial trains with some settings on so many prompts; asked again, the same one."""
+        if (settings, count) not in self._trained:
+            self._trained[settings, count] = discrete_sae.train(self.vectors(count), settings, (self.seed,))
+        return self._trained[settings, count]
+
 
 Method = Callable[[Trial], Scores]
+
+
+def published(trial: Trial) -> Settings:
+    """The settings that the authors use for the trial's task; those of IOI where they have none."""
+    return Settings(sparsity=SPARSITY.get(trial.scoring.clean.name, Settings().sparsity))
 
 
 def code_scores(trial: Trial, settings: Settings | None = None, dead: int = discrete_sae.DEAD, shuffle: bool = False) -> Scores:
@@ -80,7 +97,7 @@ def code_scores(trial: Trial, settings: Settings | None = None, dead: int = disc
         dead: code of a vector without active latent.
         shuffle: deal the scoring prompts out to the two classes by lot: what is left is no evidence for the task.
     """
-    trained = discrete_sae.train(trial.vectors(), settings, (trial.seed,))
+    trained = discrete_sae.train(trial.vectors(), settings or published(trial), (trial.seed,))
     both = trial.positive, trial.negative
     positive, negative = controls.shuffled(*both, trial.seed) if shuffle else both
     return codes.node_scores(trained.codes(positive, dead=dead), trained.codes(negative, dead=dead))
@@ -93,7 +110,7 @@ def with_null(trial: Trial, settings: Settings, train_prompts: int, scored: int)
         train_prompts: on how many prompts the autoencoder is trained.
         scored: how many clean prompts, and as many twins, are scored by.
     """
-    trained = discrete_sae.train(trial.vectors(train_prompts), settings, (trial.seed,))
+    trained = trial.trained(settings, train_prompts)
     found = [trained.codes(writes[:scored])[..., None] for writes in (trial.positive, trial.negative)]
     dealt = controls.shuffled(*found, trial.seed)
     real, null = (codes.node_scores(*(part[..., 0] for part in parts)) for parts in (found, dealt))
@@ -102,14 +119,14 @@ def with_null(trial: Trial, settings: Settings, train_prompts: int, scored: int)
 
 def pair_scores(trial: Trial, settings: Settings | None = None) -> Scores:
     """What the paper calls its edge level: how often a head is in the highest pairs of codes."""
-    trained = discrete_sae.train(trial.vectors(), settings, (trial.seed,))
+    trained = discrete_sae.train(trial.vectors(), settings or published(trial), (trial.seed,))
     pairs = codes.pair_scores(trained.codes(trial.positive), trained.codes(trial.negative))
     return codes.heads_of_pairs(pairs, trial.model.cfg.n_heads**2 // 2)
 
 
 def lens_scores(trial: Trial, kind: str, settings: Settings | None = None) -> Scores:
     """The same score with an autoencoder of sae-lens."""
-    trained = lens_sae.train(trial.vectors(), kind, settings, trial.seed)
+    trained = lens_sae.train(trial.vectors(), kind, settings or published(trial), trial.seed)
     return codes.node_scores(trained.codes(trial.positive), trained.codes(trial.negative))
 
 
@@ -118,13 +135,12 @@ def _control(score: Callable[..., Scores]) -> Method:
 
 
 def _k_means(trial: Trial) -> Scores:
-    drawn = torch.randperm(2 * len(trial.scoring), generator=torch.Generator().manual_seed(trial.seed))
-    return controls.k_means_codes(trial.positive, trial.negative, trial.seed, train_on=drawn[:TRAIN_PROMPTS])
+    return controls.k_means_codes(trial.positive, trial.negative, trial.seed, vectors=trial.vectors())
 
 
 CODES: dict[str, Method] = {
     "discrete SAE": code_scores,
-    "discrete SAE, released code": partial(code_scores, settings=Settings(unit="rows"), dead=0),
+    "discrete SAE, released code": lambda trial: code_scores(trial, replace(published(trial), unit="rows"), dead=0),
     "discrete SAE, pairs": pair_scores,
     "sae-lens, L1": partial(lens_scores, kind="standard"),
     "sae-lens, TopK": partial(lens_scores, kind="topk"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.circuits.discrete_sae import DEAD, Settings, largest, train
+from helpers.circuits.discrete_sae import DEAD, Settings, _start, largest, train
 from helpers.errors import LabError
 
 pytestmark = pytest.mark.core
@@ -46,6 +46,34 @@ def replace_bias(sae, k, by):
     bias = sae.bias.clone()
     bias[0, 0, k] += by
     return replace(sae, bias=bias)
+
+
+def test_training_is_that_of_the_released_code():
+    """Its linear layers, step by step: weights that are put back to length 1 in place before every forward pass, and lose the
+    part of the gradient along themselves (src/sae.py and src/train.py of the authors, at 10fd2e7)."""
+    x, rate = vectors(60, 24, 2), 1e-3
+    encoder, encoder_bias, decoder, bias = (torch.nn.Parameter(value) for value in _start(24, 20, 0))
+    optimiser = torch.optim.Adam([encoder, encoder_bias, decoder, bias], lr=rate)
+
+    def unit():
+        with torch.no_grad():
+            for weight in (encoder, decoder):
+                weight /= weight.norm(dim=-1, keepdim=True)
+
+    for _ in range(100):
+        unit()
+        z = torch.relu((x - bias) @ encoder.T + encoder_bias)
+        loss = (z @ decoder.T + bias - x).square().mean() + 0.02 * z.norm(p=1, dim=1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        for weight in (encoder, decoder):
+            weight.grad -= (weight.grad * weight).sum(-1, keepdim=True) * weight
+        optimiser.step()
+    unit()
+    trained = train(x, Settings(20, 0.02, 100, rate, unit="rows"))
+    assert torch.allclose(trained.encoder[0], encoder, atol=1e-4)
+    assert torch.allclose(trained.decoder[0], decoder, atol=1e-4)
+    assert torch.allclose(trained.bias[0], bias, atol=1e-4)
 
 
 @pytest.mark.parametrize(("unit", "dim"), [("columns", 1), ("rows", 2)])
