@@ -31,10 +31,17 @@ def labels(known: Known, kind: str = "smallest", enough: float = ENOUGH) -> Bool
     """Which heads belong to the circuit, by one of the definitions.
 
     Raises:
-        LabError: another definition.
+        LabError: another definition, or behaviour that is worse with the heads than without: faithfulness then says how well a
+            subset spoils it.
     """
     if kind not in KINDS:
         raise LabError(f"expected a definition of the circuit: {', '.join(KINDS)}", f"got {kind!r}")
+    if known.full < known.none:
+        raise LabError(
+            "expected heads that help: a higher metric with all of them than with none",
+            f"got {known.full:.4g} with all and {known.none:.4g} with none",
+            hint="are prompts and twins swapped, or right and wrong words?",
+        )
     if kind == "Shapley":
         return shapley.exact(known.faithfulness) >= SHARE
     found = minimal(known, enough)
