@@ -10,7 +10,6 @@ from helpers.circuits.subsets import Known
 from helpers.circuits.tinyworld_twins import CORRUPTIONS, twins
 from helpers.circuits.twins import Twins
 from helpers.course.check import Wrong, as_array, call, exercise, expect_close, expect_function, expect_shape, expect_type
-from helpers.errors import LabError
 from helpers.tinyworld import tasks
 from helpers.tinyworld.tasks import Prompts
 from helpers.tinyworld.vocabulary import vocabulary
@@ -213,10 +212,9 @@ def _with_twins(clean: Prompts, answer) -> Twins:
             raise Wrong(f"a twin has {len(got)} words where its prompt has {len(words)}: replace words one by one")
         if list(got) == words:
             raise Wrong(f"a twin is its prompt, word by word: {' '.join(words)!r}")
-        try:
-            ids = [known.token(word) for word in got]
-        except LabError:
-            raise Wrong(f"a word of a twin is none of TinyWorld's: {' '.join(map(str, got))!r}") from None
+        if foreign := [word for word in got if not isinstance(word, str) or word.startswith("<") or word not in known.words]:
+            raise Wrong(f"{foreign[0]!r} is none of TinyWorld's words, in the twin {' '.join(map(str, got))!r}")
+        ids = [known.token(word) for word in got]
         tokens[row, 1 : len(ids) + 1] = torch.tensor(ids)
         texts.append(" ".join(got))
     return Twins(clean, Prompts(clean.name, tuple(texts), tokens, clean.last, clean.good, clean.bad), "logit difference")

@@ -118,8 +118,11 @@ def test_the_packages_own_study_can_be_repeated(name):
     else:
         again = (methods.CODES | methods.CONTROLS)[name](trial)
     stored = study.stored().item("method", "greater-than", name).scores[0]
-    allowed = 1 if name == "discrete SAE" else 1e-4  # a code at the edge of two latents may fall on either side
-    np.testing.assert_allclose(again.double().numpy(), stored, atol=allowed, rtol=1e-3)
+    again = again.double().numpy()
+    if name == "discrete SAE":  # codes at the edge of two latents may fall on either side, on another machine
+        assert np.abs(again - stored).mean() < 0.5 < stored.std()
+    else:
+        np.testing.assert_allclose(again, stored, atol=1e-4, rtol=1e-3)
 
 
 def test_definitions_of_the_circuit_on_a_game():

@@ -98,6 +98,8 @@ def _twins() -> list:
         lambda words: list(words),
         lambda words: [*words, "to"],
         lambda words: ["xyzzy", *words[1:]],
+        lambda words: ["<pad>", *words[1:]],
+        lambda words: [3, *words[1:]],
         lambda words: words[::-1],
         lambda words: ["owl"] * len(words),
         third_name,
