@@ -74,7 +74,8 @@ class Graph:
         theirs = model(tokens)[:, -1]
         if not theirs.isfinite().all():
             raise LabError("expected finite logits of the model", "got NaN or infinity", hint="check its weights")
-        off = float((self.forward(tokens, torch.tensor([tokens.shape[1] - 1])).logits - theirs).abs().max())
+        last = torch.tensor([tokens.shape[1] - 1], device=self.device)  # logits come back to where it is
+        off = float((self.forward(tokens, last).logits - theirs).abs().max())
         if off > 1e-3 * max(1.0, float(theirs.abs().max())):  # float32 in another order agrees to about 1e-6
             raise LabError(
                 "expected the graph to compute the model's logits",

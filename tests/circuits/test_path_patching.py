@@ -23,7 +23,6 @@ def test_an_effect_is_what_a_masked_run_loses(kind: str, value: str, tmp_path) -
         keep[index] = 0
         run = graph.forward(pairs.clean.tokens, pairs.clean.last, keep, replaced)
         assert torch.allclose(found[index], full - pairs.behaviour(run.logits), atol=1e-4), graph.edges[index]
-    assert found.abs().max(1).values.min() >= 0
     assert (found.abs().max(1).values > 1e-3).float().mean() > 0.9  # nearly every edge of a random model does something
 
 
