@@ -51,8 +51,9 @@ def load(name: str, weights: str = "processed", revision: str | None = None):
 
 
 def weights_of(model) -> str:
-    """Whether a bridge model's weights are "raw" or "processed"."""
-    return "processed" if getattr(model, "compatibility_mode", False) else "raw"
+    """Whether a model's weights are "raw" or "processed"."""
+    folded = str(model.cfg.normalization_type).endswith("Pre")  # what folding leaves of a LayerNorm in a HookedTransformer
+    return "processed" if getattr(model, "compatibility_mode", folded) else "raw"
 
 
 def output_weights(model, layer: int) -> Float[Tensor, "head d_head d_model"]:

@@ -189,7 +189,10 @@ def test_the_docstring_model_is_refused_and_its_kind_is_read(name):
     shape = {"n_layers": 2, "n_heads": 2, "d_model": 16, "d_head": 8, "n_ctx": 12, "d_vocab": random_models.VOCAB}
     config = lens.HookedTransformerConfig(**shape, attn_only=True, positional_embedding_type="shortformer", seed=0)
     model, prompts = lens.HookedTransformer(config), random_models.random_twins().clean
-    close(head_writes(model, prompts), by_transformer_lens(model, prompts, "mean"))
+    close(head_writes(model, prompts, weights="raw"), by_transformer_lens(model, prompts, "mean"))
+    model.process_weights_()  # as `HookedTransformer.from_pretrained` does unless told otherwise
+    close(head_writes(model, prompts, weights="processed"), by_transformer_lens(model, prompts, "mean"))
+    assert head_writes(model, prompts).mean(-1).abs().max() < 1e-5  # centred
 
 
 def gpt2_shaped(folder, tokenizer):
