@@ -388,7 +388,7 @@ check("lab4.4", stand_ins)
 # %% [markdown]
 # **Found** When the other heads write what they write on the twin, IOI has *one* minimal circuit: five heads in three layers. Its 2 048 supersets are faithful and no other
 # subset is; nothing can be left out, nothing else matters. The smallest circuit of docstring is the same five heads: the model copies a word by one and the same means in both tasks. Greater-than
-# has four smallest circuits of seven heads: six are common to all, the seventh is any one of four. Taken singly none of the four matters, and larger circuits do without
+# has four smallest circuits of seven heads: six are common to all, the seventh is any one of four. Taken away singly each of the four costs 0.06 at most, and larger circuits do without
 # all of them: there are 27 minimal circuits.
 #
 # With the *mean* in place of the twin's write other circuits come out, larger for IOI and docstring, and for greater-than without a single head that is in all of them. There is no circuit of a task as such. There is one for
@@ -1138,7 +1138,7 @@ facts = {
     "4 greater-than": len(circuits["greater-than", "resample"].smallest) == 4
     and len(circuits["greater-than", "resample"].circuits) == 27
     and len(stand_ins()[0]) == 4
-    and max(one_removed.values()) < 0.05
+    and max(one_removed.values()) < 0.06
     and stand_ins()[1] >= 0.8,
     "4 mean ablation": not circuits["greater-than", "mean"].core
     and all(
