@@ -12,7 +12,7 @@
 #
 # **You will be able to**
 #
-# - say what makes a set of heads a circuit, and read all minimal circuits off an exhaustive table;
+# - say what makes a set of heads a circuit, and read the smallest circuits off an exhaustive table;
 # - run the discrete SAE, and find the slip in its released code;
 # - judge a ranking of heads: AUROC, true F1, faithfulness curves, and their nulls;
 # - tell evidence for a task from evidence that heads are busy, by shuffling labels;
@@ -20,7 +20,7 @@
 #
 # **You need** Lab 0: residual stream, ablation, controls. Lab 3 is not needed.
 #
-# **Cost** Six exercises of 4 to 12 minutes, about an hour in all. The set-up cell prints the measured run time. A cell that needs an answer of
+# **Cost** Six exercises of 5 to 12 minutes, about an hour with the reading. The set-up cell prints the measured run time. A cell that needs an answer of
 # yours stops with its name until you have written it; go on with the next, nothing later depends on it.
 
 # %% tags=["setup"]
@@ -30,6 +30,7 @@ runtime.start("lab4")
 
 # %%
 import numpy as np
+import torch
 
 from helpers import plots, stats, zoo
 from helpers.circuits import (
@@ -96,8 +97,8 @@ say(
 )
 
 # %% [markdown]
-# **Found** The model does all three, and its twins take the answer away. What is left on greater-than is a year above 02, which nearly every year
-# is. Twins in docstring define other arguments, and the model then names those: the metric falls far below a guess.
+# **Found** The model does all three, and its twins take the answer away. On greater-than something is left: after 02 any later year is right, and some of these are right for the prompt as well. Twins in docstring define other
+# arguments, and the model then names those: the metric falls far below a guess.
 
 # %% [markdown]
 # ## 2 · One integer a head
@@ -107,7 +108,8 @@ say(
 #
 # $$z = \mathrm{ReLU}(W_e(x-b)+b_e), \qquad \hat x = W_d z + b, \qquad L = \overline{(\hat x-x)^2} + \lambda\,\overline{\lVert z\rVert_1}.$$
 #
-# The vectors of the dictionary are the *columns* of $W_d$, one a latent. They are held at length 1, or the penalty could be escaped: halve $z$, double $W_d$.
+# The first mean is over vectors and dimensions, the second over vectors. The vectors of the dictionary are the *columns* of $W_d$, one a latent. They are held at length 1, or the penalty could be escaped: halve $z$, double $W_d$. The rows of $W_e$ have
+# length 1 as well.
 #
 # ### Exercise 4.1 · Find the slip
 #
@@ -178,8 +180,8 @@ table(
 )
 
 # %% [markdown]
-# **Found** What heads write is small here, so that the published λ weighs as much as the whole error: the autoencoder reconstructs no better than a constant would. And yet it
-# hands out nearly all of its codes. An arg max over latents that mean little still tells vectors apart, as a hash does. With a twentieth of
+# **Found** With the published λ the autoencoder reconstructs no better than a constant would. A vector of length $r$ pays for an active latent only where $r > d\lambda/2$, here 1.28, and the typical length is
+# about 1.2: nearly all activations are pressed to almost 0. And yet it hands out nearly all of its codes. An arg max over latents that mean little still tells vectors apart, as a hash does. With a twentieth of
 # λ three quarters of the variance are explained, with less than half as many codes. Keep this in mind when codes are counted.
 
 # %% [markdown]
@@ -252,26 +254,22 @@ say(
 )
 
 # %%
-figure = plots.lines_with_bands(
-    np.arange(17),
-    {
-        f"{task}": np.stack([[values[size == k].mean(), *np.quantile(values[size == k], (0.05, 0.95))] for k in range(17)])
-        for (task, ablation), values in F.items()
-        if ablation == "resample"
-    }
-    | {
-        f"{task}, best of its size": np.repeat(curves.best_circuits(F[task, "resample"])[0][:, None], 3, axis=1) for task in TASKS
-    },
-    xlabel="heads kept",
-    ylabel="faithfulness",
-    title="All 65 536 subsets",
-)
-half = {task: curves.best_circuits(F[task, "resample"])[0] for task in TASKS}
+figure, axes = plots.make_panels(3, 10, 3)
+best_of_size = {task: curves.best_circuits(F[task, "resample"])[0] for task in TASKS}
+with plots.style():
+    for task, ax in zip(TASKS, axes, strict=True):
+        by_size = [F[task, "resample"][size == k] for k in range(17)]
+        ax.fill_between(range(17), *(np.array([np.quantile(one, q) for one in by_size]) for q in (0.05, 0.95)), alpha=0.3)
+        ax.plot([one.mean() for one in by_size], "--", label="mean, and 5 to 95 %")
+        ax.plot(best_of_size[task], label="best of its size")
+        ax.set(title=task, xlabel="heads kept")
+    axes[0].set_ylabel("faithfulness")
+    axes[0].legend(loc="upper left")
 plots.show(
     figure,
-    "Faithfulness by the number of heads kept, for three tasks: mean and 5 to 95 % range over all subsets of a size, and the best subset of each size. "
+    "Faithfulness of all 65 536 subsets by the number of heads kept, one panel a task: mean, 5 to 95 % range, and the best subset of each size. "
     + " ".join(
-        f"{task}: with 8 heads the mean is {F[task, 'resample'][size == 8].mean():.2f}, the best {half[task][8]:.2f}."
+        f"{task}: with 8 heads the mean is {F[task, 'resample'][size == 8].mean():.2f}, the best {best_of_size[task][8]:.2f}."
         for task in TASKS
     ),
 )
@@ -282,7 +280,7 @@ plots.show(
 # *3 points · 8 minutes · ●●○*
 #
 # Subset number $s$ keeps head $i$ if bit $i$ of $s$ is set; head $i$ is `(i // 4, i % 4)` in a model of four heads a layer. Given the faithfulness of all subsets, return the
-# circuits of the smallest size with $F \ge$ `enough`: a list, each a set of head numbers.
+# circuits of the smallest size with $F \ge$ `enough`: a list, each a set of head numbers. It must work for a table of any $2^n$ entries.
 #
 # <details><summary>Hint</summary>
 #
@@ -304,6 +302,9 @@ def smallest_circuits(faithfulness, enough):
 # %%
 check("lab4.3", smallest_circuits)
 
+# %% [markdown]
+# A subset with $F \ge 0.8$ is a circuit here, and a *minimal* one if none of its proper subsets is.
+
 # %%
 circuits = {key: minimal(summary, truths.ENOUGH) for key, summary in known.items()}
 table(
@@ -314,7 +315,7 @@ table(
         "minimal circuits",
         "smallest",
         "how many",
-        "heads of the smallest",
+        "heads of any smallest",
         "in every circuit",
     ],
     [
@@ -329,6 +330,20 @@ table(
             named(one.core),
         ]
         for (task, ablation), one in circuits.items()
+    ],
+)
+
+# %%
+table(
+    ["task", "others replaced by", *(f"minimal circuits at {enough}: size of the smallest" for enough in (0.7, 0.8, 0.9))],
+    [
+        [
+            task,
+            {"resample": "the twin's", "mean": "their mean"}[ablation],
+            *(f"{len(one.circuits)}: {int(one.smallest[0]).bit_count()}" for one in each_enough),
+        ]
+        for (task, ablation), summary in known.items()
+        for each_enough in [[minimal(summary, enough) for enough in (0.7, 0.8, 0.9)]]
     ],
 )
 
@@ -364,7 +379,7 @@ plots.show(
 #
 # <details><summary>Hint</summary>
 #
-# Heads that are in some smallest circuit and not in all. The whole model less some heads is the subset $2^{16}-1$ without their bits.
+# Heads that are in some smallest circuit and not in all. If you skipped 4.3: `circuits["greater-than", "resample"].smallest` has the numbers of the circuits, and `known[...].kept(number)` their heads. The whole model less some heads is the subset $2^{16}-1$ without their bits.
 #
 # </details>
 
@@ -386,13 +401,12 @@ def stand_ins():
 check("lab4.4", stand_ins)
 
 # %% [markdown]
-# **Found** When the other heads write what they write on the twin, IOI has *one* minimal circuit: five heads in three layers. Its 2 048 supersets are faithful and no other
-# subset is; nothing can be left out, nothing else matters. The smallest circuit of docstring is the same five heads: the model copies a word by one and the same means in both tasks. Greater-than
-# has four smallest circuits of seven heads: six are common to all, the seventh is any one of four. Taken away singly each of the four costs 0.06 at most, and larger circuits do without
-# all of them: there are 27 minimal circuits.
+# **Found** When the other heads write what they write on the twin, IOI has, at 0.8, *one* minimal circuit: five heads in three layers. Its 2 048 supersets are circuits and no other
+# subset is: none of the five can be spared, no other head is needed. The smallest circuit of docstring is the same five heads: the model uses the same heads to copy a word in stories and in code. Greater-than
+# has four smallest circuits of seven heads: six are common to all, the seventh is any one of four. Taken away singly each of the four costs 0.06 at most; without all four $F$ is 0.80, just enough.
 #
-# With the *mean* in place of the twin's write other circuits come out, larger for IOI and docstring, and for greater-than without a single head that is in all of them. There is no circuit of a task as such. There is one for
-# a task, a replacement and a threshold.
+# With the *mean* in place of the twin's write other circuits come out, larger for IOI and docstring, and for greater-than without a single head that is in all of them. The threshold matters as well: at 0.7 IOI has 15 minimal circuits. There is no circuit of a task as such. There is one for
+# a task, a replacement, a threshold and a set of prompts.
 
 # %% [markdown]
 # ## 5 · Does the method find the truth?
@@ -438,11 +452,11 @@ areas = {
     for name in family
     for task in TASKS
 }
-every = [name for family in FAMILIES.values() for name in family]
+shown = ("discrete SAE", "sae-lens, L1", "shuffled labels", "untrained SAE", "mean difference", "ablate one head", "ACDC")
 figure = plots.bars_with_intervals(
-    every,
+    shown,
     {
-        task: np.array([[areas[name, task].mean, areas[name, task].low, areas[name, task].high] for name in every])
+        task: np.array([[areas[name, task].mean, areas[name, task].low, areas[name, task].high] for name in shown])
         for task in TASKS
     },
     ylabel="AUROC",
@@ -450,12 +464,8 @@ figure = plots.bars_with_intervals(
 )
 plots.show(
     figure,
-    "Bars of AUROC for "
-    + f"{len(every)} ways of scoring heads on three tasks, with 95 % intervals over ten trials. "
-    + " ".join(
-        f"{name}: {', '.join(f'{areas[name, task].mean:.2f}' for task in TASKS)}."
-        for name in ("discrete SAE", "shuffled labels", "untrained SAE", "mean difference", "ablate one head", "ACDC")
-    ),
+    f"Bars of AUROC for {len(shown)} ways of scoring heads on three tasks, with 95 % intervals over ten trials. "
+    + " ".join(f"{name}: {', '.join(f'{areas[name, task].mean:.2f}' for task in TASKS)}." for name in shown),
 )
 
 
@@ -479,9 +489,27 @@ table(
     ],
 )
 
+# %%
+gain = {
+    task: metrics.OverSeeds(found.mean(), *stats.bootstrap(found), found)
+    for task in TASKS
+    for found in [areas["discrete SAE", task].values - areas["shuffled labels", task].values]
+}
+counted = {
+    task: metrics.auroc([len(set(one.tolist()) - {-1}) for one in torch.cat([positive[task], negative[task]]).T], true[task])
+    for task in TASKS
+}
+say(
+    "What the labels add, trial by trial (AUROC of the codes less that of the same codes with shuffled labels): "
+    + "; ".join(f"{task} {one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for task, one in gain.items())
+    + ". The number of different codes a head has, labels unused (one trial): AUROC "
+    + ", ".join(f"{task} {value:.2f}" for task, value in counted.items())
+    + "."
+)
+
 # %% [markdown]
-# ROC and AUROC look at the whole ranking. A circuit needs a threshold, and there the released code prints a number under the name F1 that is the harmonic mean of sensitivity and *specificity*; F1 is that of
-# precision and recall.
+# AUROC looks at the whole ranking. A circuit needs a threshold, and there the released code prints a number under the name F1 that is the harmonic mean of sensitivity and *specificity*; F1 is that of
+# precision and recall. Both are taken at the threshold that the truth likes best, which flatters: look at the random scores. *p* is the share of all placements of the circuit that reach the AUROC.
 
 # %%
 judged = {
@@ -540,7 +568,7 @@ table(
 )
 
 # %% [markdown]
-# Does the verdict hang on what is called the circuit?
+# Does the verdict hang on what is called the circuit? *Smallest*: heads of any smallest circuit; *core*: heads of every circuit (greater-than under mean ablation has none); *Shapley*: heads with a value of 5 % or more.
 
 # %%
 by_truth = {}
@@ -583,14 +611,14 @@ table(
 )
 
 # %% [markdown]
-# **Found** With the published settings the codes rank heads as well as the paper says, or nearly: 0.77, 0.83 and 0.91. Their controls do better. The length of the mean difference needs no autoencoder, and is ahead on IOI and docstring; taking away one head after the other, seventeen
-# short runs, ranks all heads rightly in all three tasks, and ACDC and the gradient methods come close to that.
+# **Found** With the published settings the codes rank heads about as well as the paper says: 0.77, 0.83 and 0.91. The length of the mean difference needs no autoencoder and is ahead on IOI and docstring. Taking away one head after the other puts every
+# head of the circuit above every other in all three tasks, and ACDC and most gradient methods come close.
 #
-# And *shuffled labels* do as well on IOI and docstring. The score counts codes, and a head that writes many different things has many codes, whatever the labels say. Heads that move words about write many different
-# things. Only on greater-than do the labels add something. The slip in the normalisation makes no difference that could be told from chance, and the pairs are worse than single heads.
+# The *labels* add nothing on IOI, 0.05 on docstring and 0.24 on greater-than. A likely reason: the score counts codes, and a head that writes many different things has many, some of which occur in one class only, whatever the classes are. The plain number of codes,
+# labels unused, has 0.93 and 0.94 on IOI and docstring (one trial). Training the autoencoder adds 0.15 on greater-than, and little elsewhere. The released variant, with its slip, cannot be told from ours; pairs are worse than single heads.
 #
-# What is called F1 in the released code is another number, larger or smaller than F1. And the verdict does hang on what is called the circuit: under mean ablation the codes come out level with the mean difference or above
-# it, and even the ranking by single heads loses its perfect score. Ahead of the codes by every definition it stays, but for one.
+# What is called F1 in the released code is another number, larger or smaller than F1. And the verdict does hang on what is called the circuit: under mean ablation most AUROCs fall, and the codes are ahead of the mean difference in three of eight rows. Ablating single heads
+# loses its perfect score there, and is still ahead of the codes in every row but one.
 
 # %% [markdown]
 # ## 6 · With sae-lens
@@ -621,16 +649,19 @@ table(
 )
 
 # %% [markdown]
-# **Found** With sae-lens' standard autoencoder the codes rank heads about as well as with the paper's. With TopK they rank them no better than chance, *because* it is the better autoencoder: it explains most of the variance with a third of the codes, and such
-# codes occur in both classes. What the score needs is not a good dictionary but a fine hash.
+# **Found** With sae-lens' standard autoencoder the codes rank heads as well as with the paper's on IOI and greater-than, and worse on docstring. With TopK they rank at chance or just above, though it is by far the better autoencoder: it explains most of the variance with a third of the codes. A likely reason is that
+# such codes occur in both classes.
 
 # %% [markdown]
 # ## 7 · What does it depend on?
 #
-# The paper says: five to ten prompts are enough, and the settings hardly matter. Each is varied alone; the dashed line is the same with *shuffled labels*.
+# The paper says: five to ten prompts are enough, and the settings hardly matter. Each is varied alone, ten trials each. Dashed: the same with *shuffled labels*. Dotted: what the paper or its code reports, on GPT-2 and a four-layer model and against hand-made lists.
 
 
 # %%
+PAPER = {"training prompts": "training prompts", "scoring prompts": "scoring prompts", "latents": "width", "sparsity": "sparsity"}
+
+
 def swept(sweep, task, values=None):
     """AUROC over the values of a sweep, and with shuffled labels: rows (mean, low, high)."""
     values = study.SWEEPS[sweep] if values is None else values
@@ -646,31 +677,31 @@ for sweep, label in (
     ("sparsity", "λ"),
 ):
     lines = {task: swept(sweep, task) for task in TASKS}
-    figure = plots.lines_with_bands(
-        np.array(study.SWEEPS[sweep], dtype=float),
-        {task: found[0] for task, found in lines.items()} | {f"{task}, shuffled": found[1] for task, found in lines.items()},
-        xlabel=label,
-        ylabel="AUROC",
-        log_x=True,
-        title=f"AUROC by {sweep}",
-    )
+    figure, axes = plots.make_panels(3, 10, 3)
+    with plots.style():
+        for task, ax in zip(TASKS, axes, strict=True):
+            for rows, style, name in zip(lines[task], ("-", "--"), ("labels as they are", "shuffled"), strict=True):
+                ax.fill_between(study.SWEEPS[sweep], rows[:, 1], rows[:, 2], alpha=0.2)
+                ax.plot(study.SWEEPS[sweep], rows[:, 0], style, label=name)
+            ax.plot(SWEEPS[PAPER[sweep]].at, SWEEPS[PAPER[sweep]].auc[task], ":", label="published")
+            ax.set(title=task, xlabel=label, xscale="log", ylim=(0.3, 1.02))
+        axes[0].set_ylabel("AUROC")
+        axes[0].legend(loc="lower right")
     ends = study.SWEEPS[sweep][0], study.SWEEPS[sweep][-1]
     plots.show(
         figure,
-        f"AUROC over {label}, from {ends[0]} to {ends[1]}, ten trials with 95 % intervals, with true and with shuffled labels. "
+        f"AUROC over {label}, from {ends[0]} to {ends[1]}, one panel a task, with 95 % intervals over ten trials, with true and with shuffled labels, and as published. "
         + " ".join(
-            f"{task}: from {found[0][0, 0]:.2f} to {found[0][-1, 0]:.2f}; shuffled from {found[1][0, 0]:.2f} to {found[1][-1, 0]:.2f}."
-            for task, found in lines.items()
+            f"{task}: from {found_rows[0][0, 0]:.2f} to {found_rows[0][-1, 0]:.2f}; shuffled from {found_rows[1][0, 0]:.2f} to {found_rows[1][-1, 0]:.2f}."
+            for task, found_rows in lines.items()
         ),
     )
 
 # %% [markdown]
 # The published sweeps, from GPT-2 and a four-layer model:
 
+
 # %%
-PAPER = {"training prompts": "training prompts", "scoring prompts": "scoring prompts", "latents": "width", "sparsity": "sparsity"}
-
-
 def ends(at, rows):
     """First and last value of a sweep, and what was found there."""
     return f"{at[0]:g}: {rows[0]:.2f}, {at[-1]:g}: {rows[-1]:.2f}"
@@ -687,6 +718,10 @@ table(
         ]
         for sweep, theirs in PAPER.items()
         for task in TASKS
+    ]
+    + [
+        ["write at the last token, not the mean", task, "–", *(f"{rows[1, 0]:.2f}" for rows in swept("pooling", task))]
+        for task in TASKS
     ],
 )
 
@@ -696,7 +731,7 @@ table(
 # *3 points · 12 minutes · ●●●*
 #
 # The method needs twins on which the task cannot be done. Break it: write twins of the prompts about gifts on which the task *can* be done as before. At least one word of each prompt
-# is replaced, there are as many words as before, the model's logit difference stays at 80 % or more, and the discrete SAE's AUROC falls to 0.75 or less (mean of five trials; with proper twins it is about 0.82).
+# is replaced, there are as many words as before, the model's logit difference stays at 80 % or more, and the discrete SAE's AUROC falls to 0.75 or less (mean of five trials).
 #
 # <details><summary>Hint</summary>
 #
@@ -742,8 +777,8 @@ table(
 )
 
 # %% [markdown]
-# **Found** Few prompts to *train* on are enough, here as in the paper: five do as well as 250. To *score* by, five of each class lose 0.07 to 0.17. Width and λ matter much, by 0.13 to 0.42, and in the direction of more codes:
-# what raises the number of codes raises the AUROC, with shuffled labels too. The twins matter most where they should: if they still tell the answer, the AUROC falls by 0.14 to 0.33, on greater-than to chance.
+# **Found** Few prompts to *train* on are enough, here as in the paper: five do as well as 250. To *score* by, five of each class lose 0.07 to 0.17. Width and λ change the AUROC by 0.13 to 0.42. More latents raise it on IOI and docstring, with shuffled labels as well; on greater-than it is highest at 200.
+# Writes at the last token alone give less than their mean. Twins that still tell the answer cost 0.14 to 0.33, down to chance on greater-than; latents and λ cost as much or more on the other two. With the paper's own twins, which ask for a year above 01, greater-than has 0.69.
 
 # %% [markdown]
 # ## 8 · From heads to edges
@@ -751,7 +786,13 @@ table(
 # The paper scores *pairs* of heads by pairs of codes and calls that the edge level, but evaluates heads. Here are true edges: replace what one head passes to one other head (its queries, keys or values) by what it passes
 # on the twin, and nothing else. If the behaviour changes by more than 2 % of what all heads together change, the edge is true.
 
+
 # %%
+def area_of(score, labels):
+    """AUROC of a score, or the mean over several."""
+    return np.mean([stats.auroc(row, labels) for row in np.atleast_2d(score)])
+
+
 wiring = {}
 for task in TASKS:
     graph, few = Graph(model), pairs[task].rows(slice(64))
@@ -762,8 +803,8 @@ for task in TASKS:
         strongest[key] = max(strongest.get(key, 0.0), abs(value))
     span = known[task, "resample"].full - known[task, "resample"].none
     scored = codes.pair_scores(positive[task], negative[task])
-    dealt = controls.shuffled(positive[task][..., None], negative[task][..., None])
-    null = codes.pair_scores(*(part[..., 0] for part in dealt))
+    both = positive[task][..., None], negative[task][..., None]
+    nulls = [codes.pair_scores(*(part[..., 0] for part in controls.shuffled(*both, seed))) for seed in range(10)]
     norm = controls.mean_difference(trial[task].positive, trial[task].negative)
     couples = [(i, j) for i in range(16) for j in range(16) if HEADS[i][0] < HEADS[j][0]]
     labels = np.array([strongest[head_name(HEADS[i]), head_name(HEADS[j])] > 0.02 * abs(span) for i, j in couples])
@@ -771,20 +812,20 @@ for task in TASKS:
         labels,
         {
             "pairs of codes": np.array([float(scored[i, j]) for i, j in couples]),
-            "shuffled labels": np.array([float(null[i, j]) for i, j in couples]),
+            "shuffled labels": np.array([[float(null[i, j]) for i, j in couples] for null in nulls]),
             "product of mean differences": np.array([float(norm[i] * norm[j]) for i, j in couples]),
         },
     )
 table(
     ["task", "true edges of 96", *next(iter(wiring.values()))[1]],
     [
-        [task, int(labels.sum()), *(f"{stats.auroc(score, labels):.2f}" for score in each.values())]
+        [task, int(labels.sum()), *(f"{area_of(score, labels):.2f}" for score in each.values())]
         for task, (labels, each) in wiring.items()
     ],
 )
 
 # %% [markdown]
-# **Found** Few pairs of heads are true edges, five to eight of 96. On IOI pairs of codes find them nearly perfectly, and with shuffled labels as well; on greater-than they rank them worse than chance. The product of two mean differences does better than both.
+# **Found** Few pairs of heads are true edges, five to eight of 96. On IOI pairs of codes find them nearly perfectly, and with shuffled labels as well; on greater-than they do no better than chance. The product of two mean differences does at least as well on all three.
 
 # %% [markdown]
 # ## 9 · A circuit known by construction
@@ -811,13 +852,22 @@ wired_scores |= {
     name: np.stack([methods.PEERS[name](built.model, few).numpy()] * 2) for name in ("ablate one head", "EAP", "EAP-IG", "ACDC")
 }
 decoys = metrics.membership(built.all_heads, built.decoys)
+
+
+def among_first(row, count=6):
+    """How many decoys are among the first heads by a score; tied heads count by their chance to be."""
+    limit = np.sort(row)[-count]
+    certain, tied = row > limit, row == limit
+    return decoys[certain].sum() + decoys[tied].sum() * (count - certain.sum()) / tied.sum()
+
+
 table(
     ["method", "AUROC, true heads", "decoys among its first six"],
     [
         [
             name,
             f"{np.mean([metrics.auroc(row, wired_true) for row in rows]):.2f}",
-            f"{np.mean([decoys[np.argsort(-row, kind='stable')[:6]].sum() for row in rows]):.1f} of {decoys.sum()}",
+            f"{np.mean([among_first(row) for row in rows]):.1f} of {decoys.sum()}",
         ]
         for name, rows in wired_scores.items()
     ],
@@ -829,21 +879,38 @@ couples = [(i, j) for i in range(12) for j in range(12) if order[i][0] < order[j
 linked = {(edge.source, edge.receiver) for edge in built.carrying}
 wired_edges = np.array([(head_name(order[i]), head_name(order[j])) in linked for i, j in couples])
 area_of_pairs = stats.auroc(np.array([float(wired_pairs[i, j]) for i, j in couples]), wired_edges)
-say(f"Pairs of codes over the {len(couples)} pairs of heads, {wired_edges.sum()} of them true edges: AUROC {area_of_pairs:.2f}.")
+wired_null = [
+    stats.auroc(np.array([float(null[i, j]) for i, j in couples]), wired_edges)
+    for seed in range(10)
+    for null in [
+        codes.pair_scores(*(wired_codes.codes(part) for part in controls.shuffled(tried[0].positive, tried[0].negative, seed)))
+    ]
+]
 say(
-    "Two minimal circuits, both of faithfulness 1: "
-    + "; ".join(f"{named(sorted(circuit.heads))}" for circuit in built.circuits)
-    + f". They share {named(sorted(set(built.circuits[0].heads) & set(built.circuits[1].heads)))}."
+    f"Pairs of codes over the {len(couples)} pairs of heads, {wired_edges.sum()} of them true edges: AUROC {area_of_pairs:.2f}; with shuffled labels {np.mean(wired_null):.2f}."
+)
+every_subset = oracle.oracle(built.model, wired["scoring"].rows(slice(8)), "resample")
+wired_minimal = minimal(every_subset)
+between = shapley.interactions(every_subset.faithfulness)
+say(
+    f"All {len(every_subset.behaviour):,} subsets of its heads: minimal circuits "
+    + "; ".join(
+        f"{named(one)} (F = {float(every_subset.faithfulness[every_subset.subset(one)]):.2f})" for one in wired_minimal.named()
+    )
+    + ". Shapley interaction of 1.1 and 1.0, of two paths: "
+    + f"{between[order.index((1, 1)), order.index((1, 0))]:+.2f}; of 0.3 and 1.0, of one path: {between[order.index((0, 3)), order.index((1, 0))]:+.2f}."
 )
 
 # %% [markdown]
-# **Found** Here the codes earn their keep: a decoy is loud and different, so that every norm puts all four decoys first, while the codes, which do not see length, rank true heads above most decoys. The labels add a little. Gradients are perfect. Ablating one head at a time, perfect on
-# TinyWorld, sees only the one head that both paths share, and ACDC keeps one path and drops the other. No method is best on both models; a second truth was worth having.
+# **Found** Two different minimal circuits do the whole task, each by itself. They differ in every head but one, and what one brings the other brings already: heads of different paths interact negatively, heads of one path positively. Whoever asks for *the* circuit gets either.
+#
+# The methods change places. Norms put the four decoys first; the codes do better, even with shuffled labels. EAP and EAP-IG are perfect here and nearly so on TinyWorld. Ablating one head at a time, perfect on
+# TinyWorld, sees only the one head that both paths share, and ACDC keeps one path and drops the other.
 
 # %% [markdown]
 # ## 10 · Keep the best k heads
 #
-# A ranking can also be judged by what its best heads do alone. *CPR* is the area under the curve of faithfulness over the share of heads kept (large is good), *CMD* the area between the curve and 1 (0 is best).
+# A ranking can also be judged by what its best heads do alone. *CPR* is the area under the curve of faithfulness over the share of heads kept (large is good), *CMD* the area between the curve and 1 (0 is best; where no curve exceeds 1 it is just 1 less CPR).
 
 
 # %%
@@ -853,6 +920,7 @@ def curve_of(name, task):
 
 
 curve_names = ("discrete SAE", "shuffled labels", "mean difference", "EAP-IG", "ACDC")
+DRAWN = ("discrete SAE", "mean difference", "EAP-IG")
 kept = {(name, task): curve_of(name, task) for name in curve_names for task in TASKS}
 for task in TASKS:
     by_chance = curves.random_circuits(F[task, "resample"])
@@ -864,7 +932,7 @@ for task in TASKS:
                 for found in np.stack([one.mean for one in kept[name, task]]).T
             ]
         )
-        for name in curve_names
+        for name in DRAWN
     }
     lines |= {
         "random circuits (5 to 95 %)": np.stack([by_chance.mean, by_chance.quantile(0.05), by_chance.quantile(0.95)], 1),
@@ -872,7 +940,7 @@ for task in TASKS:
     }
     plots.show(
         plots.lines_with_bands(np.arange(17), lines, xlabel="heads kept", ylabel="faithfulness", title=task),
-        f"Faithfulness of the best k heads by {len(curve_names)} rankings on {task}, with 95 % intervals over trials, beside all random circuits and the best circuit of each size. With six heads: "
+        f"Faithfulness of the best k heads by {len(DRAWN)} rankings on {task}, with 95 % intervals over trials, beside all random circuits and the best circuit of each size. With six heads: "
         + ", ".join(f"{name} {rows[6, 0]:.2f}" for name, rows in lines.items())
         + ".",
     )
@@ -893,13 +961,13 @@ table(
 )
 
 # %% [markdown]
-# **Found** Six heads by the codes bring back about half of IOI and docstring and little of greater-than, far more than six random heads, and less than six heads by the length of the mean difference. By
+# **Found** Six heads by the codes bring back about half of IOI and docstring and little of greater-than: more than six random heads, less than six heads by the length of the mean difference. By
 # CPR the codes are better than 95 % of random rankings on two tasks, and so are the same codes with shuffled labels.
 
 # %% [markdown]
 # ## 11 · Seconds instead of hours
 #
-# Run time does not depend on what weights are, so it was measured on random models of GPT-2's width, of 2 to 12 layers (`python -m helpers bench circuits` repeats it). ACDC tests every edge, 32 491 of them in GPT-2 small; a sample of its tests was timed and scaled.
+# Run time does not depend on what weights are, so it was measured on random models of GPT-2's width, of 2 to 12 layers (`python -m helpers bench circuits` repeats it). ACDC tests edge after edge, 32 491 of them in GPT-2 small; a sample of its tests on 50 prompts was timed and scaled to all edges. The codes had 200 prompts and as many twins.
 
 # %%
 grown = growth.stored()
@@ -925,8 +993,8 @@ plots.show(
 )
 
 # %% [markdown]
-# **Found** The claim holds, by a wide margin: at the size of GPT-2 small the codes need seconds where one search of ACDC would need a day on this machine, and the ratio grows with the number of heads. But EAP needs about twice the time of the codes, and
-# the mean difference a part of it: the pass over the prompts.
+# **Found** The claim holds, by a wide margin: at the size of GPT-2 small the codes need seconds where one search of ACDC would need a day on the machine where it was measured, and the ratio grows with the number of heads. EAP, which ranks heads better, needs one and a half times to twice the time of the codes, and on
+# TinyWorld less than they do.
 
 # %% [markdown]
 # ## 12 · Explore
@@ -980,14 +1048,14 @@ def wins(name, other):
     return sum(areas[name, task].low > areas[other, task].high for task in TASKS)
 
 
-above_null = [task for task in TASKS if areas["discrete SAE", task].low > areas["shuffled labels", task].high]
+above_null = [task for task in TASKS if gain[task].low > 0]
 few_trained = {task: swept("training prompts", task)[0] for task in TASKS}
 few_scored = {task: swept("scoring prompts", task)[0] for task in TASKS}
 spread = {sweep: {task: np.ptp(swept(sweep, task)[0][:, 0]) for task in TASKS} for sweep in ("latents", "sparsity")}
 high = {task: np.quantile(chance[task][0], 0.95) for task in TASKS}
 ahead = [task for task in TASKS if areas_under["discrete SAE", task][0] > high[task]]
-pair_area = {task: stats.auroc(each_score["pairs of codes"], labels) for task, (labels, each_score) in wiring.items()}
-pair_null = {task: stats.auroc(each_score["shuffled labels"], labels) for task, (labels, each_score) in wiring.items()}
+pair_area = {task: area_of(each_score["pairs of codes"], labels) for task, (labels, each_score) in wiring.items()}
+pair_null = {task: area_of(each_score["shuffled labels"], labels) for task, (labels, each_score) in wiring.items()}
 good, poor = (
     {task: negatives[task][name][0].mean for task, name in chosen.items()}
     for chosen in (
@@ -995,12 +1063,17 @@ good, poor = (
         {"ioi": "other place", "greater-than": "other event", "docstring": "random documentation"},
     )
 )
+by_pairs = [task for task in TASKS if pair_area[task] > max(0.5, pair_null[task] + 0.05)]
+matter_most = [task for task in TASKS if good[task] - poor[task] > max(spread[sweep][task] for sweep in spread)]
 claims(
     [
         (
             "codes find the heads of a circuit (AUROC 0.85, 0.83, 0.92)",
             each("discrete SAE"),
-            "with shuffled labels " + each("shuffled labels"),
+            "with shuffled labels "
+            + each("shuffled labels")
+            + "; more than these, trial by trial: "
+            + (", ".join(above_null) or "none"),
             True if len(above_null) == 3 else None if above_null else False,
         ),
         (
@@ -1010,7 +1083,7 @@ claims(
             wins("ACDC", "discrete SAE") == 0,
         ),
         (
-            "the autoencoder is what finds them",
+            "(implied) the autoencoder is what finds them",
             f"discrete SAE {each('discrete SAE')}",
             f"mean difference {each('mean difference')}; untrained SAE {each('untrained SAE')}",
             True if wins("discrete SAE", "mean difference") == 3 else None if wins("discrete SAE", "mean difference") else False,
@@ -1025,7 +1098,7 @@ claims(
             "and to score",
             "scored on 5 of each class: " + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_scored.items()),
             "on 250: " + ", ".join(f"{task} {rows[-1, 0]:.2f}" for task, rows in few_scored.items()),
-            all(rows[0, 0] > rows[-1, 0] - 0.05 for rows in few_scored.values()) or None,
+            all(rows[0, 0] > rows[-1, 0] - 0.05 for rows in few_scored.values()),
         ),
         (
             "settings hardly matter",
@@ -1036,12 +1109,11 @@ claims(
         (
             "the quality of the negatives matters most",
             "AUROC with proper twins: " + ", ".join(f"{task} {value:.2f}" for task, value in good.items()),
-            "with twins that still tell the answer: " + ", ".join(f"{task} {value:.2f}" for task, value in poor.items()),
-            True
-            if all(good[task] > poor[task] + 0.05 for task in TASKS)
-            else None
-            if any(good[task] > poor[task] + 0.05 for task in TASKS)
-            else False,
+            "with twins that still tell the answer: "
+            + ", ".join(f"{task} {value:.2f}" for task, value in poor.items())
+            + "; more than latents and λ change it: "
+            + (", ".join(matter_most) or "none"),
+            True if len(matter_most) == 3 else None if matter_most else False,
         ),
         (
             "few heads in order of score bring the behaviour back",
@@ -1056,11 +1128,7 @@ claims(
             "pairs of codes score edges",
             "AUROC over true edges: " + ", ".join(f"{task} {value:.2f}" for task, value in pair_area.items()),
             "with shuffled labels: " + ", ".join(f"{task} {value:.2f}" for task, value in pair_null.items()),
-            True
-            if all(pair_area[task] > pair_null[task] + 0.05 for task in TASKS)
-            else None
-            if any(pair_area[task] > pair_null[task] + 0.05 for task in TASKS)
-            else False,
+            True if len(by_pairs) == 3 else None if by_pairs else False,
         ),
         (
             "seconds instead of hours",
@@ -1075,11 +1143,11 @@ claims(
 # ## Limits
 #
 # - One small model of attention only. That a method misses the circuit here does not say how it does on GPT-2, where nobody knows the circuit; nor does a hand-made list of heads.
-# - The truth depends on the ablation, on the threshold of 0.8 and on what is called the circuit. All are shown; the ranking of the methods stays, the numbers do not.
+# - The truth depends on the ablation, the threshold and the definition of the circuit. Ablation and definition are varied in section 5, and the order of the methods changes with them; the threshold is varied in section 4 only.
 # - Truth and rivals replace heads by their writes on the same kind of twins. That is the question which the rivals were made for. The codes see no metric and no ablation.
-# - 16 heads make an AUROC coarse: with five true heads it moves in steps of 0.018, and a random ranking reaches 0.75 in one of twenty.
+# - 16 heads make an AUROC coarse: with five true heads it moves in steps of 0.018, and a random ranking reaches 0.75 in about 6 %.
 # - Positions are not told apart: a head is kept or replaced at all tokens.
-# - Settings are the published ones. What heads write is smaller here than in GPT-2, so that the same λ weighs more; section 2 says what that does, section 7 what other values give.
+# - Settings are the published ones, for GPT-2, whose heads may write longer vectors; section 2 says what λ does here, section 7 what other values give. Training prompts are pooled, not stratified by class, and encoder and decoder are not tied; neither was varied.
 # - Intervals are over ten draws of prompts and starts, with the same model.
 #
 # ## With a real model
@@ -1149,8 +1217,19 @@ facts = {
     "5 controls": norm_area[0] > sae_area[0] + 0.1
     and norm_area[2] > sae_area[2] + 0.04
     and one_area.min() > 0.999
-    and min(areas[name, task].mean for name in methods.PEERS for task in TASKS) > 0.9,
-    "5 shuffled": above_null == ["greater-than"],
+    and min(areas[name, task].mean for name in methods.PEERS for task in TASKS) > 0.9
+    and areas["mean difference", "greater-than"].mean > sae_area[1],
+    "5 shuffled": np.allclose([one.mean for one in gain.values()], (-0.06, 0.24, 0.05), atol=0.011)
+    and above_null == ["greater-than", "docstring"],
+    "5 number of codes": np.allclose((counted["ioi"], counted["docstring"]), (0.93, 0.94), atol=0.02),
+    "5 training adds": abs(sae_area[1] - areas["untrained SAE", "greater-than"].mean - 0.15) < 0.011
+    and all(abs(sae_area[i] - areas["untrained SAE", TASKS[i]].mean) < 0.08 for i in (0, 2)),
+    "5 three of eight": sum(
+        by_truth[kind, "mean", task, "discrete SAE"] > by_truth[kind, "mean", task, "mean difference"]
+        for kind, ablation, task, name in by_truth
+        if ablation == "mean" and name == "discrete SAE"
+    )
+    == 3,
     "5 the slip": all(
         areas["discrete SAE", task].low < areas["discrete SAE, released code", task].mean < areas["discrete SAE", task].high
         for task in TASKS
@@ -1165,19 +1244,36 @@ facts = {
     )
     == 1
     and all(by_truth[kind, "mean", task, "ablate one head"] < 0.99 for kind, a, task, _ in by_truth if a == "mean"),
+    "6 L1": areas["sae-lens, L1", "docstring"].high < areas["discrete SAE", "docstring"].low
+    and all(areas["sae-lens, L1", task].mean > areas["discrete SAE", task].mean for task in ("ioi", "greater-than")),
     "6 TopK": all(areas["sae-lens, TopK", task].mean < 0.56 for task in TASKS)
     and library_says[1][1] > 0.6
     and library_says[1][2] < 0.4 * library_says[0][2],
     "7 training": all(abs(rows[0, 0] - rows[-1, 0]) < 0.05 for rows in few_trained.values()),
     "7 scoring": min(lost_by.values()) > 0.06 and max(lost_by.values()) < 0.18,
     "7 settings": np.allclose([min(ranges), max(ranges)], [0.13, 0.42], atol=0.011),
+    "7 latents": int(swept("latents", "greater-than")[0][:, 0].argmax()) == study.SWEEPS["latents"].index(200)
+    and all(
+        swept("latents", task)[part][-1, 0] > swept("latents", task)[part][0, 0] + 0.2
+        for task in ("ioi", "docstring")
+        for part in (0, 1)
+    ),
+    "7 last token": all(swept("pooling", task)[0][1, 0] < swept("pooling", task)[0][0, 0] for task in TASKS),
+    "7 the paper's twins": abs(negatives["greater-than"]["01"][0].mean - 0.69) < 0.006 and matter_most == ["greater-than"],
     "7 twins": np.allclose([min(falls.values()), max(falls.values())], [0.14, 0.33], atol=0.011)
     and abs(poor["greater-than"] - 0.5) < 0.02,
     "8 edges": all(5 <= labels.sum() <= 8 for labels, _ in wiring.values())
     and pair_area["ioi"] > 0.95
     and pair_null["ioi"] > 0.95
-    and pair_area["greater-than"] < 0.45
-    and all(stats.auroc(each_score["product of mean differences"], labels) > 0.95 for labels, each_score in wiring.values()),
+    and pair_area["greater-than"] < 0.5
+    and all(
+        area_of(each_score["product of mean differences"], labels) >= pair_area[task] - 0.005
+        for task, (labels, each_score) in wiring.items()
+    ),
+    "9 two circuits": sorted(map(len, wired_minimal.named())) == [3, 4]
+    and all(abs(float(every_subset.faithfulness[number]) - 1) < 0.01 for number in wired_minimal.circuits)
+    and between[order.index((1, 1)), order.index((1, 0))] < -0.1
+    and between[order.index((0, 3)), order.index((1, 0))] > 0.1,
     "9 decoys": wired_area["mean difference"] < 0.4
     and wired_area["write norm"] < 0.4
     and 0.05 < wired_area["discrete SAE"] - wired_area["shuffled labels"] < 0.2
@@ -1188,7 +1284,9 @@ facts = {
     and six["discrete SAE"][1] < 0.25
     and all(a < b for a, b in zip(six["discrete SAE"], six["mean difference"], strict=True)),
     "10 CPR": ahead == ["ioi", "docstring"] and all(areas_under["shuffled labels", task][0] > high[task] for task in ahead),
-    "11 a day, and EAP": grown[-1].acdc > 86_400 and 1.3 < grown[-1].eap / grown[-1].sae < 3 and grown[-1].ratio >= 50,
+    "11 a day, and EAP": grown[-1].acdc > 86_400
+    and all(1.4 < one.eap / one.sae < 2.1 for one in grown)
+    and grown[-1].ratio >= 50,
     "11 the ratio grows": list(np.argsort([one.ratio for one in grown])) == list(range(len(grown))),
 }
 assert all(facts.values()), [name for name, true in facts.items() if not true]

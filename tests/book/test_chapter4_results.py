@@ -26,7 +26,7 @@ def area(measured, kind, task, value):
 
 
 def test_the_table_of_methods_has_them_all():
-    assert len(METHODS) == 15
+    assert len(METHODS) == 16
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -68,3 +68,25 @@ def test_run_times():
     ratios = re.search(r"would take (\d+), (\d+), (\d+) and (\d \d+) times", FLAT).groups()
     assert [int(value) for value in seconds] == [round(one.sae) for one in found]
     assert [int(value.replace(" ", "")) for value in ratios] == [round(one.ratio) for one in found]
+
+
+def test_what_labels_add(measured):
+    gain = []
+    for task in ("greater-than", "docstring"):
+        labels = truths.labels(oracle.stored(task, "resample"))
+        both = [
+            metrics.over_seeds(measured.item("method", task, name).scores, labels).mean
+            for name in ("discrete SAE", "shuffled labels")
+        ]
+        gain.append(both[0] - both[1])
+    said = re.search(r"falls by ([\d.]+) on greater-than, by ([\d.]+) on docstring, and not at all on IOI", FLAT).groups()
+    assert [float(value) for value in said] == pytest.approx(gain, abs=0.0051)
+    assert area(measured, "method", "ioi", "discrete SAE") < area(measured, "method", "ioi", "shuffled labels")
+
+
+def test_a_lower_threshold_and_the_f1_of_chance(measured):
+    assert len(minimal.minimal(oracle.stored("ioi", "resample"), 0.7).circuits) == 15
+    labels = truths.labels(oracle.stored("greater-than", "resample"))
+    drawn = [metrics.judge(row, labels).best_f1 for row in measured.item("method", "greater-than", "random").scores]
+    assert labels.sum() == 10
+    assert sum(drawn) / len(drawn) == pytest.approx(0.80, abs=0.0051)
