@@ -440,7 +440,7 @@ def one_line(positive, negative):
 check("lab4.5", one_line)
 
 # %% [markdown]
-# Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials. The measurements are stored (`python -m helpers circuits` repeats them, in about half an hour).
+# Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials. The measurements are stored (`python -m helpers circuits` repeats them, in about an hour on one core).
 
 # %%
 measured = study.stored()
@@ -1198,6 +1198,7 @@ one_removed = {name: 1 - F["greater-than", "resample"][(1 << 16) - 1 - (1 << HEA
 codes_by_lambda = {sparsity: (share, count) for sparsity, share, count, _ in fits}
 facts = {
     "2 no better than a constant, nearly all codes": abs(codes_by_lambda[0.02][0]) < 0.1 and codes_by_lambda[0.02][1] > 180,
+    "2 length": abs(float(trial["ioi"].positive.norm(dim=-1).square().mean().sqrt()) - 1.2) < 0.06,
     "2 a twentieth of λ": 0.7 < codes_by_lambda[0.001][0] < 0.82 and codes_by_lambda[0.001][1] < codes_by_lambda[0.02][1] / 2,
     "4 one circuit of five heads": len(circuits["ioi", "resample"].circuits) == 1
     and circuits["ioi", "resample"].n_faithful == 2048
