@@ -11,6 +11,8 @@ from helpers.errors import LabError
 from helpers.tinyworld import tasks
 from tests.circuits.random_models import gpt2, native, one_path, random_twins
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(scope="module")
 def pairs():

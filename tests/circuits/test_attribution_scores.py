@@ -10,6 +10,8 @@ from helpers.circuits.path_patching import effects
 from helpers.errors import LabError
 from tests.circuits.random_models import gpt2, native, one_path, random_twins
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(scope="module")
 def pairs():

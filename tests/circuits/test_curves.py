@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from helpers.circuits import curves
 from helpers.errors import LabError
 
+pytestmark = pytest.mark.core
+
 HEADS = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
 
 

@@ -15,6 +15,8 @@ from helpers.interventions import Activations, Node, collect, run_with_replaced
 from helpers.tinyworld import tasks
 from tests.circuits.random_models import gpt2, native, random_twins
 
+pytestmark = pytest.mark.core
+
 TOLERANCE = 1e-4  # float32 sums of a few dozen terms, of size 10 at most
 NATIVE = {
     f"{norm} {'attention' if attn_only else 'MLPs'}": {"normalization_type": norm, "attn_only": attn_only}

@@ -13,6 +13,8 @@ from helpers.circuits.handwired_parts import GAIN, LAST, N_CTX, PATHS, REST, UNR
 from helpers.errors import LabError
 from helpers.tinyworld import tasks
 
+pytestmark = pytest.mark.core
+
 SMALL = 1e-4  # logits of size 10 in float32, and what an attention score of 40 less than a match lets through
 
 

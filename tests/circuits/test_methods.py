@@ -8,6 +8,8 @@ from helpers.circuits.discrete_sae import Settings
 from helpers.circuits.methods import CODES, CONTROLS, PEERS, Trial
 from helpers.errors import LabError
 
+pytestmark = pytest.mark.core
+
 N_HEADS = 12
 
 

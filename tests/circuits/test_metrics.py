@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from helpers.circuits import metrics
 from helpers.errors import LabError
 
+pytestmark = pytest.mark.core
+
 
 @st.composite
 def tables(draw):

@@ -15,6 +15,8 @@ from helpers.circuits.minimal import minimal
 from helpers.circuits.subsets import Oracle
 from helpers.errors import LabError
 
+pytestmark = pytest.mark.core
+
 
 def brute_force(values, faithful) -> tuple[set[int], set[int]]:
     """Circuits without a proper subset that is one, and those of the smallest size, by looking at all pairs."""

@@ -23,6 +23,8 @@ from helpers.tinyworld import tasks
 from helpers.tinyworld.head_effects import Bench
 from tests.circuits import small
 
+pytestmark = pytest.mark.core
+
 PAIRS = {task: twins(task, 3, 0) for task in ("ioi", "greater-than", "docstring")}
 
 

@@ -9,6 +9,8 @@ from helpers.circuits.graph import Graph, replacements
 from helpers.circuits.path_patching import effects, true_edges
 from tests.circuits.random_models import RIGHT, VOCAB, WRONG, gpt2, native, one_path, random_twins
 
+pytestmark = pytest.mark.core
+
 
 @pytest.mark.parametrize("kind", ["MLPs", "attention", "GPT-2"])
 @pytest.mark.parametrize("value", ["resample", "mean"])

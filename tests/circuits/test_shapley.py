@@ -17,6 +17,8 @@ from helpers.errors import LabError
 from helpers.tinyworld import tasks
 from tests.circuits import small
 
+pytestmark = pytest.mark.core
+
 
 def game(n_players: int, value) -> np.ndarray:
     """Values of all subsets, from a function of the set of players."""

@@ -9,6 +9,8 @@ from helpers.circuits.subnetwork_probing import Settings, expected, probability_
 from helpers.errors import LabError
 from tests.circuits.random_models import native, one_path, random_twins
 
+pytestmark = pytest.mark.core
+
 
 def test_masks_are_0_or_1_with_the_probabilities_of_the_paper() -> None:
     """Of 100,000 draws each; a share has a standard error below 0.0016."""

@@ -12,6 +12,8 @@ from helpers.tinyworld import tasks
 from helpers.tinyworld.vocabulary import vocabulary
 from tests.tinyworld.reading import people, table
 
+pytestmark = pytest.mark.core
+
 ALL = [(task, corruption) for task, known in CORRUPTIONS.items() for corruption in known]
 NAMES = set(people())
 ARGUMENTS = set(table("world.toml")["code"]["arguments"])
