@@ -108,7 +108,7 @@ def download(repository: str, revision: str) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as fault:
         raise LabError(
             f"expected {repository} at {revision} from the Hugging Face hub",
-            f"it did not come: {str(fault).strip().splitlines()[0]}",
+            f"it did not come: {(str(fault).strip() or type(fault).__name__).splitlines()[0]}",
             hint="check the name and the network, or download the model elsewhere and pass its folder; "
             "the embedded models need no network",
         ) from None

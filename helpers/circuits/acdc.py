@@ -114,7 +114,13 @@ class Search:
         return found
 
     def run(self, tau: float, bar: bool = False) -> Circuit:
-        """Remove what can be removed at a threshold."""
+        """Remove what can be removed at a threshold.
+
+        Raises:
+            LabError: a threshold that is no number.
+        """
+        if math.isnan(tau):
+            raise LabError("expected a threshold for ACDC", "got NaN: no edge would be removed")
         started, before = time.perf_counter(), self.passes
         keep, current = self.graph.ones(), 0.0
         alive = {"output"}

@@ -113,7 +113,7 @@ def build(noise: float = 0.0, rotated: bool = False, sharpness: float = 80.0, se
     """
     from transformer_lens.model_bridge import TransformerBridge
 
-    if noise < 0 or sharpness <= 0:
+    if not noise >= 0 or not sharpness > 0:  # NaN is neither
         raise LabError("expected no negative noise and a positive sharpness", f"got {noise} and {sharpness}")
     shape = {"n_layers": N_LAYERS, "n_heads": N_HEADS, "d_model": parts.WIDTH, "d_head": parts.D_HEAD, "n_ctx": parts.N_CTX}
     shape |= {"d_vocab": len(WORDS), "d_vocab_out": len(WORDS), "attn_only": True, "normalization_type": None}

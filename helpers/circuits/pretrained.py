@@ -95,7 +95,7 @@ def from_hub(
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError, ValueError, KeyError) as fault:
         raise LabError(
             f"expected the autoencoder {sae_id} of {release} from the Hugging Face hub",
-            f"it did not come: {str(fault).strip().splitlines()[0][:300]}",
+            f"it did not come: {(str(fault).strip() or type(fault).__name__).splitlines()[0][:300]}",
             hint="check both names and the network; an autoencoder trained here needs neither (helpers.circuits.lens_sae)",
         ) from None
     return checked(sae, activations, least)

@@ -167,7 +167,14 @@ def labels(task: str, variant: str, n_layers: int, n_heads: int) -> Bool[Tensor,
 
 
 def mask(chosen: Iterable[Head], n_layers: int, n_heads: int) -> Bool[Tensor, " head"]:
-    """Heads as a mask in layer-major order."""
+    """Heads as a mask in layer-major order.
+
+    Raises:
+        LabError: a head that a model of this size does not have.
+    """
+    chosen = list(chosen)
+    if outside := [head for head in chosen if not (0 <= head[0] < n_layers and 0 <= head[1] < n_heads)]:
+        raise LabError(f"expected heads of {n_layers} layers of {n_heads}", f"got {outside[0]}")
     found = torch.zeros(n_layers, n_heads, dtype=torch.bool)
     for head in chosen:
         found[head] = True

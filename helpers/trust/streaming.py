@@ -28,7 +28,7 @@ def download(repository: str, revision: str, folder: Path) -> None:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as fault:
         raise LabError(
             f"expected {repository} at {revision} from the Hugging Face hub",
-            f"it did not come: {str(fault).strip().splitlines()[0]}",
+            f"it did not come: {(str(fault).strip() or type(fault).__name__).splitlines()[0]}",
             hint="check the name, the step and the network; results that were already computed are kept",
         ) from None
 

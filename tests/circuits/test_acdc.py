@@ -157,3 +157,9 @@ def test_damage_that_is_no_number_is_refused(pairs) -> None:
 def test_other_damages_are_refused(pairs) -> None:
     with pytest.raises(LabError, match="expected the damage"):
         Search(Graph(native()), pairs, "loss")
+
+
+def test_a_threshold_that_is_no_number_is_refused():
+    built = handwired.build()
+    with pytest.raises(LabError, match="threshold for ACDC"):
+        acdc.acdc(Graph(built.model), handwired.twins(2, 0), float("nan"))

@@ -148,3 +148,10 @@ def test_more_heads_restore_more_and_more_prompts_take_longer():
     for row in results.RUNTIME.values():
         assert list(row.values()) == sorted(row.values())
     assert all(results.RUNTIME[100][size] >= results.RUNTIME[10][size] for size in results.RUNTIME[10])
+
+
+def test_heads_outside_the_model_are_refused():
+    with pytest.raises(LabError, match=r"2 layers of 4.*\(2, 0\)"):
+        circuits.mask([(0, 1), (2, 0)], 2, 4)
+    with pytest.raises(LabError, match="2 layers of 4"):
+        circuits.mask([(-1, 0)], 2, 4)
