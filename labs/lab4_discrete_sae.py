@@ -153,7 +153,7 @@ negative = {task: sae[task].codes(trial[task].negative) for task in TASKS}
 print("codes of the first five heads on three prompts:", positive["ioi"][:3, :5].tolist())
 
 
-# %%
+# %% tags=["hide-input"]
 def explained(trained, writes):
     """Share of the writes' variance that the autoencoder reconstructs."""
     return 1 - float((trained.reconstruct(writes) - writes).square().sum() / (writes - writes.mean((0, 1))).square().sum())
@@ -174,7 +174,7 @@ for sparsity in (0.02, 0.005, 0.001):
 table(
     ["λ", "variance explained", "different codes of 200", "without a code"],
     [
-        [f"{sparsity}" + (" (published)" if sparsity == 0.02 else ""), f"{share:.0%}", count, f"{dead:.0%}"]
+        [f"{sparsity}" + (" (published)" if sparsity == 0.02 else ""), f"{round(share, 2) + 0.0:.0%}", count, f"{dead:.0%}"]
         for sparsity, share, count, dead in fits
     ],
 )
@@ -253,7 +253,7 @@ say(
     f"logit difference is {live.full:.2f}, with none {live.none:.2f}."
 )
 
-# %%
+# %% tags=["hide-input"]
 figure, axes = plots.make_panels(3, 10, 3)
 best_of_size = {task: curves.best_circuits(F[task, "resample"])[0] for task in TASKS}
 with plots.style():
@@ -313,7 +313,7 @@ table(
         "others replaced by",
         "faithful subsets",
         "minimal circuits",
-        "smallest",
+        "size of the smallest",
         "how many",
         "heads of any smallest",
         "in every circuit",
@@ -333,7 +333,7 @@ table(
     ],
 )
 
-# %%
+# %% tags=["hide-input"]
 table(
     ["task", "others replaced by", *(f"minimal circuits at {enough}: size of the smallest" for enough in (0.7, 0.8, 0.9))],
     [
@@ -347,7 +347,7 @@ table(
     ],
 )
 
-# %%
+# %% tags=["hide-input"]
 values = {task: shapley.exact(F[task, "resample"]) for task in TASKS}
 figure = plots.heatmap(
     np.stack([values[task] for task in TASKS]),
@@ -442,7 +442,7 @@ check("lab4.5", one_line)
 # %% [markdown]
 # Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials. The measurements are stored (`python -m helpers circuits` repeats them, in about an hour on one core).
 
-# %%
+# %% tags=["hide-input"]
 measured = study.stored()
 true = {task: truths.labels(known[task, "resample"]) for task in TASKS}
 FAMILIES = {"codes": methods.CODES, "controls": methods.CONTROLS, "sees the metric": methods.PEERS}
@@ -469,7 +469,7 @@ plots.show(
 )
 
 
-# %%
+# %% tags=["hide-input"]
 def interval(one):
     """A mean over trials with its interval."""
     return f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"
@@ -489,7 +489,7 @@ table(
     ],
 )
 
-# %%
+# %% tags=["hide-input"]
 gain = {
     task: metrics.OverSeeds(found.mean(), *stats.bootstrap(found), found)
     for task in TASKS
@@ -511,7 +511,7 @@ say(
 # AUROC looks at the whole ranking. A circuit needs a threshold, and there the released code prints a number under the name F1 that is the harmonic mean of sensitivity and *specificity*; F1 is that of
 # precision and recall. Both are taken at the threshold that the truth likes best, which flatters: look at the random scores. *p* is the share of all placements of the circuit that reach the AUROC.
 
-# %%
+# %% tags=["hide-input"]
 judged = {
     (name, task): [metrics.judge(row, true[task]) for row in measured.item("method", task, name).scores]
     for name in ("discrete SAE", "mean difference", "random", "ACDC")
@@ -550,7 +550,7 @@ table(
 # %% [markdown]
 # The published numbers, for comparison: other models, and hand-made lists of heads as the truth.
 
-# %%
+# %% tags=["hide-input"]
 bars = {method: [AUC["node", method][task] for task in TASKS] for level, method in AUC if level == "node"}
 table(
     ["AUROC over heads", *TASKS],
@@ -570,7 +570,7 @@ table(
 # %% [markdown]
 # Does the verdict hang on what is called the circuit? *Smallest*: heads of any smallest circuit; *core*: heads of every circuit (greater-than under mean ablation has none); *Shapley*: heads with a value of 5 % or more.
 
-# %%
+# %% tags=["hide-input"]
 by_truth = {}
 for kind in truths.KINDS:
     for ablation in oracle.ABLATIONS:
@@ -626,7 +626,7 @@ table(
 # The same idea with a maintained library: its standard autoencoder with an L1 penalty, and TopK with $k=1$, which keeps one latent a vector while it trains, so that nothing is lost by the arg max.
 # sae-lens sums the squared error over dimensions where the paper takes the mean, so λ becomes $128 \cdot 0.02$.
 
-# %%
+# %% tags=["hide-input"]
 library_says = []
 for kind in lens_sae.KINDS:
     trained = lens_sae.train(trial["ioi"].vectors(), kind)
@@ -639,7 +639,7 @@ table(
     [
         [
             kind,
-            f"{share:.0%}",
+            f"{round(share, 2) + 0.0:.0%}",
             count,
             f"{dead:.0%}",
             *(interval(areas[f"sae-lens, {'L1' if kind == 'standard' else 'TopK'}", task]) for task in TASKS),
@@ -658,7 +658,7 @@ table(
 # The paper says: five to ten prompts are enough, and the settings hardly matter. Each is varied alone, ten trials each. Dashed: the same with *shuffled labels*. Dotted: what the paper or its code reports, on GPT-2 and a four-layer model and against hand-made lists.
 
 
-# %%
+# %% tags=["hide-input"]
 PAPER = {"training prompts": "training prompts", "scoring prompts": "scoring prompts", "latents": "width", "sparsity": "sparsity"}
 
 
@@ -701,7 +701,7 @@ for sweep, label in (
 # The published sweeps, from GPT-2 and a four-layer model:
 
 
-# %%
+# %% tags=["hide-input"]
 def ends(at, rows):
     """First and last value of a sweep, and what was found there."""
     return f"{at[0]:g}: {rows[0]:.2f}, {at[-1]:g}: {rows[-1]:.2f}"
@@ -758,7 +758,7 @@ def useless_twin(words):
 # %%
 check("lab4.6", useless_twin)
 
-# %%
+# %% tags=["hide-input"]
 negatives = {
     task: {
         name: [metrics.over_seeds(part, true[task]) for part in (item.scores, item.null)]
@@ -913,7 +913,7 @@ say(
 # A ranking can also be judged by what its best heads do alone. *CPR* is the area under the curve of faithfulness over the share of heads kept (large is good), *CMD* the area between the curve and 1 (0 is best; where no curve exceeds 1 it is just 1 less CPR).
 
 
-# %%
+# %% tags=["hide-input"]
 def curve_of(name, task):
     """Curves of a method's trials."""
     return [curves.curve(row, F[task, "resample"]) for row in measured.item("method", task, name).scores]
@@ -945,7 +945,7 @@ for task in TASKS:
         + ".",
     )
 
-# %%
+# %% tags=["hide-input"]
 areas_under = {key: (np.mean([one.cpr for one in found]), np.mean([one.cmd for one in found])) for key, found in kept.items()}
 chance = {task: curves.random_rankings(F[task, "resample"]) for task in TASKS}
 table(
@@ -969,7 +969,7 @@ table(
 #
 # Run time does not depend on what weights are, so it was measured on random models of GPT-2's width, of 2 to 12 layers (`python -m helpers bench circuits` repeats it). ACDC tests edge after edge, 32 491 of them in GPT-2 small; a sample of its tests on 50 prompts was timed and scaled to all edges. The codes had 200 prompts and as many twins.
 
-# %%
+# %% tags=["hide-input"]
 grown = growth.stored()
 figure = plots.lines_with_bands(
     np.array([one.heads for one in grown], dtype=float),

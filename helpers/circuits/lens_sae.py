@@ -9,9 +9,9 @@ The package is the extra ``sae``; its versions so far need a transformer-lens be
 """
 
 import contextlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,7 +64,7 @@ def train(
     lens = library()
     from sae_lens.config import LoggingConfig, SAETrainerConfig
 
-    with torch.random.fork_rng(devices=[]), contextlib.redirect_stderr(io.StringIO()):  # its bar is not for a page
+    with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(seed)
         model = _untrained(lens, kind, vectors.shape[-1], settings)
         configuration = SAETrainerConfig(
@@ -100,6 +100,19 @@ def _untrained(lens, kind: str, d_model: int, settings: Settings):
     if kind == "topk":
         return lens.TopKTrainingSAE(lens.TopKTrainingSAEConfig(**shape, k=1))
     return lens.StandardTrainingSAE(lens.StandardTrainingSAEConfig(**shape, l1_coefficient=d_model * settings.sparsity))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """sae-lens without its progress bar, which would stay on a page: half a second is no work to watch."""
+    from sae_lens.training import sae_trainer
+
+    bar = sae_trainer.tqdm
+    sae_trainer.tqdm = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        sae_trainer.tqdm = bar
 
 
 def _always(vectors: Tensor) -> Iterator[Tensor]:

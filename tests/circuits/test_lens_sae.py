@@ -54,6 +54,16 @@ def test_training_learns_and_is_the_same_again(kind):
     assert torch.equal(trained.codes(shaped).flatten(), trained.codes(X))
 
 
+@pytest.mark.slow
+def test_no_bar_is_left_on_the_page(capsys):
+    from sae_lens.training import sae_trainer
+
+    before = sae_trainer.tqdm
+    lens_sae.train(X, "topk", Settings(8, 0.0, 3))
+    assert capsys.readouterr() == ("", "")
+    assert sae_trainer.tqdm is before
+
+
 def test_bad_input_is_refused():
     with pytest.raises(LabError, match="standard, topk"):
         lens_sae.train(X, "gated")
