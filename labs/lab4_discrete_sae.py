@@ -440,7 +440,7 @@ def one_line(positive, negative):
 check("lab4.5", one_line)
 
 # %% [markdown]
-# Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials. The measurements are stored (`python -m helpers circuits` repeats them, in about an hour on one core).
+# Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials. Gradients and ablations have the first 100 of them, ACDC the first 20. The measurements are stored (`python -m helpers circuits` repeats them, in about an hour on one core).
 
 # %% tags=["hide-input"]
 measured = study.stored()
@@ -849,7 +849,7 @@ wired_scores = {
 }
 few = wired["scoring"].rows(slice(32))
 wired_scores |= {
-    name: np.stack([methods.PEERS[name](built.model, few).numpy()] * 2) for name in ("ablate one head", "EAP", "EAP-IG", "ACDC")
+    name: methods.PEERS[name](built.model, few).numpy()[None] for name in ("ablate one head", "EAP", "EAP-IG", "ACDC")
 }
 decoys = metrics.membership(built.all_heads, built.decoys)
 

@@ -131,8 +131,7 @@ def _swept(sweep: str, value: Any, trial: Trial) -> tuple[methods.Scores, method
     """The discrete SAE with one thing changed, and the same with shuffled labels."""
     if sweep == "pooling" and value != trial.pool:
         trial = replace(trial, pool=value)
-    known = {"latents": "latents", "sparsity": "sparsity"}
-    settings = replace(methods.published(trial), **({known[sweep]: value} if sweep in known else {}))
+    settings = replace(methods.published(trial), **({sweep: value} if sweep in ("latents", "sparsity") else {}))
     count = value if sweep == "training prompts" else TRAIN_PROMPTS
     scored = value if sweep == "scoring prompts" else len(trial.scoring)
     return methods.with_null(trial, settings, count, scored)
