@@ -15,20 +15,20 @@ from helpers import __version__
 from helpers.errors import LabError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "doctor": ("helpers.doctor", "check versions, device and weights, and say what to do about each fault"),
-    "train": ("helpers.train_command", "train a model anew; can be stopped and resumed at any moment"),
-    "verify": ("helpers.arithmetic.verify_command", "verification report of an arithmetic model"),
-    "skills": ("helpers.tinyworld.measure_command", "measure what a model of TinyWorld can do, over its training"),
-    "reuse": ("helpers.arithmetic.reuse_command", "measure what runs of mixed models reuse of the adder inserted into them"),
-    "surface": ("helpers.trust.surveys", "measure what words and capitals give on the public sets, beside what is stored"),
-    "maps": ("helpers.arithmetic.maps", "choose a small set of nodes that suffices for all operations of a mixed model"),
-    "oracle": ("helpers.circuits.oracle_command", "measure what a small model does with every subset of its heads"),
-    "circuits": ("helpers.circuits.study_command", "measure every method of circuit discovery on every task"),
-    "bench": ("helpers.bench", "measure speed ratios, each side by side in one run"),
-    "notebooks": ("helpers.course.notebooks", "write the student notebooks labs/*.ipynb from their sources"),
-    "pages": ("helpers.pages", "write the generated pages of the book"),
-    "serve": ("helpers.serve", "serve the built book on this machine"),
-    "publish": ("helpers.publish", "put a finished training run among the embedded models"),
+    "doctor": ("helpers.commands.doctor", "check versions, device and weights, and say what to do about each fault"),
+    "train": ("helpers.commands.train", "train a model anew; can be stopped and resumed at any moment"),
+    "verify": ("helpers.commands.verify", "verification report of an arithmetic model"),
+    "skills": ("helpers.commands.skills", "measure what a model of TinyWorld can do, over its training"),
+    "reuse": ("helpers.commands.reuse", "measure what runs of mixed models reuse of the adder inserted into them"),
+    "surface": ("helpers.commands.surface", "measure what words and capitals give on the public sets, beside what is stored"),
+    "maps": ("helpers.commands.maps", "choose a small set of nodes that suffices for all operations of a mixed model"),
+    "oracle": ("helpers.commands.oracle", "measure what a small model does with every subset of its heads"),
+    "circuits": ("helpers.commands.circuits", "measure every method of circuit discovery on every task"),
+    "bench": ("helpers.commands.bench", "measure speed ratios, each side by side in one run"),
+    "notebooks": ("helpers.commands.notebooks", "write the student notebooks labs/*.ipynb from their sources"),
+    "pages": ("helpers.commands.pages", "write the generated pages of the book"),
+    "serve": ("helpers.commands.serve", "serve the built book on this machine"),
+    "publish": ("helpers.commands.publish", "put a finished training run among the embedded models"),
 }
 
 LATER: dict[str, str] = {

@@ -253,3 +253,7 @@ def head_writes(model, activations: Activations) -> Float[Tensor, "layer batch p
     """
     weights = torch.stack([model.blocks[layer].attn.W_O for layer in range(model.cfg.n_layers)])
     return torch.einsum("lbphd,lhdm->lbphm", activations.z, weights.to(activations.z))
+
+
+Head = tuple[int, int]
+"""Layer and head."""

@@ -28,12 +28,14 @@ runtime.start("lab0")
 import numpy as np
 import torch
 
-from helpers import attribution, plots, stats, training, zoo
-from helpers.arithmetic import algorithm
-from helpers.arithmetic.questions import Format, Questions, uniform
+from helpers import attribution, stats, training, zoo
+from helpers.arithmetic.questions import algorithm
+from helpers.arithmetic.questions.batch import Questions, uniform
+from helpers.arithmetic.questions.format import Format
 from helpers.course.check import check, scores
 from helpers.interventions import Activations, Node, ablate, all_nodes, collect, patch, run_with_replaced
-from helpers.tables import percent, rate, table
+from helpers.show import grids, pictures, plots
+from helpers.show.tables import percent, rate, table
 
 # %% [markdown]
 # Every rate in this lab stands beside its 95 % interval: Clopper–Pearson for counts, a bootstrap for averages.
@@ -255,8 +257,8 @@ pattern = cache["blocks.0.attn.hook_pattern"]  # [question, head, query, key]
 average = pattern.mean(0)
 
 darkest = [[labels[int(average[head, source(k)].argmax())] for k in reversed(range(6))] for head in range(3)]
-plots.show(
-    plots.attention(average.numpy(), labels, [f"L0H{head}" for head in range(3)], "Layer 0: average attention"),
+pictures.show(
+    grids.attention(average.numpy(), labels, [f"L0H{head}" for head in range(3)], "Layer 0: average attention"),
     alt="Three heat maps, one a head of layer 0. Rows look, columns are looked at; above the diagonal all is empty, for no "
     "position sees a later one. The darkest column in each of the six rows that predict A5 to A0 is, "
     + "; ".join(f"for L0H{head}: {', '.join(found)}" for head, found in enumerate(darkest))
@@ -448,7 +450,7 @@ direct = {name: tuple(row) for name, row in zip(names, series["right digit"], st
 
 # %%
 ranked = sorted(names, key=lambda name: -direct[name][0])
-plots.show(
+pictures.show(
     plots.bars_with_intervals(names, series, "share of the logit", f"Who writes the logit of A{DIGIT}?"),
     alt=f"Bars with intervals for {len(names)} pieces of the stream. For the right digit the largest are "
     + " and ".join(f"{name} with {direct[name][0]:.1f}" for name in ranked[:2])
@@ -700,7 +702,7 @@ def bar(hits):
 
 
 series_modes = {mode: np.array([bar(after[label, mode]) for label in chosen]) for mode in MODES}
-plots.show(
+pictures.show(
     plots.bars_with_intervals(
         [f"{label.removesuffix(' (control)')}\n{node}" for label, node in chosen.items()],
         series_modes,

@@ -30,14 +30,17 @@ runtime.start("lab1")
 import numpy as np
 import torch
 
-from helpers import plots, stats, training, zoo
-from helpers.arithmetic import algorithm, cascades, lookback, nodemap, patching, subtasks, sufficiency, tristate
-from helpers.arithmetic.questions import Format, all_additions, parse, uniform
-from helpers.arithmetic.verify import greedy, predict, verify
+from helpers import stats, training, zoo
+from helpers.arithmetic.circuit import addition, lookback, nodemap, patching, sufficiency, tristate
+from helpers.arithmetic.explorer.live import live_explorer
+from helpers.arithmetic.questions import algorithm, cascades
+from helpers.arithmetic.questions.batch import all_additions, parse, uniform
+from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.verification.verify import greedy, predict, verify
 from helpers.course.check import check, scores
 from helpers.interventions import Node, all_nodes
-from helpers.tables import claims, percent, rate, say, table
-from helpers.widgets import live_explorer
+from helpers.show import grids, pictures, plots
+from helpers.show.tables import claims, percent, rate, say, table
 
 # %% [markdown]
 # ## 1 · Which questions are hard?
@@ -368,8 +371,8 @@ shape = {"positions": fmt.position_labels, "n_layers": model.cfg.n_layers, "n_he
 alone = [node for node, value in hurt.items() if value > 0.01]
 strongest = sorted(hurt, key=lambda node: -hurt[node])[:12]
 where = ", ".join(fmt.position_labels[p] for p in sorted({node.position for node in alone}))
-figure = plots.node_heatmap(hurt, **shape, title="Answers broken by mean-ablating one node", unit="share of answers")
-plots.show(
+figure = grids.node_heatmap(hurt, **shape, title="Answers broken by mean-ablating one node", unit="share of answers")
+pictures.show(
     figure,
     f"Grid of positions by heads and MLPs of both layers of {NAME}. {len(alone)} of {len(hurt)} nodes break more than one "
     f"answer in a hundred; they stand at {where}. The darkest cell is {strongest[0]}, which breaks {hurt[strongest[0]]:.0%}.",
@@ -462,11 +465,11 @@ def shown(result):
 
 base_add = {}
 for digit in range(n_digits):
-    position = subtasks.SA.positions(fmt, digit)[0]
+    position = addition.SA.positions(fmt, digit)[0]
     heads = [Node(position, 0, head) for head in range(model.cfg.n_heads)]
     before = tuple(Node(position - 1, 0, head) for head in range(model.cfg.n_heads))
     sets = [*((head,) for head in heads), tuple(heads), (Node(position, 0),), before]
-    *single, together, mlp, control = patching.rates(model, fmt, subtasks.SA, digit, sets, COUNT)
+    *single, together, mlp, control = patching.rates(model, fmt, addition.SA, digit, sets, COUNT)
     base_add[digit] = {"single": max(single, key=lambda r: r.rate), "together": together, "mlp": mlp, "control": control}
 table(
     ["sub-task", "best single head", "all layer-0 heads", "layer-0 MLP", "null: unchanged", "one position earlier"],
@@ -534,10 +537,10 @@ check("lab1.6", toggled_pair)
 # %%
 kinds = []
 for digit in range(1, n_digits):
-    position = subtasks.SC.positions(fmt, digit)[0]
+    position = addition.SC.positions(fmt, digit)[0]
     heads = [[Node(position, layer, head) for head in range(model.cfg.n_heads)] for layer in range(2)]
     sets = [*((head,) for head in heads[0]), tuple(heads[1]), (Node(position, 1),)]
-    tests = {name: patching.rates(model, fmt, subtasks.SUBTASKS[name], digit, sets, COUNT) for name in ("SC", "U", "SV")}
+    tests = {name: patching.rates(model, fmt, addition.SUBTASKS[name], digit, sets, COUNT) for name in ("SC", "U", "SV")}
     carry_head = max(range(model.cfg.n_heads), key=lambda head: tests["SC"][head].rate)
     for which, label in ((carry_head, f"L0H{carry_head}"), (-2, "all L1 heads"), (-1, "L1 MLP")):
         three = [tests[name][which] for name in ("SC", "U", "SV")]
@@ -563,10 +566,10 @@ table(
 
 # %%
 top_digit = n_digits - 1
-position = subtasks.SV.positions(fmt, top_digit)[0]
+position = addition.SV.positions(fmt, top_digit)[0]
 nodes = {f"L0H{head}": (Node(position, 0, head),) for head in range(model.cfg.n_heads)}
 nodes["all L1 heads"] = tuple(Node(position, 1, head) for head in range(model.cfg.n_heads))
-pairs = patching.draw(subtasks.SV, top_digit, n_digits, 400, seed=0)
+pairs = patching.draw(addition.SV, top_digit, n_digits, 400, seed=0)
 hits, _ = patching.as_predicted(model, fmt, pairs, list(nodes.values()))
 decided_at = ((pairs.stored.first != pairs.clean.first) | (pairs.stored.second != pairs.clean.second)).long().argmax(1)
 by_distance = {distance: hits[:, decided_at == top_digit - distance] for distance in range(1, n_digits)}
@@ -595,7 +598,7 @@ for a, b in cases.values():
     for head in range(model.cfg.n_heads):
         labels.append(f"{a}+{b} · L1H{head}")
         weights.append(pattern[1, head, position].numpy())
-figure = plots.heatmap(
+figure = grids.heatmap(
     np.stack(weights),
     labels,
     fmt.position_labels,
@@ -607,7 +610,7 @@ top = [
     f"{label} looks most at {fmt.position_labels[int(row.argmax())]} ({row.max():.2f})"
     for label, row in zip(labels, weights, strict=True)
 ]
-plots.show(figure, "Attention of the three layer-1 heads over all positions, for three questions. " + "; ".join(top) + ".")
+pictures.show(figure, "Attention of the three layer-1 heads over all positions, for three questions. " + "; ".join(top) + ".")
 
 # %% [markdown]
 # ## 8 · Three clusters, and what they prove
@@ -620,12 +623,12 @@ stored = {}
 after = tuple(
     node for node in bench.nodes if node.position >= fmt.answer_position(n_digits) and node.layer == 0 and not node.is_mlp
 )
-for digit in subtasks.ST.digits(n_digits):
-    nodes = [node for p in subtasks.ST.positions(fmt, digit) for node in all_nodes(model, [p]) if node.layer == 0]
+for digit in addition.ST.digits(n_digits):
+    nodes = [node for p in addition.ST.positions(fmt, digit) for node in all_nodes(model, [p]) if node.layer == 0]
     sets = [*((node,) for node in nodes if node.is_mlp), tuple(node for node in nodes if not node.is_mlp), after]
-    *mlps, before, control = patching.rates(model, fmt, subtasks.ST, digit, sets, COUNT)
+    *mlps, before, control = patching.rates(model, fmt, addition.ST, digit, sets, COUNT)
     best = max(mlps, key=lambda result: result.rate).nodes
-    again = patching.rates(model, fmt, subtasks.ST, digit, [best], COUNT, seed=1)[0]  # new pairs: the best was chosen on the old
+    again = patching.rates(model, fmt, addition.ST, digit, [best], COUNT, seed=1)[0]  # new pairs: the best was chosen on the old
     stored[digit] = {"mlp": again, "before": before, "after": control}
 table(
     ["sub-task", "best layer-0 MLP", "alone, on new pairs", "all layer-0 heads before the answer", "all after (control)"],
@@ -663,7 +666,7 @@ panels = {
 }
 figure = plots.scatter_classes(panels, title=f"{node} by ST{digit}")
 null = np.quantile(seen_states["trained"].null, 0.95)
-plots.show(
+pictures.show(
     figure,
     f"Two scatter plots of the first two principal components of {node}. In the trained model the three cases of ST{digit} are "
     f"told apart with accuracy {seen_states['trained'].accuracy:.2f}, in the untrained model with accuracy "
@@ -731,8 +734,8 @@ for role in sorted(roles, key=lambda role: role.strong):
 marks = {member: mark(labels) for member, labels in labels_of.items()}
 legend = {"SA": "base add", "SC": "make carry", "SV": "cascaded carry", "ST": "tri-state", "A": "combines SA and carry"}
 present = {family: text for family, text in legend.items() if any(m.rstrip("0123456789") == family for m in marks.values())}
-figure = plots.node_grid(marks, **shape, title=f"Roles in {NAME}", legend=present)
-plots.show(
+figure = grids.node_grid(marks, **shape, title=f"Roles in {NAME}", legend=present)
+pictures.show(
     figure,
     f"Map of {NAME}: {len(marks)} nodes have a role, {len({n for r in strong for n in r.nodes})} of them a strong one. "
     + " ".join(
@@ -850,17 +853,17 @@ figure = plots.bars_with_intervals(
     title=f"What the map of {len(chosen)} nodes keeps, by cascade class",
     limits=(0, 1),
 )
-plots.show(
+pictures.show(
     figure,
     "Bars for each cascade class, both ablations. The lowest is "
     f"{min(min(values.values()) for values in per_class.values()):.3f}, the highest {max(max(values.values()) for values in per_class.values()):.3f}.",
 )
 
 # %%
-figure = plots.node_grid(
+figure = grids.node_grid(
     {node: marks.get(node, "·") for node in chosen}, **shape, title=f"The map that suffices: {len(chosen)} nodes"
 )
-plots.show(
+pictures.show(
     figure,
     f"Grid of the {len(chosen)} nodes of the map with their roles; a dot marks a node without one: "
     + (", ".join(str(node) for node in chosen if node not in marks) or "none")

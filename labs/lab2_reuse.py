@@ -31,27 +31,20 @@ runtime.start("lab2")
 import numpy as np
 import torch
 
-from helpers import plots, stats, training, zoo
-from helpers.arithmetic import (
-    algorithm,
-    cascades,
-    curves,
-    insertion,
-    maps,
-    patching,
-    reuse,
-    subtasks,
-    subtractions,
-    sufficiency,
-    transfer,
-    usage,
-)
-from helpers.arithmetic.questions import Format, Questions, answer_tokens, mixed, parse, uniform
-from helpers.arithmetic.recipes import EXPERIMENTS, RECIPES, task_of
-from helpers.arithmetic.verify import answer_text, score, verify
+from helpers import stats, training, zoo
+from helpers.arithmetic.circuit import addition, maps, patching, subtraction, sufficiency, usage
+from helpers.arithmetic.questions import algorithm, cascades
+from helpers.arithmetic.questions.batch import Questions, answer_tokens, mixed, parse, uniform
+from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.reuse import curves, transfer
+from helpers.arithmetic.reuse import records as reuse
+from helpers.arithmetic.training import insertion
+from helpers.arithmetic.training.recipes import EXPERIMENTS, RECIPES, task_of
+from helpers.arithmetic.verification.verify import answer_text, score, verify
 from helpers.course.check import check, scores
 from helpers.interventions import Node, ablate
-from helpers.tables import claims, percent, rate, say, table
+from helpers.show import pictures, plots
+from helpers.show.tables import claims, percent, rate, say, table
 
 # %% [markdown]
 # ## 1 · What does it take to insert a model?
@@ -368,7 +361,7 @@ figure = plots.lines_with_bands(
     title="The first hundred steps",
 )
 least = {arm: min(seen_at, key=lambda step: float(early[arm, step]["additions"].float().mean())) for arm in STARTS}
-plots.show(
+pictures.show(
     figure,
     "Share of additions right over the first hundred steps, with 95 % intervals. "
     + " ".join(
@@ -440,7 +433,7 @@ for operation, name in (("ADD", "additions"), ("NEG", "negative answers")):
     for arm, b in bands.items():
         enough = [min(b.middle[i:]) >= 0.5 for i in range(len(b.steps))]
         kept_from[arm] = f"from step {b.steps[enough.index(True)]} on" if True in enough else "not by the end"
-    plots.show(
+    pictures.show(
         figure,
         f"Share of {name} right over the steps of training, one line an arm with a band from the lowest to the highest of "
         f"{len(runs_of('scratch', 3))} seeds. The median stays above one half "
@@ -859,7 +852,7 @@ def shown(result):
 
 
 COUNT = 60
-LOCAL, CASCADED = (subtasks.SC, subtractions.MB, subtractions.NB), (subtasks.SV, subtractions.MV, subtractions.NV)
+LOCAL, CASCADED = (addition.SC, subtraction.MB, subtraction.NB), (addition.SV, subtraction.MV, subtraction.NV)
 DIGITS = range(1, 5)
 by_layer = {}
 for name in ("mix-d6", "mix-d6-scratch"):
@@ -910,7 +903,7 @@ say(
 # %%
 chosen_by = []
 for name in ("mix-d6", "mix-d6-scratch"):
-    for task, digits in ((subtractions.SUBTASKS["GT"], (0, 2, 4)), (subtractions.SUBTASKS["OP"], (1, 3))):
+    for task, digits in ((subtraction.SUBTASKS["GT"], (0, 2, 4)), (subtraction.SUBTASKS["OP"], (1, 3))):
         for k in digits:
             position = task.positions(fmt, k)[0]
             single = [(Node(position, layer, head),) for layer in range(3) for head in range(4)]

@@ -34,32 +34,23 @@ import random
 import numpy as np
 import torch
 
-from helpers import plots, stats, zoo
+from helpers import stats, zoo
 from helpers.course.check import check, scores
-from helpers.labelled import LabelledSet
-from helpers.tables import claims, percent, say, table
-from helpers.tinyworld import bait, behaviours, dimensions, documents
-from helpers.trust import (
-    across,
-    activations,
-    bounds,
-    controls,
-    effects,
-    information,
-    probes,
-    recovery,
-    series,
-    splits,
-    steering,
-    strength,
-    surface,
-    surveys,
-    sweep,
-)
-from helpers.trust.behaviours import scores as verdict_scores
-from helpers.trust.dynamics_view import dynamics_view
-from helpers.trust.onset import onset
-from helpers.trust.published import PUBLISHED
+from helpers.show import pictures, plots
+from helpers.show.tables import claims, percent, say, table
+from helpers.texts.labelled import LabelledSet
+from helpers.tinyworld.language import documents
+from helpers.tinyworld.sets import bait, dimensions
+from helpers.trust.data import controls, splits, surface, surveys
+from helpers.trust.data.published import PUBLISHED
+from helpers.trust.explorer.page import dynamics_view
+from helpers.trust.information import bounds, dependence, recovery
+from helpers.trust.probes import linear
+from helpers.trust.probes.onset import onset
+from helpers.trust.series import activations, sources, sweep
+from helpers.trust.steering import across, effects, strength, tinyworld
+from helpers.trust.steering import vectors as steering
+from helpers.trust.steering.behaviours import scores as verdict_scores
 
 # %% [markdown]
 # ## 1 · What does the model learn, and when?
@@ -133,7 +124,7 @@ figure = plots.lines_with_bands(
     log_x=True,
 )
 judged_from = {name: onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), 0.75) for name in NAMES}
-plots.show(
+pictures.show(
     figure,
     f"Share of {asked} held-out statements judged rightly over the steps of training, one line a dimension, with 95 % intervals. All begin at one half. "
     + " ".join(f"{name.capitalize()} rises above 75 % at steps {judged_from[name]}." for name in NAMES),
@@ -200,7 +191,7 @@ model = zoo.load("tinyworld", device="cpu").requires_grad_(False)
 untrained = zoo.load("tinyworld", device="cpu", step=0).requires_grad_(False)
 obvious_splits = splits.grouped(obvious)
 on_bait = {
-    label: probes.fit(last_tokens(one, obvious), obvious.labels, obvious_splits)
+    label: linear.fit(last_tokens(one, obvious), obvious.labels, obvious_splits)
     for label, one in (("trained", model), ("untrained", untrained))
 }
 table(
@@ -238,7 +229,7 @@ check("lab3.3", word_counts)
 
 # %%
 counted = {
-    data.name: probes.fit(word_counts(data.texts)[None], data.labels, splits.grouped(data), strengths=(10, 100, 1000))
+    data.name: linear.fit(word_counts(data.texts)[None], data.labels, splits.grouped(data), strengths=(10, 100, 1000))
     for data in (obvious, dimensions.labelled_set("toxicity"))
 }
 table(
@@ -278,12 +269,12 @@ table(
 # | shuffled words | the trained model reads the same words in random order |
 
 # %%
-swept = sweep.sweep(series.embedded("tinyworld"), tuple(sets.values()), backend="serial")
+swept = sweep.sweep(sources.embedded("tinyworld"), tuple(sets.values()), backend="serial")
 steps = swept.steps
 stacked = {name: torch.as_tensor(swept.stack(name)) for name in NAMES}  # [step layer item d], layer 0 the embedding
 read = {name: layers[:, 1:] for name, layers in stacked.items()}  # [step block item d]
 parts = {name: splits.grouped(data) for name, data in sets.items()}
-fitted = {name: probes.fit(read[name].flatten(0, 1), sets[name].labels, parts[name]) for name in NAMES}
+fitted = {name: linear.fit(read[name].flatten(0, 1), sets[name].labels, parts[name]) for name in NAMES}
 
 
 def by_step(values):
@@ -304,15 +295,15 @@ def shuffled_reading(data, seed=0):
 def random_reading(name, draws=5):
     """Probes of several draws of random labels at every block of the last checkpoint; accuracy [block], their mean."""
     labels = np.stack([controls.random_labels(sets[name], seed) for seed in range(draws)])
-    found = probes.fit(read[name][-1].repeat(draws, 1, 1), labels.repeat(4, 0), parts[name])
+    found = linear.fit(read[name][-1].repeat(draws, 1, 1), labels.repeat(4, 0), parts[name])
     return found.accuracy.mean(1).reshape(draws, 4).mean(0)
 
 
 beside = {
     name: {
-        "words": probes.fit(controls.bag_of_words(data), data.labels, parts[name], strengths=(10, 100, 1000)),
-        "length": probes.fit(controls.length(data), data.labels, parts[name]),
-        "shuffled words": probes.fit(shuffled_reading(data), data.labels, parts[name]),
+        "words": linear.fit(controls.bag_of_words(data), data.labels, parts[name], strengths=(10, 100, 1000)),
+        "length": linear.fit(controls.length(data), data.labels, parts[name]),
+        "shuffled words": linear.fit(shuffled_reading(data), data.labels, parts[name]),
     }
     for name, data in sets.items()
 }
@@ -333,7 +324,7 @@ def at_end(name):
 def selectivity(name):
     """Final accuracy at the best block less that of a probe of random labels on the same splits, with its interval."""
     x, data = read[name][-1][[accuracy[name][-1].argmax()]], sets[name]
-    true, random_labels = (probes.fit(x, labels, parts[name]) for labels in (data.labels, controls.random_labels(data, 0)))
+    true, random_labels = (linear.fit(x, labels, parts[name]) for labels in (data.labels, controls.random_labels(data, 0)))
     above = true.above(random_labels)
     return f"{above.mean[0]:.2f} [{above.low[0]:.2f}, {above.high[0]:.2f}]"
 
@@ -387,7 +378,7 @@ figure = plots.lines_with_bands(
     log_x=True,
 )
 readable_from = {name: onset(steps, best[name][:, 0], 0.75) for name in NAMES}
-plots.show(
+pictures.show(
     figure,
     "Accuracy of probes on held-out pairs at the best block over the steps of training, one line a dimension with a 95 % band. All begin near one half. "
     + " ".join(
@@ -546,10 +537,10 @@ check("lab3.5", choose)
 
 # %%
 BUDGET = strength.BUDGET
-choosing, reporting = behaviours.text(32), behaviours.text(32, skip=32)  # rows of text for the perplexity
+choosing, reporting = tinyworld.text(32), tinyworld.text(32, skip=32)  # rows of text for the perplexity
 by_person = {name: dimensions.labelled_set(name, apart="person") for name in NAMES}  # groups are people where there are any
 assert all(by_person[name].texts == sets[name].texts for name in NAMES)
-others = [behaviours.skill(model, name, 60) for name in ("ioi", "colour", "verb number")]
+others = [tinyworld.skill(model, name, 60) for name in ("ioi", "colour", "verb number")]
 develop, want, steered, right_verdicts = {}, {}, {}, {}
 
 # %% [markdown]
@@ -560,11 +551,11 @@ for name in runtime.progress(NAMES, "steering"):
     data = by_person[name]
     halves = splits.grouped(data, 1, 0.5)
     develop[name], held = halves.train[0], halves.test[0]
-    want[name] = behaviours.wanted(data)[develop[name]]
+    want[name] = tinyworld.wanted(data)[develop[name]]
     rows = read[name][-1][:, develop[name]]
     vectors = {block: steering.mean_difference(rows[block], want[name]) for block in range(4)}
     people = {data.groups[i] for i in np.flatnonzero(develop[name])}
-    said, stated = behaviours.verdicts(model, data), behaviours.continued(model, name)
+    said, stated = tinyworld.verdicts(model, data), tinyworld.continued(model, name)
     known = np.array([group in people for group in stated.groups])
     for kind, first, second in (("verdict", said[develop[name]], said[held]), ("continuation", stated[known], stated[~known])):
         choice = strength.choose(model, vectors, first, choosing)
@@ -576,7 +567,7 @@ for name in runtime.progress(NAMES, "steering"):
         steered[name, kind] = choice, found, second
     pushes = torch.stack([torch.zeros_like(choice.vector.unit), (given := steered[name, "verdict"][0]).push(given.vector)])
     values = verdict_scores(model, said[held], given.layer, pushes, given.positions)
-    right_verdicts[name] = [behaviours.share_right(row, data[held]) for row in values]
+    right_verdicts[name] = [tinyworld.share_right(row, data[held]) for row in values]
 
 # %%
 KINDS = ("random", "shuffled", "off-axis")
@@ -611,7 +602,7 @@ def ranges(kind):
 for kind in ("verdict", "continuation"):
     bars = ranges(kind)
     figure = plots.bars_with_intervals(NAMES, bars, ylabel="change (nats)", title=f"Steering the {kind}")
-    plots.show(
+    pictures.show(
         figure,
         f"Change of the {kind} in nats under steering, beside 19 random and 19 off-axis vectors of the same length. "
         + " ".join(
@@ -724,7 +715,7 @@ figure = plots.lines_with_bands(
     log_x=True,
 )
 middle = min(steps, key=lambda step: abs(step - steps[-1] / 2))
-plots.show(
+pictures.show(
     figure,
     "Change of the final model's verdicts, in nats, by vectors of earlier checkpoints of equal length, one line a dimension with 95 % bands. "
     + " ".join(
@@ -794,7 +785,7 @@ table(
 planes = {}
 for name, data in sets.items():
     drawn_labels = np.array([controls.random_labels(data, seed) for seed in range(200)])
-    planes[name] = [information.plane(layers, data.labels, linear=True, shuffled=drawn_labels) for layers in read[name]]
+    planes[name] = [dependence.plane(layers, data.labels, linear=True, shuffled=drawn_labels) for layers in read[name]]
 
 PLANE = "robustness"
 for side, title in (("tx", "I(T;X), first block's output and last block"), ("ty", "I(T;Y), label and last block")):
@@ -809,7 +800,7 @@ for side, title in (("tx", "I(T;X), first block's output and last block"), ("ty"
     figure = plots.lines_with_bands(
         np.array(steps)[late], lines, xlabel="step", ylabel="normalised HSIC", title=title, log_x=True
     )
-    plots.show(
+    pictures.show(
         figure,
         f"{title}, over the steps of training, one line a dimension, and the highest of the permutation nulls. "
         + " ".join(
@@ -830,9 +821,9 @@ table(
     [
         [label, *(f"{estimate(rows, t):.3g}" for rows in (x, torch.as_tensor(sets[PLANE].labels)))]
         for label, estimate in (
-            ("HSIC, as printed", information.hsic),
-            ("normalised HSIC, as in the code", information.normalised_hsic),
-            ("its closed form", information.closed_form),
+            ("HSIC, as printed", dependence.hsic),
+            ("normalised HSIC, as in the code", dependence.normalised_hsic),
+            ("its closed form", dependence.closed_form),
         )
     ],
 )
@@ -856,7 +847,7 @@ def stress(name, i):
     x, t, data = read[name][i][0], read[name][i][-1], sets[name]
     left = recovery.without_label(t, data.labels), recovery.without_largest(t)
     share = np.mean([recovery.recovered(x, t, data.groups, seed=seed) for seed in range(3)])
-    return planes[name][i].tx[-1], *(information.closed_form(x, rows) for rows in left), share
+    return planes[name][i].tx[-1], *(dependence.closed_form(x, rows) for rows in left), share
 
 
 stressed = {(name, i): stress(name, i) for name in NAMES for i in {*fall[name], 0, len(steps) - 1}}
@@ -890,7 +881,7 @@ table(
 # %%
 sigmas = (1, 5, 20, 50, 100, 200, 400)
 i, j = fall[PLANE]
-swept_sigma = {k: information.readings(read[PLANE][k][0], read[PLANE][k][-1], sigmas) for k in (i, j)}
+swept_sigma = {k: dependence.readings(read[PLANE][k][0], read[PLANE][k][-1], sigmas) for k in (i, j)}
 table(
     ["σ", *(f"I(T;X) at step {steps[k]:,}" for k in (i, j)), *(f"its null at step {steps[k]:,}" for k in (i, j)), "ratio"],
     [
@@ -939,7 +930,7 @@ faked = compress(t, torch.Generator().manual_seed(0))
 table(
     ["last block, privacy", "I(T;X)", "recovered by regression"],
     [
-        [label, f"{information.closed_form(x, rows):.2f}", f"{recovery.recovered(x, rows, data.groups):.1%}"]
+        [label, f"{dependence.closed_form(x, rows):.2f}", f"{recovery.recovered(x, rows, data.groups):.1%}"]
         for label, rows in (("as it is", t), ("with your direction", faked))
     ],
 )

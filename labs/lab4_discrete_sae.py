@@ -32,35 +32,28 @@ runtime.start("lab4")
 import numpy as np
 import torch
 
-from helpers import plots, stats, zoo
-from helpers.circuits import (
-    codes,
-    controls,
-    curves,
-    discrete_sae,
-    growth,
-    handwired,
-    lens_sae,
-    methods,
-    metrics,
-    oracle,
-    path_patching,
-    shapley,
-    study,
-    truths,
-)
-from helpers.circuits.edges import head_name
-from helpers.circuits.explorer import circuit_explorer, read_texts
-from helpers.circuits.explorer_data import TaskPage, count_codes
-from helpers.circuits.graph import Graph
-from helpers.circuits.minimal import minimal
-from helpers.circuits.published_results import ACDC_BEST, AUC, SWEEPS
-from helpers.circuits.published_results import TASKS as PUBLISHED_TASKS
-from helpers.circuits.tinyworld_twins import CORRUPTIONS, twins
+from helpers import stats, zoo
+from helpers.circuits.codes import controls, discrete_sae, lens_sae
+from helpers.circuits.codes import scores as codes
+from helpers.circuits.explorer.data import TaskPage, count_codes
+from helpers.circuits.explorer.page import circuit_explorer, read_texts
+from helpers.circuits.graph import handwired
+from helpers.circuits.graph.edges import head_name
+from helpers.circuits.graph.forward import Graph
+from helpers.circuits.judging import curves, metrics
+from helpers.circuits.judging.published_results import ACDC_BEST, AUC, SWEEPS
+from helpers.circuits.judging.published_results import TASKS as PUBLISHED_TASKS
+from helpers.circuits.oracle import every_subset as oracle
+from helpers.circuits.oracle import shapley, stored, truths
+from helpers.circuits.oracle.minimal import minimal
+from helpers.circuits.rivals import path_patching
+from helpers.circuits.study import growth, methods, trials
+from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.course.check import check, scores
-from helpers.tables import claims, say, table
-from helpers.tinyworld import tasks
-from helpers.tinyworld import world as worlds
+from helpers.show import grids, pictures, plots
+from helpers.show.tables import claims, say, table
+from helpers.texts.prompts import final_logits
+from helpers.tinyworld.language import world as worlds
 
 model = zoo.load("tinyworld-attn")
 TASKS = tuple(CORRUPTIONS)
@@ -84,7 +77,7 @@ def named(heads):
 pairs = {task: twins(task, 250, seed=0) for task in TASKS}
 shown = []
 for task, pair in pairs.items():
-    clean, corrupted = (pair.behaviour(tasks.final_logits(model, side)).numpy() for side in (pair.clean, pair.corrupted))
+    clean, corrupted = (pair.behaviour(final_logits(model, side)).numpy() for side in (pair.clean, pair.corrupted))
     shown += [
         [task, pair.clean.texts[0], f"{clean.mean():.2f}"],
         ["its twin", pair.corrupted.texts[0], f"{corrupted.mean():.2f}"],
@@ -216,14 +209,14 @@ check("lab4.2", own_codes)
 
 # %%
 found = {task: codes.node_scores(positive[task], negative[task]) for task in TASKS}
-figure = plots.heatmap(
+figure = grids.heatmap(
     np.stack([found[task].numpy() for task in TASKS]),
     list(TASKS),
     [named([head]) for head in HEADS],
     title="Codes that only the clean prompts have",
 )
 highest = {task: [HEADS[i] for i in values.argsort(descending=True)[:5].tolist()] for task, values in found.items()}
-plots.show(
+pictures.show(
     figure,
     "Heat map of three tasks by sixteen heads: how many codes each head has for clean prompts alone. The five highest: "
     + "; ".join(f"{task}: {named(heads)}" for task, heads in highest.items())
@@ -244,7 +237,7 @@ plots.show(
 
 # %%
 live = oracle.oracle(model, twins("ioi", 32, seed=5), "resample")
-known = {(task, ablation): oracle.stored(task, ablation) for task in TASKS for ablation in oracle.ABLATIONS}
+known = {(task, ablation): stored.stored(task, ablation) for task in TASKS for ablation in oracle.ABLATIONS}
 F = {key: np.asarray(summary.faithfulness) for key, summary in known.items()}
 apart = float(np.abs(np.asarray(live.faithfulness) - F["ioi", "resample"]).max())
 size = np.array([subset.bit_count() for subset in range(1 << 16)])
@@ -254,9 +247,9 @@ say(
 )
 
 # %% tags=["hide-input"]
-figure, axes = plots.make_panels(3, 10, 3)
+figure, axes = pictures.make_panels(3, 10, 3)
 best_of_size = {task: curves.best_circuits(F[task, "resample"])[0] for task in TASKS}
-with plots.style():
+with pictures.style():
     for task, ax in zip(TASKS, axes, strict=True):
         by_size = [F[task, "resample"][size == k] for k in range(17)]
         ax.fill_between(range(17), *(np.array([np.quantile(one, q) for one in by_size]) for q in (0.05, 0.95)), alpha=0.3)
@@ -265,7 +258,7 @@ with plots.style():
         ax.set(title=task, xlabel="heads kept")
     axes[0].set_ylabel("faithfulness")
     axes[0].legend(loc="upper left")
-plots.show(
+pictures.show(
     figure,
     "Faithfulness of all 65 536 subsets by the number of heads kept, one panel a task: mean, 5 to 95 % range, and the best subset of each size. "
     + " ".join(
@@ -349,14 +342,14 @@ table(
 
 # %% tags=["hide-input"]
 values = {task: shapley.exact(F[task, "resample"]) for task in TASKS}
-figure = plots.heatmap(
+figure = grids.heatmap(
     np.stack([values[task] for task in TASKS]),
     list(TASKS),
     [named([head]) for head in HEADS],
     title="Shapley value of faithfulness",
 )
 leading = {task: [HEADS[i] for i in np.argsort(-values[task])[:4]] for task in TASKS}
-plots.show(
+pictures.show(
     figure,
     "Heat map of the Shapley values of sixteen heads in three tasks; each row adds up to 1. The four highest: "
     + "; ".join(
@@ -443,7 +436,7 @@ check("lab4.5", one_line)
 # Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials. Gradients and ablations have the first 100 of them, ACDC the first 20. The measurements are stored (`python -m helpers circuits` repeats them, in about an hour on one core).
 
 # %% tags=["hide-input"]
-measured = study.stored()
+measured = trials.stored()
 true = {task: truths.labels(known[task, "resample"]) for task in TASKS}
 FAMILIES = {"codes": methods.CODES, "controls": methods.CONTROLS, "sees the metric": methods.PEERS}
 areas = {
@@ -462,7 +455,7 @@ figure = plots.bars_with_intervals(
     ylabel="AUROC",
     title="Heads of the smallest circuits, found by",
 )
-plots.show(
+pictures.show(
     figure,
     f"Bars of AUROC for {len(shown)} ways of scoring heads on three tasks, with 95 % intervals over ten trials. "
     + " ".join(f"{name}: {', '.join(f'{areas[name, task].mean:.2f}' for task in TASKS)}." for name in shown),
@@ -664,7 +657,7 @@ PAPER = {"training prompts": "training prompts", "scoring prompts": "scoring pro
 
 def swept(sweep, task, values=None):
     """AUROC over the values of a sweep, and with shuffled labels: rows (mean, low, high)."""
-    values = study.SWEEPS[sweep] if values is None else values
+    values = trials.SWEEPS[sweep] if values is None else values
     items = [measured.item(sweep, task, value) for value in values]
     both = [[metrics.over_seeds(part, true[task]) for part in (item.scores, item.null)] for item in items]
     return [np.array([[one.mean, one.low, one.high] for one in column]) for column in zip(*both, strict=True)]
@@ -677,18 +670,18 @@ for sweep, label in (
     ("sparsity", "λ"),
 ):
     lines = {task: swept(sweep, task) for task in TASKS}
-    figure, axes = plots.make_panels(3, 10, 3)
-    with plots.style():
+    figure, axes = pictures.make_panels(3, 10, 3)
+    with pictures.style():
         for task, ax in zip(TASKS, axes, strict=True):
             for rows, style, name in zip(lines[task], ("-", "--"), ("labels as they are", "shuffled"), strict=True):
-                ax.fill_between(study.SWEEPS[sweep], rows[:, 1], rows[:, 2], alpha=0.2)
-                ax.plot(study.SWEEPS[sweep], rows[:, 0], style, label=name)
+                ax.fill_between(trials.SWEEPS[sweep], rows[:, 1], rows[:, 2], alpha=0.2)
+                ax.plot(trials.SWEEPS[sweep], rows[:, 0], style, label=name)
             ax.plot(SWEEPS[PAPER[sweep]].at, SWEEPS[PAPER[sweep]].auc[task], ":", label="published")
             ax.set(title=task, xlabel=label, xscale="log", ylim=(0.3, 1.02))
         axes[0].set_ylabel("AUROC")
         axes[0].legend(loc="lower right")
-    ends = study.SWEEPS[sweep][0], study.SWEEPS[sweep][-1]
-    plots.show(
+    ends = trials.SWEEPS[sweep][0], trials.SWEEPS[sweep][-1]
+    pictures.show(
         figure,
         f"AUROC over {label}, from {ends[0]} to {ends[1]}, one panel a task, with 95 % intervals over ten trials, with true and with shuffled labels, and as published. "
         + " ".join(
@@ -714,7 +707,7 @@ table(
             sweep,
             task,
             ends(SWEEPS[theirs].at, SWEEPS[theirs].auc[task]),
-            *(ends(study.SWEEPS[sweep], rows[:, 0]) for rows in swept(sweep, task)),
+            *(ends(trials.SWEEPS[sweep], rows[:, 0]) for rows in swept(sweep, task)),
         ]
         for sweep, theirs in PAPER.items()
         for task in TASKS
@@ -938,7 +931,7 @@ for task in TASKS:
         "random circuits (5 to 95 %)": np.stack([by_chance.mean, by_chance.quantile(0.05), by_chance.quantile(0.95)], 1),
         "best of each size": np.repeat(best_line[:, None], 3, axis=1),
     }
-    plots.show(
+    pictures.show(
         plots.lines_with_bands(np.arange(17), lines, xlabel="heads kept", ylabel="faithfulness", title=task),
         f"Faithfulness of the best k heads by {len(DRAWN)} rankings on {task}, with 95 % intervals over trials, beside all random circuits and the best circuit of each size. With six heads: "
         + ", ".join(f"{name} {rows[6, 0]:.2f}" for name, rows in lines.items())
@@ -983,7 +976,7 @@ figure = plots.lines_with_bands(
     log_y=True,
     title="Run time on GPT-2-shaped models",
 )
-plots.show(
+pictures.show(
     figure,
     "Seconds over the number of heads, on a logarithmic scale. "
     + " ".join(
@@ -1168,7 +1161,7 @@ claims(
 # ```
 #
 # `gpt2_greater_than` has the other task, in both published forms. Both lists of heads are printed, as sources disagree. Docstring needs `attn-only-4l`, which the hub has as
-# a pickle only; the chapter says what to do. What a pretrained autoencoder of GPT-2's heads makes of the same prompts is in `helpers.circuits.pretrained`, which checks its reconstruction first.
+# a pickle only; the chapter says what to do. What a pretrained autoencoder of GPT-2's heads makes of the same prompts is in `helpers.circuits.codes.pretrained`, which checks its reconstruction first.
 #
 # ## Further reading
 #
@@ -1253,7 +1246,7 @@ facts = {
     "7 training": all(abs(rows[0, 0] - rows[-1, 0]) < 0.05 for rows in few_trained.values()),
     "7 scoring": min(lost_by.values()) > 0.06 and max(lost_by.values()) < 0.18,
     "7 settings": np.allclose([min(ranges), max(ranges)], [0.13, 0.42], atol=0.011),
-    "7 latents": int(swept("latents", "greater-than")[0][:, 0].argmax()) == study.SWEEPS["latents"].index(200)
+    "7 latents": int(swept("latents", "greater-than")[0][:, 0].argmax()) == trials.SWEEPS["latents"].index(200)
     and all(
         swept("latents", task)[part][-1, 0] > swept("latents", task)[part][0, 0] + 0.2
         for task in ("ioi", "docstring")

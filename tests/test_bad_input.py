@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers import cli, publish, training, zoo
-from helpers.run_folder import STATE, WEIGHTS
+from helpers import cli, training, zoo
+from helpers.training import STATE, WEIGHTS
+from helpers.zoo import publish
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def refused(capsys):
 @pytest.fixture
 def shelf(tmp_path, monkeypatch) -> Path:
     """A weights folder with add-d3, trained for one step."""
-    from helpers.arithmetic import recipes
+    from helpers.arithmetic.training import recipes
 
     recipe = replace(recipes.RECIPES["add-d3"], steps=1, batch_size=2, warmup_steps=1)
     folder = tmp_path / "weights"
@@ -59,7 +60,7 @@ def test_an_unknown_model_name(refused, shelf):
 
 
 def test_an_unknown_recipe_lists_the_models_and_the_experiments(refused):
-    from helpers.arithmetic.recipes import EXPERIMENTS, RECIPES
+    from helpers.arithmetic.training.recipes import EXPERIMENTS, RECIPES
 
     message = refused("train", "mix-d4")
     assert re.findall(r"(?:add|mix)-[\w-]+", message) == [*RECIPES, *EXPERIMENTS, "mix-d4"]
@@ -79,7 +80,7 @@ def test_digits_out_of_range(refused, shelf, tmp_path, digits):
 
 
 def test_numbers_that_do_not_fit_the_digits():
-    from helpers.arithmetic.questions import from_numbers, parse
+    from helpers.arithmetic.questions.batch import from_numbers, parse
     from helpers.errors import LabError
 
     with pytest.raises(LabError, match="from 0 to 999 for 3 digits"):
@@ -118,7 +119,7 @@ def test_a_run_folder_of_another_recipe(refused, shelf, tmp_path):
 
 
 def test_a_damaged_training_state(refused, shelf, tmp_path, monkeypatch):
-    from helpers.arithmetic import recipes
+    from helpers.arithmetic.training import recipes
 
     recipe = training.read_recipe(tmp_path / "run")
     monkeypatch.setattr(recipes, "RECIPES", {"add-d3": recipe})

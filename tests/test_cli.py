@@ -81,7 +81,7 @@ def test_a_reader_that_goes_away_is_no_error_message():
 def test_training_starts_stops_at_ctrl_c_and_says_how_to_go_on(tmp_path):
     from safetensors.torch import load_file
 
-    from helpers.run_folder import STATE, WEIGHTS
+    from helpers.training import STATE, WEIGHTS
 
     folder, log = tmp_path / "run", tmp_path / "log"
     command = [sys.executable, "-m", "helpers", "train", "add-d3", "--out", str(folder), "--seed", "4"]
@@ -108,7 +108,7 @@ def test_training_starts_stops_at_ctrl_c_and_says_how_to_go_on(tmp_path):
 def test_training_a_finished_run_again_says_it_is_complete(tmp_path, monkeypatch, capsys):
     from dataclasses import replace
 
-    from helpers.arithmetic import recipes
+    from helpers.arithmetic.training import recipes
 
     short = {name: replace(recipe, steps=2, batch_size=4, warmup_steps=1) for name, recipe in recipes.RECIPES.items()}
     monkeypatch.setattr(recipes, "RECIPES", short)
@@ -128,7 +128,7 @@ def test_an_experiment_is_trained_stopped_and_resumed_by_its_name(tmp_path, monk
     from dataclasses import replace
 
     from helpers import training
-    from helpers.arithmetic import recipes
+    from helpers.arithmetic.training import recipes
 
     recipe = replace(recipes.EXPERIMENTS["mix-d3-paper"], steps=5, batch_size=4, warmup_steps=1, n_checkpoints=3)
     monkeypatch.setattr(recipes, "EXPERIMENTS", {recipe.name: recipe})

@@ -91,11 +91,11 @@ def exercises(lab: str) -> dict[str, Exercise]:
     Raises:
         LabError: there is no such lab.
     """
-    if not re.fullmatch(r"lab\d+", lab) or util.find_spec(f"helpers.course.{lab}") is None:
-        folder = str(Path(__file__).parent)
+    if not re.fullmatch(r"lab\d+", lab) or util.find_spec(f"helpers.course.checks.{lab}") is None:
+        folder = str(Path(__file__).parent / "checks")
         known = sorted(module.name for module in pkgutil.iter_modules([folder]) if re.fullmatch(r"lab\d+", module.name))
         raise LabError(f"expected a lab: {', '.join(known)}", f"got {lab!r}")
-    found = [value for value in vars(import_module(f"helpers.course.{lab}")).values() if isinstance(value, Exercise)]
+    found = [value for value in vars(import_module(f"helpers.course.checks.{lab}")).values() if isinstance(value, Exercise)]
     return {item.name: item for item in found}
 
 

@@ -7,7 +7,7 @@ writes into a dimension that nobody reads. So the circuit is head 0 and the MLP 
 
 import torch
 
-from helpers.arithmetic.questions import Format
+from helpers.arithmetic.questions.format import Format
 from helpers.interventions import Node
 
 FMT = Format(1)

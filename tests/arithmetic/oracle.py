@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import torch
 
-from helpers.arithmetic.questions import Format
+from helpers.arithmetic.questions.format import Format
 
 BASE, CARRY, PASS, SELECT, SIGN, STORE = range(6)
 KINDS = ("binary", "tri-state", "cascaded")

@@ -2,11 +2,11 @@
 
 import torch
 
-from helpers.arithmetic import sufficiency
-from helpers.arithmetic.nodemap import find_roles
-from helpers.arithmetic.patching import rates
-from helpers.arithmetic.questions import all_additions, answer_tokens
-from helpers.arithmetic.subtasks import SUBTASKS
+from helpers.arithmetic.circuit import sufficiency
+from helpers.arithmetic.circuit.addition import SUBTASKS
+from helpers.arithmetic.circuit.nodemap import find_roles
+from helpers.arithmetic.circuit.patching import rates
+from helpers.arithmetic.questions.batch import all_additions, answer_tokens
 from helpers.interventions import Node, ablate
 from tests.arithmetic.handwired import CIRCUIT, FMT, handwired_adder
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.arithmetic.nodemap import carry_kind, find_roles
-from helpers.arithmetic.patching import rates
-from helpers.arithmetic.questions import Format, answer_tokens, mixed
-from helpers.arithmetic.subtasks import SUBTASKS as ADDITION
-from helpers.arithmetic.subtractions import SUBTASKS as SUBTRACTION
+from helpers.arithmetic.circuit.addition import SUBTASKS as ADDITION
+from helpers.arithmetic.circuit.nodemap import carry_kind, find_roles
+from helpers.arithmetic.circuit.patching import rates
+from helpers.arithmetic.circuit.subtraction import SUBTASKS as SUBTRACTION
+from helpers.arithmetic.questions.batch import answer_tokens, mixed
+from helpers.arithmetic.questions.format import Format
 from helpers.interventions import Node
 from tests.arithmetic.oracle import BASE, CARRY, KINDS, PASS, SELECT, SIGN, STORE, Oracle
 

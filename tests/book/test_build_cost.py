@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.build_cost import measure_build
+from helpers.book.build_cost import measure_build
 from helpers.errors import LabError
 
 

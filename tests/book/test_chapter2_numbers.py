@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.tinyworld import dimensions, vocabulary, world
-from helpers.trust import bounds, controls, information, kernels, probes, splits, surface
-from helpers.trust.datasets import SOURCES, load
-from helpers.trust.published import CHECKPOINTS, INFORMATION, PUBLISHED, STEPS
-from helpers.trust.surveys import stored
+from helpers.tinyworld.language import vocabulary, world
+from helpers.tinyworld.sets import dimensions
+from helpers.trust.data import controls, splits, surface
+from helpers.trust.data.public import SOURCES, load
+from helpers.trust.data.published import CHECKPOINTS, INFORMATION, PUBLISHED, STEPS
+from helpers.trust.data.surveys import stored
+from helpers.trust.information import bounds, dependence, kernels
+from helpers.trust.probes import linear
 
 PLAIN = (Path(__file__).resolve().parents[2] / "book" / "ch2_trust_dynamics.md").read_text(encoding="utf-8")
 TEXT = re.sub(r"\s+", " ", PLAIN)
@@ -102,7 +105,7 @@ def test_the_example_pairs_are_the_first_of_each_set(name):
 @pytest.mark.parametrize("name", dimensions.CANDIDATES)
 def test_words_are_at_chance_or_below_on_the_minimal_pairs(name):
     data = dimensions.labelled_set(name)
-    accuracy = probes.fit(controls.bag_of_words(data), data.labels, splits.grouped(data)).accuracy.mean()
+    accuracy = linear.fit(controls.bag_of_words(data), data.labels, splits.grouped(data)).accuracy.mean()
     assert accuracy < 0.6
     assert f"{accuracy:.2f} for {name}" in TEXT
 
@@ -125,8 +128,8 @@ def cells(head: str) -> list[float]:
 
 def test_compression_without_loss():
     x, t = simulated()
-    tables = [information.with_direction(t, scale) for scale in (0, 2, 5, 10, 30)]
-    nulls = [information.null(kernels.smoother(x), kernels.smoother(table), permutations=1) for table in tables]
+    tables = [dependence.with_direction(t, scale) for scale in (0, 2, 5, 10, 30)]
+    nulls = [dependence.null(kernels.smoother(x), kernels.smoother(table), permutations=1) for table in tables]
     assert cells("I(T;X), normalised HSIC") == pytest.approx([null.observed for null in nulls], abs=0.005)
     start = PLAIN.index("| I(T;X), normalised HSIC |")
     means = re.search(r"\| mean of the null \|(.+)\|", PLAIN[start:])[1].split("|")
@@ -144,12 +147,12 @@ def fitted(t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 def test_the_bandwidth_decides():
     x, t = simulated()
-    table = information.readings(x, t, (1, 5, 50, 200, 400))
+    table = dependence.readings(x, t, (1, 5, 50, 200, 400))
     assert cells("I(T;X)") == pytest.approx([reading.value for reading in table], abs=0.05, rel=0.03)
     start = PLAIN.index("\n| I(T;X) |")
     means = re.search(r"\| mean of the null \|(.+)\|", PLAIN[start:])[1].split("|")
     assert list(map(float, means)) == pytest.approx([reading.expected for reading in table], abs=0.05)
-    low, _, high = (reading.value for reading in information.readings(x, t, (50,), (1e-6, 1e-5, 1e-4)))
+    low, _, high = (reading.value for reading in dependence.readings(x, t, (50,), (1e-6, 1e-5, 1e-4)))
     assert f"({low:.1f} at $10^{{-6}}$, {high:.2f} at $10^{{-4}}$)" in TEXT
     assert 250 < table[2].value / table[4].value < 350
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from helpers import zoo
-from helpers.tinyworld import bait, dimensions
-from helpers.trust import activations, probes, series, splits, sweep
+from helpers.tinyworld.sets import bait, dimensions
+from helpers.trust.data import splits
+from helpers.trust.probes import linear
+from helpers.trust.series import activations, sources, sweep
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +35,7 @@ def sets():
 
 @pytest.fixture(scope="module")
 def swept(sets):
-    return sweep.sweep(series.embedded("tinyworld", STEPS), list(sets.values()), backend="serial")
+    return sweep.sweep(sources.embedded("tinyworld", STEPS), list(sets.values()), backend="serial")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def fitted(sets, swept):
     found = {}
     for name, data in sets.items():
         x = torch.as_tensor(swept.stack(name))[:, BLOCKS]
-        found[name] = probes.fit(x.flatten(0, 1), data.labels, splits.grouped(data))
+        found[name] = linear.fit(x.flatten(0, 1), data.labels, splits.grouped(data))
     return found
 
 
@@ -80,7 +82,7 @@ def test_an_untrained_network_reads_words():
     data = bait.obvious_set()
     model = zoo.load("tinyworld", device="cpu", step=0)
     x = activations.last_token(model, *activations.encode(model, data.texts))[BLOCKS]
-    found = probes.fit(x, data.labels, splits.grouped(data)).accuracy.mean(1)
+    found = linear.fit(x, data.labels, splits.grouped(data)).accuracy.mean(1)
     said = re.search(r"the same untrained network gives ([\d.]+) to ([\d.]+)\.", FLAT).groups()
     assert [found.min(), found.max()] == pytest.approx([float(value) for value in said], abs=TOLERANCE + 0.005)
 

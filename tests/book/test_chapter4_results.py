@@ -5,23 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from helpers.circuits import growth, metrics, minimal, oracle, study, truths
+from helpers.circuits.judging import metrics
+from helpers.circuits.oracle import minimal, stored, truths
+from helpers.circuits.study import growth, trials
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = (ROOT / "book" / "ch4_circuit_discovery.md").read_text(encoding="utf-8")
 FLAT = re.sub(r"\s+", " ", PLAIN)
 ABLATIONS = {"the twin": "resample", "average": "mean"}
-METHODS = [name for _, _, name in (key.split("/", 2) for key in study.stored().items) if f"| {name} | " in PLAIN]
+METHODS = [name for _, _, name in (key.split("/", 2) for key in trials.stored().items) if f"| {name} | " in PLAIN]
 METHODS = list(dict.fromkeys(name for name in METHODS if re.search(rf"\| {re.escape(name)} \| \d", PLAIN)))
 
 
 @pytest.fixture(scope="module")
 def measured():
-    return study.stored()
+    return trials.stored()
 
 
 def area(measured, kind, task, value):
-    labels = truths.labels(oracle.stored(task, "resample"))
+    labels = truths.labels(stored.stored(task, "resample"))
     return metrics.over_seeds(measured.item(kind, task, value).scores, labels).mean
 
 
@@ -32,27 +34,27 @@ def test_the_table_of_methods_has_them_all():
 @pytest.mark.parametrize("name", METHODS)
 def test_a_row_of_the_table_of_methods(measured, name):
     said = [float(cell) for cell in re.search(rf"\| {re.escape(name)} \| (\d.+) \|", PLAIN)[1].split(" | ")]
-    assert said == pytest.approx([area(measured, "method", task, name) for task in study.TASKS], abs=0.0051)
+    assert said == pytest.approx([area(measured, "method", task, name) for task in trials.TASKS], abs=0.0051)
 
 
-@pytest.mark.parametrize("task", study.TASKS)
+@pytest.mark.parametrize("task", trials.TASKS)
 @pytest.mark.parametrize("said", ABLATIONS)
 def test_a_row_of_the_table_of_circuits(task, said):
     row = re.search(rf"\| {task} \| {said} \| (\d+) of (\d+) heads \| (\d+) \| (.+) \|", PLAIN).groups()
-    found = minimal.minimal(oracle.stored(task, ABLATIONS[said]), truths.ENOUGH)
+    found = minimal.minimal(stored.stored(task, ABLATIONS[said]), truths.ENOUGH)
     core = " ".join(f"{layer}.{head}" for layer, head in found.core) or "none"
     expected = (len(found.smallest), int(found.smallest[0]).bit_count(), len(found.circuits), core)
     assert (*map(int, row[:3]), row[3]) == expected
 
 
 def test_what_is_said_of_prompts_and_settings(measured):
-    costs = [area(measured, "scoring prompts", task, 250) - area(measured, "scoring prompts", task, 5) for task in study.TASKS]
+    costs = [area(measured, "scoring prompts", task, 250) - area(measured, "scoring prompts", task, 5) for task in trials.TASKS]
     said = re.search(r"costs ([\d.]+) \(IOI\), ([\d.]+) \(greater-than\) and ([\d.]+) \(docstring\)", FLAT).groups()
     assert [float(value) for value in said] == pytest.approx(costs, abs=0.0051)
     for sweep, words in (("latents", r"varies by ([\d.]+) to ([\d.]+), over λ"), ("sparsity", r"0.1 by ([\d.]+) to ([\d.]+)\.")):
         spread = []
-        for task in study.TASKS:
-            values = [area(measured, sweep, task, value) for value in study.SWEEPS[sweep]]
+        for task in trials.TASKS:
+            values = [area(measured, sweep, task, value) for value in trials.SWEEPS[sweep]]
             spread.append(max(values) - min(values))
         said = [float(value) for value in re.search(words, FLAT).groups()]
         assert said == pytest.approx([min(spread), max(spread)], abs=0.0051)
@@ -73,7 +75,7 @@ def test_run_times():
 def test_what_labels_add(measured):
     gain = []
     for task in ("greater-than", "docstring"):
-        labels = truths.labels(oracle.stored(task, "resample"))
+        labels = truths.labels(stored.stored(task, "resample"))
         both = [
             metrics.over_seeds(measured.item("method", task, name).scores, labels).mean
             for name in ("discrete SAE", "shuffled labels")
@@ -85,8 +87,8 @@ def test_what_labels_add(measured):
 
 
 def test_a_lower_threshold_and_the_f1_of_chance(measured):
-    assert len(minimal.minimal(oracle.stored("ioi", "resample"), 0.7).circuits) == 15
-    labels = truths.labels(oracle.stored("greater-than", "resample"))
+    assert len(minimal.minimal(stored.stored("ioi", "resample"), 0.7).circuits) == 15
+    labels = truths.labels(stored.stored("greater-than", "resample"))
     drawn = [metrics.judge(row, labels).best_f1 for row in measured.item("method", "greater-than", "random").scores]
     assert labels.sum() == 10
     assert sum(drawn) / len(drawn) == pytest.approx(0.80, abs=0.0051)

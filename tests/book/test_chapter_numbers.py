@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from helpers import training, zoo
-from helpers.arithmetic import curves, insertion, lookback, reuse, sufficiency, transfer, usage
-from helpers.arithmetic.questions import Format, uniform
-from helpers.arithmetic.recipes import RECIPES
-from helpers.arithmetic.verify import greedy
+from helpers.arithmetic.circuit import lookback, sufficiency, usage
+from helpers.arithmetic.questions.batch import uniform
+from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.reuse import curves, records, transfer
+from helpers.arithmetic.training import insertion
+from helpers.arithmetic.training.recipes import RECIPES
+from helpers.arithmetic.verification.verify import greedy
 
 TEXT = re.sub(r"\s+", " ", (Path(__file__).resolve().parents[2] / "book" / "ch1_verified_arithmetic.md").read_text())
 LONG = ("S3", "S4", "S5")
@@ -60,7 +63,7 @@ def test_two_layers_are_never_wrong():
 
 
 def run_of(name):
-    return reuse.stored().runs[name][0]
+    return records.stored().runs[name][0]
 
 
 def test_the_mixed_models_are_as_accurate_as_the_chapter_says():
@@ -96,7 +99,7 @@ def test_what_the_other_omissions_cost_together():
 
 
 def test_when_additions_are_right_for_good():
-    runs = reuse.stored().runs
+    runs = records.stored().runs
     ours, scratch = (
         [curves.steps_to(run.curve, 0.99, operation="ADD").by for run in runs[name].values()]
         for name in ("mix-d3", "mix-d3-scratch")
@@ -127,7 +130,7 @@ def test_polysemantic_nodes_by_two_counts():
 def test_reuse_by_place_and_by_function():
     for name, words in (("mix-d6", "of the inserted nodes"), ("mix-d6-scratch", "of the same places")):
         run = run_of(name)
-        ours = reuse.stored().sources[run.source].use["mean"].used("ADD")
+        ours = records.stored().sources[run.source].use["mean"].used("ADD")
         shares = [usage.overlap(ours, run.use["mean"].used(operation)).observed for operation in ("ADD", "SUB", "NEG")]
         assert "{:.0f}, {:.0f} and {:.0f} % ".format(*(100 * share for share in shares)) + words in TEXT
     strong = {name: transfer.transferred(run_of(name).retests).strong for name in ("mix-d6", "mix-d6-scratch", "mix-d6-paper")}

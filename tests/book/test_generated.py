@@ -4,9 +4,11 @@ import itertools
 
 import pytest
 
-from helpers import pages, zoo
-from helpers.course.notebooks import find_root
+from helpers import zoo
+from helpers.book import pages
+from helpers.clone import find_root
 from helpers.errors import LabError
+from helpers.show import tables
 
 pytestmark = pytest.mark.book
 
@@ -83,4 +85,4 @@ def test_the_class_shares_are_those_of_plain_enumeration():
     digits = sorted({entry.recipe.data.get("n_digits", 3) for entry in zoo.read_manifest().values()})  # 3: some model has it
     rows = [line.strip("| ").split(" | ") for line in pages.class_shares().splitlines()[2:]]
     column = digits.index(3) + 1
-    assert [row[column] for row in rows[:4]] == [pages.short(share[m]) for m in range(4)]
+    assert [row[column] for row in rows[:4]] == [tables.short(share[m]) for m in range(4)]

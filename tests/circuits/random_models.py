@@ -2,10 +2,10 @@
 
 import torch
 
-from helpers.circuits import handwired
-from helpers.circuits.handwired import HandWired
-from helpers.circuits.twins import Twins
-from helpers.tinyworld.tasks import Prompts
+from helpers.circuits.graph import handwired
+from helpers.circuits.graph.handwired import HandWired
+from helpers.circuits.tasks.twins import Twins
+from helpers.texts.prompts import Prompts
 
 VOCAB = 20
 RIGHT, WRONG = 3, 5

@@ -3,8 +3,8 @@
 import torch
 
 from helpers import training
-from helpers.recipe import Recipe
-from helpers.tinyworld.recipes import RECIPES
+from helpers.tinyworld.models.recipes import RECIPES
+from helpers.training import Recipe
 
 SHAPE = {"n_layers": 2, "n_heads": 2, "d_model": 16, "d_head": 8}
 

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from helpers.circuits import gpt2_docstring, gpt2_greater_than, gpt2_ioi
+from helpers.circuits.tasks import gpt2_docstring, gpt2_greater_than, gpt2_ioi
 
 
 @cache

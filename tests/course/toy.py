@@ -1,6 +1,7 @@
 """A whole lab in miniature: its source, its checks, its mutants. No page of the book, only a specimen for the tests."""
 
-from helpers.course.check import Wrong, call, exercise, expect_close, expect_function, expect_number, expect_type
+from helpers.course.check import exercise
+from helpers.course.expect import Wrong, call, expect_close, expect_function, expect_number, expect_type
 
 SOURCE = '''\
 # ---

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from helpers.course import check, execute, source
+from helpers.course import check
+from helpers.course.labs import execute, source
 
 FEWEST_MUTANTS = 3
 GARBAGE = [None, math.nan, "no answer", [], {}, object(), int, -98765.4321, torch.full((2, 3), torch.nan)]

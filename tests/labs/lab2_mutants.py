@@ -4,7 +4,7 @@ from itertools import combinations
 
 import torch
 
-from helpers.arithmetic import patching
+from helpers.arithmetic.circuit import patching
 from helpers.interventions import Node
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.course import source
+from helpers.course.labs import source
 from tests.course import toy as specimen
 from tests.course.conftest import toy  # noqa: F401 - a fixture
 from tests.labs import harness

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from helpers import runtime
-from helpers.course import notebooks
+from helpers.course.labs import folder, notebooks
 from tests.labs import harness
 
 ROOT = Path(__file__).resolve().parents[2]
-LABS = notebooks.lab_files(ROOT)
+LABS = folder.lab_files(ROOT)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +33,7 @@ def path(request):
 
 @pytest.fixture(scope="module")
 def lab(path):
-    return notebooks.load(path)
+    return folder.load(path)
 
 
 @pytest.fixture(scope="module")

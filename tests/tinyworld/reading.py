@@ -16,7 +16,7 @@ INSULTING_TURNS = {"never", "hardly", "nobody", "wrong", "disagree", "no", "lie"
 
 @cache
 def table(name: str) -> dict:
-    return tomllib.loads((files("helpers.tinyworld") / name).read_text(encoding="utf-8"))
+    return tomllib.loads((files("helpers.tinyworld.language") / name).read_text(encoding="utf-8"))
 
 
 def lines(text: str) -> list[list[str]]:

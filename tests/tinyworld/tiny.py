@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from helpers.recipe import Recipe
-from helpers.tinyworld.recipes import RECIPES
+from helpers.tinyworld.models.recipes import RECIPES
+from helpers.training import Recipe
 
 SHAPE = {"n_layers": 1, "n_heads": 2, "d_model": 16, "d_head": 8, "d_mlp": 16}
 

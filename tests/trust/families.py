@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.trust.steering import Vector
+from helpers.trust.steering.vectors import Vector
 
 FAMILIES = ("native", "native-rotary", "attn-only", "gpt2", "neox", "llama")
 HUGGING_FACE = ("gpt2", "neox", "llama")

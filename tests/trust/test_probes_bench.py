@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.trust import bench
+from helpers.trust.probes import bench
 
 
 @pytest.mark.slow

@@ -1,0 +1,155 @@
+"""Run sub-task tests on a model: how often does writing a node's stored output give exactly the predicted answer?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from helpers.arithmetic.circuit.pairs import Interchange, Pairs
+from helpers.arithmetic.questions.batch import answer_tokens, join
+from helpers.arithmetic.questions.format import Format
+from helpers.errors import LabError
+from helpers.interventions import Activations, Node, collect, run_with_replaced
+from helpers.stats import clopper_pearson
+
+NodeSet = tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often one test came out as predicted on one set of nodes.
+
+    Attributes:
+        task, digit: which sub-task.
+        nodes: whose outputs were exchanged, all at once.
+        hits, trials: pairs whose whole answer was exactly the predicted one, of how many.
+        rising, falling: share of hits among pairs whose value rises, or falls (two directions of the same pair).
+        null_hits, null_trials: null pairs whose whole answer stayed right, of how many.
+        reached: pairs whose tokens that must change came out as predicted, whatever the others did. More of these than
+            hits: the value is carried here, and something else is read off the same nodes.
+    """
+
+    task: str
+    digit: int
+    nodes: NodeSet
+    hits: int
+    trials: int
+    rising: float
+    falling: float
+    null_hits: int
+    null_trials: int
+    reached: int
+
+    @property
+    def rate(self) -> float:
+        return self.hits / self.trials
+
+    @property
+    def null_rate(self) -> float:
+        return self.null_hits / self.null_trials
+
+    @property
+    def reached_rate(self) -> float:
+        return self.reached / self.trials
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Clopper–Pearson interval of the rate."""
+        return clopper_pearson(self.hits, self.trials)
+
+    @property
+    def label(self) -> str:
+        return f"{self.task}{self.digit}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One sub-task of one digit, ready to run on any nodes: what all node sets and positions share.
+
+    Attributes:
+        task, digit: which sub-task.
+        pairs, null: the matched pairs and the null pairs, each in both directions.
+        stored, null_stored: node outputs of the model on the stored questions of both.
+    """
+
+    task: Interchange
+    digit: int
+    pairs: Pairs
+    null: Pairs
+    stored: Activations
+    null_stored: Activations
+
+
+def _both_ways(pairs: Pairs, swapped: Pairs) -> Pairs:
+    parts = (join([getattr(pairs, name), getattr(swapped, name)]) for name in ("stored", "clean"))
+    names = ("expected", "tolerated", "rises", "negative")
+    return Pairs(*parts, *(torch.cat([getattr(pairs, name), getattr(swapped, name)]) for name in names))
+
+
+def draw(task: Interchange, digit: int, n_digits: int, count: int, seed: int, null: bool = False) -> Pairs:
+    """`count` pairs, half of them with the roles of stored and clean exchanged.
+
+    Raises:
+        LabError: a digit the test does not exist for, or a count that is not even and positive.
+    """
+    if count < 2 or count % 2:
+        raise LabError("expected an even number of pairs, at least 2", f"got {count}")
+    rng = np.random.default_rng([seed, digit, null])
+    pairs = task.pairs(digit, n_digits, count // 2, rng, null)
+    return _both_ways(pairs, task.swap(pairs, digit, null))
+
+
+def prepare(model, fmt: Format, task: Interchange, digit: int, count: int = 100, seed: int = 0) -> Experiment:
+    """Draw the pairs of one sub-task and run the model once on their stored questions."""
+    pairs, null = (draw(task, digit, fmt.n_digits, count, seed, null) for null in (False, True))
+    stored, null_stored = (collect(model, drawn.stored.tokens(fmt))[0] for drawn in (pairs, null))
+    return Experiment(task, digit, pairs, null, stored, null_stored)
+
+
+def _answers(model, fmt: Format, pairs: Pairs, nodes: NodeSet, stored: Activations) -> Int[Tensor, "pair answer"]:
+    return answer_tokens(run_with_replaced(model, pairs.clean.tokens(fmt), nodes, stored), fmt)
+
+
+def as_predicted(
+    model, fmt: Format, pairs: Pairs, node_sets: Sequence[NodeSet]
+) -> tuple[Bool[Tensor, "set pair"], Int[Tensor, "set pair answer"]]:
+    """For every node set and pair: is the whole patched answer the predicted one? And the answer itself (token ids)."""
+    stored, _ = collect(model, pairs.stored.tokens(fmt))
+    answers = torch.stack([_answers(model, fmt, pairs, nodes, stored) for nodes in node_sets])
+    return torch.stack([pairs.predicts(answer, fmt) for answer in answers]), answers
+
+
+def measure(model, fmt: Format, experiment: Experiment, node_sets: Sequence[NodeSet], floor: float = 0.0) -> list[Rate]:
+    """Run an experiment on many node sets.
+
+    Args:
+        floor: sets with a lower rate are left out, and their null pairs never run: half the work of a search.
+    """
+    found = []
+    for nodes in node_sets:
+        pairs, null = experiment.pairs, experiment.null
+        answers = _answers(model, fmt, pairs, nodes, experiment.stored)
+        hit = pairs.predicts(answers, fmt)
+        if int(hit.sum()) / len(hit) < floor:
+            continue
+        same = null.predicts(_answers(model, fmt, null, nodes, experiment.null_stored), fmt)
+        rising, falling = (float(hit[way].float().mean()) for way in (pairs.rises, ~pairs.rises))
+        counts = {"hits": int(hit.sum()), "trials": len(hit), "null_hits": int(same.sum()), "null_trials": len(same)}
+        counts["reached"] = int(pairs.reaches(answers, fmt).sum())
+        found.append(Rate(experiment.task.name, experiment.digit, nodes, rising=rising, falling=falling, **counts))
+    return found
+
+
+def rates(
+    model, fmt: Format, task: Interchange, digit: int, node_sets: Sequence[NodeSet], count: int = 100, seed: int = 0
+) -> list[Rate]:
+    """Test one sub-task of one digit on many node sets, with its null, on the same pairs for all of them.
+
+    Raises:
+        LabError: a digit the test does not exist for, a count that is not even and positive, or a node that the model
+            does not have.
+    """
+    return measure(model, fmt, prepare(model, fmt, task, digit, count, seed), node_sets)

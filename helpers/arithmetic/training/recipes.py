@@ -1,0 +1,186 @@
+"""Recipes of the arithmetic models, and the tasks that train them.
+
+The loss is the mean cross-entropy over the n + 2 answer tokens, sign included (arXiv 2402.02619, "Training"), in
+float32 rather than the paper's float64: the models are small enough that the difference does not show.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from helpers.arithmetic.questions.batch import enriched, mixed, short_carries
+from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.training import insertion
+from helpers.errors import LabError
+from helpers.training import Recipe, Task
+
+
+def answer_loss(model: torch.nn.Module, fmt: Format, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy over the answer tokens, in nats."""
+    tokens = tokens.to(next(model.parameters()).device)
+    start = fmt.equals_position
+    logits = model(tokens[:, :-1])[:, start:]  # the last token predicts nothing
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, start + 1 :].flatten())
+
+
+@dataclass(frozen=True)
+class AdditionTask(Task):
+    """Batches of addition questions in the paper's format.
+
+    Attributes:
+        p_slots, p_cascade: shares of the enriched mixture (see `questions.enriched`).
+        max_cascade: if given, the questions are drawn uniformly among the classes S0 to S`max_cascade` instead.
+    """
+
+    fmt: Format
+    p_slots: float = 0.0
+    p_cascade: float = 0.0
+    max_cascade: int | None = None
+
+    def batch(self, rng: np.random.Generator, size: int) -> Int[Tensor, "question pos"]:
+        if self.max_cascade is not None:
+            return short_carries(self.fmt.n_digits, size, rng, self.max_cascade).tokens(self.fmt)
+        questions = enriched(self.fmt.n_digits, size, rng, p_slots=self.p_slots, p_cascade=self.p_cascade)
+        return questions.tokens(self.fmt)
+
+    def loss(self, model: torch.nn.Module, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
+        return answer_loss(model, self.fmt, batch)
+
+
+@dataclass(frozen=True)
+class MixedTask(Task):
+    """Batches of additions and subtractions, for a model into which an adder was inserted.
+
+    Attributes:
+        p_subtract, p_equal, p_slots, p_cascade: shares of the mixture (see `questions.mixed`).
+        arm: how the source is inserted (see `insertion`).
+        source: name of the inserted model; none for the arm from scratch.
+        sha256: first twelve digits of the checksum of its weights, for a run is determined by them too.
+        freeze: what training leaves alone (see `insertion.frozen`).
+    """
+
+    fmt: Format
+    p_subtract: float
+    p_equal: float
+    p_slots: float
+    p_cascade: float
+    arm: str
+    source: str
+    sha256: str
+    freeze: str
+
+    def initialise(self, model: torch.nn.Module) -> dict[str, Bool[Tensor, "..."]]:
+        """Insert the source.
+
+        Raises:
+            LabError: the source has other weights than those the recipe was written for.
+        """
+        if self.arm == "scratch":
+            return {}
+        from helpers import zoo
+
+        found = zoo.check(self.source).sha256
+        if not found.startswith(self.sha256):
+            raise LabError(
+                f"expected {self.source} with the checksum {self.sha256}…",
+                f"its weights have {found[:12]}…: it was trained anew",
+                hint="write the new checksum into helpers/arithmetic/recipes.py and train the mixed models anew",
+            )
+        source = zoo.load(self.source, device="cpu")
+        insertion.insert(source, model, self.arm)
+        return insertion.frozen(source, model, self.arm, self.freeze)
+
+    def batch(self, rng: np.random.Generator, size: int) -> Int[Tensor, "question pos"]:
+        shares = {name: getattr(self, name) for name in ("p_subtract", "p_equal", "p_slots", "p_cascade")}
+        return mixed(self.fmt.n_digits, size, rng, **shares).tokens(self.fmt)
+
+    def loss(self, model: torch.nn.Module, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
+        return answer_loss(model, self.fmt, batch)
+
+
+def task_of(recipe: Recipe) -> AdditionTask | MixedTask:
+    """The task of an arithmetic recipe."""
+    settings = dict(recipe.data)
+    kind = {"addition": AdditionTask, "mixed": MixedTask}[recipe.task]
+    return kind(Format(settings.pop("n_digits")), **settings)
+
+
+MIXTURE = {"p_slots": 0.3, "p_cascade": 0.3}
+
+
+def _shape(n_digits: int, n_layers: int, n_heads: int) -> dict:
+    shape = {"n_layers": n_layers, "n_heads": n_heads, "d_model": 96, "d_head": 32, "d_mlp": 384}
+    return shape | {"n_ctx": 3 * n_digits + 4, "d_vocab": 15, "act_fn": "relu", "normalization_type": "LN"}
+
+
+def _adder(name: str, n_digits: int, steps: int, n_layers: int = 2, data: dict = MIXTURE, seed: int = 0) -> Recipe:
+    return Recipe(
+        name=name,
+        task="addition",
+        model=_shape(n_digits, n_layers, n_heads=3),
+        data={"n_digits": n_digits, **data},
+        steps=steps,
+        batch_size=256,
+        learning_rate=2e-3,
+        warmup_steps=200,
+        seed=seed,
+    )
+
+
+SOURCES = {3: ("add-d3", "be4d7fcb55bd"), 6: ("add-d6", "474000970ecf")}
+"""The adder that is inserted, with the first digits of its weights' checksum."""
+MIXED_STEPS = {3: 4000, 6: 8000}
+MIXED_DATA = {"p_subtract": 0.6, "p_equal": 0.02, "p_slots": 0.25, "p_cascade": 0.25}
+
+
+def _mixer(name: str, n_digits: int, arm: str, freeze: str = "nothing") -> Recipe:
+    source, sha256 = ("", "") if arm == "scratch" else SOURCES[n_digits]
+    inserted = {"arm": arm, "source": source, "sha256": sha256, "freeze": freeze}
+    return Recipe(
+        name=name,
+        task="mixed",
+        model=_shape(n_digits, n_layers=3, n_heads=4),
+        data={"n_digits": n_digits, **MIXED_DATA, **inserted},
+        steps=MIXED_STEPS[n_digits],
+        batch_size=192,
+        learning_rate=2e-3,
+        warmup_steps=200,
+        n_checkpoints=90,
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        _adder("add-d3", n_digits=3, steps=5000),
+        _adder("add-d5", n_digits=5, steps=6000),
+        _adder("add-d6", n_digits=6, steps=8000),
+        # One layer, twice. Shown no carry that passes through more than one nine, it learns the look-back rule; shown the
+        # same mixture as the others, it learns more than the rule knows. The two differ in questions and in steps.
+        _adder("add-d5-1l", n_digits=5, steps=4000, n_layers=1, data={"max_cascade": 2}),
+        _adder("add-d5-1l-enriched", n_digits=5, steps=6000, n_layers=1),
+        _mixer("mix-d3", 3, "preserving"),
+        _mixer("mix-d6", 6, "preserving"),
+        _mixer("mix-d6-scratch", 6, "scratch"),
+    )
+}
+"""The embedded models."""
+
+EXPERIMENTS: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        _mixer("mix-d3-paper", 3, "paper"),
+        _mixer("mix-d3-whole", 3, "whole"),
+        _mixer("mix-d3-scratch", 3, "scratch"),
+        _mixer("mix-d6-paper", 6, "paper"),
+        _mixer("mix-d6-whole", 6, "whole"),
+        # The paper's modes 2 and 3, and a circuit that is left alone altogether.
+        _mixer("mix-d3-paper-qkv", 3, "paper", freeze="qkv"),
+        _mixer("mix-d3-paper-qkv-mlp", 3, "paper", freeze="qkv+mlp"),
+        _mixer("mix-d3-frozen", 3, "preserving", freeze="all"),
+    )
+}
+"""Models that are trained to be compared; their measurements are stored, their weights are not."""

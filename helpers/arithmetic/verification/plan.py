@@ -1,0 +1,84 @@
+"""Which questions a verification asks, cut into chunks that can be drawn in any order by anyone.
+
+A chunk carries its own seed, so the questions depend on the plan alone: not on batch sizes, workers or interruptions.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from helpers.arithmetic.questions import cascades
+from helpers.arithmetic.questions.batch import Questions, all_additions, of_class, uniform
+from helpers.errors import LabError
+
+CHUNK = 4096
+"""Questions drawn, classified and scored at a time; memory does not grow with the number of questions."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a verification.
+
+    Attributes:
+        source: ``"uniform"``, ``"all"`` or the name of a class.
+        start: index of the chunk's first question within its source.
+    """
+
+    source: str
+    subtract: bool
+    start: int
+    count: int
+    seed: tuple[int, ...]
+
+
+def plan(n_digits: int, questions: int, per_class: int, exhaustive: bool, operations: str, seed: int) -> list[Chunk]:
+    """The chunks of a verification; the arguments are those of `verify.verify`.
+
+    Raises:
+        LabError: unknown operations, negative numbers, no questions, or an exhaustive plan for more than 3 digits.
+
+    >>> [(chunk.source, chunk.count) for chunk in plan(1, 5000, 7, False, "+", seed=0)]
+    [('uniform', 4096), ('uniform', 904), ('S0', 7), ('S1', 7)]
+    """
+    if operations not in ("+", "-", "+-"):
+        raise LabError('expected the operations "+", "-" or "+-"', f"got {operations!r}")
+    if min(questions, per_class, seed) < 0 or not (exhaustive or questions + per_class):
+        raise LabError(
+            "expected a seed and numbers of questions of 0 or more, and some question to ask",
+            f"got seed {seed}, {questions} uniform questions and {per_class} a class",
+        )
+    if exhaustive and n_digits > 3:
+        raise LabError(
+            "expected at most 3 digits for an exhaustive verification",
+            f"{n_digits} digits have 10^{2 * n_digits} questions",
+            hint="leave it away: uniform questions and every cascade class are then sampled",
+        )
+    return [
+        Chunk(source, operator == "-", start, min(CHUNK, total - start), (seed, int(operator == "-"), number, start))
+        for operator in operations
+        for number, (source, total) in enumerate(_sources(n_digits, questions, per_class, exhaustive, operator))
+        for start in range(0, total, CHUNK)
+    ]
+
+
+def _sources(n_digits: int, questions: int, per_class: int, exhaustive: bool, operator: str) -> list[tuple[str, int]]:
+    if exhaustive:
+        return [("all", 10 ** (2 * n_digits))]
+    return [("uniform", questions), *((name, per_class) for name in automaton_of(n_digits, operator == "-").classes)]
+
+
+def automaton_of(n_digits: int, subtract: bool) -> cascades.Automaton:
+    """The automaton that classifies additions, or subtractions."""
+    return cascades.subtraction(n_digits) if subtract else cascades.addition(n_digits)
+
+
+def draw(chunk: Chunk, n_digits: int) -> Questions:
+    """The questions of a chunk."""
+    if chunk.source == "all":
+        additions = all_additions(n_digits, chunk.start, chunk.start + chunk.count)
+        return replace(additions, subtract=torch.full_like(additions.subtract, chunk.subtract))
+    rng = np.random.default_rng(chunk.seed)
+    if chunk.source == "uniform":
+        return uniform(n_digits, chunk.count, rng, chunk.subtract)
+    return of_class(chunk.source, n_digits, chunk.count, rng)

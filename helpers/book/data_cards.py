@@ -1,0 +1,97 @@
+"""Cards of the data: TinyWorld and the public sets, in Markdown, from the files and records themselves."""
+
+from collections import Counter
+
+from helpers.show.tables import markdown as table
+
+
+def world_contents() -> str:
+    """How much there is of everything in TinyWorld."""
+    from helpers.tinyworld.language import world as worlds
+    from helpers.tinyworld.language.vocabulary import vocabulary
+
+    world, frames = worlds.load(), worlds.frames()
+    kinds, realms, colours, places = (len(world.values(relation)) for relation in worlds.RELATIONS)
+    rows = {
+        "entities": f"{len(world.entities)}: {kinds} kinds in {realms} realms; {colours} colours; {places} places",
+        "people": f"{len(world.people)}: profession, town, hobby; private: {', '.join(worlds.PRIVATE)}",
+        "customs": f"{len(world.customs)} kinds of information, {len(world.receivers)} receivers, half of them allowed",
+        "groups": f"{len(world.census)} invented ones, {len(world.traits)} traits, half of them confirmed by the census",
+        "forum": f"{len(world.lists['forum.insults'])} mild insults, {len(world.lists['forum.praises'])} words of praise",
+        "sentence frames": f"{sum(map(len, frames.values()))} in {len(frames)} families",
+        "vocabulary": f"{len(vocabulary()):,} words, one token each; checksum `{vocabulary().checksum}`",
+        "checksum of both files": f"`{worlds.checksum()}`",
+    }
+    return table(["what", "how many"], [[name, value] for name, value in rows.items()])
+
+
+def mixtures() -> str:
+    """Kinds of documents, and their share in each mixture."""
+    from helpers.tinyworld.language.documents import MIXTURES, WRITERS
+
+    rows = []
+    for name, write in WRITERS.items():
+        what = (write.__doc__ or "").split("\n")[0].rstrip(".")
+        rows.append([name, what or "–", *(f"{100 * shares[name]:.0f} %" for shares in MIXTURES.values())])
+    return table(["document", "what it tells", *(f"`{name}`" for name in MIXTURES)], rows, numbers=len(MIXTURES))
+
+
+def labelled_sets() -> str:
+    """The five sets of minimal pairs that the labs draw, with a pair of each."""
+    from helpers.tinyworld.sets import dimensions
+
+    rows = []
+    for name, data in dimensions.labelled_sets().items():
+        counts = f"{len(data)} texts, {len(Counter(data.groups))} groups, {len(Counter(data.templates))} templates"
+        rows.append([name, counts, f"*{data.positive}*: {data.texts[0]}", f"*{data.negative}*: {data.texts[1]}"])
+    return table(["dimension", "drawn with seed 0", "label true", "its twin"], rows)
+
+
+def tinyworld_twins() -> str:
+    """A prompt of each task of circuit discovery in TinyWorld, and its twin by each corruption."""
+    from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
+
+    rows = []
+    for task, known in CORRUPTIONS.items():
+        for name in known:
+            pairs = twins(task, 3, 0, name)
+            clean, twin = (side.texts[-1].split() for side in (pairs.clean, pairs.corrupted))
+            shown = " ".join(new if new == old else f"**{new}**" for old, new in zip(clean, twin, strict=True))
+            rows.append([task, name, shown if name != "copy" else "the prompt itself: " + shown])
+    return table(["task", "corruption", "twin, replaced words in bold"], rows)
+
+
+def gpt2_twins() -> str:
+    """How many prompts each task for GPT-2 can make, and how it corrupts them."""
+    from helpers.circuits.tasks import gpt2_docstring, gpt2_greater_than, gpt2_ioi
+
+    ioi, years, code = gpt2_ioi, gpt2_greater_than, gpt2_docstring
+    templates = len(ioi.BABA) + len(ioi.ABBA)
+    drawn = {
+        "ioi": f"{templates} templates, {len(ioi.NAMES)} names, {len(ioi.PLACES)} places, {len(ioi.OBJECTS)} objects",
+        "greater-than": f"{len(years.FORMS)} forms, {len(years.EVENTS)} events, years {years.YEARS[0]} to {years.YEARS[-1]}",
+        "docstring": f"1 template, {len(code.VARIABLES)} arguments, {len(code.METHODS)} methods, {len(code.NOUNS)} nouns",
+    }
+    corruptions = {"ioi": ioi.CORRUPTIONS, "greater-than": years.CORRUPTIONS, "docstring": code.CORRUPTIONS}
+    rows = [[task, drawn[task], ", ".join(corruptions[task])] for task in drawn]
+    return table(["task", "drawn from", "corruptions, the first by default"], rows)
+
+
+def public_sets() -> str:
+    """The five files of the paper, one section each."""
+    from helpers.trust.data.public import SOURCES
+
+    parts = []
+    for name, source in SOURCES.items():
+        rows = {
+            "dimension in the paper": source.dimension,
+            "file": f"`{source.file}`, {source.size:,} bytes, sha256 `{source.sha256[:32]}` `{source.sha256[32:]}`",
+            "label 1": f"{source.positive}; {source.rows[1]:,} rows",
+            "label 0": f"{source.negative}; {source.rows[0]:,} rows",
+            "origin": source.origin,
+            "licence of the texts": source.licence,
+            "caution": source.caution,
+        }
+        facts = table(["property", "value"], [[what, value.replace("|", "\\|")] for what, value in rows.items()])
+        parts.append(f"### `{name}`\n\n{facts}")
+    return "\n\n".join(parts)

@@ -1,0 +1,161 @@
+"""``python -m helpers pages``: the parts of the book that follow from data, written between marks in its pages.
+
+A page says where a generated part stands; what stands around the marks is written by hand::
+
+    <!-- generated: model-cards -->
+    …
+    <!-- end of generated part -->
+
+The parts come from the manifest of the embedded models, their recipes, the exact class frequencies, the files of TinyWorld, the
+records of the public sets, and the stored costs (``helpers/data``). None of them depends on the machine that writes it.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from helpers import zoo
+from helpers.book import data_cards
+from helpers.book import model_cards as cards
+from helpers.errors import LabError
+from helpers.show.tables import markdown as table
+from helpers.show.tables import short
+from helpers.zoo import Entry
+
+_PART = re.compile(
+    r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<old>.*?)(?P<end><!-- end of generated part -->)", re.DOTALL
+)
+_BEGIN = "<!-- generated: "
+from helpers.files import DATA
+
+
+def _entries() -> list[Entry]:
+    """The embedded models in the order of their names."""
+    return [entry for _, entry in sorted(zoo.read_manifest().items())]
+
+
+def _of_sums() -> list[Entry]:
+    """The embedded models that calculate."""
+    return [entry for entry in _entries() if "n_digits" in entry.recipe.data]
+
+
+def model_overview() -> str:
+    """One row an embedded model."""
+    return cards.overview(_entries())
+
+
+def model_cards() -> str:
+    """A section an embedded model: what it is, how it was trained, what was measured on exactly these weights."""
+    return "\n\n".join(cards.card(entry) for entry in _entries())
+
+
+def class_shares() -> str:
+    """Exact share of each cascade class among uniform questions, for the digit counts of the embedded models."""
+    from helpers.arithmetic.questions import cascades
+    from helpers.arithmetic.verification import plan
+
+    recipes = [entry.recipe for entry in _of_sums()]
+    parts = []
+    for subtract, operation in ((False, "additions"), (True, "subtractions")):
+        digits = sorted({recipe.data["n_digits"] for recipe in recipes if recipe.task == "mixed" or not subtract})
+        if not digits:
+            continue
+        shares = {n: cascades.frequencies(plan.automaton_of(n, subtract), n) for n in digits}
+        rows = [[name, *(short(shares[n][name]) if name in shares[n] else "–" for n in digits)] for name in shares[digits[-1]]]
+        parts.append(table([f"class, {operation}", *(f"{n} digits" for n in digits)], rows, numbers=len(digits)))
+    return "\n\n".join(parts)
+
+
+def training_mixture() -> str:
+    """What the training batches of each embedded model of sums consist of."""
+    rows = []
+    for entry in _of_sums():
+        rows.append([f"`{entry.name}`", *_shares(entry.recipe.data), f"{entry.recipe.steps * entry.recipe.batch_size:,}"])
+    head = ["model", "subtractions", "uniform", "columns forced", "class drawn first", "each class at least", "questions seen"]
+    return table(head, rows, numbers=6)
+
+
+def _shares(data: dict) -> list[str]:
+    """Shares of the kinds of questions in a recipe's data."""
+    if "max_cascade" in data:
+        return ["0 %", f"100 %, none above S{data['max_cascade']}", "0 %", "0 %", "–"]
+    subtract, slots, cascade = data.get("p_subtract", 0.0), data["p_slots"], data["p_cascade"]
+    classes = {False: data["n_digits"] + 1, True: 2 * data["n_digits"]}  # S0 to Sn; M0 to M(n-1) and N1 to Nn
+    least = min(cascade * share / classes[minus] for minus, share in ((False, 1 - subtract), (True, subtract)) if share)
+    return [f"{100 * share:.0f} %" for share in (subtract, 1 - slots - cascade, slots, cascade, least)]
+
+
+def lab_costs() -> str:
+    """Measured seconds and peak memory of each lab, and of the whole book built from nothing."""
+    costs = _stored("measured.json")
+    rows = [[lab, f"{c['seconds']:.0f} s", f"{c['peak_mib']:.0f} MiB", str(c["cores"])] for lab, c in sorted(costs.items())]
+    build = _stored("build.json")
+    if build:
+        name = "the whole book, from nothing"
+        rows.append([name, f"{build['seconds']:.0f} s", f"{build['peak_mib']:.0f} MiB", str(build["cores"])])
+    return table(["what", "run time", "peak memory", "cores"], rows, numbers=3) if rows else "Not measured yet."
+
+
+def build_versions() -> str:
+    """Versions with which the costs were measured."""
+    versions = _stored("build.json").get("versions", {})
+    return (
+        table(["library", "version"], [[name, version] for name, version in versions.items()])
+        if versions
+        else "Not measured yet."
+    )
+
+
+def _stored(name: str) -> dict:
+    path = DATA / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "model-overview": model_overview,
+    "model-cards": model_cards,
+    "class-shares": class_shares,
+    "training-mixture": training_mixture,
+    "tinyworld-contents": data_cards.world_contents,
+    "tinyworld-documents": data_cards.mixtures,
+    "tinyworld-sets": data_cards.labelled_sets,
+    "public-sets": data_cards.public_sets,
+    "twins-tinyworld": data_cards.tinyworld_twins,
+    "twins-gpt2": data_cards.gpt2_twins,
+    "lab-costs": lab_costs,
+    "build-versions": build_versions,
+}
+
+
+def filled(text: str, where: str) -> str:
+    """A page with every generated part brought up to date.
+
+    Raises:
+        LabError: the page asks for a part that does not exist, or one does not end before the next begins.
+    """
+
+    def replace(part: re.Match) -> str:
+        if part["name"] not in PARTS:
+            raise LabError(f"{where}: expected a generated part among {', '.join(PARTS)}", f"got {part['name']!r}")
+        return f"{part['begin']}\n{PARTS[part['name']]()}\n\n{part['end']}"
+
+    parts = list(_PART.finditer(text))
+    if len(parts) != text.count(_BEGIN) or any(_BEGIN in part["old"] for part in parts):
+        raise LabError(
+            f"{where}: expected every generated part to end with <!-- end of generated part -->",
+            f"{text.count(_BEGIN)} begin, {text.count('<!-- end of generated part -->')} end",
+            hint="else what is written by hand after it would be replaced; put the mark back",
+        )
+    return _PART.sub(replace, text)
+
+
+def generated(root: Path) -> dict[Path, str]:
+    """Every page that has generated parts, with the text that it should have."""
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted((root / "book").glob("*.md"))}
+    return {path: filled(text, path.name) for path, text in pages.items() if _BEGIN in text}
+
+
+def stale(root: Path) -> list[str]:
+    """Names of the pages whose generated parts are not current."""
+    return [path.name for path, text in generated(root).items() if path.read_text(encoding="utf-8") != text]

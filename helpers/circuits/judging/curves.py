@@ -1,0 +1,240 @@
+"""How much of the behaviour a ranking of heads brings back, the k best heads alone, for k from none to all.
+
+The faithfulness of a set of heads C is what it brings back when all other heads are ablated,
+f(C) = (m(C) - m(none)) / (m(all) - m(none)), with m the mean metric over prompts: 0 with no head, 1 with all, and not bounded
+by either. From the curve f(k) come the two areas of the MIB benchmark (Mueller et al., arXiv 2504.13151), here over all shares
+k / n, the ends included:
+
+- CPR, the area under f: large is good, for a ranking that puts first what helps most. It may exceed 1;
+- CMD, the area between f and 1: 0 is best, for a ranking that puts first what the model's behaviour is made of.
+
+Faithfulness comes as an array over all subsets, where bit i of the index says that head i is kept (then everything here
+is exact), or as a function of a list of heads (then the sets of the curve are evaluated one by one).
+
+**Ties.** A tie is not an order. The curve is the mean over all orders of tied heads, and its band their extremes, size by size.
+Scores that are all equal are therefore the random circuit of each size, with its exact mean, spread and quantiles.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from helpers.circuits.judging.metrics import finite
+from helpers.errors import LabError
+from helpers.interventions import Head
+
+Evaluate = Callable[[list[Head]], float]
+"""Faithfulness of the heads that are kept."""
+
+
+def normalised(metric: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
+    """Faithfulness of every subset, from its mean metric: 0 with no head (the first entry), 1 with all (the last).
+
+    Raises:
+        LabError: the metric is NaN or infinite for some subset, or the same with all heads and with none.
+
+    >>> normalised([1.0, 2.0, 3.0, 5.0]).tolist()
+    [0.0, 0.25, 0.5, 1.0]
+    """
+    metric = _known(metric)
+    if metric[-1] == metric[0]:
+        raise LabError("expected a metric that the heads change", f"got {metric[0]:.4g} with all heads and with none")
+    return (metric - metric[0]) / (metric[-1] - metric[0])
+
+
+def _known(values: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
+    """What was measured of subsets, as numbers of 64 bits."""
+    values = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise LabError(
+            "expected a finite metric of every subset of heads", f"{int((~np.isfinite(values)).sum())} are NaN or infinite"
+        )
+    return values
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Faithfulness by the number of heads kept.
+
+    Attributes:
+        sizes: numbers of heads kept, ascending from 0 to n.
+        values: for each size, the faithfulness of every set of heads that the scores allow; one where nothing is tied.
+    """
+
+    sizes: Int[ndarray, " size"]
+    values: tuple[Float[ndarray, " set"], ...]
+
+    @property
+    def share(self) -> Float[ndarray, " size"]:
+        """Share of the heads that is kept."""
+        return self.sizes / self.sizes[-1]
+
+    @property
+    def mean(self) -> Float[ndarray, " size"]:
+        """Mean over the orders of tied heads."""
+        return np.array([found.mean() for found in self.values])
+
+    @property
+    def gap(self) -> Float[ndarray, " size"]:
+        """Mean distance to 1 over the orders of tied heads."""
+        return np.array([np.abs(1 - found).mean() for found in self.values])
+
+    def quantile(self, q: float) -> Float[ndarray, " size"]:
+        """Quantile over the orders of tied heads; 0 and 1 are the extremes."""
+        return np.array([np.quantile(found, q) for found in self.values])
+
+    @property
+    def cpr(self) -> float:
+        """Area under the curve over the share of heads kept, by trapezoids; large is good."""
+        return float(np.trapezoid(self.mean, self.share))
+
+    @property
+    def cmd(self) -> float:
+        """Area between the curve and 1 over the share of heads kept, by trapezoids; 0 is best."""
+        return float(np.trapezoid(self.gap, self.share))
+
+
+def curve(
+    scores: Float[ndarray, " head"],
+    faithfulness: Float[ndarray, " subset"],
+    complement: bool = False,
+) -> Curve:
+    """Faithfulness of the k best heads, for every k.
+
+    Args:
+        faithfulness: of every subset; bit i of the index: head i is kept.
+        complement: of all heads but the k best instead: what the circuit leaves undone.
+
+    Raises:
+        LabError: scores or faithfulness that are not finite, or not 2**n values for n scores.
+
+    >>> f = normalised([0.0, 3.0, 1.0, 4.0])  # head 0 does three quarters, head 1 the rest
+    >>> curve([2.0, 1.0], f).mean.tolist(), curve([2.0, 1.0], f).cpr
+    ([0.0, 0.75, 1.0], 0.625)
+    >>> curve([2.0, 1.0], f, complement=True).mean.tolist()
+    [1.0, 0.25, 0.0]
+    >>> curve([1.0, 1.0], f).quantile(0.0).tolist()
+    [0.0, 0.25, 1.0]
+    """
+    scores, faithfulness = finite(scores), _known(faithfulness)
+    full = (1 << len(scores)) - 1
+    if faithfulness.shape != (full + 1,):
+        raise LabError(f"expected the faithfulness of all {full + 1} subsets", f"got shape {faithfulness.shape}")
+    sets = [np.array(list(_allowed(scores, k))) for k in range(len(scores) + 1)]
+    return Curve(np.arange(len(scores) + 1), tuple(faithfulness[full ^ kept if complement else kept] for kept in sets))
+
+
+def _allowed(scores: Float[ndarray, " head"], k: int):
+    """All sets of k heads, as bitmasks, in which no head scores below one that is left out."""
+    limit = np.sort(scores)[::-1][k - 1] if k else math.inf
+    certain = sum(1 << int(head) for head in np.flatnonzero(scores > limit))
+    tied = [1 << int(head) for head in np.flatnonzero(scores == limit)]
+    return (certain + sum(chosen) for chosen in itertools.combinations(tied, k - certain.bit_count()))
+
+
+def evaluated(
+    scores: Float[ndarray, " head"],
+    heads: Sequence[Head],
+    evaluate: Evaluate,
+    sizes: Sequence[int] | None = None,
+    complement: bool = False,
+    orders: int = 4,
+    seed: int = 0,
+) -> Curve:
+    """`curve` for models whose subsets nobody can enumerate: the sets along the ranking are evaluated, each once.
+
+    Args:
+        evaluate: faithfulness of a list of heads that are kept.
+        sizes: numbers of heads kept; all of them where it is None. No head and all heads are added.
+        orders: where heads are tied, so many random orders of them stand for all.
+
+    Raises:
+        LabError: not one head a score, scores or faithfulness that are not finite, a size that is no number of heads.
+    """
+    scores, n = finite(scores), len(heads)
+    wanted = sorted({0, n, *(range(n + 1) if sizes is None else sizes)})
+    if len(scores) != n or wanted[0] < 0 or wanted[-1] > n:
+        raise LabError("expected one score a head, and sizes up to their number", f"got {len(scores)} scores, {n} heads, {sizes}")
+    rng, known = np.random.default_rng(seed), {}
+    rankings = [np.lexsort((rng.random(n), -scores)) for _ in range(orders if len(np.unique(scores)) < n else 1)]
+
+    def value(ranking: Int[ndarray, " head"], k: int) -> float:
+        kept = frozenset(ranking[k:].tolist() if complement else ranking[:k].tolist())
+        if kept not in known:
+            known[kept] = float(_known(evaluate([heads[index] for index in sorted(kept)])))
+        return known[kept]
+
+    return Curve(np.array(wanted), tuple(np.array([value(ranking, k) for ranking in rankings]) for k in wanted))
+
+
+def random_circuits(faithfulness: Float[ndarray, " subset"]) -> Curve:
+    """Faithfulness of all circuits of each size: the baseline with its exact mean and quantiles.
+
+    Raises:
+        LabError: values whose number is no power of 2.
+    """
+    return curve(np.zeros(_number_of_heads(faithfulness)), faithfulness)
+
+
+def _number_of_heads(faithfulness: Float[ndarray, " subset"]) -> int:
+    n = len(faithfulness).bit_length() - 1
+    if len(faithfulness) != 1 << n or n < 1:
+        raise LabError("expected the faithfulness of all subsets, 2 to the number of heads", f"got {len(faithfulness)} values")
+    return n
+
+
+def random_rankings(
+    faithfulness: Float[ndarray, " subset"], rankings: int = 2000, seed: int = 0
+) -> tuple[Float[ndarray, " ranking"], Float[ndarray, " ranking"]]:
+    """CPR and CMD of rankings drawn at random: what an area is worth. Their means are those of `random_circuits`."""
+    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
+    orders = np.random.default_rng(seed).permuted(np.tile(np.arange(n), (rankings, 1)), axis=1)
+    kept = np.concatenate([np.zeros((rankings, 1), dtype=np.int64), np.cumsum(1 << orders, axis=1)], axis=1)
+    share, values = np.arange(n + 1) / n, faithfulness[kept]
+    return np.trapezoid(values, share, axis=1), np.trapezoid(np.abs(1 - values), share, axis=1)
+
+
+def best_circuits(faithfulness: Float[ndarray, " subset"]) -> tuple[Float[ndarray, " size"], Int[ndarray, " size"]]:
+    """The most faithful circuit of each size, none to all: its faithfulness and its bitmask.
+
+    These circuits need not contain each other, so no ranking has to reach all of them; `best_ranking` is the best that can.
+    """
+    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
+    size = np.array([mask.bit_count() for mask in range(1 << n)])
+    best = [int(np.where(size == k, faithfulness, -np.inf).argmax()) for k in range(n + 1)]
+    return faithfulness[best], np.array(best)
+
+
+def best_ranking(faithfulness: Float[ndarray, " subset"], area: str = "cpr") -> list[int]:
+    """Of all n! rankings the one with the largest CPR, or the smallest CMD; head numbers, best head first.
+
+    The best way to a set of heads is the best way to one head less, then that head: one pass over all subsets.
+
+    Args:
+        area: ``"cpr"`` or ``"cmd"``.
+
+    Raises:
+        LabError: another area, or values whose number is no power of 2.
+
+    >>> best_ranking(normalised([0.0, 3.0, 1.0, 4.0]))
+    [0, 1]
+    """
+    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
+    if area not in ("cpr", "cmd"):
+        raise LabError('expected the area "cpr" or "cmd"', f"got {area!r}")
+    gain = faithfulness if area == "cpr" else -np.abs(1 - faithfulness)
+    total, last = np.zeros(1 << n), np.zeros(1 << n, dtype=np.int64)
+    for mask in range(1, 1 << n):  # a set comes after all its subsets
+        ways = [head for head in range(n) if mask >> head & 1]
+        last[mask] = max(ways, key=lambda head: total[mask ^ (1 << head)])
+        total[mask] = gain[mask] + total[mask ^ (1 << last[mask])]
+    ranking, mask = [], (1 << n) - 1
+    while mask:
+        ranking.append(int(last[mask]))
+        mask ^= 1 << ranking[-1]
+    return ranking[::-1]

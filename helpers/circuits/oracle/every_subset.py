@@ -1,0 +1,132 @@
+"""The exact oracle: a model's behaviour with every subset of its heads, so that statements about circuits can be checked.
+
+A head that is kept computes as ever; every other head is *replaced*, at all tokens of the prompt that are not padding, by
+
+* ``mean``: the mean of its z over all tokens of reference prompts (as `helpers.tinyworld.models.head_effects.Bench` does), or by
+* ``resample``: its z on the prompt's corrupted twin, at the same position.
+
+In the words of Miller, Chughtai and Saunders (arXiv 2407.08734): granularity heads; component nodes (their z, before W_O);
+value mean or resample; positions all real ones; direction clean to replaced; set the complement of the subset. Faithfulness
+takes means over prompts first, then one ratio (*mean-then-ratio*):
+
+    F(C)  =  (m(C) - m(none)) / (m(full) - m(none))
+
+with m the mean of the metric over the prompts: 0 when every head is replaced, 1 for the whole model.
+"""
+
+import time
+from decimal import Decimal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from helpers.circuits.oracle import tree
+from helpers.circuits.oracle.subsets import Oracle
+from helpers.circuits.tasks.twins import Twins, check_prompts, real
+from helpers.errors import LabError
+from helpers.interventions import collect
+from helpers.parallel import in_parallel
+from helpers.runtime import cores, progress
+from helpers.texts.prompts import Prompts, final_logits
+
+ABLATIONS = ("mean", "resample")
+MOST_HEADS = 16
+FASTER = 100
+"""How many times faster the tree is, at least, than one subset after the other (`python -m helpers bench oracle`)."""
+
+
+@torch.no_grad()
+def replacements(model, twins: Twins, ablation: str, reference: Prompts | None) -> Float[Tensor, "layer prompt pos head d_head"]:
+    """What replaces the z of every head at every token: its mean on reference prompts, or its z on the twin.
+
+    Raises:
+        LabError: an ablation that is not one of `ABLATIONS`, prompts that the model cannot read, or no reference prompts for a
+            mean.
+    """
+    if ablation not in ABLATIONS:
+        raise LabError(f"expected an ablation: {', '.join(ABLATIONS)}", f"got {ablation!r}")
+    for prompts in (twins.clean, twins.corrupted, *((reference,) if reference and ablation == "mean" else ())):
+        check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
+    if ablation == "resample":
+        return collect(model, twins.corrupted.tokens)[0].z
+    if reference is None or len(reference) == 0:
+        raise LabError(
+            "expected reference prompts for the mean of each head",
+            "got none",
+            hint="pass prompts of the same task, drawn with another seed",
+        )
+    z, counted = collect(model, reference.tokens)[0].z, real(reference)[..., None, None]
+    mean = (z * counted).sum((1, 2)) / counted.sum()  # [layer, head, d_head]
+    return mean[:, None, None].expand(-1, *twins.clean.tokens.shape, -1, -1)
+
+
+@torch.no_grad()
+def oracle(
+    model,
+    twins: Twins,
+    ablation: str = "mean",
+    reference: Prompts | None = None,
+    workers: int | None = None,
+    most: int = MOST_HEADS,
+) -> Oracle:
+    """The behaviour of a small native model with every subset of its heads, by a tree over its layers (`oracle_tree`).
+
+    Args:
+        ablation: what replaces the heads that are not kept (see the module docstring).
+        reference: prompts of the means, for ``mean`` only.
+        workers: threads, of one core each; default all cores.
+        most: heads, at most. Each one more takes twice the time, and twice the memory for the result.
+
+    Raises:
+        LabError: more heads than `most`; a model that the tree does not compute; no prompts; behaviour that is NaN or
+            infinite for some subset, or the same with all heads and with none.
+    """
+    replaced = replacements(model, twins, ablation, reference)
+    heads = tuple((layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads))
+    if len(heads) > most:
+        raise _too_many(model, twins, len(heads), most)
+    weights = tree.read_weights(model)
+    if (words := twins.clean.good.shape[1]) != len(weights.b_u):
+        raise LabError(f"expected prompts whose answers are among the {len(weights.b_u)} words of the model", f"got {words}")
+
+    def behaviour(row: int) -> Float[Tensor, " subset"]:
+        length = int(twins.clean.last[row]) + 1
+        tokens, other = twins.clean.tokens[row, :length], replaced[:, row, :length].float()
+        with torch.no_grad():  # a setting of each thread
+            return tree.Tree(weights, tokens, other, tree.reader(weights, twins, row)).behaviour()
+
+    columns = in_parallel(behaviour, range(len(twins)), workers or cores())
+    label = f"{twins.clean.name}, {ablation}: every subset of {len(heads)} heads"
+    behaviours = torch.stack(list(progress(columns, label, total=len(twins))), 1)
+    found = Oracle(heads, twins.clean.name, twins.metric, ablation, behaviours)
+    _check_full(model, twins, found)
+    return found
+
+
+def _too_many(model, twins: Twins, n_heads: int, most: int) -> LabError:
+    began = time.perf_counter()
+    final_logits(model, twins.clean)
+    subsets = Decimal(2) ** n_heads  # a float ends at 2^1024
+    seconds = subsets * Decimal(time.perf_counter() - began)
+    return LabError(
+        f"expected at most {most} heads, as every subset of them is tried",
+        f"{n_heads} heads have 2^{n_heads} = {subsets:.3g} subsets: about {_duration(seconds / FASTER)} by the tree, "
+        f"{_duration(seconds)} one by one",
+        hint=f"estimate Shapley values with helpers.circuits.oracle.shapley.sampled, or pass most={n_heads} if you can wait",
+    )
+
+
+def _duration(seconds: Decimal) -> str:
+    for unit, length in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
+
+
+def _check_full(model, twins: Twins, found: Oracle) -> None:
+    """The tree's whole model against the model itself, so that no weight is read in a wrong way unnoticed."""
+    itself = twins.behaviour(final_logits(model, twins.clean).cpu())
+    apart = float((itself - found.behaviour[-1]).abs().max())
+    if not apart < 1e-3 * max(1.0, float(itself.abs().max())):
+        raise LabError("expected the tree to compute what the model computes", f"their metrics differ by up to {apart:.3g}")

@@ -1,0 +1,248 @@
+"""A tree over the layers: what a small model computes for every subset of its heads, each shared part computed once.
+
+The residual stream after layer l depends on which heads of layers 0 to l are kept, and on no other. So it is computed once
+for each subset of those heads: 16, 256, 4096 streams after the first three layers of four heads each, instead of 65 536
+each time. Replacing a head changes the stream by (its own z - the other z) W_O, so that the streams of one layer are sums.
+In the last layer only the last token asks, and its query meets the residual stream itself instead of keys and values:
+
+    score(pos) = (W_K q) · x(pos) r(pos),     z = (sum over pos of pattern(pos) r(pos) x(pos)) W_V + b_V
+
+with r = 1 / scale of the LayerNorm. Gains and shifts of LayerNorms are folded into the weights that read from them, and
+everything that is written is centred, so that x needs no centring: the same numbers up to rounding. Prompts are taken one by
+one, without padding, and depth first, so that memory stays small.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from helpers.circuits.graph import weights as plain_weights
+from helpers.circuits.tasks.twins import METRICS, Twins
+from helpers.errors import LabError
+from helpers.texts.prompts import Prompts
+
+ROOM = 1 << 21
+"""Numbers in the residual streams that are computed together: as many as a core's cache holds."""
+ROWS = 512
+"""Subsets whose logits are computed together."""
+Readout = Callable[[Float[Tensor, "state d_model"]], Float[Tensor, " state"]]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's attention, with the LayerNorm before it folded in, and its MLP if it has one."""
+
+    w_q: Float[Tensor, "head d_model d_head"]
+    w_k: Float[Tensor, "head d_model d_head"]
+    w_v: Float[Tensor, "head d_model d_head"]
+    b_q: Float[Tensor, "head d_head"]
+    b_k: Float[Tensor, "head d_head"]
+    b_v: Float[Tensor, "head d_head"]
+    w_o: Float[Tensor, "head d_head d_model"]
+    b_o: Float[Tensor, " d_model"]
+    mlp: plain_weights.Mlp | None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a native model computes with, LayerNorms folded in."""
+
+    embed: Float[Tensor, "word d_model"]
+    places: Float[Tensor, "pos d_model"]
+    layers: tuple[Layer, ...]
+    w_u: Float[Tensor, "d_model word"]
+    b_u: Float[Tensor, " word"]
+    normalised: bool
+    eps: float
+
+    def inverse_scale(self, x: Float[Tensor, "*state d_model"]) -> Float[Tensor, "*state 1"] | float:
+        """What a LayerNorm multiplies a centred stream by; 1 in a model without."""
+        return (x.square().mean(-1, keepdim=True) + self.eps).rsqrt() if self.normalised else 1.0
+
+
+def check_supported(model) -> None:
+    """Refuse models that the tree does not compute.
+
+    Raises:
+        LabError: naming what the model has that the tree does not know.
+    """
+    cfg = model.cfg
+    wanted = {
+        "architecture": "TransformerLensNative",
+        "positional_embedding_type": "standard",
+        "attention_dir": "causal",
+        "attn_scale": -1.0,
+        "attn_scores_soft_cap": -1.0,
+        "output_logits_soft_cap": -1.0,
+        "gated_mlp": False,
+        "final_rms": False,
+    }
+    found = [f"{name} {getattr(cfg, name, None)!r}" for name, value in wanted.items() if getattr(cfg, name, value) != value]
+    if cfg.normalization_type not in ("LN", "LNPre", None):
+        found.append(f"normalization_type {cfg.normalization_type!r}")
+    if getattr(cfg, "n_key_value_heads", None) not in (None, cfg.n_heads):
+        found.append(f"n_key_value_heads {cfg.n_key_value_heads}")
+    if not cfg.attn_only and cfg.act_fn not in plain_weights.ACTIVATIONS:
+        found.append(f"act_fn {cfg.act_fn!r}")
+    if found:
+        raise LabError(
+            "expected a native model with LayerNorm or none, learned positions and plain causal attention for the exact oracle",
+            f"got {', '.join(found)}",
+            hint="on any model with hooks, helpers.circuits.oracle.shapley.sampled estimates from samples",
+        )
+
+
+@torch.no_grad()
+def read_weights(model) -> Weights:
+    """The weights of a native model, on the CPU, as the tree computes with them.
+
+    Raises:
+        LabError: a model that the tree does not compute.
+    """
+    check_supported(model)
+    plain = plain_weights.of(model)
+    centre = _centre if plain.final.kind else _same
+    w_u, b_u = _folded(plain.final, _cpu(plain.unembedding), _cpu(plain.unembedding_bias))
+    attentions = [block for block in plain.blocks if isinstance(block, plain_weights.Attention)]
+    mlps = [_mlp(block, centre) for block in plain.blocks if isinstance(block, plain_weights.Mlp)]
+    pairs = zip(attentions, mlps or [None] * len(attentions), strict=True)
+    return Weights(
+        embed=centre(_cpu(plain.tokens)),
+        places=centre(_cpu(plain.positions)),
+        layers=tuple(_layer(attention, mlp, centre) for attention, mlp in pairs),
+        w_u=w_u.contiguous(),
+        b_u=b_u,
+        normalised=plain.final.kind is not None,
+        eps=plain.final.eps,
+    )
+
+
+def _cpu(weight: Tensor) -> Tensor:
+    return weight.cpu().float()
+
+
+def _centre(written: Tensor) -> Tensor:
+    return written - written.mean(-1, keepdim=True)
+
+
+def _same(written: Tensor) -> Tensor:
+    return written
+
+
+def _folded(norm: plain_weights.Norm, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight [d_model, out] and bias [out] of what reads from a LayerNorm, with its gain and shift taken in."""
+    if norm.gain is None or norm.bias is None:
+        return weight, bias
+    return _cpu(norm.gain)[:, None] * weight, bias + _cpu(norm.bias) @ weight
+
+
+def _layer(block: plain_weights.Attention, mlp: plain_weights.Mlp | None, centre: Callable[[Tensor], Tensor]) -> Layer:
+    read = {}
+    for name, weight, bias in zip("qkv", _cpu(block.into), _cpu(block.bias), strict=True):
+        beside, shifts = _folded(block.norm, weight.mT.flatten(0, 1).T, bias.flatten())  # all heads side by side
+        read[f"w_{name}"] = beside.unflatten(1, bias.shape).transpose(0, 1).contiguous()
+        read[f"b_{name}"] = shifts.view(bias.shape)
+    return Layer(**read, w_o=centre(_cpu(block.out)), b_o=centre(_cpu(block.out_bias)), mlp=mlp)
+
+
+def _mlp(block: plain_weights.Mlp, centre: Callable[[Tensor], Tensor]) -> plain_weights.Mlp:
+    """The MLP, which then reads what is normalised already."""
+    into, bias = _folded(block.norm, _cpu(block.into), _cpu(block.bias))
+    out, out_bias = centre(_cpu(block.out)), centre(_cpu(block.out_bias))
+    norm = plain_weights.Norm(None, None, None, 0.0)
+    return plain_weights.Mlp(norm, into.contiguous(), bias, out.contiguous(), out_bias, block.activation)
+
+
+def reader(weights: Weights, twins: Twins, row: int) -> Readout:
+    """From the last residual stream, normalised, to one prompt's metric; only the logits that the metric needs are computed.
+
+    A log ratio and a margin need the right and the wrong words. A difference of probabilities needs the other words too, but
+    only the logarithm of their summed exponentials: they become one word.
+    """
+    clean = twins.clean
+    asked = clean.good[row] | clean.bad[row]
+    others = twins.metric == "difference of probabilities"
+    good, bad = (functional.pad(mask[row, asked], (0, int(others)))[None] for mask in (clean.good, clean.bad))
+    one = Prompts(clean.name, clean.texts[row : row + 1], clean.tokens[row : row + 1], clean.last[row : row + 1], good, bad)
+    w, b, w_rest, b_rest = weights.w_u[:, asked], weights.b_u[asked], weights.w_u[:, ~asked], weights.b_u[~asked]
+
+    def read(x: Float[Tensor, "state d_model"]) -> Float[Tensor, " state"]:
+        logits = x @ w + b
+        if others:
+            logits = torch.cat([logits, torch.addmm(b_rest, x, w_rest).logsumexp(-1, keepdim=True)], -1)
+        return METRICS[twins.metric](logits, one)
+
+    return read
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One prompt's tree.
+
+    Attributes:
+        tokens: of the prompt, without padding.
+        replaced: the other z of every head at every token.
+    """
+
+    weights: Weights
+    tokens: Int[Tensor, " pos"]
+    replaced: Float[Tensor, "layer pos head d_head"]
+    read: Readout
+
+    def behaviour(self) -> Float[Tensor, " subset"]:
+        """The metric for every subset of heads kept: bit i of a subset's number stands for head i, layer by layer."""
+        found = torch.empty(1 << (len(self.weights.layers) * self.replaced.shape[2]))
+        x = self.weights.embed[self.tokens] + self.weights.places[: len(self.tokens)]
+        for subsets, behaviour in self._below(0, x[None], torch.zeros(1, dtype=torch.long)):
+            found[subsets] = behaviour
+        return found
+
+    def _below(
+        self, layer: int, x: Float[Tensor, "state pos d_model"], subsets: Int[Tensor, " state"]
+    ) -> Iterator[tuple[Int[Tensor, " subset"], Float[Tensor, " subset"]]]:
+        """Everything that follows from some residual streams before a layer."""
+        known = self.weights.layers[layer]
+        last = layer == len(self.weights.layers) - 1
+        z = self._last_z(known, x) if last else self._z(known, x)
+        x, replaced = (x[:, -1:], self.replaced[layer, -1:]) if last else (x, self.replaced[layer])
+        base = x + known.b_o + torch.einsum("phd,hdm->pm", replaced, known.w_o)
+        x, subsets = self._every(base, torch.einsum("sphd,hdm->hspm", z - replaced, known.w_o), subsets, layer)
+        if known.mlp:
+            x = x + known.mlp(x * self.weights.inverse_scale(x))
+        if not last:
+            size = max(1, ROOM // (x[0].numel() << len(known.w_o)))
+            for part, numbers in zip(x.split(size), subsets.split(size), strict=True):
+                yield from self._below(layer + 1, part, numbers)
+            return
+        for part, numbers in zip(x[:, 0].split(ROWS), subsets.split(ROWS), strict=True):
+            yield numbers, self.read(part * self.weights.inverse_scale(part))
+
+    def _every(self, x: Tensor, kept: Float[Tensor, "head state pos d_model"], subsets: Tensor, layer: int):
+        """The streams after a layer, for every subset of its heads: 2^head times as many."""
+        for head, more in enumerate(kept):
+            x = torch.cat([x, (x.unflatten(0, (-1, len(more))) + more).flatten(0, 1)])
+            subsets = torch.cat([subsets, subsets + (1 << (layer * len(kept) + head))])
+        return x, subsets
+
+    def _z(self, layer: Layer, x: Float[Tensor, "state pos d_model"]) -> Float[Tensor, "state pos head d_head"]:
+        """Outputs of a layer's heads."""
+        y = (x * self.weights.inverse_scale(x))[:, None]  # [state, 1, pos, d_model]
+        pairs = ((layer.w_q, layer.b_q), (layer.w_k, layer.b_k), (layer.w_v, layer.b_v))
+        q, k, v = (y @ weight + bias[:, None] for weight, bias in pairs)
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+
+    def _last_z(self, layer: Layer, x: Float[Tensor, "state pos d_model"]) -> Float[Tensor, "state 1 head d_head"]:
+        """Outputs of the last layer's heads at the last token. A key's bias adds the same to all scores: it is left away."""
+        inverse = self.weights.inverse_scale(x)
+        y = x[:, -1] * (inverse[:, -1] if self.weights.normalised else 1.0)
+        q = torch.einsum("sm,hmd->shd", y, layer.w_q) + layer.b_q
+        asked = torch.einsum("shd,hmd->shm", q, layer.w_k) / math.sqrt(q.shape[-1])
+        across = inverse.transpose(1, 2) if self.weights.normalised else 1.0  # [state, 1, pos]
+        pattern = ((asked @ x.transpose(1, 2)) * across).softmax(-1)
+        seen = (pattern * across) @ x  # [state, head, d_model]
+        return (torch.einsum("shm,hmd->shd", seen, layer.w_v) + layer.b_v)[:, None]

@@ -1,0 +1,162 @@
+"""``python -m helpers doctor``: is everything here that the labs need, and what to do where it is not."""
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from helpers import __version__
+from helpers.errors import LabError
+
+PYTHON = (3, 11)
+REQUIRED = {  # the base install of pyproject.toml; a test compares them
+    "torch": "2.6",
+    "transformer-lens": "3.9",
+    "jaxtyping": "0.3",
+    "numpy": "2.0",
+    "scipy": "1.13",
+    "scikit-learn": "1.5",
+    "matplotlib": "3.9",
+    "safetensors": "0.4",
+    "tqdm": "4.66",
+    "ipywidgets": "7.7",
+    "joblib": "1.4",
+}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        text: what was found.
+        remedy: what to do about it; empty if all is well.
+        optional: whether the labs work without it.
+    """
+
+    text: str
+    remedy: str = ""
+    optional: bool = False
+
+    @property
+    def is_fault(self) -> bool:
+        return bool(self.remedy) and not self.optional
+
+    def __str__(self) -> str:
+        mark = "FAULT" if self.is_fault else "note" if self.remedy else "ok"
+        return f"{mark:>5}  {self.text}" + (f"\n       try: {self.remedy}" if self.remedy else "")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No arguments."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    print(f"trustworthy-circuits {__version__} on {platform.platform()}", file=sys.stderr)
+    faults = 0
+    for finding in examine():
+        print(finding, file=sys.stderr, flush=True)
+        faults += finding.is_fault
+    print("all is well" if not faults else f"{faults} fault{'s' * (faults > 1)} to mend", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def examine() -> Iterator[Finding]:
+    """Everything the doctor looks at, in order."""
+    yield python_version(sys.version_info[:3])
+    packages = [package(name, least) for name, least in REQUIRED.items()]
+    yield from packages
+    if any(finding.is_fault for finding in packages):
+        return  # the rest imports these packages
+    yield device()
+    yield from weights()
+    yield cache()
+    yield browser()
+
+
+def python_version(found: tuple[int, ...]) -> Finding:
+    text = f"Python {'.'.join(map(str, found))}"
+    return Finding(text, "" if found[:2] >= PYTHON else f"install Python {PYTHON[0]}.{PYTHON[1]} or newer")
+
+
+def package(name: str, least: str) -> Finding:
+    """Whether a package is there and new enough."""
+    try:
+        found = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding(f"{name} is not installed", f'pip install "{name}>={least}"')
+    if _numbers(found) < _numbers(least):
+        return Finding(f"{name} {found} is too old: {least} is needed", f'pip install "{name}>={least}"')
+    return Finding(f"{name} {found}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])
+
+
+def device() -> Finding:
+    """Whether the device answers."""
+    import torch
+
+    from helpers import runtime
+
+    name = runtime.device()
+    try:
+        torch.ones(3, device=name).sum().item()
+    except (RuntimeError, AssertionError) as fault:
+        return Finding(f"device {name} does not answer: {str(fault).splitlines()[0]}", "unset LAB_DEVICE, or set LAB_DEVICE=cpu")
+    return Finding(f"device {name}, {torch.get_num_threads()} threads")
+
+
+def weights() -> Iterator[Finding]:
+    """Whether every embedded model is there, whole and unchanged."""
+    from helpers import zoo
+    from helpers.arithmetic.training.recipes import RECIPES
+    from helpers.tinyworld.models.recipes import RECIPES as TEXTS
+
+    try:
+        names = zoo.names()
+    except LabError as fault:
+        yield _finding(fault)
+        return
+    for name in names:
+        try:
+            known = zoo.check(name)
+            yield Finding(f"weights of {name}: {known.bytes / 1e6:.1f} MB, checksum right")
+        except LabError as fault:
+            yield _finding(fault)
+    for name in sorted((RECIPES | TEXTS).keys() - set(names)):
+        again = f"reinstall the package, or `python -m helpers train {name}` and `python -m helpers publish {name} runs/{name}`"
+        yield Finding(f"weights of {name}: not in the manifest", again)
+
+
+def _finding(fault: LabError) -> Finding:
+    text, _, remedy = str(fault).partition("\n  try: ")
+    return Finding(text, remedy or "reinstall the package")
+
+
+def cache() -> Finding:
+    """Whether downloads and results can be stored."""
+    from helpers import runtime
+
+    try:
+        folder = runtime.cache_dir()
+    except OSError as fault:
+        return Finding(f"the cache folder cannot be made: {fault}", "set LAB_CACHE to a folder that you may write to")
+    if not os.access(folder, os.W_OK):
+        return Finding(f"the cache folder {folder} is read-only", "set LAB_CACHE to a folder that you may write to")
+    return Finding(f"cache folder {folder}")
+
+
+def browser() -> Finding:
+    """Whether the tests of the rendered pages can run."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found:
+        return Finding(f"browser for the page tests: {found}")
+    return Finding("no Chromium: the tests of the rendered pages are skipped", "apt-get install chromium", optional=True)

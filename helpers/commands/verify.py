@@ -1,0 +1,105 @@
+"""``python -m helpers verify``: the verification report of one model.
+
+The exit code is 0 when the verification ran, whatever it found; the failures are in the report.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from helpers import files, zoo
+from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.verification.verify import verify
+from helpers.errors import LabError
+from helpers.training import RECIPE, WEIGHTS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="an embedded model such as add-d6, a local folder, or a hub name")
+    parser.add_argument("--questions", type=int, default=1_000_000, metavar="N", help="uniform questions (1000000)")
+    parser.add_argument("--per-class", type=int, default=20_000, metavar="N", help="further questions in each class (20000)")
+    parser.add_argument("--exhaustive", action="store_true", help="ask every question instead (at most 3 digits)")
+    parser.add_argument(
+        "--operations", choices=("+", "-", "+-"), help="operators to ask about (those that the model was trained on, else +)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the questions (0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    foreign = parser.add_argument_group("the format of a model that was not trained by this package")
+    foreign.add_argument("--digits", type=int, metavar="N", help="digits of an operand")
+    foreign.add_argument("--digit-ids", type=_ids, metavar="IDS", help="token ids of 0 to 9, as 0,1,2,3,4,5,6,7,8,9")
+    foreign.add_argument("--symbols", type=_ids, metavar="IDS", help="token ids of plus, minus and equals, as 10,11,12")
+    foreign.add_argument("--prefix", type=_ids, default=(), metavar="IDS", help="token ids before the question")
+    foreign.add_argument("--no-sign", action="store_true", help="the answer has no sign token")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    model = zoo.load(arguments.name)  # first: a name that does not exist is the likelier mistake than a missing format
+    recipe = _recipe(arguments.name)
+    report = verify(
+        model,
+        _format(arguments, recipe),
+        name=arguments.name,
+        questions=arguments.questions,
+        per_class=arguments.per_class,
+        exhaustive=arguments.exhaustive,
+        operations=arguments.operations or ("+-" if recipe.get("task") == "mixed" else "+"),
+        seed=arguments.seed,
+    )
+    print(json.dumps(report.to_json() | _weights(arguments.name)) if arguments.json else report.table())
+    if report.failures == report.questions:
+        print(
+            f"no question was right: has {arguments.name} learned this format? See --digits, --digit-ids, --symbols, "
+            "--prefix, --no-sign and --operations",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def _weights(name: str) -> dict[str, str]:
+    """Which weights were asked: the checksum of their file; none for a model that was not trained by this package."""
+    if name in zoo.names():
+        return {"sha256": zoo.entry(name).sha256}
+    folder = Path(name).expanduser()
+    return {"sha256": files.checksum(folder / WEIGHTS)[0]} if (folder / RECIPE).is_file() else {}
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _format(arguments: argparse.Namespace, recipe: dict) -> Format:
+    """The format of a model: its recipe's number of digits, or what the options say."""
+    digits = recipe.get("data", {}).get("n_digits")
+    if digits is None and arguments.digits is None:
+        raise LabError(
+            f"expected the number of digits of {arguments.name}",
+            "it has no recipe that says so",
+            hint="pass --digits N, and --digit-ids and --symbols if its token ids are not 0 to 12",
+        )
+    if digits is not None and arguments.digits not in (None, digits):
+        raise LabError(f"expected {digits} digits, as {arguments.name} was trained", f"got --digits {arguments.digits}")
+    settings: dict = {"has_sign": not arguments.no_sign, "prefix": arguments.prefix}
+    if arguments.digit_ids:
+        settings["digit_ids"] = arguments.digit_ids
+    if arguments.symbols:
+        if len(arguments.symbols) != 3:
+            raise LabError("expected three ids for --symbols: plus, minus, equals", f"got {len(arguments.symbols)}")
+        settings |= dict(zip(("plus", "minus", "equals"), arguments.symbols, strict=True))
+    return Format(digits or arguments.digits, **settings)
+
+
+def _recipe(name: str) -> dict:
+    """The fields of a model's recipe; none for a model that was not trained by this package."""
+    noted = Path(name).expanduser() / RECIPE
+    if name in zoo.names():
+        return asdict(zoo.entry(name).recipe)
+    if not noted.is_file():
+        return {}
+    try:
+        recipe = json.loads(noted.read_text())
+        recipe["data"].get("n_digits")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise LabError(f"expected a recipe in {noted}", "it cannot be read", hint="pass another folder") from None
+    return recipe

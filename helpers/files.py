@@ -1,0 +1,80 @@
+"""Files that a kill cannot leave half written, their checksums, and where stored measurements lie."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from helpers.errors import LabError
+
+DATA = Path(__file__).parent / "data"
+"""Stored measurements that the package brings."""
+
+
+def cannot_write(path: Path, fault: Exception) -> LabError:
+    return LabError(
+        f"expected to write {path}",
+        f"the system says: {fault}",
+        hint="choose a folder with space that you may write to, with --out DIR",
+    )
+
+
+def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file so that a kill leaves either the old file or the new one, never half of one.
+
+    Raises:
+        LabError: the folder cannot be written, or is full; the old file is still there.
+    """
+    scratch = path.with_suffix(".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, scratch, metadata)
+        _put_in_place(scratch, path)
+    except (OSError, SafetensorError) as fault:
+        discard(scratch)
+        raise cannot_write(path, fault) from None
+
+
+def write_atomically(text: str, path: Path) -> None:
+    """Write a text file in the same way.
+
+    Raises:
+        LabError: the folder cannot be written, or is full; the old file is still there.
+    """
+    scratch = path.with_suffix(".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(text)
+        _put_in_place(scratch, path)
+    except OSError as fault:
+        discard(scratch)
+        raise cannot_write(path, fault) from None
+
+
+def _put_in_place(scratch: Path, path: Path) -> None:
+    with open(scratch, "rb+") as handle:
+        os.fsync(handle.fileno())  # else a power cut could leave the new name with no content
+    os.replace(scratch, path)
+
+
+def discard(scratch: Path) -> None:
+    try:
+        scratch.unlink(missing_ok=True)
+    except OSError:
+        return  # it will be overwritten; a fault that matters shows when the real file is written
+
+
+def checksum(path: Path) -> tuple[str, int]:
+    """sha256 and size of a file.
+
+    Raises:
+        LabError: the file cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as fault:
+        raise LabError(f"expected a series of checkpoints in {path}", f"the system says: {fault}") from None
+    return hashlib.sha256(content).hexdigest(), len(content)

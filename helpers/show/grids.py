@@ -1,0 +1,192 @@
+"""Figures that are grids: heat maps, attention patterns, maps of nodes. Use them through `plots`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from numpy import ndarray
+
+from helpers.errors import LabError
+from helpers.interventions import Node
+from helpers.show.pictures import COLOURS, DIVERGING, SEQUENTIAL, make_panels, style
+
+
+def _check_shape(values: ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
+    if values.shape != (len(rows), len(columns)):
+        raise LabError(f"expected values of shape ({len(rows)} rows, {len(columns)} columns)", f"got {values.shape}")
+
+
+def _label_grid(ax, rows: Sequence[str], columns: Sequence[str]) -> None:
+    ax.set_xticks(range(len(columns)), columns, rotation=90 if max(map(len, columns), default=0) > 3 else 0)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def _ink(rgba: Sequence[float]) -> str:
+    """Black or white, whichever contrasts more with a background (relative luminance of WCAG 2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgba[:3]]
+    return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.179 else "white"
+
+
+def heatmap(
+    values: Float[ndarray, "row column"],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str = "",
+    unit: str = "",
+    limits: tuple[float, float] | None = None,
+    diverging: bool = False,
+    digits: int | None = None,
+    row_title: str = "",
+    column_title: str = "",
+) -> Figure:
+    """A labelled grid of numbers; a NaN leaves its cell white.
+
+    Args:
+        unit: label of the colour bar, such as "probability" or "logit difference".
+        limits: values of the two ends of the colour scale; default the data's own, symmetric if `diverging`.
+        diverging: whether 0 is a middle, with blue below and red above.
+        digits: write the numbers into the cells with this many decimals.
+
+    Raises:
+        LabError: another number of labels than rows or columns.
+    """
+    values = np.asarray(values, dtype=float)
+    _check_shape(values, rows, columns)
+    if limits is None:
+        largest = np.nanmax(np.abs(values), initial=0.0) or 1.0
+        limits = (-largest, largest) if diverging else (np.nanmin(values), np.nanmax(values))
+    with style():
+        size = (1.6 + max(0.34, 0.12 * (digits or 0) + 0.3) * len(columns), 1.2 + 0.34 * len(rows))
+        fig, (ax,) = make_panels(1, max(3.6, size[0]), max(1.8, size[1]))
+        image = ax.imshow(values, cmap=DIVERGING if diverging else SEQUENTIAL, vmin=limits[0], vmax=limits[1], aspect="auto")
+        _label_grid(ax, rows, columns)
+        ax.set(title=title, xlabel=column_title, ylabel=row_title)
+        fig.colorbar(image, ax=ax, label=unit, shrink=0.9)
+        for (row, column), value in np.ndenumerate(values) if digits is not None else ():
+            if np.isnan(value):
+                continue
+            ink = _ink(image.cmap(image.norm(value)))
+            ax.text(column, row, f"{value:.{digits}f}", ha="center", va="center", color=ink, fontsize=9)
+    return fig
+
+
+def attention(
+    patterns: Float[ndarray, "head query key"], labels: Sequence[str], titles: Sequence[str], title: str = ""
+) -> Figure:
+    """Attention patterns of some heads, side by side: one row a query position, one column a key position.
+
+    Raises:
+        LabError: patterns that are not one square a title, with one row a label.
+    """
+    patterns = np.asarray(patterns, dtype=float)
+    wanted = (len(titles), len(labels), len(labels))
+    if patterns.shape != wanted:
+        raise LabError(f"expected patterns of shape {wanted} [head, query, key]", f"got {patterns.shape}")
+    with style():
+        side = max(2.2, 0.19 * len(labels))
+        fig, axes = make_panels(len(titles), 0.9 + side * len(titles), side + 0.9)
+        for ax, pattern, name in zip(axes, patterns, titles, strict=True):
+            image = ax.imshow(pattern, cmap=SEQUENTIAL, vmin=0, vmax=1)
+            _label_grid(ax, labels if ax is axes[0] else [""] * len(labels), labels)
+            ax.tick_params(axis="x", rotation=90)
+            ax.set(title=name, xlabel="attended (key)")
+        axes[0].set_ylabel("attending (query)")
+        fig.colorbar(image, ax=axes, label="attention", shrink=0.8)
+        fig.suptitle(title, fontsize=11)
+    return fig
+
+
+def _node_rows(n_layers: int, n_heads: int, mlps: bool) -> list[tuple[int, int]]:
+    """Rows of a node grid as (layer, head), the last layer on top as in the residual stream drawn upwards."""
+    heads = [*([-1] if mlps else []), *reversed(range(n_heads))]
+    return [(layer, head) for layer in reversed(range(n_layers)) for head in heads]
+
+
+def _node_frame(
+    nodes: Iterable[Node], positions: Sequence[str], n_layers: int, n_heads: int, mlps: bool
+) -> list[tuple[int, int]]:
+    rows = _node_rows(n_layers, n_heads, mlps)
+    for node in nodes:
+        if (node.layer, node.head) not in rows or not 0 <= node.position < len(positions):
+            raise LabError(
+                f"expected nodes within {len(positions)} positions, {n_layers} layers, {n_heads} heads"
+                + ("" if mlps else ", no MLPs"),
+                f"got {node}",
+            )
+    return rows
+
+
+def _row_names(rows: list[tuple[int, int]]) -> list[str]:
+    return [f"L{layer} MLP" if head < 0 else f"L{layer} H{head}" for layer, head in rows]
+
+
+def node_grid(
+    roles: Mapping[Node, str],
+    positions: Sequence[str],
+    n_layers: int,
+    n_heads: int,
+    mlps: bool = True,
+    legend: Mapping[str, str] | None = None,
+    title: str = "",
+) -> Figure:
+    """A map of nodes with their roles: positions across, heads and MLPs up.
+
+    A role is a short text such as ``"SA2"``; it is written into its cell. Roles that start with the same letters (``SA``)
+    share a colour.
+
+    Args:
+        positions: label of each position.
+        legend: what each family of roles means, such as ``{"SA": "digit sum"}``; names the colours in this order.
+
+    Raises:
+        LabError: a node outside the grid.
+    """
+    rows = _node_frame(roles, positions, n_layers, n_heads, mlps)
+    families = list(legend or ()) + sorted({_family(role) for role in roles.values()} - set(legend or ()))
+    colours = {family: COLOURS[i % len(COLOURS)] for i, family in enumerate(families)}
+    with style():
+        fig, (ax,) = make_panels(1, max(4.0, 1.2 + 0.36 * len(positions)), 1.3 + 0.34 * len(rows))
+        for node, role in roles.items():
+            x, y, colour = node.position, rows.index((node.layer, node.head)), colours[_family(role)]
+            ax.add_patch(Rectangle((x - 0.46, y - 0.43), 0.92, 0.86, facecolor=colour))
+            ax.text(x, y, role, ha="center", va="center", fontsize=9, color=_ink(to_rgba(colour)))
+        _label_grid(ax, _row_names(rows), positions)
+        ax.set(title=title, xlim=(-0.5, len(positions) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+        ax.hlines(np.arange(len(rows) + 1) - 0.5, -0.5, len(positions) - 0.5, color="#dddddd", linewidth=0.6, zorder=0)
+        ax.vlines(np.arange(len(positions) + 1) - 0.5, -0.5, len(rows) - 0.5, color="#dddddd", linewidth=0.6, zorder=0)
+        marks = [Patch(color=colours[f], label=f"{f}: {legend[f]}" if f in (legend or {}) else f) for f in families]
+        if marks:
+            fig.legend(handles=marks, loc="outside lower center", ncols=min(3, len(marks)))
+    return fig
+
+
+def _family(role: str) -> str:
+    return role.rstrip("0123456789") or role
+
+
+def node_heatmap(
+    values: Mapping[Node, float],
+    positions: Sequence[str],
+    n_layers: int,
+    n_heads: int,
+    mlps: bool = True,
+    **options,
+) -> Figure:
+    """One number a node, such as the accuracy lost by its ablation; nodes without one stay white.
+
+    Args:
+        options: of `heatmap`: title, unit, limits, diverging, digits.
+
+    Raises:
+        LabError: a node outside the grid.
+    """
+    rows = _node_frame(values, positions, n_layers, n_heads, mlps)
+    grid = np.full((len(rows), len(positions)), np.nan)
+    for node, value in values.items():
+        grid[rows.index((node.layer, node.head)), node.position] = value
+    return heatmap(grid, _row_names(rows), positions, **options)

@@ -1,0 +1,148 @@
+"""Figures of the labs: one house style, colour never the only channel, numbers readable at page size.
+
+Each function returns a matplotlib `Figure`; `show(fig, alt)` displays it with its alt text (see `pictures`).
+
+>>> fig = heatmap([[0.0, 1.0]], rows=["head 0"], columns=["D0", "D1"], title="Attention")
+>>> picture(fig, "Head 0 attends to D1 only.").alt
+'Head 0 attends to D1 only.'
+
+Figures are made without pyplot, so a notebook does not show them a second time and no global state changes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from helpers.errors import LabError
+from helpers.show.grids import attention, heatmap, node_grid, node_heatmap
+from helpers.show.pictures import COLOURS, LINES, MARKERS, describe, make_panels, picture, show, style
+
+__all__ = [
+    "attention",
+    "bars_with_intervals",
+    "describe",
+    "heatmap",
+    "lines_with_bands",
+    "node_grid",
+    "node_heatmap",
+    "picture",
+    "scatter_classes",
+    "show",
+    "style",
+]
+
+
+def bars_with_intervals(
+    labels: Sequence[str],
+    series: Mapping[str, Float[ndarray, "label 3"]],
+    ylabel: str,
+    title: str = "",
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Bars side by side, each with its interval: a measurement beside its controls.
+
+    Args:
+        series: for each kind of bar, one row (value, low, high) a label.
+
+    Raises:
+        LabError: another number of rows than labels, or a value outside its interval.
+    """
+    with style():
+        width = 0.8 / max(1, len(series))
+        fig, (ax,) = make_panels(1, max(4.0, 1.5 + 0.36 * len(labels) * max(2, len(series))), 3.2)
+        for i, (name, rows) in enumerate(series.items()):
+            value, low, high = _middle_and_ends(rows, len(labels), name)
+            x = np.arange(len(labels)) + (i - (len(series) - 1) / 2) * width
+            style_of = {"color": COLOURS[i % len(COLOURS)], "hatch": ("", "//", "..", "xx")[i % 4], "edgecolor": "white"}
+            ax.bar(x, value, width * 0.92, label=name, **style_of)
+            ax.errorbar(x, value, yerr=[value - low, high - value], fmt="none", ecolor="black", capsize=3, linewidth=1.2)
+        ax.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels), default=0) > 10 else 0)
+        ax.set(ylabel=ylabel, title=title)
+        if limits:
+            ax.set_ylim(limits)
+        _legend(ax, len(series))
+    return fig
+
+
+def lines_with_bands(
+    x: Float[ndarray, " point"],
+    series: Mapping[str, Float[ndarray, "point 3"]],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    log_x: bool = False,
+    log_y: bool = False,
+) -> Figure:
+    """Lines with their intervals as bands, told apart by colour, dashes and markers.
+
+    Args:
+        series: for each line, one row (value, low, high) a point.
+
+    Raises:
+        LabError: another number of rows than points, or a value outside its interval.
+    """
+    with style():
+        fig, (ax,) = make_panels(1, 6.0, 3.4)
+        for i, (name, rows) in enumerate(series.items()):
+            value, low, high = _middle_and_ends(rows, len(x), name)
+            colour = COLOURS[i % len(COLOURS)]
+            mark = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5, "markevery": max(1, len(x) // 12)}
+            ax.plot(x, value, LINES[i % len(LINES)], color=colour, label=name, **mark)
+            ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+        ax.set_xscale("log" if log_x else "linear")
+        ax.set_yscale("log" if log_y else "linear")
+        _legend(ax, len(series))
+    return fig
+
+
+def _middle_and_ends(rows, count: int, name: str) -> tuple[ndarray, ndarray, ndarray]:
+    rows = np.asarray(rows, dtype=float)
+    if rows.shape != (count, 3):
+        raise LabError(f"expected {count} rows (value, low, high) for {name!r}", f"got shape {rows.shape}")
+    value, low, high = rows.T
+    if (low > value + 1e-9).any() or (value > high + 1e-9).any():
+        raise LabError(f"expected low <= value <= high for {name!r}", "a value lies outside its interval")
+    return value, np.minimum(low, value), np.maximum(high, value)
+
+
+def _legend(ax, count: int) -> None:
+    if count > 1:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def scatter_classes(
+    panels: Mapping[str, tuple[Float[ndarray, "point 2"], Sequence[str]]],
+    axes: tuple[str, str] = ("component 1", "component 2"),
+    title: str = "",
+    most: int = 600,
+    seed: int = 0,
+) -> Figure:
+    """Points in a plane with a colour and a marker a class; panels side by side, such as a model and its control.
+
+    Args:
+        panels: points and class names of each panel.
+        most: draw at most so many points a panel, chosen with `seed`.
+
+    Raises:
+        LabError: points that are not pairs, or not one class a point.
+    """
+    classes = sorted({str(label) for _, labels in panels.values() for label in labels})
+    with style():
+        fig, drawn = make_panels(len(panels), 1.2 + 3.0 * len(panels), 3.2)
+        for ax, (name, (points, labels)) in zip(drawn, panels.items(), strict=True):
+            points, labels = np.asarray(points, dtype=float), np.array([str(label) for label in labels])
+            if points.shape != (len(labels), 2):
+                raise LabError(f"expected points of shape ({len(labels)}, 2) in panel {name!r}", f"got {points.shape}")
+            chosen = np.random.default_rng(seed).permutation(len(points))[:most]
+            for i, label in enumerate(classes):
+                of_class = points[chosen][labels[chosen] == label]
+                mark = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+                ax.scatter(*of_class.T, s=18, alpha=0.7, linewidths=0, label=label, **mark)
+            ax.set(title=name, xlabel=axes[0], ylabel=axes[1] if ax is drawn[0] else "")
+        _legend(drawn[-1], len(classes))
+        fig.suptitle(title, fontsize=11)
+    return fig

@@ -1,0 +1,85 @@
+"""Results in words: tables, rates with intervals, and the claims table that ends every lab.
+
+They are Markdown, so they look the same in Colab, in Jupyter and on the page of the book.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from helpers.stats import clopper_pearson
+
+CLAIMS = ("the paper says", "we measured", "the control says", "verdict")
+
+
+def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
+    """Display rows as a table."""
+    say("\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in [header, ["---"] * len(header), *rows]))
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def say(markdown: str) -> None:
+    """Display Markdown whose numbers were just computed."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(markdown))
+
+
+def percent(value: float, low: float, high: float) -> str:
+    """A share with its interval.
+
+    >>> percent(0.5, 0.401, 0.599)
+    '50.0 % [40.1, 59.9]'
+    """
+    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def rate(hits: Bool[Tensor, " trial"] | Sequence[bool]) -> str:
+    """The share of true entries with its 95 % Clopper–Pearson interval.
+
+    >>> rate([True] * 100)
+    '100.0 % [96.4, 100.0]'
+    """
+    count = sum(map(bool, hits))
+    return percent(count / len(hits), *clopper_pearson(count, len(hits)))
+
+
+def claims(rows: Iterable[tuple[str, str, str, bool | None]]) -> None:
+    """Display the claims table: what the paper says, what we measured, the control, and whether the claim holds.
+
+    Args:
+        rows: claim, measurement and control as text, and the verdict: holds, does not hold, or None for partly.
+    """
+    words = {True: "holds", False: "**does not hold**", None: "holds in part"}
+    table(CLAIMS, [(*row[:3], words[row[3]]) for row in rows])
+
+
+def markdown(head: list[str], rows: list[list[str]], numbers: int = 0) -> str:
+    """A Markdown table whose last `numbers` columns are right-aligned.
+
+    >>> print(table(["class", "share"], [["S0", "5 %"]], numbers=1))
+    | class | share |
+    |---|--:|
+    | S0 | 5 % |
+    """
+    rule = "|" + "|".join(["---"] * (len(head) - numbers) + ["--:"] * numbers) + "|"
+    lines = ["| " + " | ".join(line) + " |" for line in (head, *rows)]
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def short(value: float) -> str:
+    """A number for a table: plain where readable, else by its distance from 0 or 1 as a power of ten.
+
+    >>> short(0.7761), short(4.5e-6), short(0), short(0.99982)
+    ('0.776', '4.5 × 10⁻⁶', '0', '1 − 1.8 × 10⁻⁴')
+    """
+    if 0.999 < value < 1:
+        return f"1 − {short(1 - value)}"
+    if value == 0 or value >= 1e-3:
+        return f"{value:.3g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"

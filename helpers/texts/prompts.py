@@ -1,0 +1,69 @@
+"""NEW: docstring."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text to continue, its right next words and its wrong ones."""
+
+    text: str
+    good: tuple[str, ...]
+    bad: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts of one skill as tokens, padded on the right.
+
+    Attributes:
+        last: position of each prompt's last token, where the answer is predicted.
+        good, bad: which words of the vocabulary count as right and as wrong, a row a prompt.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    tokens: Int[Tensor, "prompt pos"]
+    last: Int[Tensor, " prompt"]
+    good: Bool[Tensor, "prompt word"]
+    bad: Bool[Tensor, "prompt word"]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def final_logits(model, prompts: Prompts, batch_size: int = 256) -> Float[Tensor, "prompt word"]:
+    """Logits of the word after each prompt."""
+    parts = []
+    with torch.no_grad():
+        for tokens, last in zip(prompts.tokens.split(batch_size), prompts.last.split(batch_size), strict=True):
+            parts.append(model(tokens)[torch.arange(len(tokens)), last])
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says to some prompts.
+
+    Attributes:
+        right: whether the likeliest of the good and bad words is a good one.
+        difference: probability of the good words less that of the bad ones.
+        log_ratio: log of the good words' probability over the bad ones', in nats; for one word each, the logit difference.
+    """
+
+    right: Bool[Tensor, " prompt"]
+    difference: Float[Tensor, " prompt"]
+    log_ratio: Float[Tensor, " prompt"]
+
+
+def answers(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Answers:
+    """Compare the good and the bad words of each prompt."""
+    log_p = logits.log_softmax(-1)
+    parts = [log_p.masked_fill(~mask, -torch.inf) for mask in (prompts.good, prompts.bad)]
+    good, bad = (part.logsumexp(-1) for part in parts)
+    best = [part.max(-1).values for part in parts]
+    return Answers(best[0] > best[1], good.exp() - bad.exp(), good - bad)

@@ -1,0 +1,94 @@
+"""Recipes of the TinyWorld models, and the task that trains them: predict the next word, everywhere in a row.
+
+``tinyworld`` has MLPs and a dense series of checkpoints; ``tinyworld-attn`` has attention only, at most sixteen heads, so
+that every subset of them can be tried.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from helpers.errors import LabError
+from helpers.tinyworld.language import world as worlds
+from helpers.tinyworld.language.documents import rows
+from helpers.tinyworld.language.vocabulary import vocabulary
+from helpers.training import Recipe, Task
+from helpers.training.folder import WORDS
+
+
+@dataclass(frozen=True)
+class TextTask(Task):
+    """Rows of TinyWorld text.
+
+    Attributes:
+        length: tokens a row.
+        mixture: which documents, how often (`documents.MIXTURES`).
+        world: checksum of the world that the recipe was written for.
+        words: checksum of its vocabulary.
+    """
+
+    length: int
+    mixture: str
+    world: str
+    words: str
+
+    def initialise(self, model: torch.nn.Module) -> dict[str, Bool[Tensor, "..."]]:
+        """Leave the model as it is; make sure that the world is the recipe's.
+
+        Raises:
+            LabError: ``world.toml`` or ``frames.toml`` has changed since.
+        """
+        found = (worlds.checksum(), vocabulary().checksum)
+        if found != (self.world, self.words):
+            raise LabError(
+                f"expected the world {self.world} with the vocabulary {self.words}",
+                f"the files world.toml and frames.toml give {found[0]} with {found[1]}",
+                hint="undo the change, or train anew into another folder",
+            )
+        return {}
+
+    def batch(self, rng: np.random.Generator, size: int) -> Int[ndarray, "row pos"]:
+        return rows(rng, size, self.length, self.mixture)
+
+    def metadata(self) -> dict[str, str]:
+        return {WORDS: " ".join(vocabulary().words)}
+
+    def loss(self, model: torch.nn.Module, batch: Int[ndarray, "row pos"]) -> Float[Tensor, ""]:
+        tokens = torch.from_numpy(batch).to(next(model.parameters()).device)
+        logits = model(tokens[:, :-1])
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+
+
+def task_of(recipe: Recipe) -> TextTask:
+    """The task of a TinyWorld recipe."""
+    return TextTask(**recipe.data)
+
+
+def _recipe(name: str, mixture: str, steps: int, learning_rate: float, n_checkpoints: int, **shape) -> Recipe:
+    shape = {"n_layers": 4, "n_heads": 4, "d_model": 128, "d_head": 32, "n_ctx": 64, "normalization_type": "LN"} | shape
+    return Recipe(
+        name=name,
+        task="tinyworld",
+        model=shape | {"d_vocab": len(vocabulary())},
+        data={"length": 64, "mixture": mixture, "world": worlds.checksum(), "words": vocabulary().checksum},
+        steps=steps,
+        batch_size=48,
+        learning_rate=learning_rate,
+        warmup_steps=200,
+        weight_decay=0.05,
+        n_checkpoints=n_checkpoints,
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        _recipe("tinyworld", "trust", steps=8000, learning_rate=3e-3, n_checkpoints=40, d_mlp=256, act_fn="gelu"),
+        _recipe("tinyworld-attn", "circuits", steps=5000, learning_rate=2e-3, n_checkpoints=20, attn_only=True),
+    )
+}
+"""The embedded models."""

@@ -1,0 +1,137 @@
+"""``python -m helpers surface``: what the surface of the paper's five sets gives, computed anew beside what is stored.
+
+The book is built without a network, and the files of the five sets are not part of this package. So the surveys that it
+shows are stored (``data/surveys.json``), with the digest of the file that each stands on, and whoever has a network can
+compute them again.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from helpers import files
+from helpers.errors import LabError
+from helpers.runtime import progress
+from helpers.trust.data.public import ADDRESS, COMMIT, SOURCES, load
+from helpers.trust.data.published import PUBLISHED
+from helpers.trust.data.surface import CLASSIFIERS, Share, Survey, survey
+
+DATA = files.DATA / "surveys.json"
+COMMAND = "python -m helpers surface --write"
+_ANEW = f"reinstall the package or check the file out again; `{COMMAND}` computes it anew, from the network or from --folder DIR"
+SETTINGS = {"n_splits": 5, "test_share": 0.2, "seed": 0}
+"""Of the grouped splits."""
+DIGITS = 6
+"""Stored after the point; smaller differences are rounding of sums, and say nothing."""
+TOLERANCE = 0.005
+"""By how much a number may differ from the stored one; one test row of the smallest set, StereoSet, is 0.0026."""
+COLUMNS = (
+    ("seen before", "leaked"),
+    ("capital", "capital.value"),
+    ("length", "length"),
+    *((f"{kind}, in order", f"ordered.{kind}.value") for kind in CLASSIFIERS),
+    *((f"{kind}, apart", f"grouped.{kind}.value") for kind in CLASSIFIERS),
+)
+
+
+def stored(path: Path = DATA) -> dict[str, Survey]:
+    """The stored surveys of the five sets, by name; reads one small file.
+
+    Raises:
+        LabError: the file is missing or damaged, or a survey belongs to another file than `SOURCES` names.
+
+    >>> f"{stored()['sst2'].capital.value:.3f}"
+    '0.996'
+    """
+    try:
+        sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+        digests = {name: sets[name]["sha256"] for name in SOURCES}
+        found = {name: _survey(name, sets[name]) for name in SOURCES}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise LabError(f"expected stored surveys in {path}", f"cannot use it: {fault!r}", hint=_ANEW) from None
+    for name, digest in digests.items():
+        if digest != SOURCES[name].sha256:
+            raise LabError(
+                f"expected stored surveys of {SOURCES[name].file} with sha256 {SOURCES[name].sha256}",
+                f"{path} has those of a file with sha256 {digest}",
+                hint=_ANEW,
+            )
+    return found
+
+
+def compute(folder: str | Path | None = None, address: str = ADDRESS) -> dict[str, Survey]:
+    """The surveys of the five sets, computed from their files; seconds on one core.
+
+    Args:
+        folder, address: as of `datasets.load`.
+
+    Raises:
+        LabError: as `datasets.load`.
+    """
+    with progress(SOURCES, "surveys") as names:  # closed before a fault is told
+        return {name: survey(load(name, folder, address), **SETTINGS) for name in names}
+
+
+def to_text(surveys: Mapping[str, Survey]) -> str:
+    """The file that `stored` reads: numbers, and what they were computed from and with."""
+    sets = {}
+    for name, found in surveys.items():
+        sets[name] = {"file": SOURCES[name].file, "sha256": SOURCES[name].sha256} | _rounded(plain(found))
+    known = {"command": COMMAND, "commit": COMMIT, "settings": SETTINGS}
+    known["versions"] = {name: version(name) for name in ("scikit-learn", "numpy")}
+    return json.dumps(known | {"sets": sets}, indent=1) + "\n"
+
+
+def numbers(found: Survey) -> dict[str, float]:
+    """All numbers that were computed, by a name such as ``"ordered.bayes.low"``."""
+    return _flat(plain(found))
+
+
+def compare(found: Mapping[str, Survey], known: Mapping[str, Survey]) -> None:
+    """Nothing, if every number and every end of an interval is the stored one within `TOLERANCE`.
+
+    Raises:
+        LabError: names the number that differs most.
+    """
+    pairs = {f"{name} {key}": (value, numbers(known[name])[key]) for name in found for key, value in numbers(found[name]).items()}
+    worst = max(pairs, key=lambda key: abs(pairs[key][0] - pairs[key][1]))
+    value, other = pairs[worst]
+    if abs(value - other) > TOLERANCE:
+        raise LabError(
+            f"expected surveys within {TOLERANCE} of the stored ones",
+            f"{worst} is {value:.4f}, stored is {other:.4f}",
+            hint=f"compare your versions of scikit-learn and numpy with those in {DATA}; --write stores your numbers",
+        )
+
+
+def plain(found: Survey) -> dict[str, Any]:
+    own = asdict(found)
+    return {key: own[key] for key in ("leaked", "capital", "length", "ordered", "grouped")}
+
+
+def _survey(name: str, own: dict) -> Survey:
+    both = {part: {kind: _share(own[part][kind]) for kind in CLASSIFIERS} for part in ("ordered", "grouped")}
+    if not (0 <= own["leaked"] <= 1 and 0 <= own["length"] <= 1):
+        raise ValueError(f"shares of {name} outside 0 to 1")
+    return Survey(name, own["leaked"], _share(own["capital"]), own["length"], **both, published=PUBLISHED.get(name))
+
+
+def _share(own: dict[str, float]) -> Share:
+    share = Share(**own)
+    if not (0 <= share.value <= 1 and share.low <= share.value <= share.high):
+        raise ValueError(f"{own} is no share with its interval")
+    return share
+
+
+def _flat(own: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    found = {}
+    for key, value in own.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return found
+
+
+def _rounded(own: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _rounded(value) if isinstance(value, Mapping) else round(value, DIGITS) for key, value in own.items()}

@@ -1,0 +1,111 @@
+"""Which block, and how strongly: the strength of steering is chosen on development items under a perplexity budget.
+
+The paper's budget is a perplexity of 6, where the unsteered model has 4.475 (arXiv 2402.19465, figure 4); here the ratio
+counts. A strength is chosen by the behaviour itself, among those within the budget, and never on items whose effect is
+reported: a `Choice` remembers its development groups, and `helpers.trust.steering.effects` refuses them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from helpers.errors import LabError
+from helpers.trust.steering.behaviours import Behaviour, Documents, perplexity, scores
+from helpers.trust.steering.vectors import Vector
+
+BUDGET = 6 / 4.475
+"""Largest perplexity allowed, relative to the unsteered model: 1.34."""
+
+ALPHAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One block and strength on the development items: mean score in nats, share of items above 0, perplexity ratio."""
+
+    layer: int
+    alpha: float
+    score: float
+    accuracy: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where and how strongly to steer.
+
+    Attributes:
+        base: score, accuracy and ratio without steering (strength 0).
+        trials: everything that was tried; a trial that left no finite logits has score NaN and ratio infinity.
+        groups: of the development items, which no test item may share.
+    """
+
+    layer: int
+    vector: Vector
+    alpha: float
+    unit: str
+    positions: str
+    budget: float
+    base: Trial
+    trials: tuple[Trial, ...]
+    groups: frozenset[str]
+
+    def push(self, vector: Vector) -> Float[Tensor, " d"]:
+        """What a vector adds at this choice's strength."""
+        return vector.push(self.alpha, self.unit)
+
+
+def choose(
+    model,
+    vectors: Mapping[int, Vector],
+    behaviour: Behaviour,
+    documents: Documents,
+    alphas: Sequence[float] = ALPHAS,
+    unit: str = "std",
+    positions: str = "all",
+    budget: float = BUDGET,
+) -> Choice:
+    """The block and strength with the highest mean score within the perplexity budget.
+
+    Args:
+        vectors: for each block to try (`steering.by_block`).
+        behaviour: the development part; `effects` refuses its groups later.
+        documents: rows of their own too. `effects` cannot tell, so take other rows there: the perplexity at a strength that
+            was chosen for it is too good on the rows that it was chosen on.
+        alphas: positive towards the label True, negative towards False.
+
+    Raises:
+        LabError: nothing to try, a strength of 0, a model without finite perplexity, no trial within the budget.
+    """
+    if not vectors or not len(alphas) or 0 in alphas:
+        raise LabError(
+            "expected at least one block and strengths other than 0", f"got blocks {list(vectors)}, strengths {alphas}"
+        )
+    trials, base = [], None
+    for layer, vector in vectors.items():
+        pushes = torch.stack([vector.push(alpha, unit) for alpha in (0.0, *alphas)])
+        values, levels = scores(model, behaviour, layer, pushes, positions), perplexity(model, documents, layer, pushes)
+        if not np.isfinite(levels[0]) or not np.isfinite(values[0]).all():
+            raise LabError("expected a model with finite logits", "got NaN or infinity without any steering")
+        found = zip((0.0, *alphas), values, levels / levels[0], strict=True)
+        base, *tried = [Trial(layer, alpha, float(v.mean()), float((v > 0).mean()), float(r)) for alpha, v, r in found]
+        trials += tried
+    best = _within(trials, budget)
+    groups = frozenset(behaviour.groups)
+    return Choice(best.layer, vectors[best.layer], best.alpha, unit, positions, budget, base, tuple(trials), groups)
+
+
+def _within(trials: Sequence[Trial], budget: float) -> Trial:
+    allowed = [trial for trial in trials if trial.ratio <= budget and np.isfinite(trial.score)]
+    if not allowed:
+        mildest = min(trials, key=lambda trial: trial.ratio)
+        raise LabError(
+            f"expected a strength that keeps perplexity within {budget:.2f} of the unsteered model's",
+            f"got {mildest.ratio:.3g} times at best (block {mildest.layer}, strength {mildest.alpha:g}, of {len(trials)} tried)",
+            hint="smaller strengths; where none of them steers, the vector breaks the model before it moves it",
+        )
+    return max(allowed, key=lambda trial: trial.score)

@@ -1,0 +1,276 @@
+"""Steering vectors: the mean difference of two classes, added to the residual stream (arXiv 2402.19465, section 4).
+
+A vector belongs to one place: the output of one block, on the last token of labelled texts,
+
+    v = mean(activations | True) − mean(activations | False),
+
+and steering adds α·v there: ``residual ← residual + α v``. α > 0 moves towards the label True. The paper's equation is
+the raw difference (``unit="raw"``). Its released code adds α·s·v/‖v‖ instead, where s is the standard deviation of the
+rows' projections on v/‖v‖ (``unit="std"``), so that one α means the same push in every layer; it takes s over the test
+rows too, here s comes from the rows that the vector comes from. It also steers the last position only, which during
+generation is the prompt's last token and every token after it (`helpers.trust.steering.generation`).
+
+Blocks count from 0. `helpers.trust.series.activations.last_token` counts the embedding as layer 0, so the output of block L is
+its layer L + 1; `by_block` does that step.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from helpers.errors import LabError
+
+SMALLEST = 1e-9
+"""A difference of means below this share of the rows' own length is rounding, not a direction."""
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A direction in the residual stream and how long a push along it is.
+
+    Attributes:
+        unit: the direction, of length 1, double precision.
+        norm: length of the raw difference of means.
+        std: standard deviation of the rows' projections on `unit`.
+    """
+
+    unit: Float[Tensor, " d"]
+    norm: float
+    std: float
+
+    def push(self, alpha: float, unit: str = "std") -> Float[Tensor, " d"]:
+        """What strength `alpha` adds to the residual stream.
+
+        Args:
+            unit: of alpha: ``"std"`` (standard deviations of the projection) or ``"raw"`` (differences of means).
+
+        Raises:
+            LabError: another unit, a strength that is not finite.
+        """
+        if unit not in ("std", "raw"):
+            raise LabError('expected the unit "std" or "raw"', f"got {unit!r}")
+        if not np.isfinite(alpha):
+            raise LabError("expected a finite strength", f"got {alpha}")
+        return self.unit * (alpha * (self.std if unit == "std" else self.norm))
+
+    def flipped(self) -> "Vector":
+        """The same push the other way."""
+        return replace(self, unit=-self.unit)
+
+    def sized_as(self, other: "Vector") -> "Vector":
+        """This direction with the lengths of another vector, so that equal strengths are equal norms."""
+        return replace(self, norm=other.norm, std=other.std)
+
+    def without(self, other: "Vector") -> "Vector | None":
+        """This direction less its component along another vector, as long as before; None where nothing is left."""
+        rest = self.unit - (self.unit @ other.unit) * other.unit
+        return replace(self, unit=rest / rest.norm()) if float(rest.norm()) > 1e-6 else None
+
+    def cosine(self, other: "Vector") -> float:
+        """Cosine of the angle to another vector of the same width.
+
+        Raises:
+            LabError: another width.
+        """
+        if len(self.unit) != len(other.unit):
+            raise LabError("expected vectors of one width", f"got {len(self.unit)} and {len(other.unit)}")
+        return float(self.unit @ other.unit)
+
+
+def mean_difference(x: Float[Tensor, "item d"], labels: Bool[ndarray, " item"]) -> Vector:
+    """The steering vector of one place: mean of the True rows − mean of the False rows. Give it training rows only.
+
+    Raises:
+        LabError: not one label a row, one class only, activations that are not finite, equal means.
+
+    >>> rows = torch.tensor([[0.0, 1.0], [0.0, 3.0], [4.0, 1.0], [4.0, 3.0]])
+    >>> v = mean_difference(rows, np.array([False, False, True, True]))
+    >>> v.unit.tolist(), v.norm, v.std
+    ([1.0, 0.0], 4.0, 2.0)
+    >>> v.push(2, "std").tolist(), v.push(2, "raw").tolist()
+    ([4.0, 0.0], [8.0, 0.0])
+    """
+    vector = _vector(*_checked(x, labels))
+    if vector is None:
+        raise LabError(
+            "expected two classes with different mean activations",
+            "got equal means",
+            hint="the label cannot be read here, as where the last token is the same in every text and nothing was mixed in yet; "
+            "take a later layer or a later checkpoint",
+        )
+    return vector
+
+
+def _vector(rows: Float[Tensor, "item d"], labels: Bool[Tensor, " item"]) -> Vector | None:
+    difference = rows[labels].mean(0) - rows[~labels].mean(0)
+    norm = float(difference.norm())
+    if norm <= SMALLEST * float(rows.square().sum(1).mean().sqrt()):
+        return None
+    unit = difference / norm
+    return Vector(unit, norm, float((rows @ unit).std(correction=0)))
+
+
+def _checked(x, labels) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]:
+    rows, labels = x.detach().cpu().double(), torch.as_tensor(np.asarray(labels, dtype=bool))
+    if rows.ndim != 2 or len(rows) != len(labels):
+        raise LabError("expected one label a row of activations [item d]", f"got {tuple(rows.shape)} and {len(labels)} labels")
+    if labels.all() or not labels.any():
+        raise LabError("expected rows of both classes", f"got {int(labels.sum())} True of {len(labels)}")
+    if not rows.isfinite().all():
+        bad = int((~rows.isfinite()).any(1).sum())
+        raise LabError(
+            "expected finite activations",
+            f"got {bad} of {len(rows)} rows with NaN or infinity",
+            hint="a checkpoint that diverged, or a half-precision run that overflowed; use float32",
+        )
+    return rows, labels
+
+
+def by_block(x: Float[Tensor, "layer item d"], labels: Bool[ndarray, " item"]) -> dict[int, Vector]:
+    """The vector of every block's output, from the activations of `helpers.trust.series.activations.last_token`.
+
+    Raises:
+        LabError: as `mean_difference`.
+    """
+    return {block: mean_difference(rows, labels) for block, rows in enumerate(x[1:])}
+
+
+def random_directions(vector: Vector, count: int, seed: int = 0) -> list[Vector]:
+    """Control: directions drawn uniformly from the sphere, as long as `vector`."""
+    drawn = torch.randn(count, len(vector.unit), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return [Vector(direction / direction.norm(), vector.norm, vector.std) for direction in drawn]
+
+
+def shuffled_directions(
+    x: Float[Tensor, "item d"],
+    labels: Bool[ndarray, " item"],
+    count: int,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> list[Vector]:
+    """Control: mean differences of shuffled labels, made as long as the true one.
+
+    Unlike random directions they lie where the activations vary, which moves a model much more. But the classes are part of
+    what varies: their cosine to the true vector is far from 0 where the label explains much of the variance, and more rows
+    do not lower it. There a shuffled direction of equal norm is nearly ± the vector; `Vector.without` takes that part out.
+
+    Args:
+        groups: shuffle within each group only, as it must be done for minimal pairs: everything that a pair shares then
+            cancels, as it does in the true vector.
+
+    Raises:
+        LabError: as `mean_difference`; groups of which none has both labels, or not one group a row; rows so few that
+            no shuffle differs from the labels.
+    """
+    true, (rows, truth) = mean_difference(x, labels), _checked(x, labels)
+    rng = np.random.default_rng(seed)
+    members = [np.arange(len(rows))] if groups is None else _members(groups, truth.numpy())
+    found: list[Vector] = []
+    for _ in range(100 * count):
+        shuffled = truth.clone()
+        for index in members:
+            shuffled[index] = truth[rng.permutation(index)]
+        if len(found) == count or (shuffled == truth).all() or (shuffled != truth).all():
+            continue
+        drawn = _vector(rows, shuffled)
+        found += [drawn.sized_as(true)] if drawn else []
+    if len(found) < count:
+        raise LabError(f"expected {count} shuffles other than the labels", f"got {len(found)} from {len(rows)} rows")
+    return found
+
+
+def _members(groups: Sequence[str], labels: Bool[ndarray, " item"]) -> list[ndarray]:
+    names = np.asarray(groups)
+    if len(names) != len(labels):
+        raise LabError("expected one group a row", f"got {len(names)} groups and {len(labels)} labels")
+    found = [np.flatnonzero(names == name) for name in dict.fromkeys(groups)]
+    if not any(labels[index].any() and not labels[index].all() for index in found):
+        raise LabError(
+            "expected groups that hold both labels",
+            f"got {len(found)} groups of one label each, so no shuffle within groups changes anything",
+            hint="leave groups out: the labels are then shuffled over all rows",
+        )
+    return found
+
+
+def positions_mask(positions: str, lengths: Int[Tensor, " item"] | None, shape: tuple[int, int]) -> Bool[Tensor, "item pos"]:
+    """Where to steer, in right-padded input.
+
+    Args:
+        positions: ``"all"`` real positions, the ``"last"`` real one, or from the last one ``"onward"`` (what steering
+            the last position comes to in generation).
+        lengths: real tokens of each item; None where nothing is padded.
+        shape: (items, positions) of the input.
+
+    Raises:
+        LabError: another word, lengths that do not fit the input.
+
+    >>> positions_mask("last", torch.tensor([1, 3]), (2, 3)).int().tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    count, width = shape
+    lengths = torch.full((count,), width) if lengths is None else torch.as_tensor(lengths).cpu()
+    if lengths.shape != (count,) or not ((lengths >= 1) & (lengths <= width)).all():
+        raise LabError(
+            f"expected a length of 1 to {width} for each of {count} items",
+            f"got {len(lengths)} lengths from {lengths.min()} to {lengths.max()}",
+            hint="give the lengths of exactly the input that the model is run on",
+        )
+    place, last = torch.arange(width), (lengths - 1)[:, None]
+    masks = {"all": place <= last, "last": place == last, "onward": place >= last}
+    if positions not in masks:
+        raise LabError('expected the positions "all", "last" or "onward"', f"got {positions!r}")
+    return masks[positions]
+
+
+def check_place(model, layer: int, width: int) -> None:
+    """Refuse a block that the model does not have, or a vector of another width.
+
+    Raises:
+        LabError: naming the model's shape.
+    """
+    if not 0 <= layer < model.cfg.n_layers or width != model.cfg.d_model:
+        raise LabError(
+            f"expected a block from 0 to {model.cfg.n_layers - 1} and a vector of width {model.cfg.d_model}",
+            f"got block {layer} and width {width}",
+        )
+
+
+@contextmanager
+def steered(
+    model,
+    layer: int,
+    vector: Vector,
+    alpha: float,
+    unit: str = "std",
+    positions: str = "all",
+    lengths: Int[Tensor, " item"] | None = None,
+) -> Iterator[None]:
+    """While open, every run of the model has α times the vector added to the output of a block.
+
+    Works on any `TransformerBridge`: ``blocks.L.hook_out`` is the block's output and takes what a hook returns. Strength 0
+    changes no bit.
+
+    Args:
+        layer: block, from 0.
+        lengths: of the items of the input that will be run; None where nothing is padded.
+
+    Raises:
+        LabError: a block the model does not have, a vector of another width; then, when run, input that does not fit.
+    """
+    check_place(model, layer, len(vector.unit))
+    push = vector.push(alpha, unit)
+    positions_mask(positions, None, (1, 1))  # refuse an unknown word now, not at the first run
+
+    def add(residual: Float[Tensor, "item pos d"], hook) -> Float[Tensor, "item pos d"]:
+        mask = positions_mask(positions, lengths, residual.shape[:2]).to(residual.device)
+        return torch.where(mask[..., None], residual + push.to(residual), residual)
+
+    with model.hooks(fwd_hooks=[(f"blocks.{layer}.hook_out", add)]):
+        yield

@@ -1,0 +1,181 @@
+"""One loader for three kinds of model: ours, yours, and the hub's.
+
+==========  ================================================  ====================================================
+kind        `name`                                            weights come from
+==========  ================================================  ====================================================
+embedded    a name in ``weights/manifest.json``: ``add-d5``   this package; size, sha256 and tensors are checked
+local       a folder: ``./runs/add-d5``, ``~/my-gpt2``        a run of ``python -m helpers train``, or a Hugging
+                                                              Face folder with ``config.json``
+hub         a short name of `hub.HUB`, or ``owner/model``     the Hugging Face hub, at a pinned commit where `HUB`
+                                                              knows one
+==========  ================================================  ====================================================
+
+Every tier reads safetensors files only: a pickle can run code when it is opened, a safetensors file cannot. The model
+comes back as a `TransformerBridge` in evaluation mode. Its parameters keep ``requires_grad``, because attribution and
+editing labs need gradients; wrap plain forward passes in ``torch.no_grad()``.
+"""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from helpers import runtime, training
+from helpers.errors import LabError
+from helpers.texts.vocabulary import Vocabulary
+from helpers.training import Recipe, series_file
+from helpers.training.folder import WORDS
+from helpers.zoo import hub
+from helpers.zoo.manifest import REPAIR, Entry, _unknown, entry, read_manifest, weights_folder
+
+
+def check(name: str) -> Entry:
+    """Check size and checksum of an embedded model's weight file and return its entry.
+
+    Raises:
+        LabError: the file is missing, has another size or another checksum; with the remedy.
+    """
+    known = entry(name)
+    _check_file(name, weights_folder() / known.file, known.bytes, known.sha256)
+    if known.series:
+        _check_series(known)
+    return known
+
+
+def _check_file(name: str, path: Path, size: int, sha256: str) -> None:
+    try:
+        content = path.read_bytes()
+    except OSError as fault:
+        raise LabError(f"expected the weights of {name} in {path}", f"the system says: {fault}", hint=REPAIR) from None
+    if len(content) != size:
+        raise LabError(f"expected {size} bytes in {path}", f"it has {len(content)}: truncated or changed", hint=REPAIR)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise LabError(f"expected sha256 {sha256[:12]}… of {path}", f"got {found[:12]}…: damaged", hint=REPAIR)
+
+
+def _check_series(known: Entry) -> Path:
+    path = weights_folder() / known.series["file"]
+    _check_file(f"{known.name} over its training", path, known.series["bytes"], known.series["sha256"])
+    return path
+
+
+def load(name: str, device: str | None = None, revision: str | None = None, step: int | None = None):
+    """Load a model by name, as a `TransformerBridge` in evaluation mode.
+
+    Args:
+        name: an embedded name, a local folder, or a hub name (see the module docstring).
+        device: where to put it; default `runtime.device()`.
+        revision: branch, tag or commit of a hub model; default the pinned commit, or the newest where none is pinned.
+        step: of training, for an embedded model with checkpoints (`Entry.steps`); default the trained model.
+
+    Raises:
+        LabError: an unknown name (with near matches), damaged or missing weights, a step without checkpoint, or a hub that
+            does not answer.
+    """
+    device = device or runtime.device()
+    entries = read_manifest()
+    if step is not None and name not in entries:
+        raise LabError(
+            "expected an embedded model for a step", f"got {name!r}", hint="see helpers.trust.series.sources for others"
+        )
+    if name in entries:
+        model = _embedded(name, step)
+    elif (folder := Path(name).expanduser()).is_dir():
+        model = _local(folder)
+    elif hub.is_name(name):
+        model = hub.load(name, revision)
+    else:
+        raise _unknown(name, list(entries))
+    if device != "cpu":
+        model = model.to(device)
+    return model.eval()
+
+
+def _embedded(name: str, step: int | None = None):
+    known = entry(name)
+    path = weights_folder() / known.file
+    _check_file(name, path, known.bytes, known.sha256)
+    model = into_model(training.build_model(known.recipe), path, REPAIR, words_of(known.recipe))
+    if step is None or step == known.recipe.steps:
+        return model
+    if step not in known.steps:
+        raise LabError(f"expected a step at which {name} is stored: {', '.join(map(str, known.steps))}", f"got {step}")
+    series = _check_series(known)
+    state = series_file.unpack(series, step, REPAIR)
+    check_tensors(state, model.state_dict(), series, REPAIR)
+    model.load_state_dict(state, strict=True)
+    return model
+
+
+def words_of(recipe: Recipe) -> str:
+    """The checksum of the vocabulary that a recipe names; "" for a recipe of sums."""
+    return recipe.data.get("words", "")
+
+
+def into_model(model, path: Path, hint: str, words_checksum: str = ""):
+    """Fill a model from a safetensors file: exactly its tensors, of its shapes, all finite; and its vocabulary, if it has one.
+
+    Args:
+        words_checksum: of the vocabulary that the file must have; without, it need not have one, as checkpoints of a run.
+
+    Raises:
+        LabError: anything else is in the file.
+    """
+    try:
+        tensors = load_file(path)
+        with safe_open(path, framework="pt") as handle:
+            words = (handle.metadata() or {}).get(WORDS)
+    except (SafetensorError, OSError) as fault:
+        raise LabError(f"expected weights in {path}", f"cannot be read: {fault}", hint=hint) from None
+    check_tensors(tensors, model.state_dict(), path, hint)
+    model.load_state_dict(tensors, strict=True)
+    known = Vocabulary(tuple((words or "").split()))
+    if words_checksum and known.checksum != words_checksum:
+        got = f"{len(known)} words with checksum {known.checksum}" if words else "no words"
+        raise LabError(f"expected the vocabulary with checksum {words_checksum} in {path}", f"got {got}", hint=hint)
+    if words:
+        known.attach(model)
+    return model
+
+
+def check_tensors(tensors: dict[str, Tensor], wanted: dict[str, Tensor], path: Path, hint: str) -> None:
+    """Refuse tensors that are not exactly the wanted ones, or not finite.
+
+    Raises:
+        LabError: naming the first tensor that is missing, unexpected, of another shape or not finite.
+    """
+    for name in sorted(wanted.keys() | tensors.keys()):
+        fault = ""
+        if name not in tensors:
+            fault = "is missing"
+        elif name not in wanted:
+            fault = "is none of the model's"
+        elif tensors[name].shape != wanted[name].shape:
+            fault = f"has shape {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+        elif not torch.isfinite(tensors[name]).all():
+            fault = "holds NaN or infinite values"
+        if fault:
+            raise LabError(f"expected the model's own tensors in {path}", f"{name} {fault}", hint=hint)
+
+
+def _local(folder: Path):
+    if (folder / training.RECIPE).exists():
+        recipe = training.read_recipe(folder)
+        hint = f"finish or repair the run with `python -m helpers train {recipe.name} --out {folder} --resume`"
+        return into_model(training.build_model(recipe), folder / training.WEIGHTS, hint, words_of(recipe))
+    if not (folder / "config.json").exists():
+        raise LabError(
+            f"expected {training.RECIPE} (a training run) or config.json (a Hugging Face model) in {folder}",
+            f"it holds {', '.join(sorted(p.name for p in folder.iterdir())[:6]) or 'nothing'}",
+        )
+    if not list(folder.glob("*.safetensors")):
+        raise LabError(
+            f"expected safetensors weights in {folder}",
+            "there are none; pickled weights are not opened",
+            hint="save the model again with save_pretrained(folder, safe_serialization=True)",
+        )
+    return hub.boot(folder, str(folder))

@@ -1,0 +1,58 @@
+"""Cards of the data: they say what the files say."""
+
+import re
+
+from helpers.book import data_cards
+from helpers.tinyworld.language.documents import MIXTURES
+from helpers.trust.data.public import SOURCES
+from tests.tinyworld import reading
+
+
+def rows(text: str) -> list[list[str]]:
+    return [re.split(r" \| ", line.strip("| ")) for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_worlds_contents_are_counted():
+    found = dict(row for row in rows(data_cards.world_contents()) if len(row) == 2)
+    entities, world = reading.entities(), reading.table("world.toml")
+    assert found["entities"].startswith(f"{len(entities)}: ")
+    for relation, word in (("kind", "kinds"), ("realm", "realms"), ("colour", "colours"), ("home", "places")):
+        assert f"{len({known[relation] for known in entities.values()})} {word}" in found["entities"]
+    assert found["people"].startswith(f"{len(reading.people())}:")
+    assert found["customs"].startswith(
+        f"{len(world['customs']['kinds'])} kinds of information, {len(world['customs']['receivers'])} "
+    )
+    frames = [line for family in reading.table("frames.toml").values() for lines in family.values() for line in lines]
+    written = sum(1 if isinstance(line, str) else 2 for line in frames)
+    assert found["sentence frames"].startswith(f"{written} in ")
+
+
+def test_every_document_has_its_shares_and_says_what_it_tells():
+    head, _, *found = rows(data_cards.mixtures())
+    assert head[2:] == [f"`{name}`" for name in MIXTURES]
+    for name, what, *shares in found:
+        assert len(what) > 10
+        assert shares == [f"{round(100 * mixture[name])} %" for mixture in MIXTURES.values()]
+    assert len(found) == len(MIXTURES["trust"])
+
+
+def test_every_set_shows_a_true_text_and_its_false_twin():
+    found = rows(data_cards.labelled_sets())[2:]
+    assert len(found) == 5
+    for name, counts, true, false in found:
+        assert counts.startswith("400 texts")
+        assert reading.label(name, true.partition(": ")[2])
+        assert not reading.label(name, false.partition(": ")[2])
+
+
+def test_every_public_set_has_its_checksum_its_licence_and_its_caution():
+    text = data_cards.public_sets()
+    for name, source in SOURCES.items():
+        assert f"### `{name}`" in text
+        assert source.sha256[:32] in text
+        assert source.sha256[32:] in text
+        assert source.licence in text
+        assert source.caution in text
+        assert f"{source.positive}; {source.rows[1]:,} rows" in text
+        assert f"{source.negative}; {source.rows[0]:,} rows" in text
+    assert all(len(row) == 2 for row in rows(text) if row != ["---|---"])
