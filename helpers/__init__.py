@@ -1,4 +1,5 @@
-"""Helpers of the lab book *Trustworthy Circuits*: the papers' methods, their controls and their ground truths.
+"""Helpers of the lab book *Trustworthy Circuits*: the papers' methods, their controls and their
+ground truths.
 
 Importing the package loads nothing heavy. Import the module that you need::
 

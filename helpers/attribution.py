@@ -1,10 +1,12 @@
-"""Direct logit attribution: how much each part of the model adds to a logit, on the path straight to the output.
+"""Direct logit attribution: how much each part of the model adds to a logit, on the path straight
+to the output.
 
-The last residual stream is a sum of what the embeddings, every head, every MLP and the biases wrote. The final
-LayerNorm subtracts the mean (linear), divides by a scale (not linear) and applies a gain and a bias; the unembedding is
-linear. With the scale *frozen* at the value it has on this input, the logit is an exact sum with one term a part
-(Elhage et al., "A Mathematical Framework for Transformer Circuits", 2021). What a part does by way of later layers is
-not in its term: a small term does not mean that a part does not matter. Ablation answers that.
+The last residual stream is a sum of what the embeddings, every head, every MLP and the biases
+wrote. The final LayerNorm subtracts the mean (linear), divides by a scale (not linear) and applies
+a gain and a bias; the unembedding is linear. With the scale *frozen* at the value it has on this
+input, the logit is an exact sum with one term a part (Elhage et al., "A Mathematical Framework for
+Transformer Circuits", 2021). What a part does by way of later layers is not in its term: a small
+term does not mean that a part does not matter. Ablation answers that.
 """
 
 import torch
@@ -22,28 +24,35 @@ def direct_logit_attribution(
     position: int,
     directions: Int[Tensor, " batch"] | Float[Tensor, "batch vocab"],
 ) -> tuple[list[str], Float[Tensor, "component batch"]]:
-    """Split a logit, or a difference of logits, at one position into what each part of the model adds to it.
+    """Split a logit, or a difference of logits, at one position into what each part of the model
+    adds to it.
 
     Args:
         position: whose prediction is split; the token at ``position + 1`` is what it predicts.
-        directions: one token id a question (the logit of that token), or one row of weights over the vocabulary (+1 for
-            one token and -1 for another is a logit difference).
+        directions: one token id a question (the logit of that token), or one row of weights over
+            the vocabulary (+1 for one token and -1 for another is a logit difference).
 
     Returns:
-        Names of the parts (``embed``, ``pos``, ``L0H0``, …, ``L0M``, …, ``biases``) and their contributions in logits.
-        For each question they sum to the logit (or difference) that the model computes. ``biases`` are those of the
-        attention outputs, of the final LayerNorm and of the unembedding; an MLP's own bias belongs to the MLP.
+        Names of the parts (``embed``, ``pos``, ``L0H0``, …, ``L0M``, …, ``biases``) and their
+        contributions in logits.
+        For each question they sum to the logit (or difference) that the model computes. ``biases``
+        are those of the
+        attention outputs, of the final LayerNorm and of the unembedding; an MLP's own bias belongs
+        to the MLP.
 
     Raises:
-        LabError: a position outside the tokens, directions of another shape, or a model whose last residual stream is
-            not the sum of these parts (it rescales what its blocks write, or caps its logits).
+        LabError: a position outside the tokens, directions of another shape, or a model whose last
+            residual stream is not the sum of these parts (it rescales what its blocks write, or
+            caps its logits).
     """
     if not 0 <= position < tokens.shape[1]:
         raise LabError(f"expected a position from 0 to {tokens.shape[1] - 1}", f"got {position}")
     weights = _weights(directions, len(tokens), model.W_U)
     logits, kept = _run(model, tokens, position)
     labels, parts = _parts(model, kept)
-    contributions = (parts / kept.get("ln_final.hook_scale", 1.0) * read_directions(model, weights)).sum(-1)
+    contributions = (
+        parts / kept.get("ln_final.hook_scale", 1.0) * read_directions(model, weights)
+    ).sum(-1)
     _, shift = _affine(model.ln_final)
     contributions[-1] += ((weights @ model.W_U.T) * shift).sum(-1) + weights @ model.b_U
     _check_sum(contributions.sum(0), (logits * weights).sum(-1))
@@ -54,31 +63,48 @@ def direct_logit_attribution(
 def read_directions(model, weights: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch d_model"]:
     """Where a write into the last residual stream raises a weighted sum of logits.
 
-    The scalar product of the write with this direction, over the final LayerNorm's scale, is what it adds.
+    The scalar product of the write with this direction, over the final LayerNorm's scale, is what
+    it adds.
     """
     gain, _ = _affine(model.ln_final)
     read = weights.to(model.W_U) @ model.W_U.T * gain
-    centred = model.cfg.normalization_type in ("LN", "LNPre")  # the norm takes the mean out of a write; here out of its reader
+    centred = model.cfg.normalization_type in (
+        "LN",
+        "LNPre",
+    )  # the norm takes the mean out of a write; here out of its reader
     return read - read.mean(-1, keepdim=True) if centred else read
 
 
-def _weights(directions: Tensor, batch: int, unembedding: Float[Tensor, "d_model vocab"]) -> Float[Tensor, "batch vocab"]:
+def _weights(
+    directions: Tensor, batch: int, unembedding: Float[Tensor, "d_model vocab"]
+) -> Float[Tensor, "batch vocab"]:
     vocab = unembedding.shape[1]
     if directions.shape == (batch,) and not directions.is_floating_point():
         if int(directions.min()) < 0 or int(directions.max()) >= vocab:
-            raise LabError(f"expected token ids from 0 to {vocab - 1}", f"got {directions.tolist()[:8]}")
+            raise LabError(
+                f"expected token ids from 0 to {vocab - 1}", f"got {directions.tolist()[:8]}"
+            )
         directions = torch.nn.functional.one_hot(directions, vocab)
     if directions.shape != (batch, vocab):
         wanted = f"[{batch}] token ids or [{batch}, {vocab}] weights"
-        raise LabError(f"expected directions of shape {wanted}", f"got {directions.dtype} {tuple(directions.shape)}")
+        raise LabError(
+            f"expected directions of shape {wanted}",
+            f"got {directions.dtype} {tuple(directions.shape)}",
+        )
     return directions.to(unembedding)
 
 
-def _run(model, tokens: Int[Tensor, "batch pos"], position: int) -> tuple[Float[Tensor, "batch vocab"], dict[str, Tensor]]:
+def _run(
+    model, tokens: Int[Tensor, "batch pos"], position: int
+) -> tuple[Float[Tensor, "batch vocab"], dict[str, Tensor]]:
     """Logits at a position, and everything written into the residual stream there, by hook name."""
     kept: dict[str, Tensor] = {}
     names = ["hook_embed", "hook_pos_embed", "ln_final.hook_scale"]
-    names += [f"blocks.{n}.{h}" for n in range(model.cfg.n_layers) for h in ("attn.hook_z", "hook_mlp_out")]
+    names += [
+        f"blocks.{n}.{h}"
+        for n in range(model.cfg.n_layers)
+        for h in ("attn.hook_z", "hook_mlp_out")
+    ]
 
     def keeper(name: str):
         def keep(value: Tensor, hook) -> None:
@@ -86,12 +112,16 @@ def _run(model, tokens: Int[Tensor, "batch pos"], position: int) -> tuple[Float[
 
         return name, keep
 
-    there = [name for name in names if name in model.hook_dict]  # a model without norm, MLPs or positions has fewer
+    there = [
+        name for name in names if name in model.hook_dict
+    ]  # a model without norm, MLPs or positions has fewer
     logits = model.run_with_hooks(tokens, fwd_hooks=[keeper(name) for name in there])
     return logits[:, position], kept
 
 
-def _parts(model, kept: dict[str, Tensor]) -> tuple[list[str], Float[Tensor, "component batch d_model"]]:
+def _parts(
+    model, kept: dict[str, Tensor]
+) -> tuple[list[str], Float[Tensor, "component batch d_model"]]:
     parts = {"embed": kept["hook_embed"]}
     if "hook_pos_embed" in kept:  # models with rotary positions add none to the residual stream
         parts["pos"] = kept["hook_pos_embed"]
@@ -116,7 +146,9 @@ def _affine(norm: torch.nn.Module) -> tuple[Tensor | float, Tensor | float]:
 
 def _check_sum(total: Float[Tensor, " batch"], logits: Float[Tensor, " batch"]) -> None:
     largest = float((total - logits).abs().max())
-    if largest > 1e-3 * max(1.0, float(logits.abs().max())):  # float32 sums of a few dozen terms agree to about 1e-6
+    if largest > 1e-3 * max(
+        1.0, float(logits.abs().max())
+    ):  # float32 sums of a few dozen terms agree to about 1e-6
         raise LabError(
             "expected the parts to sum to the model's logit",
             f"they miss it by up to {largest:.3g}",

@@ -1,7 +1,9 @@
-"""The command line ``python -m helpers COMMAND``: one table of commands, each implemented by the module that owns it.
+"""The command line ``python -m helpers COMMAND``: one table of commands, each implemented by the
+module that owns it.
 
-A command's module has ``add_arguments(parser)`` and ``run(arguments) -> int``. It is imported only when its command is
-called. What a program may read goes to standard output; everything said to a person goes to standard error.
+A command's module has ``add_arguments(parser)`` and ``run(arguments) -> int``. It is imported only
+when its command is called. What a program may read goes to standard output; everything said to a
+person goes to standard error.
 
 Exit codes: 0 done · 1 a fault, explained in words · 2 wrong usage · 130 interrupted.
 """
@@ -15,20 +17,50 @@ from helpers import __version__
 from helpers.errors import LabError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "doctor": ("helpers.commands.doctor", "check versions, device and weights, and say what to do about each fault"),
-    "train": ("helpers.commands.train", "train a model anew; can be stopped and resumed at any moment"),
+    "doctor": (
+        "helpers.commands.doctor",
+        "check versions, device and weights, and say what to do about each fault",
+    ),
+    "train": (
+        "helpers.commands.train",
+        "train a model anew; can be stopped and resumed at any moment",
+    ),
     "verify": ("helpers.commands.verify", "verification report of an arithmetic model"),
-    "skills": ("helpers.commands.skills", "measure what a model of TinyWorld can do, over its training"),
-    "reuse": ("helpers.commands.reuse", "measure what runs of mixed models reuse of the adder inserted into them"),
-    "surface": ("helpers.commands.surface", "measure what words and capitals give on the public sets, beside what is stored"),
-    "maps": ("helpers.commands.maps", "choose a small set of nodes that suffices for all operations of a mixed model"),
-    "oracle": ("helpers.commands.oracle", "measure what a small model does with every subset of its heads"),
-    "circuits": ("helpers.commands.circuits", "measure every method of circuit discovery on every task"),
+    "skills": (
+        "helpers.commands.skills",
+        "measure what a model of TinyWorld can do, over its training",
+    ),
+    "reuse": (
+        "helpers.commands.reuse",
+        "measure what runs of mixed models reuse of the adder inserted into them",
+    ),
+    "surface": (
+        "helpers.commands.surface",
+        "measure what words and capitals give on the public sets, beside what is stored",
+    ),
+    "maps": (
+        "helpers.commands.maps",
+        "choose a small set of nodes that suffices for all operations of a mixed model",
+    ),
+    "oracle": (
+        "helpers.commands.oracle",
+        "measure what a small model does with every subset of its heads",
+    ),
+    "circuits": (
+        "helpers.commands.circuits",
+        "measure every method of circuit discovery on every task",
+    ),
     "bench": ("helpers.commands.bench", "measure speed ratios, each side by side in one run"),
-    "notebooks": ("helpers.commands.notebooks", "write the student notebooks labs/*.ipynb from their sources"),
+    "notebooks": (
+        "helpers.commands.notebooks",
+        "write the student notebooks labs/*.ipynb from their sources",
+    ),
     "pages": ("helpers.commands.pages", "write the generated pages of the book"),
     "serve": ("helpers.commands.serve", "serve the built book on this machine"),
-    "publish": ("helpers.commands.publish", "put a finished training run among the embedded models"),
+    "publish": (
+        "helpers.commands.publish",
+        "put a finished training run among the embedded models",
+    ),
 }
 
 LATER: dict[str, str] = {
@@ -52,7 +84,9 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails again
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the flush at exit fails again
         return 1
 
 
@@ -67,7 +101,9 @@ def _dispatch(argv: list[str]) -> int:
         parser.error("expected a command")
     module_name, summary = COMMANDS[name]
     module = import_module(module_name)
-    parser = argparse.ArgumentParser(prog=f"python -m helpers {name}", description=summary[0].upper() + summary[1:] + ".")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m helpers {name}", description=summary[0].upper() + summary[1:] + "."
+    )
     module.add_arguments(parser)
     return module.run(parser.parse_args(argv[1:]))
 
@@ -78,9 +114,15 @@ def _overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m helpers",
         description="Commands of the lab book Trustworthy Circuits.",
-        epilog="commands:\n" + "\n".join(lines) + "\n\n`python -m helpers COMMAND --help` explains one command.",
+        epilog="commands:\n"
+        + "\n".join(lines)
+        + "\n\n`python -m helpers COMMAND --help` explains one command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=[*COMMANDS, *LATER], metavar="COMMAND", help="one of the commands below")
-    parser.add_argument("--version", action="version", version=f"trustworthy-circuits {__version__}")
+    parser.add_argument(
+        "command", choices=[*COMMANDS, *LATER], metavar="COMMAND", help="one of the commands below"
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"trustworthy-circuits {__version__}"
+    )
     return parser

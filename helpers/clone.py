@@ -30,9 +30,7 @@ class Repository:
 
     def colab(self, path: str) -> str:
         """Address that opens a notebook in Colab."""
-        return (
-            f"https://colab.research.google.com/github/{self.url.removeprefix('https://github.com/')}/blob/{self.branch}/{path}"
-        )
+        return f"https://colab.research.google.com/github/{self.url.removeprefix('https://github.com/')}/blob/{self.branch}/{path}"
 
     def badge(self, path: str) -> str:
         """Markdown of the button that opens a notebook in Colab."""
@@ -59,8 +57,13 @@ def repository(root: Path) -> Repository:
     """
     import yaml
 
-    entry = (yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8")) or {}).get("repository") or {}
+    entry = (yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8")) or {}).get(
+        "repository"
+    ) or {}
     url = str(entry.get("url") or "").rstrip("/").removesuffix(".git")
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
-        raise LabError(f"{root / '_config.yml'}: expected repository.url as https://github.com/OWNER/NAME", f"got {url!r}")
+        raise LabError(
+            f"{root / '_config.yml'}: expected repository.url as https://github.com/OWNER/NAME",
+            f"got {url!r}",
+        )
     return Repository(url, str(entry.get("branch") or "main"))

@@ -23,7 +23,8 @@ def cannot_write(path: Path, fault: Exception) -> LabError:
 
 
 def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write a safetensors file so that a kill leaves either the old file or the new one, never half of one.
+    """Write a safetensors file so that a kill leaves either the old file or the new one, never half
+    of one.
 
     Raises:
         LabError: the folder cannot be written, or is full; the old file is still there.
@@ -31,7 +32,11 @@ def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, 
     scratch = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, scratch, metadata)
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+            scratch,
+            metadata,
+        )
         _put_in_place(scratch, path)
     except (OSError, SafetensorError) as fault:
         discard(scratch)
@@ -76,5 +81,7 @@ def checksum(path: Path) -> tuple[str, int]:
     try:
         content = path.read_bytes()
     except OSError as fault:
-        raise LabError(f"expected a series of checkpoints in {path}", f"the system says: {fault}") from None
+        raise LabError(
+            f"expected a series of checkpoints in {path}", f"the system says: {fault}"
+        ) from None
     return hashlib.sha256(content).hexdigest(), len(content)

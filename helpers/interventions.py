@@ -1,8 +1,9 @@
 """Ablate, patch, measure: the causal tools of every lab, on any `TransformerBridge` model.
 
-A *node* is one attention head or one MLP at one position. Its output is the head's ``hook_z`` (before W_O) or the
-MLP's ``hook_mlp_out``. All interventions are one operation: run the model on some tokens, and wherever a node is in
-the chosen set, write another value over its output. What differs is the value:
+A *node* is one attention head or one MLP at one position. Its output is the head's ``hook_z``
+(before W_O) or the MLP's ``hook_mlp_out``. All interventions are one operation: run the model on
+some tokens, and wherever a node is in the chosen set, write another value over its output. What
+differs is the value:
 
 =========  =============================================================================
 zero       0
@@ -11,9 +12,9 @@ resample   the node's output on another, randomly chosen question of the referen
 patch      the node's output on one particular other question (activation patching)
 =========  =============================================================================
 
-The mean of a node is taken from that node's own layer. (The code released with arXiv 2402.02619 takes it from layer
-0 and writes it into every layer, which puts the later layers off distribution.) Writing a node's own value over
-itself changes nothing; the tests assert it.
+The mean of a node is taken from that node's own layer. (The code released with arXiv 2402.02619
+takes it from layer 0 and writes it into every layer, which puts the later layers off distribution.)
+Writing a node's own value over itself changes nothing; the tests assert it.
 """
 
 from collections.abc import Iterable
@@ -90,7 +91,12 @@ def has_mlps(model) -> bool:
 def all_nodes(model, positions: Iterable[int]) -> list[Node]:
     """Every head and MLP at the given positions, in order of position, layer, head (the MLP last)."""
     heads = [*range(model.cfg.n_heads), *([-1] if has_mlps(model) else [])]
-    return [Node(p, layer, head) for p in positions for layer in range(model.cfg.n_layers) for head in heads]
+    return [
+        Node(p, layer, head)
+        for p in positions
+        for layer in range(model.cfg.n_layers)
+        for head in heads
+    ]
 
 
 def _z_name(layer: int) -> str:
@@ -102,11 +108,15 @@ def _mlp_name(layer: int) -> str:
 
 
 def _keep(kept: dict[str, Tensor], name: str, value: Tensor, hook) -> None:
-    kept[name] = value.detach()  # under the asked-for name: a hook may carry a canonical name of its own
+    kept[name] = (
+        value.detach()
+    )  # under the asked-for name: a hook may carry a canonical name of its own
 
 
 @torch.no_grad()
-def collect(model, tokens: Int[Tensor, "batch pos"], batch_size: int = 512) -> tuple[Activations, Tensor]:
+def collect(
+    model, tokens: Int[Tensor, "batch pos"], batch_size: int = 512
+) -> tuple[Activations, Tensor]:
     """Node outputs and logits of the model on tokens.
 
     Returns:
@@ -114,7 +124,9 @@ def collect(model, tokens: Int[Tensor, "batch pos"], batch_size: int = 512) -> t
     """
     z_parts, mlp_parts, logits = [], [], []
     layers = range(model.cfg.n_layers)
-    names = {_z_name(layer) for layer in layers} | ({_mlp_name(layer) for layer in layers} if has_mlps(model) else set())
+    names = {_z_name(layer) for layer in layers} | (
+        {_mlp_name(layer) for layer in layers} if has_mlps(model) else set()
+    )
     where = device_of(model)
     for chunk in tokens.split(batch_size):
         kept: dict[str, Tensor] = {}
@@ -126,7 +138,11 @@ def collect(model, tokens: Int[Tensor, "batch pos"], batch_size: int = 512) -> t
         if has_mlps(model):
             mlp_parts.append(torch.stack([kept[_mlp_name(layer)] for layer in layers]))
     z = torch.cat(z_parts, dim=1)
-    mlp = torch.cat(mlp_parts, dim=1) if mlp_parts else z.new_zeros(0, len(tokens), tokens.shape[1], 1)
+    mlp = (
+        torch.cat(mlp_parts, dim=1)
+        if mlp_parts
+        else z.new_zeros(0, len(tokens), tokens.shape[1], 1)
+    )
     return Activations(z, mlp), torch.cat(logits)
 
 
@@ -170,7 +186,11 @@ def check_nodes(model, nodes: Iterable[Node], n_positions: int) -> None:
     """
     for node in nodes:
         inside = 0 <= node.position < n_positions and 0 <= node.layer < model.cfg.n_layers
-        if not inside or not -1 <= node.head < model.cfg.n_heads or (node.is_mlp and not has_mlps(model)):
+        if (
+            not inside
+            or not -1 <= node.head < model.cfg.n_heads
+            or (node.is_mlp and not has_mlps(model))
+        ):
             raise LabError(
                 f"expected a node of a model with {n_positions} positions, {model.cfg.n_layers} layers and "
                 f"{model.cfg.n_heads} heads" + ("" if has_mlps(model) else " and no MLPs"),
@@ -180,15 +200,21 @@ def check_nodes(model, nodes: Iterable[Node], n_positions: int) -> None:
 
 @torch.no_grad()
 def run_with_replaced(
-    model, tokens: Int[Tensor, "batch pos"], nodes: Iterable[Node], source: Activations, batch_size: int = 512
+    model,
+    tokens: Int[Tensor, "batch pos"],
+    nodes: Iterable[Node],
+    source: Activations,
+    batch_size: int = 512,
 ) -> Float[Tensor, "batch pos vocab"]:
     """Logits of the model when the outputs of `nodes` are overwritten by those in `source`.
 
     Args:
-        source: one row for all questions (a mean, zeros) or one row a question (a patch, a resample).
+        source: one row for all questions (a mean, zeros) or one row a question (a patch, a
+            resample).
 
     Raises:
-        LabError: a node the model does not have, or a `source` of other rows, positions, layers or heads.
+        LabError: a node the model does not have, or a `source` of other rows, positions, layers or
+            heads.
     """
     nodes = list(nodes)
     check_nodes(model, nodes, tokens.shape[1])
@@ -197,7 +223,10 @@ def run_with_replaced(
         raise LabError(f"expected a source with 1 or {len(tokens)} rows", f"got {rows}")
     wanted = (model.cfg.n_layers, tokens.shape[1], model.cfg.n_heads)
     if (layers, *rest[:2]) != wanted:
-        raise LabError(f"expected a source of (layers, positions, heads) {wanted}", f"got {(layers, *rest[:2])}")
+        raise LabError(
+            f"expected a source of (layers, positions, heads) {wanted}",
+            f"got {(layers, *rest[:2])}",
+        )
     logits, where = [], device_of(model)
     for start in range(0, len(tokens), batch_size):
         span = slice(start, start + batch_size)
@@ -218,9 +247,11 @@ def ablate(
     """Logits with `nodes` ablated.
 
     Args:
-        reference: activations on a reference set (see `collect`); not used by ``"zero"`` except for its shape.
-        mode: ``"zero"``, ``"mean"`` or ``"resample"`` (see the module docstring). Resampling draws one reference
-            question for each question, the same for all nodes, so that what is written is one consistent run.
+        reference: activations on a reference set (see `collect`); not used by ``"zero"`` except for
+            its shape.
+        mode: ``"zero"``, ``"mean"`` or ``"resample"`` (see the module docstring). Resampling draws
+            one reference question for each question, the same for all nodes, so that what is
+            written is one consistent run.
         seed: of the resampling.
 
     Raises:
@@ -232,7 +263,9 @@ def ablate(
         source = reference.mean()
     elif mode == "resample":
         generator = torch.Generator().manual_seed(seed)
-        source = reference.rows(torch.randint(reference.z.shape[1], (len(tokens),), generator=generator))
+        source = reference.rows(
+            torch.randint(reference.z.shape[1], (len(tokens),), generator=generator)
+        )
     else:
         raise LabError('expected the mode "zero", "mean" or "resample"', f"got {mode!r}")
     return run_with_replaced(model, tokens, nodes, source)

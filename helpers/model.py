@@ -1,7 +1,8 @@
 """What the labs need of a model: the type that stands in every signature.
 
-`helpers.zoo.load` gives a `TransformerBridge`. Any object with these parts does, such as a processed model of an older
-TransformerLens. The type is for readers and type checkers; at run time it is `Any`.
+`helpers.zoo.load` gives a `TransformerBridge`. Any object with these parts does, such as a
+processed model of an older TransformerLens. The type is for readers and type checkers; at run time
+it is `Any`.
 """
 
 from typing import TYPE_CHECKING, Any, TypeAlias

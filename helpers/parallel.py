@@ -9,12 +9,15 @@ import torch
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def in_parallel(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
     """Results in the order of the items, computed by `workers` threads of one core each.
 
-    Matrices of a small model are so small that two cores on one of them mostly wait for each other, far more so when
-    the machine has other work; two independent batches do not. torch releases Python's lock inside its operations.
-    When the iteration ends, for whatever reason, queued work is dropped and torch's number of threads is as before.
+    Matrices of a small model are so small that two cores on one of them mostly wait for each other,
+    far more so when the machine has other work; two independent batches do not. torch releases
+    Python's lock inside its operations. When the iteration ends, for whatever reason, queued work
+    is dropped and torch's number of threads is as before.
 
     >>> list(in_parallel(lambda x: x * x, range(4), workers=2))
     [0, 1, 4, 9]

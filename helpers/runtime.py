@@ -62,7 +62,8 @@ def cache_dir() -> Path:
 
 
 def progress(items: Iterable, label: str, **options):
-    """A progress bar that suits the place: widget-free in notebooks, one line a minute in logs, live in a terminal.
+    """A progress bar that suits the place: widget-free in notebooks, one line a minute in logs,
+    live in a terminal.
 
     >>> list(progress([1, 2], "count"))
     [1, 2]
@@ -71,7 +72,9 @@ def progress(items: Iterable, label: str, **options):
 
     live = sys.stderr.isatty() or in_notebook()
     interval = 0.5 if live else 60.0  # a log keeps every refresh for ever
-    return tqdm(items, desc=label, mininterval=interval, file=sys.stderr, dynamic_ncols=live, **options)
+    return tqdm(
+        items, desc=label, mininterval=interval, file=sys.stderr, dynamic_ncols=live, **options
+    )
 
 
 def versions() -> dict[str, str]:
@@ -88,11 +91,16 @@ def versions() -> dict[str, str]:
 
 def cores() -> int:
     """CPU cores that this process may use: the machine's, less what its affinity or container withholds."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return max(1, min(allowed, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such file (not Linux, no container), or no limit ("max 100000")
+    except (
+        OSError,
+        ValueError,
+    ):  # no such file (not Linux, no container), or no limit ("max 100000")
         return allowed
 
 
@@ -116,16 +124,24 @@ def start(lab: str, seed: int = 0) -> None:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    warnings.filterwarnings("ignore", message=".*HF_TOKEN.*")  # none of the labs' models needs a token
-    torch.set_num_threads(min(torch.get_num_threads(), cores()))  # torch counts cores that a container withholds
+    warnings.filterwarnings(
+        "ignore", message=".*HF_TOKEN.*"
+    )  # none of the labs' models needs a token
+    torch.set_num_threads(
+        min(torch.get_num_threads(), cores())
+    )  # torch counts cores that a container withholds
     seed_everything(seed)
     threads = torch.get_num_threads()
-    print(f"{lab} · helpers {__version__} · device {device()}, {threads} CPU thread{'s' * (threads > 1)} · seed {seed}")
+    print(
+        f"{lab} · helpers {__version__} · device {device()}, {threads} CPU thread{'s' * (threads > 1)} · seed {seed}"
+    )
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     cost = measured(lab)
     if cost:
         minutes, memory = max(1, round(cost.seconds / 60)), cost.peak_mib / 1024
-        print(f"expect about {minutes} min and {memory:.1f} GiB of memory (measured on {cost.cores} CPU cores)")
+        print(
+            f"expect about {minutes} min and {memory:.1f} GiB of memory (measured on {cost.cores} CPU cores)"
+        )
     for name, version in versions().items():
         if version == "missing":
             print(f"{name} is missing: install it with  pip install {name}")

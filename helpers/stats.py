@@ -1,6 +1,7 @@
 """Intervals and nulls: what stands beside every number of the labs.
 
-SciPy does the mathematics; the functions here fix the conventions (95 %, two-sided, seeded) and refuse bad input.
+SciPy does the mathematics; the functions here fix the conventions (95 %, two-sided, seeded) and
+refuse bad input.
 """
 
 import warnings
@@ -17,8 +18,9 @@ from helpers.errors import LabError
 def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[float, float]:
     """Exact two-sided confidence interval of a probability after `failures` in `trials`.
 
-    It contains the true probability in at least `level` of all experiments, whatever that probability is, so it still
-    says something after 0 failures, where the usual ± formula says 0 ± 0. Clopper and Pearson, Biometrika 26 (1934).
+    It contains the true probability in at least `level` of all experiments, whatever that
+    probability is, so it still says something after 0 failures, where the usual ± formula says 0 ±
+    0. Clopper and Pearson, Biometrika 26 (1934).
 
     Raises:
         LabError: no trials, fewer than 0 failures or more than trials, a level outside (0, 1).
@@ -30,7 +32,9 @@ def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[fl
     from scipy.stats import beta
 
     if not 0 <= failures <= trials or trials < 1:
-        raise LabError("expected 0 <= failures <= trials and at least one trial", f"got {failures} of {trials}")
+        raise LabError(
+            "expected 0 <= failures <= trials and at least one trial", f"got {failures} of {trials}"
+        )
     _check_level(level)
     tail = (1 - level) / 2
     low = 0.0 if failures == 0 else float(beta.ppf(tail, failures, trials - failures + 1))
@@ -45,9 +49,11 @@ def bootstrap(
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Bootstrap confidence interval of a statistic of independent values (BCa: Efron, JASA 82, 1987).
+    """Bootstrap confidence interval of a statistic of independent values (BCa: Efron, JASA 82,
+    1987).
 
-    Where BCa is undefined, because every leave-one-out statistic is the same, the percentile interval takes its place.
+    Where BCa is undefined, because every leave-one-out statistic is the same, the percentile
+    interval takes its place.
 
     Args:
         statistic: a function of a sample, such as ``np.mean`` or ``np.median``.
@@ -66,10 +72,19 @@ def bootstrap(
     if len(sample) < 2:
         raise LabError("expected at least two values", f"got {len(sample)}")
     for method in ("BCa", "percentile"):
-        options = {"n_resamples": resamples, "confidence_level": level, "method": method, "batch": 256}
+        options = {
+            "n_resamples": resamples,
+            "confidence_level": level,
+            "method": method,
+            "batch": 256,
+        }
         with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-            warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # handled: the other method is next
-            found = stats.bootstrap((sample,), statistic, rng=np.random.default_rng(seed), **options).confidence_interval
+            warnings.simplefilter(
+                "ignore", stats.DegenerateDataWarning
+            )  # handled: the other method is next
+            found = stats.bootstrap(
+                (sample,), statistic, rng=np.random.default_rng(seed), **options
+            ).confidence_interval
         if np.isfinite(found).all():
             break
     return float(found.low), float(found.high)
@@ -97,11 +112,12 @@ def permutation_null(
     permutations: int = 1000,
     seed: int = 0,
 ) -> Null:
-    """How large `statistic(values, labels)` gets when the labels mean nothing: they are shuffled over the values.
+    """How large `statistic(values, labels)` gets when the labels mean nothing: they are shuffled
+    over the values.
 
-    The test is one-sided: large counts as evidence. The p-value is (1 + number of shuffles that reach the observed
-    statistic) / (1 + number of shuffles); without the ones it could be 0, which no finite number of shuffles can show
-    (Phipson and Smyth, 2010).
+    The test is one-sided: large counts as evidence. The p-value is (1 + number of shuffles that
+    reach the observed statistic) / (1 + number of shuffles); without the ones it could be 0, which
+    no finite number of shuffles can show (Phipson and Smyth, 2010).
 
     Raises:
         LabError: not one label a value, or fewer than one permutation.
@@ -112,23 +128,31 @@ def permutation_null(
     """
     values, labels = np.asarray(values), np.asarray(labels)
     if len(values) != len(labels):
-        raise LabError("expected one label a value", f"got {len(values)} values and {len(labels)} labels")
+        raise LabError(
+            "expected one label a value", f"got {len(values)} values and {len(labels)} labels"
+        )
     if permutations < 1:
         raise LabError("expected at least one permutation", f"got {permutations}")
     rng = np.random.default_rng(seed)
     observed = float(statistic(values, labels))
-    draws = np.array([float(statistic(values, rng.permutation(labels))) for _ in range(permutations)])
-    reached = draws >= observed - 1e-12 * max(1.0, abs(observed))  # equal sums may differ in their last bit
+    draws = np.array(
+        [float(statistic(values, rng.permutation(labels))) for _ in range(permutations)]
+    )
+    reached = draws >= observed - 1e-12 * max(
+        1.0, abs(observed)
+    )  # equal sums may differ in their last bit
     return Null(observed, draws, (1 + int(reached.sum())) / (1 + permutations))
 
 
 def auroc(scores: Float[ndarray, " sample"], labels: ndarray) -> float:
-    """Area under the ROC curve: the chance that a random positive scores above a random negative, a tie counting half.
+    """Area under the ROC curve: the chance that a random positive scores above a random negative, a
+    tie counting half.
 
     Computed from ranks (the Mann–Whitney statistic divided by the number of pairs).
 
     Raises:
-        LabError: labels that are not 0 and 1 with both present, not one label a score, a score that is not finite.
+        LabError: labels that are not 0 and 1 with both present, not one label a score, a score that
+            is not finite.
 
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1]))
     0.875
@@ -137,9 +161,13 @@ def auroc(scores: Float[ndarray, " sample"], labels: ndarray) -> float:
 
     scores, labels = _finite(scores, "scores"), np.asarray(labels)
     if len(scores) != len(labels):
-        raise LabError("expected one label a score", f"got {len(scores)} scores and {len(labels)} labels")
+        raise LabError(
+            "expected one label a score", f"got {len(scores)} scores and {len(labels)} labels"
+        )
     if set(np.unique(labels).tolist()) != {0, 1}:
-        raise LabError("expected labels 0 and 1, both present", f"got {np.unique(labels)[:5].tolist()}")
+        raise LabError(
+            "expected labels 0 and 1, both present", f"got {np.unique(labels)[:5].tolist()}"
+        )
     positive = labels.astype(bool)
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     above = rankdata(scores)[positive].sum() - n_positive * (n_positive + 1) / 2

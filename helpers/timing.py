@@ -1,7 +1,7 @@
 """``python -m helpers bench``: speed as ratios, both sides of each measured in one run.
 
-A speed in seconds says little away from the machine it was measured on; a ratio travels. The two sides take turns
-(A B A B …) and their medians are compared, so that a disturbance falls on both.
+A speed in seconds says little away from the machine it was measured on; a ratio travels. The two
+sides take turns (A B A B …) and their medians are compared, so that a disturbance falls on both.
 """
 
 import time
@@ -30,7 +30,9 @@ class Ratio:
     note: str
 
 
-def take_turns(ours: Callable[[], object], other: Callable[[], object], rounds: int = 5) -> tuple[float, float]:
+def take_turns(
+    ours: Callable[[], object], other: Callable[[], object], rounds: int = 5
+) -> tuple[float, float]:
     """Median seconds of two functions that run in turns, after one unmeasured call of each.
 
     >>> fast, slow = take_turns(lambda: None, lambda: time.sleep(0.01), rounds=3)

@@ -33,7 +33,15 @@ from helpers.arithmetic.questions import algorithm
 from helpers.arithmetic.questions.batch import Questions, uniform
 from helpers.arithmetic.questions.format import Format
 from helpers.course.check import check, scores
-from helpers.interventions import Activations, Node, ablate, all_nodes, collect, patch, run_with_replaced
+from helpers.interventions import (
+    Activations,
+    Node,
+    ablate,
+    all_nodes,
+    collect,
+    patch,
+    run_with_replaced,
+)
 from helpers.show import grids, pictures, plots
 from helpers.show.tables import percent, rate, table
 
@@ -64,7 +72,10 @@ print("shape    ", tuple(tokens.shape), "= (question, position)")
 # %%
 labels = fmt.position_labels
 characters = [f"`{character}`" for character in questions.text(0)]
-table(["position", *range(fmt.n_ctx)], [["name", *(f"`{label}`" for label in labels)], ["token", *characters]])
+table(
+    ["position", *range(fmt.n_ctx)],
+    [["name", *(f"`{label}`" for label in labels)], ["token", *characters]],
+)
 
 # %% [markdown]
 # `model(tokens)` returns *logits* of shape (question, position, token). The logits at position $p$ are scores for the
@@ -170,7 +181,10 @@ meaning = {
     "blocks.1.hook_resid_post": "the stream after layer 1, the last one",
     "ln_final.hook_scale": "what the last LayerNorm divides by",
 }
-table(["name", "shape", "meaning"], [[f"`{name}`", tuple(cache[name].shape), text] for name, text in meaning.items()])
+table(
+    ["name", "shape", "meaning"],
+    [[f"`{name}`", tuple(cache[name].shape), text] for name, text in meaning.items()],
+)
 
 # %% [markdown]
 # ### Exercise 0.2 · Take the stream apart
@@ -231,8 +245,16 @@ whole, without = sum(pieces.values()), sum(pieces.values()) - pieces[smallest]
 table(
     ["sum of", "largest error", "largest number in the stream"],
     [
-        [f"all {len(pieces)} pieces", f"{(whole - stream).abs().max():.1e}", f"{stream.abs().max():.1f}"],
-        [f"all but `{smallest}` (control)", f"{(without - stream).abs().max():.1e}", f"{stream.abs().max():.1f}"],
+        [
+            f"all {len(pieces)} pieces",
+            f"{(whole - stream).abs().max():.1e}",
+            f"{stream.abs().max():.1f}",
+        ],
+        [
+            f"all but `{smallest}` (control)",
+            f"{(without - stream).abs().max():.1e}",
+            f"{stream.abs().max():.1f}",
+        ],
     ],
 )
 
@@ -256,9 +278,14 @@ table(
 pattern = cache["blocks.0.attn.hook_pattern"]  # [question, head, query, key]
 average = pattern.mean(0)
 
-darkest = [[labels[int(average[head, source(k)].argmax())] for k in reversed(range(6))] for head in range(3)]
+darkest = [
+    [labels[int(average[head, source(k)].argmax())] for k in reversed(range(6))]
+    for head in range(3)
+]
 pictures.show(
-    grids.attention(average.numpy(), labels, [f"L0H{head}" for head in range(3)], "Layer 0: average attention"),
+    grids.attention(
+        average.numpy(), labels, [f"L0H{head}" for head in range(3)], "Layer 0: average attention"
+    ),
     alt="Three heat maps, one a head of layer 0. Rows look, columns are looked at; above the diagonal all is empty, for no "
     "position sees a later one. The darkest column in each of the six rows that predict A5 to A0 is, "
     + "; ".join(f"for L0H{head}: {', '.join(found)}" for head, found in enumerate(darkest))
@@ -313,12 +340,22 @@ for k in reversed(range(5)):
     own = [f"{value:.2f}" for value in share(k, k)]
     below = [f"{value:.2f}" for value in share(k, k - 1)] if k else ["–"] * 3
     rows.append([f"$A_{k}$", *own, *below, f"{2 / (source(k) + 1):.2f}"])
-table(["predicts", *(f"H{h} on k" for h in range(3)), *(f"H{h} on k − 1" for h in range(3)), "even (control)"], rows)
+table(
+    [
+        "predicts",
+        *(f"H{h} on k" for h in range(3)),
+        *(f"H{h} on k − 1" for h in range(3)),
+        "even (control)",
+    ],
+    rows,
+)
 
 # %%
 readers = [head for head in range(3) if share(DIGIT, DIGIT)[head] > 0.5]
 carrier = int(share(DIGIT, DIGIT - 1).argmax())
-print(f"Heads of layer 0 that give more than half of their attention to D{DIGIT} and D'{DIGIT}: {readers}")
+print(
+    f"Heads of layer 0 that give more than half of their attention to D{DIGIT} and D'{DIGIT}: {readers}"
+)
 print(f"Head of layer 0 that looks most at D{DIGIT - 1} and D'{DIGIT - 1}: {carrier}")
 
 # %% [markdown]
@@ -415,10 +452,14 @@ check("lab0.5", direct_share)
 
 # %%
 answer = tokens[:, HERE + 1]  # the true digit, [question]
-names, shares = attribution.direct_logit_attribution(model, tokens, HERE, answer)  # [piece, question]
+names, shares = attribution.direct_logit_attribution(
+    model, tokens, HERE, answer
+)  # [piece, question]
 logit = logits[:, HERE].gather(1, answer[:, None])[:, 0]
 print("pieces:", ", ".join(names))
-print(f"largest difference between the sum of the shares and the logit: {(shares.sum(0) - logit).abs().max():.1e}")
+print(
+    f"largest difference between the sum of the shares and the logit: {(shares.sum(0) - logit).abs().max():.1e}"
+)
 
 # %% [markdown]
 # Now the average share. A logit alone means little, for adding the same number to all logits changes nothing. So we ask
@@ -441,17 +482,23 @@ def with_interval(values):
 
 CONTROL = "another question's digit (control)"
 names, for_right = attribution.direct_logit_attribution(model, tokens, HERE, above_average(answer))
-_, for_other = attribution.direct_logit_attribution(model, tokens, HERE, above_average(answer.roll(1)))
+_, for_other = attribution.direct_logit_attribution(
+    model, tokens, HERE, above_average(answer.roll(1))
+)
 series = {
     "right digit": np.array([with_interval(values) for values in for_right]),
     CONTROL: np.array([with_interval(values) for values in for_other]),
 }
-direct = {name: tuple(row) for name, row in zip(names, series["right digit"], strict=True)}  # (mean, low, high)
+direct = {
+    name: tuple(row) for name, row in zip(names, series["right digit"], strict=True)
+}  # (mean, low, high)
 
 # %%
 ranked = sorted(names, key=lambda name: -direct[name][0])
 pictures.show(
-    plots.bars_with_intervals(names, series, "share of the logit", f"Who writes the logit of A{DIGIT}?"),
+    plots.bars_with_intervals(
+        names, series, "share of the logit", f"Who writes the logit of A{DIGIT}?"
+    ),
     alt=f"Bars with intervals for {len(names)} pieces of the stream. For the right digit the largest are "
     + " and ".join(f"{name} with {direct[name][0]:.1f}" for name in ranked[:2])
     + f"; the next is {ranked[2]} with {direct[ranked[2]][0]:.2f}. For the control the largest bar in either direction is "
@@ -461,7 +508,11 @@ pictures.show(
 # %%
 reading_heads = sum(for_right[names.index(f"L0H{head}")] for head in range(3))
 print(f"whole advantage of the right digit: {for_right.sum(0).mean():.2f}")
-print("of it, written by the three heads of layer 0: {:.2f} [{:.2f}, {:.2f}]".format(*with_interval(reading_heads)))
+print(
+    "of it, written by the three heads of layer 0: {:.2f} [{:.2f}, {:.2f}]".format(
+        *with_interval(reading_heads)
+    )
+)
 
 # %% [markdown]
 # **Found.** The MLPs write the answer. The heads that read the digits write next to nothing of it. Does that mean that
@@ -510,7 +561,9 @@ def zero_head(model, tokens, node):
         z[:, node.position, node.head] = 0
         return z
 
-    return model.run_with_hooks(tokens, fwd_hooks=[(f"blocks.{node.layer}.attn.hook_z", write_zero)])
+    return model.run_with_hooks(
+        tokens, fwd_hooks=[(f"blocks.{node.layer}.attn.hook_z", write_zero)]
+    )
     # END SOLUTION
 
 
@@ -523,7 +576,9 @@ check("lab0.6", zero_head)
 # *later* would be no control at all: nothing flows backwards, so it could not change this guess in any model.)
 
 # %%
-reference, _ = collect(model, uniform(5, 1000, np.random.default_rng(1)).tokens(fmt))  # used from section 7 on
+reference, _ = collect(
+    model, uniform(5, 1000, np.random.default_rng(1)).tokens(fmt)
+)  # used from section 7 on
 reader = int(share(DIGIT, DIGIT).argmax())
 loudest = max(range(3), key=lambda head: direct[f"L1H{head}"][0])
 rows, zeroed = [], []
@@ -571,7 +626,9 @@ table(["node", "what it is", "direct share", f"$A_{DIGIT}$ right after zero abla
 def mean_mlp_outputs(model, cache):
     """Mean over the questions of every MLP's output, [layer, position, d_model]."""
     # BEGIN SOLUTION
-    return torch.stack([cache[f"blocks.{layer}.hook_mlp_out"].mean(0) for layer in range(model.cfg.n_layers)])
+    return torch.stack(
+        [cache[f"blocks.{layer}.hook_mlp_out"].mean(0) for layer in range(model.cfg.n_layers)]
+    )
     # END SOLUTION
 
 
@@ -590,10 +647,23 @@ for k in reversed(range(6)):
     row = [f"$A_{k}$"]
     for layer in (1, 0):
         for values in (own, from_layer_0):
-            hits = right(run_with_replaced(model, tokens, [Node(source(k), layer)], values), tokens, source(k))
+            hits = right(
+                run_with_replaced(model, tokens, [Node(source(k), layer)], values),
+                tokens,
+                source(k),
+            )
             row.append(rate(hits))
     rows.append(row)
-table(["digit", "L1 MLP, own mean", "L1 MLP, mean of layer 0", "L0 MLP, own mean", "L0 MLP, mean of layer 0"], rows)
+table(
+    [
+        "digit",
+        "L1 MLP, own mean",
+        "L1 MLP, mean of layer 0",
+        "L0 MLP, own mean",
+        "L0 MLP, mean of layer 0",
+    ],
+    rows,
+)
 
 # %% [markdown]
 # All six digits together. The six results of one question hang together, so the interval is a bootstrap over questions.
@@ -602,7 +672,9 @@ table(["digit", "L1 MLP, own mean", "L1 MLP, mean of layer 0", "L0 MLP, own mean
 trap = {}
 for name, values in (("own mean", own), ("mean of layer 0", from_layer_0)):
     last_mlps = [Node(source(k), 1) for k in range(6)]
-    hits = [right(run_with_replaced(model, tokens, [n], values), tokens, n.position) for n in last_mlps]
+    hits = [
+        right(run_with_replaced(model, tokens, [n], values), tokens, n.position) for n in last_mlps
+    ]
     trap[name] = with_interval(torch.stack(hits).float().mean(0))
     print(f"MLP of layer 1, {name}: {percent(*trap[name])} right")
 
@@ -645,7 +717,9 @@ def resample_head(model, tokens, node, z, donors):
         value[:, node.position, node.head] = z[node.layer][donors, node.position, node.head]
         return value
 
-    return model.run_with_hooks(tokens, fwd_hooks=[(f"blocks.{node.layer}.attn.hook_z", write_donor)])
+    return model.run_with_hooks(
+        tokens, fwd_hooks=[(f"blocks.{node.layer}.attn.hook_z", write_donor)]
+    )
     # END SOLUTION
 
 
@@ -678,7 +752,12 @@ harmless = [n for n in nodes if min(scan[n, "zero"], scan[n, "mean"]) > 0.99] or
 overheard = min(harmless, key=lambda n: scan[n, "resample"])
 needed = min(nodes, key=lambda n: max(scan[n, mode] for mode in MODES))
 drawn = nodes[int(np.random.default_rng(3).integers(len(nodes)))]
-chosen = {"bias-like": bias_like, "overheard": overheard, "needed": needed, "random (control)": drawn}
+chosen = {
+    "bias-like": bias_like,
+    "overheard": overheard,
+    "needed": needed,
+    "random (control)": drawn,
+}
 
 fresh = uniform(5, 1000, np.random.default_rng(4)).tokens(fmt)
 after = {
@@ -689,7 +768,12 @@ after = {
 table(
     ["node", "predicts", "kind", *MODES],
     [
-        [f"`{node}`", f"`{labels[node.position + 1]}`", label, *(rate(after[label, mode]) for mode in MODES)]
+        [
+            f"`{node}`",
+            f"`{labels[node.position + 1]}`",
+            label,
+            *(rate(after[label, mode]) for mode in MODES),
+        ]
         for label, node in chosen.items()
     ],
 )
@@ -712,7 +796,8 @@ pictures.show(
     ),
     alt="Four groups of three bars: the share of right answers after zero, mean and resample ablation. "
     + "; ".join(
-        f"{label}: " + ", ".join(f"{mode} {series_modes[mode][i, 0]:.2f}" for mode in MODES) for i, label in enumerate(chosen)
+        f"{label}: " + ", ".join(f"{mode} {series_modes[mode][i, 0]:.2f}" for mode in MODES)
+        for i, label in enumerate(chosen)
     )
     + ".",
 )
@@ -730,13 +815,21 @@ pictures.show(
 # %%
 def output(node):
     """A node's outputs on the reference questions, [question, width]."""
-    return reference.mlp[node.layer][:, node.position] if node.is_mlp else reference.z[node.layer][:, node.position, node.head]
+    return (
+        reference.mlp[node.layer][:, node.position]
+        if node.is_mlp
+        else reference.z[node.layer][:, node.position, node.head]
+    )
 
 
 def last_scale(node, mode):
     """Mean scale of the last LayerNorm at the node's position, on 500 fresh questions."""
     kept = []
-    with model.hooks(fwd_hooks=[("ln_final.hook_scale", lambda scale, hook: kept.append(scale[:, node.position]))]):
+    with model.hooks(
+        fwd_hooks=[
+            ("ln_final.hook_scale", lambda scale, hook: kept.append(scale[:, node.position]))
+        ]
+    ):
         _ = ablate(model, fresh[:500], [node] if mode else [], reference, mode or "zero")
     return torch.cat(kept).mean()
 
@@ -749,14 +842,29 @@ for label, node in chosen.items():
     constant = centre.norm() ** 2 / values.norm(dim=-1).pow(2).mean()
     scales = [float(last_scale(node, mode) / last_scale(node, None)) for mode in MODES]
     profile[label] = float(constant), float(centre.norm() / spread), *scales
-    numbers = [f"{100 * constant:.0f} %", f"{profile[label][1]:.1f}", *(f"{scale:.2f}" for scale in scales)]
+    numbers = [
+        f"{100 * constant:.0f} %",
+        f"{profile[label][1]:.1f}",
+        *(f"{scale:.2f}" for scale in scales),
+    ]
     rows.append([f"`{node}`", label, *numbers])
-table(["node", "kind", "same on every question", "zero lies at", *(f"scale, {mode}" for mode in MODES)], rows)
+table(
+    [
+        "node",
+        "kind",
+        "same on every question",
+        "zero lies at",
+        *(f"scale, {mode}" for mode in MODES),
+    ],
+    rows,
+)
 
 # %%
 looked_at = {}
 if not bias_like.is_mlp:
-    looks = cache[f"blocks.{bias_like.layer}.attn.hook_pattern"].mean(0)[bias_like.head, bias_like.position]
+    looks = cache[f"blocks.{bias_like.layer}.attn.hook_pattern"].mean(0)[
+        bias_like.head, bias_like.position
+    ]
     looked_at = {labels[p]: float(looks[p]) for p in looks.argsort(descending=True)[:2].tolist()}
     found = " and ".join(f"{label} ({value:.2f})" for label, value in looked_at.items())
     print(f"The bias-like head {bias_like} looks most at {found}.")
@@ -933,7 +1041,9 @@ check("lab0.10", both_directions)
 def new_column(questions, column, rng):
     """The same questions with new random digits in one column."""
     first, second = questions.first.clone(), questions.second.clone()
-    first[:, column], second[:, column] = torch.from_numpy(rng.integers(10, size=(2, len(questions))))
+    first[:, column], second[:, column] = torch.from_numpy(
+        rng.integers(10, size=(2, len(questions)))
+    )
     return Questions(first, second, questions.subtract)
 
 
@@ -943,7 +1053,9 @@ def pairs_that_differ(k, column, count, seed):
     clean = uniform(5, count, rng)
     corrupted = new_column(clean, column, rng)
     carries = [algorithm.sv(batch.first, batch.second)[:, column] for batch in (clean, corrupted)]
-    keep = (clean.answer_digits()[:, k] != corrupted.answer_digits()[:, k]) & (carries[0] == carries[1])
+    keep = (clean.answer_digits()[:, k] != corrupted.answer_digits()[:, k]) & (
+        carries[0] == carries[1]
+    )
     return clean[keep].tokens(fmt), corrupted[keep].tokens(fmt)
 
 
@@ -968,7 +1080,10 @@ candidates |= {
     "heads of layer 1 (control)": heads(HERE, range(3), layer=1),
     f"head L0H{carrier} (control)": heads(HERE, [carrier]),
 }
-directions = {label: lost_and_restored(clean_pairs, corrupted_pairs, group) for label, group in candidates.items()}
+directions = {
+    label: lost_and_restored(clean_pairs, corrupted_pairs, group)
+    for label, group in candidates.items()
+}
 table(
     [f"patched, for $A_{DIGIT}$", "lost by noising", "restored by denoising"],
     [[label, rate(lost), rate(restored)] for label, (lost, restored) in directions.items()],
@@ -1009,14 +1124,30 @@ for k in range(4, 0, -1):
         "early": survives(early, source(k), fresh),
         "late": survives(late, source(k), fresh),
         "both": survives(early + late, source(k), fresh),
-        "control": torch.stack([survives(random_heads(source(k), 4, rng), source(k), fresh[:250]) for _ in range(8)]),
+        "control": torch.stack(
+            [survives(random_heads(source(k), 4, rng), source(k), fresh[:250]) for _ in range(8)]
+        ),
     }
     lost = {name: 100 * (1 - hits.float().mean().item()) for name, hits in backup[k].items()}
     control = with_interval(backup[k]["control"].float().mean(0))
-    rows.append([f"$A_{k}$", *(rate(backup[k][name]) for name in ("early", "late", "both")), percent(*control)])
+    rows.append(
+        [
+            f"$A_{k}$",
+            *(rate(backup[k][name]) for name in ("early", "late", "both")),
+            percent(*control),
+        ]
+    )
     rows[-1] += [f"{lost['early'] + lost['late']:.1f} %", f"{lost['both']:.1f} %"]
 table(
-    ["digit", "L0 carry head out", "L1 heads out", "both out", "4 random heads out (control)", "sum of losses", "joint loss"],
+    [
+        "digit",
+        "L0 carry head out",
+        "L1 heads out",
+        "both out",
+        "4 random heads out (control)",
+        "sum of losses",
+        "joint loss",
+    ],
     rows,
 )
 
@@ -1033,8 +1164,16 @@ table(
 # %% tags=["hide-input"]
 reader_direct = direct[f"L0H{reader}"]
 reader_zero = right(ablate(model, fresh, heads(HERE, [reader]), reference, "zero"), fresh, HERE)
-shown = max(backup, key=lambda k: float(backup[k]["early"].sum() + backup[k]["late"].sum() - backup[k]["both"].sum()))
-together, alone = backup[shown]["both"], torch.minimum(backup[shown]["early"], backup[shown]["late"])
+shown = max(
+    backup,
+    key=lambda k: float(
+        backup[k]["early"].sum() + backup[k]["late"].sum() - backup[k]["both"].sum()
+    ),
+)
+together, alone = (
+    backup[shown]["both"],
+    torch.minimum(backup[shown]["early"], backup[shown]["late"]),
+)
 spreads = {label: [after[label, mode].float().mean().item() for mode in MODES] for label in chosen}
 
 
@@ -1058,7 +1197,10 @@ claims = [
     ],
     [
         "All ablations tell the same",
-        "; ".join(f"`{chosen[label]}`: {' / '.join(f'{x:.2f}' for x in spreads[label])}" for label in ("bias-like", "overheard")),
+        "; ".join(
+            f"`{chosen[label]}`: {' / '.join(f'{x:.2f}' for x in spreads[label])}"
+            for label in ("bias-like", "overheard")
+        ),
         f"`{chosen['needed']}`: {' / '.join(f'{x:.2f}' for x in spreads['needed'])} (zero / mean / resample)",
         verdict(max(max(values) - min(values) for values in spreads.values()) < 0.1),
     ],
@@ -1132,37 +1274,67 @@ def mean(hits):
 
 means = {key: mean(hits) for key, hits in after.items()}
 bias_scales, needed_scales = profile["bias-like"][2:], profile["needed"][2:]
-moved = {label: {name: mean(hits) for name, hits in rates.items()} for label, rates in patched.items()}
+moved = {
+    label: {name: mean(hits) for name, hits in rates.items()} for label, rates in patched.items()
+}
 both_ways = {label: (mean(lost), mean(restored)) for label, (lost, restored) in directions.items()}
 losses = {name: 1 - mean(hits) for name, hits in backup[shown].items()}
 facts = {
     "1 trained right, untrained near guessing": min(map(mean, accuracy["trained"])) > 0.99
     and max(map(mean, accuracy["untrained (control)"])) < 0.2,
-    "2 the pieces sum to the stream": (whole - stream).abs().max() < 1e-4 < (without - stream).abs().max(),
+    "2 the pieces sum to the stream": (whole - stream).abs().max()
+    < 1e-4
+    < (without - stream).abs().max(),
     "3 two readers, and another head below": len(readers) == 2 and carrier not in readers,
     "3 the head below looks there": share(DIGIT, DIGIT - 1)[carrier] > 0.5,
-    "5 the MLPs write the answer": set(ranked[:2]) == {"L0M", "L1M"} and direct["L1M"][0] + direct["L0M"][0] > 15,
-    "5 the readers write next to nothing": all(abs(direct[f"L0H{head}"][0]) < 0.2 for head in readers),
+    "5 the MLPs write the answer": set(ranked[:2]) == {"L0M", "L1M"}
+    and direct["L1M"][0] + direct["L0M"][0] > 15,
+    "5 the readers write next to nothing": all(
+        abs(direct[f"L0H{head}"][0]) < 0.2 for head in readers
+    ),
     "5 the control is near zero": np.abs(series[CONTROL][:, 0]).max() < 1,
-    "6 the reader is needed, the controls are not": mean(zeroed[0]) < 0.7 and min(map(mean, zeroed[1:])) > 0.98,
-    "7 the wrong layer's mean does other damage": abs(trap["own mean"][0] - trap["mean of layer 0"][0]) > 0.05,
-    "8 bias-like: only zero hurts": means["bias-like", "zero"] < 0.8 < 0.98 < min(means["bias-like", m] for m in MODES[1:]),
-    "8 bias-like: constant, zero far away": profile["bias-like"][0] > 0.9 and profile["bias-like"][1] > 3,
+    "6 the reader is needed, the controls are not": mean(zeroed[0]) < 0.7
+    and min(map(mean, zeroed[1:])) > 0.98,
+    "7 the wrong layer's mean does other damage": abs(
+        trap["own mean"][0] - trap["mean of layer 0"][0]
+    )
+    > 0.05,
+    "8 bias-like: only zero hurts": means["bias-like", "zero"]
+    < 0.8
+    < 0.98
+    < min(means["bias-like", m] for m in MODES[1:]),
+    "8 bias-like: constant, zero far away": profile["bias-like"][0] > 0.9
+    and profile["bias-like"][1] > 3,
     "8 bias-like: it looks at constant tokens": set() < set(looked_at) <= {"op", "=", "±"},
-    "8 bias-like: only zero changes the scale": abs(bias_scales[0] - 1) > 0.1 > 0.03 > max(abs(x - 1) for x in bias_scales[1:]),
+    "8 bias-like: only zero changes the scale": abs(bias_scales[0] - 1)
+    > 0.1
+    > 0.03
+    > max(abs(x - 1) for x in bias_scales[1:]),
     "8 overheard: only resampling hurts": means["overheard", "resample"]
     < 0.9
     < 0.98
     < min(means["overheard", m] for m in MODES[:2]),
     "8 needed: all three hurt": max(means["needed", mode] for mode in MODES) < 0.3,
-    "8 needed: only resampling keeps the scale": max(needed_scales[:2]) < 0.85 < 0.9 < needed_scales[2] < 1.1,
+    "8 needed: only resampling keeps the scale": max(needed_scales[:2])
+    < 0.85
+    < 0.9
+    < needed_scales[2]
+    < 1.1,
     "9 the readers carry the sum": moved["all readers"]["stored", "clean"] > 0.95,
-    "9 one reader is not always enough": 0.5 < moved["the strongest reader"]["stored", "clean"] < 0.95,
-    "9 one position before: nothing": moved["all readers, one position before (control)"]["clean", "clean"] > 0.98,
+    "9 one reader is not always enough": 0.5
+    < moved["the strongest reader"]["stored", "clean"]
+    < 0.95,
+    "9 one position before: nothing": moved["all readers, one position before (control)"][
+        "clean", "clean"
+    ]
+    > 0.98,
     "9 the carry needs both": moved["that head and the heads of layer 1"]["clean", "stored"] > 0.95
     and moved["the head that reads the column below"]["clean", "stored"] < 0.95,
     "10 necessary and sufficient": min(*both_ways["all readers"], *both_ways["L1 MLP"]) > 0.97,
-    "10 the controls do nothing": max(x for label, two in both_ways.items() if "control" in label for x in two) < 0.02,
+    "10 the controls do nothing": max(
+        x for label, two in both_ways.items() if "control" in label for x in two
+    )
+    < 0.02,
     "10 one reader: less in denoising": all(
         both_ways[f"reader L0H{h}"][1] < both_ways[f"reader L0H{h}"][0] - 0.05 for h in readers
     ),

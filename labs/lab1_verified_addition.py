@@ -122,7 +122,9 @@ table(
 
 # %%
 NAMES = ("add-d3", "add-d5", "add-d6", "add-d5-1l", "add-d5-1l-enriched")
-models = {name: zoo.load(name, device="cpu").requires_grad_(False) for name in NAMES}  # so small that a GPU would not help
+models = {
+    name: zoo.load(name, device="cpu").requires_grad_(False) for name in NAMES
+}  # so small that a GPU would not help
 proof = verify(models["add-d3"], Format(3), name="add-d3", exhaustive=True)
 print(proof.table())
 
@@ -187,13 +189,25 @@ check("lab1.2", upper_bound)
 
 # %%
 rows = []
-for name in ("add-d6", "add-d5-1l-enriched"):  # the second one errs, so that there is something to differ in
+for name in (
+    "add-d6",
+    "add-d5-1l-enriched",
+):  # the second one errs, so that there is something to differ in
     form = Format(zoo.entry(name).recipe.data["n_digits"])
     sample = sufficiency.mixture(form.n_digits, 300, seed=1)
     truth = sample.tokens(form)[:, form.equals_position + 1 :]
     verdicts = [(read(models[name], sample, form) == truth).all(1) for read in (predict, greedy)]
-    rows.append([name, len(sample), *(int((~v).sum()) for v in verdicts), int((verdicts[0] != verdicts[1]).sum())])
-table(["model", "questions", "wrong in one pass", "wrong token by token", "different verdicts"], rows)
+    rows.append(
+        [
+            name,
+            len(sample),
+            *(int((~v).sum()) for v in verdicts),
+            int((verdicts[0] != verdicts[1]).sum()),
+        ]
+    )
+table(
+    ["model", "questions", "wrong in one pass", "wrong token by token", "different verdicts"], rows
+)
 
 # %% [markdown]
 # ## 3 · What does one layer miss?
@@ -247,7 +261,9 @@ check("lab1.3", lookback_rule)
 five = Format(5)
 asked = uniform(5, 10_000, np.random.default_rng(2))
 ONE_LAYER = ("add-d5-1l", "add-d5-1l-enriched")
-compared = {name: lookback.compare(asked, greedy(models[name], asked, five), five) for name in ONE_LAYER}
+compared = {
+    name: lookback.compare(asked, greedy(models[name], asked, five), five) for name in ONE_LAYER
+}
 rows = []
 for name, result in compared.items():
     (neither, only_model), (only_rule, both) = result.contingency()
@@ -256,7 +272,18 @@ for name, result in compared.items():
 say(
     f"The rule fails on {100 * lookback.failure_rate(5):.2f} % of uniform 5-digit questions, exactly; here on {rate(result.rule_fails)}."
 )
-table(["model", "model fails", "neither fails", "only the model", "only the rule", "both", "both, same wrong answer"], rows)
+table(
+    [
+        "model",
+        "model fails",
+        "neither fails",
+        "only the model",
+        "only the rule",
+        "both",
+        "both, same wrong answer",
+    ],
+    rows,
+)
 
 # %% [markdown]
 # A uniform sample holds few long cascades. Drawn on purpose, 300 of every class, the picture is sharper. The two-layer
@@ -264,7 +291,10 @@ table(["model", "model fails", "neither fails", "only the model", "only the rule
 
 # %%
 hard = sufficiency.mixture(5, 300, seed=3)
-stratified = {name: lookback.compare(hard, greedy(models[name], hard, five), five) for name in (*ONE_LAYER, "add-d5")}
+stratified = {
+    name: lookback.compare(hard, greedy(models[name], hard, five), five)
+    for name in (*ONE_LAYER, "add-d5")
+}
 by_class = {name: result.by_class() for name, result in stratified.items()}
 table(
     ["class", "rule fails", *(f"{name} fails" for name in by_class)],
@@ -362,16 +392,24 @@ fmt = Format(n_digits)
 untrained = training.build_model(zoo.entry(NAME).recipe).eval().requires_grad_(False)
 bench = sufficiency.bench(model, fmt, per_class=200, seed=0)
 quarter = bench.every(4)
-right = torch.stack([quarter.right([node]) for node in bench.nodes])  # [node, question, answer token]
+right = torch.stack(
+    [quarter.right([node]) for node in bench.nodes]
+)  # [node, question, answer token]
 loss = 1 - right.double().mean(1)
 hurt = dict(zip(bench.nodes, (1 - right.all(2).double().mean(1)).tolist(), strict=True))
 
 # %%
-shape = {"positions": fmt.position_labels, "n_layers": model.cfg.n_layers, "n_heads": model.cfg.n_heads}
+shape = {
+    "positions": fmt.position_labels,
+    "n_layers": model.cfg.n_layers,
+    "n_heads": model.cfg.n_heads,
+}
 alone = [node for node, value in hurt.items() if value > 0.01]
 strongest = sorted(hurt, key=lambda node: -hurt[node])[:12]
 where = ", ".join(fmt.position_labels[p] for p in sorted({node.position for node in alone}))
-figure = grids.node_heatmap(hurt, **shape, title="Answers broken by mean-ablating one node", unit="share of answers")
+figure = grids.node_heatmap(
+    hurt, **shape, title="Answers broken by mean-ablating one node", unit="share of answers"
+)
 pictures.show(
     figure,
     f"Grid of positions by heads and MLPs of both layers of {NAME}. {len(alone)} of {len(hurt)} nodes break more than one "
@@ -390,7 +428,10 @@ say(
 rows_of = dict(zip(bench.nodes, loss, strict=True))
 table(
     ["node", "at", *fmt.answer_labels],
-    [[node, fmt.position_labels[node.position], *(f"{100 * v:.0f} %" for v in rows_of[node])] for node in strongest],
+    [
+        [node, fmt.position_labels[node.position], *(f"{100 * v:.0f} %" for v in rows_of[node])]
+        for node in strongest
+    ],
 )
 
 # %% [markdown]
@@ -404,9 +445,14 @@ for digit in reversed(range(n_digits)):
     position = fmt.answer_position(digit) - 1
     columns_seen.append([f"{fmt.position_labels[position]}, predicts A{digit}"])
     for head in range(model.cfg.n_heads):
-        seen = [k for k in range(n_digits) if nodemap.attends(pattern, fmt, Node(position, 0, head), k)]
+        seen = [
+            k for k in range(n_digits) if nodemap.attends(pattern, fmt, Node(position, 0, head), k)
+        ]
         columns_seen[-1].append(", ".join(map(str, seen)) or "none")
-table(["position", *(f"columns L0H{head} looks at" for head in range(model.cfg.n_heads))], columns_seen)
+table(
+    ["position", *(f"columns L0H{head} looks at" for head in range(model.cfg.n_heads))],
+    columns_seen,
+)
 
 # %% [markdown]
 # ## 6 · What does a node do? Exchange it, and predict
@@ -437,7 +483,9 @@ table(["position", *(f"columns L0H{head} looks at" for head in range(model.cfg.n
 def predict_base_add_patch(stored_first, stored_second, clean_first, clean_second, k):
     """Answer digits, units first, when SA_k is taken from the stored question."""
     # BEGIN SOLUTION
-    total = sum((d + e) * 10**i for i, (d, e) in enumerate(zip(clean_first, clean_second, strict=True)))
+    total = sum(
+        (d + e) * 10**i for i, (d, e) in enumerate(zip(clean_first, clean_second, strict=True))
+    )
     digits = [total // 10**i % 10 for i in range(len(clean_first) + 1)]
     moved = (stored_first[k] + stored_second[k]) - (clean_first[k] + clean_second[k])
     digits[k] = (digits[k] + moved) % 10
@@ -470,9 +518,21 @@ for digit in range(n_digits):
     before = tuple(Node(position - 1, 0, head) for head in range(model.cfg.n_heads))
     sets = [*((head,) for head in heads), tuple(heads), (Node(position, 0),), before]
     *single, together, mlp, control = patching.rates(model, fmt, addition.SA, digit, sets, COUNT)
-    base_add[digit] = {"single": max(single, key=lambda r: r.rate), "together": together, "mlp": mlp, "control": control}
+    base_add[digit] = {
+        "single": max(single, key=lambda r: r.rate),
+        "together": together,
+        "mlp": mlp,
+        "control": control,
+    }
 table(
-    ["sub-task", "best single head", "all layer-0 heads", "layer-0 MLP", "null: unchanged", "one position earlier"],
+    [
+        "sub-task",
+        "best single head",
+        "all layer-0 heads",
+        "layer-0 MLP",
+        "null: unchanged",
+        "one position earlier",
+    ],
     [
         [
             f"SA{digit}",
@@ -538,9 +598,14 @@ check("lab1.6", toggled_pair)
 kinds = []
 for digit in range(1, n_digits):
     position = addition.SC.positions(fmt, digit)[0]
-    heads = [[Node(position, layer, head) for head in range(model.cfg.n_heads)] for layer in range(2)]
+    heads = [
+        [Node(position, layer, head) for head in range(model.cfg.n_heads)] for layer in range(2)
+    ]
     sets = [*((head,) for head in heads[0]), tuple(heads[1]), (Node(position, 1),)]
-    tests = {name: patching.rates(model, fmt, addition.SUBTASKS[name], digit, sets, COUNT) for name in ("SC", "U", "SV")}
+    tests = {
+        name: patching.rates(model, fmt, addition.SUBTASKS[name], digit, sets, COUNT)
+        for name in ("SC", "U", "SV")
+    }
     carry_head = max(range(model.cfg.n_heads), key=lambda head: tests["SC"][head].rate)
     for which, label in ((carry_head, f"L0H{carry_head}"), (-2, "all L1 heads"), (-1, "L1 MLP")):
         three = [tests[name][which] for name in ("SC", "U", "SV")]
@@ -549,7 +614,13 @@ for digit in range(1, n_digits):
 table(
     ["digit", "nodes", "SC flips", "U flips", "SV flips", "kind", "nulls unchanged"],
     [
-        [digit, label, *map(shown, three), kind, f"{100 * min(result.null_rate for result in three):.0f} %"]
+        [
+            digit,
+            label,
+            *map(shown, three),
+            kind,
+            f"{100 * min(result.null_rate for result in three):.0f} %",
+        ]
         for digit, label, *three, kind in kinds
     ],
 )
@@ -571,11 +642,20 @@ nodes = {f"L0H{head}": (Node(position, 0, head),) for head in range(model.cfg.n_
 nodes["all L1 heads"] = tuple(Node(position, 1, head) for head in range(model.cfg.n_heads))
 pairs = patching.draw(addition.SV, top_digit, n_digits, 400, seed=0)
 hits, _ = patching.as_predicted(model, fmt, pairs, list(nodes.values()))
-decided_at = ((pairs.stored.first != pairs.clean.first) | (pairs.stored.second != pairs.clean.second)).long().argmax(1)
-by_distance = {distance: hits[:, decided_at == top_digit - distance] for distance in range(1, n_digits)}
+decided_at = (
+    ((pairs.stored.first != pairs.clean.first) | (pairs.stored.second != pairs.clean.second))
+    .long()
+    .argmax(1)
+)
+by_distance = {
+    distance: hits[:, decided_at == top_digit - distance] for distance in range(1, n_digits)
+}
 table(
     ["deciding column", "pairs", *nodes],
-    [[f"{distance} below", h.shape[1], *(rate(row) for row in h)] for distance, h in by_distance.items()],
+    [
+        [f"{distance} below", h.shape[1], *(rate(row) for row in h)]
+        for distance, h in by_distance.items()
+    ],
 )
 
 # %% [markdown]
@@ -610,7 +690,12 @@ top = [
     f"{label} looks most at {fmt.position_labels[int(row.argmax())]} ({row.max():.2f})"
     for label, row in zip(labels, weights, strict=True)
 ]
-pictures.show(figure, "Attention of the three layer-1 heads over all positions, for three questions. " + "; ".join(top) + ".")
+pictures.show(
+    figure,
+    "Attention of the three layer-1 heads over all positions, for three questions. "
+    + "; ".join(top)
+    + ".",
+)
 
 # %% [markdown]
 # ## 8 · Three clusters, and what they prove
@@ -621,17 +706,36 @@ pictures.show(figure, "Attention of the three layer-1 heads over all positions, 
 # %%
 stored = {}
 after = tuple(
-    node for node in bench.nodes if node.position >= fmt.answer_position(n_digits) and node.layer == 0 and not node.is_mlp
+    node
+    for node in bench.nodes
+    if node.position >= fmt.answer_position(n_digits) and node.layer == 0 and not node.is_mlp
 )
 for digit in addition.ST.digits(n_digits):
-    nodes = [node for p in addition.ST.positions(fmt, digit) for node in all_nodes(model, [p]) if node.layer == 0]
-    sets = [*((node,) for node in nodes if node.is_mlp), tuple(node for node in nodes if not node.is_mlp), after]
+    nodes = [
+        node
+        for p in addition.ST.positions(fmt, digit)
+        for node in all_nodes(model, [p])
+        if node.layer == 0
+    ]
+    sets = [
+        *((node,) for node in nodes if node.is_mlp),
+        tuple(node for node in nodes if not node.is_mlp),
+        after,
+    ]
     *mlps, before, control = patching.rates(model, fmt, addition.ST, digit, sets, COUNT)
     best = max(mlps, key=lambda result: result.rate).nodes
-    again = patching.rates(model, fmt, addition.ST, digit, [best], COUNT, seed=1)[0]  # new pairs: the best was chosen on the old
+    again = patching.rates(model, fmt, addition.ST, digit, [best], COUNT, seed=1)[
+        0
+    ]  # new pairs: the best was chosen on the old
     stored[digit] = {"mlp": again, "before": before, "after": control}
 table(
-    ["sub-task", "best layer-0 MLP", "alone, on new pairs", "all layer-0 heads before the answer", "all after (control)"],
+    [
+        "sub-task",
+        "best layer-0 MLP",
+        "alone, on new pairs",
+        "all layer-0 heads before the answer",
+        "all after (control)",
+    ],
     [
         [
             f"ST{digit}",
@@ -661,7 +765,10 @@ seen_states = {
     "untrained": tristate.tri_state(untrained, fmt, node, digit),
 }
 panels = {
-    f"{name}: accuracy {result.accuracy:.2f}": (result.plane, [tristate.CASES[c] for c in result.case])
+    f"{name}: accuracy {result.accuracy:.2f}": (
+        result.plane,
+        [tristate.CASES[c] for c in result.case],
+    )
     for name, result in seen_states.items()
 }
 figure = plots.scatter_classes(panels, title=f"{node} by ST{digit}")
@@ -732,24 +839,41 @@ for role in sorted(roles, key=lambda role: role.strong):
     for member in role.nodes:
         labels_of.setdefault(member, []).append(role.label if role.strong else role.label.lower())
 marks = {member: mark(labels) for member, labels in labels_of.items()}
-legend = {"SA": "base add", "SC": "make carry", "SV": "cascaded carry", "ST": "tri-state", "A": "combines SA and carry"}
-present = {family: text for family, text in legend.items() if any(m.rstrip("0123456789") == family for m in marks.values())}
+legend = {
+    "SA": "base add",
+    "SC": "make carry",
+    "SV": "cascaded carry",
+    "ST": "tri-state",
+    "A": "combines SA and carry",
+}
+present = {
+    family: text
+    for family, text in legend.items()
+    if any(m.rstrip("0123456789") == family for m in marks.values())
+}
 figure = grids.node_grid(marks, **shape, title=f"Roles in {NAME}", legend=present)
 pictures.show(
     figure,
     f"Map of {NAME}: {len(marks)} nodes have a role, {len({n for r in strong for n in r.nodes})} of them a strong one. "
     + " ".join(
-        f"{family}: {', '.join(str(n) for n, m in marks.items() if m.rstrip('0123456789') == family)}." for family in present
+        f"{family}: {', '.join(str(n) for n, m in marks.items() if m.rstrip('0123456789') == family)}."
+        for family in present
     ),
 )
 
 # %% tags=["hide-input"]
 rows = []
 for digit in range(n_digits):
-    found = {name: [r for r in strong if r.label == f"{name}{digit}" and not r.nodes[0].is_mlp] for name in legend}
+    found = {
+        name: [r for r in strong if r.label == f"{name}{digit}" and not r.nodes[0].is_mlp]
+        for name in legend
+    }
     rows.append([digit])
     for name in ("SA", "SC", "SV", "ST"):
-        cells = [f"{'+'.join(map(str, r.nodes))} {r.evidence.rate:.0%}, null {r.evidence.null_rate:.0%}" for r in found[name]]
+        cells = [
+            f"{'+'.join(map(str, r.nodes))} {r.evidence.rate:.0%}, null {r.evidence.null_rate:.0%}"
+            for r in found[name]
+        ]
         rows[-1].append("; ".join(cells) or "–")
 table(["digit", "SA: base add", "SC: make carry", "SV: cascade", "ST: stored tri-state"], rows)
 say(
@@ -774,12 +898,24 @@ small = {
     "mean": sufficiency.smallest_map(bench, target=0.998),
     "resample": sufficiency.smallest_map(bench.every(2), target=0.998, mode="resample"),
 }
-fresh = sufficiency.bench(model, fmt, per_class=200, seed=100)  # other questions than those that chose the nodes
-maps = {"useful alone": useful, "chosen under mean ablation": small["mean"], "chosen under resampling": small["resample"]}
-kept = {name: {mode: fresh.kept(nodes, mode).all(1) for mode in ("mean", "resample")} for name, nodes in maps.items()}
+fresh = sufficiency.bench(
+    model, fmt, per_class=200, seed=100
+)  # other questions than those that chose the nodes
+maps = {
+    "useful alone": useful,
+    "chosen under mean ablation": small["mean"],
+    "chosen under resampling": small["resample"],
+}
+kept = {
+    name: {mode: fresh.kept(nodes, mode).all(1) for mode in ("mean", "resample")}
+    for name, nodes in maps.items()
+}
 table(
     ["map", "nodes", "kept under mean ablation", "kept under resampling"],
-    [[name, f"{len(nodes)} of {len(bench.nodes)}", *map(rate, kept[name].values())] for name, nodes in maps.items()],
+    [
+        [name, f"{len(nodes)} of {len(bench.nodes)}", *map(rate, kept[name].values())]
+        for name, nodes in maps.items()
+    ],
 )
 
 # %% [markdown]
@@ -828,10 +964,22 @@ controls = {
     "random sets, matched at every position": sufficiency.matched_sets(fresh, chosen, 5),
     "the complement of the map": [[node for node in fresh.nodes if node not in chosen]],
 }
-kept_by_chance = {(name, mode): [kept_by(nodes, mode) for nodes in sets] for name, sets in controls.items() for mode in small}
+kept_by_chance = {
+    (name, mode): [kept_by(nodes, mode) for nodes in sets]
+    for name, sets in controls.items()
+    for mode in small
+}
 table(
-    [f"control for the map of {len(chosen)} nodes", "sets", "kept under mean ablation, at most", "under resampling, at most"],
-    [[name, len(sets), *(f"{100 * max(kept_by_chance[name, mode]):.1f} %" for mode in small)] for name, sets in controls.items()],
+    [
+        f"control for the map of {len(chosen)} nodes",
+        "sets",
+        "kept under mean ablation, at most",
+        "under resampling, at most",
+    ],
+    [
+        [name, len(sets), *(f"{100 * max(kept_by_chance[name, mode]):.1f} %" for mode in small)]
+        for name, sets in controls.items()
+    ],
 )
 
 # %%
@@ -861,7 +1009,9 @@ pictures.show(
 
 # %%
 figure = grids.node_grid(
-    {node: marks.get(node, "·") for node in chosen}, **shape, title=f"The map that suffices: {len(chosen)} nodes"
+    {node: marks.get(node, "·") for node in chosen},
+    **shape,
+    title=f"The map that suffices: {len(chosen)} nodes",
 )
 pictures.show(
     figure,
@@ -875,7 +1025,13 @@ pictures.show(
 # for.
 
 # %%
-needed = dict(zip(chosen, (1 - fresh.every(3).right([node]).all(1).float().mean() for node in chosen), strict=True))
+needed = dict(
+    zip(
+        chosen,
+        (1 - fresh.every(3).right([node]).all(1).float().mean() for node in chosen),
+        strict=True,
+    )
+)
 unneeded = [node for node, lost in needed.items() if lost < 0.01]
 with_role = [node for node in chosen if node in labels_of]
 say(
@@ -934,12 +1090,21 @@ live_explorer(model, fmt, name=NAME)
 layer1 = [row for row in kinds if row[1] == "all L1 heads"]
 local = [row for row in kinds if row[1].startswith("L0H")]
 st_rates, st_after = ([row[kind].rate for row in stored.values()] for kind in ("before", "after"))
-sa_rates, sa_before = ([row[kind].rate for row in base_add.values()] for kind in ("together", "control"))
+sa_rates, sa_before = (
+    [row[kind].rate for row in base_add.values()] for kind in ("together", "control")
+)
 sa_nulls = [row["together"].null_rate for row in base_add.values()]
 bit_u, bit_v = (max(row[column].rate for row in local) for column in (3, 4))
-shares = {name: {mode: float(hits.float().mean()) for mode, hits in by_mode.items()} for name, by_mode in kept.items()}
-by_chance = max(max(values) for (name, _), values in kept_by_chance.items() if name.startswith("random"))
-agree = {name: float((r.rule_fails == r.model_fails).float().mean()) for name, r in compared.items()}
+shares = {
+    name: {mode: float(hits.float().mean()) for mode, hits in by_mode.items()}
+    for name, by_mode in kept.items()
+}
+by_chance = max(
+    max(values) for (name, _), values in kept_by_chance.items() if name.startswith("random")
+)
+agree = {
+    name: float((r.rule_fails == r.model_fails).float().mean()) for name, r in compared.items()
+}
 two_layers = [shipped[name] for name in ("add-d5", "add-d6")]
 claims(
     [
@@ -947,11 +1112,13 @@ claims(
             "2 layers and 3 heads add 5 and 6 digits with 0 to 2 failures in a million",
             "; ".join(f"{r['failures']} in {r['questions']:,} ({r['model']})" for r in two_layers),
             f"one layer, same mixture: {shipped['add-d5-1l-enriched']['failures']:,} in {shipped['add-d5-1l-enriched']['questions']:,}",
-            all(r["failures"] <= 2 for r in two_layers) and shipped["add-d5-1l-enriched"]["failures"] > 100,
+            all(r["failures"] <= 2 for r in two_layers)
+            and shipped["add-d5-1l-enriched"]["failures"] > 100,
         ),
         (
             "one layer looks back one column, and so fails on 1.26 % of 5-digit questions",
-            "same verdict as the rule: " + "; ".join(f"{100 * share:.1f} % ({name})" for name, share in agree.items()),
+            "same verdict as the rule: "
+            + "; ".join(f"{100 * share:.1f} % ({name})" for name, share in agree.items()),
             f"the rule fails on {100 * lookback.failure_rate(5):.2f} %, the models on "
             + ", ".join(rate(r.model_fails) for r in compared.values()),
             {2: True, 1: None, 0: False}[sum(share > 0.999 for share in agree.values())],
@@ -976,14 +1143,19 @@ claims(
         ),
         (
             "the nodes that are useful alone suffice (re-analysis: 94 % mean, 62 % resampled)",
-            " and ".join(f"{100 * value:.1f} % ({mode})" for mode, value in shares["useful alone"].items())
+            " and ".join(
+                f"{100 * value:.1f} % ({mode})" for mode, value in shares["useful alone"].items()
+            )
             + f" with {len(useful)} nodes",
             f"intact: {100 * fresh.share_right([]):.1f} %",
             min(shares["useful alone"].values()) >= 0.99,
         ),
         (
             "a small part of the model suffices",
-            " and ".join(f"{100 * value:.1f} % ({mode})" for mode, value in shares["chosen under resampling"].items())
+            " and ".join(
+                f"{100 * value:.1f} % ({mode})"
+                for mode, value in shares["chosen under resampling"].items()
+            )
             + f" with {len(chosen)} of {len(bench.nodes)} nodes",
             f"random sets, matched by position or not: at most {100 * by_chance:.1f} %",
             min(shares["chosen under resampling"].values()) >= 0.97 and by_chance < 0.6,
@@ -1029,24 +1201,38 @@ scores("lab1")
 facts = {
     "1 full cascades are a handful in a million": 1 < 1e6 * share["S6"] < 10,
     "2 nothing wrong": proof.failures == quick.failures == 0 and proof.questions == 10**6,
-    "3 one model follows the rule, the other does not": (compared[ONE_LAYER[0]].rule_fails == compared[ONE_LAYER[0]].model_fails)
+    "3 one model follows the rule, the other does not": (
+        compared[ONE_LAYER[0]].rule_fails == compared[ONE_LAYER[0]].model_fails
+    )
     .float()
     .mean()
     > 0.999
     and by_class[ONE_LAYER[1]]["S5"]["model_fails"] < 100,
     "3 one layer fails, two do not": all(r.model_fails.any() for r in compared.values())
     and not stratified["add-d5"].model_fails.any(),
-    "5 the first number's positions do nothing": not any(node.position < n_digits for node in alone),
+    "5 the first number's positions do nothing": not any(
+        node.position < n_digits for node in alone
+    ),
     "5 after the equals sign a node breaks one token": all(
-        int((row > 0.01).sum()) <= 1 for node, row in rows_of.items() if node.position > fmt.equals_position
+        int((row > 0.01).sum()) <= 1
+        for node, row in rows_of.items()
+        if node.position > fmt.equals_position
     ),
     "6 all heads together carry base add, no single one": min(sa_rates) >= 0.95
     and max(row["single"].rate for row in base_add.values()) < 0.8,
     "7 the local head hardly ever passes on a carry": bit_v < 0.1 and bit_u > 0.5,
     "7 layer 1 brings the cascade": min(row[4].rate for row in layer1[:-1]) > 0.85,
     "7 the local carry hardly moves through layer 1": max(row[2].rate for row in layer1) < 0.2,
-    "7 at the top a layer-0 head brings the next column, layer 1 the rest": by_distance[1][:-1].float().mean(1).max() > 0.9
-    and all(h[:-1].float().mean(1).max() < 0.1 and h[-1].float().mean() > 0.9 for d, h in by_distance.items() if d > 1),
+    "7 at the top a layer-0 head brings the next column, layer 1 the rest": by_distance[1][:-1]
+    .float()
+    .mean(1)
+    .max()
+    > 0.9
+    and all(
+        h[:-1].float().mean(1).max() < 0.1 and h[-1].float().mean() > 0.9
+        for d, h in by_distance.items()
+        if d > 1
+    ),
     "8 before the answer, not after": min(st_rates) > 0.9 and max(st_after) < 0.1,
     "8 one MLP is enough for some, not for all": min(row["mlp"].rate for row in stored.values())
     < 0.85

@@ -84,7 +84,10 @@ def neutral_layer(weights):
     """The weights of a layer that passes the residual stream on unchanged and still gets a gradient."""
     # BEGIN SOLUTION
     written = {"W_O", "b_O", "W_out", "b_out"}
-    return {name: torch.zeros_like(value) if name in written else value.clone() for name, value in weights.items()}
+    return {
+        name: torch.zeros_like(value) if name in written else value.clone()
+        for name, value in weights.items()
+    }
     # END SOLUTION
 
 
@@ -178,13 +181,23 @@ source = zoo.load("add-d6", device="cpu").requires_grad_(False)
 recipe = RECIPES["mix-d6"]
 inserted, at_start = {}, {}
 for arm in insertion.ARMS:
-    inserted[arm] = insertion.insert(source, training.build_model(recipe), arm).eval().requires_grad_(False)
+    inserted[arm] = (
+        insertion.insert(source, training.build_model(recipe), arm).eval().requires_grad_(False)
+    )
     count = 100_000 if arm == "preserving" else 5_000
-    at_start[arm] = insertion.agreement(source, inserted[arm], uniform(6, count, np.random.default_rng(0)), fmt)
+    at_start[arm] = insertion.agreement(
+        source, inserted[arm], uniform(6, count, np.random.default_rng(0)), fmt
+    )
 table(
     ["arm", "questions", "source right", "right at step 0", "largest change of an answer logit"],
     [
-        [arm, f"{len(a.target_right):,}", rate(a.source_right), rate(a.target_right), f"{a.largest:.3g}"]
+        [
+            arm,
+            f"{len(a.target_right):,}",
+            rate(a.source_right),
+            rate(a.target_right),
+            f"{a.largest:.3g}",
+        ]
         for arm, a in at_start.items()
     ],
 )
@@ -201,17 +214,24 @@ FORGOTTEN = {
     "bias of the last LN": ["ln_final.bias"],
     "b_U": ["unembed.bias"],
 }
-FORGOTTEN["all but W_O"] = [part for label, parts in FORGOTTEN.items() if label != "W_O" for part in parts]
+FORGOTTEN["all but W_O"] = [
+    part for label, parts in FORGOTTEN.items() if label != "W_O" for part in parts
+]
 fresh_start = training.build_model(recipe).state_dict()
 sample = uniform(6, 2_000, np.random.default_rng(1))
 without = {}
 for label, parts in FORGOTTEN.items():
-    copied = insertion.insert(source, training.build_model(recipe), "whole").eval().requires_grad_(False)
+    copied = (
+        insertion.insert(source, training.build_model(recipe), "whole").eval().requires_grad_(False)
+    )
     for name, tensor in copied.state_dict().items():
         if any(part in name for part in parts):
             tensor.copy_(fresh_start[name])
     without[label] = insertion.agreement(source, copied, sample, fmt).target_right
-table(["the whole copy without", "right at step 0"], [[label, rate(right)] for label, right in without.items()])
+table(
+    ["the whole copy without", "right at step 0"],
+    [[label, rate(right)] for label, right in without.items()],
+)
 
 # %% [markdown]
 # **Found.** The released copy does not add: at step 0 it answers nothing. What it lacks is $W_O$. Each of the other
@@ -239,7 +259,12 @@ borrow_share = cascades.frequencies(cascades.subtraction(6), 6)
 batch = mixed(6, 20_000, np.random.default_rng(0))
 names = np.array(batch.classes())
 table(
-    ["class", "share of uniform 6-digit subtractions", "share of the subtractions trained on", "an example"],
+    [
+        "class",
+        "share of uniform 6-digit subtractions",
+        "share of the subtractions trained on",
+        "an example",
+    ],
     [
         [
             name,
@@ -250,7 +275,11 @@ table(
         for name, value in borrow_share.items()
     ],
 )
-say("Of 20 000 questions the generator drew: " + ", ".join(f"{kind} {count}" for kind, count in batch.log.items()) + ".")
+say(
+    "Of 20 000 questions the generator drew: "
+    + ", ".join(f"{kind} {count}" for kind, count in batch.log.items())
+    + "."
+)
 
 # %% [markdown]
 # The released generator lost its equal columns at some point: it enriches carries, but borrow cascades come only by chance.
@@ -272,7 +301,14 @@ def failures_of(report, letter):
 
 
 table(
-    ["model", "method", "ADD wrong", "SUB wrong", "NEG wrong", "highest upper bound of any class (95 %)"],
+    [
+        "model",
+        "method",
+        "ADD wrong",
+        "SUB wrong",
+        "NEG wrong",
+        "highest upper bound of any class (95 %)",
+    ],
     [
         [
             name,
@@ -297,21 +333,31 @@ def per_million(found):
     return f"{found['failures']} of {found['questions']:,} [{low:.2g} to {high:.2g} in a million]"
 
 
-uniformly = {name: report["uniform"] for name, report in shipped.items() if report["method"] == "sampled"}
+uniformly = {
+    name: report["uniform"] for name, report in shipped.items() if report["method"] == "sampled"
+}
 table(
     ["model", "uniform additions wrong", "uniform subtractions wrong"],
-    [[name, *(per_million(found[operator]) for operator in "+-")] for name, found in uniformly.items()],
+    [
+        [name, *(per_million(found[operator]) for operator in "+-")]
+        for name, found in uniformly.items()
+    ],
 )
 
 # %% tags=["hide-input"]
 say(
     "The questions that the verification found wrong: "
-    + (", ".join(f"`{text}` ({name})" for name in NAMES for text in shipped[name]["examples"]) or "none")
+    + (
+        ", ".join(f"`{text}` ({name})" for name in NAMES for text in shipped[name]["examples"])
+        or "none"
+    )
     + "."
 )
 
 # %%
-quick = verify(models["mix-d6"], fmt, name="mix-d6", questions=5_000, per_class=500, operations="+-")
+quick = verify(
+    models["mix-d6"], fmt, name="mix-d6", questions=5_000, per_class=500, operations="+-"
+)
 print(quick.table())
 
 # %% [markdown]
@@ -334,7 +380,10 @@ print(quick.table())
 
 # %%
 STARTS = (*insertion.ARMS, "frozen")
-START = {arm: (RECIPES | EXPERIMENTS)["mix-d3" if arm == "preserving" else f"mix-d3-{arm}"] for arm in STARTS}
+START = {
+    arm: (RECIPES | EXPERIMENTS)["mix-d3" if arm == "preserving" else f"mix-d3-{arm}"]
+    for arm in STARTS
+}
 three, rng = Format(3), np.random.default_rng(0)
 asked = {"additions": uniform(3, 500, rng), "subtractions": uniform(3, 500, rng, subtract=True)}
 seen_at = [0, 5, *range(10, 101, 10)]
@@ -344,7 +393,9 @@ for arm, start_recipe in START.items():
     run = training.start(start_recipe, task=task)
     for step in runtime.progress(range(101), f"{arm}: first hundred steps"):
         if step in seen_at:
-            early[arm, step] = {kind: score(run.model, some, three).all(1) for kind, some in asked.items()}
+            early[arm, step] = {
+                kind: score(run.model, some, three).all(1) for kind, some in asked.items()
+            }
         if step < 100:
             training.take_step(run, task)
     if arm == "frozen":
@@ -352,7 +403,9 @@ for arm, start_recipe in START.items():
 figure = plots.lines_with_bands(
     np.array(seen_at),
     {
-        arm: np.array([[float(h.float().mean()), *stats.clopper_pearson(int(h.sum()), len(h))] for h in hits])
+        arm: np.array(
+            [[float(h.float().mean()), *stats.clopper_pearson(int(h.sum()), len(h))] for h in hits]
+        )
         for arm in STARTS
         for hits in [[early[arm, step]["additions"] for step in seen_at]]
     },
@@ -360,7 +413,10 @@ figure = plots.lines_with_bands(
     ylabel="additions right",
     title="The first hundred steps",
 )
-least = {arm: min(seen_at, key=lambda step: float(early[arm, step]["additions"].float().mean())) for arm in STARTS}
+least = {
+    arm: min(seen_at, key=lambda step: float(early[arm, step]["additions"].float().mean()))
+    for arm in STARTS
+}
 pictures.show(
     figure,
     "Share of additions right over the first hundred steps, with 95 % intervals. "
@@ -371,7 +427,14 @@ pictures.show(
     ),
 )
 table(
-    ["arm", "additions, step 0", "additions, least", "at step", "additions, step 100", "subtractions, step 100"],
+    [
+        "arm",
+        "additions, step 0",
+        "additions, least",
+        "at step",
+        "additions, step 100",
+        "subtractions, step 100",
+    ],
     [
         [
             arm,
@@ -417,22 +480,38 @@ def runs_of(arm, n_digits, freeze="nothing"):
 
 def spread(values):
     """Median with least and most, or the one value; "never" for what was not reached."""
-    low, middle, high = ("never" if np.isinf(v) else f"{v:,.4g}" for v in (min(values), np.median(values), max(values)))
+    low, middle, high = (
+        "never" if np.isinf(v) else f"{v:,.4g}"
+        for v in (min(values), np.median(values), max(values))
+    )
     return middle if len(values) == 1 else f"{middle} ({low} to {high})"
 
 
 # %%
 for operation, name in (("ADD", "additions"), ("NEG", "negative answers")):
-    bands = {arm: curves.band([r.curve for r in runs_of(arm, 3)], operation=operation) for arm in insertion.ARMS}
+    bands = {
+        arm: curves.band([r.curve for r in runs_of(arm, 3)], operation=operation)
+        for arm in insertion.ARMS
+    }
     steps = [step for step in bands["scratch"].steps if step >= 10]
-    rows = {arm: np.array([[b.middle[i], b.low[i], b.high[i]] for i in map(b.steps.index, steps)]) for arm, b in bands.items()}
+    rows = {
+        arm: np.array([[b.middle[i], b.low[i], b.high[i]] for i in map(b.steps.index, steps)])
+        for arm, b in bands.items()
+    }
     figure = plots.lines_with_bands(
-        np.array(steps), rows, xlabel="step", ylabel=f"{name} right", title=f"{name.capitalize()}, 3 digits", log_x=True
+        np.array(steps),
+        rows,
+        xlabel="step",
+        ylabel=f"{name} right",
+        title=f"{name.capitalize()}, 3 digits",
+        log_x=True,
     )
     kept_from = {}
     for arm, b in bands.items():
         enough = [min(b.middle[i:]) >= 0.5 for i in range(len(b.steps))]
-        kept_from[arm] = f"from step {b.steps[enough.index(True)]} on" if True in enough else "not by the end"
+        kept_from[arm] = (
+            f"from step {b.steps[enough.index(True)]} on" if True in enough else "not by the end"
+        )
     pictures.show(
         figure,
         f"Share of {name} right over the steps of training, one line an arm with a band from the lowest to the highest of "
@@ -493,13 +572,19 @@ say(
     "that never falls below it again; checkpoints lie about a tenth apart."
 )
 dips = {
-    (n, arm): [min(p.accuracy("uniform", "ADD") for p in r.curve.points if p.step > 100) for r in runs_of(arm, n)]
+    (n, arm): [
+        min(p.accuracy("uniform", "ADD") for p in r.curve.points if p.step > 100)
+        for r in runs_of(arm, n)
+    ]
     for n in (3, 6)
     for arm in ("whole", "preserving")
 }
 say(
     "The lowest share of additions right at any checkpoint after step 100: "
-    + "; ".join(f"{arm}, {n} digits, " + ", ".join(f"{100 * low:.1f} %" for low in lows) for (n, arm), lows in dips.items())
+    + "; ".join(
+        f"{arm}, {n} digits, " + ", ".join(f"{100 * low:.1f} %" for low in lows)
+        for (n, arm), lows in dips.items()
+    )
     + "."
 )
 
@@ -558,7 +643,14 @@ rows = []
 for group in GROUPS:
     for arm in insertion.ARMS:
         all_useful = counted(arm, group, 0.0)
-        rows.append([group, arm, all_useful["nodes"], *parts(all_useful, (*OPERATIONS, "three", "two", "one"))])
+        rows.append(
+            [
+                group,
+                arm,
+                all_useful["nodes"],
+                *parts(all_useful, (*OPERATIONS, "three", "two", "one")),
+            ]
+        )
 table(["runs", "arm", "useful nodes", *OPERATIONS, "used by three", "by two", "by one"], rows)
 
 # %% [markdown]
@@ -567,21 +659,35 @@ table(["runs", "arm", "useful nodes", *OPERATIONS, "used by three", "by two", "b
 # resampling in place of the mean.
 
 # %%
-COUNTS = {"one question": ("mean", 0.0), "5 %": ("mean", 0.05), "one question, resampled": ("resample", 0.0)}
+COUNTS = {
+    "one question": ("mean", 0.0),
+    "5 %": ("mean", 0.05),
+    "one question, resampled": ("resample", 0.0),
+}
 polysemantic = {}
 for group in GROUPS:
     for arm in insertion.ARMS:
         for label, (mode, share) in COUNTS.items():
             found = counted(arm, group, share, mode=mode)
             polysemantic[group, arm, label, "all three"] = found["three"] / found["nodes"]
-            polysemantic[group, arm, label, "two or three"] = (found["two"] + found["three"]) / found["nodes"]
+            polysemantic[group, arm, label, "two or three"] = (
+                found["two"] + found["three"]
+            ) / found["nodes"]
 table(
-    ["runs", "arm", *(f"{label}: {many}" for label in COUNTS for many in ("all three", "two or three"))],
+    [
+        "runs",
+        "arm",
+        *(f"{label}: {many}" for label in COUNTS for many in ("all three", "two or three")),
+    ],
     [
         [
             group,
             arm,
-            *(f"{polysemantic[group, arm, label, many]:.0%}" for label in COUNTS for many in ("all three", "two or three")),
+            *(
+                f"{polysemantic[group, arm, label, many]:.0%}"
+                for label in COUNTS
+                for many in ("all three", "two or three")
+            ),
         ]
         for group in GROUPS
         for arm in insertion.ARMS
@@ -619,7 +725,9 @@ table(
 def chance_share(source_counts, target_counts, nodes_per_position):
     """Expected share of the source's nodes that the target uses, for random nodes at the same positions."""
     # BEGIN SOLUTION
-    expected = sum(a * b / n for a, b, n in zip(source_counts, target_counts, nodes_per_position, strict=True))
+    expected = sum(
+        a * b / n for a, b, n in zip(source_counts, target_counts, nodes_per_position, strict=True)
+    )
     return expected / sum(source_counts)
     # END SOLUTION
 
@@ -636,7 +744,10 @@ check("lab2.3", chance_share)
 # %%
 overlaps = {
     (group, arm, operation): [
-        usage.overlap(stored.sources[r.source].use["mean"].used("ADD"), r.use["mean"].used(operation)) for r in chosen(arm, group)
+        usage.overlap(
+            stored.sources[r.source].use["mean"].used("ADD"), r.use["mean"].used(operation)
+        )
+        for r in chosen(arm, group)
     ]
     for group in GROUPS
     for arm in insertion.ARMS
@@ -650,13 +761,27 @@ def average(found, field):
 
 
 table(
-    ["runs", "arm", *OPERATIONS, "ADD: random nodes", "ADD: heads renamed", "p", "ADD: best renaming"],
+    [
+        "runs",
+        "arm",
+        *OPERATIONS,
+        "ADD: random nodes",
+        "ADD: heads renamed",
+        "p",
+        "ADD: best renaming",
+    ],
     [
         [
             group,
             arm,
-            *(f"{average(overlaps[group, arm, operation], 'observed'):.0%}" for operation in OPERATIONS),
-            *(f"{average(overlaps[group, arm, 'ADD'], field):.0%}" for field in ("random", "heads")),
+            *(
+                f"{average(overlaps[group, arm, operation], 'observed'):.0%}"
+                for operation in OPERATIONS
+            ),
+            *(
+                f"{average(overlaps[group, arm, 'ADD'], field):.0%}"
+                for field in ("random", "heads")
+            ),
             ", ".join(f"{one.heads_p:.2f}" for one in overlaps[group, arm, "ADD"]),
             f"{average(overlaps[group, arm, 'ADD'], 'best'):.0%}",
         ]
@@ -671,17 +796,38 @@ table(
 # useful, whatever their name?
 
 # %%
-at_source = {(group, arm): counted(arm, group, 0.0, at_source=True) for group in GROUPS for arm in insertion.ARMS}
+at_source = {
+    (group, arm): counted(arm, group, 0.0, at_source=True)
+    for group in GROUPS
+    for arm in insertion.ARMS
+}
 HOW_MANY = ("three", "two", "one", "none")
 table(
-    ["runs", "arm", "inserted nodes", "serve ADD", "SUB", "NEG", "serve three", "two", "one", "none"],
-    [[*key, found["nodes"], *(found[name] for name in (*OPERATIONS, *HOW_MANY))] for key, found in at_source.items()],
+    [
+        "runs",
+        "arm",
+        "inserted nodes",
+        "serve ADD",
+        "SUB",
+        "NEG",
+        "serve three",
+        "two",
+        "one",
+        "none",
+    ],
+    [
+        [*key, found["nodes"], *(found[name] for name in (*OPERATIONS, *HOW_MANY))]
+        for key, found in at_source.items()
+    ],
 )
 
 
 def busy(arm, group, layer):
     """Useful heads of a layer where the answer is predicted, over the runs of a group, and how many there are."""
-    masks = [r.use["mean"].useful()[Format(r.n_digits).equals_position :, layer, :-1] for r in chosen(arm, group)]
+    masks = [
+        r.use["mean"].useful()[Format(r.n_digits).equals_position :, layer, :-1]
+        for r in chosen(arm, group)
+    ]
     return int(sum(mask.sum() for mask in masks)), sum(mask.size for mask in masks)
 
 
@@ -731,12 +877,21 @@ for group in GROUPS:
     for arm in insertion.ARMS:
         cosines[group, arm] = [mean_cosine(chosen(arm, group), "weights", part) for part in PARTS]
     kept = chosen("preserving", group)
-    cosines[group, "preserving, other heads"] = [mean_cosine(kept, "weights", part, "other") for part in PARTS]
-    cosines[group, "fresh model"] = [mean_cosine(chosen("scratch", group), "fresh", part) for part in PARTS]
-    cosines[group, "fresh model, seed 1000"] = [mean_cosine(chosen("scratch", group), "independent", part) for part in PARTS]
+    cosines[group, "preserving, other heads"] = [
+        mean_cosine(kept, "weights", part, "other") for part in PARTS
+    ]
+    cosines[group, "fresh model"] = [
+        mean_cosine(chosen("scratch", group), "fresh", part) for part in PARTS
+    ]
+    cosines[group, "fresh model, seed 1000"] = [
+        mean_cosine(chosen("scratch", group), "independent", part) for part in PARTS
+    ]
 table(
     ["runs", "cosine with the source", *PARTS],
-    [[*key, *("–" if np.isnan(value) else f"{value:.2f}" for value in values)] for key, values in cosines.items()],
+    [
+        [*key, *("–" if np.isnan(value) else f"{value:.2f}" for value in values)]
+        for key, values in cosines.items()
+    ],
 )
 
 # %% [markdown]
@@ -784,10 +939,15 @@ check("lab2.4", predicted_transfer)
 
 # %%
 moved = {
-    (group, arm): [transfer.transferred(r.retests) for r in chosen(arm, group)] for group in GROUPS for arm in insertion.ARMS
+    (group, arm): [transfer.transferred(r.retests) for r in chosen(arm, group)]
+    for group in GROUPS
+    for arm in insertion.ARMS
 }
 roles = {
-    (group, arm): [transfer.shared_roles(stored.sources[r.source].passed, r.passed, n_heads=4) for r in chosen(arm, group)]
+    (group, arm): [
+        transfer.shared_roles(stored.sources[r.source].passed, r.passed, n_heads=4)
+        for r in chosen(arm, group)
+    ]
     for group in GROUPS
     for arm in insertion.ARMS
 }
@@ -807,7 +967,19 @@ for (group, arm), found in moved.items():
             f"{sum(one.heads for one in same):.1f}",
         ]
     )
-table(["runs", "arm", "head tests strong", "pairs", "other heads", "best renaming", "roles at the same heads", "by chance"], rows)
+table(
+    [
+        "runs",
+        "arm",
+        "head tests strong",
+        "pairs",
+        "other heads",
+        "best renaming",
+        "roles at the same heads",
+        "by chance",
+    ],
+    rows,
+)
 
 # %% [markdown]
 # The tests of MLPs. An MLP has no other name in its layer, so the control is the MLPs of the other layers at the same
@@ -823,7 +995,10 @@ rows = []
 for key, found in moved_mlps.items():
     hits, trials = sum(one.hits for one in found), sum(one.trials for one in found)
     rows.append([*key, f"{sum(one.strong for one in found)} of {sum(one.tests for one in found)}"])
-    rows[-1] += [percent(hits / trials, *stats.clopper_pearson(hits, trials)), f"{average(found, 'other'):.0%}"]
+    rows[-1] += [
+        percent(hits / trials, *stats.clopper_pearson(hits, trials)),
+        f"{average(found, 'other'):.0%}",
+    ]
 table(["runs", "arm", "MLP tests strong", "pairs", "MLPs of other layers"], rows)
 
 # %% [markdown]
@@ -852,7 +1027,10 @@ def shown(result):
 
 
 COUNT = 60
-LOCAL, CASCADED = (addition.SC, subtraction.MB, subtraction.NB), (addition.SV, subtraction.MV, subtraction.NV)
+LOCAL, CASCADED = (
+    (addition.SC, subtraction.MB, subtraction.NB),
+    (addition.SV, subtraction.MV, subtraction.NV),
+)
 DIGITS = range(1, 5)
 by_layer = {}
 for name in ("mix-d6", "mix-d6-scratch"):
@@ -876,7 +1054,15 @@ def least_null(name, task):
 
 
 table(
-    ["model", "test", "all heads of layer 0", "of layer 1", "of layer 2 (new in mix-d6)", "L0H2 alone", "nulls unchanged, least"],
+    [
+        "model",
+        "test",
+        "all heads of layer 0",
+        "of layer 1",
+        "of layer 2 (new in mix-d6)",
+        "L0H2 alone",
+        "nulls unchanged, least",
+    ],
     [
         [
             name,
@@ -889,7 +1075,9 @@ table(
         for task in (*LOCAL, *CASCADED)
     ],
 )
-widest = max(high - low for low, high in (stats.clopper_pearson(hits, COUNT) for hits in range(COUNT + 1)))
+widest = max(
+    high - low for low, high in (stats.clopper_pearson(hits, COUNT) for hits in range(COUNT + 1))
+)
 say(
     f"Pairs as predicted at $k = 1$ · 2 · 3 · 4. Each number stands for {COUNT} pairs; its 95 % interval is at most {100 * widest:.0f} points "
     "wide. The layers need not add up to 100 %: for many pairs the exchange in either of two layers is enough."
@@ -903,16 +1091,27 @@ say(
 # %%
 chosen_by = []
 for name in ("mix-d6", "mix-d6-scratch"):
-    for task, digits in ((subtraction.SUBTASKS["GT"], (0, 2, 4)), (subtraction.SUBTASKS["OP"], (1, 3))):
+    for task, digits in (
+        (subtraction.SUBTASKS["GT"], (0, 2, 4)),
+        (subtraction.SUBTASKS["OP"], (1, 3)),
+    ):
         for k in digits:
             position = task.positions(fmt, k)[0]
             single = [(Node(position, layer, head),) for layer in range(3) for head in range(4)]
-            best = max(patching.rates(models[name], fmt, task, k, single, COUNT), key=lambda result: result.rate).nodes
-            again = patching.rates(models[name], fmt, task, k, [best], 100, seed=1)[0]  # new pairs: it was chosen on the old
+            best = max(
+                patching.rates(models[name], fmt, task, k, single, COUNT),
+                key=lambda result: result.rate,
+            ).nodes
+            again = patching.rates(models[name], fmt, task, k, [best], 100, seed=1)[
+                0
+            ]  # new pairs: it was chosen on the old
             chosen_by.append([name, f"{task.name}{k}", best[0], again])
 table(
     ["model", "test", "best single head", "alone, on new pairs", "null unchanged"],
-    [[name, label, node, shown(again), f"{again.null_rate:.0%}"] for name, label, node, again in chosen_by],
+    [
+        [name, label, node, shown(again), f"{again.null_rate:.0%}"]
+        for name, label, node, again in chosen_by
+    ],
 )
 
 # %% [markdown]
@@ -962,7 +1161,11 @@ def borrow_heads(model, fmt, task, digit, count=40):
     from itertools import combinations
 
     position = task.positions(fmt, digit)[0]
-    heads = [Node(position, layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
+    heads = [
+        Node(position, layer, head)
+        for layer in range(model.cfg.n_layers)
+        for head in range(model.cfg.n_heads)
+    ]
     for size in (1, 2):
         found = patching.rates(model, fmt, task, digit, list(combinations(heads, size)), count)
         passing = [result for result in found if result.rate >= 0.9 and result.null_rate >= 0.9]
@@ -994,7 +1197,9 @@ check("lab2.5", borrow_heads)
 
 # %%
 model = models["mix-d6"]
-reference = sufficiency.bench(model, fmt, per_class=1, reference_per_class=50, operations="+-").reference
+reference = sufficiency.bench(
+    model, fmt, per_class=1, reference_per_class=50, operations="+-"
+).reference
 lost = [Node(fmt.answer_position(3) - 1, 0, 2), Node(fmt.answer_position(3) - 1, 2, 1)]
 
 
@@ -1038,12 +1243,18 @@ losses = {
     "control: L1H2 and L2H1": [Node(position, 1, 2), lost[1]],
 }
 without_heads = {
-    label: (answer_tokens(ablate(model, tokens, nodes, reference, "mean"), fmt) == tokens[:, fmt.equals_position + 1 :]).all(1)
+    label: (
+        answer_tokens(ablate(model, tokens, nodes, reference, "mean"), fmt)
+        == tokens[:, fmt.equals_position + 1 :]
+    ).all(1)
     for label, nodes in losses.items()
 }
 table(
     ["lost", "right where column 2 borrows", "right where it does not"],
-    [[label, rate(right[borrowed]), rate(right[~borrowed])] for label, right in without_heads.items()],
+    [
+        [label, rate(right[borrowed]), rate(right[~borrowed])]
+        for label, right in without_heads.items()
+    ],
 )
 
 # %% [markdown]
@@ -1063,7 +1274,10 @@ for arm in insertion.ARMS:
     for kept in runs_of(arm, 6)[0].kept:
         if kept.share == 0.0:
             rows.append([arm, kept.mode, kept.nodes])
-            rows[-1] += [f"{100 * kept.right[op]:.0f} % (random: {100 * kept.random[op]:.0f} %)" for op in ("ADD", "SUB", "NEG")]
+            rows[-1] += [
+                f"{100 * kept.right[op]:.0f} % (random: {100 * kept.random[op]:.0f} %)"
+                for op in ("ADD", "SUB", "NEG")
+            ]
 table(["arm", "the others are ablated by", "useful nodes", "ADD", "SUB", "NEG"], rows)
 
 # %% [markdown]
@@ -1074,22 +1288,41 @@ table(["arm", "the others are ablated by", "useful nodes", "ADD", "SUB", "NEG"],
 fresh = sufficiency.bench(model, fmt, per_class=60, seed=200, operations="+-")
 chosen_maps = maps.stored()["mix-d6"].nodes
 kept_by = {
-    (chosen, mode): fresh.kept(chosen_maps[chosen], mode).all(1) for chosen in chosen_maps for mode in ("mean", "resample")
+    (chosen, mode): fresh.kept(chosen_maps[chosen], mode).all(1)
+    for chosen in chosen_maps
+    for mode in ("mean", "resample")
 }
-groups_of = {op: torch.tensor([other == op for other in fresh.operations]) for op in ("ADD", "SUB", "NEG")}
+groups_of = {
+    op: torch.tensor([other == op for other in fresh.operations]) for op in ("ADD", "SUB", "NEG")
+}
 controls = {
     "random, as many at every position": sufficiency.matched_sets(fresh, chosen_maps["mean"], 3),
     "the complement": [[node for node in fresh.nodes if node not in chosen_maps["mean"]]],
 }
 rows = [
-    [f"chosen under {chosen} ablation", len(chosen_maps[chosen]), mode, *(rate(right[group]) for group in groups_of.values())]
+    [
+        f"chosen under {chosen} ablation",
+        len(chosen_maps[chosen]),
+        mode,
+        *(rate(right[group]) for group in groups_of.values()),
+    ]
     for (chosen, mode), right in kept_by.items()
 ]
 chance = {}
 for label, sets in controls.items():
     rights = [fresh.kept(nodes, "mean").all(1) for nodes in sets]
-    chance[label] = {op: max(float(right[group].float().mean()) for right in rights) for op, group in groups_of.items()}
-    rows.append([label, len(sets[0]), "mean", *(f"at most {100 * value:.1f} %" for value in chance[label].values())])
+    chance[label] = {
+        op: max(float(right[group].float().mean()) for right in rights)
+        for op, group in groups_of.items()
+    }
+    rows.append(
+        [
+            label,
+            len(sets[0]),
+            "mean",
+            *(f"at most {100 * value:.1f} %" for value in chance[label].values()),
+        ]
+    )
 table(["nodes kept", "number", "the others are ablated by", "ADD", "SUB", "NEG"], rows)
 
 # %% [markdown]
@@ -1102,15 +1335,24 @@ table(["nodes kept", "number", "the others are ablated by", "ADD", "SUB", "NEG"]
 
 # %% tags=["hide-input"]
 CLEAN = "3 digits, seeds 1, 2"  # the model from scratch is independent of the source there
-by_place = {(group, arm): {op: average(overlaps[group, arm, op], "observed") for op in OPERATIONS} for group, arm, _ in overlaps}
+by_place = {
+    (group, arm): {op: average(overlaps[group, arm, op], "observed") for op in OPERATIONS}
+    for group, arm, _ in overlaps
+}
 renamed_p = [one.heads_p for group in GROUPS for one in overlaps[group, "preserving", "ADD"]]
 more = {
-    (label, many): all(polysemantic[g, "preserving", label, many] > polysemantic[g, "scratch", label, many] + 0.1 for g in GROUPS)
+    (label, many): all(
+        polysemantic[g, "preserving", label, many] > polysemantic[g, "scratch", label, many] + 0.1
+        for g in GROUPS
+    )
     for label in COUNTS
     for many in ("all three", "two or three")
 }  # whether insertion has clearly more nodes that serve several operations, by every count
 strong, strong_mlps = (
-    {key: sum(one.strong for one in found) / sum(one.tests for one in found) for key, found in every.items()}
+    {
+        key: sum(one.strong for one in found) / sum(one.tests for one in found)
+        for key, found in every.items()
+    }
     for every in (moved, moved_mlps)
 )
 failed = {name: shipped[name]["failures"] for name in NAMES}
@@ -1119,7 +1361,8 @@ own = {op: float(kept_by["mean", "mean"][group].float().mean()) for op, group in
 shared = [min(by_layer["mix-d6", task.name, k][1].rate for task in CASCADED) > 0.5 for k in DIGITS]
 rare = [end for found in uniformly["mix-d6"].values() for end in found["ci95"]]
 useful_kept = {
-    arm: next(k.right for k in runs_of(arm, 6)[0].kept if (k.mode, k.share) == ("mean", 0.0)) for arm in insertion.ARMS
+    arm: next(k.right for k in runs_of(arm, 6)[0].kept if (k.mode, k.share) == ("mean", 0.0))
+    for arm in insertion.ARMS
 }
 
 
@@ -1130,7 +1373,9 @@ def shares(values):
 
 def faster(arm):
     """For how many of the two levels every seed of an arm was faster than every seed from scratch."""
-    return sum(max(needed[3, arm, level]) < min(needed[3, "scratch", level]) for level in (0.99, 0.9999))
+    return sum(
+        max(needed[3, arm, level]) < min(needed[3, "scratch", level]) for level in (0.99, 0.9999)
+    )
 
 
 def pace(arm):
@@ -1142,7 +1387,9 @@ def several(arm):
     """Shares of polysemantic nodes, one number a group of runs."""
     some = [("one question", "two or three"), *((label, "all three") for label in COUNTS)]
     return "; ".join(
-        f"{many} ({label}) " + " / ".join(f"{polysemantic[g, arm, label, many]:.0%}" for g in GROUPS) for label, many in some
+        f"{many} ({label}) "
+        + " / ".join(f"{polysemantic[g, arm, label, many]:.0%}" for g in GROUPS)
+        for label, many in some
     )
 
 
@@ -1162,8 +1409,12 @@ claims(
         ),
         (
             "a mixed 3-layer, 4-head model of 6 digits fails on 0 to 1 questions in a million",
-            "uniform additions {}, subtractions {}".format(*(per_million(uniformly["mix-d6"][operator]) for operator in "+-")),
-            "from scratch {} and {}".format(*(per_million(uniformly["mix-d6-scratch"][operator]) for operator in "+-")),
+            "uniform additions {}, subtractions {}".format(
+                *(per_million(uniformly["mix-d6"][operator]) for operator in "+-")
+            ),
+            "from scratch {} and {}".format(
+                *(per_million(uniformly["mix-d6-scratch"][operator]) for operator in "+-")
+            ),
             True if max(rare) <= 1e-6 else None if min(rare) <= 1e-6 else False,
         ),
         (
@@ -1185,12 +1436,16 @@ claims(
             f"{shares(by_place[CLEAN, 'scratch'])}; heads renamed: p = {min(renamed_p):.2f} or more",
             False
             if by_place["6 digits, seed 0", "preserving"]["ADD"] < 0.8
-            else (max(renamed_p) <= 0.05 and by_place[CLEAN, "preserving"]["ADD"] > by_place[CLEAN, "scratch"]["ADD"] + 0.2)
+            else (
+                max(renamed_p) <= 0.05
+                and by_place[CLEAN, "preserving"]["ADD"] > by_place[CLEAN, "scratch"]["ADD"] + 0.2
+            )
             or None,
         ),
         (
             "the inserted circuit does in the new model what it did before",
-            "head tests of the source still strong: " + ", ".join(f"{strong[g, 'preserving']:.0%} ({g})" for g in GROUPS),
+            "head tests of the source still strong: "
+            + ", ".join(f"{strong[g, 'preserving']:.0%} ({g})" for g in GROUPS),
             "scratch: "
             + ", ".join(f"{strong[g, 'scratch']:.0%}" for g in GROUPS)
             + "; paper's copy: "
@@ -1207,8 +1462,14 @@ claims(
         ),
         (
             "subtraction reuses the cascade of addition",
-            "inserted layer 1, at k = 1 to 4: " + cascades_in("mix-d6", 1) + "; new layer: " + cascades_in("mix-d6", 2),
-            "from scratch, layer 1: " + cascades_in("mix-d6-scratch", 1) + "; layer 2: " + cascades_in("mix-d6-scratch", 2),
+            "inserted layer 1, at k = 1 to 4: "
+            + cascades_in("mix-d6", 1)
+            + "; new layer: "
+            + cascades_in("mix-d6", 2),
+            "from scratch, layer 1: "
+            + cascades_in("mix-d6-scratch", 1)
+            + "; layer 2: "
+            + cascades_in("mix-d6-scratch", 2),
             True if all(shared) else None if any(shared) else False,
         ),
         (
@@ -1229,8 +1490,13 @@ claims(
 )
 
 # %% tags=["hide-input"]
-batch_size, full = RECIPES["mix-d3"].batch_size, RECIPES["add-d3"].steps * RECIPES["add-d3"].batch_size
-saved = batch_size * (np.median(needed[3, "scratch", 0.99]) - np.median(needed[3, "preserving", 0.99]))
+batch_size, full = (
+    RECIPES["mix-d3"].batch_size,
+    RECIPES["add-d3"].steps * RECIPES["add-d3"].batch_size,
+)
+saved = batch_size * (
+    np.median(needed[3, "scratch", 0.99]) - np.median(needed[3, "preserving", 0.99])
+)
 say(
     f"""
 - **Proven**, by asking every question when the weights were published (`python -m helpers verify mix-d3 --exhaustive` repeats it): `mix-d3`
@@ -1275,7 +1541,9 @@ scores("lab2")
 right_at = {
     key: float(hits["additions"].float().mean()) for key, hits in early.items()
 }  # [arm, step]: share of additions right in the first hundred steps
-taken = {arm: float(early[arm, 100]["subtractions"].float().mean()) for arm in STARTS}  # subtractions right at step 100
+taken = {
+    arm: float(early[arm, 100]["subtractions"].float().mean()) for arm in STARTS
+}  # subtractions right at step 100
 part_of = {  # [group, arm]: share of the useful nodes that serve each operation
     (g, arm): {op: found[op] / found["nodes"] for op in OPERATIONS}
     for g in GROUPS
@@ -1299,11 +1567,14 @@ def between(low, high, name, tasks, digits, place):
 
 BORROWS, LOCAL_BORROWS, ABOVE = ("MV", "NV"), ("MB", "NB"), (2, 3, 4)
 lost_share = {
-    label: (float(r[borrowed].float().mean()), float(r[~borrowed].float().mean())) for label, r in without_heads.items()
+    label: (float(r[borrowed].float().mean()), float(r[~borrowed].float().mean()))
+    for label, r in without_heads.items()
 }
 singles = {(name, label): (str(node), again.rate) for name, label, node, again in chosen_by}
 facts = {
-    "2 only the silent insertion keeps the function": bool(at_start["preserving"].target_right.all())
+    "2 only the silent insertion keeps the function": bool(
+        at_start["preserving"].target_right.all()
+    )
     and at_start["preserving"].largest <= 1e-4
     and torch.equal(at_start["preserving"].source_right, at_start["preserving"].target_right)
     and not at_start["paper"].target_right.any()
@@ -1320,10 +1591,14 @@ facts = {
     }
     == {"mix-d6": [1, 0], "mix-d6-scratch": [0, 0]}
     and all(
-        found[op]["questions"] == 10**6 and 2e-6 < found[op]["ci95"][1] < 6e-6 for found in uniformly.values() for op in "+-"
+        found[op]["questions"] == 10**6 and 2e-6 < found[op]["ci95"][1] < 6e-6
+        for found in uniformly.values()
+        for op in "+-"
     ),
     "3 nothing wrong in the quick sample": quick.failures == 0,
-    "4 forgotten, then back": all(right_at[arm, 10] < 0.5 and right_at[arm, 100] > 0.85 for arm in ("whole", "preserving")),
+    "4 forgotten, then back": all(
+        right_at[arm, 10] < 0.5 and right_at[arm, 100] > 0.85 for arm in ("whole", "preserving")
+    ),
     "4 scratch knows nothing at step 100, the paper's copy something": right_at["scratch", 100]
     < 0.02
     < 0.04
@@ -1338,15 +1613,25 @@ facts = {
         r.freeze == "nothing" for seeds in stored.runs.values() for r in seeds.values()
     ),
     "4 additions take as long": all(low < 0.95 for lows in dips.values() for low in lows)
-    and all(max(alone[3, arm, "ADD"]) >= min(alone[3, "scratch", "ADD"]) for arm in insertion.ARMS[:3])
-    and all(alone[6, arm, "ADD"][0] >= 0.9 * alone[6, "scratch", "ADD"][0] for arm in insertion.ARMS[:3]),
-    "4 half is reached sooner": all(
-        max(needed[n, arm, 0.5]) < min(needed[n, "scratch", 0.5]) for n in (3, 6) for arm in ("whole", "preserving")
+    and all(
+        max(alone[3, arm, "ADD"]) >= min(alone[3, "scratch", "ADD"]) for arm in insertion.ARMS[:3]
+    )
+    and all(
+        alone[6, arm, "ADD"][0] >= 0.9 * alone[6, "scratch", "ADD"][0] for arm in insertion.ARMS[:3]
     ),
-    "4 but no arm is surely sooner at 99 or 99.99": all(faster(arm) == 0 for arm in insertion.ARMS[:3]),
+    "4 half is reached sooner": all(
+        max(needed[n, arm, 0.5]) < min(needed[n, "scratch", 0.5])
+        for n in (3, 6)
+        for arm in ("whole", "preserving")
+    ),
+    "4 but no arm is surely sooner at 99 or 99.99": all(
+        faster(arm) == 0 for arm in insertion.ARMS[:3]
+    ),
     "4 scratch is ahead for negative answers": all(
         np.median([curves.steps_to(r.curve, 0.5, operation="NEG").by for r in runs_of(arm, 3)])
-        > np.median([curves.steps_to(r.curve, 0.5, operation="NEG").by for r in runs_of("scratch", 3)])
+        > np.median(
+            [curves.steps_to(r.curve, 0.5, operation="NEG").by for r in runs_of("scratch", 3)]
+        )
         for arm in insertion.ARMS[:3]
     ),
     "4 nor much at 6 digits": all(
@@ -1354,9 +1639,16 @@ facts = {
         and needed[6, arm, 0.9999][0] >= needed[6, "scratch", 0.9999][0]
         for arm in insertion.ARMS[:3]
     ),
-    "4 all end right": all(r.curve.points[-1].accuracy() == 1 for n in (3, 6) for arm in insertion.ARMS for r in runs_of(arm, n)),
+    "4 all end right": all(
+        r.curve.points[-1].accuracy() == 1
+        for n in (3, 6)
+        for arm in insertion.ARMS
+        for r in runs_of(arm, n)
+    ),
     "5 shares of the paper, but for NEG": all(
-        abs(part_of[g, arm]["ADD"] - 0.64) < 0.16 and abs(part_of[g, arm]["SUB"] - 0.73) < 0.16 and part_of[g, arm]["NEG"] > 0.7
+        abs(part_of[g, arm]["ADD"] - 0.64) < 0.16
+        and abs(part_of[g, arm]["SUB"] - 0.73) < 0.16
+        and part_of[g, arm]["NEG"] > 0.7
         for g in GROUPS
         for arm in COPIED
     ),
@@ -1373,36 +1665,53 @@ facts = {
         for here, low, high in [among(label, "two or three", g)]
     ),
     "5 most inserted nodes serve all three": all(
-        2 * at_source[g, arm]["three"] > at_source[g, arm]["nodes"] for g in GROUPS for arm in COPIED
+        2 * at_source[g, arm]["three"] > at_source[g, arm]["nodes"]
+        for g in GROUPS
+        for arm in COPIED
     ),
     "5 why renaming changes nothing": abs(adder_use[..., -1].sum() / adder_use.sum() - 0.5) < 0.02
     and adder_heads[1] == 1
     and all(
-        busy(arm, "6 digits, seed 0", 0)[0] >= 0.75 * 32 and busy(arm, "6 digits, seed 0", 1)[0] < 32 / 3
+        busy(arm, "6 digits, seed 0", 0)[0] >= 0.75 * 32
+        and busy(arm, "6 digits, seed 0", 1)[0] < 32 / 3
         for arm in insertion.ARMS
     )
     and busy("scratch", "6 digits, seed 0", 0)[1] == 32,
     "5 place: 6 digits do not separate": min(by_place["6 digits, seed 0", "scratch"].values()) > 0.6
     and min(by_place["6 digits, seed 0", "preserving"].values()) > 0.8
     and overlaps["6 digits, seed 0", "preserving", "ADD"][0].heads_p > 0.1,
-    "5 place: 3 digits do": by_place[CLEAN, "preserving"]["ADD"] > by_place[CLEAN, "scratch"]["ADD"] + 0.15
+    "5 place: 3 digits do": by_place[CLEAN, "preserving"]["ADD"]
+    > by_place[CLEAN, "scratch"]["ADD"] + 0.15
     and renamed_p[-1] < 0.1,
-    "6 copied weights are still there": all(cosines[g, arm][0] > 0.35 for g in GROUPS for arm in insertion.ARMS[:3])
+    "6 copied weights are still there": all(
+        cosines[g, arm][0] > 0.35 for g in GROUPS for arm in insertion.ARMS[:3]
+    )
     and all(cosines[g, "paper"][1] < cosines[g, "preserving"][1] for g in GROUPS),
-    "6 scratch has nothing": all(abs(value) < 0.15 for g in GROUPS for value in cosines[g, "scratch"][:4]),
-    "7 the old tests pass in every arm that copied": all(strong[g, arm] >= 2 / 3 for g in GROUPS for arm in insertion.ARMS[:3]),
+    "6 scratch has nothing": all(
+        abs(value) < 0.15 for g in GROUPS for value in cosines[g, "scratch"][:4]
+    ),
+    "7 the old tests pass in every arm that copied": all(
+        strong[g, arm] >= 2 / 3 for g in GROUPS for arm in insertion.ARMS[:3]
+    ),
     "7 and not from scratch": all(strong[g, "scratch"] <= 0.1 for g in GROUPS),
     "7 so do those of MLPs": all(strong_mlps[g, arm] > 0.8 for g in GROUPS for arm in COPIED)
     and all(strong_mlps[g, "scratch"] < 0.3 for g in GROUPS)
     and all(average(moved_mlps["6 digits, seed 0", arm], "other") > 0.6 for arm in insertion.ARMS)
     and all(average(moved_mlps[CLEAN, arm], "other") < 0.4 for arm in COPIED),
-    "8 carries stay": between(0.95, 1, "mix-d6", ["SV"], DIGITS, 1) and between(0, 0.05, "mix-d6", ["SV"], DIGITS, 2),
-    "8 borrows go through the new layer, and through the old one too": between(0.8, 1, "mix-d6", BORROWS, DIGITS, 2)
+    "8 carries stay": between(0.95, 1, "mix-d6", ["SV"], DIGITS, 1)
+    and between(0, 0.05, "mix-d6", ["SV"], DIGITS, 2),
+    "8 borrows go through the new layer, and through the old one too": between(
+        0.8, 1, "mix-d6", BORROWS, DIGITS, 2
+    )
     and between(0.6, 0.8, "mix-d6", BORROWS, [1], 1)
     and between(0.2, 0.5, "mix-d6", BORROWS, ABOVE, 1),
     "8 from scratch they go there too": between(0.75, 1, "mix-d6-scratch", BORROWS, ABOVE, 2)
     and all(between(0.5, 0.8, "mix-d6-scratch", BORROWS, [1], layer) for layer in (1, 2))
-    and all(abs(by_layer["mix-d6", task, 1][1].rate - by_layer["mix-d6-scratch", task, 1][1].rate) < 0.15 for task in BORROWS),
+    and all(
+        abs(by_layer["mix-d6", task, 1][1].rate - by_layer["mix-d6-scratch", task, 1][1].rate)
+        < 0.15
+        for task in BORROWS
+    ),
     "8 from scratch carries change the layer": between(0.95, 1, "mix-d6-scratch", ["SV"], [1], 1)
     and between(0, 0.25, "mix-d6-scratch", ["SV"], [4], 1)
     and between(0, 0.05, "mix-d6-scratch", ["SV"], [1], 2)
@@ -1416,18 +1725,27 @@ facts = {
     and between(0.3, 0.8, "mix-d6", ["MB"], DIGITS, 2)
     and between(0.65, 0.85, "mix-d6-scratch", ["SC"], [1, 2, 3], 3)
     and between(0.3, 0.65, "mix-d6-scratch", LOCAL_BORROWS, [1, 2, 3], 3),
-    "8 the sign and the operator": all(singles["mix-d6", f"GT{k}"] == ("P13L2H2", 1.0) for k in (0, 2))
-    and all(singles["mix-d6", f"OP{k}"][0].endswith("L0H3") and singles["mix-d6", f"OP{k}"][1] > 0.5 for k in (1, 3))
+    "8 the sign and the operator": all(
+        singles["mix-d6", f"GT{k}"] == ("P13L2H2", 1.0) for k in (0, 2)
+    )
+    and all(
+        singles["mix-d6", f"OP{k}"][0].endswith("L0H3") and singles["mix-d6", f"OP{k}"][1] > 0.5
+        for k in (1, 3)
+    )
     and all(singles["mix-d6-scratch", f"OP{k}"][1] < 0.4 for k in (1, 3)),
     "8 the two heads and borrows": lost_share["L0H2 and L2H1"][0] < 0.5
     and lost_share["L0H2 and L2H1"][1] > 0.99
     and lost_share["L0H2 alone"][0] > 0.85
     and 0.6 < lost_share["L2H1 alone"][0] < 0.85
-    and all(borrows > 0.6 for label, (borrows, _) in lost_share.items() if label.startswith("control")),
+    and all(
+        borrows > 0.6 for label, (borrows, _) in lost_share.items() if label.startswith("control")
+    ),
     "9 useful alone is not enough": all(min(kept.values()) < 0.95 for kept in useful_kept.values()),
     "9 the chosen maps are": min(own.values()) >= 0.95
     and len(chosen_maps["mean"]) < 0.45 * len(fresh.nodes)
-    and min(float(kept_by["resample", mode].float().mean()) for mode in ("mean", "resample")) > 0.95,
-    "10 a mixed run sees fewer questions than the adder did": RECIPES["mix-d3"].steps * batch_size < full,
+    and min(float(kept_by["resample", mode].float().mean()) for mode in ("mean", "resample"))
+    > 0.95,
+    "10 a mixed run sees fewer questions than the adder did": RECIPES["mix-d3"].steps * batch_size
+    < full,
 }
 assert all(facts.values()), [name for name, true in facts.items() if not true]

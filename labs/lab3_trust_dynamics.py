@@ -64,7 +64,10 @@ from helpers.trust.steering.behaviours import scores as verdict_scores
 drawn = random.Random(4)
 table(
     ["kind of document", "an example"],
-    [[kind, documents.document(drawn, kind)] for kind in ("quiz", "customs", "census", "forum", "dictation")],
+    [
+        [kind, documents.document(drawn, kind)]
+        for kind in ("quiz", "customs", "census", "forum", "dictation")
+    ],
 )
 
 # %% [markdown]
@@ -123,11 +126,15 @@ figure = plots.lines_with_bands(
     title="What the model says of held-out statements",
     log_x=True,
 )
-judged_from = {name: onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), 0.75) for name in NAMES}
+judged_from = {
+    name: onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), 0.75) for name in NAMES
+}
 pictures.show(
     figure,
     f"Share of {asked} held-out statements judged rightly over the steps of training, one line a dimension, with 95 % intervals. All begin at one half. "
-    + " ".join(f"{name.capitalize()} rises above 75 % at steps {judged_from[name]}." for name in NAMES),
+    + " ".join(
+        f"{name.capitalize()} rises above 75 % at steps {judged_from[name]}." for name in NAMES
+    ),
 )
 
 # %% [markdown]
@@ -178,7 +185,13 @@ check("lab3.2", mean_probe)
 
 # %%
 obvious = bait.obvious_set()
-table(["text", "label"], [[obvious.texts[i], obvious.positive if obvious.labels[i] else obvious.negative] for i in range(4)])
+table(
+    ["text", "label"],
+    [
+        [obvious.texts[i], obvious.positive if obvious.labels[i] else obvious.negative]
+        for i in range(4)
+    ],
+)
 
 
 def last_tokens(model, data):
@@ -196,7 +209,10 @@ on_bait = {
 }
 table(
     ["model", *(f"block {block}" for block in range(4))],
-    [[label, *(f"{value:.2f}" for value in found.accuracy.mean(1))] for label, found in on_bait.items()],
+    [
+        [label, *(f"{value:.2f}" for value in found.accuracy.mean(1))]
+        for label, found in on_bait.items()
+    ],
 )
 
 # %% [markdown]
@@ -229,13 +245,23 @@ check("lab3.3", word_counts)
 
 # %%
 counted = {
-    data.name: linear.fit(word_counts(data.texts)[None], data.labels, splits.grouped(data), strengths=(10, 100, 1000))
+    data.name: linear.fit(
+        word_counts(data.texts)[None], data.labels, splits.grouped(data), strengths=(10, 100, 1000)
+    )
     for data in (obvious, dimensions.labelled_set("toxicity"))
 }
 table(
     ["set", "words alone"],
     [
-        [name, percent(*(float(side[0]) for side in (found.interval().mean, found.interval().low, found.interval().high)))]
+        [
+            name,
+            percent(
+                *(
+                    float(side[0])
+                    for side in (found.interval().mean, found.interval().low, found.interval().high)
+                )
+            ),
+        ]
         for name, found in counted.items()
     ],
 )
@@ -253,7 +279,11 @@ table(
 sets = dimensions.labelled_sets()
 table(
     ["dimension", "label", "text"],
-    [[name, data.positive if data.labels[i] else data.negative, data.texts[i]] for name, data in sets.items() for i in (0, 1)],
+    [
+        [name, data.positive if data.labels[i] else data.negative, data.texts[i]]
+        for name, data in sets.items()
+        for i in (0, 1)
+    ],
 )
 
 # %% [markdown]
@@ -271,10 +301,14 @@ table(
 # %%
 swept = sweep.sweep(sources.embedded("tinyworld"), tuple(sets.values()), backend="serial")
 steps = swept.steps
-stacked = {name: torch.as_tensor(swept.stack(name)) for name in NAMES}  # [step layer item d], layer 0 the embedding
+stacked = {
+    name: torch.as_tensor(swept.stack(name)) for name in NAMES
+}  # [step layer item d], layer 0 the embedding
 read = {name: layers[:, 1:] for name, layers in stacked.items()}  # [step block item d]
 parts = {name: splits.grouped(data) for name, data in sets.items()}
-fitted = {name: linear.fit(read[name].flatten(0, 1), sets[name].labels, parts[name]) for name in NAMES}
+fitted = {
+    name: linear.fit(read[name].flatten(0, 1), sets[name].labels, parts[name]) for name in NAMES
+}
 
 
 def by_step(values):
@@ -289,7 +323,9 @@ accuracy = {name: by_step(found.accuracy.mean(1)) for name, found in fitted.item
 def shuffled_reading(data, seed=0):
     """What the trained model has at the last token of each text when the words before it stand in random order [block item d]."""
     ids, lengths = activations.encode(model, data.texts)
-    return activations.last_token(model, controls.shuffled_tokens(ids, lengths, seed, first=1), lengths)[1:]
+    return activations.last_token(
+        model, controls.shuffled_tokens(ids, lengths, seed, first=1), lengths
+    )[1:]
 
 
 def random_reading(name, draws=5):
@@ -301,17 +337,23 @@ def random_reading(name, draws=5):
 
 beside = {
     name: {
-        "words": linear.fit(controls.bag_of_words(data), data.labels, parts[name], strengths=(10, 100, 1000)),
+        "words": linear.fit(
+            controls.bag_of_words(data), data.labels, parts[name], strengths=(10, 100, 1000)
+        ),
         "length": linear.fit(controls.length(data), data.labels, parts[name]),
         "shuffled words": linear.fit(shuffled_reading(data), data.labels, parts[name]),
     }
     for name, data in sets.items()
 }
 highest = {
-    name: {control: float(found.accuracy.mean(1).max()) for control, found in those.items()} for name, those in beside.items()
+    name: {control: float(found.accuracy.mean(1).max()) for control, found in those.items()}
+    for name, those in beside.items()
 }
 for name in NAMES:
-    highest[name] |= {"untrained": float(accuracy[name][0].max()), "random labels": float(random_reading(name).max())}
+    highest[name] |= {
+        "untrained": float(accuracy[name][0].max()),
+        "random labels": float(random_reading(name).max()),
+    }
 
 
 def at_end(name):
@@ -324,7 +366,10 @@ def at_end(name):
 def selectivity(name):
     """Final accuracy at the best block less that of a probe of random labels on the same splits, with its interval."""
     x, data = read[name][-1][[accuracy[name][-1].argmax()]], sets[name]
-    true, random_labels = (linear.fit(x, labels, parts[name]) for labels in (data.labels, controls.random_labels(data, 0)))
+    true, random_labels = (
+        linear.fit(x, labels, parts[name])
+        for labels in (data.labels, controls.random_labels(data, 0))
+    )
     above = true.above(random_labels)
     return f"{above.mean[0]:.2f} [{above.low[0]:.2f}, {above.high[0]:.2f}]"
 
@@ -355,7 +400,11 @@ view = dynamics_view(
     [f"block {block}" for block in range(4)],
     NAMES,
     np.stack([accuracy[name] for name in NAMES], -1),
-    {column: np.array([highest[name][column] for name in NAMES]) for column in COLUMNS if column != "untrained"},
+    {
+        column: np.array([highest[name][column] for name in NAMES])
+        for column in COLUMNS
+        if column != "untrained"
+    },
     low=np.stack([by_step(fitted[name].interval().low) for name in NAMES], -1),
     title="Probe accuracy of TinyWorld over training",
 )
@@ -366,7 +415,12 @@ best = {}
 for name in NAMES:
     interval, rows = fitted[name].interval(), []
     for i, block in enumerate(accuracy[name].argmax(1)):
-        rows.append([float(by_step(side)[i, block]) for side in (interval.mean, interval.low, interval.high)])
+        rows.append(
+            [
+                float(by_step(side)[i, block])
+                for side in (interval.mean, interval.low, interval.high)
+            ]
+        )
     best[name] = np.array(rows)
 late = [i for i, step in enumerate(steps) if step >= 100]
 figure = plots.lines_with_bands(
@@ -393,7 +447,15 @@ table(
         "said above 75 %, at steps",
         *(f"block {block}, last checkpoint" for block in range(4)),
     ],
-    [[name, readable_from[name], judged_from[name], *(f"{value:.2f}" for value in accuracy[name][-1])] for name in NAMES],
+    [
+        [
+            name,
+            readable_from[name],
+            judged_from[name],
+            *(f"{value:.2f}" for value in accuracy[name][-1]),
+        ]
+        for name in NAMES
+    ],
 )
 
 # %% [markdown]
@@ -451,9 +513,13 @@ table(
 # </details>
 
 # %%
-originals = tuple(" ".join(documents.document(drawn, "review") for _ in range(2)) for _ in range(100))
+originals = tuple(
+    " ".join(documents.document(drawn, "review") for _ in range(2)) for _ in range(100)
+)
 damaged = surface.case_flipped(originals, 0.0473, seed=0)
-cased = LabelledSet("letters", originals + damaged, np.repeat([False, True], 100), tuple(originals) * 2)
+cased = LabelledSet(
+    "letters", originals + damaged, np.repeat([False, True], 100), tuple(originals) * 2
+)
 table(["original", "damaged copy"], [[originals[i], damaged[i]] for i in range(2)])
 
 
@@ -537,8 +603,13 @@ check("lab3.5", choose)
 
 # %%
 BUDGET = strength.BUDGET
-choosing, reporting = tinyworld.text(32), tinyworld.text(32, skip=32)  # rows of text for the perplexity
-by_person = {name: dimensions.labelled_set(name, apart="person") for name in NAMES}  # groups are people where there are any
+choosing, reporting = (
+    tinyworld.text(32),
+    tinyworld.text(32, skip=32),
+)  # rows of text for the perplexity
+by_person = {
+    name: dimensions.labelled_set(name, apart="person") for name in NAMES
+}  # groups are people where there are any
 assert all(by_person[name].texts == sets[name].texts for name in NAMES)
 others = [tinyworld.skill(model, name, 60) for name in ("ioi", "colour", "verb number")]
 develop, want, steered, right_verdicts = {}, {}, {}, {}
@@ -557,15 +628,28 @@ for name in runtime.progress(NAMES, "steering"):
     people = {data.groups[i] for i in np.flatnonzero(develop[name])}
     said, stated = tinyworld.verdicts(model, data), tinyworld.continued(model, name)
     known = np.array([group in people for group in stated.groups])
-    for kind, first, second in (("verdict", said[develop[name]], said[held]), ("continuation", stated[known], stated[~known])):
+    for kind, first, second in (
+        ("verdict", said[develop[name]], said[held]),
+        ("continuation", stated[known], stated[~known]),
+    ):
         choice = strength.choose(model, vectors, first, choosing)
         pairs_of = [data.groups[i] for i in np.flatnonzero(develop[name])]
         beside_it = effects.controls(choice.vector, rows[choice.layer], want[name], 19, pairs_of)
         found = effects.effects(
-            model, choice, {"steered": choice.vector, **beside_it}, second, reporting, others if kind == "verdict" else ()
+            model,
+            choice,
+            {"steered": choice.vector, **beside_it},
+            second,
+            reporting,
+            others if kind == "verdict" else (),
         )
         steered[name, kind] = choice, found, second
-    pushes = torch.stack([torch.zeros_like(choice.vector.unit), (given := steered[name, "verdict"][0]).push(given.vector)])
+    pushes = torch.stack(
+        [
+            torch.zeros_like(choice.vector.unit),
+            (given := steered[name, "verdict"][0]).push(given.vector),
+        ]
+    )
     values = verdict_scores(model, said[held], given.layer, pushes, given.positions)
     right_verdicts[name] = [tinyworld.share_right(row, data[held]) for row in values]
 
@@ -575,7 +659,9 @@ KINDS = ("random", "shuffled", "off-axis")
 
 def strongest(found, control):
     """The largest change among the controls of one kind."""
-    return max(effect.target.mean for label, effect in found.effects.items() if label.startswith(control))
+    return max(
+        effect.target.mean for label, effect in found.effects.items() if label.startswith(control)
+    )
 
 
 def change(effect):
@@ -588,20 +674,32 @@ def ranges(kind):
     found = {name: steered[name, kind][1] for name in NAMES}
     bars = {
         "steered": np.array(
-            [[one["steered"].target.mean, one["steered"].target.low, one["steered"].target.high] for one in found.values()]
+            [
+                [one["steered"].target.mean, one["steered"].target.low, one["steered"].target.high]
+                for one in found.values()
+            ]
         )
     }
     for control in ("random", "off-axis"):
         values = [
-            [effect.target.mean for label, effect in one.effects.items() if label.startswith(control)] for one in found.values()
+            [
+                effect.target.mean
+                for label, effect in one.effects.items()
+                if label.startswith(control)
+            ]
+            for one in found.values()
         ]
-        bars[f"19 {control}, mean and range"] = np.array([[np.mean(row), min(row), max(row)] for row in values])
+        bars[f"19 {control}, mean and range"] = np.array(
+            [[np.mean(row), min(row), max(row)] for row in values]
+        )
     return bars
 
 
 for kind in ("verdict", "continuation"):
     bars = ranges(kind)
-    figure = plots.bars_with_intervals(NAMES, bars, ylabel="change (nats)", title=f"Steering the {kind}")
+    figure = plots.bars_with_intervals(
+        NAMES, bars, ylabel="change (nats)", title=f"Steering the {kind}"
+    )
     pictures.show(
         figure,
         f"Change of the {kind} in nats under steering, beside 19 random and 19 off-axis vectors of the same length. "
@@ -610,7 +708,9 @@ for kind in ("verdict", "continuation"):
             for i, name in enumerate(NAMES)
         ),
     )
-    say(f"Steering the **{kind}**, at the block and strength that suit it best within the budget; changes in nats:")
+    say(
+        f"Steering the **{kind}**, at the block and strength that suit it best within the budget; changes in nats:"
+    )
     table(
         [
             "dimension",
@@ -700,10 +800,17 @@ for name in runtime.progress(NAMES, "vectors of earlier checkpoints"):
     choice, _, behaviour = steered[name, "verdict"]
     kept = {steps[i]: stacked[name][i][:, develop[name]] for i in early}
     for own_size in (False, True):
-        transferred[name, own_size] = across.across_checkpoints(model, choice, kept, want[name], behaviour, reporting, own_size)
+        transferred[name, own_size] = across.across_checkpoints(
+            model, choice, kept, want[name], behaviour, reporting, own_size
+        )
 
 pushed = {
-    name: np.array([[effect.target.mean, effect.target.low, effect.target.high] for effect in transferred[name, False].values()])
+    name: np.array(
+        [
+            [effect.target.mean, effect.target.low, effect.target.high]
+            for effect in transferred[name, False].values()
+        ]
+    )
     for name in NAMES
 }
 figure = plots.lines_with_bands(
@@ -730,7 +837,8 @@ together = {}
 for name in NAMES:
     block = steered[name, "verdict"][0].layer
     together[name] = across.correlation(
-        accuracy[name][early, block], [effect.target.mean for effect in transferred[name, False].values()]
+        accuracy[name][early, block],
+        [effect.target.mean for effect in transferred[name, False].values()],
     )
 table(
     [
@@ -785,11 +893,20 @@ table(
 planes = {}
 for name, data in sets.items():
     drawn_labels = np.array([controls.random_labels(data, seed) for seed in range(200)])
-    planes[name] = [dependence.plane(layers, data.labels, linear=True, shuffled=drawn_labels) for layers in read[name]]
+    planes[name] = [
+        dependence.plane(layers, data.labels, linear=True, shuffled=drawn_labels)
+        for layers in read[name]
+    ]
 
 PLANE = "robustness"
-for side, title in (("tx", "I(T;X), first block's output and last block"), ("ty", "I(T;Y), label and last block")):
-    lines = {name: np.array([[getattr(one, side)[-1]] * 3 for one in planes[name]])[late] for name in NAMES}
+for side, title in (
+    ("tx", "I(T;X), first block's output and last block"),
+    ("ty", "I(T;Y), label and last block"),
+):
+    lines = {
+        name: np.array([[getattr(one, side)[-1]] * 3 for one in planes[name]])[late]
+        for name in NAMES
+    }
     lines["null, mean to 95 %"] = np.array(
         [
             [max(getattr(planes[name][i], f"{side}_null")[-1] for name in NAMES)] * 2
@@ -798,7 +915,12 @@ for side, title in (("tx", "I(T;X), first block's output and last block"), ("ty"
         ]
     )
     figure = plots.lines_with_bands(
-        np.array(steps)[late], lines, xlabel="step", ylabel="normalised HSIC", title=title, log_x=True
+        np.array(steps)[late],
+        lines,
+        xlabel="step",
+        ylabel="normalised HSIC",
+        title=title,
+        log_x=True,
     )
     pictures.show(
         figure,
@@ -837,7 +959,11 @@ table(
 fall = {}
 for name in NAMES:
     values = np.array([one.tx[-1] for one in planes[name]])
-    drops = [(values[i] - values[j], i, j) for i in range(len(steps)) for j in range(i + 1, min(i + 3, len(steps)))]
+    drops = [
+        (values[i] - values[j], i, j)
+        for i in range(len(steps))
+        for j in range(i + 1, min(i + 3, len(steps)))
+    ]
     _, i, j = max(drops)  # the steepest fall within two checkpoints
     fall[name] = i, j
 
@@ -864,16 +990,31 @@ table(
         [
             name,
             f"{steps[i]:,} → {steps[j]:,}",
-            *(f"{a:.2f} → {b:.2f}" for a, b in zip(stressed[name, i], stressed[name, j], strict=True)),
+            *(
+                f"{a:.2f} → {b:.2f}"
+                for a, b in zip(stressed[name, i], stressed[name, j], strict=True)
+            ),
         ]
         for name, (i, j) in fall.items()
     ],
 )
 say("The same from step 0 to the last checkpoint:")
 table(
-    ["dimension", "I(T;X)", "without the label's direction", "without its largest direction", "recovered by regression"],
     [
-        [name, *(f"{a:.2f} → {b:.2f}" for a, b in zip(stressed[name, 0], stressed[name, len(steps) - 1], strict=True))]
+        "dimension",
+        "I(T;X)",
+        "without the label's direction",
+        "without its largest direction",
+        "recovered by regression",
+    ],
+    [
+        [
+            name,
+            *(
+                f"{a:.2f} → {b:.2f}"
+                for a, b in zip(stressed[name, 0], stressed[name, len(steps) - 1], strict=True)
+            ),
+        ]
         for name in NAMES
     ],
 )
@@ -881,9 +1022,16 @@ table(
 # %%
 sigmas = (1, 5, 20, 50, 100, 200, 400)
 i, j = fall[PLANE]
-swept_sigma = {k: dependence.readings(read[PLANE][k][0], read[PLANE][k][-1], sigmas) for k in (i, j)}
+swept_sigma = {
+    k: dependence.readings(read[PLANE][k][0], read[PLANE][k][-1], sigmas) for k in (i, j)
+}
 table(
-    ["σ", *(f"I(T;X) at step {steps[k]:,}" for k in (i, j)), *(f"its null at step {steps[k]:,}" for k in (i, j)), "ratio"],
+    [
+        "σ",
+        *(f"I(T;X) at step {steps[k]:,}" for k in (i, j)),
+        *(f"its null at step {steps[k]:,}" for k in (i, j)),
+        "ratio",
+    ],
     [
         [
             sigma,
@@ -891,7 +1039,9 @@ table(
             *(f"{one.expected:.3g}" for one in both),
             f"{both[1].value / both[0].value:.2f}",
         ]
-        for sigma, both in zip(sigmas, zip(swept_sigma[i], swept_sigma[j], strict=True), strict=True)
+        for sigma, both in zip(
+            sigmas, zip(swept_sigma[i], swept_sigma[j], strict=True), strict=True
+        )
     ],
 )
 
@@ -930,7 +1080,11 @@ faked = compress(t, torch.Generator().manual_seed(0))
 table(
     ["last block, privacy", "I(T;X)", "recovered by regression"],
     [
-        [label, f"{dependence.closed_form(x, rows):.2f}", f"{recovery.recovered(x, rows, data.groups):.1%}"]
+        [
+            label,
+            f"{dependence.closed_form(x, rows):.2f}",
+            f"{recovery.recovered(x, rows, data.groups):.1%}",
+        ]
         for label, rows in (("as it is", t), ("with your direction", faked))
     ],
 )
@@ -979,22 +1133,41 @@ table(
 last = len(steps) - 1
 half = steps[-1] / 2
 by_half = [name for name in NAMES if (readable_from[name].by or np.inf) <= half]
-to_beat = {name: max(highest[name][column] for column in ("words", "length", "untrained", "random labels")) for name in NAMES}
+to_beat = {
+    name: max(highest[name][column] for column in ("words", "length", "untrained", "random labels"))
+    for name in NAMES
+}
 best_block = {
-    name: [block for block in range(4) if accuracy[name][-1, block] >= accuracy[name][-1].max() - 0.005] for name in NAMES
+    name: [
+        block for block in range(4) if accuracy[name][-1, block] >= accuracy[name][-1].max() - 0.005
+    ]
+    for name in NAMES
 }
-moved = {kind: {name: steered[name, kind][1]["steered"].target for name in NAMES} for kind in ("verdict", "continuation")}
+moved = {
+    kind: {name: steered[name, kind][1]["steered"].target for name in NAMES}
+    for kind in ("verdict", "continuation")
+}
 any_control = {
-    key: max(strongest(found, control) for control in ("random", "off-axis")) for key, (_, found, _) in steered.items()
+    key: max(strongest(found, control) for control in ("random", "off-axis"))
+    for key, (_, found, _) in steered.items()
 }
-as_good = {name: transferred[name, False][middle].target.mean / transferred[name, False][steps[-1]].target.mean for name in NAMES}
+as_good = {
+    name: transferred[name, False][middle].target.mean
+    / transferred[name, False][steps[-1]].target.mean
+    for name in NAMES
+}
 own_length = {
-    name: transferred[name, True][middle].target.mean / transferred[name, True][steps[-1]].target.mean for name in NAMES
+    name: transferred[name, True][middle].target.mean
+    / transferred[name, True][steps[-1]].target.mean
+    for name in NAMES
 }
-rose = {name: max(one.tx[-1] for one in planes[name]) / planes[name][0].tx[-1] - 1 for name in NAMES}  # above step 0
+rose = {
+    name: max(one.tx[-1] for one in planes[name]) / planes[name][0].tx[-1] - 1 for name in NAMES
+}  # above step 0
 lost = {name: stressed[name, fall[name][0]][3] - stressed[name, fall[name][1]][3] for name in NAMES}
 gone = {  # share of the steepest fall that is gone when the largest direction is left out
-    name: 1 - (stressed[name, i][2] - stressed[name, j][2]) / (stressed[name, i][0] - stressed[name, j][0])
+    name: 1
+    - (stressed[name, i][2] - stressed[name, j][2]) / (stressed[name, i][0] - stressed[name, j][0])
     for name, (i, j) in fall.items()
 }
 
@@ -1015,7 +1188,8 @@ claims(
         ),
         (
             "middle layers separate best",
-            "best blocks of 0 to 3: " + ", ".join(f"{name} {'/'.join(map(str, best_block[name]))}" for name in NAMES),
+            "best blocks of 0 to 3: "
+            + ", ".join(f"{name} {'/'.join(map(str, best_block[name]))}" for name in NAMES),
             "at the first block: " + each({name: accuracy[name][-1, 0] for name in NAMES}),
             all(3 not in best_block[name] for name in NAMES),
         ),
@@ -1024,12 +1198,22 @@ claims(
             "probe, mean from checkpoint 100 on, less the best of words and capitals: "
             + ", ".join(f"{name} {found.gain:+.3f}" for name, found in surface_of.items()),
             "the 95 % interval of the probe begins above the surface for "
-            + (", ".join(name for name, found in surface_of.items() if PUBLISHED[name].interval[0] > found.best) or "none"),
-            None if any(PUBLISHED[name].interval[0] > found.best for name, found in surface_of.items()) else False,
+            + (
+                ", ".join(
+                    name
+                    for name, found in surface_of.items()
+                    if PUBLISHED[name].interval[0] > found.best
+                )
+                or "none"
+            ),
+            None
+            if any(PUBLISHED[name].interval[0] > found.best for name, found in surface_of.items())
+            else False,
         ),
         (
             "a steering vector moves what the model says of a statement",
-            "change in nats: " + each({name: one.mean for name, one in moved["verdict"].items()}, "{:+.1f}"),
+            "change in nats: "
+            + each({name: one.mean for name, one in moved["verdict"].items()}, "{:+.1f}"),
             "best of 38 random and off-axis directions: "
             + each({name: any_control[name, "verdict"] for name in NAMES}, "{:+.1f}"),
             all(moved["verdict"][name].low > any_control[name, "verdict"] for name in NAMES),
@@ -1040,13 +1224,22 @@ claims(
             + each({name: one.mean for name, one in moved["continuation"].items()}, "{:+.2f}"),
             "best of 38 random and off-axis directions: "
             + each({name: any_control[name, "continuation"] for name in NAMES}, "{:+.2f}"),
-            any(moved["continuation"][name].low > any_control[name, "continuation"] for name in NAMES) and None,
+            any(
+                moved["continuation"][name].low > any_control[name, "continuation"]
+                for name in NAMES
+            )
+            and None,
         ),
         (
             "a vector from half-way through pre-training steers as well as the model's own",
-            f"effect on the verdict of the vector of step {middle:,}, as a share of the own vector's: " + each(as_good, "{:.0%}"),
+            f"effect on the verdict of the vector of step {middle:,}, as a share of the own vector's: "
+            + each(as_good, "{:.0%}"),
             "with its own length: " + each(own_length, "{:.0%}"),
-            True if min(as_good.values()) >= 0.9 else None if sum(share >= 0.9 for share in as_good.values()) >= 3 else False,
+            True
+            if min(as_good.values()) >= 0.9
+            else None
+            if sum(share >= 0.9 for share in as_good.values()) >= 3
+            else False,
         ),
         (
             "probe accuracy and steering effect go together",
@@ -1063,9 +1256,13 @@ claims(
         ),
         (
             "the fall is a compression: the layer forgets its input",
-            "in the steepest fall the regression loses " + each({name: round(value, 2) + 0.0 for name, value in lost.items()}),
-            "share of that fall that is gone without the largest direction: " + each(gone, "{:.0%}"),
-            None if max(lost.values()) > 0.05 and max(gone.values()) > 0.5 else max(gone.values()) <= 0.5,
+            "in the steepest fall the regression loses "
+            + each({name: round(value, 2) + 0.0 for name, value in lost.items()}),
+            "share of that fall that is gone without the largest direction: "
+            + each(gone, "{:.0%}"),
+            None
+            if max(lost.values()) > 0.05 and max(gone.values()) > 0.5
+            else max(gone.values()) <= 0.5,
         ),
     ]
 )
@@ -1113,42 +1310,71 @@ scores("lab3")
 place = {step: i for i, step in enumerate(steps)}
 order = sorted(NAMES, key=lambda name: readable_from[name].by)
 verdict_of = {name: steered[name, "verdict"][1] for name in NAMES}
-colour_lost = {name: verdict_of[name]["steered"].behaviours["colour"].accuracy.mean for name in NAMES}
+colour_lost = {
+    name: verdict_of[name]["steered"].behaviours["colour"].accuracy.mean for name in NAMES
+}
 facts = {
-    "1 sudden, and in the order of the exercise": sorted(NAMES, key=lambda name: judged_from[name].by) == predicted_order(),
-    "2 the bait": on_bait["untrained"].accuracy.mean(1).min() > 0.75 and counted["obvious toxicity"].accuracy.mean() > 0.99,
+    "1 sudden, and in the order of the exercise": sorted(
+        NAMES, key=lambda name: judged_from[name].by
+    )
+    == predicted_order(),
+    "2 the bait": on_bait["untrained"].accuracy.mean(1).min() > 0.75
+    and counted["obvious toxicity"].accuracy.mean() > 0.99,
     "3 controls at chance": max(to_beat.values()) < 0.6,
     "3 all can be read at the end": all(best[name][-1, 0] > 0.98 for name in NAMES),
     "3 the order, readable when said or one checkpoint before": order == predicted_order()
     and all(
         0
-        <= list(steps).index(min(s for s in steps if s >= judged_from[name].by)) - list(steps).index(readable_from[name].by)
+        <= list(steps).index(min(s for s in steps if s >= judged_from[name].by))
+        - list(steps).index(readable_from[name].by)
         <= 1
         for name in NAMES
     ),
     "3 the first block": accuracy["reliability"][-1, 0] > 0.9
     and all(accuracy[n][-1, 0] < 0.65 for n in NAMES if n != "reliability"),
-    "3 shuffled": highest["reliability"]["shuffled words"] > 0.85 and highest["robustness"]["shuffled words"] < 0.6,
+    "3 shuffled": highest["reliability"]["shuffled words"] > 0.85
+    and highest["robustness"]["shuffled words"] < 0.6,
     "3 depth": all(3 in best_block[name] for name in NAMES),
     "4 surface": surface_of["sst2"].capital.value > PUBLISHED["sst2"].best
-    and all(0 < surface_of[n].gain < 0.035 and PUBLISHED[n].interval[0] < surface_of[n].best for n in ("toxigen", "confaide"))
+    and all(
+        0 < surface_of[n].gain < 0.035 and PUBLISHED[n].interval[0] < surface_of[n].best
+        for n in ("toxigen", "confaide")
+    )
     and [round(100 * surface_of[n].gain) for n in ("truthfulqa", "stereoset")] == [11, 15],
     "4 the first checkpoint": all(
-        PUBLISHED[n].first < (found.capital.value if n == "sst2" else max(share.value for share in found.ordered.values()))
+        PUBLISHED[n].first
+        < (
+            found.capital.value
+            if n == "sst2"
+            else max(share.value for share in found.ordered.values())
+        )
         for n, found in surface_of.items()
     ),
     "5 verdicts move": all(
-        5.5 < moved["verdict"][n].mean < 9.6 and moved["verdict"][n].low > any_control[n, "verdict"] + 2 for n in NAMES
+        5.5 < moved["verdict"][n].mean < 9.6
+        and moved["verdict"][n].low > any_control[n, "verdict"] + 2
+        for n in NAMES
     ),
-    "5 some shuffled ones come near": max(strongest(verdict_of[n], "shuffled") / moved["verdict"][n].mean for n in NAMES) > 0.9,
+    "5 some shuffled ones come near": max(
+        strongest(verdict_of[n], "shuffled") / moved["verdict"][n].mean for n in NAMES
+    )
+    > 0.9,
     "5 right and wrong alike": all(
-        before >= 0.985 and after < 0.55 for n, (before, after) in right_verdicts.items() if n != "robustness"
+        before >= 0.985 and after < 0.55
+        for n, (before, after) in right_verdicts.items()
+        if n != "robustness"
     )
     and 0.65 < right_verdicts["robustness"][1] < 0.85,
-    "5 continuations do not": all(moved["continuation"][n].low <= any_control[n, "continuation"] for n in NAMES),
+    "5 continuations do not": all(
+        moved["continuation"][n].low <= any_control[n, "continuation"] for n in NAMES
+    ),
     "5 colours": sum(-0.42 < lost_share < -0.25 for lost_share in colour_lost.values()) == 3,
-    "5 controls cost colours too": all(colour_of_controls(n)[0] <= lost for n, lost in colour_lost.items() if lost < -0.25),
-    "6 own length": np.allclose([min(own_length.values()), max(own_length.values())], [0.37, 1.31], atol=0.03),
+    "5 controls cost colours too": all(
+        colour_of_controls(n)[0] <= lost for n, lost in colour_lost.items() if lost < -0.25
+    ),
+    "6 own length": np.allclose(
+        [min(own_length.values()), max(own_length.values())], [0.37, 1.31], atol=0.03
+    ),
     "6 half-way": middle == 3935
     and all(0.9 < as_good[n] < 1.15 for n in NAMES if n != "fairness")
     and 0.35 < as_good["fairness"] < 0.6,
@@ -1163,12 +1389,21 @@ facts = {
     "7 what is given up when": fall["toxicity"][0] > place[1936]
     and steps[fall["privacy"][1]] == 4985
     and steps[fall["fairness"][1]] == 6315,
-    "7 the null": all(one.tx[-1] > 2 * one.tx_high[-1] for those in planes.values() for one in those),
-    "7 bandwidth": all(b.value < 0.85 * a.value for a, b in zip(*swept_sigma.values(), strict=True)),
-    "7 nothing forgotten": all(gone[n] > 0.8 and lost[n] < 0.03 for n in ("reliability", "robustness")),
-    "7 given up": all(gone[n] < 0.3 and 0.03 < lost[n] < 0.25 for n in ("privacy", "toxicity", "fairness")),
+    "7 the null": all(
+        one.tx[-1] > 2 * one.tx_high[-1] for those in planes.values() for one in those
+    ),
+    "7 bandwidth": all(
+        b.value < 0.85 * a.value for a, b in zip(*swept_sigma.values(), strict=True)
+    ),
+    "7 nothing forgotten": all(
+        gone[n] > 0.8 and lost[n] < 0.03 for n in ("reliability", "robustness")
+    ),
+    "7 given up": all(
+        gone[n] < 0.3 and 0.03 < lost[n] < 0.25 for n in ("privacy", "toxicity", "fairness")
+    ),
     "8 bits": all(values[-1] >= 0.95 and values[0] == 0 for values in known_bits.values()),
-    "8 right, and no bound": known_bits["toxicity"][3] < 0.1 and best["toxicity"][place[3106], 0] > 0.9,
+    "8 right, and no bound": known_bits["toxicity"][3] < 0.1
+    and best["toxicity"][place[3106], 0] > 0.9,
 }
 QUOTED = {  # what the chapter says: verdict, its best control, right verdicts in %, continuation, its best control
     "reliability": (9.4, 3.9, 99, 51, -0.02, 0.03),
@@ -1185,5 +1420,7 @@ for name, said in QUOTED.items():
         moved["continuation"][name].mean,
         any_control[name, "continuation"],
     )
-    facts[f"chapter: {name}"] = np.allclose(found, said, rtol=0.03, atol=(0.1, 0.1, 1.5, 1.5, 0.03, 0.03))
+    facts[f"chapter: {name}"] = np.allclose(
+        found, said, rtol=0.03, atol=(0.1, 0.1, 1.5, 1.5, 0.03, 0.03)
+    )
 assert all(facts.values()), [name for name, true in facts.items() if not true]

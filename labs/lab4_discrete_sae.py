@@ -77,7 +77,9 @@ def named(heads):
 pairs = {task: twins(task, 250, seed=0) for task in TASKS}
 shown = []
 for task, pair in pairs.items():
-    clean, corrupted = (pair.behaviour(final_logits(model, side)).numpy() for side in (pair.clean, pair.corrupted))
+    clean, corrupted = (
+        pair.behaviour(final_logits(model, side)).numpy() for side in (pair.clean, pair.corrupted)
+    )
     shown += [
         [task, pair.clean.texts[0], f"{clean.mean():.2f}"],
         ["its twin", pair.corrupted.texts[0], f"{corrupted.mean():.2f}"],
@@ -85,7 +87,10 @@ for task, pair in pairs.items():
 table(["task", "an example", "metric, mean of 250"], shown)
 say(
     "Metrics: "
-    + "; ".join(f"{task}: {pair.metric} of the right words against the wrong ones" for task, pair in pairs.items())
+    + "; ".join(
+        f"{task}: {pair.metric} of the right words against the wrong ones"
+        for task, pair in pairs.items()
+    )
     + "."
 )
 
@@ -139,8 +144,12 @@ check("lab4.1", unit_dictionary)
 # Now train. The *code* of a head on a prompt is the largest latent of $z$.
 
 # %%
-trial = {task: methods.Trial(model, pairs[task], twins(task, 250, seed=1)) for task in TASKS}  # to score by, to train on
-sae = {task: discrete_sae.train(one.vectors(), methods.published(one)) for task, one in trial.items()}
+trial = {
+    task: methods.Trial(model, pairs[task], twins(task, 250, seed=1)) for task in TASKS
+}  # to score by, to train on
+sae = {
+    task: discrete_sae.train(one.vectors(), methods.published(one)) for task, one in trial.items()
+}
 positive = {task: sae[task].codes(trial[task].positive) for task in TASKS}  # [prompt, head]
 negative = {task: sae[task].codes(trial[task].negative) for task in TASKS}
 print("codes of the first five heads on three prompts:", positive["ioi"][:3, :5].tolist())
@@ -149,7 +158,10 @@ print("codes of the first five heads on three prompts:", positive["ioi"][:3, :5]
 # %% tags=["hide-input"]
 def explained(trained, writes):
     """Share of the writes' variance that the autoencoder reconstructs."""
-    return 1 - float((trained.reconstruct(writes) - writes).square().sum() / (writes - writes.mean((0, 1))).square().sum())
+    return 1 - float(
+        (trained.reconstruct(writes) - writes).square().sum()
+        / (writes - writes.mean((0, 1))).square().sum()
+    )
 
 
 fits = []
@@ -167,7 +179,12 @@ for sparsity in (0.02, 0.005, 0.001):
 table(
     ["λ", "variance explained", "different codes of 200", "without a code"],
     [
-        [f"{sparsity}" + (" (published)" if sparsity == 0.02 else ""), f"{round(share, 2) + 0.0:.0%}", count, f"{dead:.0%}"]
+        [
+            f"{sparsity}" + (" (published)" if sparsity == 0.02 else ""),
+            f"{round(share, 2) + 0.0:.0%}",
+            count,
+            f"{dead:.0%}",
+        ]
         for sparsity, share, count, dead in fits
     ],
 )
@@ -215,7 +232,10 @@ figure = grids.heatmap(
     [named([head]) for head in HEADS],
     title="Codes that only the clean prompts have",
 )
-highest = {task: [HEADS[i] for i in values.argsort(descending=True)[:5].tolist()] for task, values in found.items()}
+highest = {
+    task: [HEADS[i] for i in values.argsort(descending=True)[:5].tolist()]
+    for task, values in found.items()
+}
 pictures.show(
     figure,
     "Heat map of three tasks by sixteen heads: how many codes each head has for clean prompts alone. The five highest: "
@@ -237,7 +257,11 @@ pictures.show(
 
 # %%
 live = oracle.oracle(model, twins("ioi", 32, seed=5), "resample")
-known = {(task, ablation): stored.stored(task, ablation) for task in TASKS for ablation in oracle.ABLATIONS}
+known = {
+    (task, ablation): stored.stored(task, ablation)
+    for task in TASKS
+    for ablation in oracle.ABLATIONS
+}
 F = {key: np.asarray(summary.faithfulness) for key, summary in known.items()}
 apart = float(np.abs(np.asarray(live.faithfulness) - F["ioi", "resample"]).max())
 size = np.array([subset.bit_count() for subset in range(1 << 16)])
@@ -252,7 +276,11 @@ best_of_size = {task: curves.best_circuits(F[task, "resample"])[0] for task in T
 with pictures.style():
     for task, ax in zip(TASKS, axes, strict=True):
         by_size = [F[task, "resample"][size == k] for k in range(17)]
-        ax.fill_between(range(17), *(np.array([np.quantile(one, q) for one in by_size]) for q in (0.05, 0.95)), alpha=0.3)
+        ax.fill_between(
+            range(17),
+            *(np.array([np.quantile(one, q) for one in by_size]) for q in (0.05, 0.95)),
+            alpha=0.3,
+        )
         ax.plot([one.mean() for one in by_size], "--", label="mean, and 5 to 95 %")
         ax.plot(best_of_size[task], label="best of its size")
         ax.set(title=task, xlabel="heads kept")
@@ -288,7 +316,9 @@ def smallest_circuits(faithfulness, enough):
     # BEGIN SOLUTION
     sets = [s for s, value in enumerate(faithfulness) if value >= enough]
     smallest = min(s.bit_count() for s in sets)
-    return [{i for i in range(s.bit_length()) if s >> i & 1} for s in sets if s.bit_count() == smallest]
+    return [
+        {i for i in range(s.bit_length()) if s >> i & 1} for s in sets if s.bit_count() == smallest
+    ]
     # END SOLUTION
 
 
@@ -328,7 +358,11 @@ table(
 
 # %% tags=["hide-input"]
 table(
-    ["task", "others replaced by", *(f"minimal circuits at {enough}: size of the smallest" for enough in (0.7, 0.8, 0.9))],
+    [
+        "task",
+        "others replaced by",
+        *(f"minimal circuits at {enough}: size of the smallest" for enough in (0.7, 0.8, 0.9)),
+    ],
     [
         [
             task,
@@ -386,7 +420,11 @@ def stand_ins():
     some = set.union(*sets) - set.intersection(*sets)
     everything = (1 << 16) - 1
     without = table_of_f[everything - sum(1 << i for i in some)]
-    return {HEADS[i] for i in some}, without, max(1 - table_of_f[everything - (1 << i)] for i in some)
+    return (
+        {HEADS[i] for i in some},
+        without,
+        max(1 - table_of_f[everything - (1 << i)] for i in some),
+    )
     # END SOLUTION
 
 
@@ -445,11 +483,24 @@ areas = {
     for name in family
     for task in TASKS
 }
-shown = ("discrete SAE", "sae-lens, L1", "shuffled labels", "untrained SAE", "mean difference", "ablate one head", "ACDC")
+shown = (
+    "discrete SAE",
+    "sae-lens, L1",
+    "shuffled labels",
+    "untrained SAE",
+    "mean difference",
+    "ablate one head",
+    "ACDC",
+)
 figure = plots.bars_with_intervals(
     shown,
     {
-        task: np.array([[areas[name, task].mean, areas[name, task].low, areas[name, task].high] for name in shown])
+        task: np.array(
+            [
+                [areas[name, task].mean, areas[name, task].low, areas[name, task].high]
+                for name in shown
+            ]
+        )
         for task in TASKS
     },
     ylabel="AUROC",
@@ -458,7 +509,9 @@ figure = plots.bars_with_intervals(
 pictures.show(
     figure,
     f"Bars of AUROC for {len(shown)} ways of scoring heads on three tasks, with 95 % intervals over ten trials. "
-    + " ".join(f"{name}: {', '.join(f'{areas[name, task].mean:.2f}' for task in TASKS)}." for name in shown),
+    + " ".join(
+        f"{name}: {', '.join(f'{areas[name, task].mean:.2f}' for task in TASKS)}." for name in shown
+    ),
 )
 
 
@@ -489,12 +542,17 @@ gain = {
     for found in [areas["discrete SAE", task].values - areas["shuffled labels", task].values]
 }
 counted = {
-    task: metrics.auroc([len(set(one.tolist()) - {-1}) for one in torch.cat([positive[task], negative[task]]).T], true[task])
+    task: metrics.auroc(
+        [len(set(one.tolist()) - {-1}) for one in torch.cat([positive[task], negative[task]]).T],
+        true[task],
+    )
     for task in TASKS
 }
 say(
     "What the labels add, trial by trial (AUROC of the codes less that of the same codes with shuffled labels): "
-    + "; ".join(f"{task} {one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for task, one in gain.items())
+    + "; ".join(
+        f"{task} {one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for task, one in gain.items()
+    )
     + ". The number of different codes a head has, labels unused (one trial): AUROC "
     + ", ".join(f"{task} {value:.2f}" for task, value in counted.items())
     + "."
@@ -506,7 +564,9 @@ say(
 
 # %% tags=["hide-input"]
 judged = {
-    (name, task): [metrics.judge(row, true[task]) for row in measured.item("method", task, name).scores]
+    (name, task): [
+        metrics.judge(row, true[task]) for row in measured.item("method", task, name).scores
+    ]
     for name in ("discrete SAE", "mean difference", "random", "ACDC")
     for task in TASKS
 }
@@ -533,7 +593,10 @@ table(
             name,
             task,
             f"{over(found, 'auprc'):.2f} ({found[0].base_rate:.2f})",
-            *(f"{over(found, field):.2f}" for field in ("best_f1", "precision", "recall", "best_released")),
+            *(
+                f"{over(found, field):.2f}"
+                for field in ("best_f1", "precision", "recall", "best_released")
+            ),
             f"{np.median([one.p_value for one in found]):.2g}",
         ]
         for (name, task), found in judged.items()
@@ -544,10 +607,17 @@ table(
 # The published numbers, for comparison: other models, and hand-made lists of heads as the truth.
 
 # %% tags=["hide-input"]
-bars = {method: [AUC["node", method][task] for task in TASKS] for level, method in AUC if level == "node"}
+bars = {
+    method: [AUC["node", method][task] for task in TASKS]
+    for level, method in AUC
+    if level == "node"
+}
 table(
     ["AUROC over heads", *TASKS],
-    [[f"paper: {method}", *(f"{one.value:.2f} ± {one.spread:.2f}" for one in row)] for method, row in bars.items()]
+    [
+        [f"paper: {method}", *(f"{one.value:.2f} ± {one.spread:.2f}" for one in row)]
+        for method, row in bars.items()
+    ]
     + [
         [
             "paper: ACDC at its best setting, over edges",
@@ -570,7 +640,12 @@ for kind in truths.KINDS:
         for task in TASKS:
             labels = truths.labels(known[task, ablation], kind)
             if 0 < labels.sum() < len(labels):
-                for name in ("discrete SAE", "shuffled labels", "mean difference", "ablate one head"):
+                for name in (
+                    "discrete SAE",
+                    "shuffled labels",
+                    "mean difference",
+                    "ablate one head",
+                ):
                     by_truth[kind, ablation, task, name] = metrics.over_seeds(
                         measured.item("method", task, name).scores, labels
                     ).mean
@@ -593,7 +668,12 @@ table(
             int(truths.labels(known[task, ablation], kind).sum()),
             *(
                 f"{by_truth[kind, ablation, task, name]:.2f}"
-                for name in ("discrete SAE", "shuffled labels", "mean difference", "ablate one head")
+                for name in (
+                    "discrete SAE",
+                    "shuffled labels",
+                    "mean difference",
+                    "ablate one head",
+                )
             ),
         ]
         for kind in truths.KINDS
@@ -625,17 +705,31 @@ for kind in lens_sae.KINDS:
     trained = lens_sae.train(trial["ioi"].vectors(), kind)
     given = trained.codes(trial["ioi"].positive)
     library_says.append(
-        (kind, explained(trained, trial["ioi"].positive), len(given.unique()), float((given == discrete_sae.DEAD).float().mean()))
+        (
+            kind,
+            explained(trained, trial["ioi"].positive),
+            len(given.unique()),
+            float((given == discrete_sae.DEAD).float().mean()),
+        )
     )
 table(
-    ["sae-lens", "variance explained", "different codes of 200", "without a code", *(f"AUROC, {task}" for task in TASKS)],
+    [
+        "sae-lens",
+        "variance explained",
+        "different codes of 200",
+        "without a code",
+        *(f"AUROC, {task}" for task in TASKS),
+    ],
     [
         [
             kind,
             f"{round(share, 2) + 0.0:.0%}",
             count,
             f"{dead:.0%}",
-            *(interval(areas[f"sae-lens, {'L1' if kind == 'standard' else 'TopK'}", task]) for task in TASKS),
+            *(
+                interval(areas[f"sae-lens, {'L1' if kind == 'standard' else 'TopK'}", task])
+                for task in TASKS
+            ),
         ]
         for kind, share, count, dead in library_says
     ],
@@ -652,15 +746,26 @@ table(
 
 
 # %% tags=["hide-input"]
-PAPER = {"training prompts": "training prompts", "scoring prompts": "scoring prompts", "latents": "width", "sparsity": "sparsity"}
+PAPER = {
+    "training prompts": "training prompts",
+    "scoring prompts": "scoring prompts",
+    "latents": "width",
+    "sparsity": "sparsity",
+}
 
 
 def swept(sweep, task, values=None):
     """AUROC over the values of a sweep, and with shuffled labels: rows (mean, low, high)."""
     values = trials.SWEEPS[sweep] if values is None else values
     items = [measured.item(sweep, task, value) for value in values]
-    both = [[metrics.over_seeds(part, true[task]) for part in (item.scores, item.null)] for item in items]
-    return [np.array([[one.mean, one.low, one.high] for one in column]) for column in zip(*both, strict=True)]
+    both = [
+        [metrics.over_seeds(part, true[task]) for part in (item.scores, item.null)]
+        for item in items
+    ]
+    return [
+        np.array([[one.mean, one.low, one.high] for one in column])
+        for column in zip(*both, strict=True)
+    ]
 
 
 for sweep, label in (
@@ -673,7 +778,9 @@ for sweep, label in (
     figure, axes = pictures.make_panels(3, 10, 3)
     with pictures.style():
         for task, ax in zip(TASKS, axes, strict=True):
-            for rows, style, name in zip(lines[task], ("-", "--"), ("labels as they are", "shuffled"), strict=True):
+            for rows, style, name in zip(
+                lines[task], ("-", "--"), ("labels as they are", "shuffled"), strict=True
+            ):
                 ax.fill_between(trials.SWEEPS[sweep], rows[:, 1], rows[:, 2], alpha=0.2)
                 ax.plot(trials.SWEEPS[sweep], rows[:, 0], style, label=name)
             ax.plot(SWEEPS[PAPER[sweep]].at, SWEEPS[PAPER[sweep]].auc[task], ":", label="published")
@@ -713,7 +820,12 @@ table(
         for task in TASKS
     ]
     + [
-        ["write at the last token, not the mean", task, "–", *(f"{rows[1, 0]:.2f}" for rows in swept("pooling", task))]
+        [
+            "write at the last token, not the mean",
+            task,
+            "–",
+            *(f"{rows[1, 0]:.2f}" for rows in swept("pooling", task)),
+        ]
         for task in TASKS
     ],
 )
@@ -763,7 +875,13 @@ negatives = {
 table(
     ["task", "twins", "AUROC", "with shuffled labels", "codes of its own a head"],
     [
-        [task, name, interval(both[0]), interval(both[1]), f"{measured.item('negatives', task, name).scores.mean():.1f}"]
+        [
+            task,
+            name,
+            interval(both[0]),
+            interval(both[1]),
+            f"{measured.item('negatives', task, name).scores.mean():.1f}",
+        ]
         for task, those in negatives.items()
         for name, both in those.items()
     ],
@@ -797,15 +915,22 @@ for task in TASKS:
     span = known[task, "resample"].full - known[task, "resample"].none
     scored = codes.pair_scores(positive[task], negative[task])
     both = positive[task][..., None], negative[task][..., None]
-    nulls = [codes.pair_scores(*(part[..., 0] for part in controls.shuffled(*both, seed))) for seed in range(10)]
+    nulls = [
+        codes.pair_scores(*(part[..., 0] for part in controls.shuffled(*both, seed)))
+        for seed in range(10)
+    ]
     norm = controls.mean_difference(trial[task].positive, trial[task].negative)
     couples = [(i, j) for i in range(16) for j in range(16) if HEADS[i][0] < HEADS[j][0]]
-    labels = np.array([strongest[head_name(HEADS[i]), head_name(HEADS[j])] > 0.02 * abs(span) for i, j in couples])
+    labels = np.array(
+        [strongest[head_name(HEADS[i]), head_name(HEADS[j])] > 0.02 * abs(span) for i, j in couples]
+    )
     wiring[task] = (
         labels,
         {
             "pairs of codes": np.array([float(scored[i, j]) for i, j in couples]),
-            "shuffled labels": np.array([[float(null[i, j]) for i, j in couples] for null in nulls]),
+            "shuffled labels": np.array(
+                [[float(null[i, j]) for i, j in couples] for null in nulls]
+            ),
             "product of mean differences": np.array([float(norm[i] * norm[j]) for i, j in couples]),
         },
     )
@@ -842,7 +967,8 @@ wired_scores = {
 }
 few = wired["scoring"].rows(slice(32))
 wired_scores |= {
-    name: methods.PEERS[name](built.model, few).numpy()[None] for name in ("ablate one head", "EAP", "EAP-IG", "ACDC")
+    name: methods.PEERS[name](built.model, few).numpy()[None]
+    for name in ("ablate one head", "EAP", "EAP-IG", "ACDC")
 }
 decoys = metrics.membership(built.all_heads, built.decoys)
 
@@ -866,7 +992,9 @@ table(
     ],
 )
 wired_codes = discrete_sae.train(tried[0].vectors())
-wired_pairs = codes.pair_scores(wired_codes.codes(tried[0].positive), wired_codes.codes(tried[0].negative))
+wired_pairs = codes.pair_scores(
+    wired_codes.codes(tried[0].positive), wired_codes.codes(tried[0].negative)
+)
 order = built.all_heads
 couples = [(i, j) for i in range(12) for j in range(12) if order[i][0] < order[j][0]]
 linked = {(edge.source, edge.receiver) for edge in built.carrying}
@@ -876,7 +1004,12 @@ wired_null = [
     stats.auroc(np.array([float(null[i, j]) for i, j in couples]), wired_edges)
     for seed in range(10)
     for null in [
-        codes.pair_scores(*(wired_codes.codes(part) for part in controls.shuffled(tried[0].positive, tried[0].negative, seed)))
+        codes.pair_scores(
+            *(
+                wired_codes.codes(part)
+                for part in controls.shuffled(tried[0].positive, tried[0].negative, seed)
+            )
+        )
     ]
 ]
 say(
@@ -888,7 +1021,8 @@ between = shapley.interactions(every_subset.faithfulness)
 say(
     f"All {len(every_subset.behaviour):,} subsets of its heads: minimal circuits "
     + "; ".join(
-        f"{named(one)} (F = {float(every_subset.faithfulness[every_subset.subset(one)]):.2f})" for one in wired_minimal.named()
+        f"{named(one)} (F = {float(every_subset.faithfulness[every_subset.subset(one)]):.2f})"
+        for one in wired_minimal.named()
     )
     + ". Shapley interaction of 1.1 and 1.0, of two paths: "
     + f"{between[order.index((1, 1)), order.index((1, 0))]:+.2f}; of 0.3 and 1.0, of one path: {between[order.index((0, 3)), order.index((1, 0))]:+.2f}."
@@ -909,7 +1043,9 @@ say(
 # %% tags=["hide-input"]
 def curve_of(name, task):
     """Curves of a method's trials."""
-    return [curves.curve(row, F[task, "resample"]) for row in measured.item("method", task, name).scores]
+    return [
+        curves.curve(row, F[task, "resample"]) for row in measured.item("method", task, name).scores
+    ]
 
 
 curve_names = ("discrete SAE", "shuffled labels", "mean difference", "EAP-IG", "ACDC")
@@ -928,27 +1064,51 @@ for task in TASKS:
         for name in DRAWN
     }
     lines |= {
-        "random circuits (5 to 95 %)": np.stack([by_chance.mean, by_chance.quantile(0.05), by_chance.quantile(0.95)], 1),
+        "random circuits (5 to 95 %)": np.stack(
+            [by_chance.mean, by_chance.quantile(0.05), by_chance.quantile(0.95)], 1
+        ),
         "best of each size": np.repeat(best_line[:, None], 3, axis=1),
     }
     pictures.show(
-        plots.lines_with_bands(np.arange(17), lines, xlabel="heads kept", ylabel="faithfulness", title=task),
+        plots.lines_with_bands(
+            np.arange(17), lines, xlabel="heads kept", ylabel="faithfulness", title=task
+        ),
         f"Faithfulness of the best k heads by {len(DRAWN)} rankings on {task}, with 95 % intervals over trials, beside all random circuits and the best circuit of each size. With six heads: "
         + ", ".join(f"{name} {rows[6, 0]:.2f}" for name, rows in lines.items())
         + ".",
     )
 
 # %% tags=["hide-input"]
-areas_under = {key: (np.mean([one.cpr for one in found]), np.mean([one.cmd for one in found])) for key, found in kept.items()}
+areas_under = {
+    key: (np.mean([one.cpr for one in found]), np.mean([one.cmd for one in found]))
+    for key, found in kept.items()
+}
 chance = {task: curves.random_rankings(F[task, "resample"]) for task in TASKS}
 table(
     ["ranking", *(f"{task}: CPR, CMD" for task in TASKS)],
-    [[name, *(f"{areas_under[name, task][0]:.2f}, {areas_under[name, task][1]:.2f}" for task in TASKS)] for name in curve_names]
-    + [["random rankings, mean", *(f"{chance[task][0].mean():.2f}, {chance[task][1].mean():.2f}" for task in TASKS)]]
+    [
+        [
+            name,
+            *(
+                f"{areas_under[name, task][0]:.2f}, {areas_under[name, task][1]:.2f}"
+                for task in TASKS
+            ),
+        ]
+        for name in curve_names
+    ]
+    + [
+        [
+            "random rankings, mean",
+            *(f"{chance[task][0].mean():.2f}, {chance[task][1].mean():.2f}" for task in TASKS),
+        ]
+    ]
     + [
         [
             "random rankings, best 5 %",
-            *(f"{np.quantile(chance[task][0], 0.95):.2f}, {np.quantile(chance[task][1], 0.05):.2f}" for task in TASKS),
+            *(
+                f"{np.quantile(chance[task][0], 0.95):.2f}, {np.quantile(chance[task][1], 0.05):.2f}"
+                for task in TASKS
+            ),
         ]
     ],
 )
@@ -1044,11 +1204,20 @@ def wins(name, other):
 above_null = [task for task in TASKS if gain[task].low > 0]
 few_trained = {task: swept("training prompts", task)[0] for task in TASKS}
 few_scored = {task: swept("scoring prompts", task)[0] for task in TASKS}
-spread = {sweep: {task: np.ptp(swept(sweep, task)[0][:, 0]) for task in TASKS} for sweep in ("latents", "sparsity")}
+spread = {
+    sweep: {task: np.ptp(swept(sweep, task)[0][:, 0]) for task in TASKS}
+    for sweep in ("latents", "sparsity")
+}
 high = {task: np.quantile(chance[task][0], 0.95) for task in TASKS}
 ahead = [task for task in TASKS if areas_under["discrete SAE", task][0] > high[task]]
-pair_area = {task: area_of(each_score["pairs of codes"], labels) for task, (labels, each_score) in wiring.items()}
-pair_null = {task: area_of(each_score["shuffled labels"], labels) for task, (labels, each_score) in wiring.items()}
+pair_area = {
+    task: area_of(each_score["pairs of codes"], labels)
+    for task, (labels, each_score) in wiring.items()
+}
+pair_null = {
+    task: area_of(each_score["shuffled labels"], labels)
+    for task, (labels, each_score) in wiring.items()
+}
 good, poor = (
     {task: negatives[task][name][0].mean for task, name in chosen.items()}
     for chosen in (
@@ -1057,7 +1226,9 @@ good, poor = (
     )
 )
 by_pairs = [task for task in TASKS if pair_area[task] > max(0.5, pair_null[task] + 0.05)]
-matter_most = [task for task in TASKS if good[task] - poor[task] > max(spread[sweep][task] for sweep in spread)]
+matter_most = [
+    task for task in TASKS if good[task] - poor[task] > max(spread[sweep][task] for sweep in spread)
+]
 claims(
     [
         (
@@ -1079,29 +1250,40 @@ claims(
             "(implied) the autoencoder is what finds them",
             f"discrete SAE {each('discrete SAE')}",
             f"mean difference {each('mean difference')}; untrained SAE {each('untrained SAE')}",
-            True if wins("discrete SAE", "mean difference") == 3 else None if wins("discrete SAE", "mean difference") else False,
+            True
+            if wins("discrete SAE", "mean difference") == 3
+            else None
+            if wins("discrete SAE", "mean difference")
+            else False,
         ),
         (
             "five to ten prompts suffice to train",
-            "trained on 5: " + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_trained.items()),
-            "on 250: " + ", ".join(f"{task} {rows[-1, 0]:.2f}" for task, rows in few_trained.items()),
+            "trained on 5: "
+            + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_trained.items()),
+            "on 250: "
+            + ", ".join(f"{task} {rows[-1, 0]:.2f}" for task, rows in few_trained.items()),
             all(rows[0, 0] > rows[-1, 0] - 0.05 for rows in few_trained.values()),
         ),
         (
             "and to score",
-            "scored on 5 of each class: " + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_scored.items()),
-            "on 250: " + ", ".join(f"{task} {rows[-1, 0]:.2f}" for task, rows in few_scored.items()),
+            "scored on 5 of each class: "
+            + ", ".join(f"{task} {rows[0, 0]:.2f}" for task, rows in few_scored.items()),
+            "on 250: "
+            + ", ".join(f"{task} {rows[-1, 0]:.2f}" for task, rows in few_scored.items()),
             all(rows[0, 0] > rows[-1, 0] - 0.05 for rows in few_scored.values()),
         ),
         (
             "settings hardly matter",
-            "range of the AUROC over latents: " + ", ".join(f"{task} {value:.2f}" for task, value in spread["latents"].items()),
-            "over λ: " + ", ".join(f"{task} {value:.2f}" for task, value in spread["sparsity"].items()),
+            "range of the AUROC over latents: "
+            + ", ".join(f"{task} {value:.2f}" for task, value in spread["latents"].items()),
+            "over λ: "
+            + ", ".join(f"{task} {value:.2f}" for task, value in spread["sparsity"].items()),
             max(max(those.values()) for those in spread.values()) < 0.1,
         ),
         (
             "the quality of the negatives matters most",
-            "AUROC with proper twins: " + ", ".join(f"{task} {value:.2f}" for task, value in good.items()),
+            "AUROC with proper twins: "
+            + ", ".join(f"{task} {value:.2f}" for task, value in good.items()),
             "with twins that still tell the answer: "
             + ", ".join(f"{task} {value:.2f}" for task, value in poor.items())
             + "; more than latents and λ change it: "
@@ -1110,7 +1292,8 @@ claims(
         ),
         (
             "few heads in order of score bring the behaviour back",
-            "CPR " + ", ".join(f"{task} {areas_under['discrete SAE', task][0]:.2f}" for task in TASKS),
+            "CPR "
+            + ", ".join(f"{task} {areas_under['discrete SAE', task][0]:.2f}" for task in TASKS),
             "random rankings, best 5 %: "
             + ", ".join(f"{task} {high[task]:.2f}" for task in TASKS)
             + "; shuffled labels "
@@ -1119,8 +1302,10 @@ claims(
         ),
         (
             "pairs of codes score edges",
-            "AUROC over true edges: " + ", ".join(f"{task} {value:.2f}" for task, value in pair_area.items()),
-            "with shuffled labels: " + ", ".join(f"{task} {value:.2f}" for task, value in pair_null.items()),
+            "AUROC over true edges: "
+            + ", ".join(f"{task} {value:.2f}" for task, value in pair_area.items()),
+            "with shuffled labels: "
+            + ", ".join(f"{task} {value:.2f}" for task, value in pair_null.items()),
             True if len(by_pairs) == 3 else None if by_pairs else False,
         ),
         (
@@ -1182,21 +1367,33 @@ sae_area, null_area, norm_area, one_area = (
     np.array([areas[name, task].mean for task in TASKS])
     for name in ("discrete SAE", "shuffled labels", "mean difference", "ablate one head")
 )
-six = {name: [np.mean([one.mean[6] for one in kept[name, task]]) for task in TASKS] for name in curve_names}
+six = {
+    name: [np.mean([one.mean[6] for one in kept[name, task]]) for task in TASKS]
+    for name in curve_names
+}
 lost_by = {task: few_scored[task][-1, 0] - few_scored[task][0, 0] for task in TASKS}
 ranges = [value for those in spread.values() for value in those.values()]
 falls = {task: good[task] - poor[task] for task in TASKS}
-wired_area = {name: np.mean([metrics.auroc(row, wired_true) for row in rows]) for name, rows in wired_scores.items()}
-one_removed = {name: 1 - F["greater-than", "resample"][(1 << 16) - 1 - (1 << HEADS.index(name))] for name in stand_ins()[0]}
+wired_area = {
+    name: np.mean([metrics.auroc(row, wired_true) for row in rows])
+    for name, rows in wired_scores.items()
+}
+one_removed = {
+    name: 1 - F["greater-than", "resample"][(1 << 16) - 1 - (1 << HEADS.index(name))]
+    for name in stand_ins()[0]
+}
 codes_by_lambda = {sparsity: (share, count) for sparsity, share, count, _ in fits}
 facts = {
-    "2 no better than a constant, nearly all codes": abs(codes_by_lambda[0.02][0]) < 0.1 and codes_by_lambda[0.02][1] > 180,
+    "2 no better than a constant, nearly all codes": abs(codes_by_lambda[0.02][0]) < 0.1
+    and codes_by_lambda[0.02][1] > 180,
     "2 length": abs(float(trial["ioi"].positive.norm(dim=-1).square().mean().sqrt()) - 1.2) < 0.06,
-    "2 a twentieth of λ": 0.7 < codes_by_lambda[0.001][0] < 0.82 and codes_by_lambda[0.001][1] < codes_by_lambda[0.02][1] / 2,
+    "2 a twentieth of λ": 0.7 < codes_by_lambda[0.001][0] < 0.82
+    and codes_by_lambda[0.001][1] < codes_by_lambda[0.02][1] / 2,
     "4 one circuit of five heads": len(circuits["ioi", "resample"].circuits) == 1
     and circuits["ioi", "resample"].n_faithful == 2048
     and named(circuits["ioi", "resample"].core) == "0.1 0.3 1.3 2.2 2.3",
-    "4 the same in docstring": list(circuits["docstring", "resample"].smallest) == list(circuits["ioi", "resample"].smallest),
+    "4 the same in docstring": list(circuits["docstring", "resample"].smallest)
+    == list(circuits["ioi", "resample"].smallest),
     "4 greater-than": len(circuits["greater-than", "resample"].smallest) == 4
     and len(circuits["greater-than", "resample"].circuits) == 27
     and len(stand_ins()[0]) == 4
@@ -1204,7 +1401,8 @@ facts = {
     and stand_ins()[1] >= 0.8,
     "4 mean ablation": not circuits["greater-than", "mean"].core
     and all(
-        int(circuits[task, "mean"].smallest[0]).bit_count() > int(circuits[task, "resample"].smallest[0]).bit_count()
+        int(circuits[task, "mean"].smallest[0]).bit_count()
+        > int(circuits[task, "resample"].smallest[0]).bit_count()
         for task in ("ioi", "docstring")
     ),
     "5 the published level": np.allclose(sae_area, (0.77, 0.83, 0.91), atol=0.006),
@@ -1215,45 +1413,66 @@ facts = {
     and areas["mean difference", "greater-than"].mean > sae_area[1],
     "5 shuffled": np.allclose([one.mean for one in gain.values()], (-0.06, 0.24, 0.05), atol=0.011)
     and above_null == ["greater-than", "docstring"],
-    "5 number of codes": np.allclose((counted["ioi"], counted["docstring"]), (0.93, 0.94), atol=0.02),
+    "5 number of codes": np.allclose(
+        (counted["ioi"], counted["docstring"]), (0.93, 0.94), atol=0.02
+    ),
     "5 training adds": abs(sae_area[1] - areas["untrained SAE", "greater-than"].mean - 0.15) < 0.011
     and all(abs(sae_area[i] - areas["untrained SAE", TASKS[i]].mean) < 0.08 for i in (0, 2)),
     "5 three of eight": sum(
-        by_truth[kind, "mean", task, "discrete SAE"] > by_truth[kind, "mean", task, "mean difference"]
+        by_truth[kind, "mean", task, "discrete SAE"]
+        > by_truth[kind, "mean", task, "mean difference"]
         for kind, ablation, task, name in by_truth
         if ablation == "mean" and name == "discrete SAE"
     )
     == 3,
     "5 the slip": all(
-        areas["discrete SAE", task].low < areas["discrete SAE, released code", task].mean < areas["discrete SAE", task].high
+        areas["discrete SAE", task].low
+        < areas["discrete SAE, released code", task].mean
+        < areas["discrete SAE", task].high
         for task in TASKS
     ),
-    "5 pairs": all(areas["discrete SAE, pairs", task].mean < areas["discrete SAE", task].mean for task in TASKS),
-    "5 another number": any(over(v, "best_released") > over(v, "best_f1") + 0.02 for v in judged.values())
+    "5 pairs": all(
+        areas["discrete SAE, pairs", task].mean < areas["discrete SAE", task].mean for task in TASKS
+    ),
+    "5 another number": any(
+        over(v, "best_released") > over(v, "best_f1") + 0.02 for v in judged.values()
+    )
     and any(over(v, "best_released") < over(v, "best_f1") - 0.02 for v in judged.values()),
     "5 by definition": sum(
-        by_truth[kind, ablation, task, "ablate one head"] < by_truth[kind, ablation, task, "discrete SAE"]
+        by_truth[kind, ablation, task, "ablate one head"]
+        < by_truth[kind, ablation, task, "discrete SAE"]
         for kind, ablation, task, name in by_truth
         if name == "discrete SAE"
     )
     == 1
-    and all(by_truth[kind, "mean", task, "ablate one head"] < 0.99 for kind, a, task, _ in by_truth if a == "mean"),
+    and all(
+        by_truth[kind, "mean", task, "ablate one head"] < 0.99
+        for kind, a, task, _ in by_truth
+        if a == "mean"
+    ),
     "6 L1": areas["sae-lens, L1", "docstring"].high < areas["discrete SAE", "docstring"].low
-    and all(areas["sae-lens, L1", task].mean > areas["discrete SAE", task].mean for task in ("ioi", "greater-than")),
+    and all(
+        areas["sae-lens, L1", task].mean > areas["discrete SAE", task].mean
+        for task in ("ioi", "greater-than")
+    ),
     "6 TopK": all(areas["sae-lens, TopK", task].mean < 0.56 for task in TASKS)
     and library_says[1][1] > 0.6
     and library_says[1][2] < 0.4 * library_says[0][2],
     "7 training": all(abs(rows[0, 0] - rows[-1, 0]) < 0.05 for rows in few_trained.values()),
     "7 scoring": min(lost_by.values()) > 0.06 and max(lost_by.values()) < 0.18,
     "7 settings": np.allclose([min(ranges), max(ranges)], [0.13, 0.42], atol=0.011),
-    "7 latents": int(swept("latents", "greater-than")[0][:, 0].argmax()) == trials.SWEEPS["latents"].index(200)
+    "7 latents": int(swept("latents", "greater-than")[0][:, 0].argmax())
+    == trials.SWEEPS["latents"].index(200)
     and all(
         swept("latents", task)[part][-1, 0] > swept("latents", task)[part][0, 0] + 0.2
         for task in ("ioi", "docstring")
         for part in (0, 1)
     ),
-    "7 last token": all(swept("pooling", task)[0][1, 0] < swept("pooling", task)[0][0, 0] for task in TASKS),
-    "7 the paper's twins": abs(negatives["greater-than"]["01"][0].mean - 0.69) < 0.006 and matter_most == ["greater-than"],
+    "7 last token": all(
+        swept("pooling", task)[0][1, 0] < swept("pooling", task)[0][0, 0] for task in TASKS
+    ),
+    "7 the paper's twins": abs(negatives["greater-than"]["01"][0].mean - 0.69) < 0.006
+    and matter_most == ["greater-than"],
     "7 twins": np.allclose([min(falls.values()), max(falls.values())], [0.14, 0.33], atol=0.011)
     and abs(poor["greater-than"] - 0.5) < 0.02,
     "8 edges": all(5 <= labels.sum() <= 8 for labels, _ in wiring.values())
@@ -1265,7 +1484,10 @@ facts = {
         for task, (labels, each_score) in wiring.items()
     ),
     "9 two circuits": sorted(map(len, wired_minimal.named())) == [3, 4]
-    and all(abs(float(every_subset.faithfulness[number]) - 1) < 0.01 for number in wired_minimal.circuits)
+    and all(
+        abs(float(every_subset.faithfulness[number]) - 1) < 0.01
+        for number in wired_minimal.circuits
+    )
     and between[order.index((1, 1)), order.index((1, 0))] < -0.1
     and between[order.index((0, 3)), order.index((1, 0))] > 0.1,
     "9 decoys": wired_area["mean difference"] < 0.4
@@ -1277,7 +1499,8 @@ facts = {
     "10 six heads": all(0.45 < six["discrete SAE"][i] < 0.62 for i in (0, 2))
     and six["discrete SAE"][1] < 0.25
     and all(a < b for a, b in zip(six["discrete SAE"], six["mean difference"], strict=True)),
-    "10 CPR": ahead == ["ioi", "docstring"] and all(areas_under["shuffled labels", task][0] > high[task] for task in ahead),
+    "10 CPR": ahead == ["ioi", "docstring"]
+    and all(areas_under["shuffled labels", task][0] > high[task] for task in ahead),
     "11 a day, and EAP": grown[-1].acdc > 86_400
     and all(1.4 < one.eap / one.sae < 2.1 for one in grown)
     and grown[-1].ratio >= 50,

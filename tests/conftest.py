@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-CORE = ("arithmetic", "test_attribution", "test_interventions", "test_stats", "test_training", "test_zoo")
+CORE = (
+    "arithmetic",
+    "test_attribution",
+    "test_interventions",
+    "test_stats",
+    "test_training",
+    "test_zoo",
+)
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -14,7 +21,10 @@ def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if "chromium" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        elif here in item.path.parents and item.path.relative_to(here).parts[0].removesuffix(".py") in CORE:
+        elif (
+            here in item.path.parents
+            and item.path.relative_to(here).parts[0].removesuffix(".py") in CORE
+        ):
             item.add_marker(pytest.mark.core)
 
 
@@ -31,10 +41,11 @@ def shared_dir() -> Path:
 def same_weights():
     """Asserts that two weight files hold the same training result.
 
-    Libraries do not promise to repeat a sum of floating-point numbers bit for bit, so rounding is allowed for: a relative
-    disturbance of 1e-7 in every weight at step 0 moves 99 of 100 weights by less than 6e-7 after 5 to 300 steps (the rest
-    by up to 3e-3, where Adam divides a tiny gradient by its own size). Moments that were lost at a resumption move the
-    99th percentile by 4e-3 or more.
+    Libraries do not promise to repeat a sum of floating-point numbers bit for bit, so rounding is
+    allowed for: a relative disturbance of 1e-7 in every weight at step 0 moves 99 of 100 weights by
+    less than 6e-7 after 5 to 300 steps (the rest by up to 3e-3, where Adam divides a tiny gradient
+    by its own size). Moments that were lost at a resumption move the 99th percentile by 4e-3 or
+    more.
     """
     import torch
     from safetensors.torch import load_file
@@ -64,7 +75,12 @@ def chromium():
     if sync_playwright is None or not Path(CHROMIUM).exists():
         reason = f"browser tests need {CHROMIUM} and the Python package playwright"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in QUIET)]
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        *(f"--disable-{name}" for name in QUIET),
+    ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
@@ -85,8 +101,16 @@ def open_view(chromium, tmp_path):
         context = chromium.new_context(offline=True, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("request", lambda request: found.append(request.url) if not request.url.startswith("file:") else None)
-        page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+        page.on(
+            "request",
+            lambda request: (
+                found.append(request.url) if not request.url.startswith("file:") else None
+            ),
+        )
+        page.on(
+            "console",
+            lambda message: found.append(message.text) if message.type == "error" else None,
+        )
         page.on("pageerror", lambda error: found.append(str(error)))
         page.goto(file.as_uri())
         for fault in faults:

@@ -1,7 +1,8 @@
-"""Bad input at the command line: one clear message, exit code 1, nothing on standard output, nothing lost.
+"""Bad input at the command line: one clear message, exit code 1, nothing on standard output,
+nothing lost.
 
-One test for each fault a newcomer is likely to meet. Ctrl-C in training is tested with a real signal in `test_cli` and
-`test_training`.
+One test for each fault a newcomer is likely to meet. Ctrl-C in training is tested with a real
+signal in `test_cli` and `test_training`.
 """
 
 import ctypes
@@ -33,7 +34,9 @@ def refused(capsys):
         assert said.out == ""
         message = said.err[said.err.index("error: ") :]
         assert "Traceback" not in said.err
-        assert len(message.splitlines()) <= 3  # what was expected and came, what to try, where to read
+        assert (
+            len(message.splitlines()) <= 3
+        )  # what was expected and came, what to try, where to read
         return message
 
     return run
@@ -93,7 +96,9 @@ def test_a_model_with_another_vocabulary(refused, tmp_path, shelf):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=9, n_positions=32)).save_pretrained(tmp_path / "small")
+    GPT2LMHeadModel(
+        GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=9, n_positions=32)
+    ).save_pretrained(tmp_path / "small")
     message = refused("verify", str(tmp_path / "small"), "--digits", "3")
     assert "vocabulary" in message
 
@@ -113,7 +118,9 @@ def test_a_run_folder_of_another_recipe(refused, shelf, tmp_path):
     run = tmp_path / "run"
     before = (run / WEIGHTS).read_bytes()
     assert "another recipe or seed" in refused("train", "add-d5", "--out", str(run), "--resume")
-    assert "another recipe or seed" in refused("train", "add-d3", "--out", str(run), "--resume", "--seed", "8")
+    assert "another recipe or seed" in refused(
+        "train", "add-d3", "--out", str(run), "--resume", "--seed", "8"
+    )
     assert "expected a run of the recipe add-d5" in refused("publish", "add-d5", str(run))
     assert (run / WEIGHTS).read_bytes() == before
 
@@ -125,7 +132,9 @@ def test_a_damaged_training_state(refused, shelf, tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "RECIPES", {"add-d3": recipe})
     path = tmp_path / "run" / STATE
     path.write_bytes(path.read_bytes()[:-7])
-    assert "remove state.safetensors" in refused("train", "add-d3", "--out", str(tmp_path / "run"), "--resume")
+    assert "remove state.safetensors" in refused(
+        "train", "add-d3", "--out", str(tmp_path / "run"), "--resume"
+    )
 
 
 @pytest.mark.parametrize("seed", ["-1"])
@@ -138,7 +147,9 @@ def test_a_port_in_use(refused, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        assert "serve --port" in refused("serve", "--dir", str(tmp_path), "--port", str(taken.getsockname()[1]))
+        assert "serve --port" in refused(
+            "serve", "--dir", str(tmp_path), "--port", str(taken.getsockname()[1])
+        )
 
 
 def test_a_file_where_the_folder_should_be(refused, tmp_path):
@@ -160,7 +171,13 @@ def test_no_write_permission(tmp_path):
     locked.chmod(0o555)
     command = [sys.executable, "-m", "helpers", "train", "add-d3", "--out", str(locked / "run")]
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
-    options = {"capture_output": True, "text": True, "env": environment, "preexec_fn": without_override, "timeout": 120}
+    options = {
+        "capture_output": True,
+        "text": True,
+        "env": environment,
+        "preexec_fn": without_override,
+        "timeout": 120,
+    }
     if subprocess.run(["touch", str(locked / "file")], **options).returncode == 0:
         pytest.skip("this system lets us write where the permission bits forbid it")
     done = subprocess.run(command, **options)
@@ -181,8 +198,18 @@ def test_a_hugging_face_folder_with_half_its_files(refused, shelf, tmp_path):
     folder = tmp_path / "half"
     folder.mkdir()
     (folder / "config.json").write_text(
-        json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 8, "n_head": 1, "n_layer": 1})
+        json.dumps(
+            {
+                "model_type": "gpt2",
+                "architectures": ["GPT2LMHeadModel"],
+                "n_embd": 8,
+                "n_head": 1,
+                "n_layer": 1,
+            }
+        )
     )
     assert "safetensors" in refused("verify", str(folder), "--digits", "3")
     shutil.copy(tmp_path / "run" / WEIGHTS, folder / "model.safetensors")
-    assert "the weights lack" in refused("verify", str(folder), "--digits", "3")  # transformers would fill them in at random
+    assert "the weights lack" in refused(
+        "verify", str(folder), "--digits", "3"
+    )  # transformers would fill them in at random

@@ -18,7 +18,9 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PY
 
 def call(*arguments: str, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "helpers", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT, **options)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT, **options
+    )
 
 
 def test_help_lists_every_command_and_stays_light(tmp_path):
@@ -26,9 +28,9 @@ def test_help_lists_every_command_and_stays_light(tmp_path):
     assert done.returncode == 0
     assert all(name in done.stdout for name in (*cli.COMMANDS, *cli.LATER))
     program = "import sys; from helpers.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT).stdout.endswith(
-        "False\n"
-    )
+    assert subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT
+    ).stdout.endswith("False\n")
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -48,7 +50,10 @@ def test_every_command_keeps_the_agreed_shape(name):
     assert callable(module.run)
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["train"], ["serve", "--port", "many"], ["doctor", "extra"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["no-such-command"], ["train"], ["serve", "--port", "many"], ["doctor", "extra"]],
+)
 def test_wrong_usage_exits_with_2_and_prints_nothing_to_read(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
@@ -58,7 +63,10 @@ def test_wrong_usage_exits_with_2_and_prints_nothing_to_read(arguments, capsys):
     assert "usage: python -m helpers" in said.err
 
 
-@pytest.mark.parametrize("arguments", [["release"], ["release", "--out", "x"], ["grade", "x", "--lab", "lab1", "--out", "y"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["release"], ["release", "--out", "x"], ["grade", "x", "--lab", "lab1", "--out", "y"]],
+)
 def test_commands_of_later_versions_say_so_in_one_line(arguments, capsys):
     assert cli.main(arguments) == 1
     said = capsys.readouterr()
@@ -72,7 +80,9 @@ def test_a_reader_that_goes_away_is_no_error_message():
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "helpers", "--help"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60)
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60
+    )
     os.close(writing)
     assert done.returncode == 1
     assert done.stderr == ""
@@ -84,9 +94,21 @@ def test_training_starts_stops_at_ctrl_c_and_says_how_to_go_on(tmp_path):
     from helpers.training import STATE, WEIGHTS
 
     folder, log = tmp_path / "run", tmp_path / "log"
-    command = [sys.executable, "-m", "helpers", "train", "add-d3", "--out", str(folder), "--seed", "4"]
+    command = [
+        sys.executable,
+        "-m",
+        "helpers",
+        "train",
+        "add-d3",
+        "--out",
+        str(folder),
+        "--seed",
+        "4",
+    ]
     with log.open("w") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT, cwd=tmp_path)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT, cwd=tmp_path
+        )
     try:
         deadline = time.monotonic() + 90
         while "train add-d3:" not in log.read_text() and time.monotonic() < deadline:
@@ -110,7 +132,10 @@ def test_training_a_finished_run_again_says_it_is_complete(tmp_path, monkeypatch
 
     from helpers.arithmetic.training import recipes
 
-    short = {name: replace(recipe, steps=2, batch_size=4, warmup_steps=1) for name, recipe in recipes.RECIPES.items()}
+    short = {
+        name: replace(recipe, steps=2, batch_size=4, warmup_steps=1)
+        for name, recipe in recipes.RECIPES.items()
+    }
     monkeypatch.setattr(recipes, "RECIPES", short)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "add-d3"]) == 0
@@ -124,13 +149,17 @@ def test_training_a_finished_run_again_says_it_is_complete(tmp_path, monkeypatch
     assert (tmp_path / "runs" / "add-d3" / "model.safetensors").exists()
 
 
-def test_an_experiment_is_trained_stopped_and_resumed_by_its_name(tmp_path, monkeypatch, capsys, same_weights):
+def test_an_experiment_is_trained_stopped_and_resumed_by_its_name(
+    tmp_path, monkeypatch, capsys, same_weights
+):
     from dataclasses import replace
 
     from helpers import training
     from helpers.arithmetic.training import recipes
 
-    recipe = replace(recipes.EXPERIMENTS["mix-d3-paper"], steps=5, batch_size=4, warmup_steps=1, n_checkpoints=3)
+    recipe = replace(
+        recipes.EXPERIMENTS["mix-d3-paper"], steps=5, batch_size=4, warmup_steps=1, n_checkpoints=3
+    )
     monkeypatch.setattr(recipes, "EXPERIMENTS", {recipe.name: recipe})
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert cli.main(["train", "mix-d3-paper", "--out", str(whole)]) == 0
@@ -145,5 +174,9 @@ def test_an_experiment_is_trained_stopped_and_resumed_by_its_name(tmp_path, monk
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("mix-d3-paper: 5 steps") == 2
-    for name in ("model.safetensors", "checkpoints/step-000000.safetensors", "checkpoints/step-000005.safetensors"):
+    for name in (
+        "model.safetensors",
+        "checkpoints/step-000000.safetensors",
+        "checkpoints/step-000005.safetensors",
+    ):
         same_weights(parts / name, whole / name)

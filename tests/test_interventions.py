@@ -1,7 +1,9 @@
-"""Interventions against a second transformer, written out in NumPy, and against answers known by hand.
+"""Interventions against a second transformer, written out in NumPy, and against answers known by
+hand.
 
-`Reference` below computes the same network with plain matrix products, one question and one position at a time, and takes
-replaced node outputs as a dictionary. It shares no code with the hooks under test.
+`Reference` below computes the same network with plain matrix products, one question and one
+position at a time, and takes replaced node outputs as a dictionary. It shares no code with the
+hooks under test.
 """
 
 import itertools
@@ -13,7 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import LabError
-from helpers.interventions import Activations, Node, ablate, all_nodes, collect, head_writes, patch, run_with_replaced
+from helpers.interventions import (
+    Activations,
+    Node,
+    ablate,
+    all_nodes,
+    collect,
+    head_writes,
+    patch,
+    run_with_replaced,
+)
 
 pytestmark = pytest.mark.core
 
@@ -23,8 +34,22 @@ N_POS, N_LAYERS, N_HEADS, D_HEAD, D_MODEL, VOCAB = 4, 2, 2, 3, 6, 7
 def native(**changes):
     from transformer_lens.model_bridge import TransformerBridge
 
-    shape = {"n_layers": N_LAYERS, "d_model": D_MODEL, "d_head": D_HEAD, "n_heads": N_HEADS, "d_mlp": 5, "n_ctx": N_POS}
-    shape |= {"d_vocab": VOCAB, "d_vocab_out": VOCAB, "act_fn": "relu", "normalization_type": "LN", "seed": 0, "device": "cpu"}
+    shape = {
+        "n_layers": N_LAYERS,
+        "d_model": D_MODEL,
+        "d_head": D_HEAD,
+        "n_heads": N_HEADS,
+        "d_mlp": 5,
+        "n_ctx": N_POS,
+    }
+    shape |= {
+        "d_vocab": VOCAB,
+        "d_vocab_out": VOCAB,
+        "act_fn": "relu",
+        "normalization_type": "LN",
+        "seed": 0,
+        "device": "cpu",
+    }
     model = TransformerBridge.boot_native(shape | changes).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # biases start at 0, where a forgotten one would not show
@@ -43,18 +68,26 @@ class Reference:
         if f"{name}.weight" not in self.p:
             return x
         centred = x - x.mean()
-        return centred / np.sqrt((centred**2).mean() + 1e-5) * self.p[f"{name}.weight"] + self.p[f"{name}.bias"]
+        return (
+            centred / np.sqrt((centred**2).mean() + 1e-5) * self.p[f"{name}.weight"]
+            + self.p[f"{name}.bias"]
+        )
 
     def linear(self, x: np.ndarray, name: str) -> np.ndarray:
         return self.p[f"{name}.weight"] @ x + self.p[f"{name}.bias"]
 
     def __call__(self, tokens: list[int], replaced: dict | None = None) -> tuple[np.ndarray, dict]:
         replaced, outputs = replaced or {}, {}
-        residual = [self.p["embed.weight"][t] + self.p["pos_embed.weight"][i] for i, t in enumerate(tokens)]
+        residual = [
+            self.p["embed.weight"][t] + self.p["pos_embed.weight"][i] for i, t in enumerate(tokens)
+        ]
         for layer in range(N_LAYERS):
             block = f"blocks.{layer}"
             normed = [self.norm(x, f"{block}.ln1") for x in residual]
-            q, k, v = ([self.linear(x, f"{block}.attn.{c}").reshape(N_HEADS, D_HEAD) for x in normed] for c in "qkv")
+            q, k, v = (
+                [self.linear(x, f"{block}.attn.{c}").reshape(N_HEADS, D_HEAD) for x in normed]
+                for c in "qkv"
+            )
             for i, head in itertools.product(range(len(tokens)), range(N_HEADS)):
                 scores = np.array([q[i][head] @ k[j][head] for j in range(i + 1)]) / np.sqrt(D_HEAD)
                 weights = np.exp(scores - scores.max())
@@ -66,10 +99,16 @@ class Reference:
             if f"{block}.mlp.in.weight" not in self.p:
                 continue
             for i in range(len(tokens)):
-                hidden = np.maximum(self.linear(self.norm(residual[i], f"{block}.ln2"), f"{block}.mlp.in"), 0)
-                outputs[i, layer, -1] = np.asarray(replaced.get((i, layer, -1), self.linear(hidden, f"{block}.mlp.out")))
+                hidden = np.maximum(
+                    self.linear(self.norm(residual[i], f"{block}.ln2"), f"{block}.mlp.in"), 0
+                )
+                outputs[i, layer, -1] = np.asarray(
+                    replaced.get((i, layer, -1), self.linear(hidden, f"{block}.mlp.out"))
+                )
                 residual[i] = residual[i] + outputs[i, layer, -1]
-        return np.array([self.linear(self.norm(x, "ln_final"), "unembed") for x in residual]), outputs
+        return np.array(
+            [self.linear(self.norm(x, "ln_final"), "unembed") for x in residual]
+        ), outputs
 
 
 def key(node: Node) -> tuple[int, int, int]:
@@ -80,7 +119,11 @@ def tokens_of(seed: int, count: int) -> torch.Tensor:
     return torch.randint(VOCAB, (count, N_POS), generator=torch.Generator().manual_seed(seed))
 
 
-MODELS = {"full": {}, "attention only": {"attn_only": True}, "no norm": {"normalization_type": None}}
+MODELS = {
+    "full": {},
+    "attention only": {"attn_only": True},
+    "no norm": {"normalization_type": None},
+}
 CLEAN, OTHER = tokens_of(2, 5), tokens_of(3, 5)
 
 
@@ -101,7 +144,11 @@ def test_collect_gives_the_outputs_of_all_nodes(model):
         wanted, outputs = reference(question)
         close(logits[row], wanted)
         for (position, layer, head), value in outputs.items():
-            found = activations.mlp[layer, row, position] if head < 0 else activations.z[layer, row, position, head]
+            found = (
+                activations.mlp[layer, row, position]
+                if head < 0
+                else activations.z[layer, row, position, head]
+            )
             close(found, value)
 
 
@@ -116,7 +163,10 @@ def test_any_set_of_nodes_can_be_zeroed_mean_ablated_and_patched(model, data):
     nodes = data.draw(st.sets(st.sampled_from(all_nodes(model, range(N_POS)))))
     reference, activations = Reference(model), collect(model, OTHER)[0]
     means = reference_means(reference, OTHER)
-    zeroed, meaned = ablate(model, CLEAN, nodes, activations, "zero"), ablate(model, CLEAN, nodes, activations, "mean")
+    zeroed, meaned = (
+        ablate(model, CLEAN, nodes, activations, "zero"),
+        ablate(model, CLEAN, nodes, activations, "mean"),
+    )
     patched = patch(model, CLEAN, nodes, OTHER)
     for row, (question, stored) in enumerate(zip(CLEAN.tolist(), OTHER.tolist(), strict=True)):
         outputs = reference(stored)[1]
@@ -131,7 +181,12 @@ def test_the_mean_is_of_the_nodes_own_layer(model):
     node, mean = Node(2, 1, 0), activations.mean()
     ours = run_with_replaced(model, CLEAN, [node], mean)
     wrong = Activations(mean.z[[0, 0]], mean.mlp)
-    close(ours[0], Reference(model)(CLEAN[0].tolist(), {key(node): reference_means(Reference(model), OTHER)[key(node)]})[0])
+    close(
+        ours[0],
+        Reference(model)(
+            CLEAN[0].tolist(), {key(node): reference_means(Reference(model), OTHER)[key(node)]}
+        )[0],
+    )
     assert (ours - run_with_replaced(model, CLEAN, [node], wrong)).abs().max() > 1e-2
 
 
@@ -148,9 +203,14 @@ def test_with_every_node_written_only_the_embeddings_still_depend_on_the_questio
         model.embed.weight.zero_()  # all that the nodes do not carry
     generator = torch.Generator().manual_seed(0)
     stored = collect(model, CLEAN)[0]
-    noise = Activations(torch.randn(stored.z.shape, generator=generator), torch.randn(stored.mlp.shape, generator=generator))
+    noise = Activations(
+        torch.randn(stored.z.shape, generator=generator),
+        torch.randn(stored.mlp.shape, generator=generator),
+    )
     nodes = all_nodes(model, range(N_POS))
-    close(run_with_replaced(model, CLEAN, nodes, noise), run_with_replaced(model, OTHER, nodes, noise))
+    close(
+        run_with_replaced(model, CLEAN, nodes, noise), run_with_replaced(model, OTHER, nodes, noise)
+    )
     assert torch.equal(patch(model, OTHER, nodes, CLEAN), model(CLEAN))
 
 
@@ -175,7 +235,14 @@ def test_zeroing_everything_leaves_the_embeddings_and_the_shared_biases():
 
 def test_a_head_wired_to_copy_the_first_token_copies_the_stored_one():
     """One head attends to position 0 only and writes the token there; patching it at the end must change the answer."""
-    model = native(n_layers=1, n_heads=1, d_head=VOCAB, d_model=VOCAB + N_POS, attn_only=True, normalization_type=None)
+    model = native(
+        n_layers=1,
+        n_heads=1,
+        d_head=VOCAB,
+        d_model=VOCAB + N_POS,
+        attn_only=True,
+        normalization_type=None,
+    )
     tokens, places = torch.eye(VOCAB + N_POS)[:VOCAB], torch.eye(VOCAB + N_POS)[VOCAB:]
     with torch.no_grad():
         for parameter in model.parameters():
@@ -192,11 +259,16 @@ def test_a_head_wired_to_copy_the_first_token_copies_the_stored_one():
     last = [Node(N_POS - 1, 0, 0)]
     assert patch(model, CLEAN, last, OTHER)[:, -1].argmax(-1).tolist() == OTHER[:, 0].tolist()
     reference = collect(model, OTHER)[0]
-    assert ablate(model, CLEAN, last, reference, "zero")[:, -1].argmax(-1).tolist() == CLEAN[:, -1].tolist()
+    assert (
+        ablate(model, CLEAN, last, reference, "zero")[:, -1].argmax(-1).tolist()
+        == CLEAN[:, -1].tolist()
+    )
     counts = torch.bincount(OTHER[:, 0], minlength=VOCAB) / len(OTHER)
     own = torch.eye(VOCAB)[CLEAN[:, -1]]
     close(ablate(model, CLEAN, last, reference, "mean")[:, -1], (own + 2 * counts).numpy())
-    assert torch.equal(patch(model, CLEAN, [Node(1, 0, 0)], OTHER)[:, -1], model(CLEAN)[:, -1])  # nothing reads position 1
+    assert torch.equal(
+        patch(model, CLEAN, [Node(1, 0, 0)], OTHER)[:, -1], model(CLEAN)[:, -1]
+    )  # nothing reads position 1
 
 
 def test_resampling_writes_one_consistent_run_a_question():
@@ -207,14 +279,21 @@ def test_resampling_writes_one_consistent_run_a_question():
     assert not torch.equal(found, ablate(model, CLEAN, nodes, activations, "resample", seed=8))
     runs = [reference(question)[1] for question in OTHER.tolist()]
     for row, question in enumerate(CLEAN.tolist()):
-        candidates = [reference(question, {key(n): outputs[key(n)] for n in nodes})[0] for outputs in runs]
-        assert min(np.abs(candidate - found[row].double().numpy()).max() for candidate in candidates) < 2e-4
+        candidates = [
+            reference(question, {key(n): outputs[key(n)] for n in nodes})[0] for outputs in runs
+        ]
+        assert (
+            min(np.abs(candidate - found[row].double().numpy()).max() for candidate in candidates)
+            < 2e-4
+        )
 
 
 def test_batches_do_not_matter():
     model, nodes, stored = native(), [Node(1, 0, 1), Node(3, 1)], collect(native(), OTHER)[0]
     whole = run_with_replaced(model, CLEAN, nodes, stored)
-    torch.testing.assert_close(run_with_replaced(model, CLEAN, nodes, stored, batch_size=2), whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        run_with_replaced(model, CLEAN, nodes, stored, batch_size=2), whole, rtol=0, atol=1e-6
+    )
 
 
 def test_head_writes_and_the_bias_are_the_attention_output(model):
@@ -223,7 +302,9 @@ def test_head_writes_and_the_bias_are_the_attention_output(model):
     writes = head_writes(model, activations).sum(3)
     for layer in range(N_LAYERS):
         wanted = cache[f"blocks.{layer}.hook_attn_out"]
-        torch.testing.assert_close(writes[layer] + model.blocks[layer].attn.b_O, wanted, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            writes[layer] + model.blocks[layer].attn.b_O, wanted, rtol=0, atol=1e-5
+        )
 
 
 def test_all_nodes_counts_and_orders(model):
@@ -233,7 +314,10 @@ def test_all_nodes_counts_and_orders(model):
     assert [str(node) for node in nodes[:2]] == ["P3L0H0", "P3L0H1"]
 
 
-@pytest.mark.parametrize("node", [Node(4, 0, 0), Node(-1, 0, 0), Node(0, 2, 0), Node(0, -1, 0), Node(0, 0, 2), Node(0, 0, -2)])
+@pytest.mark.parametrize(
+    "node",
+    [Node(4, 0, 0), Node(-1, 0, 0), Node(0, 2, 0), Node(0, -1, 0), Node(0, 0, 2), Node(0, 0, -2)],
+)
 def test_nodes_the_model_does_not_have_are_refused(node):
     with pytest.raises(LabError, match="got"):
         patch(native(), CLEAN, [node], OTHER)
@@ -264,7 +348,9 @@ def gpt2(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("gpt2")
     torch.manual_seed(0)
-    config = GPT2Config(n_layer=3, n_head=2, n_embd=16, vocab_size=VOCAB, n_positions=8, initializer_range=0.5)
+    config = GPT2Config(
+        n_layer=3, n_head=2, n_embd=16, vocab_size=VOCAB, n_positions=8, initializer_range=0.5
+    )
     GPT2LMHeadModel(config).save_pretrained(folder)
     return zoo.load(str(folder), device="cpu"), folder
 

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.core
 
 def test_colab_is_known_by_its_module_and_by_nothing_else(monkeypatch):
     assert not runtime.in_colab()
-    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))  # protobuf alone makes such a namespace
+    monkeypatch.setitem(
+        sys.modules, "google", types.ModuleType("google")
+    )  # protobuf alone makes such a namespace
     assert not runtime.in_colab()
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     assert runtime.in_colab()
@@ -44,7 +46,9 @@ def test_start_makes_what_a_reader_draws_reproducible(capsys):
 
 
 def test_start_names_a_missing_library_and_goes_on(monkeypatch, capsys):
-    monkeypatch.setattr(runtime, "versions", lambda: {"python": "3.13", "transformer-lens": "missing"})
+    monkeypatch.setattr(
+        runtime, "versions", lambda: {"python": "3.13", "transformer-lens": "missing"}
+    )
     runtime.start("lab0")
     assert "pip install transformer-lens" in capsys.readouterr().out
 
@@ -77,7 +81,8 @@ def test_start_uses_no_more_threads_than_cores_and_keeps_what_the_user_set(monke
 
 
 @pytest.mark.parametrize(
-    ("limit", "expected"), [("max 100000\n", 8), ("200000 100000\n", 2), ("150000 100000\n", 1), ("50000 100000\n", 1)]
+    ("limit", "expected"),
+    [("max 100000\n", 8), ("200000 100000\n", 2), ("150000 100000\n", 1), ("50000 100000\n", 1)],
 )
 def test_cores_heeds_a_containers_limit(monkeypatch, limit, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)

@@ -29,7 +29,9 @@ def test_clopper_pearson_agrees_with_scipy(failures, trials, level):
 
     failures = min(failures, trials)
     other = binomtest(failures, trials).proportion_ci(level, method="exact")
-    assert clopper_pearson(failures, trials, level) == pytest.approx((other.low, other.high), abs=1e-9)
+    assert clopper_pearson(failures, trials, level) == pytest.approx(
+        (other.low, other.high), abs=1e-9
+    )
 
 
 def test_clopper_pearson_covers_at_least_its_level_by_enumeration():
@@ -37,7 +39,9 @@ def test_clopper_pearson_covers_at_least_its_level_by_enumeration():
 
     intervals = [clopper_pearson(k, 20) for k in range(21)]
     for p in np.linspace(0.01, 0.99, 33):
-        coverage = sum(binom.pmf(k, 20, p) for k, (low, high) in enumerate(intervals) if low <= p <= high)
+        coverage = sum(
+            binom.pmf(k, 20, p) for k, (low, high) in enumerate(intervals) if low <= p <= high
+        )
         assert coverage >= 0.95
 
 
@@ -50,7 +54,9 @@ def test_clopper_pearson_refuses_impossible_counts(arguments):
 def test_bootstrap_of_a_mean_is_near_the_normal_interval():
     values = np.random.default_rng(3).normal(5, 2, 2000)
     half = 1.96 * values.std(ddof=1) / math.sqrt(2000)
-    assert bootstrap(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+    assert bootstrap(values) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.1 * half
+    )
 
 
 def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
@@ -59,7 +65,9 @@ def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
     for trial in range(200):
         low, high = bootstrap(rng.exponential(1.0, 60), resamples=400, seed=trial)
         hits += low <= 1.0 <= high
-    assert 0.88 <= hits / 200 <= 0.99  # 0.95 minus the known shortfall on skewed samples of 60, ± 3 standard errors
+    assert (
+        0.88 <= hits / 200 <= 0.99
+    )  # 0.95 minus the known shortfall on skewed samples of 60, ± 3 standard errors
 
 
 def test_bootstrap_is_seeded():
@@ -92,7 +100,9 @@ def test_permutation_p_value_is_near_the_exact_one():
         draws.append(values[mask].mean() - values[~mask].mean())
     exact = np.mean(np.array(draws) >= difference(values, labels) - 1e-9)
     null = permutation_null(difference, values, labels, permutations=20_000)
-    assert null.p_value == pytest.approx(exact, abs=0.005)  # 3 standard errors of 20 000 draws at 0.05
+    assert null.p_value == pytest.approx(
+        exact, abs=0.005
+    )  # 3 standard errors of 20 000 draws at 0.05
 
 
 def test_permutation_p_value_is_never_zero_and_counts_the_true_order():
@@ -105,7 +115,10 @@ def test_permutation_p_value_is_never_zero_and_counts_the_true_order():
 
 def test_permutation_p_values_are_uniform_where_nothing_is_there():
     rng = np.random.default_rng(5)
-    p = [permutation_null(difference, rng.normal(size=20), np.arange(20) % 2, 99, seed=s).p_value for s in range(200)]
+    p = [
+        permutation_null(difference, rng.normal(size=20), np.arange(20) % 2, 99, seed=s).p_value
+        for s in range(200)
+    ]
     assert np.mean(np.array(p) <= 0.05) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
     assert 0.4 < np.mean(p) < 0.6
 
@@ -115,7 +128,10 @@ def test_permutation_p_values_are_uniform_where_nothing_is_there():
 def test_auroc_agrees_with_scikit_learn_and_with_counting_pairs(rows):
     from sklearn.metrics import roc_auc_score
 
-    scores, labels = np.array([float(s) for s, _ in rows]), np.array([int(label) for _, label in rows])
+    scores, labels = (
+        np.array([float(s) for s, _ in rows]),
+        np.array([int(label) for _, label in rows]),
+    )
     if len(set(labels.tolist())) < 2:
         with pytest.raises(LabError):
             auroc(scores, labels)

@@ -33,7 +33,10 @@ def test_medians_are_those_of_the_right_side():
 def test_unknown_names_are_refused_with_the_list(capsys):
     assert cli.main(["bench", "nothing"]) == 1
     printed = capsys.readouterr()
-    assert "expected a benchmark among verify, probes, text, circuits, oracle; got 'nothing'" in printed.err
+    assert (
+        "expected a benchmark among verify, probes, text, circuits, oracle; got 'nothing'"
+        in printed.err
+    )
     assert printed.out == ""
 
 
@@ -46,7 +49,9 @@ def test_every_registered_benchmark_can_be_imported():
 def test_the_command_prints_stable_json(monkeypatch, capsys):
     ratio = timing.Ratio("a", 2.0, 1.0, 2.0, "b", "c")
     modules = (arithmetic_bench, trust_bench, text_bench, growth, circuits_bench)
-    assert {module.__name__ for module in modules} == set(bench.BENCHES.values())  # none is left to run for minutes
+    assert {module.__name__ for module in modules} == set(
+        bench.BENCHES.values()
+    )  # none is left to run for minutes
     for module in modules:
         monkeypatch.setattr(module, "measure", lambda: [ratio])
     assert cli.main(["bench", "verify", "--json"]) == 0
@@ -60,7 +65,15 @@ def test_the_command_prints_stable_json(monkeypatch, capsys):
 def test_flop_counts_equal_those_torch_counts():
     from torch.utils.flop_counter import FlopCounterMode
 
-    shape = {"n_layers": 2, "n_heads": 3, "d_model": 96, "d_head": 32, "d_mlp": 384, "n_ctx": 22, "d_vocab": 15}
+    shape = {
+        "n_layers": 2,
+        "n_heads": 3,
+        "d_model": 96,
+        "d_head": 32,
+        "d_mlp": 384,
+        "n_ctx": 22,
+        "d_vocab": 15,
+    }
     shape |= {"act_fn": "relu", "normalization_type": "LN"}
     model = build_model(Recipe("shape", "addition", shape, {}, 1, 8, 1e-3, 1))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -98,7 +111,9 @@ def test_a_fault_in_parallel_work_is_raised_and_drops_what_is_queued():
 def test_verification_beats_greedy_decoding_and_uses_the_machine():
     """The floors are half of what is promised, so that a busy machine does not fail the test."""
     against_greedy, against_matmul = arithmetic_bench.measure("add-d6", questions=2048, rounds=3)
-    assert against_greedy.ratio == pytest.approx(against_greedy.other_seconds / against_greedy.ours_seconds)
+    assert against_greedy.ratio == pytest.approx(
+        against_greedy.other_seconds / against_greedy.ours_seconds
+    )
     assert against_greedy.ratio > 2.5
     assert 0.2 < against_matmul.ratio < 1
 

@@ -15,7 +15,9 @@ INTERVAL = 0.2
 def build_command(root: Path, out: Path) -> list[str]:
     """The command that builds the book into ``out/_build``, with every warning an error."""
     options = ["--warningiserror", "--nitpick", "--keep-going", "--path-output", str(out)]
-    start = "from jupyter_book.cli.main import main; main()"  # its module does nothing when run with -m
+    start = (
+        "from jupyter_book.cli.main import main; main()"  # its module does nothing when run with -m
+    )
     return [sys.executable, "-c", start, "build", *options, str(root)]
 
 
@@ -30,7 +32,9 @@ def measure_build(root: Path) -> tuple[float, float]:
     """
     with tempfile.TemporaryDirectory() as out, tempfile.TemporaryFile("w+") as log:
         started = time.perf_counter()
-        builder = subprocess.Popen(build_command(root, Path(out)), stdout=log, stderr=subprocess.STDOUT, cwd=root)
+        builder = subprocess.Popen(
+            build_command(root, Path(out)), stdout=log, stderr=subprocess.STDOUT, cwd=root
+        )
         peak = 0.0
         while builder.poll() is None:
             peak = max(peak, _resident(builder.pid))
@@ -38,7 +42,11 @@ def measure_build(root: Path) -> tuple[float, float]:
         seconds = time.perf_counter() - started
         if builder.returncode or not (Path(out) / "_build" / "html" / "index.html").exists():
             log.seek(0)
-            raise LabError("expected the book to build", f"the build says: …{log.read()[-2000:]}", hint="make book")
+            raise LabError(
+                "expected the book to build",
+                f"the build says: …{log.read()[-2000:]}",
+                hint="make book",
+            )
     return seconds, peak
 
 

@@ -32,8 +32,14 @@ def mixtures() -> str:
     rows = []
     for name, write in WRITERS.items():
         what = (write.__doc__ or "").split("\n")[0].rstrip(".")
-        rows.append([name, what or "–", *(f"{100 * shares[name]:.0f} %" for shares in MIXTURES.values())])
-    return table(["document", "what it tells", *(f"`{name}`" for name in MIXTURES)], rows, numbers=len(MIXTURES))
+        rows.append(
+            [name, what or "–", *(f"{100 * shares[name]:.0f} %" for shares in MIXTURES.values())]
+        )
+    return table(
+        ["document", "what it tells", *(f"`{name}`" for name in MIXTURES)],
+        rows,
+        numbers=len(MIXTURES),
+    )
 
 
 def labelled_sets() -> str:
@@ -43,7 +49,14 @@ def labelled_sets() -> str:
     rows = []
     for name, data in dimensions.labelled_sets().items():
         counts = f"{len(data)} texts, {len(Counter(data.groups))} groups, {len(Counter(data.templates))} templates"
-        rows.append([name, counts, f"*{data.positive}*: {data.texts[0]}", f"*{data.negative}*: {data.texts[1]}"])
+        rows.append(
+            [
+                name,
+                counts,
+                f"*{data.positive}*: {data.texts[0]}",
+                f"*{data.negative}*: {data.texts[1]}",
+            ]
+        )
     return table(["dimension", "drawn with seed 0", "label true", "its twin"], rows)
 
 
@@ -56,7 +69,9 @@ def tinyworld_twins() -> str:
         for name in known:
             pairs = twins(task, 3, 0, name)
             clean, twin = (side.texts[-1].split() for side in (pairs.clean, pairs.corrupted))
-            shown = " ".join(new if new == old else f"**{new}**" for old, new in zip(clean, twin, strict=True))
+            shown = " ".join(
+                new if new == old else f"**{new}**" for old, new in zip(clean, twin, strict=True)
+            )
             rows.append([task, name, shown if name != "copy" else "the prompt itself: " + shown])
     return table(["task", "corruption", "twin, replaced words in bold"], rows)
 
@@ -72,7 +87,11 @@ def gpt2_twins() -> str:
         "greater-than": f"{len(years.FORMS)} forms, {len(years.EVENTS)} events, years {years.YEARS[0]} to {years.YEARS[-1]}",
         "docstring": f"1 template, {len(code.VARIABLES)} arguments, {len(code.METHODS)} methods, {len(code.NOUNS)} nouns",
     }
-    corruptions = {"ioi": ioi.CORRUPTIONS, "greater-than": years.CORRUPTIONS, "docstring": code.CORRUPTIONS}
+    corruptions = {
+        "ioi": ioi.CORRUPTIONS,
+        "greater-than": years.CORRUPTIONS,
+        "docstring": code.CORRUPTIONS,
+    }
     rows = [[task, drawn[task], ", ".join(corruptions[task])] for task in drawn]
     return table(["task", "drawn from", "corruptions, the first by default"], rows)
 
@@ -92,6 +111,9 @@ def public_sets() -> str:
             "licence of the texts": source.licence,
             "caution": source.caution,
         }
-        facts = table(["property", "value"], [[what, value.replace("|", "\\|")] for what, value in rows.items()])
+        facts = table(
+            ["property", "value"],
+            [[what, value.replace("|", "\\|")] for what, value in rows.items()],
+        )
         parts.append(f"### `{name}`\n\n{facts}")
     return "\n\n".join(parts)

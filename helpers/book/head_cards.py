@@ -12,7 +12,11 @@ def section(found: dict[str, Any]) -> str:
         found: what `helpers.tinyworld.models.head_roles.measure` returns.
     """
     limits = {name: percent_of(value) for name, value in found["thresholds"].items()}
-    copies, suppresses, favours = found["thresholds"]["copies"], found["thresholds"]["suppresses"], limits["favours"]
+    copies, suppresses, favours = (
+        found["thresholds"]["copies"],
+        found["thresholds"]["suppresses"],
+        limits["favours"],
+    )
     how = (
         f"**What the heads do**, on {found['prompts']} held-out prompts a skill. A head is taken away by putting the mean of "
         f"its output, over all tokens of {found['prompts']} other prompts, in its place. Listed are the heads without which "
@@ -27,15 +31,26 @@ def section(found: dict[str, Any]) -> str:
         f"{favours}, a suppressor has rank {suppresses:g} or less. Where no rule holds, the role is unclear. The rules were "
         "settled after both models had been looked at: the few roles of the untrained one check the rules and do not test them."
     )
-    return "\n\n".join([how, *(_skill_heads(name, skill, limits) for name, skill in found["skills"].items())])
+    return "\n\n".join(
+        [how, *(_skill_heads(name, skill, limits) for name, skill in found["skills"].items())]
+    )
 
 
 def _skill_heads(name: str, skill: dict[str, Any], limits: dict[str, str]) -> str:
     """The table of one skill, and what few heads do alone."""
     heads, control = skill["heads"], skill["untrained"]
-    needed = sorted((head for head in heads if heads[head]["needed"]), key=lambda head: -heads[head]["loss"][0])
+    needed = sorted(
+        (head for head in heads if heads[head]["needed"]), key=lambda head: -heads[head]["loss"][0]
+    )
     rows = [[head, *_head(heads[head])] for head in needed]
-    columns = ["head (layer.head)", "lost without it (95 %)", "by which way (logits)", "works at: looks at", "writes", "role"]
+    columns = [
+        "head (layer.head)",
+        "lost without it (95 %)",
+        "by which way (logits)",
+        "works at: looks at",
+        "writes",
+        "role",
+    ]
     low, high = skill["interval"]
     clear = sum(head["role"] != "unclear" for head in heads.values())
     told = ", ".join(f"{head} {role}" for head, role in control["roles"].items())
@@ -67,7 +82,9 @@ def _head(head: dict[str, Any]) -> list[str]:
     ways, looked = head["logits"], sorted(head["looks"].items(), key=lambda place: -place[1])
     fed = sorted(ways["later"].items(), key=lambda other: -abs(other[1]))[:2]
     fed = [f"{other} {value:.2f}" for other, value in fed if abs(value) >= abs(ways["total"]) / 10]
-    later = f"later heads {sum(ways['later'].values()):.2f}" + (f" ({', '.join(fed)})" if fed else "")
+    later = f"later heads {sum(ways['later'].values()):.2f}" + (
+        f" ({', '.join(fed)})" if fed else ""
+    )
     seen = ", ".join(f"{place} {percent_of(share)}" for place, share in looked[:3] if share >= 0.1)
     loss, low, high = head["loss"]
     return [

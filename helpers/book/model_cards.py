@@ -1,7 +1,9 @@
-"""Model cards in Markdown: what a model is, how it was trained, and what was measured on exactly these weights.
+"""Model cards in Markdown: what a model is, how it was trained, and what was measured on exactly
+these weights.
 
-Everything follows from the manifest. What a card says beside the facts common to all depends on the recipe's task: sums have
-classes of questions, a language model has a vocabulary, skills and a history of checkpoints.
+Everything follows from the manifest. What a card says beside the facts common to all depends on the
+recipe's task: sums have classes of questions, a language model has a vocabulary, skills and a
+history of checkpoints.
 """
 
 from typing import Any
@@ -37,7 +39,15 @@ def overview(entries: list[Entry]) -> str:
         shape = entry.recipe.model
         size = f"{_layers(shape)} × {shape['n_heads']} heads, width {shape['d_model']}"
         stored = f"{(entry.bytes + entry.series.get('bytes', 0)) / 1e6:.1f} MB"
-        rows.append([f"[`{entry.name}`](#model-{entry.name})", size, f"{entry.parameters:,}", str(len(entry.steps)), stored])
+        rows.append(
+            [
+                f"[`{entry.name}`](#model-{entry.name})",
+                size,
+                f"{entry.parameters:,}",
+                str(len(entry.steps)),
+                stored,
+            ]
+        )
     return markdown(["name", "shape", "parameters", "checkpoints", "files"], rows, numbers=3)
 
 
@@ -73,23 +83,33 @@ def _architecture(shape: dict) -> str:
 
 
 def _file(name: str, size: int, sha256: str, what: str = "") -> dict[str, str]:
-    return {f"{what}file": f"`{name}`, {size:,} bytes", f"sha256{what and ' of that'}": f"`{sha256[:32]}` `{sha256[32:]}`"}
+    return {
+        f"{what}file": f"`{name}`, {size:,} bytes",
+        f"sha256{what and ' of that'}": f"`{sha256[:32]}` `{sha256[32:]}`",
+    }
 
 
 def _checkpoints(entry: Entry) -> dict[str, str]:
     """The series that is shipped with a model."""
     if not entry.series:
         return {}
-    facts = {"checkpoints": f"{len(entry.steps)}, at steps {', '.join(f'{step:,}' for step in entry.steps)}"}
+    facts = {
+        "checkpoints": f"{len(entry.steps)}, at steps {', '.join(f'{step:,}' for step in entry.steps)}"
+    }
     rounding = "; eight bits a weight, vectors 16 bits, the last step in full"
-    facts |= _file(entry.series["file"], entry.series["bytes"], entry.series["sha256"], "checkpoints ")
+    facts |= _file(
+        entry.series["file"], entry.series["bytes"], entry.series["sha256"], "checkpoints "
+    )
     return facts | {"checkpoints file": facts["checkpoints file"] + rounding}
 
 
 def _sum_facts(recipe: Recipe) -> dict[str, str]:
     shape = recipe.model
     task = f"{recipe.data['n_digits']}-digit {_operation(recipe)}, zero-padded"
-    return {"task": f"{task}; {shape['n_ctx']} tokens of a vocabulary of {shape['d_vocab']}", "start": _start(recipe.data)}
+    return {
+        "task": f"{task}; {shape['n_ctx']} tokens of a vocabulary of {shape['d_vocab']}",
+        "start": _start(recipe.data),
+    }
 
 
 def _operation(recipe: Recipe) -> str:
@@ -115,7 +135,8 @@ def _text_facts(recipe: Recipe) -> dict[str, str]:
         "task": f"next word of TinyWorld text, everywhere in rows of {data['length']} tokens",
         "vocabulary": f"{recipe.model['d_vocab']:,} words, one token each; checksum `{data['words']}`, stored with the weights",
         "world": f"`world.toml` and `frames.toml` with checksum `{data['world']}`",
-        "documents": f"mixture `{data['mixture']}`: " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares),
+        "documents": f"mixture `{data['mixture']}`: "
+        + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares),
         "start": "random weights",
     }
 
@@ -123,7 +144,12 @@ def _text_facts(recipe: Recipe) -> dict[str, str]:
 def _measured(entry: Entry) -> str:
     report = entry.measured
     if "skills" in report:
-        parts = (_skills(entry), _curve(report.get("curve", {})), _rounding(entry), _heads(report.get("heads", {})))
+        parts = (
+            _skills(entry),
+            _curve(report.get("curve", {})),
+            _rounding(entry),
+            _heads(report.get("heads", {})),
+        )
         return "\n\n".join(part for part in parts if part)
     if not report:
         command = "skills" if entry.recipe.task == "tinyworld" else "verify"
@@ -133,7 +159,11 @@ def _measured(entry: Entry) -> str:
 
 def _when(entry: Entry) -> str:
     """Of which weights a report is: it names their checksum, unless it is older than that."""
-    return "exactly these weights" if entry.measured.get("sha256") == entry.sha256 else "the weights published under this name"
+    return (
+        "exactly these weights"
+        if entry.measured.get("sha256") == entry.sha256
+        else "the weights published under this name"
+    )
 
 
 def _failures(entry: Entry) -> str:
@@ -141,7 +171,9 @@ def _failures(entry: Entry) -> str:
     report = entry.measured
     asked, failed = report["questions"], report["failures"]
     exhaustive = report.get("method") == "exhaustive"
-    how = "every question there is" if exhaustive else "uniform ones, and further ones in every class"
+    how = (
+        "every question there is" if exhaustive else "uniform ones, and further ones in every class"
+    )
     head = f"Measured on {_when(entry)}, teacher forced, all answer tokens right: **{failed:,} of {asked:,} wrong** ({how})."
     if uniform := report.get("uniform"):  # of no use where every question was asked
         head += f" Of the uniform ones alone: {_uniform(uniform)}."
@@ -150,7 +182,9 @@ def _failures(entry: Entry) -> str:
         low, high = count["ci95"]
         interval = "known exactly" if exhaustive else f"{short(low)} to {short(high)}"
         rows.append([name, f"{count['questions']:,}", f"{count['failures']:,}", interval])
-    return f"{head}\n\n" + markdown(["class", "questions", "wrong", "failure rate (95 %)"], rows, numbers=3)
+    return f"{head}\n\n" + markdown(
+        ["class", "questions", "wrong", "failure rate (95 %)"], rows, numbers=3
+    )
 
 
 def _uniform(found: dict[str, dict[str, Any]]) -> str:
@@ -160,7 +194,9 @@ def _uniform(found: dict[str, dict[str, Any]]) -> str:
     for operator, count in found.items():
         low, high = count["ci95"]
         interval = f"failure rate {short(low)} to {short(high)}, 95 %"
-        parts.append(f"{count['failures']:,} of {count['questions']:,} {names[operator]} wrong ({interval})")
+        parts.append(
+            f"{count['failures']:,} of {count['questions']:,} {names[operator]} wrong ({interval})"
+        )
     return ", ".join(parts)
 
 
@@ -179,8 +215,16 @@ def _skills(entry: Entry) -> str:
     for name, skill in report["skills"].items():
         right = percent(skill["accuracy"], skill["low"], skill["high"])
         difference = _plain(skill["difference"]) if "difference" in skill else "–"
-        rows.append([name, right, difference, _plain(skill["log_ratio"]), str(skill.get("different", "–"))])
-    columns = ["skill", "right answers (95 %)", "difference", "log ratio, right to wrong (nats)", "different prompts"]
+        rows.append(
+            [name, right, difference, _plain(skill["log_ratio"]), str(skill.get("different", "–"))]
+        )
+    columns = [
+        "skill",
+        "right answers (95 %)",
+        "difference",
+        "log ratio, right to wrong (nats)",
+        "different prompts",
+    ]
     notes = [f"*{name}*: {note}" for name, note in NOTES.items() if name in report["skills"]]
     return "\n\n".join([head, markdown(columns, rows, numbers=4), *notes])
 
@@ -201,19 +245,30 @@ def _curve(curve: dict[str, Any]) -> str:
     steps = curve["steps"]
     places = [steps.index(step) for step in spread(steps)]
     rows = [["loss (nats)", *(f"{curve['loss'][place]:.2f}" for place in places)]]
-    rows += [[name, *(f"{100 * values[place]:.0f}" for place in places)] for name, values in curve["skills"].items()]
-    apart = {name: values for name, values in curve.get("difference", {}).items() if name in UNTELLING}
-    rows += [[f"{name}, difference", *(_plain(values[place]) for place in places)] for name, values in apart.items()]
+    rows += [
+        [name, *(f"{100 * values[place]:.0f}" for place in places)]
+        for name, values in curve["skills"].items()
+    ]
+    apart = {
+        name: values for name, values in curve.get("difference", {}).items() if name in UNTELLING
+    }
+    rows += [
+        [f"{name}, difference", *(_plain(values[place]) for place in places)]
+        for name, values in apart.items()
+    ]
     head = ["right answers in %, at step", *(f"{steps[place]:,}" for place in places)]
     fewer = (
-        f", each on {curve['prompts']} prompts a skill, so that the last step may differ from above" if "prompts" in curve else ""
+        f", each on {curve['prompts']} prompts a skill, so that the last step may differ from above"
+        if "prompts" in curve
+        else ""
     )
     said = f"Over training, at {len(places)} of the {len(steps)} checkpoints measured{fewer}:"
     return f"{said}\n\n{markdown(head, rows, numbers=len(places))}"
 
 
 def spread(steps: list[int]) -> list[int]:
-    """Some of the steps for a table: the first, the last, and those nearest to half, a quarter, … of the last.
+    """Some of the steps for a table: the first, the last, and those nearest to half, a quarter, …
+    of the last.
 
     >>> spread([0, 1, 2, 4, 9, 15, 33, 60, 130, 250, 500, 1000])
     [0, 15, 33, 60, 130, 250, 500, 1000]
@@ -228,7 +283,9 @@ def _rounding(entry: Entry) -> str:
     if not stored:
         return ""
     rows = zip(stored["steps"], stored["before"], stored["after"], strict=True)
-    costs = {step: after - before for step, before, after in rows if steps is None or step in steps[:-1]}
+    costs = {
+        step: after - before for step, before, after in rows if steps is None or step in steps[:-1]
+    }
     if not costs:
         return ""
     worst = max(costs, key=lambda step: abs(costs[step]))

@@ -1,4 +1,5 @@
-"""``python -m helpers pages``: the parts of the book that follow from data, written between marks in its pages.
+"""``python -m helpers pages``: the parts of the book that follow from data, written between marks
+in its pages.
 
 A page says where a generated part stands; what stands around the marks is written by hand::
 
@@ -6,8 +7,9 @@ A page says where a generated part stands; what stands around the marks is writt
     …
     <!-- end of generated part -->
 
-The parts come from the manifest of the embedded models, their recipes, the exact class frequencies, the files of TinyWorld, the
-records of the public sets, and the stored costs (``helpers/data``). None of them depends on the machine that writes it.
+The parts come from the manifest of the embedded models, their recipes, the exact class frequencies,
+the files of TinyWorld, the records of the public sets, and the stored costs (``helpers/data``).
+None of them depends on the machine that writes it.
 """
 
 import json
@@ -24,7 +26,8 @@ from helpers.show.tables import short
 from helpers.zoo import Entry
 
 _PART = re.compile(
-    r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<old>.*?)(?P<end><!-- end of generated part -->)", re.DOTALL
+    r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<old>.*?)(?P<end><!-- end of generated part -->)",
+    re.DOTALL,
 )
 _BEGIN = "<!-- generated: "
 from helpers.files import DATA
@@ -58,12 +61,25 @@ def class_shares() -> str:
     recipes = [entry.recipe for entry in _of_sums()]
     parts = []
     for subtract, operation in ((False, "additions"), (True, "subtractions")):
-        digits = sorted({recipe.data["n_digits"] for recipe in recipes if recipe.task == "mixed" or not subtract})
+        digits = sorted(
+            {
+                recipe.data["n_digits"]
+                for recipe in recipes
+                if recipe.task == "mixed" or not subtract
+            }
+        )
         if not digits:
             continue
         shares = {n: cascades.frequencies(plan.automaton_of(n, subtract), n) for n in digits}
-        rows = [[name, *(short(shares[n][name]) if name in shares[n] else "–" for n in digits)] for name in shares[digits[-1]]]
-        parts.append(table([f"class, {operation}", *(f"{n} digits" for n in digits)], rows, numbers=len(digits)))
+        rows = [
+            [name, *(short(shares[n][name]) if name in shares[n] else "–" for n in digits)]
+            for name in shares[digits[-1]]
+        ]
+        parts.append(
+            table(
+                [f"class, {operation}", *(f"{n} digits" for n in digits)], rows, numbers=len(digits)
+            )
+        )
     return "\n\n".join(parts)
 
 
@@ -71,8 +87,22 @@ def training_mixture() -> str:
     """What the training batches of each embedded model of sums consist of."""
     rows = []
     for entry in _of_sums():
-        rows.append([f"`{entry.name}`", *_shares(entry.recipe.data), f"{entry.recipe.steps * entry.recipe.batch_size:,}"])
-    head = ["model", "subtractions", "uniform", "columns forced", "class drawn first", "each class at least", "questions seen"]
+        rows.append(
+            [
+                f"`{entry.name}`",
+                *_shares(entry.recipe.data),
+                f"{entry.recipe.steps * entry.recipe.batch_size:,}",
+            ]
+        )
+    head = [
+        "model",
+        "subtractions",
+        "uniform",
+        "columns forced",
+        "class drawn first",
+        "each class at least",
+        "questions seen",
+    ]
     return table(head, rows, numbers=6)
 
 
@@ -81,20 +111,38 @@ def _shares(data: dict) -> list[str]:
     if "max_cascade" in data:
         return ["0 %", f"100 %, none above S{data['max_cascade']}", "0 %", "0 %", "–"]
     subtract, slots, cascade = data.get("p_subtract", 0.0), data["p_slots"], data["p_cascade"]
-    classes = {False: data["n_digits"] + 1, True: 2 * data["n_digits"]}  # S0 to Sn; M0 to M(n-1) and N1 to Nn
-    least = min(cascade * share / classes[minus] for minus, share in ((False, 1 - subtract), (True, subtract)) if share)
-    return [f"{100 * share:.0f} %" for share in (subtract, 1 - slots - cascade, slots, cascade, least)]
+    classes = {
+        False: data["n_digits"] + 1,
+        True: 2 * data["n_digits"],
+    }  # S0 to Sn; M0 to M(n-1) and N1 to Nn
+    least = min(
+        cascade * share / classes[minus]
+        for minus, share in ((False, 1 - subtract), (True, subtract))
+        if share
+    )
+    return [
+        f"{100 * share:.0f} %" for share in (subtract, 1 - slots - cascade, slots, cascade, least)
+    ]
 
 
 def lab_costs() -> str:
     """Measured seconds and peak memory of each lab, and of the whole book built from nothing."""
     costs = _stored("measured.json")
-    rows = [[lab, f"{c['seconds']:.0f} s", f"{c['peak_mib']:.0f} MiB", str(c["cores"])] for lab, c in sorted(costs.items())]
+    rows = [
+        [lab, f"{c['seconds']:.0f} s", f"{c['peak_mib']:.0f} MiB", str(c["cores"])]
+        for lab, c in sorted(costs.items())
+    ]
     build = _stored("build.json")
     if build:
         name = "the whole book, from nothing"
-        rows.append([name, f"{build['seconds']:.0f} s", f"{build['peak_mib']:.0f} MiB", str(build["cores"])])
-    return table(["what", "run time", "peak memory", "cores"], rows, numbers=3) if rows else "Not measured yet."
+        rows.append(
+            [name, f"{build['seconds']:.0f} s", f"{build['peak_mib']:.0f} MiB", str(build["cores"])]
+        )
+    return (
+        table(["what", "run time", "peak memory", "cores"], rows, numbers=3)
+        if rows
+        else "Not measured yet."
+    )
 
 
 def build_versions() -> str:
@@ -132,12 +180,16 @@ def filled(text: str, where: str) -> str:
     """A page with every generated part brought up to date.
 
     Raises:
-        LabError: the page asks for a part that does not exist, or one does not end before the next begins.
+        LabError: the page asks for a part that does not exist, or one does not end before the next
+            begins.
     """
 
     def replace(part: re.Match) -> str:
         if part["name"] not in PARTS:
-            raise LabError(f"{where}: expected a generated part among {', '.join(PARTS)}", f"got {part['name']!r}")
+            raise LabError(
+                f"{where}: expected a generated part among {', '.join(PARTS)}",
+                f"got {part['name']!r}",
+            )
         return f"{part['begin']}\n{PARTS[part['name']]()}\n\n{part['end']}"
 
     parts = list(_PART.finditer(text))
@@ -152,10 +204,16 @@ def filled(text: str, where: str) -> str:
 
 def generated(root: Path) -> dict[Path, str]:
     """Every page that has generated parts, with the text that it should have."""
-    pages = {path: path.read_text(encoding="utf-8") for path in sorted((root / "book").glob("*.md"))}
+    pages = {
+        path: path.read_text(encoding="utf-8") for path in sorted((root / "book").glob("*.md"))
+    }
     return {path: filled(text, path.name) for path, text in pages.items() if _BEGIN in text}
 
 
 def stale(root: Path) -> list[str]:
     """Names of the pages whose generated parts are not current."""
-    return [path.name for path, text in generated(root).items() if path.read_text(encoding="utf-8") != text]
+    return [
+        path.name
+        for path, text in generated(root).items()
+        if path.read_text(encoding="utf-8") != text
+    ]

@@ -1,8 +1,10 @@
-"""Sphinx extension of the book: pages that load nothing remote, and markup that screen readers understand.
+"""Sphinx extension of the book: pages that load nothing remote, and markup that screen readers
+understand.
 
-jupyter-book always adds the scripts of *thebe* (live code from another host) and jupyter widgets ask for *require.js*; no
-page of this book uses either. The theme shows a logo or the title; here it shows both. The bibliography is marked up as a
-list whose entries are no list items; here they become ones.
+jupyter-book always adds the scripts of *thebe* (live code from another host) and jupyter widgets
+ask for *require.js*; no page of this book uses either. The theme shows a logo or the title; here it
+shows both. The bibliography is marked up as a list whose entries are no list items; here they
+become ones.
 """
 
 from typing import Any
@@ -13,13 +15,17 @@ UNUSED = ("thebe", "require.js", "html-manager")
 def setup(app) -> dict[str, Any]:
     """Entry point for Sphinx."""
     app.connect("config-inited", _name_beside_logo)
-    app.connect("html-page-context", _mend, priority=900)  # after every extension has added its files
+    app.connect(
+        "html-page-context", _mend, priority=900
+    )  # after every extension has added its files
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _name_beside_logo(app, config) -> None:
     logo = {"text": config.html_title or config.project, "alt_text": "First page"}
-    config.html_theme_options = config.html_theme_options | {"logo": logo}  # jupyter-book fills in the rest
+    config.html_theme_options = config.html_theme_options | {
+        "logo": logo
+    }  # jupyter-book fills in the rest
 
 
 def _mend(app, pagename: str, templatename: str, context: dict[str, Any], doctree) -> None:

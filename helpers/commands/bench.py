@@ -18,13 +18,17 @@ BENCHES: dict[str, str] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help=f"one of {', '.join(BENCHES)}; all of them if left away")
+    parser.add_argument(
+        "name", nargs="?", help=f"one of {', '.join(BENCHES)}; all of them if left away"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.name is not None and arguments.name not in BENCHES:
-        raise LabError(f"expected a benchmark among {', '.join(BENCHES)}", f"got {arguments.name!r}")
+        raise LabError(
+            f"expected a benchmark among {', '.join(BENCHES)}", f"got {arguments.name!r}"
+        )
     names = [arguments.name] if arguments.name else list(BENCHES)
     ratios = [ratio for name in names for ratio in import_module(BENCHES[name]).measure()]
     if arguments.json:
@@ -32,5 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for ratio in ratios:
             print(f"{ratio.name}: {ratio.ratio:.2f} x {ratio.other}")
-            print(f"  ours {ratio.ours_seconds:.3f} s, other {ratio.other_seconds:.3f} s; {ratio.note}")
+            print(
+                f"  ours {ratio.ours_seconds:.3f} s, other {ratio.other_seconds:.3f} s; {ratio.note}"
+            )
     return 0

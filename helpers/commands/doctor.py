@@ -63,7 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     for finding in examine():
         print(finding, file=sys.stderr, flush=True)
         faults += finding.is_fault
-    print("all is well" if not faults else f"{faults} fault{'s' * (faults > 1)} to mend", file=sys.stderr)
+    print(
+        "all is well" if not faults else f"{faults} fault{'s' * (faults > 1)} to mend",
+        file=sys.stderr,
+    )
     return 1 if faults else 0
 
 
@@ -82,7 +85,9 @@ def examine() -> Iterator[Finding]:
 
 def python_version(found: tuple[int, ...]) -> Finding:
     text = f"Python {'.'.join(map(str, found))}"
-    return Finding(text, "" if found[:2] >= PYTHON else f"install Python {PYTHON[0]}.{PYTHON[1]} or newer")
+    return Finding(
+        text, "" if found[:2] >= PYTHON else f"install Python {PYTHON[0]}.{PYTHON[1]} or newer"
+    )
 
 
 def package(name: str, least: str) -> Finding:
@@ -92,7 +97,9 @@ def package(name: str, least: str) -> Finding:
     except metadata.PackageNotFoundError:
         return Finding(f"{name} is not installed", f'pip install "{name}>={least}"')
     if _numbers(found) < _numbers(least):
-        return Finding(f"{name} {found} is too old: {least} is needed", f'pip install "{name}>={least}"')
+        return Finding(
+            f"{name} {found} is too old: {least} is needed", f'pip install "{name}>={least}"'
+        )
     return Finding(f"{name} {found}")
 
 
@@ -110,7 +117,10 @@ def device() -> Finding:
     try:
         torch.ones(3, device=name).sum().item()
     except (RuntimeError, AssertionError) as fault:
-        return Finding(f"device {name} does not answer: {str(fault).splitlines()[0]}", "unset LAB_DEVICE, or set LAB_DEVICE=cpu")
+        return Finding(
+            f"device {name} does not answer: {str(fault).splitlines()[0]}",
+            "unset LAB_DEVICE, or set LAB_DEVICE=cpu",
+        )
     return Finding(f"device {name}, {torch.get_num_threads()} threads")
 
 
@@ -148,9 +158,15 @@ def cache() -> Finding:
     try:
         folder = runtime.cache_dir()
     except OSError as fault:
-        return Finding(f"the cache folder cannot be made: {fault}", "set LAB_CACHE to a folder that you may write to")
+        return Finding(
+            f"the cache folder cannot be made: {fault}",
+            "set LAB_CACHE to a folder that you may write to",
+        )
     if not os.access(folder, os.W_OK):
-        return Finding(f"the cache folder {folder} is read-only", "set LAB_CACHE to a folder that you may write to")
+        return Finding(
+            f"the cache folder {folder} is read-only",
+            "set LAB_CACHE to a folder that you may write to",
+        )
     return Finding(f"cache folder {folder}")
 
 
@@ -159,4 +175,8 @@ def browser() -> Finding:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found:
         return Finding(f"browser for the page tests: {found}")
-    return Finding("no Chromium: the tests of the rendered pages are skipped", "apt-get install chromium", optional=True)
+    return Finding(
+        "no Chromium: the tests of the rendered pages are skipped",
+        "apt-get install chromium",
+        optional=True,
+    )

@@ -10,8 +10,16 @@ from helpers.files import write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="+", metavar="NAME", help="an embedded mixed model, such as mix-d6")
-    parser.add_argument("--out", type=Path, default=maps.DATA, metavar="FILE", help="where to store (the package's own file)")
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME", help="an embedded mixed model, such as mix-d6"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=maps.DATA,
+        metavar="FILE",
+        help="where to store (the package's own file)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         known[name] = maps.choose(name)
         write_atomically(maps.to_text(known), arguments.out)
-        sizes = ", ".join(f"{len(nodes)} nodes ({mode})" for mode, nodes in known[name].nodes.items())
+        sizes = ", ".join(
+            f"{len(nodes)} nodes ({mode})" for mode, nodes in known[name].nodes.items()
+        )
         print(f"{name}: {sizes}; stored in {arguments.out}", file=sys.stderr)
     return 0

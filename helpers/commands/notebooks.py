@@ -9,8 +9,16 @@ from helpers.course.labs.notebooks import stale, write
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``python -m helpers notebooks``."""
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 naming each file that is not current")
-    parser.add_argument("--measure", action="store_true", help="run every lab and store its seconds and peak memory first")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; exit 1 naming each file that is not current",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="run every lab and store its seconds and peak memory first",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,6 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"wrote {name}", file=sys.stderr)
     names = stale(root)
     for name in names:
-        hint = "run: python -m helpers notebooks" if arguments.check else "no source gives it, delete it"
+        hint = (
+            "run: python -m helpers notebooks"
+            if arguments.check
+            else "no source gives it, delete it"
+        )
         print(f"{name} is not what the lab sources give; {hint}", file=sys.stderr)
     return 1 if names else 0

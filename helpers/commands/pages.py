@@ -11,8 +11,16 @@ from helpers.book.pages import DATA, generated, stale
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``python -m helpers pages``."""
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 naming each page that is not current")
-    parser.add_argument("--measure", action="store_true", help="build the whole book from nothing and store what it cost first")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; exit 1 naming each page that is not current",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="build the whole book from nothing and store what it cost first",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,6 +47,11 @@ def _measure_build(root: Path) -> None:
 
     seconds, peak = measure_build(root)
     versions = runtime.versions() | {"jupyter-book": version("jupyter-book")}
-    cost = {"seconds": round(seconds, 1), "peak_mib": round(peak, 1), "cores": runtime.cores(), "versions": versions}
+    cost = {
+        "seconds": round(seconds, 1),
+        "peak_mib": round(peak, 1),
+        "cores": runtime.cores(),
+        "versions": versions,
+    }
     DATA.mkdir(exist_ok=True)
     (DATA / "build.json").write_text(json.dumps(cost, indent=2) + "\n", encoding="utf-8")

@@ -8,7 +8,9 @@ from helpers.zoo.publish import publish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the name under which the model is loaded; the run's recipe must have it too")
+    parser.add_argument(
+        "name", help="the name under which the model is loaded; the run's recipe must have it too"
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a finished run")
     parser.add_argument(
         "--measured",
@@ -17,11 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what `python -m helpers verify DIR --json`, or `python -m helpers skills DIR`, printed for these weights",
     )
     parser.add_argument(
-        "--steps", type=int, nargs="+", default=[], metavar="N", help="checkpoints to ship with the model, rounded to eight bits"
+        "--steps",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="checkpoints to ship with the model, rounded to eight bits",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     added = publish(arguments.name, arguments.folder, arguments.measured, arguments.steps)
-    print(f"published {added.name}: {added.parameters} parameters, {added.bytes} bytes, sha256 {added.sha256}", file=sys.stderr)
+    print(
+        f"published {added.name}: {added.parameters} parameters, {added.bytes} bytes, sha256 {added.sha256}",
+        file=sys.stderr,
+    )
     return 0

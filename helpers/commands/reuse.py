@@ -1,7 +1,8 @@
 """``python -m helpers reuse``: measure finished runs of mixed models and store what was found.
 
-Every run is written as soon as it is measured, and what is stored with the same recipe, weights, source and settings is
-not measured again, so the command can be stopped and given again at any moment.
+Every run is written as soon as it is measured, and what is stored with the same recipe, weights,
+source and settings is not measured again, so the command can be stopped and given again at any
+moment.
 """
 
 import argparse
@@ -18,8 +19,20 @@ from helpers.training import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", type=Path, nargs="+", metavar="RUN_DIR", help="folder of a finished run of a mixed model")
-    parser.add_argument("--out", type=Path, default=records.DATA, metavar="FILE", help="where to store (the package's own file)")
+    parser.add_argument(
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="RUN_DIR",
+        help="folder of a finished run of a mixed model",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=records.DATA,
+        metavar="FILE",
+        help="where to store (the package's own file)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,7 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
         known = _with_source(known, recipe.data["n_digits"], out)
         record = records.measure(folder, known.sources[SOURCES[recipe.data["n_digits"]][0]])
         known = _add(out, record)
-        print(f"{recipe.name}, seed {recipe.seed}: measured in {record.seconds:.0f} s; stored in {out}", file=sys.stderr)
+        print(
+            f"{recipe.name}, seed {recipe.seed}: measured in {record.seconds:.0f} s; stored in {out}",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -46,7 +62,11 @@ def _is_stored(known: Stored, recipe: Recipe, sha256: str) -> bool:
     source = SOURCES.get(recipe.data["n_digits"], ("", ""))
     if record is None or not record.source_sha256.startswith(source[1]):
         return False
-    return (record.fingerprint, record.sha256, record.settings) == (recipe.fingerprint, sha256, SETTINGS)
+    return (record.fingerprint, record.sha256, record.settings) == (
+        recipe.fingerprint,
+        sha256,
+        SETTINGS,
+    )
 
 
 def _with_source(known: Stored, n_digits: int, out: Path) -> Stored:

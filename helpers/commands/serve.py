@@ -10,13 +10,27 @@ from helpers.errors import LabError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=8000, help="port on 127.0.0.1 (default: 8000; 0 takes a free one)")
-    parser.add_argument("--dir", type=Path, default=Path("_build/html"), help="folder of the built book (default: _build/html)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8000,
+        help="port on 127.0.0.1 (default: 8000; 0 takes a free one)",
+    )
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        default=Path("_build/html"),
+        help="folder of the built book (default: _build/html)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     with make_server(arguments.dir, arguments.port) as server:
-        print(f"the book is at http://127.0.0.1:{server.server_port}/ ; Ctrl-C stops it", file=sys.stderr, flush=True)
+        print(
+            f"the book is at http://127.0.0.1:{server.server_port}/ ; Ctrl-C stops it",
+            file=sys.stderr,
+            flush=True,
+        )
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -39,9 +53,15 @@ def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
         LabError: no book in the folder, or a port that cannot be had.
     """
     if not (folder / "index.html").is_file():
-        raise LabError(f"expected the built book in {folder}", "there is no index.html", hint="build it first: make book")
+        raise LabError(
+            f"expected the built book in {folder}",
+            "there is no index.html",
+            hint="build it first: make book",
+        )
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), partial(_QuietHandler, directory=str(folder)))
+        return ThreadingHTTPServer(
+            ("127.0.0.1", port), partial(_QuietHandler, directory=str(folder))
+        )
     except (OSError, OverflowError) as fault:
         raise LabError(
             f"expected port {port} of 127.0.0.1 to be free",

@@ -8,10 +8,23 @@ from helpers.tinyworld.models import head_roles, measure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="an embedded model such as tinyworld, or the folder of a finished run")
-    parser.add_argument("--steps", type=int, nargs="+", default=[], metavar="N", help="checkpoints to measure (all of them)")
     parser.add_argument(
-        "--prompts", type=int, default=measure.PROMPTS, metavar="N", help=f"of each skill, at the end ({measure.PROMPTS})"
+        "name", help="an embedded model such as tinyworld, or the folder of a finished run"
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="checkpoints to measure (all of them)",
+    )
+    parser.add_argument(
+        "--prompts",
+        type=int,
+        default=measure.PROMPTS,
+        metavar="N",
+        help=f"of each skill, at the end ({measure.PROMPTS})",
     )
     parser.add_argument(
         "--curve-prompts",
@@ -35,7 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
     counts = arguments.prompts, arguments.curve_prompts, arguments.heads
     found = measure.measure(arguments.name, arguments.steps, *counts)
     for name, skill in found["skills"].items():
-        print(f"{name:<18} {skill['accuracy']:.3f} [{skill['low']:.3f}, {skill['high']:.3f}]", file=sys.stderr)
-    print(f"loss {found['loss']:.4f} nats a token, perplexity {found['perplexity']:.2f}", file=sys.stderr)
+        print(
+            f"{name:<18} {skill['accuracy']:.3f} [{skill['low']:.3f}, {skill['high']:.3f}]",
+            file=sys.stderr,
+        )
+    print(
+        f"loss {found['loss']:.4f} nats a token, perplexity {found['perplexity']:.2f}",
+        file=sys.stderr,
+    )
     print(json.dumps(found))
     return 0

@@ -8,17 +8,37 @@ from pathlib import Path
 
 from helpers.files import write_atomically
 from helpers.trust.data.surface import Survey
-from helpers.trust.data.surveys import COLUMNS, DATA, compare, compute, numbers, plain, stored, to_text
+from helpers.trust.data.surveys import (
+    COLUMNS,
+    DATA,
+    compare,
+    compute,
+    numbers,
+    plain,
+    stored,
+    to_text,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="where the files are (they are downloaded into the cache)")
-    parser.add_argument("--json", action="store_true", help="print a JSON object instead of a table")
-    parser.add_argument("--write", action="store_true", help="store what was computed in place of what was stored")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="where the files are (they are downloaded into the cache)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON object instead of a table"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="store what was computed in place of what was stored"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    known = None if arguments.write else stored(DATA)  # before any work; what is to be replaced may be damaged
+    known = (
+        None if arguments.write else stored(DATA)
+    )  # before any work; what is to be replaced may be damaged
     found = compute(arguments.folder)
     if arguments.write:
         write_atomically(to_text(found), DATA)
@@ -26,7 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     known = known or stored(DATA)
     if arguments.json:
         sides = {"computed": found, "stored": known}
-        print(json.dumps({side: {name: plain(one) for name, one in sets.items()} for side, sets in sides.items()}))
+        print(
+            json.dumps(
+                {
+                    side: {name: plain(one) for name, one in sets.items()}
+                    for side, sets in sides.items()
+                }
+            )
+        )
     else:
         print("\n".join(_table(found, known)))
     compare(found, known)

@@ -10,20 +10,32 @@ from helpers.errors import LabError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="an embedded model, such as add-d5, or an experiment, such as mix-d3-paper")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME)")
-    parser.add_argument("--resume", action="store_true", help="continue the run in the folder, or start it")
-    parser.add_argument("--seed", type=int, metavar="N", help="another seed than the recipe's; gives another model")
+    parser.add_argument(
+        "name", help="an embedded model, such as add-d5, or an experiment, such as mix-d3-paper"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the run in the folder, or start it"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="another seed than the recipe's; gives another model"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     from helpers.arithmetic.training import recipes as sums
     from helpers.tinyworld.models import recipes as texts
 
-    task_of = dict.fromkeys(sums.RECIPES | sums.EXPERIMENTS, sums.task_of) | dict.fromkeys(texts.RECIPES, texts.task_of)
+    task_of = dict.fromkeys(sums.RECIPES | sums.EXPERIMENTS, sums.task_of) | dict.fromkeys(
+        texts.RECIPES, texts.task_of
+    )
     known = sums.RECIPES | sums.EXPERIMENTS | texts.RECIPES
     if arguments.name not in known:
-        raise LabError(f"expected a model with a recipe: {', '.join(known)}", f"got {arguments.name!r}")
+        raise LabError(
+            f"expected a model with a recipe: {', '.join(known)}", f"got {arguments.name!r}"
+        )
     if arguments.seed is not None and arguments.seed < 0:
         raise LabError("expected a seed of 0 or more", f"got {arguments.seed}")
     recipe = known[arguments.name]
@@ -32,12 +44,17 @@ def run(arguments: argparse.Namespace) -> int:
     seed = "" if arguments.seed is None else f" --seed {arguments.seed}"
     again = f"python -m helpers train {recipe.name} --out {folder}{seed} --resume"
     try:
-        done = training.train(recipe, task_of[recipe.name](recipe), folder, arguments.resume, device=runtime.device())
+        done = training.train(
+            recipe, task_of[recipe.name](recipe), folder, arguments.resume, device=runtime.device()
+        )
     except KeyboardInterrupt:
         print(f"stopped; nothing is lost. Continue with\n  {again}", file=sys.stderr)
         return 130
     if done.resumed_at == recipe.steps:
-        print(f"{recipe.name}: already complete; weights in {folder / training.WEIGHTS}", file=sys.stderr)
+        print(
+            f"{recipe.name}: already complete; weights in {folder / training.WEIGHTS}",
+            file=sys.stderr,
+        )
         return 0
     print(
         f"{recipe.name}: {done.step} steps in {done.seconds / 60:.1f} minutes, final loss "

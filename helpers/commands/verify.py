@@ -17,25 +17,56 @@ from helpers.training import RECIPE, WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="an embedded model such as add-d6, a local folder, or a hub name")
-    parser.add_argument("--questions", type=int, default=1_000_000, metavar="N", help="uniform questions (1000000)")
-    parser.add_argument("--per-class", type=int, default=20_000, metavar="N", help="further questions in each class (20000)")
-    parser.add_argument("--exhaustive", action="store_true", help="ask every question instead (at most 3 digits)")
     parser.add_argument(
-        "--operations", choices=("+", "-", "+-"), help="operators to ask about (those that the model was trained on, else +)"
+        "name", help="an embedded model such as add-d6, a local folder, or a hub name"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the questions (0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    foreign = parser.add_argument_group("the format of a model that was not trained by this package")
+    parser.add_argument(
+        "--questions", type=int, default=1_000_000, metavar="N", help="uniform questions (1000000)"
+    )
+    parser.add_argument(
+        "--per-class",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="further questions in each class (20000)",
+    )
+    parser.add_argument(
+        "--exhaustive", action="store_true", help="ask every question instead (at most 3 digits)"
+    )
+    parser.add_argument(
+        "--operations",
+        choices=("+", "-", "+-"),
+        help="operators to ask about (those that the model was trained on, else +)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the questions (0)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
+    foreign = parser.add_argument_group(
+        "the format of a model that was not trained by this package"
+    )
     foreign.add_argument("--digits", type=int, metavar="N", help="digits of an operand")
-    foreign.add_argument("--digit-ids", type=_ids, metavar="IDS", help="token ids of 0 to 9, as 0,1,2,3,4,5,6,7,8,9")
-    foreign.add_argument("--symbols", type=_ids, metavar="IDS", help="token ids of plus, minus and equals, as 10,11,12")
-    foreign.add_argument("--prefix", type=_ids, default=(), metavar="IDS", help="token ids before the question")
+    foreign.add_argument(
+        "--digit-ids", type=_ids, metavar="IDS", help="token ids of 0 to 9, as 0,1,2,3,4,5,6,7,8,9"
+    )
+    foreign.add_argument(
+        "--symbols",
+        type=_ids,
+        metavar="IDS",
+        help="token ids of plus, minus and equals, as 10,11,12",
+    )
+    foreign.add_argument(
+        "--prefix", type=_ids, default=(), metavar="IDS", help="token ids before the question"
+    )
     foreign.add_argument("--no-sign", action="store_true", help="the answer has no sign token")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    model = zoo.load(arguments.name)  # first: a name that does not exist is the likelier mistake than a missing format
+    model = zoo.load(
+        arguments.name
+    )  # first: a name that does not exist is the likelier mistake than a missing format
     recipe = _recipe(arguments.name)
     report = verify(
         model,
@@ -47,7 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
         operations=arguments.operations or ("+-" if recipe.get("task") == "mixed" else "+"),
         seed=arguments.seed,
     )
-    print(json.dumps(report.to_json() | _weights(arguments.name)) if arguments.json else report.table())
+    print(
+        json.dumps(report.to_json() | _weights(arguments.name))
+        if arguments.json
+        else report.table()
+    )
     if report.failures == report.questions:
         print(
             f"no question was right: has {arguments.name} learned this format? See --digits, --digit-ids, --symbols, "
@@ -79,13 +114,19 @@ def _format(arguments: argparse.Namespace, recipe: dict) -> Format:
             hint="pass --digits N, and --digit-ids and --symbols if its token ids are not 0 to 12",
         )
     if digits is not None and arguments.digits not in (None, digits):
-        raise LabError(f"expected {digits} digits, as {arguments.name} was trained", f"got --digits {arguments.digits}")
+        raise LabError(
+            f"expected {digits} digits, as {arguments.name} was trained",
+            f"got --digits {arguments.digits}",
+        )
     settings: dict = {"has_sign": not arguments.no_sign, "prefix": arguments.prefix}
     if arguments.digit_ids:
         settings["digit_ids"] = arguments.digit_ids
     if arguments.symbols:
         if len(arguments.symbols) != 3:
-            raise LabError("expected three ids for --symbols: plus, minus, equals", f"got {len(arguments.symbols)}")
+            raise LabError(
+                "expected three ids for --symbols: plus, minus, equals",
+                f"got {len(arguments.symbols)}",
+            )
         settings |= dict(zip(("plus", "minus", "equals"), arguments.symbols, strict=True))
     return Format(digits or arguments.digits, **settings)
 
@@ -101,5 +142,7 @@ def _recipe(name: str) -> dict:
         recipe = json.loads(noted.read_text())
         recipe["data"].get("n_digits")
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise LabError(f"expected a recipe in {noted}", "it cannot be read", hint="pass another folder") from None
+        raise LabError(
+            f"expected a recipe in {noted}", "it cannot be read", hint="pass another folder"
+        ) from None
     return recipe

@@ -1,4 +1,5 @@
-"""``check("lab0.3", answer)``: one line that says whether an answer is right, and if not, the likely mistake.
+"""``check("lab0.3", answer)``: one line that says whether an answer is right, and if not, the
+likely mistake.
 
 The checks of a lab stand in ``helpers/course/labN.py``::
 
@@ -6,9 +7,11 @@ The checks of a lab stand in ``helpers/course/labN.py``::
 
     @exercise("lab0.3", points=2, title="Logit difference")
     def logit_difference(answer):
-        expect_close(call(answer, logits, 1, 0), expected, mistakes={"did you swap right and wrong?": -expected})
+        expect_close(call(answer, logits, 1, 0), expected, mistakes={"did you swap right and
+        wrong?": -expected})
 
-A check returns nothing (or a remark, as text) where the answer is right, and raises :class:`Wrong` where it is not.
+A check returns nothing (or a remark, as text) where the answer is right, and raises :class:`Wrong`
+where it is not.
 """
 
 import difflib
@@ -57,7 +60,9 @@ __all__ = [
 ]
 
 _STUB = re.compile(r"(lab\d+\.\w+): ")
-_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_LIBRARIES = tuple(
+    sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
 _OURS = str(Path(helpers.__file__).parent)
 
 
@@ -71,7 +76,9 @@ class Exercise:
     test: Callable[[object], str | None]
 
 
-def exercise(name: str, points: float, title: str) -> Callable[[Callable[[object], str | None]], Exercise]:
+def exercise(
+    name: str, points: float, title: str
+) -> Callable[[Callable[[object], str | None]], Exercise]:
     """Make a function that looks at an answer the check of an exercise.
 
     >>> @exercise("lab0.1", points=1, title="Double")
@@ -93,9 +100,17 @@ def exercises(lab: str) -> dict[str, Exercise]:
     """
     if not re.fullmatch(r"lab\d+", lab) or util.find_spec(f"helpers.course.checks.{lab}") is None:
         folder = str(Path(__file__).parent / "checks")
-        known = sorted(module.name for module in pkgutil.iter_modules([folder]) if re.fullmatch(r"lab\d+", module.name))
+        known = sorted(
+            module.name
+            for module in pkgutil.iter_modules([folder])
+            if re.fullmatch(r"lab\d+", module.name)
+        )
         raise LabError(f"expected a lab: {', '.join(known)}", f"got {lab!r}")
-    found = [value for value in vars(import_module(f"helpers.course.checks.{lab}")).values() if isinstance(value, Exercise)]
+    found = [
+        value
+        for value in vars(import_module(f"helpers.course.checks.{lab}")).values()
+        if isinstance(value, Exercise)
+    ]
     return {item.name: item for item in found}
 
 
@@ -108,7 +123,11 @@ def find(name: str) -> Exercise:
     known = exercises(name.partition(".")[0]) if isinstance(name, str) else {}
     if not isinstance(name, str) or name not in known:
         near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.0)
-        hint = f"did you mean {' or '.join(near)}?" if near else 'write the name first: check("lab0.1", answer)'
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else 'write the name first: check("lab0.1", answer)'
+        )
         raise LabError("expected the name of an exercise", f"got {name!r}", hint=hint)
     return known[name]
 
@@ -171,15 +190,26 @@ def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[str,
     said = " ".join("".join(traceback.format_exception_only(type(error), error)).split())
     said = said if len(said) <= 300 else said[:299] + "…"
     checks_file = task.test.__code__.co_filename
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_students(frame.filename, checks_file)]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if _is_students(frame.filename, checks_file)
+    ]
     if frames:
         line = f" `{frames[-1].line}`" if frames[-1].line else ""
         return ERROR, f"your code raised {said} (line {frames[-1].lineno}{line})"
-    return ERROR, f"the answer, of type {type(answer).__name__}, is not in the form that the exercise asks for ({said})"
+    return (
+        ERROR,
+        f"the answer, of type {type(answer).__name__}, is not in the form that the exercise asks for ({said})",
+    )
 
 
 def _is_students(filename: str, checks_file: str) -> bool:
     """Whether code in this file is the student's: neither ours nor a library's."""
-    if filename == checks_file or filename.startswith(("<frozen", "<__array")) or "-packages" in filename:
+    if (
+        filename == checks_file
+        or filename.startswith(("<frozen", "<__array"))
+        or "-packages" in filename
+    ):
         return False
     return not filename.startswith((*_LIBRARIES, _OURS))

@@ -39,10 +39,14 @@ def expect_function(answer: object) -> None:
     >>> expect_function(len)
     """
     if not callable(answer):
-        raise Wrong(f"expected a function; got {type(answer).__name__}: pass the function itself, without calling it")
+        raise Wrong(
+            f"expected a function; got {type(answer).__name__}: pass the function itself, without calling it"
+        )
 
 
-def expect_shape(answer: object, shape: tuple[int, ...], name: str = "the answer", axes: str = "") -> None:
+def expect_shape(
+    answer: object, shape: tuple[int, ...], name: str = "the answer", axes: str = ""
+) -> None:
     """Refuse an array or tensor of another shape.
 
     Args:
@@ -54,12 +58,17 @@ def expect_shape(answer: object, shape: tuple[int, ...], name: str = "the answer
     >>> expect_shape(np.zeros((3, 2)), (2, 3), axes="question digit")
     Traceback (most recent call last):
         ...
-    helpers.course.expect.Wrong: expected the answer in shape [2, 3] (question digit); got [3, 2]: are its axes swapped?
+    helpers.course.expect.Wrong: expected the answer in shape [2, 3] (question digit); got [3, 2]:
+    are its axes swapped?
     """
     got = as_array(answer, name).shape
-    if len(got) == len(shape) and all(want in (-1, have) for want, have in zip(shape, got, strict=True)):
+    if len(got) == len(shape) and all(
+        want in (-1, have) for want, have in zip(shape, got, strict=True)
+    ):
         return
-    wanted = f"[{', '.join('any' if length == -1 else str(length) for length in shape)}]" + (f" ({axes})" if axes else "")
+    wanted = f"[{', '.join('any' if length == -1 else str(length) for length in shape)}]" + (
+        f" ({axes})" if axes else ""
+    )
     swapped = sorted(got) == sorted(shape)
     missing = f" {len(got)} axes instead of {len(shape)}" if len(got) != len(shape) else ""
     hint = ": are its axes swapped?" if swapped else f":{missing}" if missing else ""
@@ -74,13 +83,15 @@ def expect_close(
     name: str = "the answer",
     points: float = 0,
 ) -> None:
-    """Refuse numbers that differ from the expected ones; name the mistake whose result they are, if they are one's.
+    """Refuse numbers that differ from the expected ones; name the mistake whose result they are, if
+    they are one's.
 
     Args:
         actual: number, array, tensor or nested list from the student.
         expected: the right values.
         tolerance: largest absolute difference that still counts as equal.
-        mistakes: wrong values that well-known mistakes give, each with its message: pairs or a mapping, in either order.
+        mistakes: wrong values that well-known mistakes give, each with its message: pairs or a
+            mapping, in either order.
         name: how the message calls the answer.
         points: what a wrong answer earns all the same.
 
@@ -104,12 +115,15 @@ def expect_close(
 
 
 def same(first: np.ndarray, second: np.ndarray, tolerance: float) -> bool:
-    """Whether two arrays have one shape and agree within an absolute tolerance (NaN with NaN, inf with inf).
+    """Whether two arrays have one shape and agree within an absolute tolerance (NaN with NaN, inf
+    with inf).
 
     >>> same(np.zeros(2), np.zeros(3), 1.0), same(np.zeros(2), np.ones(2), 1.0)
     (False, True)
     """
-    return first.shape == second.shape and bool(np.allclose(first, second, rtol=0, atol=tolerance, equal_nan=True))
+    return first.shape == second.shape and bool(
+        np.allclose(first, second, rtol=0, atol=tolerance, equal_nan=True)
+    )
 
 
 def _difference(got: np.ndarray, right: np.ndarray, tolerance: float, name: str) -> str:
@@ -118,12 +132,17 @@ def _difference(got: np.ndarray, right: np.ndarray, tolerance: float, name: str)
         return f"{name} is not right" + (": its sign is the opposite" if opposite else "")
     wrong = ~np.isclose(got, right, rtol=0, atol=tolerance, equal_nan=True)
     first = [int(index) for index in np.argwhere(wrong)[0]]
-    hint = ": all have the opposite sign" if same(-got, right, tolerance) else f", the first at index {first}"
+    hint = (
+        ": all have the opposite sign"
+        if same(-got, right, tolerance)
+        else f", the first at index {first}"
+    )
     return f"{int(wrong.sum())} of {wrong.size} values of {name} are not right{hint}"
 
 
 def as_array(answer: object, name: str = "the answer") -> np.ndarray:
-    """Numbers as a float64 array: a number, an array, a tensor on any device, or nested lists of numbers.
+    """Numbers as a float64 array: a number, an array, a tensor on any device, or nested lists of
+    numbers.
 
     >>> as_array([[1, 2], [3, 4]]).shape
     (2, 2)
@@ -131,7 +150,9 @@ def as_array(answer: object, name: str = "the answer") -> np.ndarray:
     if answer is None:
         raise Wrong(f"{name} is None: does the function return its result?")
     if callable(answer) and not hasattr(answer, "shape"):
-        raise Wrong(f"expected numbers; got a function: call it, and pass what it returns as {name}")
+        raise Wrong(
+            f"expected numbers; got a function: call it, and pass what it returns as {name}"
+        )
     if isinstance(answer, str):
         raise Wrong(f"expected numbers; got {name} as text")
     if hasattr(answer, "detach"):
@@ -148,15 +169,20 @@ def as_array(answer: object, name: str = "the answer") -> np.ndarray:
 
 
 def expect_number(answer: object, name: str = "the answer") -> None:
-    """Refuse what is not one finite number; a tensor or array with one element counts as its number.
+    """Refuse what is not one finite number; a tensor or array with one element counts as its
+    number.
 
     >>> expect_number(np.float32(2))
     """
     array = as_array(answer, name)
     if array.size != 1:
-        raise Wrong(f"expected {name} to be one number; got shape {list(array.shape)}: which axis is still to be reduced?")
+        raise Wrong(
+            f"expected {name} to be one number; got shape {list(array.shape)}: which axis is still to be reduced?"
+        )
     if not math.isfinite(float(array.reshape(()))):
-        raise Wrong(f"{name} is {float(array.reshape(()))}: look for a division by 0, or a logarithm of 0")
+        raise Wrong(
+            f"{name} is {float(array.reshape(()))}: look for a division by 0, or a logarithm of 0"
+        )
 
 
 def call(function: Callable, *inputs: object, **options: object) -> object:
@@ -167,7 +193,8 @@ def call(function: Callable, *inputs: object, **options: object) -> object:
     >>> call(lambda first: first, 1, 2)
     Traceback (most recent call last):
         ...
-    helpers.course.expect.Wrong: the function cannot be called as the exercise says: too many positional arguments
+    helpers.course.expect.Wrong: the function cannot be called as the exercise says: too many
+    positional arguments
     """
     expect_function(function)
     try:
@@ -182,8 +209,11 @@ def call(function: Callable, *inputs: object, **options: object) -> object:
     return result
 
 
-def expect_functions(answer: object, tests: Mapping[str, Callable[[Callable], None]], points: float) -> None:
-    """Refuse an answer that does not return the functions named, in order, or returns one that fails its test.
+def expect_functions(
+    answer: object, tests: Mapping[str, Callable[[Callable], None]], points: float
+) -> None:
+    """Refuse an answer that does not return the functions named, in order, or returns one that
+    fails its test.
 
     Args:
         answer: the student's function, which returns the functions.

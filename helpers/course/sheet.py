@@ -11,7 +11,8 @@ _SIGNS = {RIGHT: "✓", PART: "◐", WRONG: "✗", ERROR: "✗", OPEN: "○"}
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found: the exercise, the points earned of those possible, a status and a message in words.
+    """What a check found: the exercise, the points earned of those possible, a status and a message
+    in words.
 
     >>> print(Result("lab0.1", "Count", 0, 2, WRONG, "one too many"))
     ✗ lab0.1 Count: 0 of 2 points. One too many
@@ -61,7 +62,10 @@ def table(rows: list[Result]) -> str:
     """
     total = f"{sum(row.points for row in rows):g} / {sum(row.maximum for row in rows):g}"
     lines = [("exercise", "title", "points", "status")]
-    lines += [(row.exercise, row.title, f"{row.points:g} / {row.maximum:g}", f"{row.sign} {row.status}") for row in rows]
+    lines += [
+        (row.exercise, row.title, f"{row.points:g} / {row.maximum:g}", f"{row.sign} {row.status}")
+        for row in rows
+    ]
     lines += [("total", "", total, "")]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     return "\n".join(

@@ -16,11 +16,16 @@ from helpers.show.pictures import COLOURS, DIVERGING, SEQUENTIAL, make_panels, s
 
 def _check_shape(values: ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
     if values.shape != (len(rows), len(columns)):
-        raise LabError(f"expected values of shape ({len(rows)} rows, {len(columns)} columns)", f"got {values.shape}")
+        raise LabError(
+            f"expected values of shape ({len(rows)} rows, {len(columns)} columns)",
+            f"got {values.shape}",
+        )
 
 
 def _label_grid(ax, rows: Sequence[str], columns: Sequence[str]) -> None:
-    ax.set_xticks(range(len(columns)), columns, rotation=90 if max(map(len, columns), default=0) > 3 else 0)
+    ax.set_xticks(
+        range(len(columns)), columns, rotation=90 if max(map(len, columns), default=0) > 3 else 0
+    )
     ax.set_yticks(range(len(rows)), rows)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -48,7 +53,8 @@ def heatmap(
 
     Args:
         unit: label of the colour bar, such as "probability" or "logit difference".
-        limits: values of the two ends of the colour scale; default the data's own, symmetric if `diverging`.
+        limits: values of the two ends of the colour scale; default the data's own, symmetric if
+            `diverging`.
         diverging: whether 0 is a middle, with blue below and red above.
         digits: write the numbers into the cells with this many decimals.
 
@@ -63,7 +69,13 @@ def heatmap(
     with style():
         size = (1.6 + max(0.34, 0.12 * (digits or 0) + 0.3) * len(columns), 1.2 + 0.34 * len(rows))
         fig, (ax,) = make_panels(1, max(3.6, size[0]), max(1.8, size[1]))
-        image = ax.imshow(values, cmap=DIVERGING if diverging else SEQUENTIAL, vmin=limits[0], vmax=limits[1], aspect="auto")
+        image = ax.imshow(
+            values,
+            cmap=DIVERGING if diverging else SEQUENTIAL,
+            vmin=limits[0],
+            vmax=limits[1],
+            aspect="auto",
+        )
         _label_grid(ax, rows, columns)
         ax.set(title=title, xlabel=column_title, ylabel=row_title)
         fig.colorbar(image, ax=ax, label=unit, shrink=0.9)
@@ -71,14 +83,20 @@ def heatmap(
             if np.isnan(value):
                 continue
             ink = _ink(image.cmap(image.norm(value)))
-            ax.text(column, row, f"{value:.{digits}f}", ha="center", va="center", color=ink, fontsize=9)
+            ax.text(
+                column, row, f"{value:.{digits}f}", ha="center", va="center", color=ink, fontsize=9
+            )
     return fig
 
 
 def attention(
-    patterns: Float[ndarray, "head query key"], labels: Sequence[str], titles: Sequence[str], title: str = ""
+    patterns: Float[ndarray, "head query key"],
+    labels: Sequence[str],
+    titles: Sequence[str],
+    title: str = "",
 ) -> Figure:
-    """Attention patterns of some heads, side by side: one row a query position, one column a key position.
+    """Attention patterns of some heads, side by side: one row a query position, one column a key
+    position.
 
     Raises:
         LabError: patterns that are not one square a title, with one row a label.
@@ -86,7 +104,9 @@ def attention(
     patterns = np.asarray(patterns, dtype=float)
     wanted = (len(titles), len(labels), len(labels))
     if patterns.shape != wanted:
-        raise LabError(f"expected patterns of shape {wanted} [head, query, key]", f"got {patterns.shape}")
+        raise LabError(
+            f"expected patterns of shape {wanted} [head, query, key]", f"got {patterns.shape}"
+        )
     with style():
         side = max(2.2, 0.19 * len(labels))
         fig, axes = make_panels(len(titles), 0.9 + side * len(titles), side + 0.9)
@@ -136,30 +156,54 @@ def node_grid(
 ) -> Figure:
     """A map of nodes with their roles: positions across, heads and MLPs up.
 
-    A role is a short text such as ``"SA2"``; it is written into its cell. Roles that start with the same letters (``SA``)
-    share a colour.
+    A role is a short text such as ``"SA2"``; it is written into its cell. Roles that start with the
+    same letters (``SA``) share a colour.
 
     Args:
         positions: label of each position.
-        legend: what each family of roles means, such as ``{"SA": "digit sum"}``; names the colours in this order.
+        legend: what each family of roles means, such as ``{"SA": "digit sum"}``; names the colours
+            in this order.
 
     Raises:
         LabError: a node outside the grid.
     """
     rows = _node_frame(roles, positions, n_layers, n_heads, mlps)
-    families = list(legend or ()) + sorted({_family(role) for role in roles.values()} - set(legend or ()))
+    families = list(legend or ()) + sorted(
+        {_family(role) for role in roles.values()} - set(legend or ())
+    )
     colours = {family: COLOURS[i % len(COLOURS)] for i, family in enumerate(families)}
     with style():
         fig, (ax,) = make_panels(1, max(4.0, 1.2 + 0.36 * len(positions)), 1.3 + 0.34 * len(rows))
         for node, role in roles.items():
-            x, y, colour = node.position, rows.index((node.layer, node.head)), colours[_family(role)]
+            x, y, colour = (
+                node.position,
+                rows.index((node.layer, node.head)),
+                colours[_family(role)],
+            )
             ax.add_patch(Rectangle((x - 0.46, y - 0.43), 0.92, 0.86, facecolor=colour))
             ax.text(x, y, role, ha="center", va="center", fontsize=9, color=_ink(to_rgba(colour)))
         _label_grid(ax, _row_names(rows), positions)
         ax.set(title=title, xlim=(-0.5, len(positions) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-        ax.hlines(np.arange(len(rows) + 1) - 0.5, -0.5, len(positions) - 0.5, color="#dddddd", linewidth=0.6, zorder=0)
-        ax.vlines(np.arange(len(positions) + 1) - 0.5, -0.5, len(rows) - 0.5, color="#dddddd", linewidth=0.6, zorder=0)
-        marks = [Patch(color=colours[f], label=f"{f}: {legend[f]}" if f in (legend or {}) else f) for f in families]
+        ax.hlines(
+            np.arange(len(rows) + 1) - 0.5,
+            -0.5,
+            len(positions) - 0.5,
+            color="#dddddd",
+            linewidth=0.6,
+            zorder=0,
+        )
+        ax.vlines(
+            np.arange(len(positions) + 1) - 0.5,
+            -0.5,
+            len(rows) - 0.5,
+            color="#dddddd",
+            linewidth=0.6,
+            zorder=0,
+        )
+        marks = [
+            Patch(color=colours[f], label=f"{f}: {legend[f]}" if f in (legend or {}) else f)
+            for f in families
+        ]
         if marks:
             fig.legend(handles=marks, loc="outside lower center", ncols=min(3, len(marks)))
     return fig

@@ -1,9 +1,10 @@
 """House style of the figures, and how a figure is shown with its alt text.
 
-Why not let Jupyter show the figure: its PNG output has no place for alt text, and the book's builder takes alt text
-from a cell's metadata only, which Colab does not show. `show` emits an HTML ``<img alt="…">`` with the picture inside,
-and that is the same in Colab, in Jupyter and on the page. The picture is drawn at twice its display size (sharp on
-dense screens), with at most 256 colours (small), on a white card (legible on the dark theme).
+Why not let Jupyter show the figure: its PNG output has no place for alt text, and the book's
+builder takes alt text from a cell's metadata only, which Colab does not show. `show` emits an HTML
+``<img alt="…">`` with the picture inside, and that is the same in Colab, in Jupyter and on the
+page. The picture is drawn at twice its display size (sharp on dense screens), with at most 256
+colours (small), on a white card (legible on the dark theme).
 """
 
 import base64
@@ -80,13 +81,16 @@ class Picture:
 
 
 def describe(fig: Figure, alt: str) -> Figure:
-    """Attach alt text to a figure; `show` uses it. It says what is seen, not what kind of figure it is.
+    """Attach alt text to a figure; `show` uses it. It says what is seen, not what kind of figure it
+    is.
 
     Raises:
         LabError: empty text.
     """
     if not alt.strip():
-        raise LabError("expected alt text: a sentence that says what the figure shows", "got an empty one")
+        raise LabError(
+            "expected alt text: a sentence that says what the figure shows", "got an empty one"
+        )
     fig.set_label(" ".join(alt.split()))
     return fig
 
@@ -109,7 +113,8 @@ def picture(fig: Figure, alt: str | None = None, caption: str = "") -> Picture:
 
 
 def show(fig: Figure, alt: str | None = None, caption: str = "") -> None:
-    """Display a figure with its alt text: on the page, in Jupyter and in Colab; as words in a terminal.
+    """Display a figure with its alt text: on the page, in Jupyter and in Colab; as words in a
+    terminal.
 
     Raises:
         LabError: no alt text, neither here nor by `describe`.

@@ -1,12 +1,15 @@
-"""Figures of the labs: one house style, colour never the only channel, numbers readable at page size.
+"""Figures of the labs: one house style, colour never the only channel, numbers readable at page
+size.
 
-Each function returns a matplotlib `Figure`; `show(fig, alt)` displays it with its alt text (see `pictures`).
+Each function returns a matplotlib `Figure`; `show(fig, alt)` displays it with its alt text (see
+`pictures`).
 
 >>> fig = heatmap([[0.0, 1.0]], rows=["head 0"], columns=["D0", "D1"], title="Attention")
 >>> picture(fig, "Head 0 attends to D1 only.").alt
 'Head 0 attends to D1 only.'
 
-Figures are made without pyplot, so a notebook does not show them a second time and no global state changes.
+Figures are made without pyplot, so a notebook does not show them a second time and no global state
+changes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +21,16 @@ from numpy import ndarray
 
 from helpers.errors import LabError
 from helpers.show.grids import attention, heatmap, node_grid, node_heatmap
-from helpers.show.pictures import COLOURS, LINES, MARKERS, describe, make_panels, picture, show, style
+from helpers.show.pictures import (
+    COLOURS,
+    LINES,
+    MARKERS,
+    describe,
+    make_panels,
+    picture,
+    show,
+    style,
+)
 
 __all__ = [
     "attention",
@@ -56,10 +68,24 @@ def bars_with_intervals(
         for i, (name, rows) in enumerate(series.items()):
             value, low, high = _middle_and_ends(rows, len(labels), name)
             x = np.arange(len(labels)) + (i - (len(series) - 1) / 2) * width
-            style_of = {"color": COLOURS[i % len(COLOURS)], "hatch": ("", "//", "..", "xx")[i % 4], "edgecolor": "white"}
+            style_of = {
+                "color": COLOURS[i % len(COLOURS)],
+                "hatch": ("", "//", "..", "xx")[i % 4],
+                "edgecolor": "white",
+            }
             ax.bar(x, value, width * 0.92, label=name, **style_of)
-            ax.errorbar(x, value, yerr=[value - low, high - value], fmt="none", ecolor="black", capsize=3, linewidth=1.2)
-        ax.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels), default=0) > 10 else 0)
+            ax.errorbar(
+                x,
+                value,
+                yerr=[value - low, high - value],
+                fmt="none",
+                ecolor="black",
+                capsize=3,
+                linewidth=1.2,
+            )
+        ax.set_xticks(
+            range(len(labels)), labels, rotation=90 if max(map(len, labels), default=0) > 10 else 0
+        )
         ax.set(ylabel=ylabel, title=title)
         if limits:
             ax.set_ylim(limits)
@@ -89,7 +115,11 @@ def lines_with_bands(
         for i, (name, rows) in enumerate(series.items()):
             value, low, high = _middle_and_ends(rows, len(x), name)
             colour = COLOURS[i % len(COLOURS)]
-            mark = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5, "markevery": max(1, len(x) // 12)}
+            mark = {
+                "marker": MARKERS[i % len(MARKERS)],
+                "markersize": 5,
+                "markevery": max(1, len(x) // 12),
+            }
             ax.plot(x, value, LINES[i % len(LINES)], color=colour, label=name, **mark)
             ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
@@ -102,10 +132,14 @@ def lines_with_bands(
 def _middle_and_ends(rows, count: int, name: str) -> tuple[ndarray, ndarray, ndarray]:
     rows = np.asarray(rows, dtype=float)
     if rows.shape != (count, 3):
-        raise LabError(f"expected {count} rows (value, low, high) for {name!r}", f"got shape {rows.shape}")
+        raise LabError(
+            f"expected {count} rows (value, low, high) for {name!r}", f"got shape {rows.shape}"
+        )
     value, low, high = rows.T
     if (low > value + 1e-9).any() or (value > high + 1e-9).any():
-        raise LabError(f"expected low <= value <= high for {name!r}", "a value lies outside its interval")
+        raise LabError(
+            f"expected low <= value <= high for {name!r}", "a value lies outside its interval"
+        )
     return value, np.minimum(low, value), np.maximum(high, value)
 
 
@@ -121,7 +155,8 @@ def scatter_classes(
     most: int = 600,
     seed: int = 0,
 ) -> Figure:
-    """Points in a plane with a colour and a marker a class; panels side by side, such as a model and its control.
+    """Points in a plane with a colour and a marker a class; panels side by side, such as a model
+    and its control.
 
     Args:
         panels: points and class names of each panel.
@@ -134,9 +169,15 @@ def scatter_classes(
     with style():
         fig, drawn = make_panels(len(panels), 1.2 + 3.0 * len(panels), 3.2)
         for ax, (name, (points, labels)) in zip(drawn, panels.items(), strict=True):
-            points, labels = np.asarray(points, dtype=float), np.array([str(label) for label in labels])
+            points, labels = (
+                np.asarray(points, dtype=float),
+                np.array([str(label) for label in labels]),
+            )
             if points.shape != (len(labels), 2):
-                raise LabError(f"expected points of shape ({len(labels)}, 2) in panel {name!r}", f"got {points.shape}")
+                raise LabError(
+                    f"expected points of shape ({len(labels)}, 2) in panel {name!r}",
+                    f"got {points.shape}",
+                )
             chosen = np.random.default_rng(seed).permutation(len(points))[:most]
             for i, label in enumerate(classes):
                 of_class = points[chosen][labels[chosen] == label]

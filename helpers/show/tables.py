@@ -15,7 +15,12 @@ CLAIMS = ("the paper says", "we measured", "the control says", "verdict")
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
     """Display rows as a table."""
-    say("\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in [header, ["---"] * len(header), *rows]))
+    say(
+        "\n".join(
+            "| " + " | ".join(map(_cell, line)) + " |"
+            for line in [header, ["---"] * len(header), *rows]
+        )
+    )
 
 
 def _cell(value: object) -> str:
@@ -49,10 +54,12 @@ def rate(hits: Bool[Tensor, " trial"] | Sequence[bool]) -> str:
 
 
 def claims(rows: Iterable[tuple[str, str, str, bool | None]]) -> None:
-    """Display the claims table: what the paper says, what we measured, the control, and whether the claim holds.
+    """Display the claims table: what the paper says, what we measured, the control, and whether the
+    claim holds.
 
     Args:
-        rows: claim, measurement and control as text, and the verdict: holds, does not hold, or None for partly.
+        rows: claim, measurement and control as text, and the verdict: holds, does not hold, or None
+            for partly.
     """
     words = {True: "holds", False: "**does not hold**", None: "holds in part"}
     table(CLAIMS, [(*row[:3], words[row[3]]) for row in rows])
@@ -72,7 +79,8 @@ def markdown(head: list[str], rows: list[list[str]], numbers: int = 0) -> str:
 
 
 def short(value: float) -> str:
-    """A number for a table: plain where readable, else by its distance from 0 or 1 as a power of ten.
+    """A number for a table: plain where readable, else by its distance from 0 or 1 as a power of
+    ten.
 
     >>> short(0.7761), short(4.5e-6), short(0), short(0.99982)
     ('0.776', '4.5 × 10⁻⁶', '0', '1 − 1.8 × 10⁻⁴')

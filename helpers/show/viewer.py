@@ -1,15 +1,17 @@
-"""Self-contained interactive HTML: one view is markup, data and a script, and needs nothing from the network.
+"""Self-contained interactive HTML: one view is markup, data and a script, and needs nothing from
+the network.
 
 A view has to live in four places: a page of the rendered book, JupyterLab, Colab and VS Code. So it
 
 - keeps its own style in a shadow root, where the page's style sheets cannot reach it nor it them;
 - follows the page's light or dark theme, and goes on following when the reader switches;
-- shows a plain static fallback where scripts do not run (a preview of a notebook, a notebook not yet trusted), and
-  offers the same fallback, folded, to those who prefer a table;
-- keeps the host's keyboard shortcuts off, so that a digit typed into a box does not turn a notebook cell into a heading.
+- shows a plain static fallback where scripts do not run (a preview of a notebook, a notebook not
+  yet trusted), and offers the same fallback, folded, to those who prefer a table;
+- keeps the host's keyboard shortcuts off, so that a digit typed into a box does not turn a notebook
+  cell into a heading.
 
-Data travel as JSON in which ``<``, ``>`` and ``&`` are escaped: text such as ``</script>`` in a question, a label or a
-model's output stays text.
+Data travel as JSON in which ``<``, ``>`` and ``&`` are escaped: text such as ``</script>`` in a
+question, a label or a model's output stays text.
 """
 
 import hashlib
@@ -30,14 +32,17 @@ MAX_BYTES = 300_000
 
 @dataclass(frozen=True)
 class View:
-    """A self-contained piece of interactive HTML; a notebook shows it when it is the last value of a cell.
+    """A self-contained piece of interactive HTML; a notebook shows it when it is the last value of
+    a cell.
 
     Attributes:
         title: names the view, on the page and for screen readers.
-        summary: what the view shows, in words. It is the text of the view where HTML cannot be shown.
+        summary: what the view shows, in words. It is the text of the view where HTML cannot be
+            shown.
         fragment: markup of the shadow root.
         data: what the script is given, JSON-serialisable.
-        script: body of a JavaScript function of ``root`` (the shadow root), ``data`` and ``host`` (the element around it).
+        script: body of a JavaScript function of ``root`` (the shadow root), ``data`` and ``host``
+            (the element around it).
         style: CSS of the shadow root, after the house style.
         fallback: static HTML with the view's main content.
     """
@@ -53,7 +58,15 @@ class View:
     @property
     def key(self) -> str:
         """Identifies the content: the same view is the same text in every build."""
-        parts = (self.title, self.summary, self.fragment, to_json(self.data), self.script, self.style, self.fallback)
+        parts = (
+            self.title,
+            self.summary,
+            self.fragment,
+            to_json(self.data),
+            self.script,
+            self.style,
+            self.fallback,
+        )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
     @property
@@ -62,7 +75,9 @@ class View:
         return len(self._repr_html_().encode())
 
     def _repr_html_(self) -> str:
-        payload = to_json({"html": self.fragment, "css": asset("view.css") + self.style, "data": self.data})
+        payload = to_json(
+            {"html": self.fragment, "css": asset("view.css") + self.style, "data": self.data}
+        )
         script = asset("view.js").replace("__KEY__", self.key).replace("__RENDER__", self.script)
         return (
             f'<div class="lab-view" data-lab-view="{self.key}" data-lm-suppress-shortcuts="true" role="group" '
@@ -96,7 +111,9 @@ class View:
         try:
             path.write_text(self.page(), encoding="utf-8")
         except OSError as error:
-            raise LabError(f"expected a writable path for {self.title!r}", f"got {path} ({error.strerror})") from None
+            raise LabError(
+                f"expected a writable path for {self.title!r}", f"got {path} ({error.strerror})"
+            ) from None
         return path
 
 
@@ -115,15 +132,17 @@ def embed(
     Args:
         fragment: markup that the script fills.
         data: JSON-serialisable.
-        script: body of a function of ``root``, ``data`` and ``host``. It must not reach outside ``root``.
+        script: body of a function of ``root``, ``data`` and ``host``. It must not reach outside
+            ``root``.
         title, summary: in words; both required, because they are all that some readers get.
-        style: CSS for the fragment. The house style gives it ``--ink``, ``--paper``, ``--accent`` and other colours.
+        style: CSS for the fragment. The house style gives it ``--ink``, ``--paper``, ``--accent``
+            and other colours.
         fallback: static HTML with the same content, as far as it goes.
         max_bytes: refuse a larger view.
 
     Raises:
-        LabError: no title or summary, data that are not JSON, a script or style that would end its own element, a
-            view that is too large.
+        LabError: no title or summary, data that are not JSON, a script or style that would end its
+            own element, a view that is too large.
 
     >>> view = embed("<p></p>", {"word": "</script>"}, "root.querySelector('p').textContent = data.word", "A", "Shows a word.")
     >>> view
@@ -134,7 +153,10 @@ def embed(
     if not title.strip() or not summary.strip():
         raise LabError("expected a title and a summary in words", f"got {title!r} and {summary!r}")
     if "</script" in script.lower() or "<!--" in script:
-        raise LabError('expected a script without "</script" or "<!--"', "the page would take it for the script's end")
+        raise LabError(
+            'expected a script without "</script" or "<!--"',
+            "the page would take it for the script's end",
+        )
     view = View(title, summary, fragment, data, script, style, fallback)
     if view.nbytes > max_bytes:
         raise LabError(
@@ -173,4 +195,6 @@ def asset(name: str, folder: Path = ASSETS) -> str:
     try:
         return (folder / name).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        raise LabError(f"expected the file {folder / name}", "it is missing", hint="reinstall the package") from None
+        raise LabError(
+            f"expected the file {folder / name}", "it is missing", hint="reinstall the package"
+        ) from None

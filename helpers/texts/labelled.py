@@ -1,7 +1,8 @@
 """A labelled set of short texts, and which of them belong together.
 
-A probe is only worth its test items: an item whose twin was in the training part tests memory. So every item names its
-group (the pair, question or entity it shares with others) and its template (the sentence frame it was made from).
+A probe is only worth its test items: an item whose twin was in the training part tests memory. So
+every item names its group (the pair, question or entity it shares with others) and its template
+(the sentence frame it was made from).
 """
 
 from dataclasses import dataclass
@@ -47,9 +48,14 @@ class LabelledSet:
         lengths = {"texts": len(self.texts), "labels": len(self.labels), "groups": len(self.groups)}
         lengths["templates"] = len(self.templates)
         if len(set(lengths.values())) > 1:
-            raise LabError(f"expected one label, group and template for each text of {self.name}", f"got {lengths}")
+            raise LabError(
+                f"expected one label, group and template for each text of {self.name}",
+                f"got {lengths}",
+            )
         if len(np.unique(self.labels)) < 2:
-            got = f"{len(self.texts)} items" + (f", all {bool(self.labels[0])}" if len(self.texts) else "")
+            got = f"{len(self.texts)} items" + (
+                f", all {bool(self.labels[0])}" if len(self.texts) else ""
+            )
             raise LabError(
                 f"expected items of both classes in {self.name}",
                 f"got {got}",
@@ -62,8 +68,17 @@ class LabelledSet:
     def __getitem__(self, index: Bool[ndarray, " item"] | ndarray) -> "LabelledSet":
         """The items of a boolean mask or an array of indices."""
         rows = np.arange(len(self))[index]
-        pick = {name: tuple(getattr(self, name)[row] for row in rows) for name in ("texts", "groups", "templates")}
-        return LabelledSet(self.name, labels=self.labels[rows], positive=self.positive, negative=self.negative, **pick)
+        pick = {
+            name: tuple(getattr(self, name)[row] for row in rows)
+            for name in ("texts", "groups", "templates")
+        }
+        return LabelledSet(
+            self.name,
+            labels=self.labels[rows],
+            positive=self.positive,
+            negative=self.negative,
+            **pick,
+        )
 
     @property
     def balance(self) -> float:

@@ -40,7 +40,9 @@ def final_logits(model, prompts: Prompts, batch_size: int = 256) -> Float[Tensor
     """Logits of the word after each prompt."""
     parts = []
     with torch.no_grad():
-        for tokens, last in zip(prompts.tokens.split(batch_size), prompts.last.split(batch_size), strict=True):
+        for tokens, last in zip(
+            prompts.tokens.split(batch_size), prompts.last.split(batch_size), strict=True
+        ):
             parts.append(model(tokens)[torch.arange(len(tokens)), last])
     return torch.cat(parts)
 
@@ -52,7 +54,8 @@ class Answers:
     Attributes:
         right: whether the likeliest of the good and bad words is a good one.
         difference: probability of the good words less that of the bad ones.
-        log_ratio: log of the good words' probability over the bad ones', in nats; for one word each, the logit difference.
+        log_ratio: log of the good words' probability over the bad ones', in nats; for one word
+            each, the logit difference.
     """
 
     right: Bool[Tensor, " prompt"]

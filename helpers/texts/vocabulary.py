@@ -1,7 +1,8 @@
 """A vocabulary of whole words: one token a word.
 
-Token 0 is padding, token 1 begins every text, token 2 stands for a word that is not in the list. The list is stored with
-the weights of the model that was trained on it, so that no later list can rename a model's tokens.
+Token 0 is padding, token 1 begins every text, token 2 stands for a word that is not in the list.
+The list is stored with the weights of the model that was trained on it, so that no later list can
+rename a model's tokens.
 """
 
 import hashlib
@@ -71,17 +72,23 @@ class Vocabulary:
         core = Tokenizer(models.WordLevel(self.index, unk_token=SPECIAL[UNKNOWN]))
         core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         begin = (SPECIAL[BEGIN], BEGIN)
-        core.post_processor = processors.TemplateProcessing(single=f"{begin[0]} $A", special_tokens=[begin])
+        core.post_processor = processors.TemplateProcessing(
+            single=f"{begin[0]} $A", special_tokens=[begin]
+        )
         names = dict(zip(("pad_token", "bos_token", "unk_token"), SPECIAL, strict=True))
         return PreTrainedTokenizerFast(tokenizer_object=core, padding_side="right", **names)
 
     def attach(self, model) -> None:
-        """Give a `TransformerBridge` this vocabulary, so that it takes text: ``model.to_tokens("an owl")``.
+        """Give a `TransformerBridge` this vocabulary, so that it takes text: ``model.to_tokens("an
+        owl")``.
 
         Raises:
             LabError: the model has more or fewer tokens.
         """
         if len(self) != model.cfg.d_vocab:
-            raise LabError(f"expected a vocabulary of {model.cfg.d_vocab} words for the model", f"got {len(self)}")
+            raise LabError(
+                f"expected a vocabulary of {model.cfg.d_vocab} words for the model",
+                f"got {len(self)}",
+            )
         model.tokenizer = self.tokenizer()
         model.cfg.tokenizer_prepends_bos, model.cfg.default_prepend_bos = True, True

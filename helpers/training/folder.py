@@ -1,4 +1,5 @@
-"""The folder of a training run: who may write into it, and files that a kill cannot leave half written.
+"""The folder of a training run: who may write into it, and files that a kill cannot leave half
+written.
 
 ====================  ==============================================================================================
 recipe.json           what is trained; written first
@@ -28,14 +29,21 @@ from helpers.training.recipe import Recipe
 if TYPE_CHECKING:
     from helpers.training.run import Run
 
-STATE, WEIGHTS, RECIPE, REPORT, LOCK = "state.safetensors", "model.safetensors", "recipe.json", "report.json", ".lock"
+STATE, WEIGHTS, RECIPE, REPORT, LOCK = (
+    "state.safetensors",
+    "model.safetensors",
+    "recipe.json",
+    "report.json",
+    ".lock",
+)
 WORDS = "words"
 """Under this name the metadata of a weight file hold the vocabulary of a language model, separated by spaces."""
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a run folder against other processes, and clear away what a killed one left half written.
+    """Hold a run folder against other processes, and clear away what a killed one left half
+    written.
 
     Raises:
         LabError: another process trains into the folder, or it cannot be written.
@@ -77,7 +85,11 @@ def save_state(run: "Run", folder: Path) -> None:
             if parameter in run.optimizer.state:
                 tensors[f"{moment}.{name}"] = run.optimizer.state[parameter][moment]
     tensors["losses"] = torch.tensor(run.losses, dtype=torch.float64)
-    metadata = {"step": str(run.step), "seconds": str(run.seconds), "fingerprint": run.recipe.fingerprint}
+    metadata = {
+        "step": str(run.step),
+        "seconds": str(run.seconds),
+        "fingerprint": run.recipe.fingerprint,
+    }
     save_atomically(tensors, folder / STATE, metadata)
 
 
@@ -112,7 +124,9 @@ def _check_owner(run: "Run", path: Path, metadata: dict[str, str]) -> None:
 
 
 def _fill(run: "Run", tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    run.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, strict=True)
+    run.model.load_state_dict(
+        {k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, strict=True
+    )
     run.step, run.seconds = int(metadata["step"]), float(metadata["seconds"])
     run.losses = tensors["losses"].tolist()
     if not 0 <= run.step <= run.recipe.steps or len(run.losses) != run.step:

@@ -1,10 +1,12 @@
-"""One training loop for every embedded model: AdamW, warm-up and cosine, clipping, checkpoints, exact resumption.
+"""One training loop for every embedded model: AdamW, warm-up and cosine, clipping, checkpoints,
+exact resumption.
 
-The loop is a function of the recipe alone. Batch number i is drawn from a generator seeded with (seed, i), so no
-random state has to survive an interruption; what does have to is the parameters, the two Adam moments and the loss
-history, and these go into one safetensors file that is replaced atomically. A run that was killed at any moment and
-resumed therefore ends in the weights of an uninterrupted one, up to the rounding of floating-point sums: on one machine
-with one thread count these nearly always repeat bit for bit, which the libraries do not promise; across machines their
+The loop is a function of the recipe alone. Batch number i is drawn from a generator seeded with
+(seed, i), so no random state has to survive an interruption; what does have to is the parameters,
+the two Adam moments and the loss history, and these go into one safetensors file that is replaced
+atomically. A run that was killed at any moment and resumed therefore ends in the weights of an
+uninterrupted one, up to the rounding of floating-point sums: on one machine with one thread count
+these nearly always repeat bit for bit, which the libraries do not promise; across machines their
 order differs, and only the measured behaviour is the same.
 """
 
@@ -26,7 +28,16 @@ from torch import Tensor
 from helpers.errors import LabError
 from helpers.files import save_atomically, write_atomically
 from helpers.runtime import progress
-from helpers.training.folder import RECIPE, REPORT, STATE, WEIGHTS, held, read_recipe, restore_state, save_state
+from helpers.training.folder import (
+    RECIPE,
+    REPORT,
+    STATE,
+    WEIGHTS,
+    held,
+    read_recipe,
+    restore_state,
+    save_state,
+)
 from helpers.training.recipe import Recipe
 from helpers.training.run import Frozen, Run
 
@@ -64,10 +75,17 @@ def build_model(recipe: Recipe) -> torch.nn.Module:
     from transformer_lens.model_bridge import TransformerBridge
 
     try:
-        config = {"seed": recipe.seed, "d_vocab_out": recipe.model["d_vocab"], "device": "cpu", **recipe.model}
+        config = {
+            "seed": recipe.seed,
+            "d_vocab_out": recipe.model["d_vocab"],
+            "device": "cpu",
+            **recipe.model,
+        }
         model = TransformerBridge.boot_native(config)
     except (KeyError, TypeError, ValueError) as fault:
-        raise LabError(f"expected {recipe.name} to have the shape of a model", f"cannot build it: {fault!r}") from None
+        raise LabError(
+            f"expected {recipe.name} to have the shape of a model", f"cannot build it: {fault!r}"
+        ) from None
     _make_output_bias_a_parameter(model)
     return model
 
@@ -92,16 +110,25 @@ def start(recipe: Recipe, device: str = "cpu", task: Task | None = None) -> Run:
     if device != "cpu":  # the move prints a line even where there is nothing to move
         model = model.to(device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+        model.parameters(),
+        lr=recipe.learning_rate,
+        betas=recipe.betas,
+        weight_decay=recipe.weight_decay,
     )
     return Run(recipe, model, optimizer, _freeze(model, masks))
 
 
 def _freeze(model: torch.nn.Module, masks: dict[str, Bool[Tensor, "..."]]) -> list[Frozen]:
     """Find the parameters of the masks: the names of a bridge's state are not those of its parameters."""
-    state, parameters = model.state_dict(), {parameter.data_ptr(): parameter for parameter in model.parameters()}
+    state, parameters = (
+        model.state_dict(),
+        {parameter.data_ptr(): parameter for parameter in model.parameters()},
+    )
     found = [(parameters[state[name].data_ptr()], mask) for name, mask in masks.items()]
-    return [Frozen(parameter, mask.to(parameter.device), parameter.detach().clone()) for parameter, mask in found]
+    return [
+        Frozen(parameter, mask.to(parameter.device), parameter.detach().clone())
+        for parameter, mask in found
+    ]
 
 
 def take_step(run: Run, task: Task) -> float:
@@ -121,7 +148,9 @@ def take_step(run: Run, task: Task) -> float:
         part.parameter.grad.masked_fill_(part.mask, 0.0)
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.gradient_clip)
     value = float(loss.detach())
-    if not (math.isfinite(value) and math.isfinite(float(norm))):  # before the step, which would spoil the weights
+    if not (
+        math.isfinite(value) and math.isfinite(float(norm))
+    ):  # before the step, which would spoil the weights
         raise LabError(
             f"expected a finite loss and gradient at step {run.step} of {recipe.name}",
             f"got a loss of {value} and a gradient of norm {float(norm)}",
@@ -152,8 +181,8 @@ def train(
 ) -> Run:
     """Train a recipe into a folder (see `run_folder`), or continue there.
 
-    Ctrl-C stores the state after the step in progress and then ends the run; a second Ctrl-C ends it at once. Resuming a
-    run that is complete trains nothing and writes its final files again.
+    Ctrl-C stores the state after the step in progress and then ends the run; a second Ctrl-C ends
+    it at once. Resuming a run that is complete trains nothing and writes its final files again.
 
     Args:
         resume: continue the run in the folder if there is one.
@@ -161,8 +190,8 @@ def train(
         on_step: called after every step.
 
     Raises:
-        LabError: the folder belongs to another recipe or process, holds a run and `resume` is false, is damaged or cannot
-            be written; or the loss is no longer finite.
+        LabError: the folder belongs to another recipe or process, holds a run and `resume` is
+            false, is damaged or cannot be written; or the loss is no longer finite.
         KeyboardInterrupt: after the state was stored.
     """
     with held(folder):
@@ -176,9 +205,17 @@ def train(
             _loop(run, task, folder, save_every_seconds, on_step, interrupted)
         if run.resumed_at < recipe.steps:
             save_state(run, folder)
-        save_atomically(run.model.state_dict(), folder / WEIGHTS, {"recipe": recipe.to_json(), **task.metadata()})
+        save_atomically(
+            run.model.state_dict(),
+            folder / WEIGHTS,
+            {"recipe": recipe.to_json(), **task.metadata()},
+        )
         report = {"name": recipe.name, "fingerprint": recipe.fingerprint, "steps": run.step}
-        report |= {"seconds": round(run.seconds, 1), "final_loss": final_loss(run), "loss_every_50": run.losses[::50]}
+        report |= {
+            "seconds": round(run.seconds, 1),
+            "final_loss": final_loss(run),
+            "loss_every_50": run.losses[::50],
+        }
         write_atomically(json.dumps(report, indent=1), folder / REPORT)
     return run
 
@@ -225,9 +262,13 @@ def _deferred_interrupt() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _loop(run: Run, task: Task, folder: Path, save_every_seconds: float, on_step, interrupted: Event) -> None:
+def _loop(
+    run: Run, task: Task, folder: Path, save_every_seconds: float, on_step, interrupted: Event
+) -> None:
     recipe, keep = run.recipe, set(run.recipe.checkpoint_steps)
-    bar = progress(range(run.step, recipe.steps), f"train {recipe.name}", total=recipe.steps, initial=run.step)
+    bar = progress(
+        range(run.step, recipe.steps), f"train {recipe.name}", total=recipe.steps, initial=run.step
+    )
     began, saved = time.monotonic() - run.seconds, time.monotonic()
     for _ in bar:
         if run.step in keep:
@@ -251,4 +292,6 @@ def _loop(run: Run, task: Task, folder: Path, save_every_seconds: float, on_step
 
 def _keep_checkpoint(run: Run, folder: Path) -> None:
     path = folder / "checkpoints" / f"step-{run.step:06d}.safetensors"
-    save_atomically(run.model.state_dict(), path, {"step": str(run.step), "fingerprint": run.recipe.fingerprint})
+    save_atomically(
+        run.model.state_dict(), path, {"step": str(run.step), "fingerprint": run.recipe.fingerprint}
+    )

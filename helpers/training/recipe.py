@@ -24,7 +24,8 @@ class Recipe:
         task: which task makes the batches and the loss, e.g. "arithmetic".
         model: fields of a `TransformerBridgeConfig` (n_layers, d_model, …).
         data: the task's own settings.
-        n_checkpoints: how many log-spaced snapshots to keep, step 0 and the last step included; 0 keeps none.
+        n_checkpoints: how many log-spaced snapshots to keep, step 0 and the last step included; 0
+            keeps none.
     """
 
     name: str

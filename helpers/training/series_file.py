@@ -1,4 +1,5 @@
-"""A model's training history in one file: a series of checkpoints, each weight rounded to eight bits.
+"""A model's training history in one file: a series of checkpoints, each weight rounded to eight
+bits.
 
 Every matrix row w is stored as whole numbers q and one scale s, q = round(w / s) with s = max|w| / 127, so that no weight
 moves by more than s / 2, half a 127th of the largest in its row; vectors are stored as 16-bit floats. That is a quarter
@@ -19,7 +20,9 @@ from helpers.files import save_atomically
 SCALE = ".scale"
 
 
-def rounded(weights: Float[Tensor, "*rows column"]) -> tuple[Int[Tensor, "*rows column"], Float[Tensor, "*rows 1"]]:
+def rounded(
+    weights: Float[Tensor, "*rows column"],
+) -> tuple[Int[Tensor, "*rows column"], Float[Tensor, "*rows 1"]]:
     """Eight-bit numbers and the scale of each row.
 
     >>> numbers, scale = rounded(torch.tensor([[1.27, -0.5], [0.0, 0.0]]))
@@ -30,7 +33,9 @@ def rounded(weights: Float[Tensor, "*rows column"]) -> tuple[Int[Tensor, "*rows 
     return (weights / scale).round().to(torch.int8), scale.float()
 
 
-def restored(numbers: Int[Tensor, "*rows column"], scale: Float[Tensor, "*rows 1"]) -> Float[Tensor, "*rows column"]:
+def restored(
+    numbers: Int[Tensor, "*rows column"], scale: Float[Tensor, "*rows 1"]
+) -> Float[Tensor, "*rows column"]:
     """The weights that `rounded` stored, each within half its row's scale."""
     return numbers.float() * scale
 
@@ -39,7 +44,8 @@ def pack(series: dict[int, dict[str, Tensor]], path: Path, metadata: dict[str, s
     """Write a series of states, by step, into one file.
 
     Raises:
-        LabError: the file cannot be written; a value that the file cannot hold, or a name that ends as those of scales do.
+        LabError: the file cannot be written; a value that the file cannot hold, or a name that ends
+            as those of scales do.
     """
     tensors = {}
     for step, state in series.items():
@@ -55,7 +61,10 @@ def pack(series: dict[int, dict[str, Tensor]], path: Path, metadata: dict[str, s
 
 def _check_storable(step: int, name: str, value: Tensor) -> None:
     if name.endswith(SCALE):
-        raise LabError(f"expected no tensor of a series to end in {SCALE}, as the scales of rounded rows do", f"got {name}")
+        raise LabError(
+            f"expected no tensor of a series to end in {SCALE}, as the scales of rounded rows do",
+            f"got {name}",
+        )
     stored = value if value.ndim > 1 else value.half()
     if not torch.isfinite(stored).all():
         most = f"{torch.finfo(torch.float16).max:,.0f}"
@@ -78,11 +87,18 @@ def unpack(path: Path, step: int, hint: str = "") -> dict[str, Tensor]:
             stored = {name: handle.get_tensor(name) for name in names}
             steps = (handle.metadata() or {}).get("steps", "")
     except (SafetensorError, OSError) as fault:
-        raise LabError(f"expected a series of checkpoints in {path}", f"cannot be read: {fault}", hint=hint) from None
+        raise LabError(
+            f"expected a series of checkpoints in {path}", f"cannot be read: {fault}", hint=hint
+        ) from None
     if not steps:
-        raise LabError(f"expected a series of checkpoints in {path}", "it names no steps", hint=hint)
+        raise LabError(
+            f"expected a series of checkpoints in {path}", "it names no steps", hint=hint
+        )
     if not stored:
-        raise LabError(f"expected a step of the series in {path.name}: {steps.replace(',', ', ')}", f"got {step}")
+        raise LabError(
+            f"expected a step of the series in {path.name}: {steps.replace(',', ', ')}",
+            f"got {step}",
+        )
     weights = {name: value for name, value in stored.items() if not name.endswith(SCALE)}
     return {name.partition("/")[2]: _weights(path, name, stored, hint) for name in weights}
 

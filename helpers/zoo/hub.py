@@ -1,4 +1,5 @@
-"""Models of the Hugging Face hub, and folders in its form: a `TransformerBridge` around what `transformers` loads.
+"""Models of the Hugging Face hub, and folders in its form: a `TransformerBridge` around what
+`transformers` loads.
 
 Only safetensors files are read: a pickle can run code when it is opened.
 """
@@ -28,7 +29,9 @@ HUB: dict[str, HubModel] = {
     "gpt2": HubModel("openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"),
     "pythia-70m": HubModel("EleutherAI/pythia-70m", "a39f36b100fe8a5377810d56c3f4789b9c53ac42"),
     "pythia-160m": HubModel("EleutherAI/pythia-160m", "50f5173d932e8e61f858120bcb800b97af589f46"),
-    "smollm2-135m": HubModel("HuggingFaceTB/SmolLM2-135M", "93efa2f097d58c2a74874c7e644dbc9b0cee75a2"),
+    "smollm2-135m": HubModel(
+        "HuggingFaceTB/SmolLM2-135M", "93efa2f097d58c2a74874c7e644dbc9b0cee75a2"
+    ),
 }
 
 PICKLED = {"attn-only-4l": "NeelNanda/Attn_Only_4L512W_C4_Code"}
@@ -36,7 +39,8 @@ PICKLED = {"attn-only-4l": "NeelNanda/Attn_Only_4L512W_C4_Code"}
 
 
 def is_name(name: str) -> bool:
-    """Whether a name could be one of the hub: ``owner/model``, one slash, and not the start of a path.
+    """Whether a name could be one of the hub: ``owner/model``, one slash, and not the start of a
+    path.
 
     >>> is_name("gpt2"), is_name("someone/model"), is_name("./model")
     (True, True, False)
@@ -47,10 +51,12 @@ def is_name(name: str) -> bool:
 
 
 def load(name: str, revision: str | None):
-    """A model by its short name or as ``owner/model``; without a revision at its pinned commit, or the newest.
+    """A model by its short name or as ``owner/model``; without a revision at its pinned commit, or
+    the newest.
 
     Raises:
-        LabError: the hub does not answer, or has no safetensors weights of an architecture that the bridge takes.
+        LabError: the hub does not answer, or has no safetensors weights of an architecture that the
+            bridge takes.
     """
     if name in PICKLED or name in PICKLED.values():
         raise LabError(
@@ -75,11 +81,21 @@ def boot(folder: Path, called: str):
 
     try:
         # transformers fills weights that a file lacks with random numbers, and only logs it
-        _, info = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+        _, info = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True
+        )
         if info["missing_keys"]:
             raise ValueError(f"the weights lack {sorted(info['missing_keys'])[0]}")
         return TransformerBridge.boot_transformers(str(folder), device="cpu")
-    except (OSError, ValueError, RuntimeError, SafetensorError, KeyError, AttributeError, TypeError) as fault:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        SafetensorError,
+        KeyError,
+        AttributeError,
+        TypeError,
+    ) as fault:
         raise LabError(
             f"expected {called} to be a model that TransformerBridge.boot_transformers takes",
             f"it says: {type(fault).__name__}: {str(fault).strip()[:400]}",
@@ -88,7 +104,8 @@ def boot(folder: Path, called: str):
 
 
 def download(repository: str, revision: str) -> Path:
-    """Folder with the model's files: from the cache if it is there, else from the hub. Only safetensors weights.
+    """Folder with the model's files: from the cache if it is there, else from the hub. Only
+    safetensors weights.
 
     Raises:
         LabError: the hub does not answer, or the repository has no safetensors weights.
@@ -99,12 +116,18 @@ def download(repository: str, revision: str) -> Path:
     wanted = ["*.json", "*.txt", "*.safetensors", "*.model"]
     try:
         try:
-            folder = Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, local_files_only=True))
+            folder = Path(
+                snapshot_download(
+                    repository, revision=revision, allow_patterns=wanted, local_files_only=True
+                )
+            )
             if list(folder.glob("*.safetensors")):
                 return folder
         except LocalEntryNotFoundError:
             pass  # not in the cache: ask the hub
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, max_workers=2))
+        folder = Path(
+            snapshot_download(repository, revision=revision, allow_patterns=wanted, max_workers=2)
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as fault:
         raise LabError(
             f"expected {repository} at {revision} from the Hugging Face hub",
@@ -113,5 +136,8 @@ def download(repository: str, revision: str) -> Path:
             "the embedded models need no network",
         ) from None
     if not list(folder.glob("*.safetensors")):
-        raise LabError(f"expected safetensors weights in {repository} at {revision}", "it has none; pickles are not opened")
+        raise LabError(
+            f"expected safetensors weights in {repository} at {revision}",
+            "it has none; pickles are not opened",
+        )
     return folder

@@ -10,9 +10,10 @@ hub         a short name of `hub.HUB`, or ``owner/model``     the Hugging Face h
                                                               knows one
 ==========  ================================================  ====================================================
 
-Every tier reads safetensors files only: a pickle can run code when it is opened, a safetensors file cannot. The model
-comes back as a `TransformerBridge` in evaluation mode. Its parameters keep ``requires_grad``, because attribution and
-editing labs need gradients; wrap plain forward passes in ``torch.no_grad()``.
+Every tier reads safetensors files only: a pickle can run code when it is opened, a safetensors file
+cannot. The model comes back as a `TransformerBridge` in evaluation mode. Its parameters keep
+``requires_grad``, because attribution and editing labs need gradients; wrap plain forward passes in
+``torch.no_grad()``.
 """
 
 import hashlib
@@ -49,38 +50,54 @@ def _check_file(name: str, path: Path, size: int, sha256: str) -> None:
     try:
         content = path.read_bytes()
     except OSError as fault:
-        raise LabError(f"expected the weights of {name} in {path}", f"the system says: {fault}", hint=REPAIR) from None
+        raise LabError(
+            f"expected the weights of {name} in {path}", f"the system says: {fault}", hint=REPAIR
+        ) from None
     if len(content) != size:
-        raise LabError(f"expected {size} bytes in {path}", f"it has {len(content)}: truncated or changed", hint=REPAIR)
+        raise LabError(
+            f"expected {size} bytes in {path}",
+            f"it has {len(content)}: truncated or changed",
+            hint=REPAIR,
+        )
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise LabError(f"expected sha256 {sha256[:12]}… of {path}", f"got {found[:12]}…: damaged", hint=REPAIR)
+        raise LabError(
+            f"expected sha256 {sha256[:12]}… of {path}", f"got {found[:12]}…: damaged", hint=REPAIR
+        )
 
 
 def _check_series(known: Entry) -> Path:
     path = weights_folder() / known.series["file"]
-    _check_file(f"{known.name} over its training", path, known.series["bytes"], known.series["sha256"])
+    _check_file(
+        f"{known.name} over its training", path, known.series["bytes"], known.series["sha256"]
+    )
     return path
 
 
-def load(name: str, device: str | None = None, revision: str | None = None, step: int | None = None):
+def load(
+    name: str, device: str | None = None, revision: str | None = None, step: int | None = None
+):
     """Load a model by name, as a `TransformerBridge` in evaluation mode.
 
     Args:
         name: an embedded name, a local folder, or a hub name (see the module docstring).
         device: where to put it; default `runtime.device()`.
-        revision: branch, tag or commit of a hub model; default the pinned commit, or the newest where none is pinned.
-        step: of training, for an embedded model with checkpoints (`Entry.steps`); default the trained model.
+        revision: branch, tag or commit of a hub model; default the pinned commit, or the newest
+            where none is pinned.
+        step: of training, for an embedded model with checkpoints (`Entry.steps`); default the
+            trained model.
 
     Raises:
-        LabError: an unknown name (with near matches), damaged or missing weights, a step without checkpoint, or a hub that
-            does not answer.
+        LabError: an unknown name (with near matches), damaged or missing weights, a step without
+            checkpoint, or a hub that does not answer.
     """
     device = device or runtime.device()
     entries = read_manifest()
     if step is not None and name not in entries:
         raise LabError(
-            "expected an embedded model for a step", f"got {name!r}", hint="see helpers.trust.series.sources for others"
+            "expected an embedded model for a step",
+            f"got {name!r}",
+            hint="see helpers.trust.series.sources for others",
         )
     if name in entries:
         model = _embedded(name, step)
@@ -103,7 +120,10 @@ def _embedded(name: str, step: int | None = None):
     if step is None or step == known.recipe.steps:
         return model
     if step not in known.steps:
-        raise LabError(f"expected a step at which {name} is stored: {', '.join(map(str, known.steps))}", f"got {step}")
+        raise LabError(
+            f"expected a step at which {name} is stored: {', '.join(map(str, known.steps))}",
+            f"got {step}",
+        )
     series = _check_series(known)
     state = series_file.unpack(series, step, REPAIR)
     check_tensors(state, model.state_dict(), series, REPAIR)
@@ -117,10 +137,12 @@ def words_of(recipe: Recipe) -> str:
 
 
 def into_model(model, path: Path, hint: str, words_checksum: str = ""):
-    """Fill a model from a safetensors file: exactly its tensors, of its shapes, all finite; and its vocabulary, if it has one.
+    """Fill a model from a safetensors file: exactly its tensors, of its shapes, all finite; and its
+    vocabulary, if it has one.
 
     Args:
-        words_checksum: of the vocabulary that the file must have; without, it need not have one, as checkpoints of a run.
+        words_checksum: of the vocabulary that the file must have; without, it need not have one, as
+            checkpoints of a run.
 
     Raises:
         LabError: anything else is in the file.
@@ -130,23 +152,32 @@ def into_model(model, path: Path, hint: str, words_checksum: str = ""):
         with safe_open(path, framework="pt") as handle:
             words = (handle.metadata() or {}).get(WORDS)
     except (SafetensorError, OSError) as fault:
-        raise LabError(f"expected weights in {path}", f"cannot be read: {fault}", hint=hint) from None
+        raise LabError(
+            f"expected weights in {path}", f"cannot be read: {fault}", hint=hint
+        ) from None
     check_tensors(tensors, model.state_dict(), path, hint)
     model.load_state_dict(tensors, strict=True)
     known = Vocabulary(tuple((words or "").split()))
     if words_checksum and known.checksum != words_checksum:
         got = f"{len(known)} words with checksum {known.checksum}" if words else "no words"
-        raise LabError(f"expected the vocabulary with checksum {words_checksum} in {path}", f"got {got}", hint=hint)
+        raise LabError(
+            f"expected the vocabulary with checksum {words_checksum} in {path}",
+            f"got {got}",
+            hint=hint,
+        )
     if words:
         known.attach(model)
     return model
 
 
-def check_tensors(tensors: dict[str, Tensor], wanted: dict[str, Tensor], path: Path, hint: str) -> None:
+def check_tensors(
+    tensors: dict[str, Tensor], wanted: dict[str, Tensor], path: Path, hint: str
+) -> None:
     """Refuse tensors that are not exactly the wanted ones, or not finite.
 
     Raises:
-        LabError: naming the first tensor that is missing, unexpected, of another shape or not finite.
+        LabError: naming the first tensor that is missing, unexpected, of another shape or not
+            finite.
     """
     for name in sorted(wanted.keys() | tensors.keys()):
         fault = ""
@@ -159,14 +190,18 @@ def check_tensors(tensors: dict[str, Tensor], wanted: dict[str, Tensor], path: P
         elif not torch.isfinite(tensors[name]).all():
             fault = "holds NaN or infinite values"
         if fault:
-            raise LabError(f"expected the model's own tensors in {path}", f"{name} {fault}", hint=hint)
+            raise LabError(
+                f"expected the model's own tensors in {path}", f"{name} {fault}", hint=hint
+            )
 
 
 def _local(folder: Path):
     if (folder / training.RECIPE).exists():
         recipe = training.read_recipe(folder)
         hint = f"finish or repair the run with `python -m helpers train {recipe.name} --out {folder} --resume`"
-        return into_model(training.build_model(recipe), folder / training.WEIGHTS, hint, words_of(recipe))
+        return into_model(
+            training.build_model(recipe), folder / training.WEIGHTS, hint, words_of(recipe)
+        )
     if not (folder / "config.json").exists():
         raise LabError(
             f"expected {training.RECIPE} (a training run) or config.json (a Hugging Face model) in {folder}",

@@ -29,11 +29,12 @@ class Entry:
         parameters: number of trained numbers.
         recipe: how it was trained; training it again gives a model of the same behaviour.
         fingerprint: of the recipe.
-        measured: what `python -m helpers verify NAME --json` printed, or `skills NAME` for a model of text; empty if not
-            measured. Its ``sha256`` is that of the weights that were measured; it is missing in reports of before it was noted.
+        measured: what `python -m helpers verify NAME --json` printed, or `skills NAME` for a model
+            of text; empty if not measured. Its ``sha256`` is that of the weights that were
+            measured; it is missing in reports of before it was noted.
         licence: SPDX name.
-        series: of the model's checkpoints, where they are shipped: file, sha256, bytes, and their steps, the last of which
-            is the model itself.
+        series: of the model's checkpoints, where they are shipped: file, sha256, bytes, and their
+            steps, the last of which is the model itself.
     """
 
     name: str
@@ -62,21 +63,28 @@ def read_manifest() -> dict[str, Entry]:
     """All entries of the manifest, by name.
 
     Raises:
-        LabError: the manifest is missing, is not JSON, or an entry lacks a field or contradicts its recipe.
+        LabError: the manifest is missing, is not JSON, or an entry lacks a field or contradicts its
+            recipe.
     """
     path = weights_folder() / MANIFEST
     try:
         stored = json.loads(path.read_text())
         return {name: _entry(name, fields) for name, fields in stored.items()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as fault:
-        raise LabError(f"expected the list of embedded models in {path}", f"cannot use it: {fault!r}", hint=REPAIR) from None
+        raise LabError(
+            f"expected the list of embedded models in {path}",
+            f"cannot use it: {fault!r}",
+            hint=REPAIR,
+        ) from None
 
 
 def _entry(name: str, fields: dict[str, Any]) -> Entry:
     recipe = Recipe.from_dict(fields["recipe"])
     entry = Entry(name=name, **(fields | {"recipe": recipe}))
     if entry.fingerprint != recipe.fingerprint:
-        raise ValueError(f"the fingerprint of {name} is not that of its recipe ({recipe.fingerprint})")
+        raise ValueError(
+            f"the fingerprint of {name} is not that of its recipe ({recipe.fingerprint})"
+        )
     if entry.measured.get("sha256", entry.sha256) != entry.sha256:
         raise ValueError(f"{name} was measured on other weights, {entry.measured['sha256'][:12]}…")
     _check_inside(name, entry.file)
@@ -98,7 +106,11 @@ def _check_fields(name: str, series: dict[str, Any], last: int) -> None:
             raise ValueError(f"{field_name} in the series of {name}: {series[field_name]!r}")
     _check_inside(name, series["file"])
     steps = series["steps"]
-    if not all(type(step) is int and step >= 0 for step in steps) or steps != sorted(set(steps)) or steps[-1:] != [last]:
+    if (
+        not all(type(step) is int and step >= 0 for step in steps)
+        or steps != sorted(set(steps))
+        or steps[-1:] != [last]
+    ):
         raise ValueError(f"the steps of {name} do not ascend to {last}: {steps}")
 
 

@@ -19,24 +19,31 @@ from helpers.zoo.manifest import Entry
 LICENCE = "Apache-2.0"
 
 
-def publish(name: str, folder: Path, measured: Path | None = None, steps: Sequence[int] = ()) -> Entry:
+def publish(
+    name: str, folder: Path, measured: Path | None = None, steps: Sequence[int] = ()
+) -> Entry:
     """Copy a run's weights into the weights folder and write its manifest entry.
 
     The weights are checked first: they must belong to the folder's recipe, be complete and finite.
 
     Args:
-        steps: checkpoints to ship with the model, rounded to eight bits; the last step comes by itself.
+        steps: checkpoints to ship with the model, rounded to eight bits; the last step comes by
+            itself.
 
     Raises:
-        LabError: an unfinished run, another name, weights of another recipe or vocabulary, an unreadable file of
-            measurements or one of other weights, a step without checkpoint.
+        LabError: an unfinished run, another name, weights of another recipe or vocabulary, an
+            unreadable file of measurements or one of other weights, a step without checkpoint.
     """
     recipe = training.read_recipe(folder)
     if recipe.name != name:
-        raise LabError(f"expected a run of the recipe {name}", f"{folder} holds a run of {recipe.name}")
+        raise LabError(
+            f"expected a run of the recipe {name}", f"{folder} holds a run of {recipe.name}"
+        )
     source = folder / training.WEIGHTS
     _check_origin(source, recipe)
-    model = loading.into_model(training.build_model(recipe), source, "train the model again", loading.words_of(recipe))
+    model = loading.into_model(
+        training.build_model(recipe), source, "train the model again", loading.words_of(recipe)
+    )
     content = source.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     report = _read_measured(measured, sha256)
@@ -54,10 +61,18 @@ def publish(name: str, folder: Path, measured: Path | None = None, steps: Sequen
     )
     entries = manifest.read_manifest() | {name: added}
     _replace(manifest.weights_folder() / added.file, content)
-    stored = {entry.name: {k: v for k, v in asdict(entry).items() if k != "name"} for entry in entries.values()}
-    _replace(manifest.weights_folder() / manifest.MANIFEST, (json.dumps(stored, indent=1) + "\n").encode())
+    stored = {
+        entry.name: {k: v for k, v in asdict(entry).items() if k != "name"}
+        for entry in entries.values()
+    }
+    _replace(
+        manifest.weights_folder() / manifest.MANIFEST,
+        (json.dumps(stored, indent=1) + "\n").encode(),
+    )
     if not added.series:
-        _series_file(name).unlink(missing_ok=True)  # else the package would bring checkpoints of weights that are gone
+        _series_file(name).unlink(
+            missing_ok=True
+        )  # else the package would bring checkpoints of weights that are gone
     return added
 
 
@@ -71,7 +86,9 @@ def _series(name: str, folder: Path, steps: Sequence[int]) -> dict[str, Any]:
     for step in sorted(set(steps) - {recipe.steps}):
         model = training.build_model(recipe)
         path = folder / "checkpoints" / f"step-{step:06d}.safetensors"
-        states[step] = loading.into_model(model, path, f"checkpoints of the recipe: {recipe.checkpoint_steps}").state_dict()
+        states[step] = loading.into_model(
+            model, path, f"checkpoints of the recipe: {recipe.checkpoint_steps}"
+        ).state_dict()
     path = _series_file(name)
     series_file.pack(states, path, {"fingerprint": recipe.fingerprint})
     sha256, size = files.checksum(path)
@@ -84,9 +101,14 @@ def _check_origin(source: Path, recipe: training.Recipe) -> None:
         with safe_open(source, framework="pt") as handle:
             stored = json.loads((handle.metadata() or {}).get("recipe", "null"))
     except (OSError, SafetensorError, ValueError) as fault:
-        raise LabError(f"expected the weights of a finished run in {source}", f"cannot be read: {fault}") from None
+        raise LabError(
+            f"expected the weights of a finished run in {source}", f"cannot be read: {fault}"
+        ) from None
     if stored is None or training.Recipe.from_dict(stored).fingerprint != recipe.fingerprint:
-        raise LabError(f"expected weights of recipe {recipe.fingerprint} in {source}", "they were trained with another one")
+        raise LabError(
+            f"expected weights of recipe {recipe.fingerprint} in {source}",
+            "they were trained with another one",
+        )
 
 
 def _read_measured(path: Path | None, sha256: str) -> dict[str, Any]:
@@ -96,17 +118,23 @@ def _read_measured(path: Path | None, sha256: str) -> dict[str, Any]:
     try:
         measured = json.loads(path.read_text())
     except (OSError, ValueError) as fault:
-        raise LabError(f"expected the output of `verify --json` or `skills` in {path}", f"cannot use it: {fault}") from None
+        raise LabError(
+            f"expected the output of `verify --json` or `skills` in {path}",
+            f"cannot use it: {fault}",
+        ) from None
     kinds = ({"questions", "failures"}, {"skills", "loss"})
     if not isinstance(measured, dict) or not any(kind <= measured.keys() for kind in kinds):
         raise LabError(
-            f"expected an object with questions and failures, or with skills and loss, in {path}", "they are not there"
+            f"expected an object with questions and failures, or with skills and loss, in {path}",
+            "they are not there",
         )
     found = measured.get("sha256")
     if found != sha256:
         raise LabError(
             f"expected measurements of the weights with sha256 {sha256[:12]}… in {path}",
-            f"they are of {str(found)[:12]}…" if found else "they do not say of which weights they are",
+            f"they are of {str(found)[:12]}…"
+            if found
+            else "they do not say of which weights they are",
             hint="measure the run's folder again: `python -m helpers verify DIR --json` or `python -m helpers skills DIR`",
         )
     return measured

@@ -1,16 +1,18 @@
-"""A causal model made of named values instead of weights, so that its circuit is known for any number of digits.
+"""A causal model made of named values instead of weights, so that its circuit is known for any
+number of digits.
 
-Each head writes one value, read off the tokens; the MLP composes answers from what the heads wrote, after any patch.
-At the position that predicts A_k:
+Each head writes one value, read off the tokens; the MLP composes answers from what the heads wrote,
+after any patch. At the position that predicts A_k:
 
 - BASE writes the base sum and both base differences of column k (head 0);
 - CARRY writes the carry or borrow of column k - 1, as much of it as the chosen kind knows (head 1);
 - PASS writes whether column k - 1 sums to nine or is equal (head 2);
-- SELECT writes the operator (head 3), SIGN the sign token (head 4); at ``=`` SIGN writes the sign to come.
+- SELECT writes the operator (head 3), SIGN the sign token (head 4); at ``=`` SIGN writes the sign
+  to come.
 
-At D'_k the head STORE (5) writes the tri-state of column k: carries and borrows from further below come from there,
-unless CARRY has the whole cascade. A head writes three numbers, for D + D', D - D' and D' - D: one for each way the
-answer can go.
+At D'_k the head STORE (5) writes the tri-state of column k: carries and borrows from further below
+come from there, unless CARRY has the whole cascade. A head writes three numbers, for D + D', D - D'
+and D' - D: one for each way the answer can go.
 """
 
 from types import SimpleNamespace
@@ -31,7 +33,9 @@ class Oracle(torch.nn.Module):
         super().__init__()
         self.fmt, self.kind = fmt, kind
         self.cfg = SimpleNamespace(n_layers=1, n_heads=6, attn_only=False, n_ctx=fmt.n_ctx)
-        self.nothing = torch.nn.Parameter(torch.zeros(1))  # where a model computes is asked of its parameters
+        self.nothing = torch.nn.Parameter(
+            torch.zeros(1)
+        )  # where a model computes is asked of its parameters
 
     def run_with_hooks(self, tokens, fwd_hooks=()):
         z = self.apply(self.heads(tokens), "blocks.0.attn.hook_z", fwd_hooks)
@@ -73,14 +77,20 @@ class Oracle(torch.nn.Module):
             z[:, fmt.operand_positions(k)[1], STORE] = cases[k].float()
             base = [(a + b if plus else a - b) % 10 for a, b, plus in self.columns(tokens, k)]
             z[:, fmt.answer_position(k) - 1, BASE] = torch.stack(base, dim=1).float()
-            known = {"binary": (cases[k] == 1).long(), "tri-state": cases[k], "cascaded": self.cascade(cases[: k + 1])}
+            known = {
+                "binary": (cases[k] == 1).long(),
+                "tri-state": cases[k],
+                "cascaded": self.cascade(cases[: k + 1]),
+            }
             above = fmt.answer_position(k + 1) - 1
             z[:, above, CARRY] = known[self.kind].float()
             z[:, above, PASS] = (cases[k] == UNDECIDED).float()
         minus = (tokens[:, fmt.operator_position] == fmt.minus).float()[:, None, None]
         z[:, fmt.equals_position :, SELECT] = minus
         z[:, fmt.equals_position, SIGN] = minus[:, 0] * self.cascade(cases)[:, 1:2].float()
-        z[:, fmt.equals_position + 1 :, SIGN] = (tokens[:, fmt.equals_position + 1] == fmt.minus).float()[:, None, None]
+        z[:, fmt.equals_position + 1 :, SIGN] = (
+            tokens[:, fmt.equals_position + 1] == fmt.minus
+        ).float()[:, None, None]
         return z
 
     def digit(self, z, k):

@@ -16,8 +16,9 @@ def letter(operator: str, d: int, e: int) -> str:
 def class_of_letters(operator: str, word: str) -> str:
     """The class from the columns' letters, most significant first.
 
-    S_m: the longest carry with its nines directly above, m columns in all. M_m, N_m: the longest column D_k < D'_k with
-    its equal columns directly above; columns above the highest non-zero digit do not count. N is D < D'.
+    S_m: the longest carry with its nines directly above, m columns in all. M_m, N_m: the longest
+    column D_k < D'_k with its equal columns directly above; columns above the highest non-zero
+    digit do not count. N is D < D'.
     """
     if operator == "+":
         return f"S{max((len(run) for run in re.findall('n*c', word)), default=0)}"
@@ -49,4 +50,6 @@ def text_of(first: int, operator: str, second: int, n_digits: int) -> str:
     """The whole question as the paper writes it, by Python's integers."""
     value = first + second if operator == "+" else first - second
     sign = "-" if value < 0 else "+"
-    return f"{first:0{n_digits}d}{operator}{second:0{n_digits}d}={sign}{abs(value):0{n_digits + 1}d}"
+    return (
+        f"{first:0{n_digits}d}{operator}{second:0{n_digits}d}={sign}{abs(value):0{n_digits + 1}d}"
+    )

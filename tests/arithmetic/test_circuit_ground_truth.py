@@ -30,7 +30,14 @@ def test_the_decoy_head_has_rate_zero():
     model = handwired_adder()
     for name in ("SA", "SC"):
         position = SUBTASKS[name].positions(FMT, 0)[0]
-        head, decoy = rates(model, FMT, SUBTASKS[name], 0, [(Node(position, 0, 0),), (Node(position, 0, 1),)], count=60)
+        head, decoy = rates(
+            model,
+            FMT,
+            SUBTASKS[name],
+            0,
+            [(Node(position, 0, 0),), (Node(position, 0, 1),)],
+            count=60,
+        )
         assert head.hits == head.trials
         assert head.null_hits == head.null_trials
         assert decoy.hits == 0

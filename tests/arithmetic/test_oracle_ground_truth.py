@@ -24,13 +24,20 @@ NAMES = {"binary": "binary (SC)", "tri-state": "tri-state (ST)", "cascaded": "ca
 def test_the_oracle_answers_everything(n, kind):
     fmt = Format(n)
     tokens = mixed(n, 4000, np.random.default_rng(0)).tokens(fmt)
-    assert torch.equal(answer_tokens(Oracle(fmt, kind).run_with_hooks(tokens), fmt), tokens[:, fmt.equals_position + 1 :])
+    assert torch.equal(
+        answer_tokens(Oracle(fmt, kind).run_with_hooks(tokens), fmt),
+        tokens[:, fmt.equals_position + 1 :],
+    )
 
 
 def roles_by_construction(fmt: Format, kind: str) -> set[tuple[str, Node]]:
     """Test and node, from the description of the oracle alone."""
     n, found = fmt.n_digits, set()
-    known = {"binary": "SC MB NB", "tri-state": "SC U MB MU NB NU", "cascaded": "SC U SV MB MU MV NB NU NV"}[kind].split()
+    known = {
+        "binary": "SC MB NB",
+        "tri-state": "SC U MB MU NB NU",
+        "cascaded": "SC U SV MB MU MV NB NU NV",
+    }[kind].split()
     for k in range(n):
         position = fmt.answer_position(k) - 1
         found |= {(f"{name}{k}", Node(position, 0, BASE)) for name in ("SA", "MD", "ND")}
@@ -51,9 +58,18 @@ def roles_by_construction(fmt: Format, kind: str) -> set[tuple[str, Node]]:
                     if k < n - (name != "U")
                 }
         stored = [name for name, above in (("ST", 1), ("MT", 2), ("NT", 2)) if k < n - above]
-        found |= {(f"{name}{k}", Node(fmt.operand_positions(k)[1], 0, STORE)) for name in stored if kind != "cascaded"}
-    beside = Node(fmt.answer_position(n) - 1, 0), *([Node(fmt.answer_position(n) - 1, 0, CARRY)] if kind == "cascaded" else [])
-    return found | {(f"ST{n - 2}", node) for node in beside}  # these write A_n, all that is left above the neighbour
+        found |= {
+            (f"{name}{k}", Node(fmt.operand_positions(k)[1], 0, STORE))
+            for name in stored
+            if kind != "cascaded"
+        }
+    beside = (
+        Node(fmt.answer_position(n) - 1, 0),
+        *([Node(fmt.answer_position(n) - 1, 0, CARRY)] if kind == "cascaded" else []),
+    )
+    return found | {
+        (f"ST{n - 2}", node) for node in beside
+    }  # these write A_n, all that is left above the neighbour
 
 
 @pytest.mark.parametrize("kind", KINDS)

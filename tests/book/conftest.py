@@ -24,7 +24,9 @@ def html() -> Path:
     """Folder of the built book. `make` decides whether it is current; the environment is the one that runs the tests."""
     ready = Path(sys.prefix) / ".ready"
     command = ["make", "--old-file", str(ready), f"VENV={sys.prefix}", "book"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     assert done.returncode == 0, f"the book does not build:\n{done.stdout[-8000:]}"
     return ROOT / "_build" / "html"
 

@@ -17,7 +17,11 @@ def test_a_build_takes_time_and_memory(tmp_path):
     seconds, mebibytes = measure_build(tiny_book(tmp_path, "# Tiny\n"))
     assert seconds > 0.5
     assert mebibytes > 50  # a bare Python process has about ten
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["_config.yml", "_toc.yml", "index.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "_config.yml",
+        "_toc.yml",
+        "index.md",
+    ]
 
 
 def test_a_broken_book_is_a_fault_and_not_a_time(tmp_path):

@@ -15,9 +15,17 @@ from helpers.trust.data.surveys import stored
 from helpers.trust.information import bounds, dependence, kernels
 from helpers.trust.probes import linear
 
-PLAIN = (Path(__file__).resolve().parents[2] / "book" / "ch2_trust_dynamics.md").read_text(encoding="utf-8")
+PLAIN = (Path(__file__).resolve().parents[2] / "book" / "ch2_trust_dynamics.md").read_text(
+    encoding="utf-8"
+)
 TEXT = re.sub(r"\s+", " ", PLAIN)
-TITLES = {"truthfulqa": "TruthfulQA", "toxigen": "ToxiGen", "confaide": "ConfAIde", "stereoset": "StereoSet", "sst2": "SST-2"}
+TITLES = {
+    "truthfulqa": "TruthfulQA",
+    "toxigen": "ToxiGen",
+    "confaide": "ConfAIde",
+    "stereoset": "StereoSet",
+    "sst2": "SST-2",
+}
 
 
 def share(value: float, low: float, high: float) -> str:
@@ -49,7 +57,9 @@ def test_the_surface_on_the_released_split(surveys, name):
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_surface_with_groups_apart(surveys, name):
     found = surveys[name]
-    cells = [share(s.value, s.low, s.high) for s in found.grouped.values()] + [f"{found.length:.3f}"]
+    cells = [share(s.value, s.low, s.high) for s in found.grouped.values()] + [
+        f"{found.length:.3f}"
+    ]
     assert f"| {TITLES[name]} | {' | '.join(cells)} |" in TEXT
 
 
@@ -60,16 +70,29 @@ def test_the_first_claim(name):
 
 def test_the_words_do_better_than_the_first_checkpoint(surveys):
     names = ("toxigen", "confaide", "stereoset")
-    assert "scores {:.3f}, {:.3f} and {:.3f} on".format(*(PUBLISHED[name].first for name in names)) in TEXT
-    assert all(surveys[name].ordered[kind].low > PUBLISHED[name].first for name in names for kind in surface.CLASSIFIERS)
-    assert [round(100 * surveys[name].gain) for name in ("toxigen", "confaide", "truthfulqa")] == [2, 3, 11]
+    assert (
+        "scores {:.3f}, {:.3f} and {:.3f} on".format(*(PUBLISHED[name].first for name in names))
+        in TEXT
+    )
+    assert all(
+        surveys[name].ordered[kind].low > PUBLISHED[name].first
+        for name in names
+        for kind in surface.CLASSIFIERS
+    )
+    assert [round(100 * surveys[name].gain) for name in ("toxigen", "confaide", "truthfulqa")] == [
+        2,
+        3,
+        11,
+    ]
 
 
 def test_the_two_phases():
     at = [STEPS.index(step) for step in (0, 300, 3000)]
     tx, ty = ([INFORMATION[kind, 18][i] for i in at] for kind in ("tx", "ty"))
     assert (
-        "I(T;X): {:.2f} at step 0, {:.2f} at step 300, {:.2f} at step 3000. I(T;Y): {:.3f}, {:.3f}, {:.3f}.".format(*tx, *ty)
+        "I(T;X): {:.2f} at step 0, {:.2f} at step 300, {:.2f} at step 3000. I(T;Y): {:.3f}, {:.3f}, {:.3f}.".format(
+            *tx, *ty
+        )
         in TEXT
     )
     start = [curve[0] for (kind, _), curve in INFORMATION.items() if kind == "tx"]
@@ -80,7 +103,11 @@ def test_the_two_phases():
 def test_letters_turned_into_capitals(shared_dir):
     data = load("sst2", shared_dir / "data" / "trust")
     letters = [
-        letter for text, label in zip(data.texts, data.labels, strict=True) if label for letter in text if letter.isalpha()
+        letter
+        for text, label in zip(data.texts, data.labels, strict=True)
+        if label
+        for letter in text
+        if letter.isalpha()
     ]
     assert f"{100 * sum(map(str.isupper, letters)) / len(letters):.1f} % of the letters" in TEXT
 
@@ -90,8 +117,16 @@ def test_the_size_of_the_world():
     kinds = len(known.values("kind")), len(known.values("realm"))
     assert f"{len(known.entities)} things of {kinds[0]} kinds in {kinds[1]} realms" in TEXT
     assert f"{len(known.people)} people" in TEXT
-    assert f"{frames} {{term}}`frames <frame>` speaks about this in English of {len(vocabulary.vocabulary())} words" in TEXT
-    assert (len(known.customs), len(known.receivers), len(known.census), len(known.traits)) == (8, 8, 12, 12)
+    assert (
+        f"{frames} {{term}}`frames <frame>` speaks about this in English of {len(vocabulary.vocabulary())} words"
+        in TEXT
+    )
+    assert (len(known.customs), len(known.receivers), len(known.census), len(known.traits)) == (
+        8,
+        8,
+        12,
+        12,
+    )
 
 
 @pytest.mark.parametrize("name", dimensions.CANDIDATES)
@@ -105,7 +140,9 @@ def test_the_example_pairs_are_the_first_of_each_set(name):
 @pytest.mark.parametrize("name", dimensions.CANDIDATES)
 def test_words_are_at_chance_or_below_on_the_minimal_pairs(name):
     data = dimensions.labelled_set(name)
-    accuracy = linear.fit(controls.bag_of_words(data), data.labels, splits.grouped(data)).accuracy.mean()
+    accuracy = linear.fit(
+        controls.bag_of_words(data), data.labels, splits.grouped(data)
+    ).accuracy.mean()
     assert accuracy < 0.6
     assert f"{accuracy:.2f} for {name}" in TEXT
 
@@ -114,7 +151,9 @@ def simulated() -> tuple[torch.Tensor, torch.Tensor]:
     """X with a falling spectrum, and T, a rotated and slightly noisy copy of it."""
 
     def draws(*shape: int, seed: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        return torch.randn(
+            *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
 
     x = draws(500, 64, seed=1) * torch.arange(1, 65) ** -0.5 @ draws(64, 64, seed=2)
     x = x / x.std()
@@ -123,22 +162,39 @@ def simulated() -> tuple[torch.Tensor, torch.Tensor]:
 
 def cells(head: str) -> list[float]:
     """The numbers of a table's row, looked for by its beginning."""
-    return [float(cell) for cell in re.search(rf"\n\| {re.escape(head)} \|(.+)\|", PLAIN)[1].split("|")]
+    return [
+        float(cell) for cell in re.search(rf"\n\| {re.escape(head)} \|(.+)\|", PLAIN)[1].split("|")
+    ]
 
 
 def test_compression_without_loss():
     x, t = simulated()
     tables = [dependence.with_direction(t, scale) for scale in (0, 2, 5, 10, 30)]
-    nulls = [dependence.null(kernels.smoother(x), kernels.smoother(table), permutations=1) for table in tables]
-    assert cells("I(T;X), normalised HSIC") == pytest.approx([null.observed for null in nulls], abs=0.005)
+    nulls = [
+        dependence.null(kernels.smoother(x), kernels.smoother(table), permutations=1)
+        for table in tables
+    ]
+    assert cells("I(T;X), normalised HSIC") == pytest.approx(
+        [null.observed for null in nulls], abs=0.005
+    )
     start = PLAIN.index("| I(T;X), normalised HSIC |")
     means = re.search(r"\| mean of the null \|(.+)\|", PLAIN[start:])[1].split("|")
     assert list(map(float, means)) == pytest.approx([null.expected for null in nulls], abs=0.006)
     ranks = [kernels.smoother(table).effective_rank for table in tables]
     assert cells("effective rank of $T$") == pytest.approx(ranks, abs=0.05)
-    left = [x - x.mean(0) - fitted(kernels.standardise(table), x - x.mean(0)) for table in (tables[0], tables[-1])]
-    explained = [100 * (1 - float(rest.square().sum() / (x - x.mean(0)).square().sum())) for rest in left]
-    assert "explains {:.1f} % of the variance of $X$ from $T$ at scale 0, and {:.1f} % at scale 30".format(*explained) in TEXT
+    left = [
+        x - x.mean(0) - fitted(kernels.standardise(table), x - x.mean(0))
+        for table in (tables[0], tables[-1])
+    ]
+    explained = [
+        100 * (1 - float(rest.square().sum() / (x - x.mean(0)).square().sum())) for rest in left
+    ]
+    assert (
+        "explains {:.1f} % of the variance of $X$ from $T$ at scale 0, and {:.1f} % at scale 30".format(
+            *explained
+        )
+        in TEXT
+    )
 
 
 def fitted(t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -148,14 +204,23 @@ def fitted(t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def test_the_bandwidth_decides():
     x, t = simulated()
     table = dependence.readings(x, t, (1, 5, 50, 200, 400))
-    assert cells("I(T;X)") == pytest.approx([reading.value for reading in table], abs=0.05, rel=0.03)
+    assert cells("I(T;X)") == pytest.approx(
+        [reading.value for reading in table], abs=0.05, rel=0.03
+    )
     start = PLAIN.index("\n| I(T;X) |")
     means = re.search(r"\| mean of the null \|(.+)\|", PLAIN[start:])[1].split("|")
-    assert list(map(float, means)) == pytest.approx([reading.expected for reading in table], abs=0.05)
-    low, _, high = (reading.value for reading in dependence.readings(x, t, (50,), (1e-6, 1e-5, 1e-4)))
+    assert list(map(float, means)) == pytest.approx(
+        [reading.expected for reading in table], abs=0.05
+    )
+    low, _, high = (
+        reading.value for reading in dependence.readings(x, t, (50,), (1e-6, 1e-5, 1e-4))
+    )
     assert f"({low:.1f} at $10^{{-6}}$, {high:.2f} at $10^{{-4}}$)" in TEXT
     assert 250 < table[2].value / table[4].value < 350
 
 
 def test_an_accuracy_bounds_the_information():
-    assert f"An accuracy of 0.84, if it is the true one, proves {bounds.fano_bound(0.84).bits:.3f} bit" in TEXT
+    assert (
+        f"An accuracy of 0.84, if it is the true one, proves {bounds.fano_bound(0.84).bits:.3f} bit"
+        in TEXT
+    )

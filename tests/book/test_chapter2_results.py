@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAIN = (ROOT / "book" / "ch2_trust_dynamics.md").read_text(encoding="utf-8")
 SECTION = PLAIN.partition("## What we found")[2].partition("\n## ")[0]
 FLAT = re.sub(r"\s+", " ", SECTION)
-STEPS = [int(step.replace(",", "")) for step in re.search(r"\| dimension \| (.+) \|", SECTION)[1].split(" | ")]
+STEPS = [
+    int(step.replace(",", ""))
+    for step in re.search(r"\| dimension \| (.+) \|", SECTION)[1].split(" | ")
+]
 BLOCKS = slice(1, None)  # without the embedding, which is the same full stop in every text
 TOLERANCE = 0.02
 """Two or three of some two hundred test items: sums of floating-point numbers differ between machines."""
@@ -55,20 +58,34 @@ def test_the_table(fitted, name):
 
 
 def test_the_first_block_and_the_intervals(fitted):
-    first = [fitted[name].accuracy.mean(1).reshape(len(STEPS), -1)[-1, 0] for name in ("privacy", "fairness", "toxicity")]
+    first = [
+        fitted[name].accuracy.mean(1).reshape(len(STEPS), -1)[-1, 0]
+        for name in ("privacy", "fairness", "toxicity")
+    ]
     said = re.search(r"toxicity \(([\d.]+), ([\d.]+) and ([\d.]+)\)", FLAT).groups()
     assert first == pytest.approx([float(value) for value in said], abs=TOLERANCE + 0.005)
-    low = {name: best_low(fitted[name]) for name in ("privacy", "fairness", "reliability", "robustness")}
+    low = {
+        name: best_low(fitted[name])
+        for name in ("privacy", "fairness", "reliability", "robustness")
+    }
     said = re.search(
-        r"begins at ([\d.]+) for privacy and at ([\d.]+) for fairness;.* begins at ([\d.]+) and ([\d.]+)\.", FLAT
+        r"begins at ([\d.]+) for privacy and at ([\d.]+) for fairness;.* begins at ([\d.]+) and ([\d.]+)\.",
+        FLAT,
     ).groups()
-    assert list(low.values()) == pytest.approx([float(value) for value in said], abs=TOLERANCE + 0.005)
+    assert list(low.values()) == pytest.approx(
+        [float(value) for value in said], abs=TOLERANCE + 0.005
+    )
 
 
 def test_the_interval_at_step_0(fitted):
     interval = fitted["privacy"].interval()
-    said = re.search(r"At step 0 that of privacy is as wide as ([\d.]+) to ([\d.]+)\.", FLAT).groups()
-    ends = [interval.low.reshape(len(STEPS), -1)[0].min(), interval.high.reshape(len(STEPS), -1)[0].max()]
+    said = re.search(
+        r"At step 0 that of privacy is as wide as ([\d.]+) to ([\d.]+)\.", FLAT
+    ).groups()
+    ends = [
+        interval.low.reshape(len(STEPS), -1)[0].min(),
+        interval.high.reshape(len(STEPS), -1)[0].max(),
+    ]
     assert ends == pytest.approx([float(value) for value in said], abs=TOLERANCE + 0.005)
 
 
@@ -84,7 +101,9 @@ def test_an_untrained_network_reads_words():
     x = activations.last_token(model, *activations.encode(model, data.texts))[BLOCKS]
     found = linear.fit(x, data.labels, splits.grouped(data)).accuracy.mean(1)
     said = re.search(r"the same untrained network gives ([\d.]+) to ([\d.]+)\.", FLAT).groups()
-    assert [found.min(), found.max()] == pytest.approx([float(value) for value in said], abs=TOLERANCE + 0.005)
+    assert [found.min(), found.max()] == pytest.approx(
+        [float(value) for value in said], abs=TOLERANCE + 0.005
+    )
 
 
 @pytest.mark.parametrize("name", dimensions.CANDIDATES)

@@ -13,8 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAIN = (ROOT / "book" / "ch4_circuit_discovery.md").read_text(encoding="utf-8")
 FLAT = re.sub(r"\s+", " ", PLAIN)
 ABLATIONS = {"the twin": "resample", "average": "mean"}
-METHODS = [name for _, _, name in (key.split("/", 2) for key in trials.stored().items) if f"| {name} | " in PLAIN]
-METHODS = list(dict.fromkeys(name for name in METHODS if re.search(rf"\| {re.escape(name)} \| \d", PLAIN)))
+METHODS = [
+    name
+    for _, _, name in (key.split("/", 2) for key in trials.stored().items)
+    if f"| {name} | " in PLAIN
+]
+METHODS = list(
+    dict.fromkeys(name for name in METHODS if re.search(rf"\| {re.escape(name)} \| \d", PLAIN))
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +39,21 @@ def test_the_table_of_methods_has_them_all():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_row_of_the_table_of_methods(measured, name):
-    said = [float(cell) for cell in re.search(rf"\| {re.escape(name)} \| (\d.+) \|", PLAIN)[1].split(" | ")]
-    assert said == pytest.approx([area(measured, "method", task, name) for task in trials.TASKS], abs=0.0051)
+    said = [
+        float(cell)
+        for cell in re.search(rf"\| {re.escape(name)} \| (\d.+) \|", PLAIN)[1].split(" | ")
+    ]
+    assert said == pytest.approx(
+        [area(measured, "method", task, name) for task in trials.TASKS], abs=0.0051
+    )
 
 
 @pytest.mark.parametrize("task", trials.TASKS)
 @pytest.mark.parametrize("said", ABLATIONS)
 def test_a_row_of_the_table_of_circuits(task, said):
-    row = re.search(rf"\| {task} \| {said} \| (\d+) of (\d+) heads \| (\d+) \| (.+) \|", PLAIN).groups()
+    row = re.search(
+        rf"\| {task} \| {said} \| (\d+) of (\d+) heads \| (\d+) \| (.+) \|", PLAIN
+    ).groups()
     found = minimal.minimal(stored.stored(task, ABLATIONS[said]), truths.ENOUGH)
     core = " ".join(f"{layer}.{head}" for layer, head in found.core) or "none"
     expected = (len(found.smallest), int(found.smallest[0]).bit_count(), len(found.circuits), core)
@@ -48,17 +61,29 @@ def test_a_row_of_the_table_of_circuits(task, said):
 
 
 def test_what_is_said_of_prompts_and_settings(measured):
-    costs = [area(measured, "scoring prompts", task, 250) - area(measured, "scoring prompts", task, 5) for task in trials.TASKS]
-    said = re.search(r"costs ([\d.]+) \(IOI\), ([\d.]+) \(greater-than\) and ([\d.]+) \(docstring\)", FLAT).groups()
+    costs = [
+        area(measured, "scoring prompts", task, 250) - area(measured, "scoring prompts", task, 5)
+        for task in trials.TASKS
+    ]
+    said = re.search(
+        r"costs ([\d.]+) \(IOI\), ([\d.]+) \(greater-than\) and ([\d.]+) \(docstring\)", FLAT
+    ).groups()
     assert [float(value) for value in said] == pytest.approx(costs, abs=0.0051)
-    for sweep, words in (("latents", r"varies by ([\d.]+) to ([\d.]+), over λ"), ("sparsity", r"0.1 by ([\d.]+) to ([\d.]+)\.")):
+    for sweep, words in (
+        ("latents", r"varies by ([\d.]+) to ([\d.]+), over λ"),
+        ("sparsity", r"0.1 by ([\d.]+) to ([\d.]+)\."),
+    ):
         spread = []
         for task in trials.TASKS:
             values = [area(measured, sweep, task, value) for value in trials.SWEEPS[sweep]]
             spread.append(max(values) - min(values))
         said = [float(value) for value in re.search(words, FLAT).groups()]
         assert said == pytest.approx([min(spread), max(spread)], abs=0.0051)
-    poor = {"ioi": "other place", "greater-than": "other event", "docstring": "random documentation"}
+    poor = {
+        "ioi": "other place",
+        "greater-than": "other event",
+        "docstring": "random documentation",
+    }
     said = re.search(r"the AUROC is ([\d.]+), ([\d.]+) and ([\d.]+)\.", FLAT).groups()
     expected = [area(measured, "negatives", task, name) for task, name in poor.items()]
     assert [float(value) for value in said] == pytest.approx(expected, abs=0.0051)
@@ -81,14 +106,21 @@ def test_what_labels_add(measured):
             for name in ("discrete SAE", "shuffled labels")
         ]
         gain.append(both[0] - both[1])
-    said = re.search(r"falls by ([\d.]+) on greater-than, by ([\d.]+) on docstring, and not at all on IOI", FLAT).groups()
+    said = re.search(
+        r"falls by ([\d.]+) on greater-than, by ([\d.]+) on docstring, and not at all on IOI", FLAT
+    ).groups()
     assert [float(value) for value in said] == pytest.approx(gain, abs=0.0051)
-    assert area(measured, "method", "ioi", "discrete SAE") < area(measured, "method", "ioi", "shuffled labels")
+    assert area(measured, "method", "ioi", "discrete SAE") < area(
+        measured, "method", "ioi", "shuffled labels"
+    )
 
 
 def test_a_lower_threshold_and_the_f1_of_chance(measured):
     assert len(minimal.minimal(stored.stored("ioi", "resample"), 0.7).circuits) == 15
     labels = truths.labels(stored.stored("greater-than", "resample"))
-    drawn = [metrics.judge(row, labels).best_f1 for row in measured.item("method", "greater-than", "random").scores]
+    drawn = [
+        metrics.judge(row, labels).best_f1
+        for row in measured.item("method", "greater-than", "random").scores
+    ]
     assert labels.sum() == 10
     assert sum(drawn) / len(drawn) == pytest.approx(0.80, abs=0.0051)

@@ -9,20 +9,34 @@ from tests.tinyworld import reading
 
 
 def rows(text: str) -> list[list[str]]:
-    return [re.split(r" \| ", line.strip("| ")) for line in text.splitlines() if line.startswith("|")]
+    return [
+        re.split(r" \| ", line.strip("| ")) for line in text.splitlines() if line.startswith("|")
+    ]
 
 
 def test_the_worlds_contents_are_counted():
     found = dict(row for row in rows(data_cards.world_contents()) if len(row) == 2)
     entities, world = reading.entities(), reading.table("world.toml")
     assert found["entities"].startswith(f"{len(entities)}: ")
-    for relation, word in (("kind", "kinds"), ("realm", "realms"), ("colour", "colours"), ("home", "places")):
-        assert f"{len({known[relation] for known in entities.values()})} {word}" in found["entities"]
+    for relation, word in (
+        ("kind", "kinds"),
+        ("realm", "realms"),
+        ("colour", "colours"),
+        ("home", "places"),
+    ):
+        assert (
+            f"{len({known[relation] for known in entities.values()})} {word}" in found["entities"]
+        )
     assert found["people"].startswith(f"{len(reading.people())}:")
     assert found["customs"].startswith(
         f"{len(world['customs']['kinds'])} kinds of information, {len(world['customs']['receivers'])} "
     )
-    frames = [line for family in reading.table("frames.toml").values() for lines in family.values() for line in lines]
+    frames = [
+        line
+        for family in reading.table("frames.toml").values()
+        for lines in family.values()
+        for line in lines
+    ]
     written = sum(1 if isinstance(line, str) else 2 for line in frames)
     assert found["sentence frames"].startswith(f"{written} in ")
 

@@ -74,7 +74,11 @@ def test_every_embedded_model_has_a_card_with_its_checksum():
 
 def test_the_class_shares_are_those_of_plain_enumeration():
     """Three digits, column by column, without the package's automaton."""
-    kinds = {"low": 45, "nine": 10, "carry": 45}  # pairs of digits with sum below, at and above nine, of 100
+    kinds = {
+        "low": 45,
+        "nine": 10,
+        "carry": 45,
+    }  # pairs of digits with sum below, at and above nine, of 100
     share = dict.fromkeys(range(4), 0.0)
     for columns in itertools.product(kinds, repeat=3):  # units first
         longest = run = 0
@@ -82,7 +86,9 @@ def test_the_class_shares_are_those_of_plain_enumeration():
             run = 1 if kind == "carry" else run + 1 if kind == "nine" and run else 0
             longest = max(longest, run)
         share[longest] += kinds[columns[0]] * kinds[columns[1]] * kinds[columns[2]] / 100**3
-    digits = sorted({entry.recipe.data.get("n_digits", 3) for entry in zoo.read_manifest().values()})  # 3: some model has it
+    digits = sorted(
+        {entry.recipe.data.get("n_digits", 3) for entry in zoo.read_manifest().values()}
+    )  # 3: some model has it
     rows = [line.strip("| ").split(" | ") for line in pages.class_shares().splitlines()[2:]]
     column = digits.index(3) + 1
     assert [row[column] for row in rows[:4]] == [tables.short(share[m]) for m in range(4)]

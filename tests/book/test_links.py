@@ -9,7 +9,15 @@ import pytest
 
 pytestmark = [pytest.mark.book, pytest.mark.slow]
 
-LOADS = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src", "audio": "src"}
+LOADS = {
+    "img": "src",
+    "script": "src",
+    "link": "href",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "audio": "src",
+}
 
 
 @cache
@@ -47,7 +55,9 @@ def test_every_internal_link_resolves(html, pages):
 
 
 def test_a_broken_link_is_noticed(tmp_path):
-    (tmp_path / "a.html").write_text('<a href="b.html">x</a> <a href="#there">y</a> <a href="#here" id="here">z</a>')
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html">x</a> <a href="#there">y</a> <a href="#here" id="here">z</a>'
+    )
     assert len(broken(tmp_path, "a.html")) == 2
 
 
@@ -56,7 +66,11 @@ def test_no_page_names_a_remote_file_to_load(html, pages):
     for page in pages:
         tags = [tag for name in LOADS for tag in soup(html / page).find_all(name)]
         rel = ("canonical", "license")  # addresses that nobody fetches
-        named = [str(tag.get(LOADS[tag.name])) for tag in tags if not set(tag.get("rel") or ()) & set(rel)]
+        named = [
+            str(tag.get(LOADS[tag.name]))
+            for tag in tags
+            if not set(tag.get("rel") or ()) & set(rel)
+        ]
         hits = [address for address in named if re.match(r"(https?:)?//", address)]
         if hits:
             remote[page] = hits
@@ -66,7 +80,10 @@ def test_no_page_names_a_remote_file_to_load(html, pages):
 def test_each_lab_opens_in_colab_at_its_student_notebook(html, pages):
     root = html.parents[1]
     for page in (page for page in pages if page.startswith("labs/")):
-        links = [tag["href"] for tag in soup(html / page).find_all("a", href=re.compile("colab.research.google.com"))]
+        links = [
+            tag["href"]
+            for tag in soup(html / page).find_all("a", href=re.compile("colab.research.google.com"))
+        ]
         notebook = page.replace(".html", ".ipynb")
         assert any(link.endswith(f"/blob/main/{notebook}") for link in links), (page, links)
         assert (root / notebook).is_file()

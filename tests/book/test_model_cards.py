@@ -9,7 +9,15 @@ from helpers import zoo
 from helpers.book import model_cards, pages
 from helpers.training import Recipe
 
-SHAPE = {"n_layers": 2, "n_heads": 4, "d_model": 16, "d_head": 4, "n_ctx": 64, "d_vocab": 1234, "normalization_type": "LN"}
+SHAPE = {
+    "n_layers": 2,
+    "n_heads": 4,
+    "d_model": 16,
+    "d_head": 4,
+    "n_ctx": 64,
+    "d_vocab": 1234,
+    "normalization_type": "LN",
+}
 RECIPE = Recipe(
     name="words",
     task="tinyworld",
@@ -33,8 +41,22 @@ HEAD = {
 }
 MEASURED = {
     "skills": {
-        "ioi": {"accuracy": 0.975, "low": 0.9543, "high": 0.9879, "difference": 0.9312, "log_ratio": 5.4321, "different": 399},
-        "greater-than": {"accuracy": 0.85, "low": 0.81, "high": 0.89, "difference": -0.0007, "log_ratio": 0.0, "different": 396},
+        "ioi": {
+            "accuracy": 0.975,
+            "low": 0.9543,
+            "high": 0.9879,
+            "difference": 0.9312,
+            "log_ratio": 5.4321,
+            "different": 399,
+        },
+        "greater-than": {
+            "accuracy": 0.85,
+            "low": 0.81,
+            "high": 0.89,
+            "difference": -0.0007,
+            "log_ratio": 0.0,
+            "different": 396,
+        },
         "judge privacy": {"accuracy": 0.5, "low": 0.45, "high": 0.55, "log_ratio": -0.0123},
     },
     "prompts": 400,
@@ -80,12 +102,30 @@ MEASURED = {
         },
     },
 }
-SERIES = {"file": "words.series.safetensors", "sha256": "ab" * 32, "bytes": 2_000_000, "steps": STEPS}
+SERIES = {
+    "file": "words.series.safetensors",
+    "sha256": "ab" * 32,
+    "bytes": 2_000_000,
+    "steps": STEPS,
+}
 
 
 def entry(**changes) -> zoo.Entry:
-    fields = {"name": "words", "file": "words.safetensors", "sha256": "cd" * 32, "bytes": 1_500_000, "parameters": 54_321}
-    known = zoo.Entry(**fields, recipe=RECIPE, fingerprint=RECIPE.fingerprint, measured=MEASURED, licence="MIT", series=SERIES)
+    fields = {
+        "name": "words",
+        "file": "words.safetensors",
+        "sha256": "cd" * 32,
+        "bytes": 1_500_000,
+        "parameters": 54_321,
+    }
+    known = zoo.Entry(
+        **fields,
+        recipe=RECIPE,
+        fingerprint=RECIPE.fingerprint,
+        measured=MEASURED,
+        licence="MIT",
+        series=SERIES,
+    )
     return replace(known, **changes)
 
 
@@ -103,7 +143,10 @@ def test_a_language_models_card_has_its_vocabulary_world_and_history():
     assert "`ba9876543210`" in said["vocabulary"]
     assert "`0123456789ab`" in said["world"]
     assert "story 8 %" in said["documents"]
-    assert said["architecture"] == "2 layers, 4 heads of 4, residual stream 16, no MLPs, LN, learned positions"
+    assert (
+        said["architecture"]
+        == "2 layers, 4 heads of 4, residual stream 16, no MLPs, LN, learned positions"
+    )
     assert said["checkpoints"].startswith("12, at steps 0, 1, 2, 4")
     assert "2,000,000 bytes" in said["checkpoints file"]
     assert "eight bits" in said["checkpoints file"]
@@ -117,9 +160,21 @@ def test_every_skill_has_its_interval_and_its_course():
     assert "**1.236 nats a word**, perplexity 3.44" in text
     assert ["ioi", "97.5 % [95.4, 98.8]", "0.93", "5.43", "399"] in rows(text)
     assert ["judge privacy", "50.0 % [45.0, 55.0]", "–", "-0.01", "–"] in rows(text)
-    assert ["right answers in %, at step", "0", "16", "31", "62", "125", "250", "500", "1,000"] in rows(text)
+    assert [
+        "right answers in %, at step",
+        "0",
+        "16",
+        "31",
+        "62",
+        "125",
+        "250",
+        "500",
+        "1,000",
+    ] in rows(text)
     assert ["ioi", "0", "2", "3", "6", "12", "25", "50", "100"] in rows(text)
-    assert ["loss (nats)", "7.00", "6.98", "6.97", "6.94", "6.88", "6.75", "6.50", "6.00"] in rows(text)
+    assert ["loss (nats)", "7.00", "6.98", "6.97", "6.94", "6.88", "6.75", "6.50", "6.00"] in rows(
+        text
+    )
     assert "400 a skill" in text
     assert "each on 200 prompts a skill" in text
 
@@ -127,19 +182,28 @@ def test_every_skill_has_its_interval_and_its_course():
 def test_the_heads_of_a_skill_stand_in_a_table_with_their_ways_and_the_control():
     text = model_cards.card(entry())
     said = [row for row in rows(text) if row[0] in ("0.1", "1.0", "1.1")]
-    assert [row[0] for row in said] == ["1.0", "0.1"]  # the one that costs most first, the one that is not needed not at all
-    assert said[1][1:] == [
-        "2.71 [2.50, 2.90]",
-        "direct 1.50, later heads 1.10 (1.0 0.90), scale -0.10",  # the other later head is less than a tenth of it
-        "last token: receiver 65 %, verb 30 %",
-        "own word 0.99; right over wrong 80 %",
-        "mover",
-    ]
+    assert [row[0] for row in said] == [
+        "1.0",
+        "0.1",
+    ]  # the one that costs most first, the one that is not needed not at all
+    assert (
+        said[1][1:]
+        == [
+            "2.71 [2.50, 2.90]",
+            "direct 1.50, later heads 1.10 (1.0 0.90), scale -0.10",  # the other later head is less than a tenth of it
+            "last token: receiver 65 %, verb 30 %",
+            "own word 0.99; right over wrong 80 %",
+            "mover",
+        ]
+    )
     assert "logit difference 6.50 [6.10, 6.90]; -0.25 with no head left" in text
     assert "head alone, 0.1, brings back 44 %" in text
     assert "has 2: 0.1, 1.0 (91 %)" in text
     assert "where it stood is 15 % (head 1.1), and to the token after that 11 % (head 0.0)" in text
-    assert "fits 2 of the 3 heads, needed or not, and 1 of those of the untrained model (0.0 own token)" in text
+    assert (
+        "fits 2 of the 3 heads, needed or not, and 1 of those of the untrained model (0.0 own token)"
+        in text
+    )
 
 
 def test_where_the_percentage_says_nothing_the_difference_stands_beside_it():
@@ -147,7 +211,17 @@ def test_where_the_percentage_says_nothing_the_difference_stands_beside_it():
     text = model_cards.card(entry())
     assert ["greater-than", "85.0 % [81.0, 89.0]", "0.00", "0.00", "396"] in rows(text)
     assert "*greater-than*: the percentage says nothing" in text
-    assert ["greater-than, difference", "0.00", "-0.02", "-0.03", "-0.06", "-0.12", "-0.25", "-0.50", "-1.00"] in rows(text)
+    assert [
+        "greater-than, difference",
+        "0.00",
+        "-0.02",
+        "-0.03",
+        "-0.06",
+        "-0.12",
+        "-0.25",
+        "-0.50",
+        "-1.00",
+    ] in rows(text)
     assert "ioi, difference" not in text
     assert "*sentiment*:" not in text  # a note stands beside a skill that was measured
 
@@ -161,7 +235,10 @@ def test_the_exceptions_from_what_was_held_out_are_named():
 def test_a_card_of_sums_gives_the_uniform_questions_apart_from_the_pooled_ones():
     text = model_cards.card(zoo.entry("mix-d6"))
     assert "**2 of 2,380,000 wrong**" in text
-    assert "Of the uniform ones alone: 1 of 1,000,000 additions wrong (failure rate 2.5 × 10⁻⁸ to 5.6 × 10⁻⁶, 95 %)" in text
+    assert (
+        "Of the uniform ones alone: 1 of 1,000,000 additions wrong (failure rate 2.5 × 10⁻⁸ to 5.6 × 10⁻⁶, 95 %)"
+        in text
+    )
     assert "0 of 1,000,000 subtractions wrong (failure rate 0 to 3.7 × 10⁻⁶, 95 %)." in text
     assert "uniform" not in model_cards.card(zoo.entry("mix-d3"))  # every question was asked
 
@@ -171,7 +248,9 @@ def test_only_a_report_that_names_the_weights_is_said_to_be_of_exactly_these():
     older = {name: value for name, value in MEASURED.items() if name != "sha256"}
     for measured in (older, {"questions": 10, "failures": 1, "classes": {}}):
         assert "exactly these weights" not in model_cards.card(entry(measured=measured))
-        assert "Measured on the weights published under this name" in model_cards.card(entry(measured=measured))
+        assert "Measured on the weights published under this name" in model_cards.card(
+            entry(measured=measured)
+        )
 
 
 def test_rounding_is_stated_for_the_steps_that_are_shipped_rounded():
@@ -181,9 +260,13 @@ def test_rounding_is_stated_for_the_steps_that_are_shipped_rounded():
     assert "at most 0.0010 nats (at step 0)" in model_cards.card(entry(series=fewer))
 
 
-@pytest.mark.parametrize("missing", ["prompts", "perplexity", "curve", "rounding", "heads", "sha256"])
+@pytest.mark.parametrize(
+    "missing", ["prompts", "perplexity", "curve", "rounding", "heads", "sha256"]
+)
 def test_a_measurement_that_is_missing_leaves_the_others(missing):
-    text = model_cards.card(entry(measured={name: value for name, value in MEASURED.items() if name != missing}))
+    text = model_cards.card(
+        entry(measured={name: value for name, value in MEASURED.items() if name != missing})
+    )
     assert ["ioi", "97.5 % [95.4, 98.8]", "0.93", "5.43", "399"] in rows(text)
     assert "None" not in text
 
@@ -192,7 +275,9 @@ def test_cards_without_measurements_or_history_say_so():
     text = model_cards.card(entry(measured={}, series={}))
     assert "`python -m helpers skills` has not been run" in text
     assert "checkpoints" not in facts(text)
-    sums = replace(RECIPE, task="addition", data={"n_digits": 3}, model=SHAPE | {"d_mlp": 8, "act_fn": "relu"})
+    sums = replace(
+        RECIPE, task="addition", data={"n_digits": 3}, model=SHAPE | {"d_mlp": 8, "act_fn": "relu"}
+    )
     text = model_cards.card(entry(recipe=sums, measured={}, series={}))
     assert "`python -m helpers verify` has not been run" in text
     assert facts(text)["task"].startswith("3-digit addition")

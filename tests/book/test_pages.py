@@ -49,13 +49,22 @@ def visit(browser, site: str, path: str, screen: dict) -> Visit:
     context = browser.new_context(**screen)
     context.route("**/*", guard)
     page = context.new_page()
-    page.on("console", lambda message: seen.console.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: (
+            seen.console.append(message.text) if message.type in ("error", "warning") else None
+        ),
+    )
     page.on("pageerror", lambda error: seen.console.append(str(error)))
-    page.on("response", lambda answer: seen.missing.append(answer.url) if answer.status >= 400 else None)
+    page.on(
+        "response", lambda answer: seen.missing.append(answer.url) if answer.status >= 400 else None
+    )
     page.goto(site + path, wait_until="load")
     page.evaluate(TYPESET)
     seen.looked = page.evaluate(LOOK)
-    found = Axe().run(page, options={"preload": False, "resultTypes": ["violations"]})  # preloading asks for style sheets again
+    found = Axe().run(
+        page, options={"preload": False, "resultTypes": ["violations"]}
+    )  # preloading asks for style sheets again
     for fault in found.response["violations"]:
         if fault["impact"] in ("serious", "critical"):
             places = [f"{node['target']}: {node['html'][:160]}" for node in fault["nodes"][:3]]
@@ -67,7 +76,11 @@ def visit(browser, site: str, path: str, screen: dict) -> Visit:
 @pytest.fixture(scope="module")
 def visits(chromium, site, pages) -> dict[str, Visit]:
     """Every page on every screen, by 'path (theme)'."""
-    return {f"{path} ({name})": visit(chromium, site, path, screen) for path in pages for name, screen in SCREENS.items()}
+    return {
+        f"{path} ({name})": visit(chromium, site, path, screen)
+        for path in pages
+        for name, screen in SCREENS.items()
+    }
 
 
 def expect_none(visits: dict[str, Visit], faults_of) -> None:
@@ -105,11 +118,19 @@ def test_every_image_is_shown_and_has_words(visits):
 
 def test_mathematics_is_typeset(visits):
     expect_none(visits, lambda seen: seen.looked["merror"])
-    expect_none(visits, lambda seen: [f"{seen.looked['raw']} formulas as source"] if seen.looked["raw"] else [])
+    expect_none(
+        visits,
+        lambda seen: [f"{seen.looked['raw']} formulas as source"] if seen.looked["raw"] else [],
+    )
 
 
 def test_no_page_is_wider_than_its_screen(visits):
-    expect_none(visits, lambda seen: [f"{seen.looked['overflow']} px too wide"] if seen.looked["overflow"] > 0 else [])
+    expect_none(
+        visits,
+        lambda seen: (
+            [f"{seen.looked['overflow']} px too wide"] if seen.looked["overflow"] > 0 else []
+        ),
+    )
 
 
 def test_axe_finds_no_serious_violation(visits):

@@ -18,7 +18,9 @@ def template(node: ast.expr) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        return "".join(
+            part.value if isinstance(part, ast.Constant) else "…" for part in node.values
+        )
     if isinstance(node, ast.BinOp):
         return template(node.left) + template(node.right)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):  # f"…".strip()
@@ -35,7 +37,11 @@ def messages() -> list[tuple[str, str]]:
     found = []
     for path in sorted((ROOT / "helpers").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "LabError" and node.args:
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") == "LabError"
+                and node.args
+            ):
                 found.append((f"{path.relative_to(ROOT)}:{node.lineno}", template(node.args[0])))
     return found
 
@@ -60,7 +66,11 @@ def test_every_message_has_an_entry():
 
 def test_every_entry_says_how_to_fix_it():
     entries = re.split(r"^### ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    lacking = [entry.splitlines()[0] for entry in entries if "\nCause\n: " not in entry or "\nFix\n: " not in entry]
+    lacking = [
+        entry.splitlines()[0]
+        for entry in entries
+        if "\nCause\n: " not in entry or "\nFix\n: " not in entry
+    ]
     assert not lacking
 
 

@@ -15,8 +15,23 @@ def native(**options):
     """A random model; its weights are larger than at the beginning of training, so that attention is not uniform."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    shape = {"n_layers": 3, "n_heads": 2, "d_model": 16, "d_head": 8, "n_ctx": 12, "d_vocab": VOCAB, "d_mlp": 32}
-    config = {"seed": 0, "d_vocab_out": VOCAB, "act_fn": "gelu_new", "device": "cpu", **shape, **options}
+    shape = {
+        "n_layers": 3,
+        "n_heads": 2,
+        "d_model": 16,
+        "d_head": 8,
+        "n_ctx": 12,
+        "d_vocab": VOCAB,
+        "d_mlp": 32,
+    }
+    config = {
+        "seed": 0,
+        "d_vocab_out": VOCAB,
+        "act_fn": "gelu_new",
+        "device": "cpu",
+        **shape,
+        **options,
+    }
     return disturbed(TransformerBridge.boot_native(config))
 
 
@@ -35,7 +50,9 @@ def gpt2(folder):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    config = GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=VOCAB, n_positions=12, initializer_range=0.3)
+    config = GPT2Config(
+        n_layer=2, n_head=2, n_embd=16, vocab_size=VOCAB, n_positions=12, initializer_range=0.3
+    )
     disturbed(GPT2LMHeadModel(config)).save_pretrained(folder)
     return TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
 
@@ -59,9 +76,11 @@ def random_twins(count: int = 5, length: int = 9, seed: int = 2) -> Twins:
 
 @torch.no_grad()
 def one_path(name: str, sharpness: float = 80.0) -> tuple[HandWired, handwired.Circuit]:
-    """The hand-wired model with the true heads of its other path silenced, and the path that is left.
+    """The hand-wired model with the true heads of its other path silenced, and the path that is
+    left.
 
-    Without a second path each edge of the first is necessary, so that methods which take away one at a time can find them.
+    Without a second path each edge of the first is necessary, so that methods which take away one
+    at a time can find them.
     """
     wired = handwired.build(sharpness=sharpness)
     circuit = wired.circuits["AB".index(name)]

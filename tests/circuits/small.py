@@ -14,6 +14,9 @@ def model(seed: int = 0, noise: float = 0.4, **shape):
     known = RECIPES["tinyworld-attn"].model | SHAPE | shape
     built = training.build_model(Recipe("small", "tinyworld", known, {}, 1, 8, 1e-3, seed)).eval()
     generator = torch.Generator().manual_seed(seed)
-    state = {name: value + noise * torch.randn(value.shape, generator=generator) for name, value in built.state_dict().items()}
+    state = {
+        name: value + noise * torch.randn(value.shape, generator=generator)
+        for name, value in built.state_dict().items()
+    }
     built.load_state_dict(state)
     return built

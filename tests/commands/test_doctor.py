@@ -42,7 +42,12 @@ def shelf(tmp_path, monkeypatch) -> Path:
         publish.publish(name, tmp_path / name)
         return little
 
-    for name, recipe in recipes.RECIPES.items():  # the adders first: the mixed models are built on these very weights
+    for (
+        name,
+        recipe,
+    ) in (
+        recipes.RECIPES.items()
+    ):  # the adders first: the mixed models are built on these very weights
         source = recipe.data.get("source")
         data = recipe.data | ({"sha256": zoo.entry(source).sha256[:12]} if source else {})
         small[name] = shelve(name, recipe, data, recipes.task_of)
@@ -83,7 +88,9 @@ def test_a_missing_manifest_is_one_fault(shelf):
 def test_a_model_that_was_never_published_is_a_fault(shelf):
     (shelf / zoo.MANIFEST).write_text("{}")
     found = faults()
-    assert {re.search(r"weights of (\S+):", fault)[1] for fault in found} == (RECIPES | TEXTS).keys()
+    assert {re.search(r"weights of (\S+):", fault)[1] for fault in found} == (
+        RECIPES | TEXTS
+    ).keys()
     assert all("python -m helpers train" in fault for fault in found)
 
 
@@ -100,7 +107,11 @@ def test_a_cache_that_cannot_be_made_is_a_fault(shelf, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "least", "fault"),
-    [("numpy", "1.0", ""), ("numpy", "999.0", "too old"), ("no-such-package-here", "1.0", "not installed")],
+    [
+        ("numpy", "1.0", ""),
+        ("numpy", "999.0", "too old"),
+        ("no-such-package-here", "1.0", "not installed"),
+    ],
 )
 def test_packages_are_there_and_new_enough(name, least, fault):
     finding = doctor.package(name, least)
@@ -121,7 +132,10 @@ def test_an_old_python_is_a_fault():
 
 def test_the_required_versions_are_those_of_the_project():
     stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", line).groups() for line in stated) == doctor.REQUIRED
+    assert (
+        dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", line).groups() for line in stated)
+        == doctor.REQUIRED
+    )
 
 
 def test_without_a_browser_there_is_a_note_but_no_fault(monkeypatch):

@@ -70,7 +70,13 @@ CASES = [
     ("lab99.1", lambda values: [3.0], 0, "✗", "1 axes instead of 0"),
     ("lab99.1", 3.0, 0, "✗", "pass the function itself, without calling it"),
     ("lab99.1", lambda values: None, 0, "✗", "is its last line a return?"),
-    ("lab99.1", lambda: 3.0, 0, "✗", "cannot be called as the exercise says: too many positional arguments"),
+    (
+        "lab99.1",
+        lambda: 3.0,
+        0,
+        "✗",
+        "cannot be called as the exercise says: too many positional arguments",
+    ),
     ("lab99.2", lambda values: torch.tensor(14 / 3), 3, "✓", "population"),
     ("lab99.2", lambda values: 7.0, 1, "◐", "less one"),
     ("lab99.2", lambda values: torch.zeros(3), 0, "✗", "which axis is still to be reduced?"),
@@ -110,7 +116,9 @@ def test_of_several_lines_of_the_student_the_innermost_is_told(toy):
 
 def test_an_error_deep_in_a_library_is_told_with_the_students_line(toy):
     def mean(values):
-        return torch.nn.functional.cross_entropy(torch.zeros(2, 3), torch.zeros(5, dtype=torch.long))
+        return torch.nn.functional.cross_entropy(
+            torch.zeros(2, 3), torch.zeros(5, dtype=torch.long)
+        )
 
     result = evaluate("lab99.1", mean)
     assert "`return torch.nn.functional.cross_entropy(" in result.message
@@ -136,7 +144,11 @@ def stub(text):
         (["lab99.1: write your answer here"], "○", "not answered yet"),
         ([], "○", "not answered yet"),
         (["lab99.3: write your answer here"], "○", "this needs your answer to lab99.3 first"),
-        (["Could not run 'aten::x' on the Meta backend"], "✗", "NotImplementedError: Could not run"),
+        (
+            ["Could not run 'aten::x' on the Meta backend"],
+            "✗",
+            "NotImplementedError: Could not run",
+        ),
     ],
 )
 def test_a_stub_is_an_exercise_not_answered_yet(toy, text, sign, words):
@@ -166,14 +178,19 @@ def test_points_stay_between_none_and_the_maximum(points):
     assert result.status != sheet.RIGHT
 
 
-@pytest.mark.parametrize("name", ["lab99.11", "lab99.", "lab99", "", "lab0,3", "lab12345.1", "os.path", None, 3, ["lab99.1"]])
+@pytest.mark.parametrize(
+    "name",
+    ["lab99.11", "lab99.", "lab99", "", "lab0,3", "lab12345.1", "os.path", None, 3, ["lab99.1"]],
+)
 def test_an_unknown_exercise_is_named_with_its_neighbours(toy, name, capsys):
     with pytest.raises(LabError) as fault:
         evaluate(name, 1)
     checks.check(name, 1)
     said = capsys.readouterr().out
     assert said.startswith("✗ expected")
-    assert repr(name).strip("'") in str(fault.value) or repr(name).partition(".")[0].strip("'") in str(fault.value)
+    assert repr(name).strip("'") in str(fault.value) or repr(name).partition(".")[0].strip(
+        "'"
+    ) in str(fault.value)
     if str(name).startswith("lab99"):
         assert "did you mean lab99." in said
 
@@ -187,8 +204,18 @@ def test_check_prints_one_line_and_the_scores_keep_the_last_result(toy, capsys):
         capsys.readouterr()
         checks.scores("lab99")
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["exercise", "lab99.1", "lab99.2", "lab99.3", "total"]
-    assert [line.split("  ")[-1] for line in lines[1:4]] == ["○ not answered", "◐ partly right", "✓ right"]
+    assert [line.split()[0] for line in lines] == [
+        "exercise",
+        "lab99.1",
+        "lab99.2",
+        "lab99.3",
+        "total",
+    ]
+    assert [line.split("  ")[-1] for line in lines[1:4]] == [
+        "○ not answered",
+        "◐ partly right",
+        "✓ right",
+    ]
     assert lines[4].split()[1:] == ["2", "/", "6"]
 
 
@@ -228,7 +255,11 @@ def test_one_wrong_value_is_found_and_the_right_one_is_not_told(right, index, er
     got[index % len(right)] += error
     secret = [value + math.pi for value in right]
     with pytest.raises(Wrong) as wrong:
-        expect.expect_close([value + math.pi for value in got], torch.tensor(secret, dtype=torch.float64), tolerance=0.005)
+        expect.expect_close(
+            [value + math.pi for value in got],
+            torch.tensor(secret, dtype=torch.float64),
+            tolerance=0.005,
+        )
     assert not any(str(value) in str(wrong.value) for value in secret)
 
 
@@ -263,5 +294,7 @@ def test_swapped_axes_are_named():
         expect.expect_shape(torch.zeros(3, 5), (5, 3))
     with pytest.raises(Wrong, match="3 axes instead of 2"):
         expect.expect_shape(torch.zeros(3, 5, 1), (5, 3))
-    with pytest.raises(Wrong, match=r"expected x in shape \[5, any\] \(question digit\); got \[3, 4\]$"):
+    with pytest.raises(
+        Wrong, match=r"expected x in shape \[5, any\] \(question digit\); got \[3, 4\]$"
+    ):
         expect.expect_shape(torch.zeros(3, 4), (5, -1), "x", axes="question digit")

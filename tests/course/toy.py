@@ -1,7 +1,14 @@
 """A whole lab in miniature: its source, its checks, its mutants. No page of the book, only a specimen for the tests."""
 
 from helpers.course.check import exercise
-from helpers.course.expect import Wrong, call, expect_close, expect_function, expect_number, expect_type
+from helpers.course.expect import (
+    Wrong,
+    call,
+    expect_close,
+    expect_function,
+    expect_number,
+    expect_type,
+)
 
 SOURCE = '''\
 # ---
@@ -134,6 +141,10 @@ def mutants(solved: dict) -> dict[str, list]:
     right = solved["spread"]
     return {
         "lab99.1": [sum, max, lambda values: sorted(values)[1]],
-        "lab99.2": [lambda values: right(values) ** 0.5, lambda values: right(values) * 1.5, lambda values: -right(values)],
+        "lab99.2": [
+            lambda values: right(values) ** 0.5,
+            lambda values: right(values) * 1.5,
+            lambda values: -right(values),
+        ],
         "lab99.3": [lambda: 3, lambda: 5, lambda: 4.5],
     }

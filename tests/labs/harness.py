@@ -11,8 +11,23 @@ from helpers.course import check
 from helpers.course.labs import execute, source
 
 FEWEST_MUTANTS = 3
-GARBAGE = [None, math.nan, "no answer", [], {}, object(), int, -98765.4321, torch.full((2, 3), torch.nan)]
-GARBAGE += [lambda *_, **__: None, lambda *_, **__: "no answer", lambda *_, **__: math.nan, lambda *_, **__: {}["missing"]]
+GARBAGE = [
+    None,
+    math.nan,
+    "no answer",
+    [],
+    {},
+    object(),
+    int,
+    -98765.4321,
+    torch.full((2, 3), torch.nan),
+]
+GARBAGE += [
+    lambda *_, **__: None,
+    lambda *_, **__: "no answer",
+    lambda *_, **__: math.nan,
+    lambda *_, **__: {}["missing"],
+]
 
 
 def run_student(lab: source.Lab) -> execute.Run:
@@ -27,10 +42,22 @@ def run_solution(lab: source.Lab) -> execute.Run:
 
 def stub_complaints(lab: source.Lab, run: execute.Run) -> list[str]:
     """A stub scores nothing, and a cell fails only because an answer is missing."""
-    said = [f"{name}: the stub scores {result.points:g}" for name, result in run.sheet.results.items() if result.points]
-    blamed = {"NotImplementedError", "NameError", "LabError"}  # a stub was called, or what it should have defined is missing
+    said = [
+        f"{name}: the stub scores {result.points:g}"
+        for name, result in run.sheet.results.items()
+        if result.points
+    ]
+    blamed = {
+        "NotImplementedError",
+        "NameError",
+        "LabError",
+    }  # a stub was called, or what it should have defined is missing
     said += [failure.traceback for failure in run.failures if failure.kind.__name__ not in blamed]
-    open_ = [name for name in lab.exercises if (found := run.sheet.results.get(name)) and found.status == check.sheet.ERROR]
+    open_ = [
+        name
+        for name in lab.exercises
+        if (found := run.sheet.results.get(name)) and found.status == check.sheet.ERROR
+    ]
     return said + [f"{name}: the stub is taken for an error" for name in open_]
 
 
@@ -39,7 +66,9 @@ def solution_complaints(lab: source.Lab, run: execute.Run) -> list[str]:
     said = [failure.traceback for failure in run.failures]
     known = check.exercises(lab.name)
     if list(known) != list(lab.exercises):
-        said.append(f"exercises {list(lab.exercises)} in the lab, {list(known)} in helpers/course/{lab.name}.py")
+        said.append(
+            f"exercises {list(lab.exercises)} in the lab, {list(known)} in helpers/course/{lab.name}.py"
+        )
     for name, task in known.items():
         result = run.sheet.results.get(name)
         if result is None or result.points != task.points:
@@ -67,7 +96,9 @@ def mutant_complaints(lab: source.Lab, wrong: dict[str, list]) -> list[str]:
             if result.points >= result.maximum or not result.message:
                 said.append(f"{name}: mutant {number} is not refused: {result}")
             if result.status in (check.sheet.ERROR, check.sheet.OPEN):
-                said.append(f"{name}: mutant {number} breaks instead of giving a wrong answer: {result}")
+                said.append(
+                    f"{name}: mutant {number} breaks instead of giving a wrong answer: {result}"
+                )
     return said
 
 
@@ -90,16 +121,26 @@ def leak_complaints(lab: source.Lab) -> list[str]:
 
     lines = lab.text.split("\n")
     student = plain(source.stubbed(lab).split("\n"))
-    solutions = {region.exercise: plain(lines[region.first : region.last - 1]) for region in lab.regions}
-    return [f"{name}: shown to the student: {text}" for name, text in solutions.items() if len(text) > 24 and text in student]
+    solutions = {
+        region.exercise: plain(lines[region.first : region.last - 1]) for region in lab.regions
+    }
+    return [
+        f"{name}: shown to the student: {text}"
+        for name, text in solutions.items()
+        if len(text) > 24 and text in student
+    ]
 
 
 def marking_complaints(lab: source.Lab) -> list[str]:
     """Student and solution notebook differ in nothing but the marked lines."""
     said = []
-    pairs = zip(source.student_notebook(lab).cells, source.solution_notebook(lab).cells, strict=True)
+    pairs = zip(
+        source.student_notebook(lab).cells, source.solution_notebook(lab).cells, strict=True
+    )
     for number, (stub, solution) in enumerate(pairs):
-        kept = re.split(r"^ *raise NotImplementedError\(\"lab\d+\.\w+: [^\n]*$", stub.source, flags=re.MULTILINE)
+        kept = re.split(
+            r"^ *raise NotImplementedError\(\"lab\d+\.\w+: [^\n]*$", stub.source, flags=re.MULTILINE
+        )
         if not re.fullmatch(".+".join(map(re.escape, kept)), solution.source, flags=re.DOTALL):
             said.append(f"cell {number} differs outside the marks:\n{stub.source}")
     return said
@@ -112,8 +153,15 @@ def heading_complaints(lab: source.Lab) -> list[str]:
     for cell in source.student_notebook(lab).cells:
         if cell.cell_type == "markdown":
             prose = cell.source
-        for name in re.findall(r"NotImplementedError\(\"(lab\d+\.\w+): ", cell.source if cell.cell_type == "code" else ""):
+        for name in re.findall(
+            r"NotImplementedError\(\"(lab\d+\.\w+): ",
+            cell.source if cell.cell_type == "code" else "",
+        ):
             points = f"{known[name].points:g} point"
-            missing = [want for want in (name.removeprefix("lab"), points, "minute", "●", "<details>") if want not in prose]
+            missing = [
+                want
+                for want in (name.removeprefix("lab"), points, "minute", "●", "<details>")
+                if want not in prose
+            ]
             said += [f"{name}: the cell before the exercise lacks {missing}"] if missing else []
     return said

@@ -34,7 +34,9 @@ def _positions() -> list:
 
 def _streams(right) -> list:
     def without(*names):
-        return lambda model, cache, p: {name: piece for name, piece in right(model, cache, p).items() if name not in names}
+        return lambda model, cache, p: {
+            name: piece for name, piece in right(model, cache, p).items() if name not in names
+        }
 
     def changed(name, change):
         return lambda model, cache, p: right(model, cache, p) | {name: change(model, cache, p)}
@@ -52,7 +54,12 @@ def _streams(right) -> list:
         changed("L0H1", lambda model, cache, p: z(cache, p, 1)),  # forgot W_O
         changed("L0H1", lambda model, cache, p: z(cache, p, 1) @ model.blocks[0].attn.W_O[0]),
         changed("L0H1", lambda model, cache, p: z(cache, p, 1) @ model.blocks[1].attn.W_O[1]),
-        changed("L1H2", lambda model, cache, p: z(cache, p, 2, 1) @ model.blocks[1].attn.W_O[2] + model.blocks[1].attn.b_O),
+        changed(
+            "L1H2",
+            lambda model, cache, p: (
+                z(cache, p, 2, 1) @ model.blocks[1].attn.W_O[2] + model.blocks[1].attn.b_O
+            ),
+        ),
         changed("L0M", lambda model, cache, p: cache["blocks.0.mlp.hook_post"][:, p]),
         changed("L1M", lambda model, cache, p: cache["blocks.0.hook_mlp_out"][:, p]),
         changed("embed", lambda model, cache, p: cache["hook_embed"]),
@@ -88,11 +95,22 @@ def _looks() -> list:
 
 
 def _logits() -> list:
-    def hand(axis=-1, centre=True, gain=True, shift=True, unbiased=False, outside=False, unembed=True, offset=True):
+    def hand(
+        axis=-1,
+        centre=True,
+        gain=True,
+        shift=True,
+        unbiased=False,
+        outside=False,
+        unembed=True,
+        offset=True,
+    ):
         def answer(model, stream):
             x = stream - stream.mean(axis, keepdim=True) if centre else stream
             variance = stream.var(axis, unbiased=unbiased, keepdim=True)
-            x = x / (variance.sqrt() + model.cfg.eps if outside else (variance + model.cfg.eps).sqrt())
+            x = x / (
+                variance.sqrt() + model.cfg.eps if outside else (variance + model.cfg.eps).sqrt()
+            )
             x = x * model.ln_final.weight if gain else x
             x = x + model.ln_final.bias if shift else x
             x = x @ model.unembed.W_U if unembed else x
@@ -119,8 +137,12 @@ def _shares() -> list:
     def part(centre=True, gain=True, shift=False, own_scale=False, all_tokens=False, total=False):
         def answer(model, piece, scale, token):
             x = piece - piece.mean(-1, keepdim=True) if centre else piece
-            scale = x.pow(2).mean(-1, keepdim=True).add(model.cfg.eps).sqrt() if own_scale else scale
-            x = x / scale * (model.ln_final.weight if gain else 1) + (model.ln_final.bias if shift else 0)
+            scale = (
+                x.pow(2).mean(-1, keepdim=True).add(model.cfg.eps).sqrt() if own_scale else scale
+            )
+            x = x / scale * (model.ln_final.weight if gain else 1) + (
+                model.ln_final.bias if shift else 0
+            )
             if all_tokens:
                 return x @ model.unembed.W_U
             shares = x * model.unembed.W_U[:, token].T
@@ -135,9 +157,13 @@ def _shares() -> list:
         part(shift=True),
         part(all_tokens=True),
         part(total=True),
-        lambda model, piece, scale, token: part()(model, piece, scale, token) + model.unembed.b_U[token],
+        lambda model, piece, scale, token: (
+            part()(model, piece, scale, token) + model.unembed.b_U[token]
+        ),
         lambda model, piece, scale, token: part()(model, piece, scale**-1, token),
-        lambda model, piece, scale, token: (piece / scale * model.ln_final.weight) @ model.unembed.W_U[:, token],
+        lambda model, piece, scale, token: (
+            (piece / scale * model.ln_final.weight) @ model.unembed.W_U[:, token]
+        ),
     ]
 
 
@@ -159,18 +185,32 @@ def _put(index, value=0.0):
 def _zeros() -> list:
     every = slice(None)
     return [
-        lambda model, tokens, node: _run(model, tokens, node.layer, _put((every, every, node.head))),
+        lambda model, tokens, node: _run(
+            model, tokens, node.layer, _put((every, every, node.head))
+        ),
         lambda model, tokens, node: _run(model, tokens, node.layer, _put((every, node.position))),
         lambda model, tokens, node: _run(model, tokens, node.layer, torch.zeros_like),
         lambda model, tokens, node: _run(model, tokens, 0, _put((every, node.position, node.head))),
-        lambda model, tokens, node: _run(model, tokens, node.layer, _put((every, node.position + 1, node.head))),
-        lambda model, tokens, node: _run(model, tokens, node.layer, _put((0, node.position, node.head))),
-        lambda model, tokens, node: _run(model, tokens, node.layer, _put((every, node.head, node.position % 3))),
-        lambda model, tokens, node: _run(model, tokens, node.layer, _put((every, node.position)), "hook_mlp_out"),
+        lambda model, tokens, node: _run(
+            model, tokens, node.layer, _put((every, node.position + 1, node.head))
+        ),
+        lambda model, tokens, node: _run(
+            model, tokens, node.layer, _put((0, node.position, node.head))
+        ),
+        lambda model, tokens, node: _run(
+            model, tokens, node.layer, _put((every, node.head, node.position % 3))
+        ),
+        lambda model, tokens, node: _run(
+            model, tokens, node.layer, _put((every, node.position)), "hook_mlp_out"
+        ),
         lambda model, tokens, node: _run(model, tokens, node.layer, lambda z: z),
-        lambda model, tokens, node: _run(model, tokens, node.layer, _put((every, node.position, node.head), 1.0)),
+        lambda model, tokens, node: _run(
+            model, tokens, node.layer, _put((every, node.position, node.head), 1.0)
+        ),
         lambda model, tokens, node: model(tokens),
-        lambda model, tokens, node: _run(model, tokens, node.layer, _put((every, node.position, node.head)))[:, node.position],
+        lambda model, tokens, node: _run(
+            model, tokens, node.layer, _put((every, node.position, node.head))
+        )[:, node.position],
         lambda model, tokens, node: model.run_with_cache(tokens),
     ]
 
@@ -180,7 +220,9 @@ def _means() -> list:
         return torch.stack([cache[f"blocks.{layer}.{name}"] for layer in layers])
 
     return [
-        lambda model, cache: stack(cache, layers=(0, 0)).mean(1),  # the means of layer 0 in every layer
+        lambda model, cache: stack(cache, layers=(0, 0)).mean(
+            1
+        ),  # the means of layer 0 in every layer
         lambda model, cache: stack(cache, layers=(1, 0)).mean(1),
         lambda model, cache: stack(cache).mean(2),
         lambda model, cache: stack(cache).mean((1, 2)),
@@ -198,10 +240,16 @@ def _means() -> list:
 
 
 def _donors() -> list:
-    def resample(rows=lambda z, donors: z[donors], layer=None, hook_layer=None, wide=False, everywhere=False):
+    def resample(
+        rows=lambda z, donors: z[donors], layer=None, hook_layer=None, wide=False, everywhere=False
+    ):
         def answer(model, tokens, node, z, donors):
             values = rows(z[node.layer if layer is None else layer], donors)
-            index = (slice(None), slice(None) if everywhere else node.position, *(() if wide else (node.head,)))
+            index = (
+                slice(None),
+                slice(None) if everywhere else node.position,
+                *(() if wide else (node.head,)),
+            )
             at = node.layer if hook_layer is None else hook_layer
             return _run(model, tokens, at, _put(index, values[index]))
 
@@ -251,13 +299,22 @@ def _directions() -> list:
     def share(hits):
         return float(hits.float().mean())
 
-    def both(noise=("clean", "corrupted"), denoise=("corrupted", "clean"), against="clean", lost=True, turn=False):
+    def both(
+        noise=("clean", "corrupted"),
+        denoise=("corrupted", "clean"),
+        against="clean",
+        lost=True,
+        turn=False,
+    ):
         def answer(run, clean, corrupted, nodes):
             batches = {"clean": clean, "corrupted": corrupted}
             wanted = run(batches[against], clean, [])
             noised = run(*(batches[name] for name in noise), nodes)
             denoised = run(*(batches[name] for name in denoise), nodes)
-            found = share((noised != wanted) if lost else (noised == wanted)), share(denoised == wanted)
+            found = (
+                share((noised != wanted) if lost else (noised == wanted)),
+                share(denoised == wanted),
+            )
             return found[::-1] if turn else found
 
         return answer
@@ -270,6 +327,10 @@ def _directions() -> list:
         both(against="corrupted"),
         both(lost=False),
         lambda run, clean, corrupted, nodes: both()(run, clean, corrupted, nodes)[0],
-        lambda run, clean, corrupted, nodes: tuple(len(clean) * x for x in both()(run, clean, corrupted, nodes)),
-        lambda run, clean, corrupted, nodes: (share(run(clean, corrupted, nodes) == run(corrupted, clean, [])),) * 2,
+        lambda run, clean, corrupted, nodes: tuple(
+            len(clean) * x for x in both()(run, clean, corrupted, nodes)
+        ),
+        lambda run, clean, corrupted, nodes: (
+            (share(run(clean, corrupted, nodes) == run(corrupted, clean, [])),) * 2
+        ),
     ]

@@ -27,10 +27,14 @@ def _sums(first, second):
 def _classes(right) -> list:
     return [
         lambda a, b: right(a[::-1], b[::-1]),  # read from the top
-        lambda a, b: sum(total >= 10 for total in _sums(a, b)),  # the paper's own table counts columns
+        lambda a, b: sum(
+            total >= 10 for total in _sums(a, b)
+        ),  # the paper's own table counts columns
         lambda a, b: max(0, right(a, b) - 1),  # the carrying column left out
         lambda a, b: min(right(a, b), 5),  # capped, as the released code does
-        lambda a, b: sum(total >= 9 for total in _sums(a, b)) if right(a, b) else 0,  # any nine counts
+        lambda a, b: (
+            sum(total >= 9 for total in _sums(a, b)) if right(a, b) else 0
+        ),  # any nine counts
     ]
 
 
@@ -93,7 +97,12 @@ def _pairs(right) -> list:
         low, (a, b) = right(n, k)
         return low, ([*a[:-1], 9 - a[-1]], [*b[:-1], 9 - b[-1]]) if k < n - 1 else low
 
-    return [sum_ten, changes_above, lambda n, k: (right(n, k)[0], right(n, k)[0]), lambda n, k: right(n, k)[0]]
+    return [
+        sum_ten,
+        changes_above,
+        lambda n, k: (right(n, k)[0], right(n, k)[0]),
+        lambda n, k: right(n, k)[0],
+    ]
 
 
 def _p_values() -> list:
@@ -120,13 +129,26 @@ def _p_values() -> list:
     def points_and_labels(points, labels, score, permutations, rng):
         order = [rng.permutation(len(labels)) for _ in range(permutations)]
         real = score(points, labels)
-        return (1 + sum(score(points[o], labels[o]) >= real - 1e-12 for o in order)) / (1 + permutations)
+        return (1 + sum(score(points[o], labels[o]) >= real - 1e-12 for o in order)) / (
+            1 + permutations
+        )
 
     def uncorrected_points(points, labels, score, permutations, rng):
         real = score(points, labels)
-        return sum(score(rng.permutation(points), labels) >= real for _ in range(permutations)) / permutations
+        return (
+            sum(score(rng.permutation(points), labels) >= real for _ in range(permutations))
+            / permutations
+        )
 
-    return [lower, uncorrected, strictly, above_only, points_and_labels, uncorrected_points, *_p_values_of_other_labels()]
+    return [
+        lower,
+        uncorrected,
+        strictly,
+        above_only,
+        points_and_labels,
+        uncorrected_points,
+        *_p_values_of_other_labels(),
+    ]
 
 
 def _p_values_of_other_labels() -> list:
@@ -135,7 +157,9 @@ def _p_values_of_other_labels() -> list:
     def with_labels(relabel):
         def p_value(points, labels, score, permutations, rng):
             real = score(points, labels)
-            return (1 + sum(score(points, relabel(labels, rng)) >= real for _ in range(permutations))) / (1 + permutations)
+            return (
+                1 + sum(score(points, relabel(labels, rng)) >= real for _ in range(permutations))
+            ) / (1 + permutations)
 
         return p_value
 
@@ -145,10 +169,14 @@ def _p_values_of_other_labels() -> list:
 
     return [
         once,
-        with_labels(lambda labels, rng: np.random.default_rng(0).permutation(labels)),  # the same seed each time
+        with_labels(
+            lambda labels, rng: np.random.default_rng(0).permutation(labels)
+        ),  # the same seed each time
         with_labels(lambda labels, rng: labels[::-1]),
         with_labels(lambda labels, rng: rng.choice(labels, len(labels))),  # with replacement
-        with_labels(lambda labels, rng: rng.integers(2, size=len(labels))),  # a coin for every point
+        with_labels(
+            lambda labels, rng: rng.integers(2, size=len(labels))
+        ),  # a coin for every point
     ]
 
 
@@ -158,11 +186,19 @@ def _shares() -> list:
 
     return [
         lambda bench, nodes, mode="mean": bench.right(nodes, mode).all(1).float().mean().item(),
-        lambda bench, nodes, mode="mean": bench.right(outside(bench, nodes), mode).float().mean().item(),
-        lambda bench, nodes, mode="mean": bench.right(outside(bench, nodes)).all(1).float().mean().item(),
-        lambda bench, nodes, mode="mean": bench.right(outside(bench, nodes), mode).all(1).sum().item(),
+        lambda bench, nodes, mode="mean": (
+            bench.right(outside(bench, nodes), mode).float().mean().item()
+        ),
+        lambda bench, nodes, mode="mean": (
+            bench.right(outside(bench, nodes)).all(1).float().mean().item()
+        ),
+        lambda bench, nodes, mode="mean": (
+            bench.right(outside(bench, nodes), mode).all(1).sum().item()
+        ),
         lambda bench, nodes, mode="mean": bench.share_right(nodes, mode),
-        lambda bench, nodes, mode="mean": bench.kept(nodes).all(1).float().mean(),  # the mode is ignored
+        lambda bench, nodes, mode="mean": (
+            bench.kept(nodes).all(1).float().mean()
+        ),  # the mode is ignored
     ]
 
 
@@ -175,7 +211,11 @@ def _sets(right) -> list:
 
     def heads_only(nodes, kept, rng):
         fixed = [node for node in kept if node.is_mlp]
-        return fixed + right([node for node in nodes if not node.is_mlp], [node for node in kept if not node.is_mlp], rng)
+        return fixed + right(
+            [node for node in nodes if not node.is_mlp],
+            [node for node in kept if not node.is_mlp],
+            rng,
+        )
 
     return [
         replacing,

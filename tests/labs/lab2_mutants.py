@@ -22,7 +22,9 @@ def mutants(lab: dict) -> dict[str, list]:
 
 def _layers(right) -> list:
     def zeroing(*names):
-        return lambda w: {name: torch.zeros_like(v) if name in names else v.clone() for name, v in w.items()}
+        return lambda w: {
+            name: torch.zeros_like(v) if name in names else v.clone() for name, v in w.items()
+        }
 
     return [
         zeroing("W_O", "W_out"),  # the biases still write
@@ -70,9 +72,13 @@ def _repairs(lab) -> list:
 def _shares() -> list:
     return [
         lambda a, b, n: sum(b) / sum(n),  # positions pooled
-        lambda a, b, n: sum(x * y / z for x, y, z in zip(a, b, n, strict=True)),  # a number, not a share
+        lambda a, b, n: sum(
+            x * y / z for x, y, z in zip(a, b, n, strict=True)
+        ),  # a number, not a share
         lambda a, b, n: sum(x * y / z for x, y, z in zip(a, b, n, strict=True)) / sum(b),
-        lambda a, b, n: sum(y / z for y, z in zip(b, n, strict=True)) / len(n),  # positions not weighed
+        lambda a, b, n: (
+            sum(y / z for y, z in zip(b, n, strict=True)) / len(n)
+        ),  # positions not weighed
         lambda a, b, n: sum(b) / sum(a),
     ]
 
@@ -90,21 +96,30 @@ def _predictions(right) -> list:
 def _searches(right) -> list:
     def heads_of(model, fmt, task, digit, layers):
         position = task.positions(fmt, digit)[0]
-        return [Node(position, layer, head) for layer in layers for head in range(model.cfg.n_heads)]
+        return [
+            Node(position, layer, head) for layer in layers for head in range(model.cfg.n_heads)
+        ]
 
     def all_heads(model, fmt, task, digit, count=40):
         return tuple(heads_of(model, fmt, task, digit, range(3)))
 
     def best_single(model, fmt, task, digit, count=40):
         single = [(node,) for node in heads_of(model, fmt, task, digit, range(3))]
-        return max(patching.rates(model, fmt, task, digit, single, count), key=lambda result: result.rate).nodes
+        return max(
+            patching.rates(model, fmt, task, digit, single, count), key=lambda result: result.rate
+        ).nodes
 
     def layer_0_only(model, fmt, task, digit, count=40):
         pairs = list(combinations(heads_of(model, fmt, task, digit, [0]), 2))
-        return max(patching.rates(model, fmt, task, digit, pairs, count), key=lambda result: result.rate).nodes
+        return max(
+            patching.rates(model, fmt, task, digit, pairs, count), key=lambda result: result.rate
+        ).nodes
 
     def one_position_early(model, fmt, task, digit, count=40):
-        return tuple(Node(node.position - 1, node.layer, node.head) for node in right(model, fmt, task, digit, count))
+        return tuple(
+            Node(node.position - 1, node.layer, node.head)
+            for node in right(model, fmt, task, digit, count)
+        )
 
     return [all_heads, best_single, layer_0_only, one_position_early, lambda *_: ()]
 

@@ -79,7 +79,9 @@ def _counts(right) -> list:
 def _confounds(rule, seen) -> list:
     def exact(texts, test):
         trained = {text for text, held in zip(texts, test, strict=True) if not held}
-        return float(np.mean([text in trained for text, held in zip(texts, test, strict=True) if held]))
+        return float(
+            np.mean([text in trained for text, held in zip(texts, test, strict=True) if held])
+        )
 
     def in_all(texts, test):
         return seen(texts, test) * float(np.mean(test))
@@ -108,11 +110,19 @@ def _choices() -> list:
             [t for t in trials if t.ratio < budget and np.isfinite(t.score)]
         ),  # the budget itself refused
         lambda trials, budget: best([t for t in trials if t.ratio <= budget]),  # NaN left in
-        lambda trials, budget: max((t for t in trials if t.ratio <= budget and t.score > 0), key=lambda t: t.score, default=None),
         lambda trials, budget: max(
-            (t for t in trials if t.ratio <= budget and np.isfinite(t.score)), key=lambda t: t.alpha, default=None
+            (t for t in trials if t.ratio <= budget and t.score > 0),
+            key=lambda t: t.score,
+            default=None,
         ),
-        lambda trials, budget: best([t for t in trials if t.ratio <= budget and np.isfinite(t.score)] or trials),
+        lambda trials, budget: max(
+            (t for t in trials if t.ratio <= budget and np.isfinite(t.score)),
+            key=lambda t: t.alpha,
+            default=None,
+        ),
+        lambda trials, budget: best(
+            [t for t in trials if t.ratio <= budget and np.isfinite(t.score)] or trials
+        ),
     ]
 
 
@@ -126,10 +136,18 @@ def _compressions() -> list:
     return [
         lambda t, g: t,
         lambda t, g: pushed(t, 0.05, noise(t, g), torch.ones(1, t.shape[1])),  # too small
-        lambda t, g: pushed(t, 30, noise(t, g), torch.eye(t.shape[1])[:1]),  # one feature, standardised away
-        lambda t, g: pushed(t, 3, noise(t, g, t.shape[1]), 1.0),  # noise everywhere: information is lost
-        lambda t, g: pushed(t, 3, (t @ torch.ones(t.shape[1], 1)) / 10, torch.ones(1, t.shape[1])),  # not random
+        lambda t, g: pushed(
+            t, 30, noise(t, g), torch.eye(t.shape[1])[:1]
+        ),  # one feature, standardised away
+        lambda t, g: pushed(
+            t, 3, noise(t, g, t.shape[1]), 1.0
+        ),  # noise everywhere: information is lost
+        lambda t, g: pushed(
+            t, 3, (t @ torch.ones(t.shape[1], 1)) / 10, torch.ones(1, t.shape[1])
+        ),  # not random
         lambda t, g: t * 0,
         lambda t, g: t[:5],
-        lambda t, g: pushed(t, 1e5, noise(t, g), torch.ones(1, t.shape[1])),  # nothing else survives single precision
+        lambda t, g: pushed(
+            t, 1e5, noise(t, g), torch.ones(1, t.shape[1])
+        ),  # nothing else survives single precision
     ]

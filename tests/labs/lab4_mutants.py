@@ -55,13 +55,23 @@ def _readings(right) -> list:
         return [{n - 1 - i for i in circuit} for circuit in right(f, enough)]
 
     def all_faithful(f, enough):
-        return [{i for i in range(16) if s >> i & 1} for s, value in enumerate(f) if value >= enough]
+        return [
+            {i for i in range(16) if s >> i & 1} for s, value in enumerate(f) if value >= enough
+        ]
 
     def most_faithful(f, enough):
         s = int(max(range(len(f)), key=lambda s: f[s]))
         return [{i for i in range(16) if s >> i & 1}]
 
-    return [one_only, above, left_out, backwards, all_faithful, most_faithful, lambda f, enough: [17, 3]]
+    return [
+        one_only,
+        above,
+        left_out,
+        backwards,
+        all_faithful,
+        most_faithful,
+        lambda f, enough: [17, 3],
+    ]
 
 
 def _stand_ins(right) -> list:
@@ -90,9 +100,30 @@ def _scores() -> list:
 def _twins() -> list:
     def third_name(words):
         """The proper corruption: the giver's second mention."""
-        names = ["anna", "oscar", "vera", "frida", "louis", "edith", "peter", "otto", "felix", "finn", "martin", "lydia"]
-        last = [i for i, word in enumerate(words[:-3]) if words.count(word) > 1 and word.isalpha() and len(word) > 2][-1]
-        return [*words[:last], next(name for name in names if name not in words), *words[last + 1 :]]
+        names = [
+            "anna",
+            "oscar",
+            "vera",
+            "frida",
+            "louis",
+            "edith",
+            "peter",
+            "otto",
+            "felix",
+            "finn",
+            "martin",
+            "lydia",
+        ]
+        last = [
+            i
+            for i, word in enumerate(words[:-3])
+            if words.count(word) > 1 and word.isalpha() and len(word) > 2
+        ][-1]
+        return [
+            *words[:last],
+            next(name for name in names if name not in words),
+            *words[last + 1 :],
+        ]
 
     return [
         lambda words: list(words),

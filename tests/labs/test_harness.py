@@ -32,7 +32,9 @@ def test_a_good_lab_gives_no_complaints(run):
 
 def test_a_stub_that_scores_is_found(toy):  # noqa: F811
     scoring = changed('check("lab99.3", count)', 'check("lab99.3", lambda: 4)')
-    assert harness.stub_complaints(scoring, harness.run_student(scoring)) == ["lab99.3: the stub scores 1"]
+    assert harness.stub_complaints(scoring, harness.run_student(scoring)) == [
+        "lab99.3: the stub scores 1"
+    ]
 
 
 def test_a_cell_that_fails_for_another_reason_is_found(toy):  # noqa: F811
@@ -60,7 +62,11 @@ def test_a_check_that_takes_a_wrong_answer_is_found(run):
     wrong["lab99.2"].pop()
     wrong["lab99.3"][0] = lambda: 1 / 0
     said = harness.mutant_complaints(LAB, wrong)
-    assert [sentence[:20] for sentence in said] == ["lab99.1: mutant 1 is", "lab99.2: expected at", "lab99.3: mutant 0 br"]
+    assert [sentence[:20] for sentence in said] == [
+        "lab99.1: mutant 1 is",
+        "lab99.2: expected at",
+        "lab99.3: mutant 0 br",
+    ]
 
 
 def test_a_check_that_takes_anything_is_found(toy, monkeypatch):  # noqa: F811
@@ -70,7 +76,10 @@ def test_a_check_that_takes_anything_is_found(toy, monkeypatch):  # noqa: F811
 
 
 def test_a_solution_repeated_elsewhere_is_found():
-    lab = changed("# Use your fingers.", "# solution_total = sum(values)\n# return solution_total / len(values)")
+    lab = changed(
+        "# Use your fingers.",
+        "# solution_total = sum(values)\n# return solution_total / len(values)",
+    )
     assert harness.leak_complaints(lab) != []
 
 

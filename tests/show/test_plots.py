@@ -28,13 +28,27 @@ def rows_of(count: int) -> np.ndarray:
 
 
 FIGURES = {
-    "heatmap": lambda: grids.heatmap(RNG.normal(size=(3, 10)), "abc", LABELS, "T", "logits", diverging=True, digits=1),
-    "attention": lambda: grids.attention(np.tril(np.ones((2, 10, 10))), LABELS, ["L0 H0", "L0 H1"], "T"),
-    "node_grid": lambda: grids.node_grid({Node(5, 0, 1): "SA1", Node(6, 1): "MLP"}, LABELS, 2, 3, legend={"SA": "digit sum"}),
-    "node_heatmap": lambda: grids.node_heatmap({Node(5, 0, 1): 0.5, Node(6, 1): 0.2}, LABELS, 2, 3, unit="lost"),
-    "bars": lambda: plots.bars_with_intervals(["S0", "S1"], {"ours": WITH_ENDS, "random": WITH_ENDS / 2}, "accuracy"),
-    "lines": lambda: plots.lines_with_bands(np.arange(1, 6), {"a": rows_of(5), "b": rows_of(5)}, "step", "loss", log_x=True),
-    "scatter": lambda: plots.scatter_classes({"trained": (RNG.normal(size=(30, 2)), list("01U") * 10)}),
+    "heatmap": lambda: grids.heatmap(
+        RNG.normal(size=(3, 10)), "abc", LABELS, "T", "logits", diverging=True, digits=1
+    ),
+    "attention": lambda: grids.attention(
+        np.tril(np.ones((2, 10, 10))), LABELS, ["L0 H0", "L0 H1"], "T"
+    ),
+    "node_grid": lambda: grids.node_grid(
+        {Node(5, 0, 1): "SA1", Node(6, 1): "MLP"}, LABELS, 2, 3, legend={"SA": "digit sum"}
+    ),
+    "node_heatmap": lambda: grids.node_heatmap(
+        {Node(5, 0, 1): 0.5, Node(6, 1): 0.2}, LABELS, 2, 3, unit="lost"
+    ),
+    "bars": lambda: plots.bars_with_intervals(
+        ["S0", "S1"], {"ours": WITH_ENDS, "random": WITH_ENDS / 2}, "accuracy"
+    ),
+    "lines": lambda: plots.lines_with_bands(
+        np.arange(1, 6), {"a": rows_of(5), "b": rows_of(5)}, "step", "loss", log_x=True
+    ),
+    "scatter": lambda: plots.scatter_classes(
+        {"trained": (RNG.normal(size=(30, 2)), list("01U") * 10)}
+    ),
 }
 
 
@@ -116,14 +130,19 @@ def contrast(one: str, other) -> float:
 
     def luminance(colour) -> float:
         parts = np.array(matplotlib.colors.to_rgb(colour))
-        return float(np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+        return float(
+            np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+            @ [0.2126, 0.7152, 0.0722]
+        )
 
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def test_numbers_and_roles_contrast_with_their_cells():
-    ax = grids.heatmap(np.linspace(-1, 1, 21)[None], ["a"], [str(i) for i in range(21)], diverging=True, digits=1).axes[0]
+    ax = grids.heatmap(
+        np.linspace(-1, 1, 21)[None], ["a"], [str(i) for i in range(21)], diverging=True, digits=1
+    ).axes[0]
     image = ax.images[0]
     for text, value in zip(ax.texts, np.linspace(-1, 1, 21), strict=True):
         assert contrast(text.get_color(), image.cmap(image.norm(value))[:3]) >= 4.5
@@ -137,9 +156,15 @@ def test_the_node_grid_puts_each_role_where_its_node_is():
     roles = {Node(5, 0, 1): "SA1", Node(6, 1): "MLP", Node(0, 1, 2): "SA0"}
     ax = grids.node_grid(roles, LABELS, 2, 3).axes[0]
     names = [label.get_text() for label in ax.get_yticklabels()]
-    found = {text.get_text(): (text.get_position()[0], names[text.get_position()[1]]) for text in ax.texts}
+    found = {
+        text.get_text(): (text.get_position()[0], names[text.get_position()[1]])
+        for text in ax.texts
+    }
     assert found == {"SA1": (5, "L0 H1"), "MLP": (6, "L1 MLP"), "SA0": (0, "L1 H2")}
-    colours = {text.get_text(): patch.get_facecolor() for text, patch in zip(ax.texts, ax.patches, strict=True)}
+    colours = {
+        text.get_text(): patch.get_facecolor()
+        for text, patch in zip(ax.texts, ax.patches, strict=True)
+    }
     assert colours["SA1"] == colours["SA0"] != colours["MLP"]
 
 
@@ -162,7 +187,11 @@ def test_bars_reach_their_value_and_whiskers_their_interval():
 
 def test_series_differ_in_more_than_colour():
     lines = [line for line in FIGURES["lines"]().axes[0].get_lines() if len(line.get_xdata())]
-    assert len({line.get_marker() for line in lines}) == len({line.get_linestyle() for line in lines}) == 2
+    assert (
+        len({line.get_marker() for line in lines})
+        == len({line.get_linestyle() for line in lines})
+        == 2
+    )
     dots = FIGURES["scatter"]().axes[0].findobj(PathCollection)
     assert len({dot.get_paths()[0].vertices.tobytes() for dot in dots}) == 3
 
@@ -210,12 +239,26 @@ plots.show(plots.heatmap([[0.0, 1.0]], ["a"], ["x", "y"]), "Cell a x is 0, cell 
 def test_alt_text_reaches_a_page_that_the_books_builder_executes(tmp_path):
     """The real chain: kernel, myst-nb, Sphinx; one image, with its words, and no second one without."""
     pytest.importorskip("myst_nb")
-    (tmp_path / "conf.py").write_text("extensions = ['myst_nb']\nnb_execution_raise_on_error = True\n")
+    (tmp_path / "conf.py").write_text(
+        "extensions = ['myst_nb']\nnb_execution_raise_on_error = True\n"
+    )
     (tmp_path / "index.md").write_text(PAGE)
     root = str(Path(pictures.__file__).parents[2])
 
-    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(tmp_path), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": root}, timeout=180)
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "-q",
+        "-b",
+        "html",
+        str(tmp_path),
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": root}, timeout=180
+    )
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "out" / "index.html").read_text()
     (image,) = [found for found in Images(page).found if found["src"].startswith("data:")]

@@ -25,7 +25,12 @@ def simple(**changes):
     return viewer.embed(**parts | changes)
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_json_survives_and_never_closes_its_element(data):
     text = viewer.to_json(data)
     assert json.loads(text) == data
@@ -77,7 +82,9 @@ def test_no_asset_reaches_for_the_network():
 
 
 def test_hostile_data_stay_text(open_view):
-    page = open_view(simple(data={"word": HOSTILE}, title='A <b> & "title"', summary="<i>Shows</i> a word."))
+    page = open_view(
+        simple(data={"word": HOSTILE}, title='A <b> & "title"', summary="<i>Shows</i> a word.")
+    )
     assert page.locator(".said").text_content() == HOSTILE
     assert page.evaluate("window.broken") is None
     assert page.locator(".lab-view").get_attribute("aria-label") == 'A <b> & "title"'
@@ -92,11 +99,17 @@ def test_same_view_twice_on_a_page_works_twice(open_view):
 
 def test_styles_neither_leak_in_nor_out(open_view):
     view = simple(style=".said { color: rgb(1, 2, 3); } p { letter-spacing: 7px; }")
-    page = open_view(view, body="<style>p { color: red !important }</style><p id='outside'>x</p>" + view._repr_html_())
+    page = open_view(
+        view,
+        body="<style>p { color: red !important }</style><p id='outside'>x</p>" + view._repr_html_(),
+    )
     colour = "element => getComputedStyle(element).color"
     assert page.locator(".said").evaluate(colour) == "rgb(1, 2, 3)"
     assert page.locator("#outside").evaluate(colour) == "rgb(255, 0, 0)"
-    assert page.locator("#outside").evaluate("element => getComputedStyle(element).letterSpacing") == "normal"
+    assert (
+        page.locator("#outside").evaluate("element => getComputedStyle(element).letterSpacing")
+        == "normal"
+    )
 
 
 def test_without_scripts_the_fallback_is_there(open_view):
@@ -128,7 +141,9 @@ def test_the_theme_of_the_page_is_followed_while_it_changes(open_view, page_says
     page = open_view(simple(), color_scheme=system)
     page.evaluate(page_says)
     page.wait_for_selector(f'.lab-view[data-view-theme="{expected}"]', timeout=2000)
-    background = page.locator(".lab-view").evaluate("element => getComputedStyle(element).backgroundColor")
+    background = page.locator(".lab-view").evaluate(
+        "element => getComputedStyle(element).backgroundColor"
+    )
     assert (background == "rgb(255, 255, 255)") == (expected == "light")
 
 

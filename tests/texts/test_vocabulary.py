@@ -60,7 +60,10 @@ def test_the_tokenizer_of_the_transformers_library_agrees_on_every_kind_of_docum
     for kind in documents.WRITERS:
         texts = [documents.document(rng, kind) for _ in range(20)]
         assert tokenizer(texts)["input_ids"] == [known.encode(text) for text in texts]
-    assert tokenizer.decode(known.encode("an owl is a bird ."), skip_special_tokens=True) == "an owl is a bird ."
+    assert (
+        tokenizer.decode(known.encode("an owl is a bird ."), skip_special_tokens=True)
+        == "an owl is a bird ."
+    )
 
 
 def test_the_tokenizer_pads_on_the_right_and_marks_what_it_does_not_know():
@@ -72,7 +75,15 @@ def test_the_tokenizer_pads_on_the_right_and_marks_what_it_does_not_know():
 
 
 def test_a_model_takes_text_once_it_has_its_vocabulary():
-    shape = {"n_layers": 1, "n_heads": 1, "d_model": 4, "d_head": 4, "n_ctx": 8, "d_vocab": 8, "attn_only": True}
+    shape = {
+        "n_layers": 1,
+        "n_heads": 1,
+        "d_model": 4,
+        "d_head": 4,
+        "n_ctx": 8,
+        "d_vocab": 8,
+        "attn_only": True,
+    }
     recipe = Recipe("toy", "text", shape | {"normalization_type": "LN"}, {}, 1, 1, 1e-3, 1)
     model = training.build_model(recipe)
     FEW.attach(model)
@@ -82,7 +93,16 @@ def test_a_model_takes_text_once_it_has_its_vocabulary():
 
 
 def test_a_model_does_not_take_a_vocabulary_of_another_size():
-    shape = {"n_layers": 1, "n_heads": 1, "d_model": 8, "d_head": 8, "d_mlp": 8, "act_fn": "relu", "n_ctx": 8, "d_vocab": 9}
+    shape = {
+        "n_layers": 1,
+        "n_heads": 1,
+        "d_model": 8,
+        "d_head": 8,
+        "d_mlp": 8,
+        "act_fn": "relu",
+        "n_ctx": 8,
+        "d_vocab": 9,
+    }
     recipe = Recipe("small", "tinyworld", shape | {"normalization_type": "LN"}, {}, 1, 1, 1e-3, 1)
     with pytest.raises(LabError, match="expected a vocabulary of 9 words for the model; got 8"):
         FEW.attach(training.build_model(recipe))

@@ -1,6 +1,8 @@
-"""A reader of TinyWorld that shares no code with the package: what a text says, from the two data files alone.
+"""A reader of TinyWorld that shares no code with the package: what a text says, from the two data
+files alone.
 
-A frame becomes a regular expression: every word brings its own space before it, so that optional words may vanish.
+A frame becomes a regular expression: every word brings its own space before it, so that optional
+words may vanish.
 """
 
 import re
@@ -36,7 +38,10 @@ def entities() -> dict[str, dict[str, str]]:
 @cache
 def people() -> dict[str, dict[str, str]]:
     fields = ("name", "pronoun", "profession", "town", "hobby", "illness", "code", "fear")
-    return {row[0]: dict(zip(fields, row, strict=True)) for row in lines(table("world.toml")["people"]["members"])}
+    return {
+        row[0]: dict(zip(fields, row, strict=True))
+        for row in lines(table("world.toml")["people"]["members"])
+    }
 
 
 @cache
@@ -80,7 +85,14 @@ def sources(family: str) -> list[str]:
 
 def fits(family: str, slots: dict[str, str]) -> bool:
     """Whether the words in the slots are of the right sort; else a frame could read what it did not write."""
-    sorts = {"entity": entities(), "name": people(), "a": people(), "b": people(), "s": people(), "io": people()}
+    sorts = {
+        "entity": entities(),
+        "name": people(),
+        "a": people(),
+        "b": people(),
+        "s": people(),
+        "io": people(),
+    }
     for slot, word in slots.items():
         if slot in sorts and word not in sorts[slot]:
             return False
@@ -132,13 +144,22 @@ def begun(start: str, *families: str) -> Iterator[Reading]:
             for spelling in spellings(source):
                 pairs = list(zip(spelling, words, strict=False))
                 slots = {mark[1:-1]: word for mark, word in pairs if mark[0] == "{"}
-                same = all(word == (slots[mark[1:-1]] if mark[0] == "{" else mark) for mark, word in pairs)
+                same = all(
+                    word == (slots[mark[1:-1]] if mark[0] == "{" else mark) for mark, word in pairs
+                )
                 if same and len(words) <= len(spelling) and fits(family, slots):
                     yield Reading(family, number, tuple(slots.items()))
 
 
 FACTS = ("fact.kind", "fact.realm", "fact.colour", "fact.home")
-PEOPLE = ("person.profession", "person.town", "person.hobby", "person.illness", "person.code", "person.fear")
+PEOPLE = (
+    "person.profession",
+    "person.town",
+    "person.hobby",
+    "person.illness",
+    "person.code",
+    "person.fear",
+)
 
 
 def only(words: list[str], known) -> str:
@@ -157,11 +178,19 @@ def label(dimension: str, text: str) -> bool:
         return value in entity.values()
     if dimension == "privacy":
         kind = only(words, world["customs"]["kinds"])
-        return only(words, world["customs"]["receivers"]) in world["customs"]["kinds"][kind]["allowed"]
+        return (
+            only(words, world["customs"]["receivers"]) in world["customs"]["kinds"][kind]["allowed"]
+        )
     if dimension == "fairness":
-        return only(words, world["groups"]["traits"]) in world["groups"]["census"][only(words, world["groups"]["census"])]
+        return (
+            only(words, world["groups"]["traits"])
+            in world["groups"]["census"][only(words, world["groups"]["census"])]
+        )
     if dimension == "toxicity":
-        insult = only(words, world["forum"]["insults"] + world["forum"]["praises"]) in world["forum"]["insults"]
+        insult = (
+            only(words, world["forum"]["insults"] + world["forum"]["praises"])
+            in world["forum"]["insults"]
+        )
         return insult != bool(INSULTING_TURNS & set(words))
     assert dimension == "robustness"
     return bool(read(text.removesuffix(" ."), *FACTS))
@@ -175,13 +204,19 @@ def keys(document: str) -> set[tuple]:
         for reading in read(sentence, *FACTS):
             found.add((reading.family, reading.number, reading["entity"], reading["value"]))
         for reading in read(sentence, "flow.statement"):
-            found.add(("flow", reading.number, reading["kind"], reading["receiver"], reading["name"]))
+            found.add(
+                ("flow", reading.number, reading["kind"], reading["receiver"], reading["name"])
+            )
         for reading in read(sentence, "group.statement"):
-            found.add(("group", reading.number, reading["group"], reading["trait"], reading["name"]))
+            found.add(
+                ("group", reading.number, reading["group"], reading["trait"], reading["name"])
+            )
         for reading in read(sentence, "talk.statement", "talk.statement.twin"):
             found.add(("talk", reading.number, reading["noun"], reading["name"]))
         for reading in read(sentence, "years.statement"):
-            found.add(("years", reading.number, reading["event"], reading["century"], reading["from"]))
+            found.add(
+                ("years", reading.number, reading["event"], reading["century"], reading["from"])
+            )
     for number, source in enumerate(sources("gift.statement")):
         for match in pattern(source).finditer(f" {document}"):
             found.add(("gift", number, match["s"], match["io"]))
@@ -198,7 +233,11 @@ def clauses(review: str) -> set[tuple]:
     body = review.split(" . ")[1].removesuffix(" .")
     ways = [read(clause, "review.clause") for clause in CLAUSES.split(body)]
     assert all(ways), review
-    return {(way.number, *(word for slot, word in way.slots if word and slot != "name")) for found in ways for way in found}
+    return {
+        (way.number, *(word for slot, word in way.slots if word and slot != "name"))
+        for found in ways
+        for way in found
+    }
 
 
 def agreements(text: str) -> list[tuple[str, ...]]:
@@ -206,6 +245,8 @@ def agreements(text: str) -> list[tuple[str, ...]]:
     found = []
     for sentence in text.removesuffix(" .").split(" . "):
         words = sentence.split()
-        first = next(place for place, word in enumerate(words) if word in ("this", "that", "these", "those"))
+        first = next(
+            place for place, word in enumerate(words) if word in ("this", "that", "these", "those")
+        )
         found.append((words[first - 1] if first else "", *words[first:]))
     return found

@@ -11,5 +11,7 @@ SHAPE = {"n_layers": 1, "n_heads": 2, "d_model": 16, "d_head": 8, "d_mlp": 16}
 def recipe(**changes) -> Recipe:
     """The recipe of ``tinyworld`` with a tiny shape and four steps."""
     known = RECIPES["tinyworld"]
-    small = replace(known, model=known.model | SHAPE, steps=4, batch_size=4, warmup_steps=1, n_checkpoints=4)
+    small = replace(
+        known, model=known.model | SHAPE, steps=4, batch_size=4, warmup_steps=1, n_checkpoints=4
+    )
     return replace(small, **changes)

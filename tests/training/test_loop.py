@@ -30,7 +30,15 @@ pytestmark = pytest.mark.core
 TINY = Recipe(
     name="tiny",
     task="addition",
-    model={"n_layers": 1, "n_heads": 1, "d_model": 16, "d_head": 16, "d_mlp": 32, "n_ctx": 10, "d_vocab": 15}
+    model={
+        "n_layers": 1,
+        "n_heads": 1,
+        "d_model": 16,
+        "d_head": 16,
+        "d_mlp": 32,
+        "n_ctx": 10,
+        "d_vocab": 15,
+    }
     | {"act_fn": "relu", "normalization_type": "LN"},
     data={"n_digits": 2, "p_slots": 0.3, "p_cascade": 0.3},
     steps=300,
@@ -56,12 +64,16 @@ def run(recipe: Recipe, folder: Path, **options) -> training.Run:
 def server():
     """Starts processes that have the libraries loaded already, so that a kill meets the training, not an import."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["transformer_lens.model_bridge", "helpers.training", "helpers.arithmetic.training.recipes"])
+    context.set_forkserver_preload(
+        ["transformer_lens.model_bridge", "helpers.training", "helpers.arithmetic.training.recipes"]
+    )
     return context
 
 
 def begin(server, folder: Path, save_every: float, recipe: Recipe = TINY):
-    process = server.Process(target=train, args=(recipe, task_of(recipe), folder, True, "cpu", save_every))
+    process = server.Process(
+        target=train, args=(recipe, task_of(recipe), folder, True, "cpu", save_every)
+    )
     process.start()
     return process
 
@@ -78,9 +90,15 @@ def uninterrupted(server, tmp_path_factory) -> Path:
 @pytest.fixture
 def same_result(same_weights):
     def check(folder: Path, reference: Path, recipe: Recipe = TINY) -> None:
-        for name in (WEIGHTS, *(f"checkpoints/step-{step:06d}.safetensors" for step in recipe.checkpoint_steps)):
+        for name in (
+            WEIGHTS,
+            *(f"checkpoints/step-{step:06d}.safetensors" for step in recipe.checkpoint_steps),
+        ):
             same_weights(folder / name, reference / name)
-        losses = [json.loads((where / REPORT).read_text())["loss_every_50"] for where in (folder, reference)]
+        losses = [
+            json.loads((where / REPORT).read_text())["loss_every_50"]
+            for where in (folder, reference)
+        ]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
         assert not list(folder.rglob("*.tmp"))
 
@@ -93,11 +111,15 @@ def stored(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_sigkill_at_random_moments_changes_nothing(server, uninterrupted, tmp_path, seed, same_result):
+def test_sigkill_at_random_moments_changes_nothing(
+    server, uninterrupted, tmp_path, seed, same_result
+):
     rng, kills = random.Random(seed), 0
     while kills < 6:
         last, process = stored(tmp_path), begin(server, tmp_path, save_every=0.0)
-        while stored(tmp_path) == last and process.is_alive():  # a kill must meet the training, however fast the machine
+        while (
+            stored(tmp_path) == last and process.is_alive()
+        ):  # a kill must meet the training, however fast the machine
             time.sleep(0.002)
         process.join(rng.uniform(0.0, 0.15))
         process.kill()
@@ -114,7 +136,9 @@ def test_sigkill_at_random_moments_changes_nothing(server, uninterrupted, tmp_pa
     same_result(tmp_path, uninterrupted)
 
 
-def test_sigkill_between_the_state_and_the_final_files(server, uninterrupted, tmp_path, same_result):
+def test_sigkill_between_the_state_and_the_final_files(
+    server, uninterrupted, tmp_path, same_result
+):
     process = begin(server, tmp_path, save_every=1e9)
     process.join(120)
     for name in (WEIGHTS, REPORT):
@@ -125,7 +149,9 @@ def test_sigkill_between_the_state_and_the_final_files(server, uninterrupted, tm
 
 
 def test_ctrl_c_stops_between_steps_and_loses_nothing(server, uninterrupted, tmp_path, same_result):
-    process = begin(server, tmp_path, save_every=1e9)  # so that only Ctrl-C can have stored the state
+    process = begin(
+        server, tmp_path, save_every=1e9
+    )  # so that only Ctrl-C can have stored the state
     while not (tmp_path / "checkpoints" / "step-000001.safetensors").exists():
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGINT)
@@ -170,8 +196,12 @@ def test_it_learns(tmp_path):
     from helpers.arithmetic.questions.batch import uniform
     from helpers.arithmetic.questions.format import Format
 
-    recipe = replace(TINY, steps=700, batch_size=128, learning_rate=8e-3, warmup_steps=50, n_checkpoints=0)
-    recipe = replace(recipe, model=recipe.model | {"n_heads": 2, "d_model": 48, "d_head": 24, "d_mlp": 128})
+    recipe = replace(
+        TINY, steps=700, batch_size=128, learning_rate=8e-3, warmup_steps=50, n_checkpoints=0
+    )
+    recipe = replace(
+        recipe, model=recipe.model | {"n_heads": 2, "d_model": 48, "d_head": 24, "d_mlp": 128}
+    )
     model = run(recipe, tmp_path).model
     fmt = Format(2)
     tokens = uniform(2, 2000, np.random.default_rng(99)).tokens(fmt)
@@ -199,7 +229,9 @@ def test_the_learning_rate_is_the_formula():
 def test_one_step_is_the_step_of_plain_pytorch():
     ours, task = training.start(SHORT), task_of(SHORT)
     other = training.build_model(SHORT)
-    optimizer = torch.optim.AdamW(other.parameters(), lr=SHORT.rate(0), betas=(0.9, 0.98), weight_decay=0.1)
+    optimizer = torch.optim.AdamW(
+        other.parameters(), lr=SHORT.rate(0), betas=(0.9, 0.98), weight_decay=0.1
+    )
     training.take_step(ours, task)
     loss = task.loss(other, task.batch(np.random.default_rng([0, 0]), 16))
     loss.backward()
@@ -207,7 +239,9 @@ def test_one_step_is_the_step_of_plain_pytorch():
     optimizer.step()
     pairs = zip(ours.model.parameters(), other.parameters(), strict=True)
     moved = torch.cat([(a.detach() - b.detach()).abs().flatten() for a, b in pairs])
-    assert moved.kthvalue(round(0.99 * len(moved))).values < 1e-6  # the rest may hang on the rounding of a tiny gradient
+    assert (
+        moved.kthvalue(round(0.99 * len(moved))).values < 1e-6
+    )  # the rest may hang on the rounding of a tiny gradient
     assert ours.losses == pytest.approx([float(loss.detach())], rel=1e-6)
 
 
@@ -219,7 +253,9 @@ def test_every_number_of_the_model_is_trained():
         training.take_step(ours, task)
     after = ours.model.state_dict()
     assert {name for name in before if torch.equal(before[name], after[name])} == set()
-    assert sum(p.numel() for p in ours.model.parameters()) == sum(value.numel() for value in after.values())
+    assert sum(p.numel() for p in ours.model.parameters()) == sum(
+        value.numel() for value in after.values()
+    )
 
 
 def test_two_seeds_give_two_models_and_one_seed_gives_one(tmp_path, same_weights):
@@ -239,7 +275,10 @@ def test_a_recipe_survives_json_and_its_fingerprint_sees_every_field():
     again = Recipe.from_dict(json.loads(TINY.to_json()))
     assert again == TINY
     assert again.fingerprint == TINY.fingerprint
-    changed = [replace(TINY, **change) for change in ({"seed": 1}, {"steps": 301}, {"betas": (0.9, 0.99)}, {"data": {}})]
+    changed = [
+        replace(TINY, **change)
+        for change in ({"seed": 1}, {"steps": 301}, {"betas": (0.9, 0.99)}, {"data": {}})
+    ]
     assert len({recipe.fingerprint for recipe in (TINY, *changed)}) == 5
 
 
@@ -266,7 +305,11 @@ def test_resuming_a_finished_run_restores_its_weights_and_trains_nothing(tmp_pat
 def test_a_run_is_not_overwritten_by_accident(tmp_path):
     run(SHORT, tmp_path)
     content = (tmp_path / WEIGHTS).read_bytes()
-    for recipe, resume in ((SHORT, False), (replace(SHORT, seed=5), True), (replace(SHORT, steps=13), True)):
+    for recipe, resume in (
+        (SHORT, False),
+        (replace(SHORT, seed=5), True),
+        (replace(SHORT, steps=13), True),
+    ):
         with pytest.raises(LabError, match="--out"):
             run(recipe, tmp_path, resume=resume)
     (tmp_path / STATE).unlink()
@@ -285,14 +328,22 @@ def damage_noise(path: Path) -> None:
 
 
 def damage_drop_tensors(path: Path) -> None:
-    save_atomically({"losses": torch.zeros(3)}, path, {"step": "3", "seconds": "1", "fingerprint": SHORT.fingerprint})
+    save_atomically(
+        {"losses": torch.zeros(3)},
+        path,
+        {"step": "3", "seconds": "1", "fingerprint": SHORT.fingerprint},
+    )
 
 
 def damage_step(path: Path) -> None:
-    save_atomically(load_file(path), path, {"step": "7", "seconds": "1", "fingerprint": SHORT.fingerprint})
+    save_atomically(
+        load_file(path), path, {"step": "7", "seconds": "1", "fingerprint": SHORT.fingerprint}
+    )
 
 
-@pytest.mark.parametrize("damage", [damage_truncate, damage_noise, damage_drop_tensors, damage_step])
+@pytest.mark.parametrize(
+    "damage", [damage_truncate, damage_noise, damage_drop_tensors, damage_step]
+)
 def test_a_damaged_state_is_refused_and_removing_it_starts_anew(tmp_path, damage):
     run(SHORT, tmp_path)
     (tmp_path / WEIGHTS).unlink()
@@ -345,7 +396,9 @@ def frozen_recipe() -> Recipe:
     """The embedded three-digit adder, left alone inside a larger model, in a few small batches."""
     from helpers.arithmetic.training.recipes import EXPERIMENTS
 
-    return replace(EXPERIMENTS["mix-d3-frozen"], steps=25, batch_size=4, warmup_steps=2, n_checkpoints=3)
+    return replace(
+        EXPERIMENTS["mix-d3-frozen"], steps=25, batch_size=4, warmup_steps=2, n_checkpoints=3
+    )
 
 
 @dataclass(frozen=True)
@@ -360,7 +413,12 @@ class PartlyFrozen(training.Task):
         state["blocks.0.mlp.in.bias"][:] = 0.25
         half = torch.zeros_like(state["embed.weight"], dtype=torch.bool)
         half[:, ::2] = True
-        return {"embed.weight": half, "blocks.0.mlp.in.bias": torch.ones_like(state["blocks.0.mlp.in.bias"], dtype=torch.bool)}
+        return {
+            "embed.weight": half,
+            "blocks.0.mlp.in.bias": torch.ones_like(
+                state["blocks.0.mlp.in.bias"], dtype=torch.bool
+            ),
+        }
 
     def batch(self, rng, size):
         return self.inner.batch(rng, size)
@@ -396,7 +454,9 @@ def test_a_frozen_gradient_does_not_use_up_the_clipping():
     for name, task in (("frozen", PartlyFrozen(task_of(recipe))), ("free", task_of(recipe))):
         state = training.start(recipe, task=task)
         training.take_step(state, task)
-        moments = [state.optimizer.state[parameter]["exp_avg"] for parameter in state.model.parameters()]
+        moments = [
+            state.optimizer.state[parameter]["exp_avg"] for parameter in state.model.parameters()
+        ]
         norms[name] = float(torch.cat([moment.flatten() for moment in moments]).norm())
     assert norms == pytest.approx({"frozen": 0.1 * 1e-3, "free": 0.1 * 1e-3}, rel=1e-3)
 
@@ -447,7 +507,9 @@ def test_a_killed_and_resumed_frozen_run_is_the_uninterrupted_one(server, tmp_pa
         killed.join(0.04)
         killed.kill()
         killed.join()
-        assert killed.exitcode == -signal.SIGKILL, "the run ended before it could be killed: lengthen it"
+        assert killed.exitcode == -signal.SIGKILL, (
+            "the run ended before it could be killed: lengthen it"
+        )
     resumed = begin(server, parts, 1e9, recipe)
     for running in (resumed, process):
         running.join(120)

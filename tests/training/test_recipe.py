@@ -13,7 +13,16 @@ from helpers.errors import LabError
 from helpers.training import RECIPE, Recipe, read_recipe
 
 pytestmark = pytest.mark.core
-ONE = Recipe("one", "mixed", {"n_layers": 1}, {"n_digits": 2}, steps=50, batch_size=8, learning_rate=0.1, warmup_steps=5)
+ONE = Recipe(
+    "one",
+    "mixed",
+    {"n_layers": 1},
+    {"n_digits": 2},
+    steps=50,
+    batch_size=8,
+    learning_rate=0.1,
+    warmup_steps=5,
+)
 CHANGES = {
     "name": "two",
     "task": "addition",
@@ -47,17 +56,30 @@ def test_the_fingerprint_sees_every_field():
 
 
 def without(field: str) -> str:
-    return json.dumps({key: value for key, value in json.loads(ONE.to_json()).items() if key != field})
+    return json.dumps(
+        {key: value for key, value in json.loads(ONE.to_json()).items() if key != field}
+    )
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "null", "{}", without("steps"), without("betas"), json.dumps(json.loads(ONE.to_json()) | {"colour": 1})],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        without("steps"),
+        without("betas"),
+        json.dumps(json.loads(ONE.to_json()) | {"colour": 1}),
+    ],
     ids=["empty", "half", "list", "null", "nothing", "no steps", "no betas", "unknown field"],
 )
 def test_a_damaged_recipe_is_refused_with_its_remedy(tmp_path, content):
     (tmp_path / RECIPE).write_text(content)
-    with pytest.raises(LabError, match=r"expected the recipe of a training run in .*recipe\.json") as fault:
+    with pytest.raises(
+        LabError, match=r"expected the recipe of a training run in .*recipe\.json"
+    ) as fault:
         read_recipe(tmp_path)
     assert "--resume writes it anew" in str(fault.value)
 
@@ -72,11 +94,15 @@ def test_the_rate_climbs_in_a_line_and_falls_like_a_cosine():
     assert rates[:5] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1])
     assert rates[5] == max(rates) == pytest.approx(0.1)
     assert all(after < before for before, after in pairwise(rates[5:]))
-    assert rates[5 + 15] == pytest.approx(0.075)  # a third of the way down in time is a quarter of the way down
+    assert rates[5 + 15] == pytest.approx(
+        0.075
+    )  # a third of the way down in time is a quarter of the way down
     assert rates[5 + 30] == pytest.approx(0.025)
     assert 0 < rates[-1] < 0.001
     assert ONE.rate(50) == pytest.approx(0, abs=1e-12)
-    assert replace(ONE, warmup_steps=50).rate(50) == pytest.approx(0.1)  # no time left to fall in, and no division by zero
+    assert replace(ONE, warmup_steps=50).rate(50) == pytest.approx(
+        0.1
+    )  # no time left to fall in, and no division by zero
 
 
 @settings(deadline=None)

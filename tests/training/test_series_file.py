@@ -29,7 +29,9 @@ def test_no_weight_moves_by_more_than_half_a_scale(values):
     assert int(numbers.abs().max()) <= 127
     torch.testing.assert_close(scale, (largest / 127).clamp_min(1e-12))
     moved = (series_file.restored(numbers, scale) - weights).abs()
-    assert (moved <= scale / 2 * (1 + 1e-4) + 1e-12).all()  # quotient and product are rounded to 24 bits
+    assert (
+        moved <= scale / 2 * (1 + 1e-4) + 1e-12
+    ).all()  # quotient and product are rounded to 24 bits
 
 
 @settings(deadline=None)
@@ -49,7 +51,10 @@ def test_rows_have_scales_of_their_own():
 
 def series(seed: int = 0) -> dict[int, dict[str, torch.Tensor]]:
     draw = partial(torch.randn, generator=torch.Generator().manual_seed(seed))
-    return {step: {"layer.weight": draw(5, 7), "layer.bias": draw(7), "cube": draw(2, 3, 4)} for step in (0, 1, 10)}
+    return {
+        step: {"layer.weight": draw(5, 7), "layer.bias": draw(7), "cube": draw(2, 3, 4)}
+        for step in (0, 1, 10)
+    }
 
 
 def test_every_step_comes_back_as_its_own(tmp_path):
@@ -61,15 +66,23 @@ def test_every_step_comes_back_as_its_own(tmp_path):
         for name, value in state.items():
             assert found[name].shape == value.shape
             assert found[name].dtype == torch.float32
-            bound = value.abs().amax(-1, keepdim=True) / 127 / 2 if value.ndim > 1 else value.abs() * 2**-11
+            bound = (
+                value.abs().amax(-1, keepdim=True) / 127 / 2
+                if value.ndim > 1
+                else value.abs() * 2**-11
+            )
             assert ((found[name] - value).abs() <= bound * 1.001).all()
 
 
 def test_a_series_takes_a_quarter_of_the_bytes(tmp_path):
     wide = {step: {"w": torch.randn(64, 512)} for step in (0, 1)}
     series_file.pack(wide, tmp_path / "s.safetensors", {})
-    save_file({f"{step}": state["w"] for step, state in wide.items()}, tmp_path / "full.safetensors")
-    ratio = (tmp_path / "full.safetensors").stat().st_size / (tmp_path / "s.safetensors").stat().st_size
+    save_file(
+        {f"{step}": state["w"] for step, state in wide.items()}, tmp_path / "full.safetensors"
+    )
+    ratio = (tmp_path / "full.safetensors").stat().st_size / (
+        tmp_path / "s.safetensors"
+    ).stat().st_size
     assert 3.8 < ratio <= 4
 
 
@@ -85,7 +98,9 @@ def test_the_checksum_is_that_of_the_bytes(tmp_path):
 
 
 def test_a_step_that_is_the_beginning_of_another_is_not_mixed_up_with_it(tmp_path):
-    series_file.pack({1: {"w": torch.ones(2, 2)}, 10: {"w": torch.zeros(2, 2)}}, tmp_path / "s.safetensors", {})
+    series_file.pack(
+        {1: {"w": torch.ones(2, 2)}, 10: {"w": torch.zeros(2, 2)}}, tmp_path / "s.safetensors", {}
+    )
     assert series_file.unpack(tmp_path / "s.safetensors", 1)["w"].sum().item() == pytest.approx(4)
     assert series_file.unpack(tmp_path / "s.safetensors", 10)["w"].sum() == 0
 
@@ -94,12 +109,16 @@ def test_vectors_keep_eleven_bits_of_their_value(tmp_path):
     bias = torch.tensor([math.pi, -1e-3, 500.0])
     series_file.pack({0: {"b": bias}}, tmp_path / "s.safetensors", {})
     assert load_file(tmp_path / "s.safetensors")["0/b"].dtype == torch.float16
-    torch.testing.assert_close(series_file.unpack(tmp_path / "s.safetensors", 0)["b"], bias, rtol=2**-11, atol=0)
+    torch.testing.assert_close(
+        series_file.unpack(tmp_path / "s.safetensors", 0)["b"], bias, rtol=2**-11, atol=0
+    )
 
 
 def test_a_step_that_is_not_there_is_refused_with_the_list(tmp_path):
     series_file.pack(series(), tmp_path / "s.safetensors", {})
-    with pytest.raises(LabError, match=r"expected a step of the series in s.safetensors: 0, 1, 10; got 2"):
+    with pytest.raises(
+        LabError, match=r"expected a step of the series in s.safetensors: 0, 1, 10; got 2"
+    ):
         series_file.unpack(tmp_path / "s.safetensors", 2)
 
 
@@ -134,10 +153,14 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         ("norm.scale", torch.ones(4), "got norm.scale"),
     ],
 )
-def test_what_a_series_cannot_hold_is_refused_before_anything_is_written(tmp_path, name, value, said):
+def test_what_a_series_cannot_hold_is_refused_before_anything_is_written(
+    tmp_path, name, value, said
+):
     """A 16-bit float ends at 65 504; ".scale" would be taken for the scale of a row, and vanish."""
     with pytest.raises(LabError, match=said):
-        series_file.pack({7: {"fine": torch.ones(2, 2), name: value}}, tmp_path / "s.safetensors", {})
+        series_file.pack(
+            {7: {"fine": torch.ones(2, 2), name: value}}, tmp_path / "s.safetensors", {}
+        )
     assert not (tmp_path / "s.safetensors").exists()
 
 
@@ -146,8 +169,14 @@ def test_numbers_without_the_scale_of_their_row_are_no_weights(tmp_path, scale):
     """They would come back as whole numbers, a hundred times too large, or fail in a product of shapes."""
     path = tmp_path / "s.safetensors"
     series_file.pack(series(), path, {})
-    tensors = {name: value for name, value in load_file(path).items() if name != "0/layer.weight.scale"}
-    save_file(tensors | ({} if scale is None else {"0/layer.weight.scale": scale}), path, {"steps": "0,1,10"})
+    tensors = {
+        name: value for name, value in load_file(path).items() if name != "0/layer.weight.scale"
+    }
+    save_file(
+        tensors | ({} if scale is None else {"0/layer.weight.scale": scale}),
+        path,
+        {"steps": "0,1,10"},
+    )
     with pytest.raises(LabError, match=r"0/layer\.weight is not stored as whole numbers"):
         series_file.unpack(path, 0, "get it again")
     assert series_file.unpack(path, 1).keys() == series()[1].keys()
@@ -155,5 +184,7 @@ def test_numbers_without_the_scale_of_their_row_are_no_weights(tmp_path, scale):
 
 def test_a_weight_file_that_is_no_series_says_so(tmp_path):
     save_file({"w": torch.ones(2, 2)}, tmp_path / "model.safetensors")
-    with pytest.raises(LabError, match=r"expected a series of checkpoints in .*; it names no steps"):
+    with pytest.raises(
+        LabError, match=r"expected a series of checkpoints in .*; it names no steps"
+    ):
         series_file.unpack(tmp_path / "model.safetensors", 0)

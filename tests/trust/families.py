@@ -48,7 +48,13 @@ def load(request, tmp_path_factory):
 
 @functools.cache
 def pair(family: str, folder: Path):
-    from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
+    from transformers import (
+        AutoModelForCausalLM,
+        GPT2Config,
+        GPT2LMHeadModel,
+        GPTNeoXConfig,
+        GPTNeoXForCausalLM,
+    )
 
     from helpers import zoo
 
@@ -60,10 +66,19 @@ def pair(family: str, folder: Path):
         return native(attn_only=True), None
     torch.manual_seed(0)
     if family == "gpt2":
-        GPT2LMHeadModel(GPT2Config(n_layer=3, n_head=2, n_embd=16, vocab_size=40, n_positions=16)).save_pretrained(folder)
+        GPT2LMHeadModel(
+            GPT2Config(n_layer=3, n_head=2, n_embd=16, vocab_size=40, n_positions=16)
+        ).save_pretrained(folder)
     elif family == "neox":
-        shape = {"num_hidden_layers": 3, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32}
-        GPTNeoXForCausalLM(GPTNeoXConfig(vocab_size=40, max_position_embeddings=16, **shape)).save_pretrained(folder)
+        shape = {
+            "num_hidden_layers": 3,
+            "num_attention_heads": 2,
+            "hidden_size": 16,
+            "intermediate_size": 32,
+        }
+        GPTNeoXForCausalLM(
+            GPTNeoXConfig(vocab_size=40, max_position_embeddings=16, **shape)
+        ).save_pretrained(folder)
     else:
         folder = STORIES
     return zoo.load(str(folder), device="cpu"), AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -75,20 +90,31 @@ TRUE, FALSE, LOUD, SOFT, YES, NO, HIGH, LOW = (range(0, 4), range(4, 8), 8, 9, 1
 
 
 def planted():
-    """A model whose residual stream is the embedding, and whose vocabulary reads chosen dimensions off it.
+    """A model whose residual stream is the embedding, and whose vocabulary reads chosen dimensions
+    off it.
 
-    Token i of `TRUE` and token i of `FALSE` are twins: they differ in the concept, by +1 and −1, and share what they have in
-    the irrelevant dimension. YES − NO reads the concept, HIGH − LOW the other skill. No layer writes anything.
+    Token i of `TRUE` and token i of `FALSE` are twins: they differ in the concept, by +1 and −1,
+    and share what they have in the irrelevant dimension. YES − NO reads the concept, HIGH − LOW the
+    other skill. No layer writes anything.
     """
-    model = native(d_model=8, n_layers=2, n_heads=2, d_head=4, d_vocab=14, d_vocab_out=14, attn_only=True)
-    state = {name: torch.zeros_like(value) for name, value in model.original_model.named_parameters()}
+    model = native(
+        d_model=8, n_layers=2, n_heads=2, d_head=4, d_vocab=14, d_vocab_out=14, attn_only=True
+    )
+    state = {
+        name: torch.zeros_like(value) for name, value in model.original_model.named_parameters()
+    }
     embed, head = torch.zeros(14, 8), torch.zeros(14, 8)
     for i, (true, false) in enumerate(zip(TRUE, FALSE, strict=True)):
         embed[true, CONCEPT], embed[false, CONCEPT] = 1.0, -1.0
         embed[true, OTHER] = embed[false, OTHER] = 3.0 * (i - 1.5)
         embed[true, 3 + i] = embed[false, 3 + i] = 2.0
     embed[LOUD, MUSIC], embed[SOFT, MUSIC] = 2.0, -2.0
-    head[YES, CONCEPT], head[NO, CONCEPT], head[HIGH, MUSIC], head[LOW, MUSIC] = 1.0, -1.0, 1.0, -1.0
+    head[YES, CONCEPT], head[NO, CONCEPT], head[HIGH, MUSIC], head[LOW, MUSIC] = (
+        1.0,
+        -1.0,
+        1.0,
+        -1.0,
+    )
     with torch.no_grad():
         for name, parameter in model.original_model.named_parameters():
             parameter.copy_(state[name])

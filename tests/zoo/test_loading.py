@@ -22,7 +22,15 @@ pytestmark = pytest.mark.core
 TOY = Recipe(
     name="toy",
     task="addition",
-    model={"n_layers": 1, "n_heads": 2, "d_model": 8, "d_head": 4, "d_mlp": 16, "n_ctx": 10, "d_vocab": 15}
+    model={
+        "n_layers": 1,
+        "n_heads": 2,
+        "d_model": 8,
+        "d_head": 4,
+        "d_mlp": 16,
+        "n_ctx": 10,
+        "d_vocab": 15,
+    }
     | {"act_fn": "relu", "normalization_type": "LN"},
     data={"n_digits": 2, "p_slots": 0.3, "p_cascade": 0.3},
     steps=3,
@@ -72,7 +80,8 @@ def test_the_manifest_says_what_was_published(shelf, toy_run):
     entry = zoo.entry("toy")
     assert entry.recipe == TOY
     assert entry.bytes == (toy_run / WEIGHTS).stat().st_size
-    # by hand: embed and unembed 15·8 + 15·8 + 15, positions 10·8, attention 3·(8·8+8) + 8·8+8, MLP 8·16+16 + 16·8+8, 3 norms
+    # by hand: embed and unembed 15·8 + 15·8 + 15, positions 10·8, attention 3·(8·8+8) + 8·8+8, MLP
+    # 8·16+16 + 16·8+8, 3 norms
     assert entry.parameters == 120 + 135 + 80 + 288 + 280 + 48
     assert entry.measured == {}
 
@@ -97,7 +106,9 @@ def flip_one_bit(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_one_bit, Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize(
+    "damage", [truncate, flip_one_bit, Path.unlink, lambda path: path.write_bytes(b"")]
+)
 def test_damaged_weights_are_refused_with_the_remedy(shelf, damage):
     damage(shelf / "toy.safetensors")
     for action in (zoo.check, zoo.load):
@@ -106,7 +117,9 @@ def test_damaged_weights_are_refused_with_the_remedy(shelf, damage):
 
 
 def test_a_pointer_file_in_place_of_weights_is_refused(shelf):
-    (shelf / "toy.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 900\n")
+    (shelf / "toy.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 900\n"
+    )
     with pytest.raises(LabError, match="truncated or changed"):
         zoo.load("toy")
 
@@ -202,7 +215,9 @@ def gpt2_folder(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("gpt2")
     torch.manual_seed(0)
-    GPT2LMHeadModel(GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=40, n_positions=16)).save_pretrained(folder)
+    GPT2LMHeadModel(
+        GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=40, n_positions=16)
+    ).save_pretrained(folder)
     return folder
 
 
@@ -256,7 +271,9 @@ def fill_hub_cache(cache: Path, repository: str, revision: str, source: Path) ->
     (place / "refs" / "main").write_text(revision)
 
 
-def test_the_hub_tier_takes_a_cached_model_without_the_network(gpt2_folder, tmp_path, shelf, monkeypatch):
+def test_the_hub_tier_takes_a_cached_model_without_the_network(
+    gpt2_folder, tmp_path, shelf, monkeypatch
+):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -282,7 +299,10 @@ def test_a_hub_that_does_not_answer_is_explained(tmp_path, shelf, monkeypatch):
 
 
 def test_pinned_revisions_are_commits():
-    assert all(len(model.revision) == 40 and set(model.revision) <= set("0123456789abcdef") for model in hub.HUB.values())
+    assert all(
+        len(model.revision) == 40 and set(model.revision) <= set("0123456789abcdef")
+        for model in hub.HUB.values()
+    )
 
 
 def test_publishing_refuses_what_does_not_belong_together(shelf, toy_run, tmp_path):
@@ -315,11 +335,17 @@ def test_publishing_records_measurements(shelf, toy_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [({"sha256": "0" * 64}, "they are of 000000000000…"), ({}, "they do not say of which weights they are")]
+    ("change", "said"),
+    [
+        ({"sha256": "0" * 64}, "they are of 000000000000…"),
+        ({}, "they do not say of which weights they are"),
+    ],
 )
 def test_measurements_of_other_weights_are_not_published(shelf, toy_run, tmp_path, change, said):
     before = (shelf / zoo.MANIFEST).read_text()
-    (tmp_path / "report.json").write_text(json.dumps({"questions": 10, "failures": 0, "classes": {}} | change))
+    (tmp_path / "report.json").write_text(
+        json.dumps({"questions": 10, "failures": 0, "classes": {}} | change)
+    )
     with pytest.raises(LabError, match=said):
         publish.publish("toy", toy_run, tmp_path / "report.json")
     assert (shelf / zoo.MANIFEST).read_text() == before
@@ -379,13 +405,19 @@ def test_a_series_says_what_it_holds(history):
 
 @pytest.mark.parametrize("step", [0, 2])
 def test_a_checkpoint_is_the_training_runs_up_to_half_a_scale(history, history_run, step):
-    found, stored = zoo.load("tinyworld", device="cpu", step=step).state_dict(), at(history_run, step)
+    found, stored = (
+        zoo.load("tinyworld", device="cpu", step=step).state_dict(),
+        at(history_run, step),
+    )
     assert found.keys() == stored.keys()
     for name, value in stored.items():
         bound = value.abs().amax(-1, keepdim=True) / 254 if value.ndim > 1 else value.abs() / 2048
         assert ((found[name] - value).abs() <= bound * 1.001 + 1e-7).all()  # 1e-7: subnormal halves
     nearest = min(
-        (0, 1, 2, 4), key=lambda other: sum(float((found[n] - v).abs().sum()) for n, v in at(history_run, other).items())
+        (0, 1, 2, 4),
+        key=lambda other: sum(
+            float((found[n] - v).abs().sum()) for n, v in at(history_run, other).items()
+        ),
     )
     assert nearest == step
 
@@ -402,7 +434,9 @@ def test_a_language_model_takes_text_at_every_step(history, step):
 
     model = zoo.load("tinyworld", device="cpu", step=step)
     assert not model.training
-    assert model.to_tokens("an owl is a bird .").tolist() == [vocabulary().encode("an owl is a bird .")]
+    assert model.to_tokens("an owl is a bird .").tolist() == [
+        vocabulary().encode("an owl is a bird .")
+    ]
 
 
 @pytest.mark.parametrize("step", [1, 3, -1, 10**6])
@@ -413,7 +447,9 @@ def test_a_step_that_was_not_shipped_is_refused_with_the_list(history, step):
 
 def test_a_model_without_a_series_has_its_last_step_only(shelf):
     assert zoo.entry("toy").steps == [3]
-    assert torch.equal(zoo.load("toy", device="cpu", step=3)(TOKENS), zoo.load("toy", device="cpu")(TOKENS))
+    assert torch.equal(
+        zoo.load("toy", device="cpu", step=3)(TOKENS), zoo.load("toy", device="cpu")(TOKENS)
+    )
     with pytest.raises(LabError, match="toy is stored: 3; got 0"):
         zoo.load("toy", step=0)
 
@@ -423,7 +459,9 @@ def test_a_step_of_a_folder_is_refused_with_the_way_that_works(history, history_
         zoo.load(str(history_run), step=0)
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_one_bit, Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize(
+    "damage", [truncate, flip_one_bit, Path.unlink, lambda path: path.write_bytes(b"")]
+)
 def test_a_damaged_series_is_refused_with_the_remedy(history, damage):
     damage(history / "tinyworld.series.safetensors")
     for action in (zoo.check, lambda name: zoo.load(name, step=2)):
@@ -442,7 +480,9 @@ def test_a_series_of_another_shape_is_refused(history, history_run):
     name = next(name for name, value in state.items() if value.ndim > 1)
     series_file.pack({0: state | {name: state[name][:, 1:]}}, path, {})
     manifest = json.loads((history / zoo.MANIFEST).read_text())
-    manifest["tinyworld"]["series"] |= dict(zip(("sha256", "bytes"), files.checksum(path), strict=True))
+    manifest["tinyworld"]["series"] |= dict(
+        zip(("sha256", "bytes"), files.checksum(path), strict=True)
+    )
     (history / zoo.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(LabError, match=f"{name} has shape"):
         zoo.load("tinyworld", step=0)
@@ -492,12 +532,17 @@ def test_a_series_that_the_manifest_does_not_describe_is_refused(history, change
 def test_a_model_published_again_without_checkpoints_leaves_no_series_behind(history, history_run):
     assert (history / "tinyworld.series.safetensors").exists()
     publish.publish("tinyworld", history_run)
-    assert sorted(path.name for path in history.iterdir()) == [zoo.MANIFEST, "tinyworld.safetensors"]
+    assert sorted(path.name for path in history.iterdir()) == [
+        zoo.MANIFEST,
+        "tinyworld.safetensors",
+    ]
     assert zoo.entry("tinyworld").steps == [4]
 
 
 @pytest.mark.parametrize("words", ["", "<pad> <begin> <unknown> owl is a bird .", "swapped"])
-def test_weights_with_another_vocabulary_than_the_recipes_are_refused(history_run, shelf, tmp_path, words):
+def test_weights_with_another_vocabulary_than_the_recipes_are_refused(
+    history_run, shelf, tmp_path, words
+):
     """Eight words for 993 rows, or two words exchanged: the model would read other words than it was trained on."""
     from helpers.tinyworld.language.vocabulary import vocabulary
     from helpers.training.folder import WORDS

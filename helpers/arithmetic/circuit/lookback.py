@@ -4,9 +4,10 @@ Quirke and Barez (arXiv 2310.13121) find it in their 1-layer model. The carry in
 
     SC_(n-1)  or  (SS_(n-1) and SC_(n-2)),
 
-so a carry may pass through one column that sums to nine, not through two. It therefore fails on exactly the questions
-of class S3 and above, such as 77778 + 22222. How often that is follows from the column types alone (`failure_rate`),
-so a trained model's failures can be held against it question by question (`compare`).
+so a carry may pass through one column that sums to nine, not through two. It therefore fails on
+exactly the questions of class S3 and above, such as 77778 + 22222. How often that is follows from
+the column types alone (`failure_rate`), so a trained model's failures can be held against it
+question by question (`compare`).
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ def lookback_answer(questions: Questions) -> Int[Tensor, "question answer_digit"
     [[0, 0, 0, 9, 9, 0]]
     """
     if questions.subtract.any():
-        raise LabError("expected additions only", "the look-back rule says nothing about subtraction")
+        raise LabError(
+            "expected additions only", "the look-back rule says nothing about subtraction"
+        )
     first, second = questions.first, questions.second
     carry, nine = algorithm.sc(first, second), algorithm.ss(first, second)
     carry_out = carry.clone()
@@ -47,10 +50,11 @@ def lookback_answer(questions: Questions) -> Int[Tensor, "question answer_digit"
 
 
 def failure_rate(n_digits: int) -> float:
-    """Exact share of uniform questions on which the rule is wrong, by dynamic programming over the columns.
+    """Exact share of uniform questions on which the rule is wrong, by dynamic programming over the
+    columns.
 
-    Four states, from the units up: no carry to pass on; a carry made in this column; one passed through one nine; and
-    failed, which a second nine leads to and nothing leaves.
+    Four states, from the units up: no carry to pass on; a carry made in this column; one passed
+    through one nine; and failed, which a second nine leads to and nothing leaves.
 
     >>> [f"{failure_rate(n):.4f}" for n in (3, 4, 5, 6, 10)]
     ['0.0045', '0.0090', '0.0135', '0.0180', '0.0357']
@@ -73,7 +77,8 @@ class Comparison:
 
     Attributes:
         questions: what was asked.
-        rule, model: answer digits of each, units first; the model's are -1 where it put no digit first.
+        rule, model: answer digits of each, units first; the model's are -1 where it put no digit
+            first.
         truth: the right digits.
     """
 
@@ -91,7 +96,8 @@ class Comparison:
         return (self.model != self.truth).any(1)
 
     def contingency(self) -> Int[np.ndarray, "rule_fails model_fails"]:
-        """Number of questions by verdict: row 1 is where the rule fails, column 1 where the model fails.
+        """Number of questions by verdict: row 1 is where the rule fails, column 1 where the model
+        fails.
 
         Agreement is the diagonal. A model that follows the rule has nothing off it.
         """
@@ -122,15 +128,20 @@ class Comparison:
     def wrong_digits(self) -> Int[np.ndarray, "answer_digit verdict"]:
         """For every answer digit, units first: questions on which only the rule, only the model, or both get it wrong."""
         rule, model = self.rule != self.truth, self.model != self.truth
-        return torch.stack([(rule & ~model).sum(0), (model & ~rule).sum(0), (rule & model).sum(0)], dim=1).numpy()
+        return torch.stack(
+            [(rule & ~model).sum(0), (model & ~rule).sum(0), (rule & model).sum(0)], dim=1
+        ).numpy()
 
 
-def compare(questions: Questions, answers: Int[Tensor, "question answer"], fmt: Format) -> Comparison:
+def compare(
+    questions: Questions, answers: Int[Tensor, "question answer"], fmt: Format
+) -> Comparison:
     """Hold a model's answers against the rule's.
 
     Args:
-        answers: the model's answer tokens from `verify.predict` or `verify.greedy`. The rule knows only the question, so
-            `greedy` is the fairer reading where a model may lean on the answer digits before.
+        answers: the model's answer tokens from `verify.predict` or `verify.greedy`. The rule knows
+            only the question, so `greedy` is the fairer reading where a model may lean on the
+            answer digits before.
 
     Raises:
         LabError: subtractions among the questions.

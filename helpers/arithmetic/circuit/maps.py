@@ -1,8 +1,9 @@
 """Small sets of nodes that suffice for all operations of a mixed model, chosen once and stored.
 
-The choice is `sufficiency.smallest_map` on additions and subtractions of every class, once with mean ablation outside and
-once with resampling. It takes minutes, so it is a command, ``python -m helpers maps NAME``; the labs read what it stored
-(``data/maps.json``) and measure it on new questions. A stored map belongs to the weights that it was chosen on.
+The choice is `sufficiency.smallest_map` on additions and subtractions of every class, once with
+mean ablation outside and once with resampling. It takes minutes, so it is a command, ``python -m
+helpers maps NAME``; the labs read what it stored (``data/maps.json``) and measure it on new
+questions. A stored map belongs to the weights that it was chosen on.
 """
 
 import json
@@ -41,11 +42,15 @@ def choose(name: str) -> Map:
     """
     entry = zoo.check(name)
     if entry.recipe.task != "mixed":
-        raise LabError(f"expected a mixed model such as mix-d6, not {name}", "it was trained on one operation")
+        raise LabError(
+            f"expected a mixed model such as mix-d6, not {name}", "it was trained on one operation"
+        )
     model = zoo.load(name, device="cpu").requires_grad_(False)
     fmt = Format(entry.recipe.data["n_digits"])
     bench = sufficiency.bench(model, fmt, PER_CLASS, REFERENCE_PER_CLASS, SEED, "+-")
-    return Map(entry.sha256, {mode: sufficiency.smallest_map(bench, TARGET, mode) for mode in MODES})
+    return Map(
+        entry.sha256, {mode: sufficiency.smallest_map(bench, TARGET, mode) for mode in MODES}
+    )
 
 
 def stored(path: Path = DATA) -> dict[str, Map]:
@@ -57,7 +62,10 @@ def stored(path: Path = DATA) -> dict[str, Map]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {
-            name: Map(own["sha256"], {mode: [Node(**node) for node in own["nodes"][mode]] for mode in MODES})
+            name: Map(
+                own["sha256"],
+                {mode: [Node(**node) for node in own["nodes"][mode]] for mode in MODES},
+            )
             for name, own in found.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
@@ -70,5 +78,8 @@ def stored(path: Path = DATA) -> dict[str, Map]:
 
 def to_text(maps: dict[str, Map]) -> str:
     """The file that `stored` reads: one line a map."""
-    lines = [f'"{name}": {json.dumps(asdict(one), separators=(",", ":"))}' for name, one in sorted(maps.items())]
+    lines = [
+        f'"{name}": {json.dumps(asdict(one), separators=(",", ":"))}'
+        for name, one in sorted(maps.items())
+    ]
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -1,12 +1,13 @@
 """The map: which nodes a model uses, what each one does, and where it looks.
 
-A *role* is given by experiment only. A node, or a few heads of one layer at one position acting together (the paper's
-"virtual head"), has the role of a sub-task and digit when writing its stored output gives exactly the predicted
-answer in at least `STRONG` of many random pairs, half of them in each direction, and leaves it right in at least
-`STRONG` of the null pairs. From `PARTIAL` on the role is called partial: the value is stored elsewhere as well.
+A *role* is given by experiment only. A node, or a few heads of one layer at one position acting
+together (the paper's "virtual head"), has the role of a sub-task and digit when writing its stored
+output gives exactly the predicted answer in at least `STRONG` of many random pairs, half of them in
+each direction, and leaves it right in at least `STRONG` of the null pairs. From `PARTIAL` on the
+role is called partial: the value is stored elsewhere as well.
 
-A role says that the value passes through the nodes, not that nothing else does. The last MLP before an answer digit
-writes the digit itself, so it passes every test of its position.
+A role says that the value passes through the nodes, not that nothing else does. The last MLP before
+an answer digit writes the digit itself, so it passes every test of its position.
 """
 
 from collections.abc import Mapping
@@ -58,7 +59,11 @@ def _groups(nodes: list[Node], size: int) -> list[NodeSet]:
 
 def _search(model, fmt: Format, experiment: Experiment, position: int) -> list[Role]:
     def passing(node_sets: list[NodeSet], floor: float) -> list[Rate]:
-        return [rate for rate in measure(model, fmt, experiment, node_sets, floor) if rate.null_rate >= STRONG]
+        return [
+            rate
+            for rate in measure(model, fmt, experiment, node_sets, floor)
+            if rate.null_rate >= STRONG
+        ]
 
     found: list[Role] = []
     for layer in range(model.cfg.n_layers):
@@ -70,15 +75,27 @@ def _search(model, fmt: Format, experiment: Experiment, position: int) -> list[R
                 break
             strong += sorted(passing(_groups(nodes, size), STRONG), key=lambda rate: -rate.rate)[:1]
         covered = {node for rate in strong for node in rate.nodes}
-        found += [Role(rate) for rate in strong + [rate for rate in singles if rate.nodes[0] not in covered]]
+        found += [
+            Role(rate)
+            for rate in strong + [rate for rate in singles if rate.nodes[0] not in covered]
+        ]
     return found
 
 
-def roles_at(model, fmt: Format, task: Interchange, digit: int, position: int, count: int = 100, seed: int = 0) -> list[Role]:
+def roles_at(
+    model,
+    fmt: Format,
+    task: Interchange,
+    digit: int,
+    position: int,
+    count: int = 100,
+    seed: int = 0,
+) -> list[Role]:
     """Roles of one sub-task and digit among the nodes at one position.
 
-    In each layer the smallest group of heads that passes is taken: all single heads, else the best pair, and so on. An
-    MLP stands for itself. Partial roles are listed for single nodes that belong to no strong group.
+    In each layer the smallest group of heads that passes is taken: all single heads, else the best
+    pair, and so on. An MLP stands for itself. Partial roles are listed for single nodes that belong
+    to no strong group.
     """
     return _search(model, fmt, prepare(model, fmt, task, digit, count, seed), position)
 
@@ -95,7 +112,8 @@ def find_roles(
 
     Args:
         tasks: names of the sub-tasks to test; all of the registry by default.
-        registry: sub-tasks by name: those of addition, ``subtractions.SUBTASKS``, or both (joined by ``|``).
+        registry: sub-tasks by name: those of addition, ``subtractions.SUBTASKS``, or both (joined
+            by ``|``).
 
     Raises:
         LabError: an unknown sub-task, or a count that is not even and positive.
@@ -103,29 +121,47 @@ def find_roles(
     names = tuple(registry) if tasks is None else tasks
     if unknown := [name for name in names if name not in registry]:
         raise LabError(f"expected sub-tasks among {', '.join(registry)}", f"got {unknown[0]!r}")
-    work = [(registry[name], digit) for name in names for digit in registry[name].digits(fmt.n_digits)]
+    work = [
+        (registry[name], digit) for name in names for digit in registry[name].digits(fmt.n_digits)
+    ]
     found: list[Role] = []
     for task, digit in progress(work, "patch tests"):
         experiment = prepare(model, fmt, task, digit, count, seed)  # once for all positions
-        found += [role for position in task.positions(fmt, digit) for role in _search(model, fmt, experiment, position)]
+        found += [
+            role
+            for position in task.positions(fmt, digit)
+            for role in _search(model, fmt, experiment, position)
+        ]
     return found
 
 
-def carry_kind(sc: float, undecided: float, sv: float, high: float = STRONG, low: float = WEAK) -> str:
+def carry_kind(
+    sc: float, undecided: float, sv: float, high: float = STRONG, low: float = WEAK
+) -> str:
     """Name a carry from the rates of the three separating tests (table in `subtasks`).
 
-    A rate of at least `high` counts as a flip, one of at most `low` as none; with anything in between, or a pattern
-    that is not in the table, the carry is ``"mixed"``; three times none is ``"none"``.
+    A rate of at least `high` counts as a flip, one of at most `low` as none; with anything in
+    between, or a pattern that is not in the table, the carry is ``"mixed"``; three times none is
+    ``"none"``.
 
     >>> carry_kind(0.98, 0.02, 0.0), carry_kind(0.97, 0.95, 0.01), carry_kind(0.1, 1.0, 1.0)
     ('binary (SC)', 'tri-state (ST)', 'mixed')
     """
-    pattern = tuple(1 if rate >= high else 0 if rate <= low else None for rate in (sc, undecided, sv))
-    names = {(1, 0, 0): "binary (SC)", (1, 1, 0): "tri-state (ST)", (1, 1, 1): "cascaded (SV)", (0, 0, 0): "none"}
+    pattern = tuple(
+        1 if rate >= high else 0 if rate <= low else None for rate in (sc, undecided, sv)
+    )
+    names = {
+        (1, 0, 0): "binary (SC)",
+        (1, 1, 0): "tri-state (ST)",
+        (1, 1, 1): "cascaded (SV)",
+        (0, 0, 0): "none",
+    }
     return names.get(pattern, "mixed")
 
 
-def mean_pattern(model, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, "layer head query key"]:
+def mean_pattern(
+    model, tokens: Int[Tensor, "question pos"]
+) -> Float[Tensor, "layer head query key"]:
     """Attention pattern of every head, averaged over questions."""
     layers = range(model.cfg.n_layers)
     kept: dict[int, Tensor] = {}
@@ -137,14 +173,25 @@ def mean_pattern(model, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, "l
         return store
 
     with torch.no_grad():
-        model.run_with_hooks(tokens.to(device_of(model)), fwd_hooks=[(f"blocks.{n}.attn.hook_pattern", keep(n)) for n in layers])
+        model.run_with_hooks(
+            tokens.to(device_of(model)),
+            fwd_hooks=[(f"blocks.{n}.attn.hook_pattern", keep(n)) for n in layers],
+        )
     return torch.stack([kept[layer] for layer in layers])
 
 
-def attends(pattern: Float[Tensor, "layer head query key"], fmt: Format, node: Node, digit: int, at_least: float = 0.1) -> bool:
-    """The paper's attention prerequisite: does a head look at both D_k and D'_k? An MLP looks nowhere.
+def attends(
+    pattern: Float[Tensor, "layer head query key"],
+    fmt: Format,
+    node: Node,
+    digit: int,
+    at_least: float = 0.1,
+) -> bool:
+    """The paper's attention prerequisite: does a head look at both D_k and D'_k? An MLP looks
+    nowhere.
 
-    Positions are compared as numbers, so position 1 never matches 10 … 19 (the released code compares substrings).
+    Positions are compared as numbers, so position 1 never matches 10 … 19 (the released code
+    compares substrings).
 
     Args:
         pattern: attention averaged over questions (`mean_pattern`).

@@ -1,8 +1,8 @@
 """Matched pairs of questions, and the interchange tests that are made of them.
 
-A test takes the output of a node from a *stored* question and writes it into a *clean* one. `subtasks` has the tests of
-addition, `subtractions` those of subtraction, `selectors` those of the sign and of the operator; all draw their pairs
-here, by rejection from random questions.
+A test takes the output of a node from a *stored* question and writes it into a *clean* one.
+`subtasks` has the tests of addition, `subtractions` those of subtraction, `selectors` those of the
+sign and of the operator; all draw their pairs here, by rejection from random questions.
 """
 
 from abc import ABC, abstractmethod
@@ -30,11 +30,11 @@ class Pairs:
         stored: the questions whose node outputs are taken.
         clean: the questions they are written into.
         expected: digits of the predicted answer, units first.
-        tolerated: a second answer that counts as predicted too; the same as `expected` except for ``ST``, ``MT`` and
-            ``NT``, where the neighbour A_(k+1) may follow the stored column or its own copy of column k (see
-            `subtasks.SubTask`).
-        rises: direction of each pair: whether the sub-task's value is larger in the stored question (0 < U < 1). It
-            cannot be read off the answer: a rising carry turns a 9 into a 0.
+        tolerated: a second answer that counts as predicted too; the same as `expected` except for
+            ``ST``, ``MT`` and ``NT``, where the neighbour A_(k+1) may follow the stored column or
+            its own copy of column k (see `subtasks.SubTask`).
+        rises: direction of each pair: whether the sub-task's value is larger in the stored question
+            (0 < U < 1). It cannot be read off the answer: a rising carry turns a 9 into a 0.
         negative: whether the predicted sign is minus.
     """
 
@@ -45,18 +45,24 @@ class Pairs:
     rises: Bool[Tensor, " question"]
     negative: Bool[Tensor, " question"]
 
-    def predicts(self, answers: Int[Tensor, "question answer"], fmt: Format) -> Bool[Tensor, " question"]:
+    def predicts(
+        self, answers: Int[Tensor, "question answer"], fmt: Format
+    ) -> Bool[Tensor, " question"]:
         """Whether whole answers (token ids) are exactly the predicted ones."""
         exact = (answers == self._tokens(self.expected, fmt)).all(1)
         return exact | (answers == self._tokens(self.tolerated, fmt)).all(1)
 
-    def reaches(self, answers: Int[Tensor, "question answer"], fmt: Format) -> Bool[Tensor, " question"]:
+    def reaches(
+        self, answers: Int[Tensor, "question answer"], fmt: Format
+    ) -> Bool[Tensor, " question"]:
         """Whether the tokens that must change came out as predicted, whatever the others did."""
         wanted = self._tokens(self.tolerated, fmt)
         truth = self.clean.tokens(fmt)[:, -fmt.n_answer :]
         return ((answers == wanted) | (wanted == truth)).all(1)
 
-    def _tokens(self, digits: Int[Tensor, "question answer_digit"], fmt: Format) -> Int[Tensor, "question answer"]:
+    def _tokens(
+        self, digits: Int[Tensor, "question answer_digit"], fmt: Format
+    ) -> Int[Tensor, "question answer"]:
         tokens = torch.tensor(fmt.digit_ids)[digits.flip(1)]
         if not fmt.has_sign:
             return tokens
@@ -101,8 +107,11 @@ class Interchange(ABC):
         """Digit indices the test exists for."""
         return range(self.lowest, n_digits - self.above)
 
-    def pairs(self, k: int, n_digits: int, count: int, rng: np.random.Generator, null: bool = False) -> Pairs:
-        """Random matched pairs; with `null`, pairs that differ in their digits but not in the sub-task's value.
+    def pairs(
+        self, k: int, n_digits: int, count: int, rng: np.random.Generator, null: bool = False
+    ) -> Pairs:
+        """Random matched pairs; with `null`, pairs that differ in their digits but not in the
+        sub-task's value.
 
         Raises:
             LabError: a digit the test does not exist for.
@@ -126,10 +135,16 @@ class Interchange(ABC):
     def _check(self, k: int, n_digits: int) -> None:
         allowed = self.digits(n_digits)
         if k not in allowed:
-            names = f"a digit from {allowed.start} to {allowed.stop - 1}" if allowed else "more digits"
-            raise LabError(f"expected {names} for {self.name}", f"got digit {k} of {n_digits}-digit questions")
+            names = (
+                f"a digit from {allowed.start} to {allowed.stop - 1}" if allowed else "more digits"
+            )
+            raise LabError(
+                f"expected {names} for {self.name}", f"got digit {k} of {n_digits}-digit questions"
+            )
 
-    def _draw(self, n_digits: int, count: int, rng: np.random.Generator, propose: Propose, keep: Keep) -> Pair:
+    def _draw(
+        self, n_digits: int, count: int, rng: np.random.Generator, propose: Propose, keep: Keep
+    ) -> Pair:
         """Rejection sampling of pairs: propose many, keep those that satisfy the condition, until there are enough."""
         kept: list[Pair] = []
         for _ in range(400):
@@ -139,7 +154,9 @@ class Interchange(ABC):
             if sum(len(pair[0]) for pair in kept) >= count:
                 break
         else:
-            raise LabError(f"expected pairs for this sub-task with {n_digits} digits", "400 draws gave too few")
+            raise LabError(
+                f"expected pairs for this sub-task with {n_digits} digits", "400 draws gave too few"
+            )
         stored, clean = (join([pair[side] for pair in kept])[:count] for side in (0, 1))
         return stored, clean
 
@@ -157,7 +174,9 @@ def _passing(questions: Questions) -> Int[Tensor, "question digit"]:
     return torch.where(questions.subtract[:, None], questions.first, 9 - questions.first)
 
 
-def with_passing_column(questions: Questions, k: int, share: float, rng: np.random.Generator) -> Questions:
+def with_passing_column(
+    questions: Questions, k: int, share: float, rng: np.random.Generator
+) -> Questions:
     """A copy in which column k passes a carry or a borrow on, for a share of the questions."""
     second = questions.second.clone()
     rows = torch.from_numpy(rng.random(len(questions)) < share)
@@ -166,20 +185,26 @@ def with_passing_column(questions: Questions, k: int, share: float, rng: np.rand
 
 
 def with_deciding_column(clean: Questions, k: int, rng: np.random.Generator) -> Pair:
-    """Passing columns from k down to just above a column at a random distance, and a second copy with that column redrawn.
+    """Passing columns from k down to just above a column at a random distance, and a second copy
+    with that column redrawn.
 
-    Were all lower columns redrawn, column k - 1 would decide nine times in ten, and a node that knows nothing but
-    SC_(k-1) or MB_(k-1) would pass for one that knows the cascade.
+    Were all lower columns redrawn, column k - 1 would decide nine times in ten, and a node that
+    knows nothing but SC_(k-1) or MB_(k-1) would pass for one that knows the cascade.
     """
     decides = k - torch.from_numpy(rng.integers(1, k + 1, size=len(clean)))[:, None]
     column = torch.arange(clean.n_digits)
     second = torch.where((column > decides) & (column <= k), _passing(clean), clean.second)
     fresh, chosen = uniform(clean.n_digits, len(clean), rng), column == decides
-    redrawn = torch.where(chosen, fresh.first, clean.first), torch.where(chosen, fresh.second, second)
+    redrawn = (
+        torch.where(chosen, fresh.first, clean.first),
+        torch.where(chosen, fresh.second, second),
+    )
     return Questions(*redrawn, clean.subtract), Questions(clean.first, second, clean.subtract)
 
 
-def columns_differ(stored: Questions, clean: Questions, columns: slice) -> Bool[Tensor, " question"]:
+def columns_differ(
+    stored: Questions, clean: Questions, columns: slice
+) -> Bool[Tensor, " question"]:
     """Whether any of the chosen columns holds other digits."""
     differ = (stored.first != clean.first) | (stored.second != clean.second)
     return differ[:, columns].any(1)

@@ -26,10 +26,12 @@ class Rate:
         task, digit: which sub-task.
         nodes: whose outputs were exchanged, all at once.
         hits, trials: pairs whose whole answer was exactly the predicted one, of how many.
-        rising, falling: share of hits among pairs whose value rises, or falls (two directions of the same pair).
+        rising, falling: share of hits among pairs whose value rises, or falls (two directions of
+            the same pair).
         null_hits, null_trials: null pairs whose whole answer stayed right, of how many.
-        reached: pairs whose tokens that must change came out as predicted, whatever the others did. More of these than
-            hits: the value is carried here, and something else is read off the same nodes.
+        reached: pairs whose tokens that must change came out as predicted, whatever the others did.
+            More of these than hits: the value is carried here, and something else is read off the
+            same nodes.
     """
 
     task: str
@@ -86,10 +88,14 @@ class Experiment:
 def _both_ways(pairs: Pairs, swapped: Pairs) -> Pairs:
     parts = (join([getattr(pairs, name), getattr(swapped, name)]) for name in ("stored", "clean"))
     names = ("expected", "tolerated", "rises", "negative")
-    return Pairs(*parts, *(torch.cat([getattr(pairs, name), getattr(swapped, name)]) for name in names))
+    return Pairs(
+        *parts, *(torch.cat([getattr(pairs, name), getattr(swapped, name)]) for name in names)
+    )
 
 
-def draw(task: Interchange, digit: int, n_digits: int, count: int, seed: int, null: bool = False) -> Pairs:
+def draw(
+    task: Interchange, digit: int, n_digits: int, count: int, seed: int, null: bool = False
+) -> Pairs:
     """`count` pairs, half of them with the roles of stored and clean exchanged.
 
     Raises:
@@ -102,14 +108,18 @@ def draw(task: Interchange, digit: int, n_digits: int, count: int, seed: int, nu
     return _both_ways(pairs, task.swap(pairs, digit, null))
 
 
-def prepare(model, fmt: Format, task: Interchange, digit: int, count: int = 100, seed: int = 0) -> Experiment:
+def prepare(
+    model, fmt: Format, task: Interchange, digit: int, count: int = 100, seed: int = 0
+) -> Experiment:
     """Draw the pairs of one sub-task and run the model once on their stored questions."""
     pairs, null = (draw(task, digit, fmt.n_digits, count, seed, null) for null in (False, True))
     stored, null_stored = (collect(model, drawn.stored.tokens(fmt))[0] for drawn in (pairs, null))
     return Experiment(task, digit, pairs, null, stored, null_stored)
 
 
-def _answers(model, fmt: Format, pairs: Pairs, nodes: NodeSet, stored: Activations) -> Int[Tensor, "pair answer"]:
+def _answers(
+    model, fmt: Format, pairs: Pairs, nodes: NodeSet, stored: Activations
+) -> Int[Tensor, "pair answer"]:
     return answer_tokens(run_with_replaced(model, pairs.clean.tokens(fmt), nodes, stored), fmt)
 
 
@@ -122,11 +132,14 @@ def as_predicted(
     return torch.stack([pairs.predicts(answer, fmt) for answer in answers]), answers
 
 
-def measure(model, fmt: Format, experiment: Experiment, node_sets: Sequence[NodeSet], floor: float = 0.0) -> list[Rate]:
+def measure(
+    model, fmt: Format, experiment: Experiment, node_sets: Sequence[NodeSet], floor: float = 0.0
+) -> list[Rate]:
     """Run an experiment on many node sets.
 
     Args:
-        floor: sets with a lower rate are left out, and their null pairs never run: half the work of a search.
+        floor: sets with a lower rate are left out, and their null pairs never run: half the work of
+            a search.
     """
     found = []
     for nodes in node_sets:
@@ -137,19 +150,40 @@ def measure(model, fmt: Format, experiment: Experiment, node_sets: Sequence[Node
             continue
         same = null.predicts(_answers(model, fmt, null, nodes, experiment.null_stored), fmt)
         rising, falling = (float(hit[way].float().mean()) for way in (pairs.rises, ~pairs.rises))
-        counts = {"hits": int(hit.sum()), "trials": len(hit), "null_hits": int(same.sum()), "null_trials": len(same)}
+        counts = {
+            "hits": int(hit.sum()),
+            "trials": len(hit),
+            "null_hits": int(same.sum()),
+            "null_trials": len(same),
+        }
         counts["reached"] = int(pairs.reaches(answers, fmt).sum())
-        found.append(Rate(experiment.task.name, experiment.digit, nodes, rising=rising, falling=falling, **counts))
+        found.append(
+            Rate(
+                experiment.task.name,
+                experiment.digit,
+                nodes,
+                rising=rising,
+                falling=falling,
+                **counts,
+            )
+        )
     return found
 
 
 def rates(
-    model, fmt: Format, task: Interchange, digit: int, node_sets: Sequence[NodeSet], count: int = 100, seed: int = 0
+    model,
+    fmt: Format,
+    task: Interchange,
+    digit: int,
+    node_sets: Sequence[NodeSet],
+    count: int = 100,
+    seed: int = 0,
 ) -> list[Rate]:
-    """Test one sub-task of one digit on many node sets, with its null, on the same pairs for all of them.
+    """Test one sub-task of one digit on many node sets, with its null, on the same pairs for all of
+    them.
 
     Raises:
-        LabError: a digit the test does not exist for, a count that is not even and positive, or a node that the model
-            does not have.
+        LabError: a digit the test does not exist for, a count that is not even and positive, or a
+            node that the model does not have.
     """
     return measure(model, fmt, prepare(model, fmt, task, digit, count, seed), node_sets)

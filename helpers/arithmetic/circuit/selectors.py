@@ -1,13 +1,14 @@
 """What chooses between sum and difference, as interchange experiments: the sign, and the operator.
 
-``GT`` stores a question of the other sign. The sign token alone may change: the model reads the true tokens, so every
-digit is predicted after the clean question's own sign.
+``GT`` stores a question of the other sign. The sign token alone may change: the model reads the
+true tokens, so every digit is predicted after the clean question's own sign.
 
-``OPR`` stores the same operands with the other operator. It asks through which nodes the operator acts on A_k, and any
-node that carries the digit passes, the last MLP too. Its null are questions whose A_k is the same under both operators.
-``OP`` stores other operands with the other operator, and predicts A_k of the *clean* operands under the stored
-operator: only nodes that carry the operator and nothing of the digits pass. Its null are other operands with the same
-operator. All operands have D >= D', so that the sign is plus throughout and cannot stand in for the operator.
+``OPR`` stores the same operands with the other operator. It asks through which nodes the operator
+acts on A_k, and any node that carries the digit passes, the last MLP too. Its null are questions
+whose A_k is the same under both operators. ``OP`` stores other operands with the other operator,
+and predicts A_k of the *clean* operands under the stored operator: only nodes that carry the
+operator and nothing of the digits pass. Its null are other operands with the same operator. All
+operands have D >= D', so that the sign is plus throughout and cannot stand in for the operator.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +18,15 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from helpers.arithmetic.circuit.pairs import Interchange, Keep, Pair, Pairs, Propose, columns_differ, with_columns
+from helpers.arithmetic.circuit.pairs import (
+    Interchange,
+    Keep,
+    Pair,
+    Pairs,
+    Propose,
+    columns_differ,
+    with_columns,
+)
 from helpers.arithmetic.questions import algorithm
 from helpers.arithmetic.questions.batch import Questions, uniform
 from helpers.arithmetic.questions.format import Format
@@ -41,7 +50,8 @@ class Sign(Interchange):
         return [fmt.equals_position] if fmt.has_sign else []
 
     def predicted(self, stored: Questions, clean: Questions, k: int, null: bool = False) -> Pairs:
-        """The clean question's digits after the sign that it has with the sign of column k exchanged.
+        """The clean question's digits after the sign that it has with the sign of column k
+        exchanged.
 
         With `null` the clean answer is predicted, whatever the values are.
 
@@ -61,7 +71,14 @@ class Sign(Interchange):
         exchanged[:, k] = ours[:, k]
         negative = algorithm.fold(algorithm.tri_subtract, exchanged)[:, -1] == -1
         digits = clean.answer_digits()
-        return Pairs(stored, clean, digits, digits, ours[:, k] > theirs[:, k], clean.negative if null else negative)
+        return Pairs(
+            stored,
+            clean,
+            digits,
+            digits,
+            ours[:, k] > theirs[:, k],
+            clean.negative if null else negative,
+        )
 
     def _sampling(self, k: int, rng: np.random.Generator, null: bool) -> tuple[Propose, Keep]:
         def propose(clean: Questions) -> Pair:
@@ -81,7 +98,8 @@ class Operator(Interchange):
     """The operator as it acts on A_k; a pair rises when an addition is written into a subtraction.
 
     Attributes:
-        alone: whether the stored question has other operands, so that only the operator itself can be of use.
+        alone: whether the stored question has other operands, so that only the operator itself can
+            be of use.
     """
 
     alone: bool = False
@@ -96,7 +114,8 @@ class Operator(Interchange):
         With `null` the clean answer is predicted, whatever the values are.
 
         Raises:
-            LabError: a digit the test does not exist for, operands with D < D', or, for OPR, two different pairs of operands.
+            LabError: a digit the test does not exist for, operands with D < D', or, for OPR, two
+                different pairs of operands.
 
         >>> from helpers.arithmetic.questions.batch import parse
         >>> pairs = OPR.predicted(parse("275+132"), parse("275-132"), k=1)
@@ -105,13 +124,21 @@ class Operator(Interchange):
         """
         self._check(k, clean.n_digits)
         if not (_plus(stored) & _plus(clean)).all():
-            raise LabError(f"expected operands with D >= D' for {self.name}", "got a smaller D: the sign would change as well")
+            raise LabError(
+                f"expected operands with D >= D' for {self.name}",
+                "got a smaller D: the sign would change as well",
+            )
         if not self.alone and columns_differ(stored, clean, slice(None)).any():
-            raise LabError(f"expected stored and clean questions with the same operands for {self.name}", "got others")
+            raise LabError(
+                f"expected stored and clean questions with the same operands for {self.name}",
+                "got others",
+            )
         expected = clean.answer_digits().clone()
         if not null:
             expected[:, k] = _digit(clean, stored.subtract, k)
-        return Pairs(stored, clean, expected, expected, ~stored.subtract & clean.subtract, clean.negative)
+        return Pairs(
+            stored, clean, expected, expected, ~stored.subtract & clean.subtract, clean.negative
+        )
 
     def _sampling(self, k: int, rng: np.random.Generator, null: bool) -> tuple[Propose, Keep]:
         def propose(clean: Questions) -> Pair:
@@ -134,11 +161,15 @@ def _plus(questions: Questions) -> Bool[Tensor, " question"]:
     return algorithm.at_least(questions.first, questions.second)
 
 
-def _digit(questions: Questions, subtract: Bool[Tensor, " question"], k: int) -> Int[Tensor, " question"]:
+def _digit(
+    questions: Questions, subtract: Bool[Tensor, " question"], k: int
+) -> Int[Tensor, " question"]:
     """A_k of the same operands under another operator."""
     return algorithm.answer(replace(questions, subtract=subtract))[1][:, k]
 
 
 GT = Sign("GT", "greater than: the sign of D - D', decided in column k, used to write the sign")
-OPR = Operator("OPR", "operator: whether A_k is a digit of the sum or of the difference, used to write A_k")
+OPR = Operator(
+    "OPR", "operator: whether A_k is a digit of the sum or of the difference, used to write A_k"
+)
 OP = Operator("OP", "operator alone: the same, from a question with other operands", alone=True)

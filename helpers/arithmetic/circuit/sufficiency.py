@@ -1,9 +1,11 @@
-"""Is the map enough, and is each node on it needed? Ablate everything else; ablate one at a time; compare with chance.
+"""Is the map enough, and is each node on it needed? Ablate everything else; ablate one at a time;
+compare with chance.
 
-*Sufficiency* of a set of nodes is the share of questions still answered right (every answer token, teacher forced)
-when all other nodes are mean- or resample-ablated. *Necessity* of a node is the share that is lost when only this node
-is ablated. Sufficiency is the stricter test: a node whose work is done twice looks unnecessary alone, and a map made
-of necessary nodes only falls short (the authors' later re-analysis of arXiv 2402.02619 finds 94 % for addition).
+*Sufficiency* of a set of nodes is the share of questions still answered right (every answer token,
+teacher forced) when all other nodes are mean- or resample-ablated. *Necessity* of a node is the
+share that is lost when only this node is ablated. Sufficiency is the stricter test: a node whose
+work is done twice looks unnecessary alone, and a map made of necessary nodes only falls short (the
+authors' later re-analysis of arXiv 2402.02619 finds 94 % for addition).
 """
 
 from collections import Counter
@@ -28,7 +30,8 @@ OPERATIONS = {"S": "ADD", "M": "SUB", "N": "NEG"}
 
 @dataclass(frozen=True)
 class Bench:
-    """What every measurement of one model shares: the questions, the truth, and the reference for ablations.
+    """What every measurement of one model shares: the questions, the truth, and the reference for
+    ablations.
 
     Attributes:
         model, fmt: what is measured, and its token format.
@@ -36,7 +39,8 @@ class Bench:
         tokens: their token ids.
         truth: right answer tokens.
         classes: class name of each question.
-        reference: node outputs on *other* questions of the same mixture; means and resamples are drawn from it.
+        reference: node outputs on *other* questions of the same mixture; means and resamples are
+            drawn from it.
         nodes: all nodes that can matter (the last position predicts nothing).
     """
 
@@ -49,12 +53,16 @@ class Bench:
     reference: Activations
     nodes: list[Node]
 
-    def right(self, ablated: Iterable[Node], mode: str = "mean", seed: int = 0) -> Bool[Tensor, "question answer"]:
+    def right(
+        self, ablated: Iterable[Node], mode: str = "mean", seed: int = 0
+    ) -> Bool[Tensor, "question answer"]:
         """Which answer tokens are right with some nodes ablated."""
         logits = ablate(self.model, self.tokens, ablated, self.reference, mode, seed)
         return answer_tokens(logits, self.fmt) == self.truth
 
-    def kept(self, keep: Iterable[Node], mode: str = "mean", seed: int = 0) -> Bool[Tensor, "question answer"]:
+    def kept(
+        self, keep: Iterable[Node], mode: str = "mean", seed: int = 0
+    ) -> Bool[Tensor, "question answer"]:
         """Which answer tokens are right when every node *outside* `keep` is ablated."""
         keep = set(keep)
         return self.right([node for node in self.nodes if node not in keep], mode, seed)
@@ -66,7 +74,9 @@ class Bench:
     def every(self, step: int) -> "Bench":
         """The same bench with every `step`-th question."""
         thin = slice(None, None, step)
-        parts = {name: getattr(self, name)[thin] for name in ("questions", "tokens", "truth", "classes")}
+        parts = {
+            name: getattr(self, name)[thin] for name in ("questions", "tokens", "truth", "classes")
+        }
         return replace(self, **parts)
 
     def per_class(self, right: Bool[Tensor, "question answer"]) -> dict[str, float]:
@@ -85,11 +95,17 @@ class Bench:
 
 def _shares(right: Bool[Tensor, "question answer"], groups: list[str]) -> dict[str, float]:
     whole, names = right.all(1), np.array(groups)
-    return {name: float(whole[torch.from_numpy(names == name)].double().mean()) for name in dict.fromkeys(groups)}
+    return {
+        name: float(whole[torch.from_numpy(names == name)].double().mean())
+        for name in dict.fromkeys(groups)
+    }
 
 
-def mixture(n_digits: int, per_class: int, seed: int | Sequence[int], operations: str = "+") -> Questions:
-    """`per_class` questions of every class: S0 … Sn of the additions, M0 … M(n-1) and N1 … Nn of the subtractions.
+def mixture(
+    n_digits: int, per_class: int, seed: int | Sequence[int], operations: str = "+"
+) -> Questions:
+    """`per_class` questions of every class: S0 … Sn of the additions, M0 … M(n-1) and N1 … Nn of
+    the subtractions.
 
     Args:
         operations: ``"+"``, ``"-"`` or ``"+-"``; the additions of ``"+-"`` are those of ``"+"``.
@@ -108,21 +124,33 @@ def mixture(n_digits: int, per_class: int, seed: int | Sequence[int], operations
     return join([of_class(name, n_digits, per_class, rng) for name in names])
 
 
-def bench(model, fmt: Format, per_class: int = 50, reference_per_class: int = 100, seed: int = 0, operations: str = "+") -> Bench:
-    """Draw test questions, and reference questions from a stream that no bench tests on; collect their activations.
+def bench(
+    model,
+    fmt: Format,
+    per_class: int = 50,
+    reference_per_class: int = 100,
+    seed: int = 0,
+    operations: str = "+",
+) -> Bench:
+    """Draw test questions, and reference questions from a stream that no bench tests on; collect
+    their activations.
 
     Raises:
         LabError: as `mixture`.
     """
     questions = mixture(fmt.n_digits, per_class, seed, operations)
-    reference, _ = collect(model, mixture(fmt.n_digits, reference_per_class, (seed, 1), operations).tokens(fmt))
+    reference, _ = collect(
+        model, mixture(fmt.n_digits, reference_per_class, (seed, 1), operations).tokens(fmt)
+    )
     tokens = questions.tokens(fmt)
     truth = tokens[:, fmt.equals_position + 1 :]
     nodes = all_nodes(model, range(fmt.n_ctx - 1))
     return Bench(model, fmt, questions, tokens, truth, questions.classes(), reference, nodes)
 
 
-def necessity(bench: Bench, nodes: Sequence[Node], mode: str = "mean") -> Float[Tensor, "node answer"]:
+def necessity(
+    bench: Bench, nodes: Sequence[Node], mode: str = "mean"
+) -> Float[Tensor, "node answer"]:
     """Share of questions whose answer token goes wrong when one node is ablated, for each node and token."""
     return torch.stack([1 - bench.right([node], mode).float().mean(0) for node in nodes])
 
@@ -130,9 +158,10 @@ def necessity(bench: Bench, nodes: Sequence[Node], mode: str = "mean") -> Float[
 def smallest_map(bench: Bench, target: float = 0.998, mode: str = "mean") -> list[Node]:
     """Greedy backward elimination: drop one node after the other while `target` holds.
 
-    Nodes are tried in order of what is lost without them alone, and those kept are tried again until none can go: no
-    single node of the result can be dropped. That it is the smallest of all 2^nodes sets is not claimed. The choice is
-    fitted to `bench`: measure the result on questions drawn with another seed.
+    Nodes are tried in order of what is lost without them alone, and those kept are tried again
+    until none can go: no single node of the result can be dropped. That it is the smallest of all
+    2^nodes sets is not claimed. The choice is fitted to `bench`: measure the result on questions
+    drawn with another seed.
 
     Args:
         target: share of questions of `bench` that must stay right.
@@ -151,14 +180,19 @@ def smallest_map(bench: Bench, target: float = 0.998, mode: str = "mean") -> lis
         return int((~on.right(outside, mode).all(1)).sum()) <= allowed
 
     if not holds(bench, []):
-        raise LabError(f"expected a model with {target:.2%} of the bench right", f"intact it has {bench.share_right([]):.2%}")
+        raise LabError(
+            f"expected a model with {target:.2%} of the bench right",
+            f"intact it has {bench.share_right([]):.2%}",
+        )
     loss = {node: 1 - probe.share_right([node], mode) for node in bench.nodes}
     keep, before = sorted(bench.nodes, key=lambda node: (loss[node], -node.layer, node)), 0
     while len(keep) != before:
         before = len(keep)
         for node in progress(list(keep), "smallest map"):
             outside = [other for other in bench.nodes if other not in keep or other == node]
-            if holds(probe, outside) and holds(bench, outside):  # a fifth with too many wrong spares the whole
+            if holds(probe, outside) and holds(
+                bench, outside
+            ):  # a fifth with too many wrong spares the whole
                 keep.remove(node)
     return sorted(keep)
 
@@ -172,16 +206,27 @@ def random_sets(bench: Bench, size: int, count: int, seed: int = 0) -> list[list
     if not 0 <= size <= len(bench.nodes):
         raise LabError(f"expected a size from 0 to {len(bench.nodes)}", f"got {size}")
     rng = np.random.default_rng(seed)
-    return [[bench.nodes[i] for i in rng.choice(len(bench.nodes), size, replace=False)] for _ in range(count)]
+    return [
+        [bench.nodes[i] for i in rng.choice(len(bench.nodes), size, replace=False)]
+        for _ in range(count)
+    ]
 
 
-def matched_sets(bench: Bench, nodes: Iterable[Node], count: int, seed: int = 0) -> list[list[Node]]:
+def matched_sets(
+    bench: Bench, nodes: Iterable[Node], count: int, seed: int = 0
+) -> list[list[Node]]:
     """Random node sets with as many nodes at every position as `nodes` has there: a harder control than any set of that size."""
     rng = np.random.default_rng(seed)
     sizes = Counter(node.position for node in nodes)
-    pools = {position: [node for node in bench.nodes if node.position == position] for position in sizes}
+    pools = {
+        position: [node for node in bench.nodes if node.position == position] for position in sizes
+    }
 
     def draw() -> list[Node]:
-        return [pools[p][i] for p, size in sizes.items() for i in rng.choice(len(pools[p]), size, replace=False)]
+        return [
+            pools[p][i]
+            for p, size in sizes.items()
+            for i in rng.choice(len(pools[p]), size, replace=False)
+        ]
 
     return [draw() for _ in range(count)]

@@ -1,10 +1,12 @@
-"""Does a node's output fall into the three cases of ST? Principal components with the two controls they need.
+"""Does a node's output fall into the three cases of ST? Principal components with the two controls
+they need.
 
-The paper takes three clusters in the first principal components of a head's output as evidence for a stored tri-state.
-Clusters alone prove little: the case is a function of the digit sum, and anything that copies digits can show it. So
-the separation is one number, the cross-validated accuracy of the nearest class centre in the plane of the first two
-components (chance is 1/3, and 1/2 at the units, which are never undecided), and it is always read beside the same
-number for permuted labels and for the untrained model.
+The paper takes three clusters in the first principal components of a head's output as evidence for
+a stored tri-state. Clusters alone prove little: the case is a function of the digit sum, and
+anything that copies digits can show it. So the separation is one number, the cross-validated
+accuracy of the nearest class centre in the plane of the first two components (chance is 1/3, and
+1/2 at the units, which are never undecided), and it is always read beside the same number for
+permuted labels and for the untrained model.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,8 @@ class TriState:
     Attributes:
         plane: coordinates of each question.
         case: index into `CASES`.
-        explained: share of the variance along each of the two components; zeros if the output never varies.
+        explained: share of the variance along each of the two components; zeros if the output never
+            varies.
         accuracy: cross-validated nearest-centre accuracy in the plane.
         null: the same accuracy for permuted labels, one entry a permutation.
     """
@@ -42,11 +45,13 @@ class TriState:
     null: Float[np.ndarray, " permutation"]
 
 
-def questions_by_case(n_digits: int, digit: int, per_case: int, seed: int = 0) -> tuple[Questions, Int[np.ndarray, " question"]]:
+def questions_by_case(
+    n_digits: int, digit: int, per_case: int, seed: int = 0
+) -> tuple[Questions, Int[np.ndarray, " question"]]:
     """Random additions, `per_case` for each case of ST at one digit; all other columns are uniform.
 
-    At the units only the cases 0 and 1 exist. A sum of nine belongs to 0 there and is left out, so that case 0 means
-    the same at every digit.
+    At the units only the cases 0 and 1 exist. A sum of nine belongs to 0 there and is left out, so
+    that case 0 means the same at every digit.
 
     Returns:
         The questions and the case of each, an index into `CASES`.
@@ -68,7 +73,9 @@ def questions_by_case(n_digits: int, digit: int, per_case: int, seed: int = 0) -
     return questions, np.select([case == algorithm.U, case == 1], [1, 2], 0)
 
 
-def node_output(model, tokens: Int[Tensor, "batch pos"], node: Node) -> Float[Tensor, "batch d_model"]:
+def node_output(
+    model, tokens: Int[Tensor, "batch pos"], node: Node
+) -> Float[Tensor, "batch d_model"]:
     """What one node adds to the residual stream (a head without its share of the layer's bias b_O).
 
     Raises:
@@ -81,7 +88,9 @@ def node_output(model, tokens: Int[Tensor, "batch pos"], node: Node) -> Float[Te
     return head_writes(model, activations)[node.layer][:, node.position, node.head]
 
 
-def separation(points: Float[np.ndarray, "question dim"], case: Int[np.ndarray, " question"], seed: int = 0) -> float:
+def separation(
+    points: Float[np.ndarray, "question dim"], case: Int[np.ndarray, " question"], seed: int = 0
+) -> float:
     """Accuracy of the nearest class centre in five-fold cross-validation; the largest class's share if no point differs."""
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.neighbors import NearestCentroid
@@ -92,8 +101,17 @@ def separation(points: Float[np.ndarray, "question dim"], case: Int[np.ndarray, 
     return float(cross_val_score(NearestCentroid(), points, case, cv=folds).mean())
 
 
-def tri_state(model, fmt: Format, node: Node, digit: int, per_case: int = 100, permutations: int = 50, seed: int = 0) -> TriState:
-    """Project a node's outputs on questions of known case, and score the separation with its permutation null.
+def tri_state(
+    model,
+    fmt: Format,
+    node: Node,
+    digit: int,
+    per_case: int = 100,
+    permutations: int = 50,
+    seed: int = 0,
+) -> TriState:
+    """Project a node's outputs on questions of known case, and score the separation with its
+    permutation null.
 
     Raises:
         LabError: a digit that the questions do not have, or a node that the model does not have.

@@ -1,21 +1,24 @@
 """Which operations use which nodes, and whether two models use the same ones.
 
-A node is *used* by an operation when ablating this node alone breaks questions of it: one question at least is the
-criterion of arXiv 2402.02619 ("useful nodes"), which finds the more nodes the more questions are asked; a share of the
-questions is one that does not. Only questions that the intact model answers right can break.
+A node is *used* by an operation when ablating this node alone breaks questions of it: one question
+at least is the criterion of arXiv 2402.02619 ("useful nodes"), which finds the more nodes the more
+questions are asked; a share of the questions is one that does not. Only questions that the intact
+model answers right can break.
 
-*Locations* are nodes named by position, layer and head, whatever the head has become. Two controls say what an overlap
-of locations is worth:
+*Locations* are nodes named by position, layer and head, whatever the head has become. Two controls
+say what an overlap of locations is worth:
 
-- **random**: sets with as many nodes at every position, drawn from all heads and MLPs there (1000 draws, seeded). Most of
-  the work is done at the answer positions in any model, so this much overlap needs no reuse.
-- **heads**: all renamings of the heads within each layer of the source, the same at all positions. If a model took over
-  the source's heads, the names as they are must do better than others. For a model from scratch the names mean nothing;
-  the fair number for it is the *best* renaming, and the same best is given for every model.
+- **random**: sets with as many nodes at every position, drawn from all heads and MLPs there (1000
+  draws, seeded). Most of the work is done at the answer positions in any model, so this much
+  overlap needs no reuse.
+- **heads**: all renamings of the heads within each layer of the source, the same at all positions.
+  If a model took over the source's heads, the names as they are must do better than others. For a
+  model from scratch the names mean nothing; the fair number for it is the *best* renaming, and the
+  same best is given for every model.
 
-MLPs keep their name under every renaming, and where most heads of a layer are used, so do the heads in effect: every renaming
-overlaps nearly as much, and a table of locations says little about reuse, however high its shares are. `transfer` asks what
-the heads do.
+MLPs keep their name under every renaming, and where most heads of a layer are used, so do the heads
+in effect: every renaming overlaps nearly as much, and a table of locations says little about reuse,
+however high its shares are. `transfer` asks what the heads do.
 """
 
 from collections.abc import Iterable
@@ -50,7 +53,8 @@ class Use:
     asked: dict[str, int]
 
     def used(self, operation: str, share: float = 0.0) -> Bool[ndarray, "pos layer unit"]:
-        """Nodes without which at least one question breaks, and at least this share of the questions.
+        """Nodes without which at least one question breaks, and at least this share of the
+        questions.
 
         >>> Use({"ADD": np.array([[[0, 1, 5]]])}, {"ADD": 100}).used("ADD", share=0.05).tolist()
         [[[False, False, True]]]
@@ -62,11 +66,17 @@ class Use:
         return np.any([self.used(operation, share) for operation in self.broken], axis=0)
 
     def to_json(self) -> dict:
-        return {"broken": {name: counts.tolist() for name, counts in self.broken.items()}, "asked": self.asked}
+        return {
+            "broken": {name: counts.tolist() for name, counts in self.broken.items()},
+            "asked": self.asked,
+        }
 
     @classmethod
     def from_json(cls, fields: dict) -> "Use":
-        return cls({name: np.array(counts) for name, counts in fields["broken"].items()}, dict(fields["asked"]))
+        return cls(
+            {name: np.array(counts) for name, counts in fields["broken"].items()},
+            dict(fields["asked"]),
+        )
 
 
 def use(bench: Bench, mode: str = "mean") -> Use:
@@ -79,23 +89,32 @@ def use(bench: Bench, mode: str = "mean") -> Use:
     if mode == "mean":  # once for all nodes; the mean of one row is that row
         bench = replace(bench, reference=bench.reference.mean())
     names = [name for name in OPERATIONS.values() if name in bench.operations]
-    groups = {name: intact & torch.tensor([name == other for other in bench.operations]) for name in names}
+    groups = {
+        name: intact & torch.tensor([name == other for other in bench.operations]) for name in names
+    }
     shape = bench.fmt.n_ctx - 1, cfg.n_layers, cfg.n_heads + 1
     broken = {name: np.zeros(shape, dtype=int) for name in names}
     for node in progress(bench.nodes, f"{mode} ablation"):
         wrong = ~bench.right([node], mode).all(1)
         for name, group in groups.items():
-            broken[name][node.position, node.layer, node.head] = int((wrong & group).sum())  # head -1 is the last unit
+            broken[name][node.position, node.layer, node.head] = int(
+                (wrong & group).sum()
+            )  # head -1 is the last unit
     return Use(broken, {name: int(group.sum()) for name, group in groups.items()})
 
 
 def nodes_of(mask: Bool[ndarray, "pos layer unit"]) -> list[Node]:
     """The nodes of a mask, sorted."""
     last = mask.shape[2] - 1
-    return sorted(Node(int(p), int(layer), -1 if unit == last else int(unit)) for p, layer, unit in np.argwhere(mask))
+    return sorted(
+        Node(int(p), int(layer), -1 if unit == last else int(unit))
+        for p, layer, unit in np.argwhere(mask)
+    )
 
 
-def located(mask: Bool[ndarray, "pos layer unit"], n_layers: int, n_heads: int) -> Bool[ndarray, "pos layer2 unit2"]:
+def located(
+    mask: Bool[ndarray, "pos layer unit"], n_layers: int, n_heads: int
+) -> Bool[ndarray, "pos layer2 unit2"]:
     """The same locations in a model of at least as many layers and heads."""
     positions, layers, units = mask.shape
     wider = np.zeros((positions, n_layers, n_heads + 1), dtype=bool)
@@ -104,7 +123,9 @@ def located(mask: Bool[ndarray, "pos layer unit"], n_layers: int, n_heads: int) 
     return wider
 
 
-def table(use: Use, share: float = 0.0, among: Bool[ndarray, "pos layer unit"] | None = None) -> dict[str, int]:
+def table(
+    use: Use, share: float = 0.0, among: Bool[ndarray, "pos layer unit"] | None = None
+) -> dict[str, int]:
     """How many nodes each operation uses, and how many are used by one, two and three operations.
 
     Args:
@@ -112,13 +133,21 @@ def table(use: Use, share: float = 0.0, among: Bool[ndarray, "pos layer unit"] |
         among: count these nodes only; by default all that are useful.
 
     Returns:
-        ``nodes`` (that are counted), ``ADD``, ``SUB``, ``NEG``, ``none``, ``one``, ``two``, ``three``.
+        ``nodes`` (that are counted), ``ADD``, ``SUB``, ``NEG``, ``none``, ``one``, ``two``,
+        ``three``.
     """
     counted = use.useful(share) if among is None else among
     used = {name: use.used(name, share) & counted for name in use.broken}
     how_many = sum(mask.astype(int) for mask in used.values())[counted]
-    sizes = {name: int((how_many == number).sum()) for number, name in enumerate(("none", "one", "two", "three"))}
-    return {"nodes": int(counted.sum()), **{name: int(mask.sum()) for name, mask in used.items()}, **sizes}
+    sizes = {
+        name: int((how_many == number).sum())
+        for number, name in enumerate(("none", "one", "two", "three"))
+    }
+    return {
+        "nodes": int(counted.sum()),
+        **{name: int(mask.sum()) for name, mask in used.items()},
+        **sizes,
+    }
 
 
 @dataclass(frozen=True)
@@ -127,9 +156,10 @@ class Chance:
 
     Attributes:
         observed: with the locations as they are.
-        random, random_p: mean over random sets with as many nodes at every position, and the share of such sets, the
-            observed one among them, that reach the observed value.
-        heads, heads_p: mean over all renamings of the heads, and the share of renamings that reach the observed value.
+        random, random_p: mean over random sets with as many nodes at every position, and the share
+            of such sets, the observed one among them, that reach the observed value.
+        heads, heads_p: mean over all renamings of the heads, and the share of renamings that reach
+            the observed value.
         best: the highest value that a renaming reaches.
     """
 
@@ -141,7 +171,9 @@ class Chance:
     best: float
 
 
-def matched(locations: Bool[ndarray, "pos layer unit"], draws: int, seed: int) -> Bool[ndarray, "draw pos layer unit"]:
+def matched(
+    locations: Bool[ndarray, "pos layer unit"], draws: int, seed: int
+) -> Bool[ndarray, "draw pos layer unit"]:
     """Random sets with as many nodes at every position."""
     rng = np.random.default_rng(seed)
     order = rng.random((draws, len(locations), locations[0].size)).argsort(-1).argsort(-1)
@@ -153,7 +185,9 @@ def renamings(n_layers: int, n_heads: int) -> Iterable[tuple[tuple[int, ...], ..
     return product(permutations(range(n_heads)), repeat=n_layers)
 
 
-def rename(mask: Bool[ndarray, "pos layer unit"], renaming: tuple[tuple[int, ...], ...]) -> Bool[ndarray, "pos layer unit"]:
+def rename(
+    mask: Bool[ndarray, "pos layer unit"], renaming: tuple[tuple[int, ...], ...]
+) -> Bool[ndarray, "pos layer unit"]:
     """Head h of layer l of the result is head ``renaming[l][h]`` of `mask`."""
     renamed = mask.copy()
     for layer, heads in enumerate(renaming):
@@ -172,9 +206,10 @@ def overlap(
     Args:
         locations: nodes of the source (`Use.used`, `Use.useful`).
         used: nodes of the target, of at least as many layers and heads.
-        measure: ``"kept"``, the share of the locations that the target uses; ``"jaccard"``, the nodes used by both over the
-            nodes used by either, anywhere in the target; or ``"unnamed"``, as ``"kept"``, but any heads of the layer at the
-            position will do, as many as the source uses there. That is the most that renaming could give, even if heads
+        measure: ``"kept"``, the share of the locations that the target uses; ``"jaccard"``, the
+            nodes used by both over the nodes used by either, anywhere in the target; or
+            ``"unnamed"``, as ``"kept"``, but any heads of the layer at the position will do, as
+            many as the source uses there. That is the most that renaming could give, even if heads
             were renamed at each position anew.
         seed: of the random sets.
 
@@ -205,5 +240,10 @@ def overlap(
     reach = observed - 1e-12
     random_p = (1 + int((drawn >= reach).sum())) / (1 + DRAWS)
     return Chance(
-        observed, float(drawn.mean()), random_p, float(named.mean()), float((named >= reach).mean()), float(named.max())
+        observed,
+        float(drawn.mean()),
+        random_p,
+        float(named.mean()),
+        float((named >= reach).mean()),
+        float(named.max()),
     )

@@ -1,7 +1,9 @@
-"""The live addition explorer: type two numbers, run the model now, ablate or patch any set of nodes.
+"""The live addition explorer: type two numbers, run the model now, ablate or patch any set of
+nodes.
 
-It needs a running kernel and ipywidgets (7.7 or 8). Where either is missing, and on the pages of the book, which have
-no kernel, `live_explorer` shows the precomputed explorer of `helpers.arithmetic.explorer.page` and says so.
+It needs a running kernel and ipywidgets (7.7 or 8). Where either is missing, and on the pages of
+the book, which have no kernel, `live_explorer` shows the precomputed explorer of
+`helpers.arithmetic.explorer.page` and says so.
 """
 
 import html
@@ -26,14 +28,20 @@ from helpers.interventions import Activations, Node, all_nodes, collect, run_wit
 from helpers.runtime import in_colab, in_notebook
 from helpers.show.viewer import asset
 
-MODES = {"mean": "its mean over random questions", "zero": "zero", "patch": "its value on another question"}
+MODES = {
+    "mean": "its mean over random questions",
+    "zero": "zero",
+    "patch": "its value on another question",
+}
 
 
 def is_live() -> bool:
-    """Whether someone is there to use a control: Colab, or a notebook opened in Jupyter or VS Code, with ipywidgets.
+    """Whether someone is there to use a control: Colab, or a notebook opened in Jupyter or VS Code,
+    with ipywidgets.
 
-    A kernel alone does not tell: a book build has one too, and its pages outlive it. Jupyter's servers give a
-    notebook's kernel a session name, and a build has none. Set LAB_STATIC=1 to get the static explorer everywhere.
+    A kernel alone does not tell: a book build has one too, and its pages outlive it. Jupyter's
+    servers give a notebook's kernel a session name, and a build has none. Set LAB_STATIC=1 to get
+    the static explorer everywhere.
     """
     if os.environ.get("LAB_STATIC") or util.find_spec("ipywidgets") is None:
         return False
@@ -41,7 +49,13 @@ def is_live() -> bool:
     return in_colab() or (in_notebook() and editor)
 
 
-def live_explorer(model, fmt: Format, questions: Questions | None = None, name: str = "the model", live: bool | None = None):
+def live_explorer(
+    model,
+    fmt: Format,
+    questions: Questions | None = None,
+    name: str = "the model",
+    live: bool | None = None,
+):
     """The explorer that runs the model as you type; without a live kernel, the static one.
 
     Args:
@@ -53,7 +67,8 @@ def live_explorer(model, fmt: Format, questions: Questions | None = None, name: 
         An ipywidgets box, or a `helpers.show.viewer.View`.
 
     Raises:
-        LabError: as `helpers.arithmetic.explorer.page.precompute`; also `live=True` where ipywidgets is missing.
+        LabError: as `helpers.arithmetic.explorer.page.precompute`; also `live=True` where
+            ipywidgets is missing.
     """
     if is_live() if live is None else live:
         return LiveExplorer(model, fmt, name).box
@@ -73,13 +88,19 @@ class Result:
     attention: Float[Tensor, "layer head query key"]
 
 
-def run(model, fmt: Format, question: Questions, nodes: Sequence[Node], source: Activations | None) -> Result:
+def run(
+    model, fmt: Format, question: Questions, nodes: Sequence[Node], source: Activations | None
+) -> Result:
     """The model on one question, intact and with the outputs of `nodes` replaced by `source`."""
     reader = Reader(fmt)
     tokens = reader.tokens(model, question)
     with torch.no_grad():
         intact = reader.probabilities(model(tokens))[0]
-        changed = reader.probabilities(run_with_replaced(model, tokens, nodes, source))[0] if nodes and source else intact
+        changed = (
+            reader.probabilities(run_with_replaced(model, tokens, nodes, source))[0]
+            if nodes and source
+            else intact
+        )
     best, after = intact.max(-1), changed.max(-1)
     return Result(
         question,
@@ -92,7 +113,8 @@ def run(model, fmt: Format, question: Questions, nodes: Sequence[Node], source: 
 
 
 class LiveExplorer:
-    """Controls and results. `box` is what a notebook shows; the controls are attributes, so that a test can turn them.
+    """Controls and results. `box` is what a notebook shows; the controls are attributes, so that a
+    test can turn them.
 
     Raises:
         LabError: a model that does not fit the format, or ipywidgets missing.
@@ -103,7 +125,9 @@ class LiveExplorer:
             import ipywidgets as widgets
         except ImportError:
             raise LabError(
-                "expected ipywidgets for the live explorer", "it is not installed", hint="pip install ipywidgets"
+                "expected ipywidgets for the live explorer",
+                "it is not installed",
+                hint="pip install ipywidgets",
             ) from None
         check_model(model, fmt)
         self._model, self._fmt, self._name = model, fmt, name
@@ -112,14 +136,27 @@ class LiveExplorer:
         opening = page.showcase(fmt.n_digits)[2 * min(2, fmt.n_digits)]
         first, second = page.operands(opening)
         wide = {"description_width": "initial"}
-        self.first = widgets.Text(value=first, description="First number", continuous_update=False, style=wide)
-        self.second = widgets.Text(value=second, description="+ second number", continuous_update=False, style=wide)
-        self.mode = widgets.Dropdown(options=[(text, mode) for mode, text in MODES.items()], description="Replace by", style=wide)
+        self.first = widgets.Text(
+            value=first, description="First number", continuous_update=False, style=wide
+        )
+        self.second = widgets.Text(
+            value=second, description="+ second number", continuous_update=False, style=wide
+        )
+        self.mode = widgets.Dropdown(
+            options=[(text, mode) for mode, text in MODES.items()],
+            description="Replace by",
+            style=wide,
+        )
         self.partner = widgets.Text(
-            value=f"{first}+{second[:-1]}0", description="Other question", continuous_update=False, style=wide
+            value=f"{first}+{second[:-1]}0",
+            description="Other question",
+            continuous_update=False,
+            style=wide,
         )
         self.nodes = widgets.SelectMultiple(
-            options=[(self._label(node), node) for node in all_nodes(model, page.node_positions(fmt))],
+            options=[
+                (self._label(node), node) for node in all_nodes(model, page.node_positions(fmt))
+            ],
             description="Nodes",
             rows=12,
         )
@@ -127,7 +164,10 @@ class LiveExplorer:
         self.attention = widgets.HTML()
         controls = widgets.VBox([self.first, self.second, self.mode, self.partner, self.nodes])
         self.box = widgets.VBox(
-            [widgets.HBox([controls, self.output], layout=widgets.Layout(flex_flow="row wrap")), self.attention]
+            [
+                widgets.HBox([controls, self.output], layout=widgets.Layout(flex_flow="row wrap")),
+                self.attention,
+            ]
         )
         for control in (self.first, self.second, self.mode, self.partner, self.nodes):
             control.observe(self._update, names="value")
@@ -144,7 +184,9 @@ class LiveExplorer:
         except LabError as fault:
             self.result = None
             self.attention.value = ""
-            self.output.value = _styled(f'<p class="fault" role="alert">{html.escape(str(fault))}</p>')
+            self.output.value = _styled(
+                f'<p class="fault" role="alert">{html.escape(str(fault))}</p>'
+            )
             return
         self.output.value = _styled(self._report(self.result))
         self.attention.value = _styled(attention_svg(self.result, self._fmt))
@@ -153,7 +195,10 @@ class LiveExplorer:
         if self.mode.value == "patch":
             parts = self.partner.value.split("+")
             if len(parts) != 2:
-                raise LabError('expected the other question as two numbers, such as "25+31"', f"got {self.partner.value!r}")
+                raise LabError(
+                    'expected the other question as two numbers, such as "25+31"',
+                    f"got {self.partner.value!r}",
+                )
             other = parse_boxes(parts[0], parts[1], self._fmt.n_digits, "in the other question")
             return collect(self._model, Reader(self._fmt).tokens(self._model, other))[0]
         if self._reference is None:  # two thousand questions: only when asked for
@@ -169,7 +214,9 @@ class LiveExplorer:
             _table(result, self._fmt),
         ]
         if self.nodes.value:
-            lines.append(f'<p role="status">{html.escape(describe(result, self.nodes.value, self._fmt))}</p>')
+            lines.append(
+                f'<p role="status">{html.escape(describe(result, self.nodes.value, self._fmt))}</p>'
+            )
         return "".join(lines)
 
 
@@ -189,9 +236,14 @@ def parse_boxes(first: str, second: str, n_digits: int, where: str = "") -> Ques
     numbers = []
     for name, text in (("first", first.strip()), ("second", second.strip())):
         if not (text.isascii() and text.isdigit()):
-            raise LabError(f"expected the {name} number {where}".strip() + " in digits 0 to 9", f"got {text!r}")
+            raise LabError(
+                f"expected the {name} number {where}".strip() + " in digits 0 to 9", f"got {text!r}"
+            )
         if len(text) > n_digits:
-            raise LabError(f"expected the {name} number {where}".strip() + f" with at most {n_digits} digits", f"got {len(text)}")
+            raise LabError(
+                f"expected the {name} number {where}".strip() + f" with at most {n_digits} digits",
+                f"got {len(text)}",
+            )
         numbers.append([int(text)])
     return q.from_numbers(*numbers, n_digits=n_digits)
 
@@ -200,7 +252,9 @@ def describe(result: Result, nodes: Sequence[Node], fmt: Format) -> str:
     """What the intervention changed, in words."""
     names = ", ".join(map(str, nodes))
     pairs = zip(fmt.answer_labels, result.intact, result.after, strict=True)
-    changes = [f"{label} from {before} to {after}" for label, before, after in pairs if before != after]
+    changes = [
+        f"{label} from {before} to {after}" for label, before, after in pairs if before != after
+    ]
     if changes:
         return f"Replacing {names} changes {', '.join(changes)}."
     return f"Replacing {names} changes no answer token."
@@ -214,28 +268,42 @@ def _table(result: Result, fmt: Format) -> str:
         ("D′", ["", *result.question.second[0].flip(0).tolist()]),
     ]
     rows = [(name, [""] * (lead - 1) + cells) for name, cells in rows]
-    rows += [(name, [""] * lead + values[::-1]) for name, values in page.columns(result.question).items()]
+    rows += [
+        (name, [""] * lead + values[::-1]) for name, values in page.columns(result.question).items()
+    ]
     rows += [("Model", list(result.intact)), ("p", [f"{p:.2f}" for p in result.probabilities])]
-    rows += [("After", list(result.after)), ("p after", [f"{p:.2f}" for p in result.after_probabilities])]
+    rows += [
+        ("After", list(result.after)),
+        ("p after", [f"{p:.2f}" for p in result.after_probabilities]),
+    ]
     head = "".join(f'<th scope="col">{label}</th>' for label in fmt.answer_labels)
     body = "".join(_row(name, cells, result) for name, cells in rows)
     return f'<table><thead><tr><th scope="col">token</th>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _row(name: str, cells: Sequence, result: Result) -> str:
-    changed = [name == "After" and before != after for before, after in zip(result.intact, result.after, strict=True)]
+    changed = [
+        name == "After" and before != after
+        for before, after in zip(result.intact, result.after, strict=True)
+    ]
     text = "".join(
-        f'<td class="changed">{html.escape(str(c))}</td>' if mark else f"<td>{html.escape(str(c))}</td>"
+        f'<td class="changed">{html.escape(str(c))}</td>'
+        if mark
+        else f"<td>{html.escape(str(c))}</td>"
         for c, mark in zip(cells, changed, strict=True)
     )
-    return f'<tr><th scope="row" title="{html.escape(SUBTASKS.get(name, ""))}">{name}</th>{text}</tr>'
+    return (
+        f'<tr><th scope="row" title="{html.escape(SUBTASKS.get(name, ""))}">{name}</th>{text}</tr>'
+    )
 
 
 def attention_svg(result: Result, fmt: Format) -> str:
     """Every head's attention pattern, intact, as small multiples; drawn in the page's own text colour."""
     n_layers, n_heads = result.attention.shape[:2]
     heads = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-    return "".join(_pattern(f"L{layer}H{head}", result.attention[layer, head], fmt) for layer, head in heads)
+    return "".join(
+        _pattern(f"L{layer}H{head}", result.attention[layer, head], fmt) for layer, head in heads
+    )
 
 
 def _pattern(name: str, attention: Float[Tensor, "query key"], fmt: Format) -> str:
@@ -248,5 +316,7 @@ def _pattern(name: str, attention: Float[Tensor, "query key"], fmt: Format) -> s
     )
     ends = f"rows {fmt.position_labels[rows[0]]} to {fmt.position_labels[rows[-1]]}, a column for each token"
     size = f'width="{(fmt.n_ctx - 1) * side}" height="{len(rows) * side}"'
-    picture = f'<svg role="img" aria-label="Attention pattern of {name}: {ends}" {size}>{cells}</svg>'
+    picture = (
+        f'<svg role="img" aria-label="Attention pattern of {name}: {ends}" {size}>{cells}</svg>'
+    )
     return f"<figure><figcaption>{name}</figcaption>{picture}</figure>"

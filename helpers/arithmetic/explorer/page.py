@@ -1,13 +1,16 @@
-"""The addition explorer: one question, its sub-tasks, what every head attends to, and what every node is needed for.
+"""The addition explorer: one question, its sub-tasks, what every head attends to, and what every
+node is needed for.
 
-`precompute` runs the model on a short list of questions and on every single-node intervention; `explorer` puts the
-result into a page that works without a kernel. On that page the sub-tasks of *any* two numbers are computed by the
-page itself, since they are only arithmetic; what the model does is shown for the listed questions.
+`precompute` runs the model on a short list of questions and on every single-node intervention;
+`explorer` puts the result into a page that works without a kernel. On that page the sub-tasks of
+*any* two numbers are computed by the page itself, since they are only arithmetic; what the model
+does is shown for the listed questions.
 
-Interventions, one node at a time (see `helpers.interventions`): the node's output is replaced by its mean over a
-reference sample, by zero, by its output on a minimal pair (one digit changed, so that as many carries as possible
-flip) and by its output on an unrelated listed question. Every answer token is predicted after the true ones before it
-(teacher forcing), so what is read off under an intervention is each token's own reaction, not a rewritten answer.
+Interventions, one node at a time (see `helpers.interventions`): the node's output is replaced by
+its mean over a reference sample, by zero, by its output on a minimal pair (one digit changed, so
+that as many carries as possible flip) and by its output on an unrelated listed question. Every
+answer token is predicted after the true ones before it (teacher forcing), so what is read off under
+an intervention is each token's own reaction, not a rewritten answer.
 """
 
 import html
@@ -26,7 +29,15 @@ from helpers.arithmetic.questions.batch import Questions
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.verification.verify import check_model
 from helpers.errors import LabError
-from helpers.interventions import Activations, Node, all_nodes, check_nodes, collect, has_mlps, run_with_replaced
+from helpers.interventions import (
+    Activations,
+    Node,
+    all_nodes,
+    check_nodes,
+    collect,
+    has_mlps,
+    run_with_replaced,
+)
 
 HERE = Path(__file__).parent
 
@@ -57,7 +68,11 @@ def showcase(n_digits: int, seed: int = 0) -> Questions:
     chosen = [f"{'4' * n_digits}+{'5' * n_digits}", longest, f"{'9' * n_digits}+1"]
     chosen += ["133357+182243"] if n_digits == 6 else []  # the paper's example
     first = [q.parse(text, n_digits) for text in chosen]
-    drawn = [q.of_class(name, n_digits, 2, rng)[i] for name in cascades.addition(n_digits).classes for i in range(2)]
+    drawn = [
+        q.of_class(name, n_digits, 2, rng)[i]
+        for name in cascades.addition(n_digits).classes
+        for i in range(2)
+    ]
     return _two_of_each([*first, *drawn], cascades.addition(n_digits).classes)
 
 
@@ -69,11 +84,17 @@ def _two_of_each(candidates: list[Questions], classes: Sequence[str]) -> Questio
 
 
 def _join(parts: Sequence[Questions]) -> Questions:
-    return Questions(*(torch.cat([getattr(part, name) for part in parts]) for name in ("first", "second", "subtract")))
+    return Questions(
+        *(
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("first", "second", "subtract")
+        )
+    )
 
 
 def minimal_pair(questions: Questions) -> Questions:
-    """Each addition with one digit changed so that as many carries as possible flip, by the smallest such change.
+    """Each addition with one digit changed so that as many carries as possible flip, by the
+    smallest such change.
 
     >>> minimal_pair(q.parse("999999+000001")).text()
     '999999+000000=+0999999'
@@ -111,7 +132,9 @@ class Reader:
         """The true answer of one question."""
         return self.text(question.tokens(self.fmt)[0, self.fmt.equals_position + 1 :])
 
-    def probabilities(self, logits: Float[Tensor, "question pos vocab"]) -> Float[Tensor, "question answer vocab"]:
+    def probabilities(
+        self, logits: Float[Tensor, "question pos vocab"]
+    ) -> Float[Tensor, "question answer vocab"]:
         return logits[:, self.fmt.equals_position :].float().softmax(-1).cpu()
 
     def text(self, ids: Int[Tensor, " token"]) -> str:
@@ -129,11 +152,16 @@ def node_positions(fmt: Format) -> range:
 
 def reference_sample(model, fmt: Format, count: int = REFERENCE, seed: int = 0) -> Activations:
     """Activations on uniform additions; their mean is what mean ablation writes."""
-    return collect(model, Reader(fmt).tokens(model, q.uniform(fmt.n_digits, count, np.random.default_rng(seed))))[0]
+    return collect(
+        model,
+        Reader(fmt).tokens(model, q.uniform(fmt.n_digits, count, np.random.default_rng(seed))),
+    )[0]
 
 
 @torch.no_grad()
-def patterns(model, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, "question layer head query key"]:
+def patterns(
+    model, tokens: Int[Tensor, "question pos"]
+) -> Float[Tensor, "question layer head query key"]:
     """Attention patterns of every head."""
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
     _, cache = model.run_with_cache(tokens, names_filter=lambda name: name in names)
@@ -141,7 +169,11 @@ def patterns(model, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, "quest
 
 
 def precompute(
-    model, fmt: Format, questions: Questions | None = None, nodes: Sequence[Node] | None = None, seed: int = 0
+    model,
+    fmt: Format,
+    questions: Questions | None = None,
+    nodes: Sequence[Node] | None = None,
+    seed: int = 0,
 ) -> dict:
     """Everything the page shows about the model, as compact JSON-serialisable data.
 
@@ -151,17 +183,25 @@ def precompute(
         seed: of the reference sample and of the default questions.
 
     Returns:
-        ``"questions"`` holds for each question its predicted answer, the probability of each predicted token,
-        the rows ``"rows"`` of every head's attention pattern (two digits a cell, causal part only; see `LEVELS`), and
-        for each mode in ``"modes"`` the predictions that a node's replacement ``"changed"`` and, for every node, the
-        largest ``"drop"`` in probability of an intact prediction with the index of its answer token.
+        ``"questions"`` holds for each question its predicted answer, the probability of each
+        predicted token,
+        the rows ``"rows"`` of every head's attention pattern (two digits a cell, causal part only;
+        see `LEVELS`), and
+        for each mode in ``"modes"`` the predictions that a node's replacement ``"changed"`` and,
+        for every node, the
+        largest ``"drop"`` in probability of an intact prediction with the index of its answer
+        token.
 
     Raises:
-        LabError: questions that are not additions, no questions, a node the model does not have, another vocabulary.
+        LabError: questions that are not additions, no questions, a node the model does not have,
+            another vocabulary.
     """
     questions = showcase(fmt.n_digits, seed) if questions is None else questions
     if not len(questions) or questions.subtract.any():
-        raise LabError("expected additions", f"got {int(questions.subtract.sum())} subtractions among {len(questions)} questions")
+        raise LabError(
+            "expected additions",
+            f"got {int(questions.subtract.sum())} subtractions among {len(questions)} questions",
+        )
     check_model(model, fmt)
     nodes = all_nodes(model, node_positions(fmt)) if nodes is None else list(nodes)
     check_nodes(model, nodes, fmt.n_ctx - 1)
@@ -172,7 +212,10 @@ def precompute(
     unrelated = questions[torch.arange(len(questions)).roll(-(len(questions) // 2))]
     partners = [minimal_pair(questions), unrelated]
     sources = _sources(model, reader, partners, seed)
-    effects = {mode: _effects(model, reader, tokens, intact, nodes, source) for mode, source in sources.items()}
+    effects = {
+        mode: _effects(model, reader, tokens, intact, nodes, source)
+        for mode, source in sources.items()
+    }
     return {
         "digits": fmt.n_digits,
         "sign": fmt.has_sign,
@@ -188,8 +231,12 @@ def precompute(
             {
                 **_describe(questions[i], reader, intact[i]),
                 "tokens": reader.text(tokens[i]),
-                "partners": [[*operands(partner[i]), reader.answer(partner[i])] for partner in partners],
-                "attention": [_levels(attention[i, layer, head], rows) for layer, head in _heads(model)],
+                "partners": [
+                    [*operands(partner[i]), reader.answer(partner[i])] for partner in partners
+                ],
+                "attention": [
+                    _levels(attention[i, layer, head], rows) for layer, head in _heads(model)
+                ],
                 "effects": {mode: rows_of[i] for mode, rows_of in effects.items()},
             }
             for i in range(len(questions))
@@ -198,12 +245,17 @@ def precompute(
 
 
 def _heads(model) -> Iterator[tuple[int, int]]:
-    return ((layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads))
+    return (
+        (layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)
+    )
 
 
 def operands(question: Questions) -> list[str]:
     """The two numbers of one question, zero-padded."""
-    return ["".join(map(str, reversed(digits[0].tolist()))) for digits in (question.first, question.second)]
+    return [
+        "".join(map(str, reversed(digits[0].tolist())))
+        for digits in (question.first, question.second)
+    ]
 
 
 def _describe(question: Questions, reader: Reader, intact: Float[Tensor, "answer vocab"]) -> dict:
@@ -225,7 +277,9 @@ def _levels(values: Float[Tensor, "query key"], rows: Sequence[int]) -> str:
     return "".join(f"{round(value * LEVELS):02d}" for value in cells.tolist())
 
 
-def _sources(model, reader: Reader, partners: Sequence[Questions], seed: int) -> dict[str, Activations]:
+def _sources(
+    model, reader: Reader, partners: Sequence[Questions], seed: int
+) -> dict[str, Activations]:
     reference = reference_sample(model, reader.fmt, seed=seed)
     pair, other = (collect(model, reader.tokens(model, partner))[0] for partner in partners)
     return {"mean": reference.mean(), "zero": reference.zeros(), "pair": pair, "other": other}
@@ -247,16 +301,25 @@ def _effects(model, reader, tokens, intact, nodes, source) -> list[dict]:
 
 
 def columns(question: Questions) -> dict[str, list[str]]:
-    """Sub-task values of one addition, units first: one list for each of `SUBTASKS`; ``U`` is the undecided ST.
+    """Sub-task values of one addition, units first: one list for each of `SUBTASKS`; ``U`` is the
+    undecided ST.
 
     >>> columns(q.parse("95+05"))["ST"], columns(q.parse("95+05"))["SV"]
     (['1', 'U'], ['1', '1'])
     """
-    values = {name: getattr(algorithm, name.lower())(question.first, question.second)[0].tolist() for name in SUBTASKS}
-    return {name: ["U" if name == "ST" and value == algorithm.U else str(value) for value in row] for name, row in values.items()}
+    values = {
+        name: getattr(algorithm, name.lower())(question.first, question.second)[0].tolist()
+        for name in SUBTASKS
+    }
+    return {
+        name: ["U" if name == "ST" and value == algorithm.U else str(value) for value in row]
+        for name, row in values.items()
+    }
 
 
-def explorer(model, fmt: Format, questions: Questions | None = None, name: str = "the model", seed: int = 0):
+def explorer(
+    model, fmt: Format, questions: Questions | None = None, name: str = "the model", seed: int = 0
+):
     """The explorer as a self-contained view: put it last in a cell.
 
     Args:
@@ -267,12 +330,16 @@ def explorer(model, fmt: Format, questions: Questions | None = None, name: str =
         A `helpers.show.viewer.View`.
 
     Raises:
-        LabError: as `precompute`; also when so many questions are asked for that the page would grow too large.
+        LabError: as `precompute`; also when so many questions are asked for that the page would
+            grow too large.
     """
     from helpers.show import viewer
 
     data = precompute(model, fmt, questions, seed=seed) | {"name": name, "subtasks": SUBTASKS}
-    count, right = len(data["questions"]), sum(item["answer"] == item["predicted"] for item in data["questions"])
+    count, right = (
+        len(data["questions"]),
+        sum(item["answer"] == item["predicted"] for item in data["questions"]),
+    )
     summary = (
         f"The sub-tasks of an addition column by column, the attention of every head of {name}, and what changes when one "
         f"head or MLP is ablated or patched, for {count} {fmt.n_digits}-digit questions; {name} answers {right} of them right."
@@ -290,7 +357,10 @@ def explorer(model, fmt: Format, questions: Questions | None = None, name: str =
 
 def fallback_table(data: dict) -> str:
     """The listed questions with the nodes that each needs, as plain HTML."""
-    head = "".join(f'<th scope="col">{text}</th>' for text in ("Question", "Class", "Model's answer", "Nodes it needs"))
+    head = "".join(
+        f'<th scope="col">{text}</th>'
+        for text in ("Question", "Class", "Model's answer", "Nodes it needs")
+    )
     rows = "".join(_fallback_row(data, item) for item in data["questions"])
     note = "<p>A node is needed when mean-ablating it alone changes an answer token. P11L0H2: position 11, layer 0, head 2.</p>"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
@@ -298,6 +368,19 @@ def fallback_table(data: dict) -> str:
 
 def _fallback_row(data: dict, item: dict) -> str:
     needed = [str(Node(*data["nodes"][int(index)])) for index in item["effects"]["mean"]["changed"]]
-    verdict = "" if item["predicted"] == item["answer"] else f" (right: {html.escape(item['answer'])})"
-    cells = (f"{item['first']} + {item['second']}", item["class"], item["predicted"], f"{len(needed)}: {', '.join(needed)}")
-    return "<tr>" + "".join(f"<td>{html.escape(cell)}{verdict * (i == 2)}</td>" for i, cell in enumerate(cells)) + "</tr>"
+    verdict = (
+        "" if item["predicted"] == item["answer"] else f" (right: {html.escape(item['answer'])})"
+    )
+    cells = (
+        f"{item['first']} + {item['second']}",
+        item["class"],
+        item["predicted"],
+        f"{len(needed)}: {', '.join(needed)}",
+    )
+    return (
+        "<tr>"
+        + "".join(
+            f"<td>{html.escape(cell)}{verdict * (i == 2)}</td>" for i, cell in enumerate(cells)
+        )
+        + "</tr>"
+    )

@@ -1,11 +1,13 @@
-"""Addition and subtraction as the paper's sub-tasks: small functions of one column, and folds over columns.
+"""Addition and subtraction as the paper's sub-tasks: small functions of one column, and folds over
+columns.
 
-Every function takes the digits of D and D', [question, digit] with the units first, and answers for all columns at
-once. Composed, they are exact integer arithmetic (`answer`). Names and definitions: arXiv 2402.02619, sections on
-addition and subtraction sub-tasks and their appendix, with four corrections that exact arithmetic demands:
+Every function takes the digits of D and D', [question, digit] with the units first, and answers for
+all columns at once. Composed, they are exact integer arithmetic (`answer`). Names and definitions:
+arXiv 2402.02619, sections on addition and subtraction sub-tasks and their appendix, with four
+corrections that exact arithmetic demands:
 
-- ``ST_0`` is 1 when the units sum to ten or more (the paper's equation puts n = 0 into the 0-case and loses this
-  carry); it is 0 when they sum to nine, because nothing below can decide.
+- ``ST_0`` is 1 when the units sum to ten or more (the paper's equation puts n = 0 into the 0-case
+  and loses this carry); it is 0 when they sum to nine, because nothing below can decide.
 - ``ND`` and ``NB`` take D' - D (the appendix repeats the definitions of MD and MB).
 - A tie at the units gives no borrow.
 - ``TriAdd(U, 0)`` is 0 (one version of the appendix says U).
@@ -48,7 +50,8 @@ def ss(first: Digits, second: Digits) -> Digits:
 
 
 def st(first: Digits, second: Digits) -> Digits:
-    """Tri-case: 0 (no carry), `U` (sum nine, undecided) or 1 (carry). The units are never undecided.
+    """Tri-case: 0 (no carry), `U` (sum nine, undecided) or 1 (carry). The units are never
+    undecided.
 
     >>> st(torch.tensor([[9, 9, 5]]), torch.tensor([[0, 0, 5]])).tolist()  # 599 + 500: U only above the units
     [[0, 2, 1]]
@@ -97,10 +100,12 @@ def mt(first: Digits, second: Digits) -> Digits:
 
 
 def tri_subtract(high: Column, low: Column) -> Column:
-    """Fold two neighbouring signs into 1 (no borrow) or -1 (borrow): the higher decides unless it is 0.
+    """Fold two neighbouring signs into 1 (no borrow) or -1 (borrow): the higher decides unless it
+    is 0.
 
-    A zero over a zero counts as 1, so a tie all the way down gives no borrow. For the same reason this fold, unlike
-    `tri_add`, is not associative and must run from the units up: (0, 0, -1) is a borrow, yet (0, 0) alone is not.
+    A zero over a zero counts as 1, so a tie all the way down gives no borrow. For the same reason
+    this fold, unlike `tri_add`, is not associative and must run from the units up: (0, 0, -1) is a
+    borrow, yet (0, 0) alone is not.
 
     >>> tri_subtract(torch.tensor([1, 0, 0, 0, -1]), torch.tensor([-1, 1, 0, -1, 1])).tolist()
     [1, 1, 1, -1, -1]
@@ -142,11 +147,14 @@ def at_least(first: Digits, second: Digits) -> Bool[Tensor, " question"]:
     return mv(first, second)[:, -1] == 0
 
 
-def answer(questions: Questions) -> tuple[Bool[Tensor, " question"], Int[Tensor, "question answer_digit"]]:
+def answer(
+    questions: Questions,
+) -> tuple[Bool[Tensor, " question"], Int[Tensor, "question answer_digit"]]:
     """Sign and digits of the answer, composed from the sub-tasks as in the module docstring.
 
     Returns:
-        Whether the answer is negative (zero is not), and the n + 1 digits of its magnitude, units first.
+        Whether the answer is negative (zero is not), and the n + 1 digits of its magnitude, units
+        first.
 
     >>> from helpers.arithmetic.questions.batch import parse
     >>> answer(parse("5-7", n_digits=3))

@@ -1,4 +1,5 @@
-"""Questions, seeded generators for them, and their text and tokens (see `helpers.arithmetic.questions.format`).
+"""Questions, seeded generators for them, and their text and tokens (see
+`helpers.arithmetic.questions.format`).
 
 Digit *index* 0 is always the units; text and tokens put the most significant digit first.
 """
@@ -71,7 +72,9 @@ class Questions:
             (cascades.subtraction(self.n_digits), self.subtract.numpy()),
         ):
             if rows.any():
-                names[rows] = np.array(automaton.classes)[cascades.classify(automaton, first[rows], second[rows])]
+                names[rows] = np.array(automaton.classes)[
+                    cascades.classify(automaton, first[rows], second[rows])
+                ]
         return names.tolist()
 
     def tokens(self, fmt: Format) -> Int[Tensor, "question pos"]:
@@ -103,12 +106,16 @@ class Questions:
         return "".join("0123456789+-="[t] for t in tokens.tolist())
 
 
-def answer_tokens(logits: Float[Tensor, "question pos vocab"], fmt: Format) -> Int[Tensor, "question answer"]:
+def answer_tokens(
+    logits: Float[Tensor, "question pos vocab"], fmt: Format
+) -> Int[Tensor, "question answer"]:
     """The model's answer: the likeliest token at the position before each answer token (teacher forced)."""
     return logits[:, fmt.equals_position : fmt.equals_position + fmt.n_answer].argmax(-1)
 
 
-def compare(first: Int[Tensor, "question digit"], second: Int[Tensor, "question digit"]) -> Int[Tensor, " question"]:
+def compare(
+    first: Int[Tensor, "question digit"], second: Int[Tensor, "question digit"]
+) -> Int[Tensor, " question"]:
     """Sign of D - D' from the highest column that differs: 1, 0 or -1."""
     result = torch.zeros(len(first), dtype=torch.long)
     for k in range(first.shape[1]):  # a higher column overrules a lower one
@@ -117,21 +124,29 @@ def compare(first: Int[Tensor, "question digit"], second: Int[Tensor, "question 
     return result
 
 
-def from_numbers(first: list[int], second: list[int], n_digits: int, subtract: bool = False) -> Questions:
+def from_numbers(
+    first: list[int], second: list[int], n_digits: int, subtract: bool = False
+) -> Questions:
     """Questions from Python integers.
 
     Raises:
-        LabError: a number that is no integer of at most `n_digits` digits, or lists of different lengths.
+        LabError: a number that is no integer of at most `n_digits` digits, or lists of different
+            lengths.
 
     >>> from_numbers([7], [5], n_digits=3, subtract=True).text()
     '007-005=+0002'
     """
     Format(n_digits)
     if len(first) != len(second):
-        raise LabError("expected as many first as second numbers", f"got {len(first)} and {len(second)}")
+        raise LabError(
+            "expected as many first as second numbers", f"got {len(first)} and {len(second)}"
+        )
     for number in (*first, *second):
         if not isinstance(number, Integral) or not 0 <= number < 10**n_digits:
-            raise LabError(f"expected whole numbers from 0 to {10**n_digits - 1} for {n_digits} digits", f"got {number!r}")
+            raise LabError(
+                f"expected whole numbers from 0 to {10**n_digits - 1} for {n_digits} digits",
+                f"got {number!r}",
+            )
 
     def digits(numbers: list[int]) -> Tensor:
         rows = [[int(number) // 10**k % 10 for k in range(n_digits)] for number in numbers]
@@ -154,7 +169,9 @@ def parse(text: str, n_digits: int | None = None) -> Questions:
     return from_numbers([int(parts[0])], [int(parts[1])], n_digits, subtract=operator == "-")
 
 
-def uniform(n_digits: int, count: int, rng: np.random.Generator, subtract: bool = False) -> Questions:
+def uniform(
+    n_digits: int, count: int, rng: np.random.Generator, subtract: bool = False
+) -> Questions:
     """Questions with independent uniform digits.
 
     Raises:
@@ -166,7 +183,8 @@ def uniform(n_digits: int, count: int, rng: np.random.Generator, subtract: bool 
 
 
 def of_class(name: str, n_digits: int, count: int, rng: np.random.Generator) -> Questions:
-    """Questions drawn uniformly from one class, however rare (``S6`` holds 4.5 of a million 6-digit questions).
+    """Questions drawn uniformly from one class, however rare (``S6`` holds 4.5 of a million 6-digit
+    questions).
 
     Raises:
         LabError: digits out of range, or a class that `n_digits` digits do not have.
@@ -182,11 +200,19 @@ def of_class(name: str, n_digits: int, count: int, rng: np.random.Generator) -> 
     targets = np.full(count, automaton.classes.index(name))
     types = cascades.sample_types(automaton, n_digits, targets, rng)
     first, second = cascades.sample_digits(automaton, types, rng)
-    return Questions(torch.from_numpy(first), torch.from_numpy(second), torch.full((count,), subtract), {name: count})
+    return Questions(
+        torch.from_numpy(first),
+        torch.from_numpy(second),
+        torch.full((count,), subtract),
+        {name: count},
+    )
 
 
-def short_carries(n_digits: int, count: int, rng: np.random.Generator, max_cascade: int) -> Questions:
-    """Additions drawn uniformly among those of the classes S0 to S`max_cascade`, by rejecting the others.
+def short_carries(
+    n_digits: int, count: int, rng: np.random.Generator, max_cascade: int
+) -> Questions:
+    """Additions drawn uniformly among those of the classes S0 to S`max_cascade`, by rejecting the
+    others.
 
     Raises:
         LabError: digits out of range, or `max_cascade` below 1 (for S0 alone there is `of_class`).
@@ -199,9 +225,13 @@ def short_carries(n_digits: int, count: int, rng: np.random.Generator, max_casca
     kept: list[Questions] = []
     while sum(map(len, kept)) < count:
         drawn = uniform(n_digits, max(8, count + count // 4), rng)
-        found = cascades.classify(cascades.addition(n_digits), drawn.first.numpy(), drawn.second.numpy())
+        found = cascades.classify(
+            cascades.addition(n_digits), drawn.first.numpy(), drawn.second.numpy()
+        )
         kept.append(drawn[torch.from_numpy(found <= max_cascade)])  # the index of S_m is m
-    first, second = (torch.cat([getattr(part, name) for part in kept])[:count] for name in ("first", "second"))
+    first, second = (
+        torch.cat([getattr(part, name) for part in kept])[:count] for name in ("first", "second")
+    )
     return Questions(first, second, torch.zeros(count, dtype=torch.bool), {"short_carries": count})
 
 
@@ -216,25 +246,31 @@ def enriched(
 ) -> Questions:
     """The training mixture: most questions uniform, some made hard on purpose.
 
-    A uniform sample almost never shows a long cascade, so a model trained on it alone never learns them. Each question
-    is drawn from one kind, and the log counts the kinds:
+    A uniform sample almost never shows a long cascade, so a model trained on it alone never learns
+    them. Each question is drawn from one kind, and the log counts the kinds:
 
-    - ``slots`` (share `p_slots`): every column is made to sum to nine (addition) or equal (subtraction) with
-      probability `p_slot`; the paper's enrichment, per question instead of per batch.
-    - ``cascade`` (share `p_cascade`): the class is drawn uniformly, then the question uniformly within it.
+    - ``slots`` (share `p_slots`): every column is made to sum to nine (addition) or equal
+      (subtraction) with probability `p_slot`; the paper's enrichment, per question instead of per
+      batch.
+    - ``cascade`` (share `p_cascade`): the class is drawn uniformly, then the question uniformly
+      within it.
     - ``uniform``: the rest.
 
     Raises:
         LabError: digits out of range, or shares that are no probabilities.
     """
-    if not all(0 <= share <= 1 for share in (p_slots, p_cascade, p_slot, p_slots + p_cascade)):  # false for nan
+    if not all(
+        0 <= share <= 1 for share in (p_slots, p_cascade, p_slot, p_slots + p_cascade)
+    ):  # false for nan
         raise LabError(
             "expected p_slots, p_cascade and p_slot of at least 0, with p_slots + p_cascade and p_slot at most 1",
             f"got {p_slots}, {p_cascade} and {p_slot}",
         )
     base = uniform(n_digits, count, rng, subtract)
     first, second = base.first.numpy().copy(), base.second.numpy().copy()
-    kind = rng.choice(3, size=count, p=[max(0.0, 1 - p_slots - p_cascade), p_slots, p_cascade])  # 1 - 0.9 - 0.1 < 0
+    kind = rng.choice(
+        3, size=count, p=[max(0.0, 1 - p_slots - p_cascade), p_slots, p_cascade]
+    )  # 1 - 0.9 - 0.1 < 0
     forced = (kind == 1)[:, None] & (rng.random((count, n_digits)) < p_slot)
     second[forced] = first[forced] if subtract else 9 - first[forced]
     automaton = cascades.subtraction(n_digits) if subtract else cascades.addition(n_digits)
@@ -242,7 +278,9 @@ def enriched(
     targets = rng.integers(len(automaton.classes), size=int(hard.sum()))
     types = cascades.sample_types(automaton, n_digits, targets, rng)
     first[hard], second[hard] = cascades.sample_digits(automaton, types, rng)
-    log = dict(zip(("uniform", "slots", "cascade"), np.bincount(kind, minlength=3).tolist(), strict=True))
+    log = dict(
+        zip(("uniform", "slots", "cascade"), np.bincount(kind, minlength=3).tolist(), strict=True)
+    )
     return Questions(torch.from_numpy(first), torch.from_numpy(second), base.subtract, log)
 
 
@@ -251,7 +289,10 @@ def join(parts: Sequence[Questions]) -> Questions:
     log: Counter[str] = Counter()
     for part in parts:
         log.update(part.log)
-    return Questions(*(torch.cat([getattr(part, n) for part in parts]) for n in ("first", "second", "subtract")), dict(log))
+    return Questions(
+        *(torch.cat([getattr(part, n) for part in parts]) for n in ("first", "second", "subtract")),
+        dict(log),
+    )
 
 
 def mixed(
@@ -263,19 +304,24 @@ def mixed(
     p_slots: float = 0.25,
     p_cascade: float = 0.25,
 ) -> Questions:
-    """Additions and subtractions, each `enriched`; the log names the kind after the operator (``"-cascade"``).
+    """Additions and subtractions, each `enriched`; the log names the kind after the operator
+    (``"-cascade"``).
 
-    Equal operands are one subtraction in 10^n by chance, and their answer is the only one whose digits are all zero, so a
-    share `p_equal` of the subtractions is given equal operands (arXiv 2402.02619 raises it to 0.6 %).
+    Equal operands are one subtraction in 10^n by chance, and their answer is the only one whose
+    digits are all zero, so a share `p_equal` of the subtractions is given equal operands (arXiv
+    2402.02619 raises it to 0.6 %).
 
     Raises:
         LabError: digits out of range, or shares that are no probabilities.
 
     >>> mixed(3, 100, np.random.default_rng(0)).log
-    {'+uniform': 20, '+slots': 8, '+cascade': 13, '-uniform': 30, '-slots': 17, '-cascade': 10, '-equal': 2}
+    {'+uniform': 20, '+slots': 8, '+cascade': 13, '-uniform': 30, '-slots': 17, '-cascade': 10,
+    '-equal': 2}
     """
     if not (0 <= p_subtract <= 1 and 0 <= p_equal <= 1):
-        raise LabError("expected p_subtract and p_equal from 0 to 1", f"got {p_subtract} and {p_equal}")
+        raise LabError(
+            "expected p_subtract and p_equal from 0 to 1", f"got {p_subtract} and {p_equal}"
+        )
     n_subtract = int(rng.binomial(count, p_subtract))
     n_equal = int(rng.binomial(n_subtract, p_equal))
     shares = {"p_slots": p_slots, "p_cascade": p_cascade}
@@ -294,7 +340,10 @@ def mixed(
 def class_counts(questions: Questions) -> dict[str, int]:
     """How many questions fall into each class, in class order."""
     counts = Counter(questions.classes())
-    names = cascades.addition(questions.n_digits).classes + cascades.subtraction(questions.n_digits).classes
+    names = (
+        cascades.addition(questions.n_digits).classes
+        + cascades.subtraction(questions.n_digits).classes
+    )
     return {name: counts[name] for name in names if counts[name]}
 
 
@@ -304,4 +353,6 @@ def all_additions(n_digits: int, start: int = 0, stop: int | None = None) -> Que
     index = torch.arange(start, total if stop is None else min(stop, total))
     powers = 10 ** torch.arange(n_digits)
     first, second = index[:, None] // 10**n_digits // powers % 10, index[:, None] // powers % 10
-    return Questions(first, second, torch.zeros(len(index), dtype=torch.bool), {"exhaustive": len(index)})
+    return Questions(
+        first, second, torch.zeros(len(index), dtype=torch.bool), {"exhaustive": len(index)}
+    )

@@ -1,19 +1,22 @@
 """Carry and borrow cascades: one small automaton that classifies, counts and samples questions.
 
-A column of a question has a *type*. For addition it is ``low`` (the digits sum to 8 or less), ``nine`` or ``carry``
-(10 or more); for subtraction ``less``, ``greater``, ``equal`` or ``blank`` (both digits zero). How hard a question is
-depends on runs of these types alone: a carry that passes through columns that sum to nine, a borrow that passes
-through equal columns. The automaton reads the column types one by one and keeps the two numbers that matter, the
-length of the run in progress and the longest run so far:
+A column of a question has a *type*. For addition it is ``low`` (the digits sum to 8 or less),
+``nine`` or ``carry`` (10 or more); for subtraction ``less``, ``greater``, ``equal`` or ``blank``
+(both digits zero). How hard a question is depends on runs of these types alone: a carry that passes
+through columns that sum to nine, a borrow that passes through equal columns. The automaton reads
+the column types one by one and keeps the two numbers that matter, the length of the run in progress
+and the longest run so far:
 
-- class ``S_m`` (addition, read from the units up): a carry is 1, each nine directly above adds 1, ``m`` is the
-  longest such run; ``S0`` has no carry at all. Source: arXiv 2402.02619, complexity classes.
-- class ``M_m`` / ``N_m`` (subtraction with D >= D' / D < D', read from the top down): ``m - 1`` equal columns
-  directly above a column with D_k < D'_k. For N, equal columns above the first non-zero column do not count.
+- class ``S_m`` (addition, read from the units up): a carry is 1, each nine directly above adds 1,
+  ``m`` is the longest such run; ``S0`` has no carry at all. Source: arXiv 2402.02619, complexity
+  classes.
+- class ``M_m`` / ``N_m`` (subtraction with D >= D' / D < D', read from the top down): ``m - 1``
+  equal columns directly above a column with D_k < D'_k. For N, equal columns above the first
+  non-zero column do not count.
 
-Three computations run on the same transition table, so they cannot disagree: `classify` (a table look-up per
-column), `frequencies` (forward dynamic programming, exact) and `sample_types` (backward dynamic programming, so that
-a class with a share of 1e-10 costs no more than a common one).
+Three computations run on the same transition table, so they cannot disagree: `classify` (a table
+look-up per column), `frequencies` (forward dynamic programming, exact) and `sample_types` (backward
+dynamic programming, so that a class with a share of 1e-10 costs no more than a common one).
 """
 
 from dataclasses import dataclass
@@ -69,7 +72,9 @@ def _build(types, pairs, start, advance, label_of, classes, n_digits, from_units
                     reached.append(successor)
                 edges[index[state], types.index(kind)] = index[successor]
         frontier = reached
-    step = np.zeros((len(index), len(types)), dtype=np.int64)  # states of the last column are never left
+    step = np.zeros(
+        (len(index), len(types)), dtype=np.int64
+    )  # states of the last column are never left
     for (state, kind), successor in edges.items():
         step[state, kind] = successor
     label = np.array([classes.index(label_of(state)) for state in index])
@@ -93,7 +98,11 @@ def addition(n_digits: int) -> Automaton:
         run = 1 if kind == "carry" else run + 1 if kind == "nine" and run else 0
         return run, max(longest, run)
 
-    pairs = (_pairs(lambda d, e: d + e < 9), _pairs(lambda d, e: d + e == 9), _pairs(lambda d, e: d + e > 9))
+    pairs = (
+        _pairs(lambda d, e: d + e < 9),
+        _pairs(lambda d, e: d + e == 9),
+        _pairs(lambda d, e: d + e > 9),
+    )
     classes = tuple(f"S{m}" for m in range(n_digits + 1))
     return _build(ADD_TYPES, pairs, (0, 0), advance, lambda s: f"S{s[1]}", classes, n_digits, True)
 
@@ -107,7 +116,9 @@ def subtraction(n_digits: int) -> Automaton:
     """
 
     def advance(state, kind):
-        sign, equal, longest = state  # sign of the first difference; equal columns directly above; longest run
+        sign, equal, longest = (
+            state  # sign of the first difference; equal columns directly above; longest run
+        )
         if kind == "less":
             return sign or "N", 0, max(longest, equal + 1)
         if kind == "greater":
@@ -121,11 +132,26 @@ def subtraction(n_digits: int) -> Automaton:
         _pairs(lambda d, e: d == e > 0),
         _pairs(lambda d, e: d == e == 0),
     )
-    classes = tuple(f"M{m}" for m in range(n_digits)) + tuple(f"N{m}" for m in range(1, n_digits + 1))
-    return _build(SUB_TYPES, pairs, ("", 0, 0), advance, lambda s: f"{s[0] or 'M'}{s[2]}", classes, n_digits, False)
+    classes = tuple(f"M{m}" for m in range(n_digits)) + tuple(
+        f"N{m}" for m in range(1, n_digits + 1)
+    )
+    return _build(
+        SUB_TYPES,
+        pairs,
+        ("", 0, 0),
+        advance,
+        lambda s: f"{s[0] or 'M'}{s[2]}",
+        classes,
+        n_digits,
+        False,
+    )
 
 
-def column_types(automaton: Automaton, first: Int[np.ndarray, "question digit"], second: Int[np.ndarray, "question digit"]):
+def column_types(
+    automaton: Automaton,
+    first: Int[np.ndarray, "question digit"],
+    second: Int[np.ndarray, "question digit"],
+):
     """Type index of every column, [question, digit]."""
     table = np.empty((10, 10), dtype=np.int64)
     for kind, pairs in enumerate(automaton.pairs):
@@ -134,7 +160,9 @@ def column_types(automaton: Automaton, first: Int[np.ndarray, "question digit"],
 
 
 def classify(
-    automaton: Automaton, first: Int[np.ndarray, "question digit"], second: Int[np.ndarray, "question digit"]
+    automaton: Automaton,
+    first: Int[np.ndarray, "question digit"],
+    second: Int[np.ndarray, "question digit"],
 ) -> Int[np.ndarray, " question"]:
     """Class index of every question (name it with ``automaton.classes``).
 
@@ -164,25 +192,34 @@ def frequencies(automaton: Automaton, n_digits: int) -> dict[str, float]:
         spread = np.zeros_like(mass)
         np.add.at(spread, automaton.step, mass[:, None] * automaton.probability)
         mass = spread
-    return {name: float(mass[automaton.label == i].sum()) for i, name in enumerate(automaton.classes)}
+    return {
+        name: float(mass[automaton.label == i].sum()) for i, name in enumerate(automaton.classes)
+    }
 
 
 def sample_types(
-    automaton: Automaton, n_digits: int, targets: Int[np.ndarray, " question"], rng: np.random.Generator
+    automaton: Automaton,
+    n_digits: int,
+    targets: Int[np.ndarray, " question"],
+    rng: np.random.Generator,
 ) -> Int[np.ndarray, "question digit"]:
     """Draw column types uniformly among all questions of the wanted class.
 
     Args:
         targets: wanted class index of each question.
     """
-    ahead = np.zeros((n_digits + 1, len(automaton.label), len(automaton.classes)))  # P(class | state, columns left)
+    ahead = np.zeros(
+        (n_digits + 1, len(automaton.label), len(automaton.classes))
+    )  # P(class | state, columns left)
     ahead[0, np.arange(len(automaton.label)), automaton.label] = 1.0
     for left in range(1, n_digits + 1):
         ahead[left] = np.einsum("t,stc->sc", automaton.probability, ahead[left - 1][automaton.step])
     types = np.empty((len(targets), n_digits), dtype=np.int64)
     state = np.zeros(len(targets), dtype=np.int64)
     for read, digit in enumerate(automaton.order(n_digits)):
-        reachable = ahead[n_digits - read - 1][automaton.step[state], targets[:, None]]  # [question, type]
+        reachable = ahead[n_digits - read - 1][
+            automaton.step[state], targets[:, None]
+        ]  # [question, type]
         weight = np.cumsum(automaton.probability * reachable, axis=1)
         draw = rng.random(len(targets)) * weight[:, -1]
         types[:, digit] = (draw[:, None] >= weight[:, :-1]).sum(axis=1)

@@ -1,8 +1,9 @@
 """The token format of a question.
 
-An n-digit question reads ``D_(n-1) … D_0 op D'_(n-1) … D'_0 = sign A_n … A_0``: zero-padded operands, most significant
-digit first, a sign token, n + 1 answer digits (arXiv 2402.02619, section "Model"). So 133357 + 182243 is
-``133357+182243=+0315600`` and takes 3n + 4 = 22 tokens. Digit *index* 0 is always the units.
+An n-digit question reads ``D_(n-1) … D_0 op D'_(n-1) … D'_0 = sign A_n … A_0``: zero-padded
+operands, most significant digit first, a sign token, n + 1 answer digits (arXiv 2402.02619, section
+"Model"). So 133357 + 182243 is ``133357+182243=+0315600`` and takes 3n + 4 = 22 tokens. Digit
+*index* 0 is always the units.
 """
 
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ MAX_DIGITS = 20
 
 @dataclass(frozen=True)
 class Format:
-    """How questions become tokens. The defaults are the paper's; every part can be changed to fit another model.
+    """How questions become tokens. The defaults are the paper's; every part can be changed to fit
+    another model.
 
     Attributes:
         n_digits: digits of an operand, 1 to 20.
         digit_ids: token ids of the digits 0 … 9.
-        plus, minus, equals: token ids of the three symbols; the sign token uses `plus` and `minus` too.
-        has_sign: whether a sign token stands before the answer digits (the paper's first models had none).
+        plus, minus, equals: token ids of the three symbols; the sign token uses `plus` and `minus`
+            too.
+        has_sign: whether a sign token stands before the answer digits (the paper's first models had
+            none).
         prefix: token ids before the question, such as a beginning-of-sequence token.
 
     Raises:
@@ -42,7 +46,11 @@ class Format:
         if not isinstance(self.n_digits, int) or not 1 <= self.n_digits <= MAX_DIGITS:
             raise LabError(f"expected 1 to {MAX_DIGITS} digits", f"got {self.n_digits!r}")
         symbols = (*self.digit_ids, self.plus, self.minus, self.equals)
-        if len(self.digit_ids) != 10 or len(set(symbols)) != 13 or min((*symbols, *self.prefix)) < 0:
+        if (
+            len(self.digit_ids) != 10
+            or len(set(symbols)) != 13
+            or min((*symbols, *self.prefix)) < 0
+        ):
             raise LabError(
                 "expected ten digit ids and three symbol ids, all different, and no id below 0",
                 f"got digits {self.digit_ids}, plus {self.plus}, minus {self.minus}, equals {self.equals}, prefix {self.prefix}",

@@ -1,12 +1,14 @@
 """Accuracy over training, from the checkpoints of a run: how many steps to 99 %, to 99.99 %?
 
-Every checkpoint is asked the same seeded questions, teacher forced (`verify.score`; a question is right when its whole
-answer is): `UNIFORM` uniform additions and as many uniform subtractions, and `PER_CLASS` questions of every class. Most
-checkpoints are far from any level, so each answers every 20th question first, every 4th if more than 98 % of those were
-right, and all if more than 99.8 % of these were. Step 0 and the last step always answer all.
+Every checkpoint is asked the same seeded questions, teacher forced (`verify.score`; a question is
+right when its whole answer is): `UNIFORM` uniform additions and as many uniform subtractions, and
+`PER_CLASS` questions of every class. Most checkpoints are far from any level, so each answers every
+20th question first, every 4th if more than 98 % of those were right, and all if more than 99.8 % of
+these were. Step 0 and the last step always answer all.
 
-A level counts as reached at the first checkpoint from which on the accuracy never falls below it again. Training is seen
-at checkpoints only, so the step lies in a bracket: after the checkpoint before, at or before this one.
+A level counts as reached at the first checkpoint from which on the accuracy never falls below it
+again. Training is seen at checkpoints only, so the step lies in a bracket: after the checkpoint
+before, at or before this one.
 """
 
 import re
@@ -49,7 +51,11 @@ class Point:
         (0.9, 0.867)
         """
         right, asked = self.right[mix], self.asked[mix]
-        return right[operation] / asked[operation] if operation else sum(right.values()) / sum(asked.values())
+        return (
+            right[operation] / asked[operation]
+            if operation
+            else sum(right.values()) / sum(asked.values())
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,13 @@ class Reached:
     by: int
 
 
-def steps_to(curve: Curve, level: float, mix: str = "uniform", operation: str | None = None, hold: bool = True) -> Reached | None:
+def steps_to(
+    curve: Curve,
+    level: float,
+    mix: str = "uniform",
+    operation: str | None = None,
+    hold: bool = True,
+) -> Reached | None:
     """The first checkpoint that reaches a level of accuracy; None if none does.
 
     Args:
@@ -117,9 +129,13 @@ def band(curves: Sequence[Curve], mix: str = "uniform", operation: str | None = 
     common = sorted(set.intersection(*(set(curve.steps) for curve in curves))) if curves else []
     if not common:
         raise LabError("expected curves with steps in common", f"got {len(curves)} curves")
-    rows = [dict(zip(curve.steps, curve.accuracies(mix, operation), strict=True)) for curve in curves]
+    rows = [
+        dict(zip(curve.steps, curve.accuracies(mix, operation), strict=True)) for curve in curves
+    ]
     values = np.array([[row[step] for step in common] for row in rows])
-    return Band(common, *(function(values, axis=0).tolist() for function in (np.min, np.median, np.max)))
+    return Band(
+        common, *(function(values, axis=0).tolist() for function in (np.min, np.median, np.max))
+    )
 
 
 def exam(n_digits: int, seed: int = 0) -> dict[str, Questions]:
@@ -136,7 +152,11 @@ def checkpoints(folder: Path) -> dict[int, Path]:
         LabError: there are none.
     """
     files = sorted((folder / "checkpoints").glob("step-*.safetensors"))
-    found = {int(match[1]): path for path in files if (match := re.fullmatch(r"step-(\d+)\.safetensors", path.name))}
+    found = {
+        int(match[1]): path
+        for path in files
+        if (match := re.fullmatch(r"step-(\d+)\.safetensors", path.name))
+    }
     if not found:
         raise LabError(
             f"expected checkpoints in {folder / 'checkpoints'}",
@@ -157,21 +177,32 @@ def curve_of(folder: Path, seed: int = 0) -> Curve:
     questions = exam(fmt.n_digits, seed)
     points = []
     for step, path in progress(files.items(), f"checkpoints of {folder.name}"):
-        zoo.into_model(model, path, hint="train the run again; checkpoints are not written a second time")
-        points.append(_measured(model, fmt, step, questions, thorough=step in (min(files), max(files))))
+        zoo.into_model(
+            model, path, hint="train the run again; checkpoints are not written a second time"
+        )
+        points.append(
+            _measured(model, fmt, step, questions, thorough=step in (min(files), max(files)))
+        )
     return Curve(tuple(points))
 
 
-def _measured(model, fmt: Format, step: int, questions: dict[str, Questions], thorough: bool) -> Point:
+def _measured(
+    model, fmt: Format, step: int, questions: dict[str, Questions], thorough: bool
+) -> Point:
     right, asked = {}, {}
     for mix in MIXES:
         right[mix], asked[mix] = _counts(*_answered(model, fmt, questions[mix], thorough))
     return Point(step, right, asked)
 
 
-def _answered(model, fmt: Format, questions: Questions, thorough: bool) -> tuple[Bool[Tensor, " question"], Questions]:
+def _answered(
+    model, fmt: Format, questions: Questions, thorough: bool
+) -> tuple[Bool[Tensor, " question"], Questions]:
     """The questions asked, stage by stage, and whether each was answered right."""
-    index, done, right = torch.arange(len(questions)), *torch.zeros(2, len(questions), dtype=torch.bool)
+    index, done, right = (
+        torch.arange(len(questions)),
+        *torch.zeros(2, len(questions), dtype=torch.bool),
+    )
     for one_in, enough in STAGES:
         todo = (index % one_in == 0) & ~done
         right[todo] = score(model, questions[todo], fmt).all(1)
@@ -181,7 +212,15 @@ def _answered(model, fmt: Format, questions: Questions, thorough: bool) -> tuple
     return right[done], questions[done]
 
 
-def _counts(right: Bool[Tensor, " question"], questions: Questions) -> tuple[dict[str, int], dict[str, int]]:
+def _counts(
+    right: Bool[Tensor, " question"], questions: Questions
+) -> tuple[dict[str, int], dict[str, int]]:
     """Right answers and questions of each operation."""
-    groups = {"ADD": ~questions.subtract, "SUB": questions.subtract & ~questions.negative, "NEG": questions.negative}
-    return {name: int((right & group).sum()) for name, group in groups.items()}, {n: int(g.sum()) for n, g in groups.items()}
+    groups = {
+        "ADD": ~questions.subtract,
+        "SUB": questions.subtract & ~questions.negative,
+        "NEG": questions.negative,
+    }
+    return {name: int((right & group).sum()) for name, group in groups.items()}, {
+        n: int(g.sum()) for n, g in groups.items()
+    }

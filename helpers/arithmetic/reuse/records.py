@@ -1,9 +1,9 @@
 """Reuse of an inserted adder, measured: what is known about every run, and the file that keeps it.
 
-`measure` takes one finished training run of a mixed model and gives a `Record`; `stored` reads the records that the
-package carries (``data/reuse.json``, written by ``python -m helpers reuse``). A record holds counts, not verdicts: the
-functions of `usage`, `transfer`, `similarity` and `curves` make tables, overlaps and intervals from them, with whatever
-threshold a reader chooses.
+`measure` takes one finished training run of a mixed model and gives a `Record`; `stored` reads the
+records that the package carries (``data/reuse.json``, written by ``python -m helpers reuse``). A
+record holds counts, not verdicts: the functions of `usage`, `transfer`, `similarity` and `curves`
+make tables, overlaps and intervals from them, with whatever threshold a reader chooses.
 """
 
 import hashlib
@@ -48,14 +48,16 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Kept:
-    """Sufficiency of the useful nodes on new questions: share of answers right, per operation, with all others ablated.
+    """Sufficiency of the useful nodes on new questions: share of answers right, per operation, with
+    all others ablated.
 
     Attributes:
         mode: how the others are ablated.
         share: threshold of `Use.used`; the use is that under the same mode.
         nodes: how many nodes are useful.
         right: per operation.
-        random: the same for as many random nodes at every position, mean over `SETTINGS["random_sets"]` sets.
+        random: the same for as many random nodes at every position, mean over
+            `SETTINGS["random_sets"]` sets.
     """
 
     mode: str
@@ -89,16 +91,17 @@ class Record:
     Attributes:
         fingerprint: of its recipe.
         sha256: of its final weights.
-        source, source_sha256: the adder that it is compared with: the one inserted, and for the arm from scratch the one
-            that the other arms insert.
+        source, source_sha256: the adder that it is compared with: the one inserted, and for the arm
+            from scratch the one that the other arms insert.
         seconds: what the measurement took.
         curve: accuracy over training.
         use: per mode, on additions and subtractions; means are taken over both.
         passed: its own patch tests at the positions where answer digits are predicted.
         retests: the source's patch tests, repeated.
         weights: similarity of its weights to the source's.
-        fresh: the same for the freshly built model of its seed, before anything was inserted. A source of the same seed
-            drew part of its own start from the same random numbers, so this cosine need not be near 0.
+        fresh: the same for the freshly built model of its seed, before anything was inserted. A
+            source of the same seed drew part of its own start from the same random numbers, so this
+            cosine need not be near 0.
         independent: the same for a freshly built model of a seed that no run has: the control.
         kept: sufficiency of its useful nodes.
     """
@@ -141,11 +144,19 @@ def measure_source(n_digits: int) -> Source:
     model = zoo.load(name, device="cpu")
     tasks = (*transfer.LATE, "ST")
     found = transfer.passed(model, fmt, SETTINGS["pairs"], SETTINGS["seed"], tasks)
-    return Source(name, zoo.check(name).sha256, source_settings(), _use(_bench(model, fmt, "+", SETTINGS["seed"])), found)
+    return Source(
+        name,
+        zoo.check(name).sha256,
+        source_settings(),
+        _use(_bench(model, fmt, "+", SETTINGS["seed"])),
+        found,
+    )
 
 
 def _bench(model, fmt: Format, operations: str, seed: int) -> sufficiency.Bench:
-    return sufficiency.bench(model, fmt, SETTINGS["per_class"], SETTINGS["reference_per_class"], seed, operations)
+    return sufficiency.bench(
+        model, fmt, SETTINGS["per_class"], SETTINGS["reference_per_class"], seed, operations
+    )
 
 
 def _use(bench: sufficiency.Bench) -> dict[str, Use]:
@@ -160,16 +171,22 @@ def identity(folder: Path) -> tuple[Recipe, str]:
     """
     if not (folder / training.RECIPE).exists():
         raise LabError(
-            f"expected a finished run in {folder}", f"there is no {training.RECIPE}", hint="pass the folder of a training run"
+            f"expected a finished run in {folder}",
+            f"there is no {training.RECIPE}",
+            hint="pass the folder of a training run",
         )
     recipe = training.read_recipe(folder)
     again = f"python -m helpers train {recipe.name} --seed {recipe.seed} --out {folder} --resume"
     if recipe.task != "mixed":
-        raise LabError(f"expected a run of a mixed model in {folder}", f"it holds {recipe.name}, which is none")
+        raise LabError(
+            f"expected a run of a mixed model in {folder}", f"it holds {recipe.name}, which is none"
+        )
     try:
         return recipe, hashlib.sha256((folder / training.WEIGHTS).read_bytes()).hexdigest()
     except OSError:
-        raise LabError(f"expected a finished run in {folder}", f"there is no {training.WEIGHTS}", hint=again) from None
+        raise LabError(
+            f"expected a finished run in {folder}", f"there is no {training.WEIGHTS}", hint=again
+        ) from None
 
 
 def measure(folder: Path, source: Source) -> Record:
@@ -182,7 +199,10 @@ def measure(folder: Path, source: Source) -> Record:
     recipe, sha256 = identity(folder)
     fmt, data = Format(recipe.data["n_digits"]), recipe.data
     if SOURCES[fmt.n_digits][0] != source.name:
-        raise LabError(f"expected the source {SOURCES[fmt.n_digits][0]} for {recipe.name}", f"got {source.name}")
+        raise LabError(
+            f"expected the source {SOURCES[fmt.n_digits][0]} for {recipe.name}",
+            f"got {source.name}",
+        )
     curve = curves.curve_of(folder, SETTINGS["seed"])
     model, adder = zoo.load(str(folder), device="cpu"), zoo.load(source.name, device="cpu")
     used = _use(_bench(model, fmt, "+-", SETTINGS["seed"]))
@@ -194,12 +214,27 @@ def measure(folder: Path, source: Source) -> Record:
         "retests": transfer.transfer(source.passed, fmt, model, **pairs),
         "weights": similarity(adder, model),
         "fresh": similarity(adder, training.build_model(recipe)),
-        "independent": similarity(adder, training.build_model(replace(recipe, seed=SETTINGS["independent_seed"]))),
+        "independent": similarity(
+            adder, training.build_model(replace(recipe, seed=SETTINGS["independent_seed"]))
+        ),
         "kept": _kept(_bench(model, fmt, "+-", SETTINGS["fresh_seed"]), used),
     }
-    known = {"name": recipe.name, "seed": recipe.seed, "arm": data["arm"], "freeze": data["freeze"], "n_digits": fmt.n_digits}
-    known |= {"fingerprint": recipe.fingerprint, "sha256": sha256, "source": source.name, "source_sha256": source.sha256}
-    return Record(**known, settings=SETTINGS, seconds=round(time.monotonic() - began, 1), **measured)
+    known = {
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "arm": data["arm"],
+        "freeze": data["freeze"],
+        "n_digits": fmt.n_digits,
+    }
+    known |= {
+        "fingerprint": recipe.fingerprint,
+        "sha256": sha256,
+        "source": source.name,
+        "source_sha256": source.sha256,
+    }
+    return Record(
+        **known, settings=SETTINGS, seconds=round(time.monotonic() - began, 1), **measured
+    )
 
 
 def _kept(fresh: sufficiency.Bench, used: Mapping[str, Use]) -> list[Kept]:
@@ -232,7 +267,10 @@ def stored(path: Path = DATA) -> Stored:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         sources = {name: _source(entry) for name, entry in found["sources"].items()}
-        runs = {name: {int(seed): _record(one) for seed, one in seeds.items()} for name, seeds in found["runs"].items()}
+        runs = {
+            name: {int(seed): _record(one) for seed, one in seeds.items()}
+            for name, seeds in found["runs"].items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise LabError(
             f"expected stored measurements in {path}",
@@ -252,7 +290,10 @@ def to_text(everything: Stored) -> str:
         return json.dumps(_plain(entry), separators=(",", ":"))
 
     sources = block({name: line(entry) for name, entry in sorted(everything.sources.items())})
-    runs = {name: block({s: line(one) for s, one in sorted(seeds.items())}) for name, seeds in sorted(everything.runs.items())}
+    runs = {
+        name: block({s: line(one) for s, one in sorted(seeds.items())})
+        for name, seeds in sorted(everything.runs.items())
+    }
     return block({"sources": sources, "runs": block(runs)}) + "\n"
 
 
@@ -263,7 +304,13 @@ def _plain(entry: Source | Record) -> dict:
     if isinstance(entry, Record):
         own["curve"] = entry.curve.to_json()
         own["retests"] = [
-            [_passed_to_json(one.source), {_names(nodes): list(asdict(count).values()) for nodes, count in one.target.items()}]
+            [
+                _passed_to_json(one.source),
+                {
+                    _names(nodes): list(asdict(count).values())
+                    for nodes, count in one.target.items()
+                },
+            ]
             for one in entry.retests
         ]
         own |= {name: [_rounded(one) for one in getattr(entry, name)] for name in WEIGHTS}
@@ -277,7 +324,10 @@ def _source(own: dict) -> Source:
 
 
 def _record(own: dict) -> Record:
-    read = {"use": {mode: Use.from_json(one) for mode, one in own["use"].items()}, "curve": Curve.from_json(own["curve"])}
+    read = {
+        "use": {mode: Use.from_json(one) for mode, one in own["use"].items()},
+        "curve": Curve.from_json(own["curve"]),
+    }
     read["passed"] = [_passed(one) for one in own["passed"]]
     read["retests"] = [
         Retest(_passed(one), {_nodes(names): Count(*counts) for names, counts in target.items()})

@@ -1,12 +1,13 @@
 """How far the weights of a target are still those of the source that was inserted.
 
-The cosine of two tensors, taken as vectors, is 1 where training changed nothing but the scale, and 0 on average for
-independent ones: the standard deviation is 1 / sqrt(entries), 0.02 for one head's W_Q of 96 x 32 entries.
+The cosine of two tensors, taken as vectors, is 1 where training changed nothing but the scale, and
+0 on average for independent ones: the standard deviation is 1 / sqrt(entries), 0.02 for one head's
+W_Q of 96 x 32 entries.
 
-A low cosine does not show that the *function* is lost. A model from scratch writes the same digits into other directions
-of its residual stream, names its heads otherwise and orders its MLP neurons otherwise, so its cosines are near 0 whatever
-it computes. Compare it by what its nodes do (`transfer`), and read the cosines as: how far did training move what was
-inserted?
+A low cosine does not show that the *function* is lost. A model from scratch writes the same digits
+into other directions of its residual stream, names its heads otherwise and orders its MLP neurons
+otherwise, so its cosines are near 0 whatever it computes. Compare it by what its nodes do
+(`transfer`), and read the cosines as: how far did training move what was inserted?
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ class Similarity:
     """Cosine of one tensor with the source's.
 
     Attributes:
-        part: ``Q``, ``K``, ``V``, ``O``, ``QK``, ``OV``, ``MLP in``, ``MLP out``, ``W_E``, ``W_pos`` or ``W_U``.
+        part: ``Q``, ``K``, ``V``, ``O``, ``QK``, ``OV``, ``MLP in``, ``MLP out``, ``W_E``,
+            ``W_pos`` or ``W_U``.
         layer, head: where; -1 for what has none.
         same: at the same location.
         other: mean over the other heads of the layer, the control; none for what is not a head.
@@ -44,7 +46,9 @@ def cosine(a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> float:
     >>> round(cosine(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])), 3)
     0.707
     """
-    return float(torch.nn.functional.cosine_similarity(a.flatten().double(), b.flatten().double(), dim=0))
+    return float(
+        torch.nn.functional.cosine_similarity(a.flatten().double(), b.flatten().double(), dim=0)
+    )
 
 
 def head_weights(model, layer: int) -> dict[str, Float[Tensor, "head ..."]]:
@@ -76,4 +80,7 @@ def similarity(source, target) -> list[Similarity]:
         for layer in range(source.cfg.n_layers)
         for side in ("in", "out")
     ] + [(part, name, -1) for part, name in ENDS.items()]
-    return found + [Similarity(part, layer, -1, cosine(ours[name], theirs[name]), None) for part, name, layer in tensors]
+    return found + [
+        Similarity(part, layer, -1, cosine(ours[name], theirs[name]), None)
+        for part, name, layer in tensors
+    ]

@@ -1,10 +1,11 @@
 """Do the source's patch tests still pass in the target, at the same nodes?
 
-A patch test of the source names some nodes at one position and layer, a sub-task and a digit (see `nodemap`). The same
-pairs are run in the target, with the same nodes exchanged: if the sub-task is still computed there, the answer changes
-exactly as predicted. The control is every other set of as many heads of that layer at that position (for an MLP: the MLPs
-of the other layers). In a model from scratch the names of heads mean nothing; the fair number for it is the best renaming
-of the heads of a layer, one for all tests, and `transferred` gives it for every model.
+A patch test of the source names some nodes at one position and layer, a sub-task and a digit (see
+`nodemap`). The same pairs are run in the target, with the same nodes exchanged: if the sub-task is
+still computed there, the answer changes exactly as predicted. The control is every other set of as
+many heads of that layer at that position (for an MLP: the MLPs of the other layers). In a model
+from scratch the names of heads mean nothing; the fair number for it is the best renaming of the
+heads of a layer, one for all tests, and `transferred` gives it for every model.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -109,7 +110,9 @@ def _count(evidence: Rate) -> Count:
     return Count(evidence.hits, evidence.trials, evidence.null_hits, evidence.null_trials)
 
 
-def passed(model, fmt: Format, count: int = 60, seed: int = 0, tasks: tuple[str, ...] = LATE) -> list[Passed]:
+def passed(
+    model, fmt: Format, count: int = 60, seed: int = 0, tasks: tuple[str, ...] = LATE
+) -> list[Passed]:
     """The patch tests that a model passes: its strong roles (`nodemap.find_roles`)."""
     found = (role.evidence for role in find_roles(model, fmt, count, seed, tasks) if role.strong)
     return [Passed(one.task, one.digit, tuple(sorted(one.nodes)), _count(one)) for one in found]
@@ -120,22 +123,29 @@ def alternatives(model, nodes: NodeSet) -> list[NodeSet]:
     position, layer = nodes[0].position, nodes[0].layer
     if nodes[0].is_mlp:
         return [(Node(position, other),) for other in range(model.cfg.n_layers)]
-    return list(combinations([Node(position, layer, head) for head in range(model.cfg.n_heads)], len(nodes)))
+    return list(
+        combinations([Node(position, layer, head) for head in range(model.cfg.n_heads)], len(nodes))
+    )
 
 
-def transfer(tests: Sequence[Passed], fmt: Format, target, count: int = 60, seed: int = 0) -> list[Retest]:
+def transfer(
+    tests: Sequence[Passed], fmt: Format, target, count: int = 60, seed: int = 0
+) -> list[Retest]:
     """Run the source's tests in the target, at the source's nodes and at those of the control.
 
     Args:
         tests: what the source passes.
         count: pairs a test, in both directions together.
-        seed: of the pairs. With the count and seed that `passed` had, they are the pairs of the source.
+        seed: of the pairs. With the count and seed that `passed` had, they are the pairs of the
+            source.
 
     Raises:
         LabError: a node that the target does not have.
     """
     found = []
-    for (task, digit), some in progress(_grouped(tests, lambda test: (test.task, test.digit)), "transfer"):
+    for (task, digit), some in progress(
+        _grouped(tests, lambda test: (test.task, test.digit)), "transfer"
+    ):
         experiment = prepare(target, fmt, SUBTASKS[task], digit, count, seed)
         for test in some:
             check_nodes(target, test.nodes, fmt.n_ctx)
@@ -204,13 +214,18 @@ def _best_rate(tests: Sequence[Retest]) -> float:
     for _, some in _grouped(tests, lambda test: test.source.nodes[0].layer):
         n_heads = 1 + max(node.head for test in some for nodes in test.target for node in nodes)
         names = permutations(range(n_heads))
-        total += max(sum(test.target[_renamed(test.source.nodes, one)].rate for test in some) for one in names)
+        total += max(
+            sum(test.target[_renamed(test.source.nodes, one)].rate for test in some)
+            for one in names
+        )
     return total / len(tests)
 
 
 def _renamed(nodes: NodeSet, names: Sequence[int]) -> NodeSet:
     """The same nodes with head h called ``names[h]``; MLPs keep their names."""
-    return tuple(sorted(Node(n.position, n.layer, n.head if n.is_mlp else names[n.head]) for n in nodes))
+    return tuple(
+        sorted(Node(n.position, n.layer, n.head if n.is_mlp else names[n.head]) for n in nodes)
+    )
 
 
 @dataclass(frozen=True)
@@ -221,7 +236,8 @@ class RoleOverlap:
         roles: the source's strong roles of heads.
         same: how many of them the target has at the same nodes.
         layer: how many it has in the same layer, at whatever heads.
-        heads, heads_p: mean of `same` over all renamings of the heads in each layer, and the share of them that reach it.
+        heads, heads_p: mean of `same` over all renamings of the heads in each layer, and the share
+            of them that reach it.
         best: the highest number a renaming gives.
     """
 
@@ -234,7 +250,8 @@ class RoleOverlap:
 
 
 def shared_roles(source: Sequence[Passed], target: Sequence[Passed], n_heads: int) -> RoleOverlap:
-    """Compare two models by what their heads do: a role is a sub-task, a digit and the nodes that carry it.
+    """Compare two models by what their heads do: a role is a sub-task, a digit and the nodes that
+    carry it.
 
     Args:
         n_heads: of the target.
@@ -244,7 +261,10 @@ def shared_roles(source: Sequence[Passed], target: Sequence[Passed], n_heads: in
     places = {test.place for test in target if not test.is_mlp}
     n_layers = 1 + max((test.nodes[0].layer for test in ours), default=0)
     same = [
-        sum((test.label, _renamed(test.nodes, names[test.nodes[0].layer])) in theirs for test in ours)
+        sum(
+            (test.label, _renamed(test.nodes, names[test.nodes[0].layer])) in theirs
+            for test in ours
+        )
         for names in renamings(n_layers, n_heads)  # the first leaves all names as they are
     ]
     reaching = sum(number >= same[0] for number in same) / len(same)

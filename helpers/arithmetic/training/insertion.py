@@ -1,7 +1,8 @@
 """Insert a trained adder into a larger model, in four ways, and freeze parts of what was inserted.
 
-The source's heads become the first heads of the first layers of the target; the target's further heads and layers are
-new. What is copied, for every source layer l with heads h < H (weights as they act on the residual stream):
+The source's heads become the first heads of the first layers of the target; the target's further
+heads and layers are new. What is copied, for every source layer l with heads h < H (weights as they
+act on the residual stream):
 
 ===============  =====================================================================================================
 arm              copied from the source; everything else is the fresh target's own random start
@@ -14,11 +15,12 @@ arm              copied from the source; everything else is the fresh target's o
 ``scratch``      nothing
 ===============  =====================================================================================================
 
-Why ``preserving`` keeps the function: a block computes x + sum_h z_h W_O[h] + b_O and then adds MLP(ln2(x)). A new head
-with W_O[h] = 0 adds nothing, so every inserted block sees the residual stream that it saw in the source; a new layer
-with W_O = b_O = W_out = b_out = 0 passes the stream on unchanged; ln_final and the unembedding are the source's. The
-logits are those of the source, up to the order of floating-point sums. The new parts still learn: the gradient of W_O
-and of W_out is not zero, because z and the MLP's inner activations are not.
+Why ``preserving`` keeps the function: a block computes x + sum_h z_h W_O[h] + b_O and then adds
+MLP(ln2(x)). A new head with W_O[h] = 0 adds nothing, so every inserted block sees the residual
+stream that it saw in the source; a new layer with W_O = b_O = W_out = b_out = 0 passes the stream
+on unchanged; ln_final and the unembedding are the source's. The logits are those of the source, up
+to the order of floating-point sums. The new parts still learn: the gradient of W_O and of W_out is
+not zero, because z and the MLP's inner activations are not.
 """
 
 from collections.abc import Iterator
@@ -36,7 +38,14 @@ from helpers.errors import LabError
 ARMS = ("paper", "whole", "preserving", "scratch")
 FREEZES = ("nothing", "qkv", "qkv+mlp", "all")
 
-_QKV = ("attn.q.weight", "attn.q.bias", "attn.k.weight", "attn.k.bias", "attn.v.weight", "attn.v.bias")
+_QKV = (
+    "attn.q.weight",
+    "attn.q.bias",
+    "attn.k.weight",
+    "attn.k.bias",
+    "attn.v.weight",
+    "attn.v.bias",
+)
 _MLP = ("mlp.in.weight", "mlp.in.bias", "mlp.out.weight", "mlp.out.bias")
 _PAPER_LAYER = (*_QKV, *_MLP, "ln1.weight", "ln1.bias")
 _WHOLE_LAYER = (*_PAPER_LAYER, "attn.o.weight", "attn.o.bias", "ln2.weight", "ln2.bias")
@@ -47,7 +56,8 @@ _WRITES = ("attn.o.weight", "attn.o.bias", "mlp.out.weight", "mlp.out.bias")
 
 @dataclass(frozen=True)
 class Place:
-    """One tensor of the source and the entries of the target's tensor of the same name that take it.
+    """One tensor of the source and the entries of the target's tensor of the same name that take
+    it.
 
     Attributes:
         name: the tensor's name, the same in both models.
@@ -80,7 +90,9 @@ def places(source, arm: str) -> list[Place]:
         raise LabError(f"expected an arm among {', '.join(ARMS)}", f"got {arm!r}")
     if arm == "scratch":
         return []
-    layer_parts, ends = (_PAPER_LAYER, _PAPER_ENDS) if arm == "paper" else (_WHOLE_LAYER, _WHOLE_ENDS)
+    layer_parts, ends = (
+        (_PAPER_LAYER, _PAPER_ENDS) if arm == "paper" else (_WHOLE_LAYER, _WHOLE_ENDS)
+    )
     cfg = source.cfg
     found = [
         Place(f"blocks.{layer}.{part}", _of_heads(part, cfg.n_heads, cfg.d_head))
@@ -99,11 +111,16 @@ def check_fits(source, target) -> None:
     for field in ("d_model", "d_head", "d_mlp", "n_ctx", "d_vocab", "act_fn", "normalization_type"):
         ours, theirs = getattr(source.cfg, field), getattr(target.cfg, field)
         if ours != theirs:
-            raise LabError(f"expected a target with the source's {field} of {ours}", f"it has {theirs}")
+            raise LabError(
+                f"expected a target with the source's {field} of {ours}", f"it has {theirs}"
+            )
     for field in ("n_layers", "n_heads"):
         ours, theirs = getattr(source.cfg, field), getattr(target.cfg, field)
         if theirs < ours:
-            raise LabError(f"expected a target with at least {ours} {field.removeprefix('n_')}", f"it has {theirs}")
+            raise LabError(
+                f"expected a target with at least {ours} {field.removeprefix('n_')}",
+                f"it has {theirs}",
+            )
 
 
 def _zeroed(source, target) -> Iterator[tuple[str, tuple[slice, ...]]]:
@@ -118,10 +135,12 @@ def _zeroed(source, target) -> Iterator[tuple[str, tuple[slice, ...]]]:
 
 @torch.no_grad()
 def insert(source, target, arm: str):
-    """Copy the source into the target, in place, and return the target (arXiv 2402.02619, section on mixed models).
+    """Copy the source into the target, in place, and return the target (arXiv 2402.02619, section
+    on mixed models).
 
     Args:
-        source, target: models built by `training.build_model`; the target has at least as many layers and heads.
+        source, target: models built by `training.build_model`; the target has at least as many
+            layers and heads.
         arm: see the module docstring.
 
     Raises:
@@ -129,7 +148,10 @@ def insert(source, target, arm: str):
     """
     wanted = places(source, arm)
     check_fits(source, target)
-    ours, theirs = source.state_dict(), target.state_dict()  # the tensors themselves: writing into them writes the model
+    ours, theirs = (
+        source.state_dict(),
+        target.state_dict(),
+    )  # the tensors themselves: writing into them writes the model
     for place in wanted:
         theirs[place.name][place.index] = ours[place.name]
     if arm == "preserving":
@@ -141,21 +163,27 @@ def insert(source, target, arm: str):
 def frozen(source, target, arm: str, freeze: str) -> dict[str, Bool[Tensor, "..."]]:
     """Masks of the inserted entries that training is to leave alone, by parameter name.
 
-    The released code freezes by writing the inserted values back every hundred steps, while the optimiser's moments run
-    on. Here the entries have no gradient and keep their value in every step.
+    The released code freezes by writing the inserted values back every hundred steps, while the
+    optimiser's moments run on. Here the entries have no gradient and keep their value in every
+    step.
 
     Args:
-        freeze: ``"nothing"``; ``"qkv"`` (the paper's mode 2, for all inserted heads); ``"qkv+mlp"`` (its mode 3);
-            ``"all"``: everything inserted into the blocks, W_O, biases and layer norms as far as the arm copied them.
-            Embeddings, ln_final and unembedding always train: the minus sign is new to an adder.
+        freeze: ``"nothing"``; ``"qkv"`` (the paper's mode 2, for all inserted heads); ``"qkv+mlp"``
+            (its mode 3); ``"all"``: everything inserted into the blocks, W_O, biases and layer
+            norms as far as the arm copied them. Embeddings, ln_final and unembedding always train:
+            the minus sign is new to an adder.
 
     Raises:
-        LabError: an unknown arm or way to freeze, or a way to freeze for an arm that inserts nothing.
+        LabError: an unknown arm or way to freeze, or a way to freeze for an arm that inserts
+            nothing.
     """
     if freeze not in FREEZES:
         raise LabError(f"expected a way to freeze among {', '.join(FREEZES)}", f"got {freeze!r}")
     if arm == "scratch" and freeze != "nothing":
-        raise LabError('expected freeze="nothing" for a model from scratch', f"got {freeze!r}: it has nothing inserted")
+        raise LabError(
+            'expected freeze="nothing" for a model from scratch',
+            f"got {freeze!r}: it has nothing inserted",
+        )
     parts = {"nothing": (), "qkv": _QKV, "qkv+mlp": (*_QKV, *_MLP), "all": _WHOLE_LAYER}[freeze]
     masks, theirs = {}, target.state_dict()
     for place in places(source, arm):
@@ -181,7 +209,9 @@ class Agreement:
 
 
 @torch.inference_mode()
-def agreement(source, target, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE) -> Agreement:
+def agreement(
+    source, target, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE
+) -> Agreement:
     """Run two models on the same questions and compare answers and logits.
 
     Raises:

@@ -1,7 +1,8 @@
 """Recipes of the arithmetic models, and the tasks that train them.
 
-The loss is the mean cross-entropy over the n + 2 answer tokens, sign included (arXiv 2402.02619, "Training"), in
-float32 rather than the paper's float64: the models are small enough that the difference does not show.
+The loss is the mean cross-entropy over the n + 2 answer tokens, sign included (arXiv 2402.02619,
+"Training"), in float32 rather than the paper's float64: the models are small enough that the
+difference does not show.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from helpers.errors import LabError
 from helpers.training import Recipe, Task
 
 
-def answer_loss(model: torch.nn.Module, fmt: Format, tokens: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
+def answer_loss(
+    model: torch.nn.Module, fmt: Format, tokens: Int[Tensor, "question pos"]
+) -> Float[Tensor, ""]:
     """Mean cross-entropy over the answer tokens, in nats."""
     tokens = tokens.to(next(model.parameters()).device)
     start = fmt.equals_position
@@ -32,7 +35,8 @@ class AdditionTask(Task):
 
     Attributes:
         p_slots, p_cascade: shares of the enriched mixture (see `questions.enriched`).
-        max_cascade: if given, the questions are drawn uniformly among the classes S0 to S`max_cascade` instead.
+        max_cascade: if given, the questions are drawn uniformly among the classes S0 to
+            S`max_cascade` instead.
     """
 
     fmt: Format
@@ -43,7 +47,9 @@ class AdditionTask(Task):
     def batch(self, rng: np.random.Generator, size: int) -> Int[Tensor, "question pos"]:
         if self.max_cascade is not None:
             return short_carries(self.fmt.n_digits, size, rng, self.max_cascade).tokens(self.fmt)
-        questions = enriched(self.fmt.n_digits, size, rng, p_slots=self.p_slots, p_cascade=self.p_cascade)
+        questions = enriched(
+            self.fmt.n_digits, size, rng, p_slots=self.p_slots, p_cascade=self.p_cascade
+        )
         return questions.tokens(self.fmt)
 
     def loss(self, model: torch.nn.Module, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
@@ -58,7 +64,8 @@ class MixedTask(Task):
         p_subtract, p_equal, p_slots, p_cascade: shares of the mixture (see `questions.mixed`).
         arm: how the source is inserted (see `insertion`).
         source: name of the inserted model; none for the arm from scratch.
-        sha256: first twelve digits of the checksum of its weights, for a run is determined by them too.
+        sha256: first twelve digits of the checksum of its weights, for a run is determined by them
+            too.
         freeze: what training leaves alone (see `insertion.frozen`).
     """
 
@@ -94,7 +101,9 @@ class MixedTask(Task):
         return insertion.frozen(source, model, self.arm, self.freeze)
 
     def batch(self, rng: np.random.Generator, size: int) -> Int[Tensor, "question pos"]:
-        shares = {name: getattr(self, name) for name in ("p_subtract", "p_equal", "p_slots", "p_cascade")}
+        shares = {
+            name: getattr(self, name) for name in ("p_subtract", "p_equal", "p_slots", "p_cascade")
+        }
         return mixed(self.fmt.n_digits, size, rng, **shares).tokens(self.fmt)
 
     def loss(self, model: torch.nn.Module, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
@@ -113,10 +122,17 @@ MIXTURE = {"p_slots": 0.3, "p_cascade": 0.3}
 
 def _shape(n_digits: int, n_layers: int, n_heads: int) -> dict:
     shape = {"n_layers": n_layers, "n_heads": n_heads, "d_model": 96, "d_head": 32, "d_mlp": 384}
-    return shape | {"n_ctx": 3 * n_digits + 4, "d_vocab": 15, "act_fn": "relu", "normalization_type": "LN"}
+    return shape | {
+        "n_ctx": 3 * n_digits + 4,
+        "d_vocab": 15,
+        "act_fn": "relu",
+        "normalization_type": "LN",
+    }
 
 
-def _adder(name: str, n_digits: int, steps: int, n_layers: int = 2, data: dict = MIXTURE, seed: int = 0) -> Recipe:
+def _adder(
+    name: str, n_digits: int, steps: int, n_layers: int = 2, data: dict = MIXTURE, seed: int = 0
+) -> Recipe:
     return Recipe(
         name=name,
         task="addition",
@@ -158,8 +174,9 @@ RECIPES: dict[str, Recipe] = {
         _adder("add-d3", n_digits=3, steps=5000),
         _adder("add-d5", n_digits=5, steps=6000),
         _adder("add-d6", n_digits=6, steps=8000),
-        # One layer, twice. Shown no carry that passes through more than one nine, it learns the look-back rule; shown the
-        # same mixture as the others, it learns more than the rule knows. The two differ in questions and in steps.
+        # One layer, twice. Shown no carry that passes through more than one nine, it learns the
+        # look-back rule; shown the same mixture as the others, it learns more than the rule knows.
+        # The two differ in questions and in steps.
         _adder("add-d5-1l", n_digits=5, steps=4000, n_layers=1, data={"max_cascade": 2}),
         _adder("add-d5-1l-enriched", n_digits=5, steps=6000, n_layers=1),
         _mixer("mix-d3", 3, "preserving"),

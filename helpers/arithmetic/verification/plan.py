@@ -1,6 +1,7 @@
 """Which questions a verification asks, cut into chunks that can be drawn in any order by anyone.
 
-A chunk carries its own seed, so the questions depend on the plan alone: not on batch sizes, workers or interruptions.
+A chunk carries its own seed, so the questions depend on the plan alone: not on batch sizes, workers
+or interruptions.
 """
 
 from dataclasses import dataclass, replace
@@ -32,11 +33,14 @@ class Chunk:
     seed: tuple[int, ...]
 
 
-def plan(n_digits: int, questions: int, per_class: int, exhaustive: bool, operations: str, seed: int) -> list[Chunk]:
+def plan(
+    n_digits: int, questions: int, per_class: int, exhaustive: bool, operations: str, seed: int
+) -> list[Chunk]:
     """The chunks of a verification; the arguments are those of `verify.verify`.
 
     Raises:
-        LabError: unknown operations, negative numbers, no questions, or an exhaustive plan for more than 3 digits.
+        LabError: unknown operations, negative numbers, no questions, or an exhaustive plan for more
+            than 3 digits.
 
     >>> [(chunk.source, chunk.count) for chunk in plan(1, 5000, 7, False, "+", seed=0)]
     [('uniform', 4096), ('uniform', 904), ('S0', 7), ('S1', 7)]
@@ -55,17 +59,30 @@ def plan(n_digits: int, questions: int, per_class: int, exhaustive: bool, operat
             hint="leave it away: uniform questions and every cascade class are then sampled",
         )
     return [
-        Chunk(source, operator == "-", start, min(CHUNK, total - start), (seed, int(operator == "-"), number, start))
+        Chunk(
+            source,
+            operator == "-",
+            start,
+            min(CHUNK, total - start),
+            (seed, int(operator == "-"), number, start),
+        )
         for operator in operations
-        for number, (source, total) in enumerate(_sources(n_digits, questions, per_class, exhaustive, operator))
+        for number, (source, total) in enumerate(
+            _sources(n_digits, questions, per_class, exhaustive, operator)
+        )
         for start in range(0, total, CHUNK)
     ]
 
 
-def _sources(n_digits: int, questions: int, per_class: int, exhaustive: bool, operator: str) -> list[tuple[str, int]]:
+def _sources(
+    n_digits: int, questions: int, per_class: int, exhaustive: bool, operator: str
+) -> list[tuple[str, int]]:
     if exhaustive:
         return [("all", 10 ** (2 * n_digits))]
-    return [("uniform", questions), *((name, per_class) for name in automaton_of(n_digits, operator == "-").classes)]
+    return [
+        ("uniform", questions),
+        *((name, per_class) for name in automaton_of(n_digits, operator == "-").classes),
+    ]
 
 
 def automaton_of(n_digits: int, subtract: bool) -> cascades.Automaton:

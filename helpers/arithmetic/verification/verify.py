@@ -1,9 +1,11 @@
-"""How often a model is wrong: read answers off any model that maps tokens to logits, and count failures per class.
+"""How often a model is wrong: read answers off any model that maps tokens to logits, and count
+failures per class.
 
-A uniform sample alone is blind where it matters: a million 6-digit questions hold about five full-length cascades. So
-`verify` asks N uniform questions and at least M in every cascade class, and pools them per class. Pooling is exact,
-because a uniform question that falls into a class is a uniform draw from that class, which is just what the
-stratified sample draws. For three digits or fewer `exhaustive` asks every question there is.
+A uniform sample alone is blind where it matters: a million 6-digit questions hold about five
+full-length cascades. So `verify` asks N uniform questions and at least M in every cascade class,
+and pools them per class. Pooling is exact, because a uniform question that falls into a class is a
+uniform draw from that class, which is just what the stratified sample draws. For three digits or
+fewer `exhaustive` asks every question there is.
 """
 
 import time
@@ -30,31 +32,44 @@ Model = Callable[[Int[Tensor, "question pos"]], Float[Tensor, "question pos voca
 
 
 @torch.inference_mode()
-def predict(model: Model, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE) -> Int[Tensor, "question answer"]:
-    """Token ids that the model puts first at every answer token, with the true answer before it (teacher forcing).
+def predict(
+    model: Model, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE
+) -> Int[Tensor, "question answer"]:
+    """Token ids that the model puts first at every answer token, with the true answer before it
+    (teacher forcing).
 
-    One pass a question. On an intact causal model a question is right here **if and only if** it is right under
-    greedy decoding, where the model reads its own answer so far. If every teacher-forced token is right, then the
-    first greedy token is right, so the second is predicted from the same prefix, so it is right, and so on. If the
-    greedy answer is right, every greedy prefix was the true one, so the two runs saw the same. Only the tokens *after*
-    a first mistake can differ, and then the question is wrong either way. (Equal up to floating-point ties: batches of
-    another shape may add in another order.)
+    One pass a question. On an intact causal model a question is right here **if and only if** it is
+    right under greedy decoding, where the model reads its own answer so far. If every
+    teacher-forced token is right, then the first greedy token is right, so the second is predicted
+    from the same prefix, so it is right, and so on. If the greedy answer is right, every greedy
+    prefix was the true one, so the two runs saw the same. Only the tokens *after* a first mistake
+    can differ, and then the question is wrong either way. (Equal up to floating-point ties: batches
+    of another shape may add in another order.)
 
-    Under ablation or patching this is no longer greedy decoding: there the answer that is expected often differs from
-    the true one, and teacher forcing goes on showing the true prefix, so the string read off is not what the changed
-    model would write. Use `greedy` where that matters.
+    Under ablation or patching this is no longer greedy decoding: there the answer that is expected
+    often differs from the true one, and teacher forcing goes on showing the true prefix, so the
+    string read off is not what the changed model would write. Use `greedy` where that matters.
 
     Raises:
-        LabError: a model with too small a vocabulary or context, or one that does not return logits per position.
+        LabError: a model with too small a vocabulary or context, or one that does not return logits
+            per position.
     """
     check_model(model, fmt)
-    tokens, start = questions.tokens(fmt)[:, :-1], fmt.equals_position  # the last token predicts nothing
-    return torch.cat([_logits(model, part, fmt)[:, start:].argmax(-1).cpu() for part in tokens.split(batch_size)])
+    tokens, start = (
+        questions.tokens(fmt)[:, :-1],
+        fmt.equals_position,
+    )  # the last token predicts nothing
+    return torch.cat(
+        [_logits(model, part, fmt)[:, start:].argmax(-1).cpu() for part in tokens.split(batch_size)]
+    )
 
 
 @torch.inference_mode()
-def greedy(model: Model, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE) -> Int[Tensor, "question answer"]:
-    """Token ids of the answer that the model writes itself, token by token: one pass for each answer token.
+def greedy(
+    model: Model, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE
+) -> Int[Tensor, "question answer"]:
+    """Token ids of the answer that the model writes itself, token by token: one pass for each
+    answer token.
 
     Raises:
         LabError: as `predict`.
@@ -69,7 +84,9 @@ def greedy(model: Model, questions: Questions, fmt: Format, batch_size: int = BA
     return torch.cat(answers)
 
 
-def score(model: Model, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE) -> Bool[Tensor, "question answer"]:
+def score(
+    model: Model, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE
+) -> Bool[Tensor, "question answer"]:
     """Whether each answer token is right under teacher forcing; a question is right when its whole row is."""
     truth = questions.tokens(fmt)[:, fmt.equals_position + 1 :]
     return predict(model, questions, fmt, batch_size) == truth
@@ -117,7 +134,9 @@ def check_causal(model: Model, fmt: Format, seed: int = 0) -> None:
         )
 
 
-def _logits(model: Model, tokens: Int[Tensor, "question pos"], fmt: Format) -> Float[Tensor, "question pos vocab"]:
+def _logits(
+    model: Model, tokens: Int[Tensor, "question pos"], fmt: Format
+) -> Float[Tensor, "question pos vocab"]:
     try:
         output = model(tokens.to(_device(model)))
     except IndexError as fault:  # what an embedding raises for an id it does not have
@@ -177,12 +196,19 @@ def verify(
     batch_size = batch_size or (BATCH_SIZE if on_cpu else 4096)
     workers = workers or (torch.get_num_threads() if on_cpu else 1)
     tallies = in_parallel(lambda chunk: ask(model, fmt, chunk, batch_size), chunks, workers)
-    done = list(progress(tallies, f"verify {name}", total=len(chunks), unit=f" x {CHUNK} questions"))
+    done = list(
+        progress(tallies, f"verify {name}", total=len(chunks), unit=f" x {CHUNK} questions")
+    )
     return summarise(name, fmt.n_digits, chunks, done, seed, seconds=time.monotonic() - began)
 
 
 def ask(
-    model: Model, fmt: Format, chunk: Chunk, batch_size: int = BATCH_SIZE, read: Callable = predict, max_examples: int = 10
+    model: Model,
+    fmt: Format,
+    chunk: Chunk,
+    batch_size: int = BATCH_SIZE,
+    read: Callable = predict,
+    max_examples: int = 10,
 ) -> Tally:
     """Draw the questions of a chunk, read the model's answers with `predict` or `greedy`, and count failures."""
     questions = draw(chunk, fmt.n_digits)
@@ -195,7 +221,9 @@ def ask(
     return Tally(
         questions=np.bincount(classes, minlength=size),
         failures=np.bincount(classes[wrong.numpy()], minlength=size),
-        examples=[f"{questions.text(i)}, the model says {answer_text(answers[i], fmt)}" for i in shown],
+        examples=[
+            f"{questions.text(i)}, the model says {answer_text(answers[i], fmt)}" for i in shown
+        ],
     )
 
 
@@ -205,5 +233,8 @@ def answer_text(answer: Int[Tensor, " answer"], fmt: Format) -> str:
     >>> answer_text(torch.tensor([10, 0, 7, 14]), Format(2))
     '+07?'
     """
-    symbols = {token: str(digit) for digit, token in enumerate(fmt.digit_ids)} | {fmt.plus: "+", fmt.minus: "-"}
+    symbols = {token: str(digit) for digit, token in enumerate(fmt.digit_ids)} | {
+        fmt.plus: "+",
+        fmt.minus: "-",
+    }
     return "".join(symbols.get(token, "?") for token in answer.tolist())

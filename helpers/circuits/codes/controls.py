@@ -1,6 +1,8 @@
-"""What a score has to beat: rankings of heads that need no autoencoder, no training, or not even the labels.
+"""What a score has to beat: rankings of heads that need no autoencoder, no training, or not even
+the labels.
 
-Each takes what heads write on clean prompts and on their twins, and gives a score a head, as the discrete SAE does.
+Each takes what heads write on clean prompts and on their twins, and gives a score a head, as the
+discrete SAE does.
 """
 
 import torch
@@ -37,14 +39,22 @@ def paired_difference(positive: Writes, negative: Writes, seed: int = 0) -> Scor
         LabError: not one twin a prompt.
     """
     if len(positive) != len(negative):
-        raise LabError("expected one twin a prompt", f"got {len(positive)} prompts and {len(negative)} twins")
+        raise LabError(
+            "expected one twin a prompt", f"got {len(positive)} prompts and {len(negative)} twins"
+        )
     return (check(positive) - check(negative)).norm(dim=-1).mean(0)
 
 
-def untrained_codes(positive: Writes, negative: Writes, seed: int = 0, settings: Settings | None = None) -> Scores:
+def untrained_codes(
+    positive: Writes, negative: Writes, seed: int = 0, settings: Settings | None = None
+) -> Scores:
     """The discrete SAE's score with the autoencoder as it is before its first step."""
     shape = settings or Settings()
-    start = train(positive.flatten(0, 1), Settings(shape.latents, shape.sparsity, 0, shape.rate, shape.unit), (seed,))
+    start = train(
+        positive.flatten(0, 1),
+        Settings(shape.latents, shape.sparsity, 0, shape.rate, shape.unit),
+        (seed,),
+    )
     return scores.node_scores(start.codes(positive), start.codes(negative))
 
 
@@ -55,10 +65,12 @@ def k_means_codes(
     clusters: int = 200,
     vectors: Float[Tensor, "vector d_model"] | None = None,
 ) -> Scores:
-    """The discrete SAE's score with the nearest of k means as the code: an arg max without an autoencoder.
+    """The discrete SAE's score with the nearest of k means as the code: an arg max without an
+    autoencoder.
 
     Args:
-        clusters: number of means; at most one a vector. With as many, the code is the nearest vector.
+        clusters: number of means; at most one a vector. With as many, the code is the nearest
+            vector.
         vectors: that the means are fitted to; by default all those that are scored.
     """
     from sklearn.cluster import KMeans
@@ -67,8 +79,12 @@ def k_means_codes(
     both = torch.cat([check(positive), check(negative)])
     fitted = (both.flatten(0, 1) if vectors is None else check(vectors)).numpy()
     with threadpool_limits(1):  # two threads on so small a problem wait for each other
-        means = KMeans(min(clusters, len(fitted)), n_init=1, max_iter=100, random_state=seed).fit(fitted)
-        found = torch.from_numpy(means.predict(both.flatten(0, 1).numpy()).astype("int64")).unflatten(0, both.shape[:2])
+        means = KMeans(min(clusters, len(fitted)), n_init=1, max_iter=100, random_state=seed).fit(
+            fitted
+        )
+        found = torch.from_numpy(
+            means.predict(both.flatten(0, 1).numpy()).astype("int64")
+        ).unflatten(0, both.shape[:2])
     return scores.node_scores(found[: len(positive)], found[len(positive) :])
 
 

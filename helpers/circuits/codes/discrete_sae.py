@@ -1,17 +1,21 @@
-"""A small sparse autoencoder that turns what a head writes into one integer (O'Neill and Bui, arXiv 2405.12522).
+"""A small sparse autoencoder that turns what a head writes into one integer (O'Neill and Bui, arXiv
+2405.12522).
 
-Of each head and prompt there is one vector x, the mean over the prompt's tokens of what the head adds to the residual
-stream. One autoencoder with few latents is trained on the x of all heads on a handful of prompts:
+Of each head and prompt there is one vector x, the mean over the prompt's tokens of what the head
+adds to the residual stream. One autoencoder with few latents is trained on the x of all heads on a
+handful of prompts:
 
     z  =  ReLU( W_e (x - b) + b_e )          x̂  =  W_d z + b
     L  =  mean over vectors and dimensions of (x̂ - x)²  +  λ · mean over vectors of |z|₁
 
-and the *code* of a head on a prompt is the latent that is largest, arg max z. If no latent is above zero the code is `DEAD`.
+and the *code* of a head on a prompt is the latent that is largest, arg max z. If no latent is above
+zero the code is `DEAD`.
 
-Before every step the vectors of W_e and W_d are put back to length 1, and the gradient has no part along them, as in the code
-that the authors released. That code differs in two ways, both kept here to be tried: it scales every *row* of W_d to
-length 1, one row an output dimension, where the columns are the dictionary's vectors; and it gives a vector without active
-latent the code 0, as if latent 0 had won.
+Before every step the vectors of W_e and W_d are put back to length 1, and the gradient has no part
+along them, as in the code that the authors released. That code differs in two ways, both kept here
+to be tried: it scales every *row* of W_d to length 1, one row an output dimension, where the
+columns are the dictionary's vectors; and it gives a vector without active latent the code 0, as if
+latent 0 had won.
 """
 
 from dataclasses import dataclass
@@ -29,14 +33,17 @@ DEAD = -1
 
 @dataclass(frozen=True)
 class Settings:
-    """How an autoencoder is trained. The defaults are the authors' for IOI, but for the axis of the decoder's norm.
+    """How an autoencoder is trained. The defaults are the authors' for IOI, but for the axis of the
+    decoder's norm.
 
     Attributes:
         latents: number of latents, and so of codes.
-        sparsity: λ of the loss. The authors use 0.02 for IOI and greater-than, 0.05 for docstring (`methods.published`).
+        sparsity: λ of the loss. The authors use 0.02 for IOI and greater-than, 0.05 for docstring
+            (`methods.published`).
         steps: of Adam, each on all vectors.
         rate: learning rate.
-        unit: what of the decoder has length 1: its "columns", the dictionary's vectors, or its "rows", as released.
+        unit: what of the decoder has length 1: its "columns", the dictionary's vectors, or its
+            "rows", as released.
     """
 
     latents: int = 200
@@ -47,9 +54,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.unit not in ("columns", "rows"):
-            raise LabError('expected the decoder\'s "columns" or "rows" to have length 1', f"got {self.unit!r}")
+            raise LabError(
+                'expected the decoder\'s "columns" or "rows" to have length 1', f"got {self.unit!r}"
+            )
         if self.latents < 1 or self.steps < 0 or self.sparsity < 0 or self.rate <= 0:
-            raise LabError("expected at least one latent, no negative steps or sparsity, and a rate above 0", f"got {self}")
+            raise LabError(
+                "expected at least one latent, no negative steps or sparsity, and a rate above 0",
+                f"got {self}",
+            )
 
 
 @dataclass(frozen=True)
@@ -70,15 +82,23 @@ class DiscreteSAE:
     def __len__(self) -> int:
         return len(self.encoder)
 
-    def encode(self, writes: Float[Tensor, "*shape d_model"], seed: int = 0) -> Float[Tensor, "*shape latent"]:
+    def encode(
+        self, writes: Float[Tensor, "*shape d_model"], seed: int = 0
+    ) -> Float[Tensor, "*shape latent"]:
         """Activations of the latents of one of the autoencoders."""
-        return torch.relu((writes - self.bias[seed]) @ self.encoder[seed].T + self.encoder_bias[seed])
+        return torch.relu(
+            (writes - self.bias[seed]) @ self.encoder[seed].T + self.encoder_bias[seed]
+        )
 
-    def reconstruct(self, writes: Float[Tensor, "*shape d_model"], seed: int = 0) -> Float[Tensor, "*shape d_model"]:
+    def reconstruct(
+        self, writes: Float[Tensor, "*shape d_model"], seed: int = 0
+    ) -> Float[Tensor, "*shape d_model"]:
         """What the decoder makes of the latents."""
         return self.encode(writes, seed) @ self.decoder[seed].T + self.bias[seed]
 
-    def codes(self, writes: Float[Tensor, "*shape d_model"], seed: int = 0, dead: int = DEAD) -> Int[Tensor, "*shape"]:
+    def codes(
+        self, writes: Float[Tensor, "*shape d_model"], seed: int = 0, dead: int = DEAD
+    ) -> Int[Tensor, "*shape"]:
         """The largest latent of each vector; `dead` where none is active (0 as in the released code)."""
         return largest(self.encode(check(writes), seed), dead)
 
@@ -102,8 +122,8 @@ def train(
 
     Args:
         writes: the vectors to be learned: one set for all seeds, or one set a seed.
-        seeds: of the start. The training itself draws nothing: each step takes all vectors. The same seeds give the same
-            weights up to rounding (1e-5 on one machine).
+        seeds: of the start. The training itself draws nothing: each step takes all vectors. The
+            same seeds give the same weights up to rounding (1e-5 on one machine).
 
     Raises:
         LabError: vectors that are not finite, or not one set a seed.
@@ -111,7 +131,10 @@ def train(
     settings = settings or Settings()
     vectors = check(writes if writes.ndim == 3 else writes[None])
     if writes.ndim == 3 and len(writes) != len(seeds):
-        raise LabError("expected one set of vectors for each seed", f"got {len(writes)} sets and {len(seeds)} seeds")
+        raise LabError(
+            "expected one set of vectors for each seed",
+            f"got {len(writes)} sets and {len(seeds)} seeds",
+        )
     start = [_start(vectors.shape[-1], settings.latents, seed) for seed in seeds]
     parameters = [torch.stack(parts).requires_grad_() for parts in zip(*start, strict=True)]
     optimiser = torch.optim.Adam(parameters, lr=settings.rate)
@@ -123,7 +146,10 @@ def train(
 def _start(d_model: int, latents: int, seed: int) -> list[Tensor]:
     """Encoder, its bias, decoder and the tied bias, as the released code draws them."""
     generator = torch.Generator().manual_seed(seed)
-    encoder, decoder = torch.randn(latents, d_model, generator=generator), torch.randn(d_model, latents, generator=generator)
+    encoder, decoder = (
+        torch.randn(latents, d_model, generator=generator),
+        torch.randn(d_model, latents, generator=generator),
+    )
     encoder_bias = (2 * torch.rand(1, latents, generator=generator) - 1) / d_model**0.5
     return [encoder, encoder_bias, decoder, torch.zeros(1, d_model)]
 
@@ -131,19 +157,30 @@ def _start(d_model: int, latents: int, seed: int) -> list[Tensor]:
 def _unit(parameters: list[Tensor], unit: str) -> list[Tensor]:
     """The parameters with vectors of length 1 in encoder and decoder."""
     encoder, encoder_bias, decoder, bias = parameters
-    return [normalize(encoder, dim=-1), encoder_bias, normalize(decoder, dim=-2 if unit == "columns" else -1), bias]
+    return [
+        normalize(encoder, dim=-1),
+        encoder_bias,
+        normalize(decoder, dim=-2 if unit == "columns" else -1),
+        bias,
+    ]
 
 
-def _step(vectors: Tensor, parameters: list[Tensor], optimiser, settings: Settings) -> Float[Tensor, "2 seed"]:
+def _step(
+    vectors: Tensor, parameters: list[Tensor], optimiser, settings: Settings
+) -> Float[Tensor, "2 seed"]:
     with torch.no_grad():  # in place, as released: the learning rate is one of vectors of length 1
         for parameter, value in zip(parameters, _unit(parameters, settings.unit), strict=True):
             parameter.copy_(value)
-    encoder, encoder_bias, decoder, bias = _unit(parameters, settings.unit)  # again: no gradient along the vectors
+    encoder, encoder_bias, decoder, bias = _unit(
+        parameters, settings.unit
+    )  # again: no gradient along the vectors
     z = torch.relu((vectors - bias) @ encoder.mT + encoder_bias)
     error = (z @ decoder.mT + bias - vectors).square().mean((1, 2))
     penalty = z.sum(-1).mean(-1)
     optimiser.zero_grad()
-    (error + settings.sparsity * penalty).sum().backward()  # seeds share no parameter: the sum trains each by its own loss
+    (
+        error + settings.sparsity * penalty
+    ).sum().backward()  # seeds share no parameter: the sum trains each by its own loss
     optimiser.step()
     return torch.stack([error, penalty]).detach()
 
@@ -159,5 +196,7 @@ def check(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_mo
     if not writes.isfinite().all():
         bad = int((~writes.isfinite()).any(-1).sum())
         hint = "look for the layer where they begin; a model in float16 may need float32"
-        raise LabError("expected finite activations", f"{bad} vectors hold NaN or infinity", hint=hint)
+        raise LabError(
+            "expected finite activations", f"{bad} vectors hold NaN or infinity", hint=hint
+        )
     return writes

@@ -1,9 +1,11 @@
-"""The same codes from autoencoders that sae-lens trains: the standard one with an L1 penalty, and TopK with k = 1.
+"""The same codes from autoencoders that sae-lens trains: the standard one with an L1 penalty, and
+TopK with k = 1.
 
-sae-lens sums the squared error over dimensions where the paper takes its mean, so the penalty that corresponds to the
-paper's λ is d_model · λ. It also differs in its start (decoder vectors of length 0.1, the encoder their transpose), clips
-gradients at norm 1, weighs each latent by the length of its decoder vector, and holds no vector at length 1. TopK with k = 1
-keeps one latent a vector while it trains, which is what an arg max reads out afterwards.
+sae-lens sums the squared error over dimensions where the paper takes its mean, so the penalty that
+corresponds to the paper's λ is d_model · λ. It also differs in its start (decoder vectors of length
+0.1, the encoder their transpose), clips gradients at norm 1, weighs each latent by the length of
+its decoder vector, and holds no vector at length 1. TopK with k = 1 keeps one latent a vector while
+it trains, which is what an arg max reads out afterwards.
 
 The package is the extra ``sae``; its versions so far need a transformer-lens below 4.
 """
@@ -36,23 +38,32 @@ class LensSAE:
         return self.model.encode(check(writes).flatten(0, -2)).unflatten(0, writes.shape[:-1])
 
     @torch.no_grad()
-    def reconstruct(self, writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_model"]:
+    def reconstruct(
+        self, writes: Float[Tensor, "*shape d_model"]
+    ) -> Float[Tensor, "*shape d_model"]:
         """What the decoder makes of the latents."""
         return self.model.decode(self.encode(writes))
 
-    def codes(self, writes: Float[Tensor, "*shape d_model"], dead: int = DEAD) -> Int[Tensor, "*shape"]:
+    def codes(
+        self, writes: Float[Tensor, "*shape d_model"], dead: int = DEAD
+    ) -> Int[Tensor, "*shape"]:
         """The largest latent of each vector; `dead` where none is active."""
         return largest(self.encode(writes), dead)
 
 
 def train(
-    writes: Float[Tensor, "vector d_model"], kind: str = "standard", settings: Settings | None = None, seed: int = 0
+    writes: Float[Tensor, "vector d_model"],
+    kind: str = "standard",
+    settings: Settings | None = None,
+    seed: int = 0,
 ) -> LensSAE:
     """Train with sae-lens on vectors held in memory, all of them at each step.
 
     Args:
-        kind: "standard", with the penalty d_model · `settings.sparsity`; or "topk", with k = 1 and no penalty.
-        settings: latents, sparsity, steps and rate; what `unit` says has no counterpart in sae-lens.
+        kind: "standard", with the penalty d_model · `settings.sparsity`; or "topk", with k = 1 and
+            no penalty.
+        settings: latents, sparsity, steps and rate; what `unit` says has no counterpart in
+            sae-lens.
         seed: of the start; the global random state is as it was afterwards.
 
     Raises:
@@ -75,7 +86,9 @@ def train(
             device="cpu",
             logger=LoggingConfig(log_to_wandb=False),
         )
-        return LensSAE(lens.SAETrainer(configuration, model, data_provider=_always(vectors)).fit().eval())
+        return LensSAE(
+            lens.SAETrainer(configuration, model, data_provider=_always(vectors)).fit().eval()
+        )
 
 
 def library():
@@ -99,7 +112,9 @@ def _untrained(lens, kind: str, d_model: int, settings: Settings):
     shape = {"d_in": d_model, "d_sae": settings.latents, "apply_b_dec_to_input": True}
     if kind == "topk":
         return lens.TopKTrainingSAE(lens.TopKTrainingSAEConfig(**shape, k=1))
-    return lens.StandardTrainingSAE(lens.StandardTrainingSAEConfig(**shape, l1_coefficient=d_model * settings.sparsity))
+    return lens.StandardTrainingSAE(
+        lens.StandardTrainingSAEConfig(**shape, l1_coefficient=d_model * settings.sparsity)
+    )
 
 
 @contextlib.contextmanager

@@ -1,12 +1,15 @@
-"""Pretrained sparse autoencoders, by sae-lens: loaded from the hub or a folder, and never used before they reconstruct.
+"""Pretrained sparse autoencoders, by sae-lens: loaded from the hub or a folder, and never used
+before they reconstruct.
 
-The autoencoders of GPT-2's attention (release `RELEASE`) work on a whole layer, all heads' ``z`` side by side, and have tens of
-thousands of latents: a contrast to the discrete SAE's 200 latents a head's write.
+The autoencoders of GPT-2's attention (release `RELEASE`) work on a whole layer, all heads' ``z``
+side by side, and have tens of thousands of latents: a contrast to the discrete SAE's 200 latents a
+head's write.
 
-They were trained on *processed* weights (`real_models`), in which value biases are folded away. On raw weights z is shifted, and
-sae-lens's own table of the release, made on raw ones, has shares of explained variance of at most 0.43, and from layer 6 on of 0
-to -7.55. So an autoencoder is handed out only together with the activations that it is meant for, and only if it explains
-enough of them. The release's files are pickles, of which torch from 2.6 on reads nothing but tensors.
+They were trained on *processed* weights (`real_models`), in which value biases are folded away. On
+raw weights z is shifted, and sae-lens's own table of the release, made on raw ones, has shares of
+explained variance of at most 0.43, and from layer 6 on of 0 to -7.55. So an autoencoder is handed
+out only together with the activations that it is meant for, and only if it explains enough of them.
+The release's files are pickles, of which torch from 2.6 on reads nothing but tensors.
 """
 
 from dataclasses import dataclass
@@ -25,8 +28,8 @@ from helpers.texts.prompts import Prompts
 
 RELEASE = "gpt2-small-hook-z-kk"
 LEAST = 0.5
-"""Share of the variance below which an autoencoder is refused. The mean alone has 0; the release has less on raw weights. What it
-has on processed ones was not measured here."""
+"""Share of the variance below which an autoencoder is refused. The mean alone has 0; the release
+has less on raw weights. What it has on processed ones was not measured here."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,22 @@ def attention_z(model, prompts: Prompts, layer: int) -> Float[Tensor, "token d_i
 
 @torch.no_grad()
 def explained_variance(sae, activations: Float[Tensor, "vector d_in"]) -> float:
-    """1 less the squared error over the squared distance from the mean, summed over all dimensions: 1 is perfect, the mean has 0.
+    """1 less the squared error over the squared distance from the mean, summed over all dimensions:
+    1 is perfect, the mean has 0.
 
     Raises:
         LabError: vectors of another width, fewer than two, all alike, or with NaN.
     """
     if activations.ndim != 2 or activations.shape[1] != sae.cfg.d_in:
-        raise LabError(f"expected vectors of {sae.cfg.d_in} dimensions, as the autoencoder has", f"got {list(activations.shape)}")
+        raise LabError(
+            f"expected vectors of {sae.cfg.d_in} dimensions, as the autoencoder has",
+            f"got {list(activations.shape)}",
+        )
     spread = (activations - activations.mean(0)).pow(2).sum()
     if not activations.isfinite().all() or not spread > 0:
         raise LabError(
-            "expected activations that differ, without NaN", f"got {len(activations)} with squared deviation {spread:.3g}"
+            "expected activations that differ, without NaN",
+            f"got {len(activations)} with squared deviation {spread:.3g}",
         )
     return float(1 - (sae.decode(sae.encode(activations)) - activations).pow(2).sum() / spread)
 
@@ -86,14 +94,22 @@ def from_hub(
         least: share of the variance that it has to explain.
 
     Raises:
-        LabError: sae-lens is missing, the hub does not answer, there is no such autoencoder, or it explains too little.
+        LabError: sae-lens is missing, the hub does not answer, there is no such autoencoder, or it
+            explains too little.
     """
     lens = lens_sae.library()
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         sae = lens.SAE.from_pretrained(release=release, sae_id=sae_id, device="cpu")
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError, ValueError, KeyError) as fault:
+    except (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+    ) as fault:
         raise LabError(
             f"expected the autoencoder {sae_id} of {release} from the Hugging Face hub",
             f"it did not come: {(str(fault).strip() or type(fault).__name__).splitlines()[0][:300]}",
@@ -102,7 +118,9 @@ def from_hub(
     return checked(sae, activations, least)
 
 
-def from_folder(folder: Path, activations: Float[Tensor, "vector d_in"], least: float = LEAST) -> Pretrained:
+def from_folder(
+    folder: Path, activations: Float[Tensor, "vector d_in"], least: float = LEAST
+) -> Pretrained:
     """An autoencoder that sae-lens saved (``save_inference_model``), checked in the same way.
 
     Raises:

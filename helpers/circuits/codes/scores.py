@@ -1,13 +1,14 @@
 """From codes to circuits: codes that occur on clean prompts and never on their twins.
 
-With the set of codes that a head shows on clean (positive) prompts, P_h, and on corrupted (negative) ones, N_h, the score of
-a head is the number of codes of its own to the clean prompts,
+With the set of codes that a head shows on clean (positive) prompts, P_h, and on corrupted
+(negative) ones, N_h, the score of a head is the number of codes of its own to the clean prompts,
 
     score(h)  =  | P_h \\ N_h |            or, normalised,      | P_h \\ N_h | / | P_h ∪ N_h |
 
-and that of a pair of heads the same number for pairs of codes that occur together on one prompt (O'Neill and Bui,
-arXiv 2405.12522). `DEAD` is no code: a head without active latent shows none. Only sets are kept: the released code counts
-pairs in arrays of heads × heads × codes × codes, 6.6 GB each for GPT-2 small.
+and that of a pair of heads the same number for pairs of codes that occur together on one prompt
+(O'Neill and Bui, arXiv 2405.12522). `DEAD` is no code: a head without active latent shows none.
+Only sets are kept: the released code counts pairs in arrays of heads × heads × codes × codes, 6.6
+GB each for GPT-2 small.
 """
 
 import numpy as np
@@ -21,7 +22,9 @@ from helpers.errors import LabError
 Codes = Int[Tensor, "prompt head"]
 
 
-def node_scores(positive: Codes, negative: Int[Tensor, "other head"], normalised: bool = False) -> Float[Tensor, " head"]:
+def node_scores(
+    positive: Codes, negative: Int[Tensor, "other head"], normalised: bool = False
+) -> Float[Tensor, " head"]:
     """How many codes each head has for clean prompts only.
 
     Args:
@@ -44,7 +47,8 @@ def node_scores(positive: Codes, negative: Int[Tensor, "other head"], normalised
 
 
 def pair_scores(positive: Codes, negative: Int[Tensor, "other head"]) -> Float[Tensor, "head head"]:
-    """How many pairs of codes each two heads show together on clean prompts only; 0 on the diagonal.
+    """How many pairs of codes each two heads show together on clean prompts only; 0 on the
+    diagonal.
 
     Raises:
         LabError: as `node_scores`.
@@ -60,25 +64,31 @@ def pair_scores(positive: Codes, negative: Int[Tensor, "other head"]) -> Float[T
     scores = torch.zeros(n_heads, n_heads)
     for first in range(n_heads):
         for second in range(first + 1, n_heads):
-            own = np.setdiff1d(_pairs(clean, first, second, base), _pairs(corrupted, first, second, base))
+            own = np.setdiff1d(
+                _pairs(clean, first, second, base), _pairs(corrupted, first, second, base)
+            )
             scores[first, second] = scores[second, first] = len(own)
     return scores
 
 
-def _pairs(codes: Int[np.ndarray, "prompt head"], first: int, second: int, base: int) -> Int[np.ndarray, " pair"]:
+def _pairs(
+    codes: Int[np.ndarray, "prompt head"], first: int, second: int, base: int
+) -> Int[np.ndarray, " pair"]:
     """The pairs of codes of two heads, each as one number; none with a head that shows no code."""
     alive = (codes[:, first] != DEAD) & (codes[:, second] != DEAD)
     return np.unique(codes[alive, first] * base + codes[alive, second])
 
 
 def heads_of_pairs(pairs: Float[Tensor, "head head"], entries: int) -> Float[Tensor, " head"]:
-    """How often each head is among the highest entries of the pair scores: what the paper calls its edge-level circuit.
+    """How often each head is among the highest entries of the pair scores: what the paper calls its
+    edge-level circuit.
 
-    Every pair stands in the matrix twice, once in each order, and equal scores keep the order of the matrix, as released.
+    Every pair stands in the matrix twice, once in each order, and equal scores keep the order of
+    the matrix, as released.
 
     Args:
-        entries: how many heads are read off the sorted list, two a pair. The authors take half the square of the heads a
-            layer: 72 for GPT-2 small, 32 for their docstring model.
+        entries: how many heads are read off the sorted list, two a pair. The authors take half the
+            square of the heads a layer: 72 for GPT-2 small, 32 for their docstring model.
     """
     n_heads = len(pairs)
     order = pairs.flatten().argsort(descending=True, stable=True)
@@ -100,4 +110,6 @@ def check(positive: Codes, negative: Int[Tensor, "other head"]) -> None:
         )
     if positive.shape[1:] != negative.shape[1:] or positive.ndim != 2:
         shapes = f"{tuple(positive.shape)} and {tuple(negative.shape)}"
-        raise LabError("expected one code for each prompt and head, of the same heads", f"got shapes {shapes}")
+        raise LabError(
+            "expected one code for each prompt and head, of the same heads", f"got shapes {shapes}"
+        )

@@ -1,19 +1,23 @@
-"""What each head of a model writes, one vector a prompt: for the embedded models, GPT-2 and its kin, and grouped queries alike.
+"""What each head of a model writes, one vector a prompt: for the embedded models, GPT-2 and its
+kin, and grouped queries alike.
 
-A head's write at a token is its output ``z`` times its part of W_O, without the shared bias b_O. Of a prompt one vector is kept:
-the mean over its real tokens, or the write at its last one. As writing is linear, ``z`` is pooled first and multiplied then.
+A head's write at a token is its output ``z`` times its part of W_O, without the shared bias b_O. Of
+a prompt one vector is kept: the mean over its real tokens, or the write at its last one. As writing
+is linear, ``z`` is pooled first and multiplied then.
 
-Memory, in bytes, for P prompts of T tokens in batches of B (float32: 4 each), beside the model's own use:
+Memory, in bytes, for P prompts of T tokens in batches of B (float32: 4 each), beside the model's
+own use:
 
     4 · P · heads · d_model      the result, all heads
     4 · B · T · d_model          a layer's ``z``, pooled at once and let go
 
-A run ends with the last attention, so there are no logits of B · T · vocabulary. For GPT-2 small (144 heads, 768 wide) and
-500 prompts the result has 221 MB.
+A run ends with the last attention, so there are no logits of B · T · vocabulary. For GPT-2 small
+(144 heads, 768 wide) and 500 prompts the result has 221 MB.
 
-Weights are *raw*, as published, or *processed*: LayerNorm folded in, writing weights centred, value biases folded into b_O
-(``enable_compatibility_mode``), as the published work on GPT-2 has them. The logits are the same, writes are not: centred, they
-lack the component along (1, …, 1), and b_V's share has gone from each head to the bias.
+Weights are *raw*, as published, or *processed*: LayerNorm folded in, writing weights centred, value
+biases folded into b_O (``enable_compatibility_mode``), as the published work on GPT-2 has them. The
+logits are the same, writes are not: centred, they lack the component along (1, …, 1), and b_V's
+share has gone from each head to the bias.
 """
 
 from contextlib import suppress
@@ -52,7 +56,9 @@ def load(name: str, weights: str = "processed", revision: str | None = None):
 
 def weights_of(model) -> str:
     """Whether a model's weights are "raw" or "processed"."""
-    folded = str(model.cfg.normalization_type).endswith("Pre")  # what folding leaves of a LayerNorm in a HookedTransformer
+    folded = str(model.cfg.normalization_type).endswith(
+        "Pre"
+    )  # what folding leaves of a LayerNorm in a HookedTransformer
     return "processed" if getattr(model, "compatibility_mode", folded) else "raw"
 
 
@@ -75,28 +81,38 @@ def head_writes(
 
     Args:
         model: a `TransformerBridge` model.
-        pool: "mean" over a prompt's real tokens, the one that begins it included, or the write at its "last" token.
+        pool: "mean" over a prompt's real tokens, the one that begins it included, or the write at
+            its "last" token.
         weights: "raw" or "processed", to be refused if the model has the other kind.
 
     Returns:
         float32, where the prompts' tokens are.
 
     Raises:
-        LabError: another pooling, weights of the other kind, no prompts or such as the model cannot read, or a model whose heads
-            do not add up to what its attention writes.
+        LabError: another pooling, weights of the other kind, no prompts or such as the model cannot
+            read, or a model whose heads do not add up to what its attention writes.
     """
     if pool not in POOLS:
         raise LabError('expected to pool by "mean" or "last"', f"got {pool!r}")
     if weights is not None and weights_of(model) != weights:
         hint = "`real_models.load` gives either"
-        raise LabError(f"expected a model with {weights} weights", f"its weights are {weights_of(model)}", hint=hint)
+        raise LabError(
+            f"expected a model with {weights} weights",
+            f"its weights are {weights_of(model)}",
+            hint=hint,
+        )
     twins.check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
     shape = (len(prompts), model.cfg.n_layers * model.cfg.n_heads, model.cfg.d_model)
-    found = torch.empty(shape, device=prompts.tokens.device)  # filled in place: joined at the end, the parts would exist twice
+    found = torch.empty(
+        shape, device=prompts.tokens.device
+    )  # filled in place: joined at the end, the parts would exist twice
     for start in range(0, len(prompts), batch_size):
         batch = twins.rows(prompts, slice(start, start + batch_size))
         z, written = _pooled(model, batch, pool)
-        layers = [torch.einsum("bhd,hdm->bhm", z[layer], output_weights(model, layer)) for layer in range(model.cfg.n_layers)]
+        layers = [
+            torch.einsum("bhd,hdm->bhm", z[layer], output_weights(model, layer))
+            for layer in range(model.cfg.n_layers)
+        ]
         if start == 0:
             _check(model, layers, written)
         found[start : start + batch_size] = torch.cat(layers, 1)
@@ -109,7 +125,11 @@ class _Enough(Exception):
 
 def _pooled(model, prompts: Prompts, pool: str) -> tuple[list[Tensor], list[Tensor]]:
     """Each layer's ``z`` [prompt, head, d_head] and attention output [prompt, d_model], pooled."""
-    share = twins.real(prompts).float() if pool == "mean" else torch.nn.functional.one_hot(prompts.last, prompts.tokens.shape[1])
+    share = (
+        twins.real(prompts).float()
+        if pool == "mean"
+        else torch.nn.functional.one_hot(prompts.last, prompts.tokens.shape[1])
+    )
     share = (share / share.sum(1, keepdim=True)).to(device_of(model))
     kept: dict[str, Tensor] = {}
 
@@ -122,9 +142,15 @@ def _pooled(model, prompts: Prompts, pool: str) -> tuple[list[Tensor], list[Tens
         return name, pooled
 
     layers = range(model.cfg.n_layers)
-    names = [[f"blocks.{layer}.attn.hook_z" for layer in layers], [f"blocks.{layer}.hook_attn_out" for layer in layers]]
+    names = [
+        [f"blocks.{layer}.attn.hook_z" for layer in layers],
+        [f"blocks.{layer}.hook_attn_out" for layer in layers],
+    ]
     with suppress(_Enough):
-        model.run_with_hooks(prompts.tokens.to(device_of(model)), fwd_hooks=[keep(name) for group in names for name in group])
+        model.run_with_hooks(
+            prompts.tokens.to(device_of(model)),
+            fwd_hooks=[keep(name) for group in names for name in group],
+        )
     z, written = ([kept[name] for name in group] for group in names)
     return [value.reshape(len(prompts), model.cfg.n_heads, -1) for value in z], written
 
@@ -132,7 +158,9 @@ def _pooled(model, prompts: Prompts, pool: str) -> tuple[list[Tensor], list[Tens
 def _check(model, writes: list[Tensor], written: list[Tensor]) -> None:
     """Sum over heads, plus b_O, is what the attention writes, but for rounding: the square root of the type's precision."""
     for layer, (heads, whole) in enumerate(zip(writes, written, strict=True)):
-        gap = (heads.sum(1) + _output_bias(model, layer) - whole).abs().max() / whole.abs().max().clamp_min(1e-12)
+        gap = (
+            heads.sum(1) + _output_bias(model, layer) - whole
+        ).abs().max() / whole.abs().max().clamp_min(1e-12)
         if not gap <= torch.finfo(whole.dtype).eps ** 0.5:
             raise LabError(
                 "expected heads that add up to what the attention writes: sum of z times W_O, plus b_O",

@@ -1,8 +1,8 @@
 """What the circuit explorer shows of one task, checked, and made small enough for a page.
 
-The faithfulness of all subsets of heads is stored in steps of `STEP`, one byte a subset, so that the page can look up any
-circuit: with 16 heads 65 536 bytes. What is told about all circuits of a size (means, ranges, the best one) is computed here,
-from the faithfulness as given.
+The faithfulness of all subsets of heads is stored in steps of `STEP`, one byte a subset, so that
+the page can look up any circuit: with 16 heads 65 536 bytes. What is told about all circuits of a
+size (means, ranges, the best one) is computed here, from the faithfulness as given.
 """
 
 import base64
@@ -34,7 +34,8 @@ class Code(NamedTuple):
     Attributes:
         code: its number; -1 where no latent is active.
         clean, twins: numbers of clean prompts and of twins on which the head shows it.
-        texts: which of the page's texts are among them: 0 to P - 1 for the P prompts, P to 2P - 1 for their twins.
+        texts: which of the page's texts are among them: 0 to P - 1 for the P prompts, P to 2P - 1
+            for their twins.
     """
 
     code: int
@@ -60,10 +61,12 @@ class TaskPage:
         codes: for each head the codes that it shows.
         prompts: tokens of some clean prompts.
         twins: tokens of their twins, each as long as its prompt.
-        attention: from the last token of each prompt and then of each twin; what lies beyond a text's end is not read.
+        attention: from the last token of each prompt and then of each twin; what lies beyond a
+            text's end is not read.
 
     Raises:
-        LabError: parts that do not fit, NaN, or faithfulness that is not 0 without heads and 1 with all.
+        LabError: parts that do not fit, NaN, or faithfulness that is not 0 without heads and 1 with
+            all.
     """
 
     task: str
@@ -88,7 +91,10 @@ class TaskPage:
         if not self.scores:
             raise LabError("expected scores of at least one method", "got none")
         if len(self.true) != len(self.heads):
-            raise LabError("expected true or false for every head", f"got {len(self.true)} for {len(self.heads)} heads")
+            raise LabError(
+                "expected true or false for every head",
+                f"got {len(self.true)} for {len(self.heads)} heads",
+            )
         _check_faithfulness(np.asarray(self.faithfulness, dtype=float), len(self.heads))
         _check_texts(self)
 
@@ -105,13 +111,16 @@ def _check_heads(page: TaskPage) -> None:
         raise LabError(
             f"expected 1 to {MOST_HEADS} different heads, layer by layer, of {page.n_layers} layers of {page.n_heads}",
             f"got {len(heads)}: {heads[:20]}",
-            hint="with more heads the faithfulness of all subsets does not fit on a page" * (len(heads) > MOST_HEADS),
+            hint="with more heads the faithfulness of all subsets does not fit on a page"
+            * (len(heads) > MOST_HEADS),
         )
 
 
 def _check_faithfulness(values: Float[ndarray, " subset"], n: int) -> None:
     if values.shape != (1 << n,):
-        raise LabError(f"expected the faithfulness of all {1 << n} subsets", f"got shape {values.shape}")
+        raise LabError(
+            f"expected the faithfulness of all {1 << n} subsets", f"got shape {values.shape}"
+        )
     ends = abs(values[0]) < STEP / 2 and abs(values[-1] - 1) < STEP / 2
     if not np.isfinite(values).all() or not ends:
         raise LabError(
@@ -125,10 +134,19 @@ def _check_texts(page: TaskPage) -> None:
     lengths = [len(text) for text in page.texts]
     count = len(page.prompts)
     if not count or min(lengths) == 0 or lengths[:count] != lengths[count:]:
-        raise LabError("expected some prompts, and for each a twin of as many words", f"got texts of {lengths} words")
-    shape, attention = (len(page.heads), len(lengths), max(lengths)), np.asarray(page.attention, dtype=float)
+        raise LabError(
+            "expected some prompts, and for each a twin of as many words",
+            f"got texts of {lengths} words",
+        )
+    shape, attention = (
+        (len(page.heads), len(lengths), max(lengths)),
+        np.asarray(page.attention, dtype=float),
+    )
     if attention.shape != shape:
-        raise LabError(f"expected attention from the last token of shape {shape} [head, text, key]", f"got {attention.shape}")
+        raise LabError(
+            f"expected attention from the last token of shape {shape} [head, text, key]",
+            f"got {attention.shape}",
+        )
     sums = np.array([attention[:, text, :length].sum(-1) for text, length in enumerate(lengths)])
     if not (np.abs(sums - 1) < 0.01).all() or (attention < 0).any():
         raise LabError(
@@ -136,7 +154,9 @@ def _check_texts(page: TaskPage) -> None:
             f"got sums from {sums.min():.3g} to {sums.max():.3g}",
             hint="take the row of the last real token, not of the padding",
         )
-    if len(page.codes) != shape[0] or any(not 0 <= t < shape[1] for codes in page.codes for code in codes for t in code.texts):
+    if len(page.codes) != shape[0] or any(
+        not 0 <= t < shape[1] for codes in page.codes for code in codes for t in code.texts
+    ):
         raise LabError(
             f"expected a list of codes for each of {shape[0]} heads, whose texts are among {shape[1]}",
             f"got {len(page.codes)} lists, or a text that is not shown",
@@ -144,7 +164,9 @@ def _check_texts(page: TaskPage) -> None:
 
 
 def count_codes(
-    clean: Int[ndarray, "prompt head"], twins: Int[ndarray, "prompt head"], shown: Sequence[int] = range(8)
+    clean: Int[ndarray, "prompt head"],
+    twins: Int[ndarray, "prompt head"],
+    shown: Sequence[int] = range(8),
 ) -> list[list[Code]]:
     """The codes of every head with their counts, from the codes on all prompts and on all twins.
 
@@ -158,7 +180,11 @@ def count_codes(
     [Code(code=4, clean=2, twins=1, texts=(0, 2)), Code(code=5, clean=0, twins=2, texts=(3,))]
     """
     clean, twins, shown = np.asarray(clean), np.asarray(twins), list(shown)
-    if clean.ndim != 2 or clean.shape[1:] != twins.shape[1:] or max(shown, default=0) >= min(len(clean), len(twins)):
+    if (
+        clean.ndim != 2
+        or clean.shape[1:] != twins.shape[1:]
+        or max(shown, default=0) >= min(len(clean), len(twins))
+    ):
         raise LabError(
             "expected codes [prompt, head] of the same heads, with all prompts that are shown",
             f"got shapes {clean.shape} and {twins.shape}, shown {shown}",
@@ -167,8 +193,13 @@ def count_codes(
     for head in range(clean.shape[1]):
         counts = [Counter(codes[:, head].tolist()) for codes in (clean, twins)]
         texts = [*clean[shown, head].tolist(), *twins[shown, head].tolist()]
-        where = {code: tuple(text for text, other in enumerate(texts) if other == code) for code in counts[0] | counts[1]}
-        found.append([Code(code, counts[0][code], counts[1][code], where[code]) for code in sorted(where)])
+        where = {
+            code: tuple(text for text, other in enumerate(texts) if other == code)
+            for code in counts[0] | counts[1]
+        }
+        found.append(
+            [Code(code, counts[0][code], counts[1][code], where[code]) for code in sorted(where)]
+        )
     return found
 
 
@@ -235,7 +266,12 @@ def _sizes(values: Float[ndarray, " subset"], true: Bool[ndarray, " head"]) -> l
     size, hits = np.bitwise_count(masks), np.bitwise_count(masks & _mask(true)).astype(int)
     alarms = size - hits
     counts = Confusion(hits, alarms, true.sum() - hits, n - true.sum() - alarms)
-    measures = {"faithfulness": values, "precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
+    measures = {
+        "faithfulness": values,
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
+    }
     best, circuits = best_circuits(values)
     return [
         {name: _spread(of_all[size == k]) for name, of_all in measures.items()}
@@ -252,7 +288,10 @@ def _codes(codes: Sequence[Code]) -> dict:
     """The codes to list, what is left of the others, and how many codes are the clean prompts' own."""
     ordered = sorted(codes, key=lambda code: (not _own(code), -code.clean - code.twins, code.code))
     rest = ordered[MOST_CODES:]
-    shown = [[int(code.code), int(code.clean), int(code.twins), list(map(int, code.texts))] for code in ordered[:MOST_CODES]]
+    shown = [
+        [int(code.code), int(code.clean), int(code.twins), list(map(int, code.texts))]
+        for code in ordered[:MOST_CODES]
+    ]
     return {
         "shown": shown,
         "rest": [len(rest), sum(code.clean for code in rest), sum(code.twins for code in rest)],
@@ -269,5 +308,9 @@ def _own(code: Code) -> bool:
 def _attention(page: TaskPage) -> UInt8[ndarray, " value"]:
     """Hundredths, head by head and text by text, each as long as its text."""
     attention, lengths = np.asarray(page.attention, dtype=float), [len(text) for text in page.texts]
-    rows = [attention[head, text, :length] for head in range(len(page.heads)) for text, length in enumerate(lengths)]
+    rows = [
+        attention[head, text, :length]
+        for head in range(len(page.heads))
+        for text, length in enumerate(lengths)
+    ]
     return np.rint(100 * np.concatenate(rows)).astype(np.uint8)

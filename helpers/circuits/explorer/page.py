@@ -1,4 +1,5 @@
-"""The circuit explorer: a threshold to slide, heads to keep by hand, and of every circuit the exact faithfulness.
+"""The circuit explorer: a threshold to slide, heads to keep by hand, and of every circuit the exact
+faithfulness.
 
 The page needs no kernel: it holds the faithfulness of all subsets of heads (`explorer_data`).
 """
@@ -32,14 +33,17 @@ def circuit_explorer(pages: Sequence[TaskPage], title: str = "Circuit explorer")
         A `helpers.show.viewer.View` of at most `MAX_BYTES`.
 
     Raises:
-        LabError: no page, two of one task, two methods of one name, or so many pages that the view would grow too large.
+        LabError: no page, two of one task, two methods of one name, or so many pages that the view
+            would grow too large.
     """
     from helpers.show import viewer
 
     tasks = [encode(page) for page in pages]
     names = [task["task"] for task in tasks]
     if not names or len(set(names)) < len(names):
-        raise LabError("expected pages of one or more tasks, each with its own name", f"got {names}")
+        raise LabError(
+            "expected pages of one or more tasks, each with its own name", f"got {names}"
+        )
     data = {"title": title, "tasks": tasks, "low": LOW, "step": STEP}
     return viewer.embed(
         viewer.asset("circuits.html", HERE),
@@ -57,15 +61,20 @@ def _summary(tasks: list[dict]) -> str:
     parts = []
     for task in tasks:
         true = _names(task, task["true"])
-        parts.append(f"{task['task']}: {len(true)} of {len(task['heads'])} heads count as true ({', '.join(true)}).")
+        parts.append(
+            f"{task['task']}: {len(true)} of {len(task['heads'])} heads count as true ({', '.join(true)})."
+        )
     return (
         "Grid of attention heads, layers by heads. Keep the best heads by a method's score, or heads of your choice, and read "
-        "the faithfulness of the circuit beside that of all circuits of its size. " + " ".join(parts)
+        "the faithfulness of the circuit beside that of all circuits of its size. "
+        + " ".join(parts)
     )
 
 
 def _names(task: dict, mask: int) -> list[str]:
-    return [f"L{layer}H{head}" for index, (layer, head) in enumerate(task["heads"]) if mask >> index & 1]
+    return [
+        f"L{layer}H{head}" for index, (layer, head) in enumerate(task["heads"]) if mask >> index & 1
+    ]
 
 
 def fallback_tables(task: dict) -> str:
@@ -74,7 +83,11 @@ def fallback_tables(task: dict) -> str:
     columns = ["Head", "True", "Shapley value", *(method["name"] for method in task["methods"])]
     every, values = _names(task, -1), [task["shapley"], *task["methods"]]
     heads = [
-        [head, "yes" if task["true"] >> i & 1 else "no", *(f"{method['scores'][i]:.3g}" for method in values)]
+        [
+            head,
+            "yes" if task["true"] >> i & 1 else "no",
+            *(f"{method['scores'][i]:.3g}" for method in values),
+        ]
         for i, head in enumerate(every)
     ]
     sizes = [
@@ -103,8 +116,11 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 
 
 @torch.no_grad()
-def read_texts(model, twins: Twins) -> tuple[list[list[str]], list[list[str]], Float[ndarray, "head text key"]]:
-    """Words of TinyWorld prompts and of their twins, and what every head attends to from their last tokens.
+def read_texts(
+    model, twins: Twins
+) -> tuple[list[list[str]], list[list[str]], Float[ndarray, "head text key"]]:
+    """Words of TinyWorld prompts and of their twins, and what every head attends to from their last
+    tokens.
 
     Args:
         twins: the few that the page shows (`Twins.rows`).
@@ -117,11 +133,20 @@ def read_texts(model, twins: Twins) -> tuple[list[list[str]], list[list[str]], F
     longest = int(twins.clean.last.max()) + 1
     for prompts in (twins.clean, twins.corrupted):
         _, cache = model.run_with_cache(
-            prompts.tokens.to(device_of(model)), names_filter=lambda name: name.endswith("hook_pattern")
+            prompts.tokens.to(device_of(model)),
+            names_filter=lambda name: name.endswith("hook_pattern"),
         )
-        patterns = torch.cat([cache[f"blocks.{layer}.attn.hook_pattern"] for layer in range(model.cfg.n_layers)], dim=1)
+        patterns = torch.cat(
+            [cache[f"blocks.{layer}.attn.hook_pattern"] for layer in range(model.cfg.n_layers)],
+            dim=1,
+        )
         last = prompts.last.to(patterns.device)
         rows.append(patterns[torch.arange(len(prompts)), :, last, :longest].cpu())
         lengths = (prompts.last + 1).tolist()
-        texts.append([[known.words[token] for token in row[:n]] for row, n in zip(prompts.tokens.tolist(), lengths, strict=True)])
+        texts.append(
+            [
+                [known.words[token] for token in row[:n]]
+                for row, n in zip(prompts.tokens.tolist(), lengths, strict=True)
+            ]
+        )
     return texts[0], texts[1], torch.cat(rows).transpose(0, 1).numpy()

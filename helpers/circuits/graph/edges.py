@@ -1,8 +1,10 @@
-"""Nodes and edges of a transformer as a graph: their names, their order, and scores of heads from scores of edges.
+"""Nodes and edges of a transformer as a graph: their names, their order, and scores of heads from
+scores of edges.
 
-*Sources* write into the residual stream: the embedding (of token and position), every head, every MLP. *Receivers* read
-from it: the query, key and value input of every head, the input of every MLP, and the output (the last residual stream). An
-*edge* leads from a source to a receiver that computes after it.
+*Sources* write into the residual stream: the embedding (of token and position), every head, every
+MLP. *Receivers* read from it: the query, key and value input of every head, the input of every MLP,
+and the output (the last residual stream). An *edge* leads from a source to a receiver that computes
+after it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,12 +51,15 @@ def head_name(head: Head) -> str:
 
 @dataclass(frozen=True)
 class Stage:
-    """Receivers that read at the same place of the residual stream, so that the same sources come before all of them.
+    """Receivers that read at the same place of the residual stream, so that the same sources come
+    before all of them.
 
     Attributes:
-        receivers: node and kind of each. Those of a layer's heads: all queries, then all keys, then all values.
+        receivers: node and kind of each. Those of a layer's heads: all queries, then all keys, then
+            all values.
         sources: how many sources come before.
-        first: index of the stage's first edge. Edges stand receiver by receiver, each with the sources in order.
+        first: index of the stage's first edge. Edges stand receiver by receiver, each with the
+            sources in order.
     """
 
     receivers: tuple[tuple[str, str], ...]
@@ -68,7 +73,8 @@ class Stage:
 
 
 def layout(layers: int, heads: int, mlps: bool) -> tuple[tuple[str, ...], tuple[Stage, ...]]:
-    """Sources and stages of a model of some shape, in the order in which they compute; the last stage is the output.
+    """Sources and stages of a model of some shape, in the order in which they compute; the last
+    stage is the output.
 
     >>> sources, stages = layout(12, 12, True)  # GPT-2 small
     >>> len(sources), stages[-1].last
@@ -91,7 +97,9 @@ def layout(layers: int, heads: int, mlps: bool) -> tuple[tuple[str, ...], tuple[
     return tuple(sources), tuple(stages)
 
 
-def outgoing(edges: Sequence[Edge], scores: Float[Tensor, " edge"], heads: Iterable[Head]) -> Float[Tensor, " head"]:
+def outgoing(
+    edges: Sequence[Edge], scores: Float[Tensor, " edge"], heads: Iterable[Head]
+) -> Float[Tensor, " head"]:
     """A score for each head: the sum over the edges that leave it.
 
     >>> import torch

@@ -1,19 +1,24 @@
-"""A model whose circuit is known without any measurement, down to the single weight: two paths, decoys, silent heads.
+"""A model whose circuit is known without any measurement, down to the single weight: two paths,
+decoys, silent heads.
 
-A prompt tells the colours of three animals and asks for one: ``start ant red cat blue elk gold ? cat =``, and the model, of
-attention only, three layers of four heads, without normalisation, answers ``blue``. It knows the answer in two ways:
+A prompt tells the colours of three animals and asks for one: ``start ant red cat blue elk gold ?
+cat =``, and the model, of attention only, three layers of four heads, without normalisation,
+answers ``blue``. It knows the answer in two ways:
 
-- **path A** L0H0 tells each colour which animal stands before it; at the question L1H1 looks the asked animal up among
-  these (its *keys* come from L0H0) and reads the colour; L2H2 carries it to the end (its *values* come from L1H1);
-- **path B** L0H2 tells each colour the same a second time; L0H3 carries the asked animal to the end; there L1H0 looks it up
-  (its *queries* come from L0H3, its keys from L0H2); L2H2 reads the colour.
+- **path A** L0H0 tells each colour which animal stands before it; at the question L1H1 looks the
+  asked animal up among these (its *keys* come from L0H0) and reads the colour; L2H2 carries it to
+  the end (its *values* come from L1H1);
+- **path B** L0H2 tells each colour the same a second time; L0H3 carries the asked animal to the
+  end; there L1H0 looks it up (its *queries* come from L0H3, its keys from L0H2); L2H2 reads the
+  colour.
 
-L2H2 averages over the places where a colour was found, so that either path alone gives the very logits that both give: there
-are two minimal circuits, of three and of four heads, and no single head but L2H2 is necessary. Four *decoys* find the same
-things, write them five times as loud, and write them where nobody reads. Two heads are *silent*. So 6 of 12 heads are true.
+L2H2 averages over the places where a colour was found, so that either path alone gives the very
+logits that both give: there are two minimal circuits, of three and of four heads, and no single
+head but L2H2 is necessary. Four *decoys* find the same things, write them five times as loud, and
+write them where nobody reads. Two heads are *silent*. So 6 of 12 heads are true.
 
-A twin has two words replaced: the asked animal, and where it stood among the pairs, by two different animals that the prompt
-does not have. Nothing then matches, and all colours have logit 0.
+A twin has two words replaced: the asked animal, and where it stood among the pairs, by two
+different animals that the prompt does not have. Nothing then matches, and all colours have logit 0.
 """
 
 import random
@@ -38,10 +43,11 @@ class Circuit:
 
     Attributes:
         heads: in the order of the layers.
-        edges: whatever its heads need to read: setting what comes over one of them to zero breaks the circuit, for prompts
-            or for twins (L1H1 needs its resting place for twins only).
-        carrying: those of its edges over which a prompt and its twin differ. Only these are found with twins, that is by
-            resampling: the others carry positions, resting places and the colours, which a twin has as well.
+        edges: whatever its heads need to read: setting what comes over one of them to zero breaks
+            the circuit, for prompts or for twins (L1H1 needs its resting place for twins only).
+        carrying: those of its edges over which a prompt and its twin differ. Only these are found
+            with twins, that is by resampling: the others carry positions, resting places and the
+            colours, which a twin has as well.
         weights: for each tensor of the model's state, which of its entries the circuit needs.
     """
 
@@ -60,8 +66,8 @@ class HandWired:
         circuits: all minimal circuits: path A, path B.
         decoys: heads that write much, and differently for prompt and twin, where nobody reads.
         silent: heads that write nothing.
-        rotated: whether the basis of the residual stream is a random one. Then no single weight is needed or superfluous,
-            and the masks of the circuits are empty.
+        rotated: whether the basis of the residual stream is a random one. Then no single weight is
+            needed or superfluous, and the masks of the circuits are empty.
     """
 
     model: torch.nn.Module
@@ -98,14 +104,19 @@ class HandWired:
 
 
 @torch.no_grad()
-def build(noise: float = 0.0, rotated: bool = False, sharpness: float = 80.0, seed: int = 0) -> HandWired:
+def build(
+    noise: float = 0.0, rotated: bool = False, sharpness: float = 80.0, seed: int = 0
+) -> HandWired:
     """The hand-wired model.
 
     Args:
-        noise: standard deviation of Gaussian numbers added to what decoys read and write. The logits stay the same, bit by bit.
-        rotated: give the residual stream a random orthogonal basis. The logits stay the same up to rounding.
-        sharpness: attention score of a match, in nats; resting scores half of it. Below about 20 a head reads a little of
-            everything, and what is said here holds approximately. High values leave no gradient through attention patterns.
+        noise: standard deviation of Gaussian numbers added to what decoys read and write. The
+            logits stay the same, bit by bit.
+        rotated: give the residual stream a random orthogonal basis. The logits stay the same up to
+            rounding.
+        sharpness: attention score of a match, in nats; resting scores half of it. Below about 20 a
+            head reads a little of everything, and what is said here holds approximately. High
+            values leave no gradient through attention patterns.
         seed: of the noise, of the weights of silent heads, and of the basis.
 
     Raises:
@@ -114,9 +125,22 @@ def build(noise: float = 0.0, rotated: bool = False, sharpness: float = 80.0, se
     from transformer_lens.model_bridge import TransformerBridge
 
     if not noise >= 0 or not sharpness > 0:  # NaN is neither
-        raise LabError("expected no negative noise and a positive sharpness", f"got {noise} and {sharpness}")
-    shape = {"n_layers": N_LAYERS, "n_heads": N_HEADS, "d_model": parts.WIDTH, "d_head": parts.D_HEAD, "n_ctx": parts.N_CTX}
-    shape |= {"d_vocab": len(WORDS), "d_vocab_out": len(WORDS), "attn_only": True, "normalization_type": None}
+        raise LabError(
+            "expected no negative noise and a positive sharpness", f"got {noise} and {sharpness}"
+        )
+    shape = {
+        "n_layers": N_LAYERS,
+        "n_heads": N_HEADS,
+        "d_model": parts.WIDTH,
+        "d_head": parts.D_HEAD,
+        "n_ctx": parts.N_CTX,
+    }
+    shape |= {
+        "d_vocab": len(WORDS),
+        "d_vocab_out": len(WORDS),
+        "attn_only": True,
+        "normalization_type": None,
+    }
     model = TransformerBridge.boot_native(shape | {"act_fn": "relu", "seed": 0, "device": "cpu"})
     wiring = parts.Wiring(model.state_dict())
     wiring.embed()
@@ -125,7 +149,9 @@ def build(noise: float = 0.0, rotated: bool = False, sharpness: float = 80.0, se
     generator = torch.Generator().manual_seed(seed)
     wiring.silence(generator)
     wiring.blur(noise, generator)
-    model.load_state_dict(parts.rotate(wiring.state, parts.orthogonal(seed)) if rotated else wiring.state)
+    model.load_state_dict(
+        parts.rotate(wiring.state, parts.orthogonal(seed)) if rotated else wiring.state
+    )
     circuits = tuple(_circuit(path, {} if rotated else wiring.needed[path]) for path in PATHS)
     return HandWired(model.eval(), circuits, DECOYS, SILENT, rotated)
 
@@ -143,7 +169,9 @@ def _circuit(path: str, weights: Masks) -> Circuit:
     for head in PATHS[path]:
         plan = PLANS[head]
         for kind, wire in (("q", plan.query), ("k", plan.key), ("v", plan.value)):
-            edges |= {Edge(source, head_name(head), kind) for source in _writers(path, wire.outside)}
+            edges |= {
+                Edge(source, head_name(head), kind) for source in _writers(path, wire.outside)
+            }
         if plan.rests:
             edges.add(Edge(EMBED, head_name(head), "k"))
     carrying = frozenset(edge for edge in edges if str(edge) in CARRYING[path].split())
@@ -159,8 +187,8 @@ def _writers(path: str, block) -> list[str]:
 def twins(count: int = 64, seed: int = 0) -> Twins:
     """Questions about three animals, and their twins that cannot be answered.
 
-    The wrong answer is the colour of another animal of the prompt; the metric is the difference of the two logits, `GAIN` for
-    the prompts and 0 for the twins.
+    The wrong answer is the colour of another animal of the prompt; the metric is the difference of
+    the two logits, `GAIN` for the prompts and 0 for the twins.
 
     Raises:
         LabError: no prompts.
@@ -180,7 +208,9 @@ def twins(count: int = 64, seed: int = 0) -> Twins:
         animals, colours = rng.sample(parts.ANIMALS, 5), rng.sample(parts.COLOURS, 3)
         asked, other = rng.sample(range(3), 2)
         replaced = [*animals[:asked], animals[3], *animals[asked + 1 : 3]]
-        texts.append((_text(animals[:3], colours, animals[asked]), _text(replaced, colours, animals[4])))
+        texts.append(
+            (_text(animals[:3], colours, animals[asked]), _text(replaced, colours, animals[4]))
+        )
         answers.append((colours[asked], colours[other]))
     clean, corrupted = (_prompts([pair[which] for pair in texts], answers) for which in range(2))
     return Twins(clean, corrupted, "logit difference")

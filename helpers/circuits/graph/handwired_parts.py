@@ -1,7 +1,9 @@
-"""The plan of the hand-wired model: what each head attends to, reads and writes, and which of the two paths needs it.
+"""The plan of the hand-wired model: what each head attends to, reads and writes, and which of the
+two paths needs it.
 
-The residual stream is cut into blocks, each of them one-hot. Heads are planned as wires between dimensions of the stream and
-dimensions of the head, so that every weight has a purpose, and a list of the paths that need it.
+The residual stream is cut into blocks, each of them one-hot. Heads are planned as wires between
+dimensions of the stream and dimensions of the head, so that every weight has a purpose, and a list
+of the paths that need it.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,11 @@ WORDS = (*ANIMALS, *COLOURS, "start", "?", "=")
 """The vocabulary; a word's number is its token."""
 
 # dimensions of the residual stream
-ANIMAL, COLOUR, START = range(0, 8), range(8, 16), 16  # token, one-hot; the marks "?" and "=" are 17 and 18
+ANIMAL, COLOUR, START = (
+    range(0, 8),
+    range(8, 16),
+    16,
+)  # token, one-hot; the marks "?" and "=" are 17 and 18
 POSITION = range(19, 29)
 BEFORE_A, BEFORE_B = range(29, 37), range(37, 45)  # the animal before this colour
 ASKED = range(45, 53)  # the animal that is asked for
@@ -69,7 +75,11 @@ def _positions(chosen: Sequence[int]) -> list[int]:
 
 
 EIGHT, THREE, ONE = range(8), range(3), range(1)
-PREVIOUS = Wire(THREE, _positions(PAIR_COLOURS)), Wire(THREE, _positions(PAIR_ANIMALS)), Wire(EIGHT, ANIMAL)
+PREVIOUS = (
+    Wire(THREE, _positions(PAIR_COLOURS)),
+    Wire(THREE, _positions(PAIR_ANIMALS)),
+    Wire(EIGHT, ANIMAL),
+)
 """Each colour of a pair attends to the animal before it and reads which one it is."""
 FROM_LAST = Wire(ONE, _positions([LAST]))
 COLLECT = FROM_LAST, Wire([0] * 8, FOUND), Wire(EIGHT, FOUND)
@@ -78,18 +88,55 @@ COLLECT = FROM_LAST, Wire([0] * 8, FOUND), Wire(EIGHT, FOUND)
 PLANS: dict[Head, Plan] = {
     # path A: at the question, look the animal up; then carry the colour to the end
     (0, 0): Plan(*PREVIOUS, Wire(EIGHT, BEFORE_A), paths="A"),
-    (1, 1): Plan(Wire(EIGHT, ANIMAL), Wire(EIGHT, BEFORE_A), Wire(EIGHT, COLOUR), Wire(EIGHT, FOUND), rests=True, paths="A"),
+    (1, 1): Plan(
+        Wire(EIGHT, ANIMAL),
+        Wire(EIGHT, BEFORE_A),
+        Wire(EIGHT, COLOUR),
+        Wire(EIGHT, FOUND),
+        rests=True,
+        paths="A",
+    ),
     # path B: carry the animal to the end; then look it up there
     (0, 2): Plan(*PREVIOUS, Wire(EIGHT, BEFORE_B), paths="B"),
-    (0, 3): Plan(FROM_LAST, Wire(ONE, _positions([QUESTION])), Wire(EIGHT, ANIMAL), Wire(EIGHT, ASKED), paths="B"),
-    (1, 0): Plan(Wire(EIGHT, ASKED), Wire(EIGHT, BEFORE_B), Wire(EIGHT, COLOUR), Wire(EIGHT, FOUND), rests=True, paths="B"),
+    (0, 3): Plan(
+        FROM_LAST,
+        Wire(ONE, _positions([QUESTION])),
+        Wire(EIGHT, ANIMAL),
+        Wire(EIGHT, ASKED),
+        paths="B",
+    ),
+    (1, 0): Plan(
+        Wire(EIGHT, ASKED),
+        Wire(EIGHT, BEFORE_B),
+        Wire(EIGHT, COLOUR),
+        Wire(EIGHT, FOUND),
+        rests=True,
+        paths="B",
+    ),
     # both: an average, so that one path alone gives what both give
     (2, 2): Plan(*COLLECT, Wire(EIGHT, ANSWER), paths="AB"),
     # decoys: they do the same work, louder, and write where nobody reads
-    (0, 1): Plan(Wire(EIGHT, ANIMAL), Wire(EIGHT, ANIMAL), Wire(THREE, _positions(PAIR_ANIMALS)), Wire(THREE, UNREAD[:3], LOUD)),
-    (1, 2): Plan(Wire(EIGHT, ANIMAL), Wire(EIGHT, BEFORE_A), Wire([0] * 8, COLOUR), Wire(ONE, UNREAD[3:4], LOUD), rests=True),
+    (0, 1): Plan(
+        Wire(EIGHT, ANIMAL),
+        Wire(EIGHT, ANIMAL),
+        Wire(THREE, _positions(PAIR_ANIMALS)),
+        Wire(THREE, UNREAD[:3], LOUD),
+    ),
+    (1, 2): Plan(
+        Wire(EIGHT, ANIMAL),
+        Wire(EIGHT, BEFORE_A),
+        Wire([0] * 8, COLOUR),
+        Wire(ONE, UNREAD[3:4], LOUD),
+        rests=True,
+    ),
     (2, 0): Plan(*COLLECT, Wire(EIGHT, UNREAD[3:], LOUD)),
-    (2, 3): Plan(Wire(EIGHT, ASKED), Wire(EIGHT, BEFORE_B), Wire(EIGHT, COLOUR), Wire(EIGHT, UNREAD[3:], LOUD), rests=True),
+    (2, 3): Plan(
+        Wire(EIGHT, ASKED),
+        Wire(EIGHT, BEFORE_B),
+        Wire(EIGHT, COLOUR),
+        Wire(EIGHT, UNREAD[3:], LOUD),
+        rests=True,
+    ),
 }
 DECOYS: tuple[Head, ...] = ((0, 1), (1, 2), (2, 0), (2, 3))
 SILENT: tuple[Head, ...] = ((1, 3), (2, 1))
@@ -112,7 +159,8 @@ class Wiring:
     def __init__(self, empty: State) -> None:
         self.state = {name: torch.zeros_like(value) for name, value in empty.items()}
         self.needed: dict[str, Masks] = {
-            path: {name: torch.zeros_like(value, dtype=torch.bool) for name, value in empty.items()} for path in PATHS
+            path: {name: torch.zeros_like(value, dtype=torch.bool) for name, value in empty.items()}
+            for path in PATHS
         }
 
     def put(self, name: str, index: tuple[Sequence[int], ...], weight: float, paths: str) -> None:
@@ -136,7 +184,11 @@ class Wiring:
         """The wires of a head. A match scores `sharpness`, the first token half of it where the head rests."""
         layer, first = f"blocks.{head[0]}.attn", head[1] * D_HEAD
         root = (sharpness * D_HEAD**0.5) ** 0.5  # scores are divided by the root of d_head
-        for part, wire, weight in (("q", plan.query, root), ("k", plan.key, root), ("v", plan.value, plan.value.weight)):
+        for part, wire, weight in (
+            ("q", plan.query, root),
+            ("k", plan.key, root),
+            ("v", plan.value, plan.value.weight),
+        ):
             rows = [first + dimension for dimension in wire.inside]
             self.put(f"{layer}.{part}.weight", (rows, wire.outside), weight, plan.paths)
         columns = [first + dimension for dimension in plan.out.inside]
@@ -179,6 +231,8 @@ def rotate(state: State, basis: Float[Tensor, "d_model d_model"]) -> State:
 
 def orthogonal(seed: int) -> Float[Tensor, "d_model d_model"]:
     """A random orthogonal matrix, uniform over all of them (QR of a Gaussian matrix with the signs of R's diagonal)."""
-    gaussian = torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    gaussian = torch.randn(
+        WIDTH, WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     q, r = torch.linalg.qr(gaussian)
     return q * r.diagonal().sign()

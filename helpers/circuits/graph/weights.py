@@ -1,8 +1,10 @@
-"""What a decoder-only transformer computes, as plain tensors: the weights that `graph.Graph` runs on.
+"""What a decoder-only transformer computes, as plain tensors: the weights that `graph.Graph` runs
+on.
 
-A `TransformerBridge` model wraps the modules of some other library; here its weights are laid out by head, so that what goes
-into each head can be chosen head by head. Covered are models like GPT-2: learned positions, causal attention, attention
-and then an MLP (or attention only), a normalisation before each, or none.
+A `TransformerBridge` model wraps the modules of some other library; here its weights are laid out
+by head, so that what goes into each head can be chosen head by head. Covered are models like GPT-2:
+learned positions, causal attention, attention and then an MLP (or attention only), a normalisation
+before each, or none.
 """
 
 from collections.abc import Callable
@@ -27,7 +29,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Norm:
-    """LayerNorm, its kin without the mean taken out (RMS) or without gain and bias ("Pre"), or none.
+    """LayerNorm, its kin without the mean taken out (RMS) or without gain and bias ("Pre"), or
+    none.
 
     Attributes:
         kind: "LN", "LNPre", "RMS", "RMSPre" or None.
@@ -57,7 +60,9 @@ class Attention:
     out: Float[Tensor, "head d_head d_model"]
     out_bias: Float[Tensor, " d_model"]
 
-    def project(self, x: Float[Tensor, "prompt pos d_model"]) -> Float[Tensor, "3 head prompt pos d_head"]:
+    def project(
+        self, x: Float[Tensor, "prompt pos d_model"]
+    ) -> Float[Tensor, "3 head prompt pos d_head"]:
         """Queries, keys and values of all heads from one normalised input."""
         return torch.einsum("bpd,xhdk->xhbpk", x, self.into) + self.bias[:, :, None, None]
 
@@ -103,16 +108,25 @@ def of(model) -> Weights:
     """The weights of a `TransformerBridge` model.
 
     Raises:
-        LabError: a model of another kind, such as one with rotary positions, or one whose logits these weights do not give.
+        LabError: a model of another kind, such as one with rotary positions, or one whose logits
+            these weights do not give.
     """
     cfg = model.cfg
-    known = cfg.positional_embedding_type == "standard" and (not has_mlps(model) or cfg.act_fn in ACTIVATIONS)
+    known = cfg.positional_embedding_type == "standard" and (
+        not has_mlps(model) or cfg.act_fn in ACTIVATIONS
+    )
     known = known and getattr(cfg, "n_key_value_heads", None) in (None, cfg.n_heads)
-    if not known or getattr(cfg, "gated_mlp", False) or cfg.normalization_type not in (None, "LN", "LNPre", "RMS", "RMSPre"):
+    if (
+        not known
+        or getattr(cfg, "gated_mlp", False)
+        or cfg.normalization_type not in (None, "LN", "LNPre", "RMS", "RMSPre")
+    ):
         got = f"{cfg.positional_embedding_type!r} positions, {cfg.act_fn!r} MLPs and {cfg.normalization_type!r} normalisation"
         if (groups := getattr(cfg, "n_key_value_heads", None)) is not None:
             got += f", {cfg.n_heads} heads of queries and {groups} of keys"
-        raise LabError("expected a model like GPT-2: learned positions and plain MLPs", f"got one with {got}")
+        raise LabError(
+            "expected a model like GPT-2: learned positions and plain MLPs", f"got one with {got}"
+        )
     blocks: list[Attention | Mlp] = []
     for block in model.blocks:
         blocks.append(_attention(block.attn, _norm(block.ln1, cfg)))
@@ -130,7 +144,9 @@ def of(model) -> Weights:
 
 
 def _norm(norm: torch.nn.Module, cfg) -> Norm:
-    named = {name.rpartition(".")[2]: parameter.detach() for name, parameter in norm.named_parameters()}
+    named = {
+        name.rpartition(".")[2]: parameter.detach() for name, parameter in norm.named_parameters()
+    }
     return Norm(cfg.normalization_type, named.get("weight"), named.get("bias"), cfg.eps)
 
 

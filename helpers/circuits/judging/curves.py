@@ -1,18 +1,23 @@
-"""How much of the behaviour a ranking of heads brings back, the k best heads alone, for k from none to all.
+"""How much of the behaviour a ranking of heads brings back, the k best heads alone, for k from none
+to all.
 
-The faithfulness of a set of heads C is what it brings back when all other heads are ablated,
-f(C) = (m(C) - m(none)) / (m(all) - m(none)), with m the mean metric over prompts: 0 with no head, 1 with all, and not bounded
-by either. From the curve f(k) come the two areas of the MIB benchmark (Mueller et al., arXiv 2504.13151), here over all shares
-k / n, the ends included:
+The faithfulness of a set of heads C is what it brings back when all other heads are ablated, f(C) =
+(m(C) - m(none)) / (m(all) - m(none)), with m the mean metric over prompts: 0 with no head, 1 with
+all, and not bounded by either. From the curve f(k) come the two areas of the MIB benchmark (Mueller
+et al., arXiv 2504.13151), here over all shares k / n, the ends included:
 
-- CPR, the area under f: large is good, for a ranking that puts first what helps most. It may exceed 1;
-- CMD, the area between f and 1: 0 is best, for a ranking that puts first what the model's behaviour is made of.
+- CPR, the area under f: large is good, for a ranking that puts first what helps most. It may exceed
+  1;
+- CMD, the area between f and 1: 0 is best, for a ranking that puts first what the model's behaviour
+  is made of.
 
-Faithfulness comes as an array over all subsets, where bit i of the index says that head i is kept (then everything here
-is exact), or as a function of a list of heads (then the sets of the curve are evaluated one by one).
+Faithfulness comes as an array over all subsets, where bit i of the index says that head i is kept
+(then everything here is exact), or as a function of a list of heads (then the sets of the curve are
+evaluated one by one).
 
-**Ties.** A tie is not an order. The curve is the mean over all orders of tied heads, and its band their extremes, size by size.
-Scores that are all equal are therefore the random circuit of each size, with its exact mean, spread and quantiles.
+**Ties.** A tie is not an order. The curve is the mean over all orders of tied heads, and its band
+their extremes, size by size. Scores that are all equal are therefore the random circuit of each
+size, with its exact mean, spread and quantiles.
 """
 
 import itertools
@@ -33,17 +38,22 @@ Evaluate = Callable[[list[Head]], float]
 
 
 def normalised(metric: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
-    """Faithfulness of every subset, from its mean metric: 0 with no head (the first entry), 1 with all (the last).
+    """Faithfulness of every subset, from its mean metric: 0 with no head (the first entry), 1 with
+    all (the last).
 
     Raises:
-        LabError: the metric is NaN or infinite for some subset, or the same with all heads and with none.
+        LabError: the metric is NaN or infinite for some subset, or the same with all heads and with
+            none.
 
     >>> normalised([1.0, 2.0, 3.0, 5.0]).tolist()
     [0.0, 0.25, 0.5, 1.0]
     """
     metric = _known(metric)
     if metric[-1] == metric[0]:
-        raise LabError("expected a metric that the heads change", f"got {metric[0]:.4g} with all heads and with none")
+        raise LabError(
+            "expected a metric that the heads change",
+            f"got {metric[0]:.4g} with all heads and with none",
+        )
     return (metric - metric[0]) / (metric[-1] - metric[0])
 
 
@@ -52,7 +62,8 @@ def _known(values: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
     values = np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
         raise LabError(
-            "expected a finite metric of every subset of heads", f"{int((~np.isfinite(values)).sum())} are NaN or infinite"
+            "expected a finite metric of every subset of heads",
+            f"{int((~np.isfinite(values)).sum())} are NaN or infinite",
         )
     return values
 
@@ -63,7 +74,8 @@ class Curve:
 
     Attributes:
         sizes: numbers of heads kept, ascending from 0 to n.
-        values: for each size, the faithfulness of every set of heads that the scores allow; one where nothing is tied.
+        values: for each size, the faithfulness of every set of heads that the scores allow; one
+            where nothing is tied.
     """
 
     sizes: Int[ndarray, " size"]
@@ -124,9 +136,15 @@ def curve(
     scores, faithfulness = finite(scores), _known(faithfulness)
     full = (1 << len(scores)) - 1
     if faithfulness.shape != (full + 1,):
-        raise LabError(f"expected the faithfulness of all {full + 1} subsets", f"got shape {faithfulness.shape}")
+        raise LabError(
+            f"expected the faithfulness of all {full + 1} subsets",
+            f"got shape {faithfulness.shape}",
+        )
     sets = [np.array(list(_allowed(scores, k))) for k in range(len(scores) + 1)]
-    return Curve(np.arange(len(scores) + 1), tuple(faithfulness[full ^ kept if complement else kept] for kept in sets))
+    return Curve(
+        np.arange(len(scores) + 1),
+        tuple(faithfulness[full ^ kept if complement else kept] for kept in sets),
+    )
 
 
 def _allowed(scores: Float[ndarray, " head"], k: int):
@@ -134,7 +152,9 @@ def _allowed(scores: Float[ndarray, " head"], k: int):
     limit = np.sort(scores)[::-1][k - 1] if k else math.inf
     certain = sum(1 << int(head) for head in np.flatnonzero(scores > limit))
     tied = [1 << int(head) for head in np.flatnonzero(scores == limit)]
-    return (certain + sum(chosen) for chosen in itertools.combinations(tied, k - certain.bit_count()))
+    return (
+        certain + sum(chosen) for chosen in itertools.combinations(tied, k - certain.bit_count())
+    )
 
 
 def evaluated(
@@ -146,7 +166,8 @@ def evaluated(
     orders: int = 4,
     seed: int = 0,
 ) -> Curve:
-    """`curve` for models whose subsets nobody can enumerate: the sets along the ranking are evaluated, each once.
+    """`curve` for models whose subsets nobody can enumerate: the sets along the ranking are
+    evaluated, each once.
 
     Args:
         evaluate: faithfulness of a list of heads that are kept.
@@ -154,14 +175,21 @@ def evaluated(
         orders: where heads are tied, so many random orders of them stand for all.
 
     Raises:
-        LabError: not one head a score, scores or faithfulness that are not finite, a size that is no number of heads.
+        LabError: not one head a score, scores or faithfulness that are not finite, a size that is
+            no number of heads.
     """
     scores, n = finite(scores), len(heads)
     wanted = sorted({0, n, *(range(n + 1) if sizes is None else sizes)})
     if len(scores) != n or wanted[0] < 0 or wanted[-1] > n:
-        raise LabError("expected one score a head, and sizes up to their number", f"got {len(scores)} scores, {n} heads, {sizes}")
+        raise LabError(
+            "expected one score a head, and sizes up to their number",
+            f"got {len(scores)} scores, {n} heads, {sizes}",
+        )
     rng, known = np.random.default_rng(seed), {}
-    rankings = [np.lexsort((rng.random(n), -scores)) for _ in range(orders if len(np.unique(scores)) < n else 1)]
+    rankings = [
+        np.lexsort((rng.random(n), -scores))
+        for _ in range(orders if len(np.unique(scores)) < n else 1)
+    ]
 
     def value(ranking: Int[ndarray, " head"], k: int) -> float:
         kept = frozenset(ranking[k:].tolist() if complement else ranking[:k].tolist())
@@ -169,7 +197,10 @@ def evaluated(
             known[kept] = float(_known(evaluate([heads[index] for index in sorted(kept)])))
         return known[kept]
 
-    return Curve(np.array(wanted), tuple(np.array([value(ranking, k) for ranking in rankings]) for k in wanted))
+    return Curve(
+        np.array(wanted),
+        tuple(np.array([value(ranking, k) for ranking in rankings]) for k in wanted),
+    )
 
 
 def random_circuits(faithfulness: Float[ndarray, " subset"]) -> Curve:
@@ -184,7 +215,10 @@ def random_circuits(faithfulness: Float[ndarray, " subset"]) -> Curve:
 def _number_of_heads(faithfulness: Float[ndarray, " subset"]) -> int:
     n = len(faithfulness).bit_length() - 1
     if len(faithfulness) != 1 << n or n < 1:
-        raise LabError("expected the faithfulness of all subsets, 2 to the number of heads", f"got {len(faithfulness)} values")
+        raise LabError(
+            "expected the faithfulness of all subsets, 2 to the number of heads",
+            f"got {len(faithfulness)} values",
+        )
     return n
 
 
@@ -194,15 +228,20 @@ def random_rankings(
     """CPR and CMD of rankings drawn at random: what an area is worth. Their means are those of `random_circuits`."""
     faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
     orders = np.random.default_rng(seed).permuted(np.tile(np.arange(n), (rankings, 1)), axis=1)
-    kept = np.concatenate([np.zeros((rankings, 1), dtype=np.int64), np.cumsum(1 << orders, axis=1)], axis=1)
+    kept = np.concatenate(
+        [np.zeros((rankings, 1), dtype=np.int64), np.cumsum(1 << orders, axis=1)], axis=1
+    )
     share, values = np.arange(n + 1) / n, faithfulness[kept]
     return np.trapezoid(values, share, axis=1), np.trapezoid(np.abs(1 - values), share, axis=1)
 
 
-def best_circuits(faithfulness: Float[ndarray, " subset"]) -> tuple[Float[ndarray, " size"], Int[ndarray, " size"]]:
+def best_circuits(
+    faithfulness: Float[ndarray, " subset"],
+) -> tuple[Float[ndarray, " size"], Int[ndarray, " size"]]:
     """The most faithful circuit of each size, none to all: its faithfulness and its bitmask.
 
-    These circuits need not contain each other, so no ranking has to reach all of them; `best_ranking` is the best that can.
+    These circuits need not contain each other, so no ranking has to reach all of them;
+    `best_ranking` is the best that can.
     """
     faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
     size = np.array([mask.bit_count() for mask in range(1 << n)])
@@ -211,9 +250,11 @@ def best_circuits(faithfulness: Float[ndarray, " subset"]) -> tuple[Float[ndarra
 
 
 def best_ranking(faithfulness: Float[ndarray, " subset"], area: str = "cpr") -> list[int]:
-    """Of all n! rankings the one with the largest CPR, or the smallest CMD; head numbers, best head first.
+    """Of all n! rankings the one with the largest CPR, or the smallest CMD; head numbers, best head
+    first.
 
-    The best way to a set of heads is the best way to one head less, then that head: one pass over all subsets.
+    The best way to a set of heads is the best way to one head less, then that head: one pass over
+    all subsets.
 
     Args:
         area: ``"cpr"`` or ``"cmd"``.

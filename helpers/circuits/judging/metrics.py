@@ -1,7 +1,9 @@
-"""How well scores of heads find a circuit that is known: every number says which question it answers.
+"""How well scores of heads find a circuit that is known: every number says which question it
+answers.
 
-A head is *predicted* to be in the circuit when its score is at least the threshold. With few heads and a small circuit the
-areas jump in large steps, so each has a null beside it: what it would be if the same scores belonged to the heads at random.
+A head is *predicted* to be in the circuit when its score is at least the threshold. With few heads
+and a small circuit the areas jump in large steps, so each has a null beside it: what it would be if
+the same scores belonged to the heads at random.
 
 ==============  ==========================================================  ==============================
 number          question                                                    without any knowledge
@@ -39,7 +41,10 @@ def membership(heads: Sequence[Head], circuit: Iterable[Head]) -> Bool[ndarray, 
     chosen = set(circuit)
     unknown = sorted(chosen - set(heads))
     if unknown:
-        raise LabError("expected a circuit of the model's heads", f"got {unknown[:5]} among others, of {len(heads)} heads")
+        raise LabError(
+            "expected a circuit of the model's heads",
+            f"got {unknown[:5]} among others, of {len(heads)} heads",
+        )
     return np.array([head in chosen for head in heads])
 
 
@@ -82,16 +87,22 @@ class Confusion:
 
     @property
     def released_f1(self) -> Float[ndarray, "..."]:
-        """What the code released with arXiv 2405.12522 prints as F1: the harmonic mean of sensitivity and specificity.
+        """What the code released with arXiv 2405.12522 prints as F1: the harmonic mean of
+        sensitivity and specificity.
 
-        Precision has no part in it: with 6 true heads of 144, calling all 6 and 14 others true gives 0.95, where F1 is 0.46.
+        Precision has no part in it: with 6 true heads of 144, calling all 6 and 14 others true
+        gives 0.95, where F1 is 0.46.
         """
         specificity = 1 - self.false_positive_rate
         total = self.recall + specificity
-        return np.where(total == 0, 0.0, 2 * self.recall * specificity / np.where(total == 0, 1.0, total))
+        return np.where(
+            total == 0, 0.0, 2 * self.recall * specificity / np.where(total == 0, 1.0, total)
+        )
 
 
-def confusion(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"], threshold: float) -> Confusion:
+def confusion(
+    scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"], threshold: float
+) -> Confusion:
     """Counts when heads that score at least `threshold` are predicted.
 
     Raises:
@@ -115,7 +126,10 @@ def finite(scores) -> Float[ndarray, " head"]:
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1 or not np.isfinite(scores).all():
-        raise LabError("expected scores as one row of finite numbers", f"got shape {scores.shape}, or NaN among them")
+        raise LabError(
+            "expected scores as one row of finite numbers",
+            f"got shape {scores.shape}, or NaN among them",
+        )
     return scores
 
 
@@ -127,7 +141,10 @@ def checked(scores, labels) -> tuple[Float[ndarray, " head"], Bool[ndarray, " he
     """
     scores, labels = finite(scores), np.asarray(labels)
     if labels.shape != scores.shape:
-        raise LabError("expected one label a score", f"got {len(scores)} scores and labels of shape {labels.shape}")
+        raise LabError(
+            "expected one label a score",
+            f"got {len(scores)} scores and labels of shape {labels.shape}",
+        )
     if set(np.unique(labels).tolist()) != {0, 1}:
         raise LabError(
             "expected heads inside and outside the true circuit",
@@ -152,7 +169,8 @@ class Sweep:
     def best(self, of: str = "f1") -> tuple[float, float]:
         """The largest value over thresholds, and the highest threshold that has it.
 
-        The threshold is chosen with the labels in view: this is what the scores allow, not what a user would get.
+        The threshold is chosen with the labels in view: this is what the scores allow, not what a
+        user would get.
 
         Args:
             of: ``"f1"`` or ``"released_f1"``.
@@ -186,7 +204,8 @@ def auroc(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> fl
 
 
 def auprc(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> float:
-    """Average precision: the precision at each threshold, weighted with the recall gained there (scikit-learn's).
+    """Average precision: the precision at each threshold, weighted with the recall gained there
+    (scikit-learn's).
 
     Raises:
         LabError: as `checked`.
@@ -203,7 +222,8 @@ class Verdict:
 
     Attributes:
         base_rate: share of true heads.
-        best_f1: the best true F1 over thresholds; `precision` and `recall` are those of its threshold.
+        best_f1: the best true F1 over thresholds; `precision` and `recall` are those of its
+            threshold.
         best_released: the best over thresholds of what the released code calls F1.
         p_value: of the AUROC, if the scores belonged to the heads at random.
     """
@@ -240,12 +260,15 @@ def judge(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> Ve
 
 
 def auroc_null(
-    scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"], permutations: int = 2000, seed: int = 0
+    scores: Float[ndarray, " head"],
+    labels: Bool[ndarray, " head"],
+    permutations: int = 2000,
+    seed: int = 0,
 ) -> stats.Null:
     """What the AUROC would be if the circuit were any other set of as many heads.
 
-    All sets are tried where there are at most `ENUMERABLE`, as always with 16 heads: the p-value, one-sided, is then exact.
-    Otherwise so many are drawn at random (`stats.permutation_null`).
+    All sets are tried where there are at most `ENUMERABLE`, as always with 16 heads: the p-value,
+    one-sided, is then exact. Otherwise so many are drawn at random (`stats.permutation_null`).
 
     Raises:
         LabError: as `checked`.
@@ -256,7 +279,9 @@ def auroc_null(
     n, k = len(labels), int(labels.sum())
     if math.comb(n, k) > ENUMERABLE:
         return stats.permutation_null(stats.auroc, scores, labels, permutations, seed)
-    placements = np.fromiter(itertools.chain.from_iterable(itertools.combinations(range(n), k)), dtype=np.int64)
+    placements = np.fromiter(
+        itertools.chain.from_iterable(itertools.combinations(range(n), k)), dtype=np.int64
+    )
     sums = rankdata(scores)[placements.reshape(-1, k)].sum(1)
     draws = (sums - k * (k + 1) / 2) / (k * (n - k))
     observed = stats.auroc(scores, labels)
@@ -269,8 +294,8 @@ class OverSeeds:
 
     Attributes:
         values: one a seed.
-        low, high: 95 % interval of the mean over seeds. It says how far the method's own chance moves the mean; the heads,
-            the prompts and the circuit are the same in all.
+        low, high: 95 % interval of the mean over seeds. It says how far the method's own chance
+            moves the mean; the heads, the prompts and the circuit are the same in all.
     """
 
     mean: float

@@ -1,8 +1,9 @@
-"""Published circuits of GPT-2 small and of a four-layer attention-only model: lists of heads, all where sources disagree.
+"""Published circuits of GPT-2 small and of a four-layer attention-only model: lists of heads, all
+where sources disagree.
 
-The lists are what O'Neill and Bui 2024 (arXiv 2405.12522) score their method against. They were found by hand, by patching, and
-none of them is known to be complete: a head that is not on a list need not be without effect. What the paper and others
-measured stands in `published_results`.
+The lists are what O'Neill and Bui 2024 (arXiv 2405.12522) score their method against. They were
+found by hand, by patching, and none of them is known to be complete: a head that is not on a list
+need not be without effect. What the paper and others measured stands in `published_results`.
 """
 
 from collections.abc import Iterable
@@ -31,7 +32,8 @@ class Circuit:
         shape: its layers and heads a layer.
         roles: what heads are said to do: their role, and they. "head" where the source gives none.
         source: where the list stands.
-        mlps: layers whose MLP belongs to the circuit as well; the discrete SAE looks at heads alone.
+        mlps: layers whose MLP belongs to the circuit as well; the discrete SAE looks at heads
+            alone.
     """
 
     task: str
@@ -59,7 +61,9 @@ def heads(text: str) -> tuple[Head, ...]:
     >>> heads("9.9 10.0")
     ((9, 9), (10, 0))
     """
-    return tuple((int(layer), int(head)) for layer, _, head in (name.partition(".") for name in text.split()))
+    return tuple(
+        (int(layer), int(head)) for layer, _, head in (name.partition(".") for name in text.split())
+    )
 
 
 def _roles(**groups: str) -> MappingProxyType:
@@ -127,7 +131,9 @@ _CIRCUITS = (
         "code of arXiv 2405.12522, data/ds.py: 1.0 stands where ACDC has 1.2, which looks like a slip",
     ),
 )
-CIRCUITS: MappingProxyType = MappingProxyType({(known.task, known.variant): known for known in _CIRCUITS})
+CIRCUITS: MappingProxyType = MappingProxyType(
+    {(known.task, known.variant): known for known in _CIRCUITS}
+)
 """Task and variant: the list. The variant "released code" is what the published numbers were computed with."""
 
 
@@ -143,7 +149,10 @@ def circuit(task: str, variant: str = "released code") -> Circuit:
         LabError: no such list.
     """
     if (task, variant) not in CIRCUITS:
-        known = "; ".join(f"{task}: {', '.join(variants(task))}" for task in dict.fromkeys(task for task, _ in CIRCUITS))
+        known = "; ".join(
+            f"{task}: {', '.join(variants(task))}"
+            for task in dict.fromkeys(task for task, _ in CIRCUITS)
+        )
         raise LabError(f"expected a published circuit: {known}", f"got {task!r}, {variant!r}")
     return CIRCUITS[task, variant]
 
@@ -152,7 +161,8 @@ def labels(task: str, variant: str, n_layers: int, n_heads: int) -> Bool[Tensor,
     """Which heads of a model are on a list, in layer-major order.
 
     Raises:
-        LabError: no such list, or a model of another shape than that in which the circuit was found.
+        LabError: no such list, or a model of another shape than that in which the circuit was
+            found.
 
     >>> int(labels("ioi", "wang", 12, 12).sum())
     26
@@ -173,7 +183,9 @@ def mask(chosen: Iterable[Head], n_layers: int, n_heads: int) -> Bool[Tensor, " 
         LabError: a head that a model of this size does not have.
     """
     chosen = list(chosen)
-    if outside := [head for head in chosen if not (0 <= head[0] < n_layers and 0 <= head[1] < n_heads)]:
+    if outside := [
+        head for head in chosen if not (0 <= head[0] < n_layers and 0 <= head[1] < n_heads)
+    ]:
         raise LabError(f"expected heads of {n_layers} layers of {n_heads}", f"got {outside[0]}")
     found = torch.zeros(n_layers, n_heads, dtype=torch.bool)
     for head in chosen:

@@ -1,8 +1,9 @@
-"""What O'Neill and Bui 2024 (arXiv 2405.12522) and others report on finding circuits, to stand beside what is measured here.
+"""What O'Neill and Bui 2024 (arXiv 2405.12522) and others report on finding circuits, to stand
+beside what is measured here.
 
-The paper was not read itself. Every table names where its numbers come from, by a key of `SOURCES`. Figures were read from their
-vector graphics; they were drawn a month before the paper, and differ from the stored results by up to .05, so the paper's
-final numbers may differ again.
+The paper was not read itself. Every table names where its numbers come from, by a key of `SOURCES`.
+Figures were read from their vector graphics; they were drawn a month before the paper, and differ
+from the stored results by up to .05, so the paper's final numbers may differ again.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,9 @@ class Reported:
     """A number and its spread.
 
     Attributes:
-        spread: as reported: over ten trials for the discrete SAE; for its rivals over {KL divergence, task metric} × {random,
-            zero ablation}, thus not a statistical error. NaN where none is given.
+        spread: as reported: over ten trials for the discrete SAE; for its rivals over {KL
+            divergence, task metric} × {random, zero ablation}, thus not a statistical error. NaN
+            where none is given.
         source: a key of `SOURCES`.
     """
 
@@ -51,8 +53,9 @@ AUC = MappingProxyType(
         ("node", "discrete SAE"): _row("figure", (0.915, 0.014), (0.832, 0.058), (0.853, 0.016)),
     }
 )
-"""Level and method: area under the ROC curve, by task. The rivals' bars average good and bad settings. At the level "edge" ACDC
-is scored on edges, the discrete SAE on the heads that its pairs of codes touch: these are different objects."""
+"""Level and method: area under the ROC curve, by task. The rivals' bars average good and bad
+settings. At the level "edge" ACDC is scored on edges, the discrete SAE on the heads that its pairs
+of codes touch: these are different objects."""
 AUC_RESULTS = MappingProxyType(
     {
         "edge": _row("results", (0.8955, 0.0172), (0.8734, 0.0200), (0.8398, 0.0239)),
@@ -68,8 +71,8 @@ ACDC_BEST = MappingProxyType(
         "ACDC, zero ablation": (0.906, 0.701, 0.539),
     }
 )
-"""Edge AUC by `TASKS`, each method with random ablation and KL divergence unless said otherwise. Source "acdc": the rivals'
-own best setting, which the averaged bars hide."""
+"""Edge AUC by `TASKS`, each method with random ablation and KL divergence unless said otherwise.
+Source "acdc": the rivals' own best setting, which the averaged bars hide."""
 TABLE_6 = MappingProxyType(
     {
         "discrete SAE": 0.854,
@@ -104,7 +107,9 @@ class Sweep:
 
 def _sweep(setting: str, at: tuple, source: str, note: str = "", **auc: tuple[float, ...]) -> Sweep:
     names = {"gt": "greater-than", "ioi": "ioi", "ioi_again": "ioi, second file", "ds": "docstring"}
-    return Sweep(setting, at, MappingProxyType({names[key]: row for key, row in auc.items()}), source, note)
+    return Sweep(
+        setting, at, MappingProxyType({names[key]: row for key, row in auc.items()}), source, note
+    )
 
 
 _COUNTS = (5, 10, 25, 50, 100, 250)
@@ -156,16 +161,22 @@ SWEEPS = MappingProxyType(
             gt=(0.858, 0.816, 0.740, 0.739, 0.612),
         ),
         "easy negatives": _sweep(
-            "easy negatives added", (0, 250, 500, 750, 1000), "figure", gt=(0.811, 0.765, 0.768, 0.772, 0.770)
+            "easy negatives added",
+            (0, 250, 500, 750, 1000),
+            "figure",
+            gt=(0.811, 0.765, 0.768, 0.772, 0.770),
         ),
     }
 )
 """How the discrete SAE's node AUC depends on its settings."""
 RUNTIME = MappingProxyType(
-    {10: {"small": 2.6, "medium": 3.4, "large": 5.0, "xl": 9.8}, 100: {"small": 2.7, "medium": 8.6, "large": 19.7, "xl": 41.0}}
+    {
+        10: {"small": 2.6, "medium": 3.4, "large": 5.0, "xl": 9.8},
+        100: {"small": 2.7, "medium": 8.6, "large": 19.7, "xl": 41.0},
+    }
 )
-"""Training prompts: seconds for each size of GPT-2, greater-than, nodes, 200 positive prompts; source "figure"; the hardware is
-not known."""
+"""Training prompts: seconds for each size of GPT-2, greater-than, nodes, 200 positive prompts;
+source "figure"; the hardware is not known."""
 
 
 @dataclass(frozen=True)
@@ -211,8 +222,15 @@ CURVES = MappingProxyType(
 )
 """Heads kept in the order of their scores, source "figure"."""
 IOI_CIRCUITS = MappingProxyType(
-    {"GPT-2": 3.55, "Wang et al., 26 heads": 4.11, "discrete SAE, 40 heads": 3.62, "random complement, 40 heads": -2.23}
+    {
+        "GPT-2": 3.55,
+        "Wang et al., 26 heads": 4.11,
+        "discrete SAE, 40 heads": 3.62,
+        "random complement, 40 heads": -2.23,
+    }
 )
 """Logit difference on IOI, source "second"."""
-GREATER_THAN_FULL = MappingProxyType({"difference of probabilities": 0.817, "cutoff sharpness": 0.059})
+GREATER_THAN_FULL = MappingProxyType(
+    {"difference of probabilities": 0.817, "cutoff sharpness": 0.059}
+)
 """GPT-2 small on greater-than, source "hanna"."""

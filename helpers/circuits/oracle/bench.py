@@ -16,7 +16,11 @@ def measure(prompts: int = 64, sample: int = 24, rounds: int = 1, task: str = "i
     Args:
         sample: subsets that the hooks are timed on, drawn from all.
     """
-    model, pairs, reference = zoo.load("tinyworld-attn", device="cpu"), twins(task, prompts), tasks.prompts(task, prompts, seed=1)
+    model, pairs, reference = (
+        zoo.load("tinyworld-attn", device="cpu"),
+        twins(task, prompts),
+        tasks.prompts(task, prompts, seed=1),
+    )
     subsets = torch.randint(1 << 16, (sample,), generator=torch.Generator().manual_seed(0)).tolist()
     run, found = by_hooks(model, pairs, "mean", reference), {}
 

@@ -1,17 +1,22 @@
-"""The exact oracle: a model's behaviour with every subset of its heads, so that statements about circuits can be checked.
+"""The exact oracle: a model's behaviour with every subset of its heads, so that statements about
+circuits can be checked.
 
-A head that is kept computes as ever; every other head is *replaced*, at all tokens of the prompt that are not padding, by
+A head that is kept computes as ever; every other head is *replaced*, at all tokens of the prompt
+that are not padding, by
 
-* ``mean``: the mean of its z over all tokens of reference prompts (as `helpers.tinyworld.models.head_effects.Bench` does), or by
+* ``mean``: the mean of its z over all tokens of reference prompts (as
+  `helpers.tinyworld.models.head_effects.Bench` does), or by
 * ``resample``: its z on the prompt's corrupted twin, at the same position.
 
-In the words of Miller, Chughtai and Saunders (arXiv 2407.08734): granularity heads; component nodes (their z, before W_O);
-value mean or resample; positions all real ones; direction clean to replaced; set the complement of the subset. Faithfulness
-takes means over prompts first, then one ratio (*mean-then-ratio*):
+In the words of Miller, Chughtai and Saunders (arXiv 2407.08734): granularity heads; component nodes
+(their z, before W_O); value mean or resample; positions all real ones; direction clean to replaced;
+set the complement of the subset. Faithfulness takes means over prompts first, then one ratio
+(*mean-then-ratio*):
 
     F(C)  =  (m(C) - m(none)) / (m(full) - m(none))
 
-with m the mean of the metric over the prompts: 0 when every head is replaced, 1 for the whole model.
+with m the mean of the metric over the prompts: 0 when every head is replaced, 1 for the whole
+model.
 """
 
 import time
@@ -37,16 +42,23 @@ FASTER = 100
 
 
 @torch.no_grad()
-def replacements(model, twins: Twins, ablation: str, reference: Prompts | None) -> Float[Tensor, "layer prompt pos head d_head"]:
-    """What replaces the z of every head at every token: its mean on reference prompts, or its z on the twin.
+def replacements(
+    model, twins: Twins, ablation: str, reference: Prompts | None
+) -> Float[Tensor, "layer prompt pos head d_head"]:
+    """What replaces the z of every head at every token: its mean on reference prompts, or its z on
+    the twin.
 
     Raises:
-        LabError: an ablation that is not one of `ABLATIONS`, prompts that the model cannot read, or no reference prompts for a
-            mean.
+        LabError: an ablation that is not one of `ABLATIONS`, prompts that the model cannot read, or
+            no reference prompts for a mean.
     """
     if ablation not in ABLATIONS:
         raise LabError(f"expected an ablation: {', '.join(ABLATIONS)}", f"got {ablation!r}")
-    for prompts in (twins.clean, twins.corrupted, *((reference,) if reference and ablation == "mean" else ())):
+    for prompts in (
+        twins.clean,
+        twins.corrupted,
+        *((reference,) if reference and ablation == "mean" else ()),
+    ):
         check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
     if ablation == "resample":
         return collect(model, twins.corrupted.tokens)[0].z
@@ -70,25 +82,33 @@ def oracle(
     workers: int | None = None,
     most: int = MOST_HEADS,
 ) -> Oracle:
-    """The behaviour of a small native model with every subset of its heads, by a tree over its layers (`oracle_tree`).
+    """The behaviour of a small native model with every subset of its heads, by a tree over its
+    layers (`oracle_tree`).
 
     Args:
         ablation: what replaces the heads that are not kept (see the module docstring).
         reference: prompts of the means, for ``mean`` only.
         workers: threads, of one core each; default all cores.
-        most: heads, at most. Each one more takes twice the time, and twice the memory for the result.
+        most: heads, at most. Each one more takes twice the time, and twice the memory for the
+            result.
 
     Raises:
-        LabError: more heads than `most`; a model that the tree does not compute; no prompts; behaviour that is NaN or
-            infinite for some subset, or the same with all heads and with none.
+        LabError: more heads than `most`; a model that the tree does not compute; no prompts;
+            behaviour that is NaN or infinite for some subset, or the same with all heads and with
+            none.
     """
     replaced = replacements(model, twins, ablation, reference)
-    heads = tuple((layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads))
+    heads = tuple(
+        (layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)
+    )
     if len(heads) > most:
         raise _too_many(model, twins, len(heads), most)
     weights = tree.read_weights(model)
     if (words := twins.clean.good.shape[1]) != len(weights.b_u):
-        raise LabError(f"expected prompts whose answers are among the {len(weights.b_u)} words of the model", f"got {words}")
+        raise LabError(
+            f"expected prompts whose answers are among the {len(weights.b_u)} words of the model",
+            f"got {words}",
+        )
 
     def behaviour(row: int) -> Float[Tensor, " subset"]:
         length = int(twins.clean.last[row]) + 1
@@ -129,4 +149,7 @@ def _check_full(model, twins: Twins, found: Oracle) -> None:
     itself = twins.behaviour(final_logits(model, twins.clean).cpu())
     apart = float((itself - found.behaviour[-1]).abs().max())
     if not apart < 1e-3 * max(1.0, float(itself.abs().max())):
-        raise LabError("expected the tree to compute what the model computes", f"their metrics differ by up to {apart:.3g}")
+        raise LabError(
+            "expected the tree to compute what the model computes",
+            f"their metrics differ by up to {apart:.3g}",
+        )

@@ -1,10 +1,11 @@
 """All minimal circuits, from the faithfulness of every subset of heads.
 
-A circuit is a subset of heads whose faithfulness F is enough. It is *minimal* when none of its proper subsets is, of whatever
-size: taking away several heads at once does not leave a circuit either. (Faithfulness need not grow with the subset, so it is
-not the same to take away one head.) Every circuit contains a minimal one, so that heads which are in all minimal circuits
-are in all circuits. That there are several is what is meant by a circuit not being identified: the behaviour alone does not
-single one out.
+A circuit is a subset of heads whose faithfulness F is enough. It is *minimal* when none of its
+proper subsets is, of whatever size: taking away several heads at once does not leave a circuit
+either. (Faithfulness need not grow with the subset, so it is not the same to take away one head.)
+Every circuit contains a minimal one, so that heads which are in all minimal circuits are in all
+circuits. That there are several is what is meant by a circuit not being identified: the behaviour
+alone does not single one out.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ from helpers.interventions import Head
 
 @dataclass(frozen=True)
 class Minimal:
-    """The minimal circuits of a model, as numbers of subsets (bit i: head i is kept), the smaller ones first.
+    """The minimal circuits of a model, as numbers of subsets (bit i: head i is kept), the smaller
+    ones first.
 
     Attributes:
         heads: layer by layer.
@@ -42,7 +44,10 @@ class Minimal:
 
     def named(self) -> list[list[Head]]:
         """The heads of each minimal circuit."""
-        return [[head for head, inside in zip(self.heads, row, strict=True) if inside] for row in self.has()]
+        return [
+            [head for head, inside in zip(self.heads, row, strict=True) if inside]
+            for row in self.has()
+        ]
 
     @property
     def share(self) -> dict[Head, float]:
@@ -68,13 +73,16 @@ class Minimal:
         return [(self.heads[i], self.heads[j]) for i, j in np.argwhere(np.triu(apart, 1)).tolist()]
 
     def substitutes(self) -> dict[tuple[Head, Head], int]:
-        """Pairs of heads that stand in for each other, most often first: in how many pairs of minimal circuits one has the
-        first head where the other has the second, and all else is the same."""
+        """Pairs of heads that stand in for each other, most often first: in how many pairs of
+        minimal circuits one has the first head where the other has the second, and all else is the
+        same."""
         known, found = set(self.circuits.tolist()), {}
         for i in range(len(self.heads)):
             for j in range(i + 1, len(self.heads)):
                 both = 1 << i | 1 << j
-                count = sum(1 for circuit in known if circuit & both == 1 << i and circuit ^ both in known)
+                count = sum(
+                    1 for circuit in known if circuit & both == 1 << i and circuit ^ both in known
+                )
                 if count:
                     found[self.heads[i], self.heads[j]] = count
         return dict(sorted(found.items(), key=lambda item: -item[1]))
@@ -91,14 +99,17 @@ def minimal(
     Args:
         known: an oracle, or the faithfulness of all 2^n subsets.
         enough: the least faithfulness of a circuit.
-        within: if given, a circuit's faithfulness is at most 1 + within; 1 - enough makes both sides alike.
+        within: if given, a circuit's faithfulness is at most 1 + within; 1 - enough makes both
+            sides alike.
         heads: names for the bits of plain numbers; by default (0, 0), (0, 1), …
 
     Returns:
-        Circuits; none where nothing is faithful, which cannot be for ``enough <= 1``, as all heads have F = 1.
+        Circuits; none where nothing is faithful, which cannot be for ``enough <= 1``, as all heads
+        have F = 1.
 
     Raises:
-        LabError: numbers of subsets that are not 2^n, values that are not finite, or other than one name a head.
+        LabError: numbers of subsets that are not 2^n, values that are not finite, or other than one
+            name a head.
 
     >>> minimal(np.array([0.0, 0.9, 0.9, 1.0])).named()
     [[(0, 0)], [(0, 1)]]
@@ -109,14 +120,19 @@ def minimal(
         values = np.asarray(known, dtype=np.float64)
     n_heads = len(values).bit_length() - 1 if values.ndim == 1 else -1
     if n_heads < 1 or len(values) != 1 << n_heads or not np.isfinite(values).all():
-        raise LabError("expected a finite faithfulness for each of 2^n subsets", f"got values of shape {values.shape}")
+        raise LabError(
+            "expected a finite faithfulness for each of 2^n subsets",
+            f"got values of shape {values.shape}",
+        )
     names = tuple(heads) if heads is not None else tuple((0, head) for head in range(n_heads))
     if len(names) != n_heads:
         raise LabError(f"expected {n_heads} names of heads", f"got {len(names)}")
     faithful = values >= enough
     if within is not None:
         faithful &= values <= 1 + within
-    below = faithful.astype(np.int64)  # becomes the number of circuits among all subsets of a subset, itself included
+    below = faithful.astype(
+        np.int64
+    )  # becomes the number of circuits among all subsets of a subset, itself included
     for head in range(n_heads):
         pairs = below.reshape(-1, 2, 1 << head)
         pairs[:, 1] += pairs[:, 0]

@@ -1,18 +1,21 @@
 """What each head contributes to a behaviour, averaged over all orders in which heads can be added.
 
-A game gives a value v(S) to every subset S of n players: here the heads that are kept, and a model's mean behaviour or its
-faithfulness. The Shapley value (Shapley 1953) is the one way to share out v(all) - v(none) that is linear, treats equal
-players equally and gives nothing to a player who changes nothing:
+A game gives a value v(S) to every subset S of n players: here the heads that are kept, and a
+model's mean behaviour or its faithfulness. The Shapley value (Shapley 1953) is the one way to share
+out v(all) - v(none) that is linear, treats equal players equally and gives nothing to a player who
+changes nothing:
 
     phi(i)  =  sum over S without i of  |S|! (n - |S| - 1)! / n!  (v(S + i) - v(S))
 
-The interaction index of two players (Grabisch and Roubens 1999) says how much more they bring together:
+The interaction index of two players (Grabisch and Roubens 1999) says how much more they bring
+together:
 
     I(i, j)  =  sum over S without i, j of  |S|! (n - |S| - 2)! / (n - 1)!  (v(S + i + j) - v(S + i) - v(S + j) + v(S))
 
-Positive: each needs the other. Negative: one can stand in for the other. The Banzhaf value weighs all S alike; its values do
-not add up to v(all) - v(none). Where not all subsets can be tried, `sampled` averages over random orders (Castro, Gómez and
-Tejada 2009). Subsets are numbers: bit i of S is player i.
+Positive: each needs the other. Negative: one can stand in for the other. The Banzhaf value weighs
+all S alike; its values do not add up to v(all) - v(none). Where not all subsets can be tried,
+`sampled` averages over random orders (Castro, Gómez and Tejada 2009). Subsets are numbers: bit i of
+S is player i.
 """
 
 import math
@@ -37,7 +40,9 @@ def _players(values: Values) -> tuple[Float[ndarray, "subset *prompt"], int]:
     game = np.asarray(values, dtype=np.float64)
     n_players = len(game).bit_length() - 1 if game.ndim else -1
     if n_players < 1 or len(game) != 1 << n_players or not np.isfinite(game).all():
-        raise LabError("expected a finite value for each of 2^n subsets", f"got values of shape {game.shape}")
+        raise LabError(
+            "expected a finite value for each of 2^n subsets", f"got values of shape {game.shape}"
+        )
     return game, n_players
 
 
@@ -61,7 +66,8 @@ def _weights(n_players: int, apart: int) -> Float[ndarray, " subset"]:
 
 
 def exact(values: Values) -> Float[ndarray, "player *prompt"]:
-    """Shapley values from the values of all subsets; prompt by prompt where there is one value a prompt.
+    """Shapley values from the values of all subsets; prompt by prompt where there is one value a
+    prompt.
 
     Raises:
         LabError: values of a number of subsets that is not 2^n, or values that are not finite.
@@ -95,11 +101,15 @@ def interactions(values: Values) -> Float[ndarray, "player player"]:
     """
     game, n_players = _players(values)
     if game.ndim != 1:
-        raise LabError("expected one value a subset for interactions", f"got values of shape {game.shape}")
+        raise LabError(
+            "expected one value a subset for interactions", f"got values of shape {game.shape}"
+        )
     found = np.zeros((n_players, n_players))
     for second in range(1, n_players):
         with_second, weights = _gains(game, second), _weights(n_players, 2)
-        for first in range(second):  # below the bit that was closed up, so its own bit is where it was
+        for first in range(
+            second
+        ):  # below the bit that was closed up, so its own bit is where it was
             found[first, second] = found[second, first] = weights @ _gains(with_second, first)
     return found
 
@@ -119,11 +129,14 @@ class Estimate:
     evaluations: int
 
 
-def sampled(evaluate: Callable[[int], float], n_heads: int, permutations: int = 50, seed: int = 0) -> Estimate:
-    """Shapley values from random orders: heads are added one by one, and each is credited with what it changes.
+def sampled(
+    evaluate: Callable[[int], float], n_heads: int, permutations: int = 50, seed: int = 0
+) -> Estimate:
+    """Shapley values from random orders: heads are added one by one, and each is credited with what
+    it changes.
 
-    Costs at most ``permutations * (n_heads - 1) + 2`` evaluations; no subset is evaluated twice. The standard error falls as
-    one over the root of `permutations`.
+    Costs at most ``permutations * (n_heads - 1) + 2`` evaluations; no subset is evaluated twice.
+    The standard error falls as one over the root of `permutations`.
 
     Args:
         evaluate: the value of a subset of heads kept, by its number; see `by_hooks`.
@@ -132,14 +145,19 @@ def sampled(evaluate: Callable[[int], float], n_heads: int, permutations: int = 
         LabError: no heads, fewer than two permutations, or a value that is not finite.
     """
     if n_heads < 1 or permutations < 2:
-        raise LabError("expected at least 1 head and 2 permutations", f"got {n_heads} and {permutations}")
+        raise LabError(
+            "expected at least 1 head and 2 permutations", f"got {n_heads} and {permutations}"
+        )
     rng, known = np.random.default_rng(seed), {}
 
     def value(subset: int) -> float:
         if subset not in known:
             known[subset] = float(evaluate(subset))
             if not math.isfinite(known[subset]):
-                raise LabError("expected finite values of subsets", f"got {known[subset]} for subset {subset:#x}")
+                raise LabError(
+                    "expected finite values of subsets",
+                    f"got {known[subset]} for subset {subset:#x}",
+                )
         return known[subset]
 
     gains = np.zeros((permutations, n_heads))
@@ -154,10 +172,12 @@ def sampled(evaluate: Callable[[int], float], n_heads: int, permutations: int = 
 def by_hooks(
     model, twins: Twins, ablation: str = "mean", reference: Prompts | None = None
 ) -> Callable[[int], Float[Tensor, " prompt"]]:
-    """The behaviour of any bridge model with a subset of its heads, by hooks: one forward pass a subset.
+    """The behaviour of any bridge model with a subset of its heads, by hooks: one forward pass a
+    subset.
 
-    Heads count layer by layer, any number of them; those not kept are replaced as in `helpers.circuits.oracle.every_subset`. What it
-    returns gives the metric of each prompt; for `sampled`, take the mean: ``lambda subset: float(run(subset).mean())``.
+    Heads count layer by layer, any number of them; those not kept are replaced as in
+    `helpers.circuits.oracle.every_subset`. What it returns gives the metric of each prompt; for
+    `sampled`, take the mean: ``lambda subset: float(run(subset).mean())``.
 
     Raises:
         LabError: an unknown ablation, no prompts, no reference prompts for a mean.
@@ -169,16 +189,23 @@ def by_hooks(
         def write(z: Float[Tensor, "prompt pos head d_head"], hook):
             z = z.clone()
             for head in gone:
-                z[:, :, head] = torch.where(mask.to(z.device), replaced[layer, :, :, head].to(z), z[:, :, head])
+                z[:, :, head] = torch.where(
+                    mask.to(z.device), replaced[layer, :, :, head].to(z), z[:, :, head]
+                )
             return z
 
         return f"blocks.{layer}.attn.hook_z", write
 
     @torch.no_grad()
     def run(subset: int) -> Float[Tensor, " prompt"]:
-        gone = [[head for head in range(n_heads) if not subset >> (layer * n_heads + head) & 1] for layer in range(len(replaced))]
+        gone = [
+            [head for head in range(n_heads) if not subset >> (layer * n_heads + head) & 1]
+            for layer in range(len(replaced))
+        ]
         hooks = [hook_of(layer, heads) for layer, heads in enumerate(gone) if heads]
-        logits = model.run_with_hooks(twins.clean.tokens.to(next(model.parameters()).device), fwd_hooks=hooks).cpu()
+        logits = model.run_with_hooks(
+            twins.clean.tokens.to(next(model.parameters()).device), fwd_hooks=hooks
+        ).cpu()
         return twins.behaviour(logits[torch.arange(len(twins)), twins.clean.last])
 
     return run

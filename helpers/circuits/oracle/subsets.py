@@ -16,11 +16,13 @@ from helpers.interventions import Head
 
 @dataclass(frozen=True)
 class Known:
-    """What is known for every subset of heads; the number of a subset has bit i set where head i is kept.
+    """What is known for every subset of heads; the number of a subset has bit i set where head i is
+    kept.
 
     Attributes:
         heads: layer by layer.
-        task, metric, ablation: what was asked, how it was measured, and what replaced the other heads.
+        task, metric, ablation: what was asked, how it was measured, and what replaced the other
+            heads.
     """
 
     heads: tuple[Head, ...]
@@ -36,7 +38,10 @@ class Known:
         """
         chosen = set(kept)
         if unknown := chosen - set(self.heads):
-            raise LabError(f"expected heads among the {len(self.heads)} of the oracle", f"got {sorted(unknown)}")
+            raise LabError(
+                f"expected heads among the {len(self.heads)} of the oracle",
+                f"got {sorted(unknown)}",
+            )
         return sum(1 << index for index, head in enumerate(self.heads) if head in chosen)
 
     def kept(self, subset: int) -> list[Head]:
@@ -60,7 +65,10 @@ class Known:
 
     def _check(self, values: Tensor) -> None:
         if len(values) != 1 << len(self.heads):
-            raise LabError(f"expected {1 << len(self.heads)} subsets of {len(self.heads)} heads", f"got {len(values)}")
+            raise LabError(
+                f"expected {1 << len(self.heads)} subsets of {len(self.heads)} heads",
+                f"got {len(values)}",
+            )
         if not torch.isfinite(values).all():
             bad = values.flatten(1) if values.ndim > 1 else values[:, None]
             count = int((~torch.isfinite(bad)).any(1).sum())
@@ -85,7 +93,8 @@ class Oracle(Known):
         behaviour: the metric of each prompt, for each subset.
 
     Raises:
-        LabError: values of another number of subsets, NaN or infinite ones, or the same mean with all heads and with none.
+        LabError: values of another number of subsets, NaN or infinite ones, or the same mean with
+            all heads and with none.
     """
 
     behaviour: Float[Tensor, "subset prompt"]
@@ -106,8 +115,11 @@ class Oracle(Known):
         rest = behaviour - none - self.faithfulness[:, None] * (full - none)
         return rest.std(1) / n_prompts**0.5 / abs(self.full - self.none)
 
-    def interval(self, subset: int, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
-        """Bootstrap interval of a subset's faithfulness: whole prompts are drawn, for all three means at once.
+    def interval(
+        self, subset: int, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    ) -> tuple[float, float]:
+        """Bootstrap interval of a subset's faithfulness: whole prompts are drawn, for all three
+        means at once.
 
         Raises:
             LabError: fewer than two prompts.
@@ -125,7 +137,8 @@ class Oracle(Known):
 
 @dataclass(frozen=True)
 class Summary(Known):
-    """What is stored of an oracle: for each subset the mean behaviour, and the standard error of its faithfulness.
+    """What is stored of an oracle: for each subset the mean behaviour, and the standard error of
+    its faithfulness.
 
     Raises:
         LabError: as `Oracle`.

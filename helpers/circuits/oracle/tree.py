@@ -1,15 +1,18 @@
-"""A tree over the layers: what a small model computes for every subset of its heads, each shared part computed once.
+"""A tree over the layers: what a small model computes for every subset of its heads, each shared
+part computed once.
 
-The residual stream after layer l depends on which heads of layers 0 to l are kept, and on no other. So it is computed once
-for each subset of those heads: 16, 256, 4096 streams after the first three layers of four heads each, instead of 65 536
-each time. Replacing a head changes the stream by (its own z - the other z) W_O, so that the streams of one layer are sums.
-In the last layer only the last token asks, and its query meets the residual stream itself instead of keys and values:
+The residual stream after layer l depends on which heads of layers 0 to l are kept, and on no other.
+So it is computed once for each subset of those heads: 16, 256, 4096 streams after the first three
+layers of four heads each, instead of 65 536 each time. Replacing a head changes the stream by (its
+own z - the other z) W_O, so that the streams of one layer are sums. In the last layer only the last
+token asks, and its query meets the residual stream itself instead of keys and values:
 
     score(pos) = (W_K q) · x(pos) r(pos),     z = (sum over pos of pattern(pos) r(pos) x(pos)) W_V + b_V
 
-with r = 1 / scale of the LayerNorm. Gains and shifts of LayerNorms are folded into the weights that read from them, and
-everything that is written is centred, so that x needs no centring: the same numbers up to rounding. Prompts are taken one by
-one, without padding, and depth first, so that memory stays small.
+with r = 1 / scale of the LayerNorm. Gains and shifts of LayerNorms are folded into the weights that
+read from them, and everything that is written is centred, so that x needs no centring: the same
+numbers up to rounding. Prompts are taken one by one, without padding, and depth first, so that
+memory stays small.
 """
 
 import math
@@ -60,7 +63,9 @@ class Weights:
     normalised: bool
     eps: float
 
-    def inverse_scale(self, x: Float[Tensor, "*state d_model"]) -> Float[Tensor, "*state 1"] | float:
+    def inverse_scale(
+        self, x: Float[Tensor, "*state d_model"]
+    ) -> Float[Tensor, "*state 1"] | float:
         """What a LayerNorm multiplies a centred stream by; 1 in a model without."""
         return (x.square().mean(-1, keepdim=True) + self.eps).rsqrt() if self.normalised else 1.0
 
@@ -82,7 +87,11 @@ def check_supported(model) -> None:
         "gated_mlp": False,
         "final_rms": False,
     }
-    found = [f"{name} {getattr(cfg, name, None)!r}" for name, value in wanted.items() if getattr(cfg, name, value) != value]
+    found = [
+        f"{name} {getattr(cfg, name, None)!r}"
+        for name, value in wanted.items()
+        if getattr(cfg, name, value) != value
+    ]
     if cfg.normalization_type not in ("LN", "LNPre", None):
         found.append(f"normalization_type {cfg.normalization_type!r}")
     if getattr(cfg, "n_key_value_heads", None) not in (None, cfg.n_heads):
@@ -141,10 +150,16 @@ def _folded(norm: plain_weights.Norm, weight: Tensor, bias: Tensor) -> tuple[Ten
     return _cpu(norm.gain)[:, None] * weight, bias + _cpu(norm.bias) @ weight
 
 
-def _layer(block: plain_weights.Attention, mlp: plain_weights.Mlp | None, centre: Callable[[Tensor], Tensor]) -> Layer:
+def _layer(
+    block: plain_weights.Attention,
+    mlp: plain_weights.Mlp | None,
+    centre: Callable[[Tensor], Tensor],
+) -> Layer:
     read = {}
     for name, weight, bias in zip("qkv", _cpu(block.into), _cpu(block.bias), strict=True):
-        beside, shifts = _folded(block.norm, weight.mT.flatten(0, 1).T, bias.flatten())  # all heads side by side
+        beside, shifts = _folded(
+            block.norm, weight.mT.flatten(0, 1).T, bias.flatten()
+        )  # all heads side by side
         read[f"w_{name}"] = beside.unflatten(1, bias.shape).transpose(0, 1).contiguous()
         read[f"b_{name}"] = shifts.view(bias.shape)
     return Layer(**read, w_o=centre(_cpu(block.out)), b_o=centre(_cpu(block.out_bias)), mlp=mlp)
@@ -155,26 +170,45 @@ def _mlp(block: plain_weights.Mlp, centre: Callable[[Tensor], Tensor]) -> plain_
     into, bias = _folded(block.norm, _cpu(block.into), _cpu(block.bias))
     out, out_bias = centre(_cpu(block.out)), centre(_cpu(block.out_bias))
     norm = plain_weights.Norm(None, None, None, 0.0)
-    return plain_weights.Mlp(norm, into.contiguous(), bias, out.contiguous(), out_bias, block.activation)
+    return plain_weights.Mlp(
+        norm, into.contiguous(), bias, out.contiguous(), out_bias, block.activation
+    )
 
 
 def reader(weights: Weights, twins: Twins, row: int) -> Readout:
-    """From the last residual stream, normalised, to one prompt's metric; only the logits that the metric needs are computed.
+    """From the last residual stream, normalised, to one prompt's metric; only the logits that the
+    metric needs are computed.
 
-    A log ratio and a margin need the right and the wrong words. A difference of probabilities needs the other words too, but
-    only the logarithm of their summed exponentials: they become one word.
+    A log ratio and a margin need the right and the wrong words. A difference of probabilities needs
+    the other words too, but only the logarithm of their summed exponentials: they become one word.
     """
     clean = twins.clean
     asked = clean.good[row] | clean.bad[row]
     others = twins.metric == "difference of probabilities"
-    good, bad = (functional.pad(mask[row, asked], (0, int(others)))[None] for mask in (clean.good, clean.bad))
-    one = Prompts(clean.name, clean.texts[row : row + 1], clean.tokens[row : row + 1], clean.last[row : row + 1], good, bad)
-    w, b, w_rest, b_rest = weights.w_u[:, asked], weights.b_u[asked], weights.w_u[:, ~asked], weights.b_u[~asked]
+    good, bad = (
+        functional.pad(mask[row, asked], (0, int(others)))[None] for mask in (clean.good, clean.bad)
+    )
+    one = Prompts(
+        clean.name,
+        clean.texts[row : row + 1],
+        clean.tokens[row : row + 1],
+        clean.last[row : row + 1],
+        good,
+        bad,
+    )
+    w, b, w_rest, b_rest = (
+        weights.w_u[:, asked],
+        weights.b_u[asked],
+        weights.w_u[:, ~asked],
+        weights.b_u[~asked],
+    )
 
     def read(x: Float[Tensor, "state d_model"]) -> Float[Tensor, " state"]:
         logits = x @ w + b
         if others:
-            logits = torch.cat([logits, torch.addmm(b_rest, x, w_rest).logsumexp(-1, keepdim=True)], -1)
+            logits = torch.cat(
+                [logits, torch.addmm(b_rest, x, w_rest).logsumexp(-1, keepdim=True)], -1
+            )
         return METRICS[twins.metric](logits, one)
 
     return read
@@ -211,7 +245,9 @@ class Tree:
         z = self._last_z(known, x) if last else self._z(known, x)
         x, replaced = (x[:, -1:], self.replaced[layer, -1:]) if last else (x, self.replaced[layer])
         base = x + known.b_o + torch.einsum("phd,hdm->pm", replaced, known.w_o)
-        x, subsets = self._every(base, torch.einsum("sphd,hdm->hspm", z - replaced, known.w_o), subsets, layer)
+        x, subsets = self._every(
+            base, torch.einsum("sphd,hdm->hspm", z - replaced, known.w_o), subsets, layer
+        )
         if known.mlp:
             x = x + known.mlp(x * self.weights.inverse_scale(x))
         if not last:
@@ -222,21 +258,27 @@ class Tree:
         for part, numbers in zip(x[:, 0].split(ROWS), subsets.split(ROWS), strict=True):
             yield numbers, self.read(part * self.weights.inverse_scale(part))
 
-    def _every(self, x: Tensor, kept: Float[Tensor, "head state pos d_model"], subsets: Tensor, layer: int):
+    def _every(
+        self, x: Tensor, kept: Float[Tensor, "head state pos d_model"], subsets: Tensor, layer: int
+    ):
         """The streams after a layer, for every subset of its heads: 2^head times as many."""
         for head, more in enumerate(kept):
             x = torch.cat([x, (x.unflatten(0, (-1, len(more))) + more).flatten(0, 1)])
             subsets = torch.cat([subsets, subsets + (1 << (layer * len(kept) + head))])
         return x, subsets
 
-    def _z(self, layer: Layer, x: Float[Tensor, "state pos d_model"]) -> Float[Tensor, "state pos head d_head"]:
+    def _z(
+        self, layer: Layer, x: Float[Tensor, "state pos d_model"]
+    ) -> Float[Tensor, "state pos head d_head"]:
         """Outputs of a layer's heads."""
         y = (x * self.weights.inverse_scale(x))[:, None]  # [state, 1, pos, d_model]
         pairs = ((layer.w_q, layer.b_q), (layer.w_k, layer.b_k), (layer.w_v, layer.b_v))
         q, k, v = (y @ weight + bias[:, None] for weight, bias in pairs)
         return functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
 
-    def _last_z(self, layer: Layer, x: Float[Tensor, "state pos d_model"]) -> Float[Tensor, "state 1 head d_head"]:
+    def _last_z(
+        self, layer: Layer, x: Float[Tensor, "state pos d_model"]
+    ) -> Float[Tensor, "state 1 head d_head"]:
         """Outputs of the last layer's heads at the last token. A key's bias adds the same to all scores: it is left away."""
         inverse = self.weights.inverse_scale(x)
         y = x[:, -1] * (inverse[:, -1] if self.weights.normalised else 1.0)

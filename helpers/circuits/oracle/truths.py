@@ -1,4 +1,5 @@
-"""Which heads are "the circuit": every definition that the oracle allows, so that a verdict does not hang on one of them.
+"""Which heads are "the circuit": every definition that the oracle allows, so that a verdict does
+not hang on one of them.
 
 ====================  =====================================================================================
 "smallest"            heads of any circuit of the smallest size: whoever finds one of them has found a circuit
@@ -6,8 +7,8 @@
 "Shapley"             heads whose Shapley value of faithfulness is at least `SHARE`
 ====================  =====================================================================================
 
-A circuit is a subset of heads whose faithfulness is enough (`minimal`). The first definition is the one that scores are held
-against where nothing else is said.
+A circuit is a subset of heads whose faithfulness is enough (`minimal`). The first definition is the
+one that scores are held against where nothing else is said.
 """
 
 import numpy as np
@@ -31,8 +32,8 @@ def labels(known: Known, kind: str = "smallest", enough: float = ENOUGH) -> Bool
     """Which heads belong to the circuit, by one of the definitions.
 
     Raises:
-        LabError: another definition, or behaviour that is worse with the heads than without: faithfulness then says how well a
-            subset spoils it.
+        LabError: another definition, or behaviour that is worse with the heads than without:
+            faithfulness then says how well a subset spoils it.
     """
     if kind not in KINDS:
         raise LabError(f"expected a definition of the circuit: {', '.join(KINDS)}", f"got {kind!r}")

@@ -1,12 +1,15 @@
-"""ACDC: remove edges one after the other, from the output backwards, as long as little is lost (Conmy et al., arXiv 2304.14997).
+"""ACDC: remove edges one after the other, from the output backwards, as long as little is lost
+(Conmy et al., arXiv 2304.14997).
 
-Receivers are visited from the output to the first layer (within a layer values, keys, queries, heads from the last), and at
-each one its incoming edges, from the latest source to the embedding. An edge is removed, for good, if the damage then grows
-by less than the threshold τ (algorithm 1). What is found depends on this order. Granularity: edges; value: the twin's write,
-its mean or zero; all positions; direction: from the full model down, one edge at a time, given all removed before it.
+Receivers are visited from the output to the first layer (within a layer values, keys, queries,
+heads from the last), and at each one its incoming edges, from the latest source to the embedding.
+An edge is removed, for good, if the damage then grows by less than the threshold τ (algorithm 1).
+What is found depends on this order. Granularity: edges; value: the twin's write, its mean or zero;
+all positions; direction: from the full model down, one edge at a time, given all removed before it.
 
-Two savings leave the result as it is for a τ above 0. Earlier nodes are untouched while a receiver is tested: the run starts
-at its layer. And a head whose outgoing edges are all gone is read by nobody: its incoming edges go without a test, at no damage.
+Two savings leave the result as it is for a τ above 0. Earlier nodes are untouched while a receiver
+is tested: the run starts at its layer. And a head whose outgoing edges are all gone is read by
+nobody: its incoming edges go without a test, at no damage.
 """
 
 import math
@@ -55,7 +58,8 @@ class Circuit:
     def heads(self, graph: Graph) -> list[Head]:
         """Heads on a path of kept edges from the embedding to the output.
 
-        A head that lacks the way in writes what it writes on the twin, and one that lacks the way out is not read.
+        A head that lacks the way in writes what it writes on the twin, and one that lacks the way
+        out is not read.
         """
         edges = self.edges(graph)
         reached, read = {graph.sources[0]}, {"output"}
@@ -72,15 +76,18 @@ class Search:
     """One search: the pairs, what replaces the writes, and how much damage a mask does.
 
     Args:
-        damage: "kl", the divergence of the masked model's next-word distribution from the full model's, in nats; or "task",
-            what the behaviour loses. Means over prompts. By "task", an edge that hinders the behaviour is removed.
+        damage: "kl", the divergence of the masked model's next-word distribution from the full
+            model's, in nats; or "task", what the behaviour loses. Means over prompts. By "task", an
+            edge that hinders the behaviour is removed.
         value: as in `graph.replacements`.
 
     Raises:
         LabError: another damage.
     """
 
-    def __init__(self, graph: Graph, twins: Twins, damage: str = "kl", value: Value = "resample") -> None:
+    def __init__(
+        self, graph: Graph, twins: Twins, damage: str = "kl", value: Value = "resample"
+    ) -> None:
         if damage not in DAMAGES:
             raise LabError('expected the damage "kl" or "task"', f"got {damage!r}")
         self.graph, self.twins = graph, twins
@@ -107,10 +114,16 @@ class Search:
         """
         self.passes += 1
         prompts = self.twins.clean
-        run = self.graph.forward(prompts.tokens, prompts.last, keep, self.replaced, known=self.clean.writes[: stage + 1])
+        run = self.graph.forward(
+            prompts.tokens, prompts.last, keep, self.replaced, known=self.clean.writes[: stage + 1]
+        )
         found = float(self._damage(run.logits).mean())
         if not math.isfinite(found):
-            raise LabError("expected finite damage of every removal", f"got {found}", hint="check the model's weights")
+            raise LabError(
+                "expected finite damage of every removal",
+                f"got {found}",
+                hint="check the model's weights",
+            )
         return found
 
     def run(self, tau: float, bar: bool = False) -> Circuit:
@@ -125,7 +138,9 @@ class Search:
         keep, current = self.graph.ones(), 0.0
         alive = {"output"}
         edges = reversed(range(len(self.graph.edges)))
-        for index in runtime.progress(edges, f"ACDC, tau {tau:g}", total=len(self.graph.edges), disable=not bar):
+        for index in runtime.progress(
+            edges, f"ACDC, tau {tau:g}", total=len(self.graph.edges), disable=not bar
+        ):
             edge = self.graph.edges[index]
             keep[index] = 0.0
             if edge.receiver in alive:
@@ -135,10 +150,19 @@ class Search:
                 else:
                     keep[index] = 1.0
                     alive.add(edge.source)
-        return Circuit(tau, keep.bool().cpu(), current, self.passes - before, time.perf_counter() - started)
+        return Circuit(
+            tau, keep.bool().cpu(), current, self.passes - before, time.perf_counter() - started
+        )
 
 
-def acdc(graph: Graph, twins: Twins, tau: float, damage: str = "kl", value: Value = "resample", bar: bool = False) -> Circuit:
+def acdc(
+    graph: Graph,
+    twins: Twins,
+    tau: float,
+    damage: str = "kl",
+    value: Value = "resample",
+    bar: bool = False,
+) -> Circuit:
     """The circuit that ACDC finds at a threshold; see `Search` for the arguments."""
     return Search(graph, twins, damage, value).run(tau, bar)
 
@@ -153,7 +177,12 @@ def survival(graph: Graph, circuits: Sequence[Circuit]) -> Float[Tensor, " head"
 
 
 def scores(
-    model, twins: Twins, value: Value = "resample", damage: str = "kl", taus: Sequence[float] = TAUS, bar: bool = False
+    model,
+    twins: Twins,
+    value: Value = "resample",
+    damage: str = "kl",
+    taus: Sequence[float] = TAUS,
+    bar: bool = False,
 ) -> Float[Tensor, " head"]:
     """For each head the largest threshold at which ACDC keeps it; heads layer by layer. One search a threshold."""
     graph = Graph(model)
@@ -181,14 +210,18 @@ class Timing:
         return self.edges * self.seconds_a_test
 
 
-def timed_sample(graph: Graph, twins: Twins, tests: int = 20, seed: int = 0, damage: str = "kl") -> Timing:
+def timed_sample(
+    graph: Graph, twins: Twins, tests: int = 20, seed: int = 0, damage: str = "kl"
+) -> Timing:
     """Time some edge tests, drawn at random, where half of the edges after them are removed.
 
     Raises:
         LabError: no tests, or more than the graph has edges.
     """
     if not 1 <= tests <= len(graph.edges):
-        raise LabError(f"expected from 1 to {len(graph.edges)} tests, one an edge at most", f"got {tests}")
+        raise LabError(
+            f"expected from 1 to {len(graph.edges)} tests, one an edge at most", f"got {tests}"
+        )
     search, generator = Search(graph, twins, damage), torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(graph.edges), generator=generator)[:tests].tolist()
     started = time.perf_counter()

@@ -1,8 +1,8 @@
 """Scores of heads and edges from gradients: HISP, attribution patching, EAP and EAP-IG.
 
-All estimate what the behaviour loses when a write becomes its replacement, by the first term of the Taylor series:
-(clean write - replacement) · d behaviour / d write, summed over positions. They differ in whose write it is and where the
-gradient is taken.
+All estimate what the behaviour loses when a write becomes its replacement, by the first term of the
+Taylor series: (clean write - replacement) · d behaviour / d write, summed over positions. They
+differ in whose write it is and where the gradient is taken.
 
 ====================  =======================================================================================
 attribution patching  the write of a head to all its readers at once; gradient of the clean run (Nanda 2023)
@@ -12,8 +12,9 @@ EAP-IG                an edge: mean gradient of runs whose embedding goes from t
                       (Hanna et al., arXiv 2403.17806, "inputs")
 ====================  =======================================================================================
 
-The sum of EAP over the edges that leave a head *is* the head's attribution patching, as a gradient is a sum over readers.
-Value: the twin's write, its mean, or zero; all positions; the other nodes are left to react as far as a gradient knows.
+The sum of EAP over the edges that leave a head *is* the head's attribution patching, as a gradient
+is a sum over readers. Value: the twin's write, its mean, or zero; all positions; the other nodes
+are left to react as far as a gradient knows.
 """
 
 from collections.abc import Iterator
@@ -37,15 +38,25 @@ def _batches(graph: Graph, twins: Twins, value: Value, size: int) -> Iterator[tu
         if common is None:
             yield part, replacements(graph, part, value)
         else:  # one value for all pairs, or one a pair
-            yield part, tuple(block if block.shape[1] == 1 else block[:, start : start + size] for block in common)
+            yield (
+                part,
+                tuple(
+                    block if block.shape[1] == 1 else block[:, start : start + size]
+                    for block in common
+                ),
+            )
 
 
-def node_attribution(graph: Graph, twins: Twins, value: Value = "resample", batch: int = 64) -> Float[Tensor, "source prompt"]:
+def node_attribution(
+    graph: Graph, twins: Twins, value: Value = "resample", batch: int = 64
+) -> Float[Tensor, "source prompt"]:
     """For each source and prompt, the estimated loss of behaviour when the source's write is replaced."""
     parts = []
     for part, replaced in _batches(graph, twins, value, batch):
         gates = torch.ones(len(graph.sources), len(part), device=graph.device, requires_grad=True)
-        logits = graph.forward(part.clean.tokens, part.clean.last, gates=gates, replacement=replaced).logits
+        logits = graph.forward(
+            part.clean.tokens, part.clean.last, gates=gates, replacement=replaced
+        ).logits
         parts.append(torch.autograd.grad(part.behaviour(logits).sum(), gates)[0])
     return torch.cat(parts, dim=1)
 
@@ -53,11 +64,13 @@ def node_attribution(graph: Graph, twins: Twins, value: Value = "resample", batc
 def edge_attribution(
     graph: Graph, twins: Twins, value: Value = "resample", steps: int = 0, batch: int = 64
 ) -> Float[Tensor, " edge"]:
-    """For each edge the estimated mean loss of behaviour when it is replaced: EAP, or EAP-IG with `steps`.
+    """For each edge the estimated mean loss of behaviour when it is replaced: EAP, or EAP-IG with
+    `steps`.
 
     Args:
-        steps: number of points between the replaced embedding (left out) and the clean one (included), at which gradients are
-            taken; 0 for the clean run alone. (The released code leaves out the clean end instead.)
+        steps: number of points between the replaced embedding (left out) and the clean one
+            (included), at which gradients are taken; 0 for the clean run alone. (The released code
+            leaves out the clean end instead.)
 
     Raises:
         LabError: a negative number of steps.
@@ -74,7 +87,9 @@ def edge_attribution(
             share = step / steps if steps else 1.0
             weight = torch.zeros_like(total, requires_grad=True)
             embedding = clean[0][0] - (1 - share) * removed[0][0]
-            logits = graph.forward(prompts.tokens, prompts.last, probe=(weight, removed), embedding=embedding).logits
+            logits = graph.forward(
+                prompts.tokens, prompts.last, probe=(weight, removed), embedding=embedding
+            ).logits
             total += torch.autograd.grad(part.behaviour(logits).sum(), weight)[0] / max(steps, 1)
     return total / len(twins)
 
@@ -85,12 +100,15 @@ def attribution_patching(model, twins: Twins, value: Value = "resample") -> Floa
     return node_attribution(graph, twins, value)[graph.sources_of(graph.heads)].mean(1).abs().cpu()
 
 
-def hisp(model, twins: Twins, value: Value = "resample", by_layer: bool = False) -> Float[Tensor, " head"]:
+def hisp(
+    model, twins: Twins, value: Value = "resample", by_layer: bool = False
+) -> Float[Tensor, " head"]:
     """Head importance: the mean over prompts of the absolute estimated loss; heads layer by layer.
 
     Args:
         value: Michel et al. gate heads off, "zero"; the ACDC paper takes the twin's write as well.
-        by_layer: divide by the Euclidean norm of the layer's scores, as Michel et al. do before pruning.
+        by_layer: divide by the Euclidean norm of the layer's scores, as Michel et al. do before
+            pruning.
     """
     graph = Graph(model)
     found = node_attribution(graph, twins, value)[graph.sources_of(graph.heads)].abs().mean(1)
@@ -106,7 +124,11 @@ def eap(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"
     return outgoing(graph.edges, edge_attribution(graph, twins, value).abs().cpu(), graph.heads)
 
 
-def eap_ig(model, twins: Twins, value: Value = "resample", steps: int = 5) -> Float[Tensor, " head"]:
+def eap_ig(
+    model, twins: Twins, value: Value = "resample", steps: int = 5
+) -> Float[Tensor, " head"]:
     """For each head the sum of absolute EAP-IG scores of the edges that leave it; heads layer by layer."""
     graph = Graph(model)
-    return outgoing(graph.edges, edge_attribution(graph, twins, value, steps).abs().cpu(), graph.heads)
+    return outgoing(
+        graph.edges, edge_attribution(graph, twins, value, steps).abs().cpu(), graph.heads
+    )

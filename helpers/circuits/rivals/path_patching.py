@@ -1,11 +1,15 @@
-"""Path patching: what the behaviour loses when a single edge carries something else, measured edge by edge, exactly.
+"""Path patching: what the behaviour loses when a single edge carries something else, measured edge
+by edge, exactly.
 
-One edge carries its source's replacement; every other edge carries what its source writes in this run, so that whatever the
-receiver then does differently goes on through all later nodes (Wang et al., arXiv 2211.00593, section 3.1, where later heads
-are frozen; Goldowsky-Dill et al., arXiv 2304.05969, whose paths are single edges here). Granularity: edges between
-the embedding, heads, MLPs and the output; value: the twin's write, its mean or zero; all positions alike; one edge at a time.
+One edge carries its source's replacement; every other edge carries what its source writes in this
+run, so that whatever the receiver then does differently goes on through all later nodes (Wang et
+al., arXiv 2211.00593, section 3.1, where later heads are frozen; Goldowsky-Dill et al., arXiv
+2304.05969, whose paths are single edges here). Granularity: edges between the embedding, heads,
+MLPs and the output; value: the twin's write, its mean or zero; all positions alike; one edge at a
+time.
 
-The run is recomputed from the edge's receiver on, and of the receiver's layer only that one head: nothing else changes.
+The run is recomputed from the edge's receiver on, and of the receiver's layer only that one head:
+nothing else changes.
 """
 
 import torch
@@ -20,8 +24,11 @@ from helpers.circuits.tasks.twins import Twins
 
 
 @torch.no_grad()
-def effects(graph: Graph, twins: Twins, value: Value = "resample", bar: bool = False) -> Float[Tensor, "edge prompt"]:
-    """What each prompt's behaviour loses by the replacement of each edge alone, in the metric's units.
+def effects(
+    graph: Graph, twins: Twins, value: Value = "resample", bar: bool = False
+) -> Float[Tensor, "edge prompt"]:
+    """What each prompt's behaviour loses by the replacement of each edge alone, in the metric's
+    units.
 
     Args:
         value: as in `graph.replacements`.
@@ -29,15 +36,23 @@ def effects(graph: Graph, twins: Twins, value: Value = "resample", bar: bool = F
     """
     replaced = replacements(graph, twins, value)
     clean = graph.forward(twins.clean.tokens, twins.clean.last)
-    removed = [(now - other).expand_as(now) for now, other in zip(clean.writes, replaced, strict=True)]
+    removed = [
+        (now - other).expand_as(now) for now, other in zip(clean.writes, replaced, strict=True)
+    ]
     full = twins.behaviour(clean.logits)
-    groups = [(index, number) for index, stage in enumerate(graph.stages) for number in range(len(stage.receivers))]
+    groups = [
+        (index, number)
+        for index, stage in enumerate(graph.stages)
+        for number in range(len(stage.receivers))
+    ]
     parts = []
     for index, number in runtime.progress(groups, "edges", disable=not bar):
         residual = graph.residual(index, clean.writes)
         sources = torch.cat(removed[: index + 1])
         for source in sources:
-            logits = _logits(graph, clean, index, number, residual, residual - source, twins.clean.last)
+            logits = _logits(
+                graph, clean, index, number, residual, residual - source, twins.clean.last
+            )
             parts.append(full - twins.behaviour(logits))
     return torch.stack(parts)
 
@@ -59,11 +74,16 @@ def _logits(
         write, before = block(changed), clean.writes[index + 1][0]
     else:
         kind, head = divmod(number, len(block.out))
-        write, before = _head(graph, block, kind, head, residual, changed), clean.writes[index + 1][head]
+        write, before = (
+            _head(graph, block, kind, head, residual, changed),
+            clean.writes[index + 1][head],
+        )
     return graph.resume(index + 1, graph.residual(index + 1, clean.writes) + write - before, last)
 
 
-def _head(graph: Graph, block: weights.Attention, kind: int, head: int, residual: Tensor, changed: Tensor) -> Tensor:
+def _head(
+    graph: Graph, block: weights.Attention, kind: int, head: int, residual: Tensor, changed: Tensor
+) -> Tensor:
     """What a head writes when one of query, key and value comes from a changed input."""
     read = [block.norm(changed if other == kind else residual) for other in range(len(KINDS))]
     q, k, v = (x @ block.into[i, head] + block.bias[i, head] for i, x in enumerate(read))

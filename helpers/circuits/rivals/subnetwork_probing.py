@@ -1,10 +1,13 @@
-"""Subnetwork probing: learn which heads, or edges, to keep, by gradient descent on masks that want to be 0 or 1.
+"""Subnetwork probing: learn which heads, or edges, to keep, by gradient descent on masks that want
+to be 0 or 1.
 
-Each head has a mask of the hard concrete distribution (Louizos et al., arXiv 1712.01312): a logistic variable, stretched to
-(-0.1, 1.1) and clipped, so that it is exactly 0 or 1 with some probability and has a gradient in between. What is minimised
-is the damage of the masked model plus a penalty on the expected number of masks that are not 0 (Cao et al., arXiv 2104.03514,
-section 3; as in the ACDC paper, only masks are trained, and a removed write becomes its replacement instead of zero).
-Granularity: heads, or edges; value: the twin's write, its mean or zero; all positions; all masks at once.
+Each head has a mask of the hard concrete distribution (Louizos et al., arXiv 1712.01312): a
+logistic variable, stretched to (-0.1, 1.1) and clipped, so that it is exactly 0 or 1 with some
+probability and has a gradient in between. What is minimised is the damage of the masked model plus
+a penalty on the expected number of masks that are not 0 (Cao et al., arXiv 2104.03514, section 3;
+as in the ACDC paper, only masks are trained, and a removed write becomes its replacement instead of
+zero). Granularity: heads, or edges; value: the twin's write, its mean or zero; all positions; all
+masks at once.
 """
 
 import math
@@ -71,9 +74,15 @@ def probability_kept(logits: Float[Tensor, " mask"]) -> Float[Tensor, " mask"]:
 
 
 def trained(
-    graph: Graph, twins: Twins, level: str = "head", settings: Settings | None = None, seed: int = 0, bar: bool = False
+    graph: Graph,
+    twins: Twins,
+    level: str = "head",
+    settings: Settings | None = None,
+    seed: int = 0,
+    bar: bool = False,
 ) -> Float[Tensor, " mask"]:
-    """Logits of trained masks, one a head (layer by layer) or one an edge; what is not masked is kept.
+    """Logits of trained masks, one a head (layer by layer) or one an edge; what is not masked is
+    kept.
 
     Raises:
         LabError: another level, or another damage.
@@ -85,7 +94,9 @@ def trained(
         raise LabError('expected the damage "kl" or "task"', f"got {settings.damage!r}")
     start = (settings.kept_at_first - LOW) / (HIGH - LOW)
     count = len(graph.heads if level == "head" else graph.edges)
-    logits = torch.full((count,), math.log(start / (1 - start)), device=graph.device, requires_grad=True)
+    logits = torch.full(
+        (count,), math.log(start / (1 - start)), device=graph.device, requires_grad=True
+    )
     optimiser = torch.optim.Adam([logits], lr=settings.rate)
     generator = torch.Generator().manual_seed(seed)
     pool = _Pool(graph, twins, settings.value)
@@ -109,15 +120,23 @@ class _Pool:
         with torch.no_grad():
             self.full = graph.forward(twins.clean.tokens, twins.clean.last).logits
 
-    def damage(self, rows: Tensor, level: str, mask: Float[Tensor, " mask"], damage: str) -> Float[Tensor, " row"]:
+    def damage(
+        self, rows: Tensor, level: str, mask: Float[Tensor, " mask"], damage: str
+    ) -> Float[Tensor, " row"]:
         part, full = self.twins.rows(rows), self.full[rows]
-        replaced = tuple(block if block.shape[1] == 1 else block[:, rows] for block in self.replaced)
+        replaced = tuple(
+            block if block.shape[1] == 1 else block[:, rows] for block in self.replaced
+        )
         if level == "head":
-            gates = torch.ones(len(self.graph.sources), device=mask.device).index_put((self.heads,), mask)
+            gates = torch.ones(len(self.graph.sources), device=mask.device).index_put(
+                (self.heads,), mask
+            )
             chosen = {"gates": gates}
         else:
             chosen = {"keep": mask}
-        logits = self.graph.forward(part.clean.tokens, part.clean.last, replacement=replaced, **chosen).logits
+        logits = self.graph.forward(
+            part.clean.tokens, part.clean.last, replacement=replaced, **chosen
+        ).logits
         if damage == "task":
             return part.behaviour(full) - part.behaviour(logits)
         log_p = full.log_softmax(-1)

@@ -1,10 +1,11 @@
 """How the run times of the discrete SAE, of ACDC and of EAP grow with the size of the model.
 
-Run times do not depend on what the weights are, so the models are GPT-2-shaped with random weights: the width, heads and
-vocabulary of GPT-2 small, and 2 to 12 layers; prompts are random tokens. The discrete SAE is timed as a whole: writes on all
-prompts and twins, training, codes, scores. ACDC tests one edge after the other, so a sample of its edge tests is timed, in
-the state that half of the edges after them are removed, and scaled to one test an edge: one search, at one threshold. EAP is
-timed on the prompts that ACDC has, and scaled to those that the SAE has.
+Run times do not depend on what the weights are, so the models are GPT-2-shaped with random weights:
+the width, heads and vocabulary of GPT-2 small, and 2 to 12 layers; prompts are random tokens. The
+discrete SAE is timed as a whole: writes on all prompts and twins, training, codes, scores. ACDC
+tests one edge after the other, so a sample of its edge tests is timed, in the state that half of
+the edges after them are removed, and scaled to one test an edge: one search, at one threshold. EAP
+is timed on the prompts that ACDC has, and scaled to those that the SAE has.
 """
 
 import json
@@ -59,12 +60,23 @@ class Timing:
         return self.acdc / self.sae
 
 
-def random_gpt2(layers: int, heads: int = 12, width: int = 768, vocabulary: int = 50257, seed: int = 0):
+def random_gpt2(
+    layers: int, heads: int = 12, width: int = 768, vocabulary: int = 50257, seed: int = 0
+):
     """A bridge model of GPT-2's shape with random weights."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    shape = {"n_layer": layers, "n_head": heads, "n_embd": width, "n_positions": 64, "vocab_size": vocabulary}
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):  # the caller's draws stay as they are
+    shape = {
+        "n_layer": layers,
+        "n_head": heads,
+        "n_embd": width,
+        "n_positions": 64,
+        "vocab_size": vocabulary,
+    }
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        torch.random.fork_rng(devices=[]),
+    ):  # the caller's draws stay as they are
         torch.manual_seed(seed)
         GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=0, eos_token_id=0)).save_pretrained(folder)
         return hub.boot(Path(folder), f"a GPT-2 of {layers} layers")
@@ -79,11 +91,20 @@ def random_twins(count: int, length: int, vocabulary: int, seed: int = 0) -> Twi
     last = torch.full((count,), length - 1)
     words = torch.arange(vocabulary)[None]
     good, bad = (words == (tokens[:, :1] + shift) % vocabulary for shift in (0, 1))
-    clean, corrupted = (Prompts("random", ("",) * count, part, last, good, bad) for part in (tokens, other))
+    clean, corrupted = (
+        Prompts("random", ("",) * count, part, last, good, bad) for part in (tokens, other)
+    )
     return Twins(clean, corrupted, "logit difference")
 
 
-def timed(layers: int, prompts: int = 200, length: int = 15, searched: int = 50, tests: int = 12, **shape: int) -> Timing:
+def timed(
+    layers: int,
+    prompts: int = 200,
+    length: int = 15,
+    searched: int = 50,
+    tests: int = 12,
+    **shape: int,
+) -> Timing:
     """Time the three methods on one random model.
 
     Args:
@@ -93,9 +114,14 @@ def timed(layers: int, prompts: int = 200, length: int = 15, searched: int = 50,
         LabError: fewer prompts than ACDC is to have.
     """
     if not 1 <= searched <= prompts:
-        raise LabError(f"expected ACDC to have 1 to {prompts} prompts, as many as there are", f"got {searched}")
+        raise LabError(
+            f"expected ACDC to have 1 to {prompts} prompts, as many as there are", f"got {searched}"
+        )
     model = random_gpt2(layers, **shape)
-    scoring, training = (random_twins(count, length, model.cfg.d_vocab, seed) for seed, count in enumerate((prompts, 10)))
+    scoring, training = (
+        random_twins(count, length, model.cfg.d_vocab, seed)
+        for seed, count in enumerate((prompts, 10))
+    )
     began = time.perf_counter()
     methods.code_scores(methods.Trial(model, scoring, training))
     sae = time.perf_counter() - began
@@ -105,7 +131,9 @@ def timed(layers: int, prompts: int = 200, length: int = 15, searched: int = 50,
     gradients.edge_attribution(graph, few, batch=10)
     eap = (time.perf_counter() - began) * prompts / searched
     heads, threads = layers * model.cfg.n_heads, torch.get_num_threads()
-    return Timing(layers, heads, len(graph.edges), sae, search.seconds, eap, prompts, searched, tests, threads)
+    return Timing(
+        layers, heads, len(graph.edges), sae, search.seconds, eap, prompts, searched, tests, threads
+    )
 
 
 def measure(layers: tuple[int, ...] = LAYERS) -> list[Ratio]:
@@ -142,4 +170,6 @@ def stored(path: Path = DATA) -> list[Timing]:
         return [Timing(**timing) for timing in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError) as fault:
         hint = "python -m helpers circuits --growth FILE measures them anew"
-        raise LabError(f"expected timings in {path}", f"reading them fails: {fault}", hint=hint) from None
+        raise LabError(
+            f"expected timings in {path}", f"reading them fails: {fault}", hint=hint
+        ) from None

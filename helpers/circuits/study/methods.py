@@ -1,7 +1,8 @@
-"""Every way of scoring heads on one footing: the same model, the same prompts and twins, one score a head.
+"""Every way of scoring heads on one footing: the same model, the same prompts and twins, one score
+a head.
 
-What the methods may use differs, and is part of the comparison: codes and norms see activations on clean prompts and twins;
-gradients and ablations see the metric, that is the right answers, as well.
+What the methods may use differs, and is part of the comparison: codes and norms see activations on
+clean prompts and twins; gradients and ablations see the metric, that is the right answers, as well.
 """
 
 from collections.abc import Callable
@@ -59,17 +60,28 @@ class Trial:
     @cached_property
     def _pool(self) -> controls.Writes:
         """What heads write on all prompts and twins to train on, in random order."""
-        both = [head_writes(self.model, prompts, self.pool) for prompts in (self.training.clean, self.training.corrupted)]
-        return torch.cat(both)[torch.randperm(2 * len(self.training), generator=torch.Generator().manual_seed(self.seed))]
+        both = [
+            head_writes(self.model, prompts, self.pool)
+            for prompts in (self.training.clean, self.training.corrupted)
+        ]
+        return torch.cat(both)[
+            torch.randperm(
+                2 * len(self.training), generator=torch.Generator().manual_seed(self.seed)
+            )
+        ]
 
     def vectors(self, count: int = TRAIN_PROMPTS) -> Float[Tensor, "vector d_model"]:
-        """One vector a head of some training prompts, drawn from prompts and twins together, as the authors do.
+        """One vector a head of some training prompts, drawn from prompts and twins together, as the
+        authors do.
 
         Raises:
             LabError: more prompts than there are, or none.
         """
         if not 1 <= count <= len(self._pool):
-            raise LabError(f"expected 1 to {len(self._pool)} prompts to train on, as `training` has", f"got {count}")
+            raise LabError(
+                f"expected 1 to {len(self._pool)} prompts to train on, as `training` has",
+                f"got {count}",
+            )
         return self._pool[:count].flatten(0, 1)
 
     @cached_property
@@ -79,7 +91,9 @@ class Trial:
     def trained(self, settings: Settings, count: int = TRAIN_PROMPTS) -> discrete_sae.DiscreteSAE:
         """The autoencoder that the trial trains with some settings on so many prompts; asked again, the same one."""
         if (settings, count) not in self._trained:
-            self._trained[settings, count] = discrete_sae.train(self.vectors(count), settings, (self.seed,))
+            self._trained[settings, count] = discrete_sae.train(
+                self.vectors(count), settings, (self.seed,)
+            )
         return self._trained[settings, count]
 
 
@@ -91,28 +105,41 @@ def published(trial: Trial) -> Settings:
     return Settings(sparsity=SPARSITY.get(trial.scoring.clean.name, Settings().sparsity))
 
 
-def code_scores(trial: Trial, settings: Settings | None = None, dead: int = discrete_sae.DEAD, shuffle: bool = False) -> Scores:
+def code_scores(
+    trial: Trial,
+    settings: Settings | None = None,
+    dead: int = discrete_sae.DEAD,
+    shuffle: bool = False,
+) -> Scores:
     """The discrete SAE's score of each head.
 
     Args:
         dead: code of a vector without active latent.
-        shuffle: deal the scoring prompts out to the two classes by lot: what is left is no evidence for the task.
+        shuffle: deal the scoring prompts out to the two classes by lot: what is left is no evidence
+            for the task.
     """
     trained = discrete_sae.train(trial.vectors(), settings or published(trial), (trial.seed,))
     both = trial.positive, trial.negative
     positive, negative = controls.shuffled(*both, trial.seed) if shuffle else both
-    return scores.node_scores(trained.codes(positive, dead=dead), trained.codes(negative, dead=dead))
+    return scores.node_scores(
+        trained.codes(positive, dead=dead), trained.codes(negative, dead=dead)
+    )
 
 
-def with_null(trial: Trial, settings: Settings, train_prompts: int, scored: int) -> tuple[Scores, Scores]:
-    """The discrete SAE's scores, and those of the same codes with the labels of the prompts shuffled.
+def with_null(
+    trial: Trial, settings: Settings, train_prompts: int, scored: int
+) -> tuple[Scores, Scores]:
+    """The discrete SAE's scores, and those of the same codes with the labels of the prompts
+    shuffled.
 
     Args:
         train_prompts: on how many prompts the autoencoder is trained.
         scored: how many clean prompts, and as many twins, are scored by.
     """
     trained = trial.trained(settings, train_prompts)
-    found = [trained.codes(writes[:scored])[..., None] for writes in (trial.positive, trial.negative)]
+    found = [
+        trained.codes(writes[:scored])[..., None] for writes in (trial.positive, trial.negative)
+    ]
     dealt = controls.shuffled(*found, trial.seed)
     real, null = (scores.node_scores(*(part[..., 0] for part in parts)) for parts in (found, dealt))
     return real, null
@@ -136,12 +163,16 @@ def _control(score: Callable[..., Scores]) -> Method:
 
 
 def _k_means(trial: Trial) -> Scores:
-    return controls.k_means_codes(trial.positive, trial.negative, trial.seed, vectors=trial.vectors())
+    return controls.k_means_codes(
+        trial.positive, trial.negative, trial.seed, vectors=trial.vectors()
+    )
 
 
 CODES: dict[str, Method] = {
     "discrete SAE": code_scores,
-    "discrete SAE, released code": lambda trial: code_scores(trial, replace(published(trial), unit="rows"), dead=0),
+    "discrete SAE, released code": lambda trial: code_scores(
+        trial, replace(published(trial), unit="rows"), dead=0
+    ),
     "discrete SAE, pairs": pair_scores,
     "sae-lens, L1": partial(lens_scores, kind="standard"),
     "sae-lens, TopK": partial(lens_scores, kind="topk"),
@@ -170,7 +201,9 @@ def ablate_one(model, twins: Twins, value: str = "resample") -> Scores:
             gates = torch.ones(len(graph.sources), len(twins))
             if off is not None:
                 gates[off] = 0
-            run = graph.forward(twins.clean.tokens, twins.clean.last, gates=gates, replacement=replaced)
+            run = graph.forward(
+                twins.clean.tokens, twins.clean.last, gates=gates, replacement=replaced
+            )
             behaviour.append(twins.behaviour(run.logits).mean())
     return (behaviour[0] - torch.stack(behaviour[1:])).abs()
 

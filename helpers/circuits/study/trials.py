@@ -1,8 +1,10 @@
-"""What Lab 4 compares: every method on every task, ten times over, and how the discrete SAE depends on what it is given.
+"""What Lab 4 compares: every method on every task, ten times over, and how the discrete SAE depends
+on what it is given.
 
-A *trial* draws everything anew: the prompts to train on, the prompts to score by, and the start of what is trained. What is
-kept of it is one score a head, so that any truth can be held against it afterwards, and the seconds that it took. Results are
-kept under one key each, such as "method/ioi/EAP", and a key that is there is not measured again.
+A *trial* draws everything anew: the prompts to train on, the prompts to score by, and the start of
+what is trained. What is kept of it is one score a head, so that any truth can be held against it
+afterwards, and the seconds that it took. Results are kept under one key each, such as
+"method/ioi/EAP", and a key that is there is not measured again.
 """
 
 import json
@@ -34,7 +36,8 @@ class Plan:
 
     Attributes:
         trials: independent repetitions of everything.
-        prompts: clean prompts, and as many twins, to score by; and as many again to draw training prompts from.
+        prompts: clean prompts, and as many twins, to score by; and as many again to draw training
+            prompts from.
         graded: of the prompts to score by, those that gradients and ablations work on.
         searched: those that ACDC works on: it runs the model once an edge.
     """
@@ -63,8 +66,10 @@ class Item:
 
     Attributes:
         scores: a row a trial.
-        null: the same with the labels of the scoring prompts shuffled; no rows where that was not asked.
-        seconds: of each trial, without loading the model, making the prompts, and the pass over them that gives what heads write.
+        null: the same with the labels of the scoring prompts shuffled; no rows where that was not
+            asked.
+        seconds: of each trial, without loading the model, making the prompts, and the pass over
+            them that gives what heads write.
     """
 
     scores: Float[np.ndarray, "trial head"]
@@ -85,14 +90,19 @@ class Study:
     items: dict[str, Item]
 
     def item(self, kind: str, task: str, value: Any) -> Item:
-        """What was found of a method ("method", task, its name) or a value of a sweep (the sweep, task, value).
+        """What was found of a method ("method", task, its name) or a value of a sweep (the sweep,
+        task, value).
 
         Raises:
             LabError: it was not measured.
         """
         key = f"{kind}/{task}/{value}"
         if key not in self.items:
-            raise LabError("expected a measurement that is stored", f"got {key!r}", hint="python -m helpers circuits measures it")
+            raise LabError(
+                "expected a measurement that is stored",
+                f"got {key!r}",
+                hint="python -m helpers circuits measures it",
+            )
         return self.items[key]
 
 
@@ -121,7 +131,9 @@ def _alone(method: methods.Method, trial: Trial) -> tuple[methods.Scores, None]:
     return method(trial), None
 
 
-def _by_metric(peer: Callable[..., methods.Scores], name: str, plan: Plan, trial: Trial) -> tuple[methods.Scores, None]:
+def _by_metric(
+    peer: Callable[..., methods.Scores], name: str, plan: Plan, trial: Trial
+) -> tuple[methods.Scores, None]:
     prompts = trial.scoring.rows(slice(plan.searched if name == "ACDC" else plan.graded))
     drawn = {"seed": trial.seed} if name == "subnetwork probing" else {}
     return peer(trial.model, prompts, **drawn), None
@@ -131,7 +143,9 @@ def _swept(sweep: str, value: Any, trial: Trial) -> tuple[methods.Scores, method
     """The discrete SAE with one thing changed, and the same with shuffled labels."""
     if sweep == "pooling" and value != trial.pool:
         trial = replace(trial, pool=value)
-    settings = replace(methods.published(trial), **({sweep: value} if sweep in ("latents", "sparsity") else {}))
+    settings = replace(
+        methods.published(trial), **({sweep: value} if sweep in ("latents", "sparsity") else {})
+    )
     count = value if sweep == "training prompts" else TRAIN_PROMPTS
     scored = value if sweep == "scoring prompts" else len(trial.scoring)
     return methods.with_null(trial, settings, count, scored)
@@ -139,7 +153,10 @@ def _swept(sweep: str, value: Any, trial: Trial) -> tuple[methods.Scores, method
 
 def trials(model, task: str, corruption: str | None, plan: Plan) -> list[Trial]:
     """Independent trials: prompts of trial i are drawn with the seeds 1000 + 2i (scoring) and 1001 + 2i (training)."""
-    drawn = [[twins(task, plan.prompts, 1000 + 2 * i + part, corruption) for part in (0, 1)] for i in range(plan.trials)]
+    drawn = [
+        [twins(task, plan.prompts, 1000 + 2 * i + part, corruption) for part in (0, 1)]
+        for i in range(plan.trials)
+    ]
     return [Trial(model, scoring, training, seed) for seed, (scoring, training) in enumerate(drawn)]
 
 
@@ -160,7 +177,13 @@ def _rows(scores: list) -> Float[np.ndarray, "trial head"]:
     return np.array(scores, dtype=float) if scores else np.zeros((0, 0))
 
 
-def measure(out: Path, tasks: tuple[str, ...] = TASKS, plan: Plan = PLAN, only: str = "", say: Callable[[str], None] = print):
+def measure(
+    out: Path,
+    tasks: tuple[str, ...] = TASKS,
+    plan: Plan = PLAN,
+    only: str = "",
+    say: Callable[[str], None] = print,
+):
     """Measure what `out` does not hold yet, writing after every key.
 
     Args:
@@ -168,22 +191,32 @@ def measure(out: Path, tasks: tuple[str, ...] = TASKS, plan: Plan = PLAN, only: 
         say: is told the key and the seconds of what was measured.
 
     Raises:
-        LabError: a damaged file, which is left as it is, or one of another model or plan; `only` that no key begins with.
+        LabError: a damaged file, which is left as it is, or one of another model or plan; `only`
+            that no key begins with.
     """
     model = zoo.load(MODEL)
     study = stored(out) if out.exists() else Study(zoo.entry(MODEL).sha256, plan, {})
     if study.plan != plan:
-        raise LabError(f"expected the plan of {out}, {study.plan}", f"got {plan}", hint="give another file with --out")
+        raise LabError(
+            f"expected the plan of {out}, {study.plan}",
+            f"got {plan}",
+            hint="give another file with --out",
+        )
     asked = {task: [job for job in jobs(task, plan) if job[0].startswith(only)] for task in tasks}
     if not any(asked.values()):
         first = next(jobs(tasks[0], plan))[0]
-        raise LabError(f"expected the beginning of a key of {', '.join(tasks)}, such as {first!r}", f"got {only!r}")
+        raise LabError(
+            f"expected the beginning of a key of {', '.join(tasks)}, such as {first!r}",
+            f"got {only!r}",
+        )
     for task in tasks:
         todo = [job for job in asked[task] if job[0] not in study.items]
         ready: dict[str | None, list[Trial]] = {}
         for key, score, corruption in todo:
             if corruption not in ready:
-                ready = {corruption: trials(model, task, corruption, plan)}  # one at a time: they hold activations
+                ready = {
+                    corruption: trials(model, task, corruption, plan)
+                }  # one at a time: they hold activations
             study.items[key] = measured(score, ready[corruption])
             write(out, study)
             say(f"{key}: {sum(study.items[key].seconds):.0f} s")
@@ -199,7 +232,10 @@ def write(out: Path, study: Study) -> None:
         }
         for key, item in study.items.items()
     }
-    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in items.items())
+    lines = ",\n".join(
+        f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}"
+        for key, value in items.items()
+    )
     head = f'"model": {json.dumps(MODEL)}, "sha256": {json.dumps(study.sha256)}, "plan": {json.dumps(asdict(study.plan))}'
     write_atomically(f'{{{head}, "items": {{\n{lines}\n}}}}\n', out)
 
@@ -228,5 +264,9 @@ def stored(path: Path = DATA) -> Study:
             hint="python -m helpers circuits --out FILE measures them anew",
         ) from None
     if study.sha256 != zoo.entry(MODEL).sha256:
-        raise LabError(f"expected measurements of the shipped {MODEL}", f"{path} is of other weights", hint="measure them anew")
+        raise LabError(
+            f"expected measurements of the shipped {MODEL}",
+            f"{path} is of other weights",
+            hint="measure them anew",
+        )
     return study

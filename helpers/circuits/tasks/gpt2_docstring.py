@@ -1,13 +1,24 @@
 """Arguments in a docstring: after the documentation of two arguments, the third of them.
 
-The task is that of Heimersheim and Janiak 2023, for a four-layer attention-only model of text and code; the words are our own.
-Style "rest", two other arguments before the three that matter and one after them. The model's tokenizer makes 41 tokens of such a
-prompt, its beginning included; GPT-2's makes more, as it has no tokens for several spaces.
+The task is that of Heimersheim and Janiak 2023, for a four-layer attention-only model of text and
+code; the words are our own. Style "rest", two other arguments before the three that matter and one
+after them. The model's tokenizer makes 41 tokens of such a prompt, its beginning included; GPT-2's
+makes more, as it has no tokens for several spaces.
 """
 
 import random
 
-from helpers.circuits.tasks.gpt2_prompts import Change, Draft, Pools, Values, copy, corrupt, pairs, single, words
+from helpers.circuits.tasks.gpt2_prompts import (
+    Change,
+    Draft,
+    Pools,
+    Values,
+    copy,
+    corrupt,
+    pairs,
+    single,
+    words,
+)
 from helpers.circuits.tasks.twins import Twins
 
 TEMPLATE = '''
@@ -20,7 +31,11 @@ def {NAME}(self, {P1}, {P2}, {A}, {B}, {C}, {S}):
 METHODS = words("methods")
 VARIABLES = words("variables")
 NOUNS = words("nouns")
-DEFINED, DOCUMENTED, SPARE = ("P1", "P2", "A", "B", "C", "S"), ("DA", "DB"), ("R1", "R2", "R3", "R4", "R5")
+DEFINED, DOCUMENTED, SPARE = (
+    ("P1", "P2", "A", "B", "C", "S"),
+    ("DA", "DB"),
+    ("R1", "R2", "R3", "R4", "R5"),
+)
 
 
 def _defined(values: Values) -> Values:
@@ -63,9 +78,11 @@ def twins(
     prepend_bos: bool = True,
     d_vocab: int | None = None,
 ) -> Twins:
-    """Prompts that end with ``:param``, and their twins; metric: logit of the right argument less the highest of the others.
+    """Prompts that end with ``:param``, and their twins; metric: logit of the right argument less
+    the highest of the others.
 
-    Wrong are the prompt's other arguments and the five that stand in for some in the twins, whatever the corruption.
+    Wrong are the prompt's other arguments and the five that stand in for some in the twins,
+    whatever the corruption.
 
     Args:
         tokenizer: of the transformers library.
@@ -81,11 +98,26 @@ def twins(
     opening = single(tokenizer, nouns, before="")  # the first noun touches the quotes
     rng, drafts = random.Random(f"{seed} docstring"), []
     for _ in range(count):
-        values = dict(zip(DEFINED + SPARE, rng.sample(variables, len(DEFINED + SPARE)), strict=True))
-        values |= {"NAME": rng.choice(methods), "DA": values["A"], "DB": values["B"], "N1": rng.choice(opening)}
+        values = dict(
+            zip(DEFINED + SPARE, rng.sample(variables, len(DEFINED + SPARE)), strict=True)
+        )
+        values |= {
+            "NAME": rng.choice(methods),
+            "DA": values["A"],
+            "DB": values["B"],
+            "N1": rng.choice(opening),
+        }
         rest = ("N2", "N3", "D1", "D2", "D3", "D4")
-        values |= dict(zip(rest, rng.sample([noun for noun in nouns if noun != values["N1"]], len(rest)), strict=True))
+        values |= dict(
+            zip(
+                rest,
+                rng.sample([noun for noun in nouns if noun != values["N1"]], len(rest)),
+                strict=True,
+            )
+        )
         wrong = [values[slot] for slot in DEFINED + SPARE if slot != "C"]
-        drafts.append(Draft(TEMPLATE, values, (f" {values['C']}",), tuple(f" {word}" for word in wrong)))
+        drafts.append(
+            Draft(TEMPLATE, values, (f" {values['C']}",), tuple(f" {word}" for word in wrong))
+        )
     changed = corrupt("docstring", drafts, CORRUPTIONS, corruption, {}, seed)
     return pairs(tokenizer, ("docstring", "margin"), drafts, changed, prepend_bos, d_vocab)

@@ -1,8 +1,9 @@
 """Later years for GPT-2: an event lasted from one year to a later one of the same century.
 
-The task is that of Hanna et al. 2023 (arXiv 2305.00586), the events are our own. A year must be two tokens, the century with
-its space and the year in it; GPT-2's tokenizer has single tokens for some years (1800, 1865), which are left out. So are the
-first and the last year of each century that are left, as the paper does: with them there might be no right or wrong answer.
+The task is that of Hanna et al. 2023 (arXiv 2305.00586), the events are our own. A year must be two
+tokens, the century with its space and the year in it; GPT-2's tokenizer has single tokens for some
+years (1800, 1865), which are left out. So are the first and the last year of each century that are
+left, as the paper does: with them there might be no right or wrong answer.
 """
 
 import random
@@ -47,9 +48,17 @@ def years(tokenizer) -> list[tuple[str, str]]:
     for year in YEARS:
         century, within = divmod(year, 100)
         parts = ids(tokenizer, f" {century}"), ids(tokenizer, f"{within:02d}")
-        if all(len(part) == 1 for part in parts) and ids(tokenizer, f" {year}") == parts[0] + parts[1]:
+        if (
+            all(len(part) == 1 for part in parts)
+            and ids(tokenizer, f" {year}") == parts[0] + parts[1]
+        ):
             found.append((str(century), f"{within:02d}"))
-    kept = [pair for _, group in groupby(found, key=lambda pair: pair[0]) for pair in list(group)[1:-1] if pair[1] > LOWEST]
+    kept = [
+        pair
+        for _, group in groupby(found, key=lambda pair: pair[0])
+        for pair in list(group)[1:-1]
+        if pair[1] > LOWEST
+    ]
     if not kept:
         raise LabError(
             "expected a tokenizer that splits years into century and year",
@@ -99,7 +108,8 @@ def twins(
     prepend_bos: bool = True,
     d_vocab: int | None = None,
 ) -> Twins:
-    """Prompts that end with a century, and their twins; metric: difference of probabilities of later and earlier years.
+    """Prompts that end with a century, and their twins; metric: difference of probabilities of
+    later and earlier years.
 
     Args:
         tokenizer: of the transformers library.
@@ -116,12 +126,27 @@ def twins(
     for within in _WITHIN:
         token(tokenizer, within)
     known = years(tokenizer)
-    pools = {"events": single(tokenizer, EVENTS, least=2), "centuries": list(dict.fromkeys(century for century, _ in known))}
-    pools |= {century: [within for other, within in known if other == century] for century in pools["centuries"]}
+    pools = {
+        "events": single(tokenizer, EVENTS, least=2),
+        "centuries": list(dict.fromkeys(century for century, _ in known)),
+    }
+    pools |= {
+        century: [within for other, within in known if other == century]
+        for century in pools["centuries"]
+    }
     rng, drafts = random.Random(f"{seed} greater-than"), []
     for _ in range(count):
         century, begin = rng.choice(known)
         values = {"EVENT": rng.choice(pools["events"]), "XX": century, "YY": begin, "END": century}
-        drafts.append(Draft(FORMS[form], values, _WITHIN[int(begin) + 1 :], _WITHIN[: int(begin) + 1]))
+        drafts.append(
+            Draft(FORMS[form], values, _WITHIN[int(begin) + 1 :], _WITHIN[: int(begin) + 1])
+        )
     changed = corrupt("greater-than", drafts, CORRUPTIONS, corruption, pools, seed)
-    return pairs(tokenizer, ("greater-than", "difference of probabilities"), drafts, changed, prepend_bos, d_vocab)
+    return pairs(
+        tokenizer,
+        ("greater-than", "difference of probabilities"),
+        drafts,
+        changed,
+        prepend_bos,
+        d_vocab,
+    )

@@ -1,13 +1,27 @@
-"""Indirect objects for GPT-2: who receives what is given, in fifteen templates and both orders of the two names.
+"""Indirect objects for GPT-2: who receives what is given, in fifteen templates and both orders of
+the two names.
 
-The task is that of Wang et al. 2023 (arXiv 2211.00593); templates and words are our own. BABA: the giver is named first, then the
-receiver, then the giver again; in ABBA the first two are exchanged. Every name is one token with the space before it.
+The task is that of Wang et al. 2023 (arXiv 2211.00593); templates and words are our own. BABA: the
+giver is named first, then the receiver, then the giver again; in ABBA the first two are exchanged.
+Every name is one token with the space before it.
 """
 
 import random
 from collections.abc import Sequence
 
-from helpers.circuits.tasks.gpt2_prompts import Change, Draft, Pools, Values, copy, corrupt, others, pairs, single, token, words
+from helpers.circuits.tasks.gpt2_prompts import (
+    Change,
+    Draft,
+    Pools,
+    Values,
+    copy,
+    corrupt,
+    others,
+    pairs,
+    single,
+    token,
+    words,
+)
 from helpers.circuits.tasks.twins import Twins
 
 BABA = (
@@ -27,7 +41,9 @@ BABA = (
     "In the morning {S} and {IO} drove to the {PLACE}. At noon {S2} wrote a long letter to",
     "Everyone at the {PLACE} knew that {S} and {IO} were friends, and that {S2} had promised a {OBJECT} to",
 )
-ABBA = tuple(template.replace("{S}", "{}").replace("{IO}", "{S}").replace("{}", "{IO}") for template in BABA)
+ABBA = tuple(
+    template.replace("{S}", "{}").replace("{IO}", "{S}").replace("{}", "{IO}") for template in BABA
+)
 NAMES = words("names")
 PLACES = words("places")
 OBJECTS = words("objects")
@@ -39,8 +55,8 @@ def third_name(values: Values, pools: Pools, rng: random.Random) -> Values:
 
 
 def released_code(values: Values, pools: Pools, rng: random.Random) -> Values:
-    """The ABC of the discrete SAE's released code: the receiver's name stands for the giver's first mention, a third name for
-    the receiver's. Three names, each once; two tokens differ."""
+    """The ABC of the discrete SAE's released code: the receiver's name stands for the giver's first
+    mention, a third name for the receiver's. Three names, each once; two tokens differ."""
     return {**values, "S": values["IO"], "IO": others(pools["names"], values.values(), 1, rng)[0]}
 
 
@@ -51,7 +67,12 @@ def swapped(values: Values, pools: Pools, rng: random.Random) -> Values:
 
 def three_new_names(values: Values, pools: Pools, rng: random.Random) -> Values:
     """Three other names, all different."""
-    return {**values, **dict(zip(("S", "IO", "S2"), others(pools["names"], values.values(), 3, rng), strict=True))}
+    return {
+        **values,
+        **dict(
+            zip(("S", "IO", "S2"), others(pools["names"], values.values(), 3, rng), strict=True)
+        ),
+    }
 
 
 def other_place(values: Values, pools: Pools, rng: random.Random) -> Values:
@@ -79,7 +100,8 @@ def twins(
     d_vocab: int | None = None,
     names: Sequence[str] | None = None,
 ) -> Twins:
-    """Prompts that end before the receiver, and their twins; metric: logit difference of receiver and giver.
+    """Prompts that end before the receiver, and their twins; metric: logit difference of receiver
+    and giver.
 
     Args:
         tokenizer: of the transformers library.

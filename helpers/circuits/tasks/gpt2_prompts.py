@@ -1,8 +1,9 @@
-"""Prompts and twins for a model with a tokenizer of its own: a template, whose slots are filled with words of one token each.
+"""Prompts and twins for a model with a tokenizer of its own: a template, whose slots are filled
+with words of one token each.
 
-Because every slot is one token, a prompt and its twin are aligned, and all prompts of a template are equally long. A word that
-the tokenizer splits is refused, never padded over. The text around a slot is encoded by itself; that this gives the tokens
-of the whole text is checked.
+Because every slot is one token, a prompt and its twin are aligned, and all prompts of a template
+are equally long. A word that the tokenizer splits is refused, never padded over. The text around a
+slot is encoded by itself; that this gives the tokens of the whole text is checked.
 """
 
 import random
@@ -29,7 +30,11 @@ Change = Callable[[Values, Pools, random.Random], Values]
 
 def words(name: str) -> tuple[str, ...]:
     """A list of gpt2_words.toml."""
-    return tuple(tomllib.loads((files("helpers.circuits.tasks") / "gpt2_words.toml").read_text(encoding="utf-8"))[name].split())
+    return tuple(
+        tomllib.loads(
+            (files("helpers.circuits.tasks") / "gpt2_words.toml").read_text(encoding="utf-8")
+        )[name].split()
+    )
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,9 @@ def _clean(tokenizer, draft: Draft) -> list[int]:
     return found
 
 
-def _mask(tokenizer, drafts: Sequence[Draft], answers: Sequence[tuple[str, ...]], d_vocab: int) -> Bool[Tensor, "prompt word"]:
+def _mask(
+    tokenizer, drafts: Sequence[Draft], answers: Sequence[tuple[str, ...]], d_vocab: int
+) -> Bool[Tensor, "prompt word"]:
     mask = torch.zeros(len(drafts), d_vocab, dtype=torch.bool)
     for row, said in enumerate(answers):
         mask[row, [token(tokenizer, word) for word in said]] = True
@@ -132,7 +139,11 @@ def start(tokenizer, prepend_bos: bool) -> list[int]:
     if not prepend_bos:
         return []
     if tokenizer.bos_token_id is None:
-        raise LabError("expected a tokenizer with a token that begins a text", "got one without", hint="pass prepend_bos=False")
+        raise LabError(
+            "expected a tokenizer with a token that begins a text",
+            "got one without",
+            hint="pass prepend_bos=False",
+        )
     return [tokenizer.bos_token_id]
 
 
@@ -149,40 +160,66 @@ def pairs(
     Args:
         task: its name and its metric.
         changed: the words of each twin.
-        prepend_bos: whether every prompt gets the token that begins a text, as the published circuits of GPT-2 had it.
+        prepend_bos: whether every prompt gets the token that begins a text, as the published
+            circuits of GPT-2 had it.
         d_vocab: size of the model's vocabulary, if it is larger than the tokenizer's.
 
     Raises:
-        LabError: no drafts, no right or no wrong answer, a word that is not one token, an answer that is both.
+        LabError: no drafts, no right or no wrong answer, a word that is not one token, an answer
+            that is both.
     """
     if not drafts or not all(draft.good and draft.bad for draft in drafts):
-        raise LabError(f"expected prompts with right and wrong answers for {task[0]}", f"got {len(drafts)} prompts")
+        raise LabError(
+            f"expected prompts with right and wrong answers for {task[0]}",
+            f"got {len(drafts)} prompts",
+        )
     begin = start(tokenizer, prepend_bos)
     clean = [begin + _clean(tokenizer, draft) for draft in drafts]
-    twin = [begin + _encode(tokenizer, draft, values) for draft, values in zip(drafts, changed, strict=True)]
+    twin = [
+        begin + _encode(tokenizer, draft, values)
+        for draft, values in zip(drafts, changed, strict=True)
+    ]
     size = d_vocab or len(tokenizer)
-    good, bad = (_mask(tokenizer, drafts, [getattr(draft, kind) for draft in drafts], size) for kind in ("good", "bad"))
+    good, bad = (
+        _mask(tokenizer, drafts, [getattr(draft, kind) for draft in drafts], size)
+        for kind in ("good", "bad")
+    )
     if (good & bad).any():
         row = int((good & bad).any(1).nonzero()[0])
         raise LabError(
-            "expected no answer to be right and wrong", f"prompt {row} has one: {drafts[row].text(drafts[row].values)!r}"
+            "expected no answer to be right and wrong",
+            f"prompt {row} has one: {drafts[row].text(drafts[row].values)!r}",
         )
     texts = [draft.text(draft.values) for draft in drafts]
     other = [draft.text(values) for draft, values in zip(drafts, changed, strict=True)]
-    sides = [_prompts(tokenizer, task[0], *side, good, bad) for side in ((texts, clean), (other, twin))]
+    sides = [
+        _prompts(tokenizer, task[0], *side, good, bad) for side in ((texts, clean), (other, twin))
+    ]
     return Twins(*sides, task[1])
 
 
-def _prompts(tokenizer, name: str, texts: list[str], encoded: list[list[int]], good: Tensor, bad: Tensor) -> Prompts:
-    pad = next((known for known in (tokenizer.pad_token_id, tokenizer.eos_token_id) if known is not None), 0)
+def _prompts(
+    tokenizer, name: str, texts: list[str], encoded: list[list[int]], good: Tensor, bad: Tensor
+) -> Prompts:
+    pad = next(
+        (known for known in (tokenizer.pad_token_id, tokenizer.eos_token_id) if known is not None),
+        0,
+    )
     tokens = torch.full((len(encoded), max(map(len, encoded))), pad)
     for row, found in enumerate(encoded):
         tokens[row, : len(found)] = torch.tensor(found)
-    return Prompts(name, tuple(texts), tokens, torch.tensor([len(found) - 1 for found in encoded]), good, bad)
+    return Prompts(
+        name, tuple(texts), tokens, torch.tensor([len(found) - 1 for found in encoded]), good, bad
+    )
 
 
 def corrupt(
-    task: str, drafts: Sequence[Draft], known: Mapping[str, Change], name: str | None, pools: Pools, seed: int
+    task: str,
+    drafts: Sequence[Draft],
+    known: Mapping[str, Change],
+    name: str | None,
+    pools: Pools,
+    seed: int,
 ) -> list[Values]:
     """The words of each draft's twin.
 

@@ -1,9 +1,12 @@
-"""Corrupted twins of TinyWorld's prompts: which words are replaced, so that the answer no longer follows, or still does.
+"""Corrupted twins of TinyWorld's prompts: which words are replaced, so that the answer no longer
+follows, or still does.
 
-A *corruption* is a function from a prompt's words to the words that replace some of them, place by place (`places`). Every
-other token stays, so that a prompt and its twin are aligned. The clean prompts are those of `tasks.prompts`, held out from
-training; the same count and seed give the same ones whatever the corruption. A good corruption takes away exactly what the
-answer needs; `CORRUPTIONS` also has bad ones, whose twins still tell the answer, to show what a method makes of them.
+A *corruption* is a function from a prompt's words to the words that replace some of them, place by
+place (`places`). Every other token stays, so that a prompt and its twin are aligned. The clean
+prompts are those of `tasks.prompts`, held out from training; the same count and seed give the same
+ones whatever the corruption. A good corruption takes away exactly what the answer needs;
+`CORRUPTIONS` also has bad ones, whose twins still tell the answer, to show what a method makes of
+them.
 """
 
 import random
@@ -38,7 +41,9 @@ def _put(positions: Sequence[int], words: Sequence[str]) -> dict[int, str]:
     return dict(zip(positions, words, strict=True))
 
 
-def _unused(words: list[str], candidates: Sequence[str], count: int, rng: random.Random) -> list[str]:
+def _unused(
+    words: list[str], candidates: Sequence[str], count: int, rng: random.Random
+) -> list[str]:
     """Different words of a list that the prompt does not have."""
     return rng.sample([word for word in dict.fromkeys(candidates) if word not in words], count)
 
@@ -55,9 +60,10 @@ def copy(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
 def third_name(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
     """The giver's second mention becomes a name that the prompt does not have ("ABC"): one token.
 
-    The sentence to be finished then has three names, each once. Earlier sentences stay: they mention giver and receiver by the
-    toss of a coin. So the prompt with the two exchanged has the same twin, and is as likely: nothing but chance is left
-    (the order of the two follows the coin as well).
+    The sentence to be finished then has three names, each once. Earlier sentences stay: they
+    mention giver and receiver by the toss of a coin. So the prompt with the two exchanged has the
+    same twin, and is as likely: nothing but chance is left (the order of the two follows the coin
+    as well).
     """
     return _put(where["giver, second"], _new_names(words, 1, rng))
 
@@ -70,10 +76,12 @@ def swapped(words: list[str], where: Where, rng: random.Random) -> dict[int, str
 
 
 def three_new_names(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
-    """No name of the prompt is left: one new name for the receiver, two for the giver's mentions in the last sentence, the
-    first of them in earlier sentences too."""
+    """No name of the prompt is left: one new name for the receiver, two for the giver's mentions in
+    the last sentence, the first of them in earlier sentences too."""
     receiver, first, second = _new_names(words, 3, rng)
-    changed = dict.fromkeys(_at(where, RECEIVER), receiver) | dict.fromkeys(_at(where, GIVER), first)
+    changed = dict.fromkeys(_at(where, RECEIVER), receiver) | dict.fromkeys(
+        _at(where, GIVER), first
+    )
     return changed | dict.fromkeys(where["giver, second"], second)
 
 
@@ -90,7 +98,9 @@ def _other_word(words: list[str], candidates: Sequence[str], rng: random.Random)
 
 def lowest_year(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
     """The start year becomes the first that texts have, 02, so that any year may follow; 02 itself, one in 96, becomes 03."""
-    return _put(where["start year"], [next(year for year in YEARS if year != words[where["start year"][0]])])
+    return _put(
+        where["start year"], [next(year for year in YEARS if year != words[where["start year"][0]])]
+    )
 
 
 def unseen_year(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
@@ -119,14 +129,17 @@ def _replaced(*groups: Sequence[str]) -> Change:
 
     def change(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
         positions = [position for names in groups for position in _at(where, names)]
-        return _put(positions, _unused(words, worlds.load().lists["code.arguments"], len(positions), rng))
+        return _put(
+            positions, _unused(words, worlds.load().lists["code.arguments"], len(positions), rng)
+        )
 
     return change
 
 
 random_random = _replaced(DEFINED, DOCUMENTED)
-"""Every argument of the definition and every documented one becomes another: the two lists have nothing in common, and the
-answer occurs in neither. (A word "build the node ." between them stays; it is an argument drawn at random.)"""
+"""Every argument of the definition and every documented one becomes another: the two lists have
+nothing in common, and the answer occurs in neither. (A word "build the node ." between them stays;
+it is an argument drawn at random.)"""
 random_definition = _replaced(DEFINED)
 """The definition's arguments become others, the documented ones stay: the answer does not occur."""
 random_documentation = _replaced(DOCUMENTED)
@@ -168,7 +181,8 @@ def twins(task: str, count: int = 64, seed: int = 0, corruption: str | None = No
         corruption: a key of ``CORRUPTIONS[task]``; by default its first.
 
     Returns:
-        Pairs whose twins have the clean prompts' answers, with the task's metric (`head_effects.METRICS`).
+        Pairs whose twins have the clean prompts' answers, with the task's metric
+        (`head_effects.METRICS`).
 
     Raises:
         LabError: no such task or corruption.
@@ -181,17 +195,28 @@ def twins(task: str, count: int = 64, seed: int = 0, corruption: str | None = No
         raise LabError(f"expected a task with twins: {', '.join(CORRUPTIONS)}", f"got {task!r}")
     chosen = corruption or next(iter(CORRUPTIONS[task]))
     if chosen not in CORRUPTIONS[task]:
-        raise LabError(f"expected a corruption of {task}: {', '.join(CORRUPTIONS[task])}", f"got {chosen!r}")
+        raise LabError(
+            f"expected a corruption of {task}: {', '.join(CORRUPTIONS[task])}", f"got {chosen!r}"
+        )
     clean = tasks.prompts(task, count, seed)
-    return Twins(clean, _corrupted(clean, CORRUPTIONS[task][chosen], random.Random(f"{seed} {task} {chosen}")), METRICS[task])
+    return Twins(
+        clean,
+        _corrupted(clean, CORRUPTIONS[task][chosen], random.Random(f"{seed} {task} {chosen}")),
+        METRICS[task],
+    )
 
 
 def _corrupted(clean: Prompts, change: Change, rng: random.Random) -> Prompts:
     known, named = vocabulary(), places(clean)
     tokens, texts = clean.tokens.clone(), []
     for row in range(len(clean)):
-        words = [known.words[token] for token in clean.tokens[row, : int(clean.last[row]) + 1].tolist()]
-        where = {name: (named.at[row] == place).nonzero()[:, 0].tolist() for place, name in enumerate(named.names)}
+        words = [
+            known.words[token] for token in clean.tokens[row, : int(clean.last[row]) + 1].tolist()
+        ]
+        where = {
+            name: (named.at[row] == place).nonzero()[:, 0].tolist()
+            for place, name in enumerate(named.names)
+        }
         for position, word in change(words, where, rng).items():
             words[position] = word
         texts.append(" ".join(words[1:]))

@@ -1,9 +1,10 @@
 """Prompts and their corrupted twins: what every method of circuit discovery here works on.
 
-A *clean* prompt has a next word that the model can know. Its *twin* has the same tokens except for those that the answer
-depends on, so that the answer does not follow from it. Twins are aligned: token by token they have the same length, so that
-an activation of the one can be written into the other at the same position. The discrete SAE calls the clean prompts
-positive and the twins negative.
+A *clean* prompt has a next word that the model can know. Its *twin* has the same tokens except for
+those that the answer depends on, so that the answer does not follow from it. Twins are aligned:
+token by token they have the same length, so that an activation of the one can be written into the
+other at the same position. The discrete SAE calls the clean prompts positive and the twins
+negative.
 """
 
 from collections.abc import Callable
@@ -24,14 +25,18 @@ def log_ratio(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Float[T
     return prompts.answers(logits, prompts).log_ratio
 
 
-def probability_difference(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Float[Tensor, " prompt"]:
+def probability_difference(
+    logits: Float[Tensor, "prompt word"], prompts: Prompts
+) -> Float[Tensor, " prompt"]:
     """Probability of the right words less that of the wrong ones."""
     return prompts.answers(logits, prompts).difference
 
 
 def margin(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Float[Tensor, " prompt"]:
     """Logit of the likeliest right word less that of the likeliest wrong one."""
-    best = [logits.masked_fill(~mask, -torch.inf).max(-1).values for mask in (prompts.good, prompts.bad)]
+    best = [
+        logits.masked_fill(~mask, -torch.inf).max(-1).values for mask in (prompts.good, prompts.bad)
+    ]
     return best[0] - best[1]
 
 
@@ -50,7 +55,8 @@ class Twins:
 
     Attributes:
         clean: prompts with right and wrong answers.
-        corrupted: row by row the twin of `clean`: same length, same answers (which do not follow from it).
+        corrupted: row by row the twin of `clean`: same length, same answers (which do not follow
+            from it).
         metric: a name of `METRICS`.
     """
 
@@ -64,7 +70,9 @@ class Twins:
         if len(self.clean) != len(self.corrupted):
             counts = f"{len(self.clean)} prompts and {len(self.corrupted)} twins"
             raise LabError("expected one twin a prompt", f"got {counts}")
-        if self.clean.tokens.shape != self.corrupted.tokens.shape or not torch.equal(self.clean.last, self.corrupted.last):
+        if self.clean.tokens.shape != self.corrupted.tokens.shape or not torch.equal(
+            self.clean.last, self.corrupted.last
+        ):
             raise LabError(
                 "expected every prompt and its twin to have the same number of tokens",
                 self._unequal(),
@@ -110,15 +118,23 @@ def check_prompts(prompts: Prompts, words: int, positions: int) -> None:
         words, positions: how many the model has.
 
     Raises:
-        LabError: no prompts, tokens that the model does not have, or more tokens than it has positions.
+        LabError: no prompts, tokens that the model does not have, or more tokens than it has
+            positions.
     """
     if len(prompts) == 0:
         raise LabError("expected at least one prompt", "got none")
     if (largest := int(prompts.tokens.max())) >= words:
         hint = "make the prompts with the model's own tokenizer"
-        raise LabError(f"expected tokens of the model, 0 to {words - 1}", f"the prompts have token {largest}", hint=hint)
+        raise LabError(
+            f"expected tokens of the model, 0 to {words - 1}",
+            f"the prompts have token {largest}",
+            hint=hint,
+        )
     if (length := prompts.tokens.shape[1]) > positions:
-        raise LabError(f"expected prompts of at most {positions} tokens, as the model takes", f"they are padded to {length}")
+        raise LabError(
+            f"expected prompts of at most {positions} tokens, as the model takes",
+            f"they are padded to {length}",
+        )
 
 
 def real(prompts: Prompts):

@@ -1,7 +1,7 @@
 """Checks of lab 0: hooks, caches and causal interventions.
 
-References come from other code than the student's: closed forms, random attention patterns, the model's own modules, a
-toy circuit whose answer is known, and `helpers.interventions`.
+References come from other code than the student's: closed forms, random attention patterns, the
+model's own modules, a toy circuit whose answer is known, and `helpers.interventions`.
 """
 
 import numpy as np
@@ -22,7 +22,12 @@ def source_position(answer):
     for n_digits in (5, 3, 6):
         for k in range(n_digits + 1):
             got, right = call(answer, n_digits, k), 3 * n_digits + 2 - k
-            expect_close(got, right, mistakes=usual.positions(n_digits, k), name=f"the position for n = {n_digits}, k = {k}")
+            expect_close(
+                got,
+                right,
+                mistakes=usual.positions(n_digits, k),
+                name=f"the position for n = {n_digits}, k = {k}",
+            )
 
 
 @exercise("lab0.2", points=3, title="Take the stream apart")
@@ -35,16 +40,29 @@ def components(answer):
     _same_names(list(got), list(right))
     for name, piece in right.items():
         expect_type(got[name], Tensor, name=f"the piece {name}")
-        mistakes = {f"the piece {name}: {said}": value for said, value in usual.pieces(at, name).items()}
-        expect_close(_spread(got[name], piece, name), piece, 1e-4, mistakes, name=f"the piece {name}")
+        mistakes = {
+            f"the piece {name}: {said}": value for said, value in usual.pieces(at, name).items()
+        }
+        expect_close(
+            _spread(got[name], piece, name), piece, 1e-4, mistakes, name=f"the piece {name}"
+        )
 
 
 def _same_names(got: list, right: list[str]) -> None:
-    missing, extra = [name for name in right if name not in got], [str(name) for name in got if name not in right]
-    hints = {"b": "the heads of a layer share a bias b_O", "M": "each layer's MLP adds hook_mlp_out"}
+    missing, extra = (
+        [name for name in right if name not in got],
+        [str(name) for name in got if name not in right],
+    )
+    hints = {
+        "b": "the heads of a layer share a bias b_O",
+        "M": "each layer's MLP adds hook_mlp_out",
+    }
     if missing:
         hint = hints.get(
-            missing[0][-1], "every head of both layers is a piece" if "H" in missing[0] else "the stream starts with it"
+            missing[0][-1],
+            "every head of both layers is a piece"
+            if "H" in missing[0]
+            else "the stream starts with it",
         )
         also = f"; not asked for: {', '.join(extra)}" if extra else ""
         raise Wrong(f"missing pieces: {', '.join(missing)} ({hint}){also}")
@@ -52,21 +70,29 @@ def _same_names(got: list, right: list[str]) -> None:
         raise Wrong(f"not a piece of its own, or one of another name: {', '.join(extra)}")
 
 
-def _spread(got: Tensor, right: Float[Tensor, "question d_model"], name: str) -> Float[Tensor, "question d_model"]:
+def _spread(
+    got: Tensor, right: Float[Tensor, "question d_model"], name: str
+) -> Float[Tensor, "question d_model"]:
     """A piece for each question; a bias may come without the question axis."""
     shape = list(got.shape)
     if got.ndim == 3:
         raise Wrong(f"the piece {name} has three axes: take the one position that is given")
     if shape[-1:] != [right.shape[1]]:
-        raise Wrong(f"the piece {name} has shape {shape}; the last axis must have 96: did you forget W_O, or take hook_post?")
+        raise Wrong(
+            f"the piece {name} has shape {shape}; the last axis must have 96: did you forget W_O, or take hook_post?"
+        )
     if shape[:-1] not in ([], [1], [len(right)]):
         raise Wrong(f"the piece {name} has shape {shape}, expected [question, 96]")
     return got.expand(right.shape)
 
 
-def random_pattern(questions: int, heads: int, length: int, seed: int) -> Float[Tensor, "question head query key"]:
+def random_pattern(
+    questions: int, heads: int, length: int, seed: int
+) -> Float[Tensor, "question head query key"]:
     """A random causal attention pattern: rows sum to 1, nothing above the diagonal."""
-    scores = 2 * torch.randn(questions, heads, length, length, generator=torch.Generator().manual_seed(seed))
+    scores = 2 * torch.randn(
+        questions, heads, length, length, generator=torch.Generator().manual_seed(seed)
+    )
     later = torch.ones(length, length, dtype=torch.bool).triu(1)
     return scores.masked_fill(later, float("-inf")).softmax(-1)
 
@@ -78,12 +104,19 @@ def attention_share(answer):
         pattern = random_pattern(7, 3, fmt.n_ctx, seed=k)
         got = call(answer, pattern, fmt, k, j)
         if list(as_array(got).shape) == [7]:
-            raise Wrong("one value a question: average over questions (axis 0), not over heads (axis 1)")
+            raise Wrong(
+                "one value a question: average over questions (axis 0), not over heads (axis 1)"
+            )
         if list(as_array(got).shape) == [7, 3]:
             raise Wrong("one value a question and head: average over the questions, axis 0")
         from_here = pattern.mean(0)[:, fmt.answer_position(k) - 1]
         right = from_here[:, list(fmt.operand_positions(j))].sum(-1)
-        expect_close(got, right, mistakes=usual.attention(pattern, fmt, k, j), name=f"the share for k = {k}, j = {j}")
+        expect_close(
+            got,
+            right,
+            mistakes=usual.attention(pattern, fmt, k, j),
+            name=f"the share for k = {k}, j = {j}",
+        )
 
 
 @exercise("lab0.4", points=2, title="Logits by hand")
@@ -96,7 +129,9 @@ def logits_by_hand(answer):
     got = call(answer, model, stream)
     if as_array(got).shape == stream.shape:
         raise Wrong("this is the normalised stream: W_U and b_U are still missing")
-    expect_close(got, right, tolerance=2e-4, mistakes=usual.logits(model, stream), name="the logits")
+    expect_close(
+        got, right, tolerance=2e-4, mistakes=usual.logits(model, stream), name="the logits"
+    )
 
 
 @exercise("lab0.5", points=2, title="The share of one component")
@@ -108,10 +143,23 @@ def direct_share(answer):
     token = torch.tensor([3, 1, 4, 1, 5, 9])
     got = call(answer, model, piece, scale, token)
     if list(as_array(got).shape) in ([6, model.cfg.d_vocab], [6, 6]):
-        raise Wrong("these are several tokens for each question: pick question i's own token, token[i]")
+        raise Wrong(
+            "these are several tokens for each question: pick question i's own token, token[i]"
+        )
     centred = piece - piece.mean(-1, keepdim=True)
-    right = torch.stack([(centred[i] / scale[i] * model.ln_final.weight) @ model.unembed.W_U[:, token[i]] for i in range(6)])
-    expect_close(got, right, tolerance=1e-4, mistakes=usual.shares(model, piece, scale, token), name="the share")
+    right = torch.stack(
+        [
+            (centred[i] / scale[i] * model.ln_final.weight) @ model.unembed.W_U[:, token[i]]
+            for i in range(6)
+        ]
+    )
+    expect_close(
+        got,
+        right,
+        tolerance=1e-4,
+        mistakes=usual.shares(model, piece, scale, token),
+        name="the share",
+    )
 
 
 def _expect_logits(got: object, like: Tensor) -> None:
@@ -128,29 +176,58 @@ def zero_head(answer):
         got = call(answer, at.model, at.tokens, node)
         _expect_logits(got, at.logits)
         right = ablate(at.model, at.tokens, [node], at.reference, "zero")
-        expect_close(got, right, tolerance=1e-3, mistakes=usual.zeros(at, node), name=f"the logits for {node}")
+        expect_close(
+            got,
+            right,
+            tolerance=1e-3,
+            mistakes=usual.zeros(at, node),
+            name=f"the logits for {node}",
+        )
 
 
 @exercise("lab0.7", points=2, title="The means")
 @torch.no_grad()
 def mean_mlp_outputs(answer):
     at = usual.bench()
-    layers, (questions, length), width = at.model.cfg.n_layers, at.tokens.shape, at.model.cfg.d_model
+    layers, (questions, length), width = (
+        at.model.cfg.n_layers,
+        at.tokens.shape,
+        at.model.cfg.d_model,
+    )
     got = call(answer, at.model, at.cache)
     shape = list(as_array(got).shape)
     mistakes = {
         "one layer only: stack one mean for each layer along a first axis": [length, width],
-        "the positions are averaged away: average over the questions, axis 0 of each output": [layers, questions, width],
+        "the positions are averaged away: average over the questions, axis 0 of each output": [
+            layers,
+            questions,
+            width,
+        ],
         "the positions are averaged away too: each position has its own mean": [layers, width],
-        "the layers are averaged away: take the mean over the questions of each layer": [questions, length, width],
-        "nothing is averaged yet: take the mean over the questions": [layers, questions, length, width],
+        "the layers are averaged away: take the mean over the questions of each layer": [
+            questions,
+            length,
+            width,
+        ],
+        "nothing is averaged yet: take the mean over the questions": [
+            layers,
+            questions,
+            length,
+            width,
+        ],
         "layer and position are swapped: layers come first": [length, layers, width],
-        "these are the MLP's hidden values: use hook_mlp_out, what it adds to the stream": [layers, length, at.model.cfg.d_mlp],
+        "these are the MLP's hidden values: use hook_mlp_out, what it adds to the stream": [
+            layers,
+            length,
+            at.model.cfg.d_mlp,
+        ],
     }
     for message, wrong in mistakes.items():
         if shape == wrong:
             raise Wrong(message)
-    right = torch.stack([sum(at.cache[f"blocks.{layer}.hook_mlp_out"]) / questions for layer in range(layers)])
+    right = torch.stack(
+        [sum(at.cache[f"blocks.{layer}.hook_mlp_out"]) / questions for layer in range(layers)]
+    )
     expect_close(got, right, tolerance=1e-4, mistakes=usual.means(at), name="the means")
 
 
@@ -158,12 +235,20 @@ def mean_mlp_outputs(answer):
 @torch.no_grad()
 def resample_head(answer):
     at = usual.bench()
-    rows = torch.from_numpy(np.random.default_rng(102).integers(at.reference.z.shape[1], size=len(at.tokens)))
+    rows = torch.from_numpy(
+        np.random.default_rng(102).integers(at.reference.z.shape[1], size=len(at.tokens))
+    )
     for node in (Node(at.source, 0, 0), Node(at.source, 1, 1)):
         got = call(answer, at.model, at.tokens, node, at.reference.z, rows)
         _expect_logits(got, at.logits)
         right = run_with_replaced(at.model, at.tokens, [node], at.reference.rows(rows))
-        expect_close(got, right, tolerance=1e-3, mistakes=usual.donors(at, node, rows), name=f"the logits for {node}")
+        expect_close(
+            got,
+            right,
+            tolerance=1e-3,
+            mistakes=usual.donors(at, node, rows),
+            name=f"the logits for {node}",
+        )
 
 
 @exercise("lab0.9", points=2, title="Predict the patched digit")
@@ -186,6 +271,11 @@ def both_directions(answer):
         got = as_array(call(answer, usual.toy_run, clean, corrupted, nodes))
         if got.shape != (2,):
             raise Wrong(f"expected two numbers (lost, restored); got shape {list(got.shape)}")
-        hits = usual.toy_run(clean, corrupted, nodes) != wanted, usual.toy_run(corrupted, clean, nodes) == wanted
+        hits = (
+            usual.toy_run(clean, corrupted, nodes) != wanted,
+            usual.toy_run(corrupted, clean, nodes) == wanted,
+        )
         right = [int(hit.sum()) / len(clean) for hit in hits]
-        expect_close(got, right, mistakes=usual.directions(clean, corrupted, nodes), name="the two shares")
+        expect_close(
+            got, right, mistakes=usual.directions(clean, corrupted, nodes), name="the two shares"
+        )

@@ -8,7 +8,15 @@ import torch
 
 from helpers.arithmetic.questions import cascades
 from helpers.course.check import exercise
-from helpers.course.expect import Wrong, as_array, call, expect_close, expect_function, expect_number, expect_shape
+from helpers.course.expect import (
+    Wrong,
+    as_array,
+    call,
+    expect_close,
+    expect_function,
+    expect_number,
+    expect_shape,
+)
 from helpers.interventions import Node
 
 
@@ -21,7 +29,9 @@ def _cases(n_digits: int, count: int, seed: int) -> list[tuple[list[int], list[i
     rng = np.random.default_rng(seed)
     automaton = cascades.addition(n_digits)
     targets = rng.integers(len(automaton.classes), size=count)
-    digits = cascades.sample_digits(automaton, cascades.sample_types(automaton, n_digits, targets, rng), rng)
+    digits = cascades.sample_digits(
+        automaton, cascades.sample_types(automaton, n_digits, targets, rng), rng
+    )
     return list(zip(*(side.tolist() for side in digits), strict=True))
 
 
@@ -43,7 +53,9 @@ def _carries(sums: Iterable[int], nines: int) -> list[int]:
 def _answer(first: list[int], second: list[int], nines: int) -> list[int]:
     """Answer digits, units first, where a carry passes through at most `nines` columns of nine."""
     sums = [d + e for d, e in zip(first, second, strict=True)]
-    return [(total + carry) % 10 for total, carry in zip([*sums, 0], _carries(sums, nines), strict=True)]
+    return [
+        (total + carry) % 10 for total, carry in zip([*sums, 0], _carries(sums, nines), strict=True)
+    ]
 
 
 @exercise("lab1.1", points=2, title="The cascade class")
@@ -57,7 +69,9 @@ def cascade_class(answer):
             raise Wrong(f"the class counts columns: expected a whole number; got {got:g}")
         if got == right:
             continue
-        backwards = int(cascades.classify(automaton, np.array([first[::-1]]), np.array([second[::-1]]))[0])
+        backwards = int(
+            cascades.classify(automaton, np.array([first[::-1]]), np.array([second[::-1]]))[0]
+        )
         sums = [d + e for d, e in zip(first, second, strict=True)]
         likely = ""
         if got == sum(total >= 10 for total in sums):
@@ -75,11 +89,15 @@ def upper_bound(answer):
     for trials, alpha in ((100, 0.05), (200, 0.05), (50, 0.01), (1, 0.05)):
         got = _number(call(answer, trials, alpha), "the bound")
         right = 1 - alpha ** (1 / trials)
-        tolerance = 1e-5 * right  # lets single precision pass; the rule of three is off by 1e-3 of the bound or more
+        tolerance = (
+            1e-5 * right
+        )  # lets single precision pass; the rule of three is off by 1e-3 of the bound or more
         mistakes = {
-            "this is the rule of three, 3/N: close, but the exercise asks for the exact rate": 3 / trials,
+            "this is the rule of three, 3/N: close, but the exercise asks for the exact rate": 3
+            / trials,
             "did you forget to take it from one?": alpha ** (1 / trials),
-            "is that the two-sided bound? Here all of alpha is on one side": 1 - (alpha / 2) ** (1 / trials),
+            "is that the two-sided bound? Here all of alpha is on one side": 1
+            - (alpha / 2) ** (1 / trials),
             "did you use 1 - alpha where alpha belongs?": 1 - (1 - alpha) ** (1 / trials),
         }
         expect_close(got, right, tolerance, mistakes, name=f"the bound for {trials} questions")
@@ -95,12 +113,16 @@ def lookback_rule(answer):
         no_nines, right, exact = (_answer(first, second, nines) for nines in (0, 1, len(first)))
         mistakes = {}
         if exact != right:
-            mistakes["this is the right sum: the rule must get this one wrong, it looks back one column only"] = exact
+            mistakes[
+                "this is the right sum: the rule must get this one wrong, it looks back one column only"
+            ] = exact
         if right[::-1] != right:
             mistakes["are the digits in reading order? Index 0 is the units"] = right[::-1]
         if no_nines != right:
             mistakes["a carry passes through one column that sums to nine"] = no_nines
-        expect_close(got, right, 1e-9, mistakes, name=f"the rule's answer to {_text(first, second)}")
+        expect_close(
+            got, right, 1e-9, mistakes, name=f"the rule's answer to {_text(first, second)}"
+        )
 
 
 def _state(value: object) -> str:
@@ -113,7 +135,10 @@ def carries_out(answer):
     expect_function(answer)
     rng = np.random.default_rng(4)
     for _ in range(100):
-        states = [str(rng.choice(["0", "1"])), *rng.choice(["0", "U", "1"], size=rng.integers(8)).tolist()]
+        states = [
+            str(rng.choice(["0", "1"])),
+            *rng.choice(["0", "U", "1"], size=rng.integers(8)).tolist(),
+        ]
         got = call(answer, list(states))
         if isinstance(got, str) or not isinstance(got, Iterable):
             raise Wrong(f"expected a list with one carry for each column; got {type(got).__name__}")
@@ -121,7 +146,9 @@ def carries_out(answer):
         if len(got) != len(states):
             raise Wrong(f"expected one carry for each of the {len(states)} columns; got {len(got)}")
         if "U" in got:
-            raise Wrong(f"a U is left in {got}: the column below decides, and the units are never undecided")
+            raise Wrong(
+                f"a U is left in {got}: the column below decides, and the units are never undecided"
+            )
         right: list[str] = []
         for state in states:
             right.append(right[-1] if state == "U" else state)
@@ -130,7 +157,9 @@ def carries_out(answer):
             for state in reversed(states):
                 downwards.append(downwards[-1] if state == "U" and downwards else state)
             hint = ": do you fold from the top down?" if got == downwards[::-1] else ""
-            raise Wrong(f"for the tri-states {states} (units first) the carries are not {got}{hint}")
+            raise Wrong(
+                f"for the tri-states {states} (units first) the carries are not {got}{hint}"
+            )
 
 
 @exercise("lab1.5", points=3, title="Predict the patched answer")
@@ -141,7 +170,10 @@ def predict_base_add_patch(answer):
         k = int(rng.integers(5))
         stored_first, stored_second = list(first), list(second)
         stored_first[k], stored_second[k] = (int(digit) for digit in rng.integers(10, size=2))
-        stored, clean = _answer(stored_first, stored_second, nines=5), _answer(first, second, nines=5)
+        stored, clean = (
+            _answer(stored_first, stored_second, nines=5),
+            _answer(first, second, nines=5),
+        )
         right, without_carry = list(clean), list(clean)
         without_carry[k] = (stored_first[k] + stored_second[k]) % 10
         right[k] = (without_carry[k] + clean[k] - first[k] - second[k]) % 10
@@ -170,14 +202,19 @@ def toggled_pair(answer):
         sums = digits.sum(1)
         carries = [_carries(row, nines=n_digits) for row in sums]
         if (sums[:, k] != 9).any():
-            raise Wrong(f"column {k} must sum to nine in both questions; it sums to {sums[0, k]} and {sums[1, k]}")
+            raise Wrong(
+                f"column {k} must sum to nine in both questions; it sums to {sums[0, k]} and {sums[1, k]}"
+            )
         if (digits[0, :, k + 1 :] != digits[1, :, k + 1 :]).any():
             raise Wrong(f"the columns above {k} must be the same in both questions")
         if carries[0][k] == carries[1][k]:
-            raise Wrong(f"the carry into column {k} is the same in both questions: change a column below it")
+            raise Wrong(
+                f"the carry into column {k} is the same in both questions: change a column below it"
+            )
 
 
-# Multiples of 1/8: their sums are exact in any order, so that permuted points score the same as permuted labels.
+# Multiples of 1/8: their sums are exact in any order, so that permuted points score the same as
+# permuted labels.
 _POINTS, _LABELS = np.array([0, 1, 2, 8, 9, 10, 11]) / 8, np.array([0, 0, 0, 1, 1, 1, 1])
 
 
@@ -191,17 +228,25 @@ def _labeling(points: object, labels: object) -> tuple[float, ...]:
     if sorted(points.ravel()) != sorted(_POINTS):
         raise Wrong("the first argument of the score is not the points, all of them")
     if sorted(labels.ravel()) != sorted(_LABELS):
-        raise Wrong("you score labels that are not the given ones in another order: permute them, do not draw new ones")
+        raise Wrong(
+            "you score labels that are not the given ones in another order: permute them, do not draw new ones"
+        )
     return tuple(labels.ravel()[np.argsort(points.ravel())])
 
 
 def _expect_permuted(seen: set) -> None:
     if not seen:
-        raise Wrong("the score is never called: compare the labels as they are with their permutations")
+        raise Wrong(
+            "the score is never called: compare the labels as they are with their permutations"
+        )
     if len(seen) == 1:
-        raise Wrong("every point keeps its label: permute the labels alone, not the points with them")
+        raise Wrong(
+            "every point keeps its label: permute the labels alone, not the points with them"
+        )
     if len(seen) < 10:
-        raise Wrong(f"2000 permutations gave {len(seen)} labelings: permute anew each time, with the generator you are given")
+        raise Wrong(
+            f"2000 permutations gave {len(seen)} labelings: permute anew each time, with the generator you are given"
+        )
 
 
 def _exact_p_value() -> float:
@@ -215,7 +260,9 @@ def permutation_p_value(answer):
     expect_function(answer)
 
     def p_value(score, count, seed):
-        got = call(answer, _POINTS.copy(), _LABELS.copy(), score, count, np.random.default_rng(seed))
+        got = call(
+            answer, _POINTS.copy(), _LABELS.copy(), score, count, np.random.default_rng(seed)
+        )
         return _number(got, "the p-value")
 
     seen = set()
@@ -232,16 +279,22 @@ def permutation_p_value(answer):
         raise Wrong(f"a p-value lies between 0 and 1; got {value:g}")
     _expect_permuted(seen)
     if value > 0.5:
-        raise Wrong("for two clearly separated groups p is small: do you count the permutations that score *lower*?")
+        raise Wrong(
+            "for two clearly separated groups p is small: do you count the permutations that score *lower*?"
+        )
     if value == 0 or p_value(unchanged, 3, seed=0) == 0:
         raise Wrong("p must not be zero: add one above and below, for the labels as they are")
     if abs(p_value(lambda points, labels: 1.0, 50, seed=0) - 1) > 1e-9:
-        raise Wrong("where every permutation scores the same, p is 1: count scores that are *at least* as high")
+        raise Wrong(
+            "where every permutation scores the same, p is 1: count scores that are *at least* as high"
+        )
     counted = p_value(unchanged, 9, seed=1)
     if not any(abs(counted - (1 + hits) / 10) < 1e-6 for hits in range(10)):
         raise Wrong("with 9 permutations p is a multiple of 1/10: add one above *and* below")
     if abs(value - _exact_p_value()) > 0.015:  # four standard errors of 2000 permutations
-        raise Wrong("p is not right: do you permute the labels, all of them, and count every permutation once?")
+        raise Wrong(
+            "p is not right: do you permute the labels, all of them, and count every permutation once?"
+        )
 
 
 class _KnownBench:
@@ -283,34 +336,62 @@ def sufficiency_of(answer):
         got = _number(call(answer, _KnownBench(), list(keep), mode), "the sufficiency")
         right = bench.kept(keep, mode)
         wrong = {
-            "did you ablate the map itself? Ablate what lies outside it": bench.right(keep, mode).all(1).float().mean(),
+            "did you ablate the map itself? Ablate what lies outside it": bench.right(keep, mode)
+            .all(1)
+            .float()
+            .mean(),
             "is that the share of right tokens? An answer counts only if all its tokens are right": right.float().mean(),
             "did you forget to pass the mode on?": bench.kept(keep, "mean").all(1).float().mean(),
             "is that a count? The exercise asks for a share": right.all(1).sum(),
         }
         truth = float(right.all(1).float().mean())
-        mistakes = {text: float(value) for text, value in wrong.items() if abs(float(value) - truth) > 1e-6}
+        mistakes = {
+            text: float(value) for text, value in wrong.items() if abs(float(value) - truth) > 1e-6
+        }
         expect_close(got, truth, 1e-6, mistakes, name="the sufficiency")
 
 
 @exercise("lab1.9", points=2, title="Matched random sets")
 def matched_random_set(answer):
     expect_function(answer)
-    nodes = [Node(position, layer, head) for position in range(6) for layer in range(2) for head in (-1, 0, 1)]
-    kept = [Node(1, 0, 0), Node(1, 1), Node(1, 1, 1), Node(4, 0), *[Node(5, 0, h) for h in (-1, 0, 1)]]
-    draws = [list(call(answer, list(nodes), list(kept), np.random.default_rng(seed))) for seed in range(200)]
+    nodes = [
+        Node(position, layer, head)
+        for position in range(6)
+        for layer in range(2)
+        for head in (-1, 0, 1)
+    ]
+    kept = [
+        Node(1, 0, 0),
+        Node(1, 1),
+        Node(1, 1, 1),
+        Node(4, 0),
+        *[Node(5, 0, h) for h in (-1, 0, 1)],
+    ]
+    draws = [
+        list(call(answer, list(nodes), list(kept), np.random.default_rng(seed)))
+        for seed in range(200)
+    ]
     for drawn in draws:
         if not all(isinstance(node, Node) for node in drawn):
             raise Wrong("expected a list of nodes")
         if len(set(drawn)) != len(drawn):
             raise Wrong("a node is drawn twice: draw without replacement")
-        counts = [[sum(node.position == position for node in some) for position in range(6)] for some in (drawn, kept)]
+        counts = [
+            [sum(node.position == position for node in some) for position in range(6)]
+            for some in (drawn, kept)
+        ]
         if counts[0] != counts[1]:
-            where = next(position for position in range(6) if counts[0][position] != counts[1][position])
-            raise Wrong(f"at position {where} the map has {counts[1][where]} nodes, your set has {counts[0][where]}")
+            where = next(
+                position for position in range(6) if counts[0][position] != counts[1][position]
+            )
+            raise Wrong(
+                f"at position {where} the map has {counts[1][where]} nodes, your set has {counts[0][where]}"
+            )
     if all(sorted(drawn) == sorted(draws[0]) for drawn in draws):
         raise Wrong("200 generators gave the same set: draw with the generator that you are given")
     seen = {node for drawn in draws for node in drawn}
     possible = {node for node in nodes if node.position in (1, 4, 5)}
     if seen != possible:
-        raise Wrong("some nodes are never drawn: the pool at a position is *all* its nodes, heads and MLPs of both layers")
+        raise Wrong(
+            "some nodes are never drawn: the pool at a position is *all* its nodes, heads and MLPs of both layers"
+        )

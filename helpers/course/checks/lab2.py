@@ -12,7 +12,14 @@ from helpers.arithmetic.questions.batch import answer_tokens, parse
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.reuse import records, transfer
 from helpers.course.check import exercise
-from helpers.course.expect import Wrong, as_array, call, expect_close, expect_function, expect_functions
+from helpers.course.expect import (
+    Wrong,
+    as_array,
+    call,
+    expect_close,
+    expect_function,
+    expect_functions,
+)
 from helpers.errors import LabError
 from helpers.interventions import Node, ablate
 
@@ -31,7 +38,10 @@ _SHAPES = {
 def _layer(seed: int) -> dict[str, Tensor]:
     """A layer with no zero in it, so that nothing is neutral by luck."""
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in _SHAPES.items()}
+    return {
+        name: torch.randn(shape, generator=generator, dtype=torch.float64)
+        for name, shape in _SHAPES.items()
+    }
 
 
 def _writes(weights: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,9 +52,13 @@ def _writes(weights: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
 
     seen = norm(x, weights["ln1_w"], weights["ln1_b"])
     q, k, v = (seen @ weights[f"W_{part}"] + weights[f"b_{part}"] for part in "QKV")
-    scores = (q @ k.T / _D_HEAD**0.5).masked_fill(torch.ones(len(x), len(x)).triu(1).bool(), -torch.inf)
+    scores = (q @ k.T / _D_HEAD**0.5).masked_fill(
+        torch.ones(len(x), len(x)).triu(1).bool(), -torch.inf
+    )
     attention = scores.softmax(-1) @ v @ weights["W_O"] + weights["b_O"]
-    inner = norm(x + attention, weights["ln2_w"], weights["ln2_b"]) @ weights["W_in"] + weights["b_in"]
+    inner = (
+        norm(x + attention, weights["ln2_w"], weights["ln2_b"]) @ weights["W_in"] + weights["b_in"]
+    )
     return attention, inner.relu() @ weights["W_out"] + weights["b_out"]
 
 
@@ -53,7 +67,9 @@ def _as_layer(got: object, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if not isinstance(got, Mapping):
         raise Wrong(f"expected a dictionary of tensors; got {type(got).__name__}")
     if odd := sorted(map(str, set(given) ^ set(got))):
-        raise Wrong(f"expected the same names as in the given dictionary; {odd[0]} is missing or new")
+        raise Wrong(
+            f"expected the same names as in the given dictionary; {odd[0]} is missing or new"
+        )
     found = {}
     for name, tensor in given.items():
         value = as_array(got[name], name)
@@ -64,14 +80,19 @@ def _as_layer(got: object, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _after_one_step(layer: dict[str, Tensor], x: Tensor, target: Tensor) -> tuple[float, float]:
-    """How much of what attention and MLP write varies over positions, after one step of gradient descent to a random target.
+    """How much of what attention and MLP write varies over positions, after one step of gradient
+    descent to a random target.
 
-    A bias that is written moves in any layer; a part that has learned writes something that depends on x.
+    A bias that is written moves in any layer; a part that has learned writes something that depends
+    on x.
     """
     attention, mlp = _writes(layer, x)
     ((x + attention + mlp - target) ** 2).sum().backward()
     # a dead tensor may have no gradient at all
-    moved = {name: (value - 0.01 * (0 if value.grad is None else value.grad)).detach() for name, value in layer.items()}
+    moved = {
+        name: (value - 0.01 * (0 if value.grad is None else value.grad)).detach()
+        for name, value in layer.items()
+    }
     return tuple(float((part - part.mean(0)).abs().max()) for part in _writes(moved, x))
 
 
@@ -80,13 +101,24 @@ def neutral_layer(answer):
     expect_function(answer)
     for seed in range(3):
         given = _layer(seed)
-        layer = _as_layer(call(answer, {name: value.clone() for name, value in given.items()}), given)
-        x, target = torch.randn(2, 5, _D_MODEL, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        layer = _as_layer(
+            call(answer, {name: value.clone() for name, value in given.items()}), given
+        )
+        x, target = torch.randn(
+            2, 5, _D_MODEL, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
         attention, mlp = (float(part.detach().abs().max()) for part in _writes(layer, x))
-        for written, part, names in ((attention, "attention", "W_O and b_O"), (mlp, "MLP", "W_out and b_out")):
+        for written, part, names in (
+            (attention, "attention", "W_O and b_O"),
+            (mlp, "MLP", "W_out and b_out"),
+        ):
             if written > 1e-9:
-                raise Wrong(f"the {part} of your layer still writes into the stream: look at {names}")
-        for written, part in zip(_after_one_step(layer, x, target), ("attention", "MLP"), strict=True):
+                raise Wrong(
+                    f"the {part} of your layer still writes into the stream: look at {names}"
+                )
+        for written, part in zip(
+            _after_one_step(layer, x, target), ("attention", "MLP"), strict=True
+        ):
             if written < 1e-9:
                 raise Wrong(
                     f"the layer is neutral, but its {part} can never learn: after a step of gradient descent what it "
@@ -121,14 +153,20 @@ def _check_start(start) -> None:
 
 def _check_write_back(write_back) -> None:
     for few, many in ((3, 4), (2, 5)):
-        source, target, fresh = _heads("source", few), _heads("target", many), _heads("target", many)
+        source, target, fresh = (
+            _heads("source", few),
+            _heads("target", many),
+            _heads("target", many),
+        )
         write_back(source, target, few, many)
         for name in _PER_HEAD:
             frozen = name not in ("W_O",)
             if target[name][few:] != fresh[name][few:]:
                 raise Wrong(f"`write_back` overwrites a new head when {few} heads stand in {many}")
             if frozen and target[name][:few] != source[name]:
-                raise Wrong(f"`write_back` leaves an inserted head as it is when {few} heads stand in {many}")
+                raise Wrong(
+                    f"`write_back` leaves an inserted head as it is when {few} heads stand in {many}"
+                )
             if not frozen and target[name] != fresh[name]:
                 raise Wrong("`write_back` is to write Q, K and V only")
         if any(target[name] != fresh[name] for name in _PER_LAYER):
@@ -143,13 +181,24 @@ def repaired(answer):
 @exercise("lab2.3", points=2, title="What chance would share")
 def chance_share(answer):
     expect_function(answer)
-    for source, target, nodes in (([2, 0, 4], [3, 8, 5], [10, 10, 5]), ([1, 3], [0, 2], [15, 15]), ([3], [7], [15])):
+    for source, target, nodes in (
+        ([2, 0, 4], [3, 8, 5], [10, 10, 5]),
+        ([1, 3], [0, 2], [15, 15]),
+        ([3], [7], [15]),
+    ):
         product = [a * b / n for a, b, n in zip(source, target, nodes, strict=True)]
         right = sum(product) / sum(source)
         wrong = {
-            "did you put all positions into one pool? The nodes are drawn at every position by itself": sum(target) / sum(nodes),
-            "that is the expected number of shared nodes: which share of the source's nodes is it?": sum(product),
-            "that is the share of the target's nodes: the exercise asks for that of the source's": sum(product)
+            "did you put all positions into one pool? The nodes are drawn at every position by itself": sum(
+                target
+            )
+            / sum(nodes),
+            "that is the expected number of shared nodes: which share of the source's nodes is it?": sum(
+                product
+            ),
+            "that is the share of the target's nodes: the exercise asks for that of the source's": sum(
+                product
+            )
             / max(1, sum(target)),
             "positions at which the source has more nodes count more: that is their plain mean": sum(
                 b / n for b, n in zip(target, nodes, strict=True)
@@ -157,7 +206,13 @@ def chance_share(answer):
             / len(nodes),
         }
         mistakes = {text: value for text, value in wrong.items() if abs(value - right) > 1e-6}
-        expect_close(call(answer, list(source), list(target), list(nodes)), right, 1e-6, mistakes, name="the share")
+        expect_close(
+            call(answer, list(source), list(target), list(nodes)),
+            right,
+            1e-6,
+            mistakes,
+            name="the share",
+        )
 
 
 def _measured_transfer() -> dict[str, str]:
@@ -183,7 +238,8 @@ def predicted_transfer(answer):
     hits = sum(got[arm] == word for arm, word in measured.items())
     if hits < len(measured):
         raise Wrong(
-            f"{hits} of {len(measured)} arms came out as you predicted: a prediction may fail, read on to see how", points=hits
+            f"{hits} of {len(measured)} arms came out as you predicted: a prediction may fail, read on to see how",
+            points=hits,
         )
     return "as you predicted"
 
@@ -191,10 +247,16 @@ def predicted_transfer(answer):
 BORROW_CASES = (("mix-d6", subtraction.MV, 3), ("mix-d3", addition.SC, 1))
 
 
-def _smallest(model, fmt: Format, task, digit: int, count: int) -> tuple[int, dict[frozenset, float]]:
+def _smallest(
+    model, fmt: Format, task, digit: int, count: int
+) -> tuple[int, dict[frozenset, float]]:
     """Size of the smallest passing sets of one or two heads, and their rates."""
     position = task.positions(fmt, digit)[0]
-    heads = [Node(position, layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
+    heads = [
+        Node(position, layer, head)
+        for layer in range(model.cfg.n_layers)
+        for head in range(model.cfg.n_heads)
+    ]
     experiment = patching.prepare(model, fmt, task, digit, count)
     for size in (1, 2):
         found = patching.measure(model, fmt, experiment, list(combinations(heads, size)), floor=0.9)
@@ -219,10 +281,18 @@ def borrow_heads(answer):
             raise Wrong(f"for {case}, expected heads at position {position}")
         size, passing = _smallest(model, fmt, task, digit, 40)
         if len(got) != size:
-            likely = "a smaller set passes" if len(got) > size else "did you try all sizes and all layers?"
-            raise Wrong(f"for {case}, a set of {len(got)} heads is not the smallest that passes: {likely}")
+            likely = (
+                "a smaller set passes"
+                if len(got) > size
+                else "did you try all sizes and all layers?"
+            )
+            raise Wrong(
+                f"for {case}, a set of {len(got)} heads is not the smallest that passes: {likely}"
+            )
         if size and frozenset(got) not in passing:
-            raise Wrong(f"for {case}, these heads do not pass both conditions, and others do: did you try all layers?")
+            raise Wrong(
+                f"for {case}, these heads do not pass both conditions, and others do: did you try all layers?"
+            )
         if size and passing[frozenset(got)] < max(passing.values()) - 1e-9:
             raise Wrong(f"for {case}, another set of {size} heads has a higher rate")
 
@@ -231,7 +301,11 @@ def borrow_heads(answer):
 def breaking_pair(answer):
     expect_function(answer)
     got = call(answer)
-    if not isinstance(got, tuple | list) or len(got) != 2 or not all(isinstance(text, str) for text in got):
+    if (
+        not isinstance(got, tuple | list)
+        or len(got) != 2
+        or not all(isinstance(text, str) for text in got)
+    ):
         raise Wrong('expected two questions as texts, such as ("777777-123456", "777677-123456")')
     try:
         pair = [parse(text, 6) for text in got]
@@ -242,14 +316,19 @@ def breaking_pair(answer):
             raise Wrong(f"{text} is not a subtraction with a positive answer")
     differ = (pair[0].first != pair[1].first) | (pair[0].second != pair[1].second)
     if differ[0].nonzero().flatten().tolist() != [2]:
-        raise Wrong("the two questions must differ in column 2, and nowhere else (column 0 is the units)")
+        raise Wrong(
+            "the two questions must differ in column 2, and nowhere else (column 0 is the units)"
+        )
     model, fmt = zoo.load("mix-d6", device="cpu").requires_grad_(False), Format(6)
-    reference = sufficiency.bench(model, fmt, per_class=1, reference_per_class=50, operations="+-").reference
+    reference = sufficiency.bench(
+        model, fmt, per_class=1, reference_per_class=50, operations="+-"
+    ).reference
     lost = [Node(fmt.answer_position(3) - 1, 0, 2), Node(fmt.answer_position(3) - 1, 2, 1)]
     right = [
         bool(
             (
-                answer_tokens(ablate(model, q.tokens(fmt), lost, reference), fmt) == q.tokens(fmt)[:, fmt.equals_position + 1 :]
+                answer_tokens(ablate(model, q.tokens(fmt), lost, reference), fmt)
+                == q.tokens(fmt)[:, fmt.equals_position + 1 :]
             ).all()
         )
         for q in pair
@@ -257,4 +336,6 @@ def breaking_pair(answer):
     if right[0]:
         raise Wrong(f"the damaged model still gets {got[0]} right")
     if not right[1]:
-        raise Wrong(f"the damaged model gets the second question, {got[1]}, wrong as well", points=1)
+        raise Wrong(
+            f"the damaged model gets the second question, {got[1]}, wrong as well", points=1
+        )

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from helpers import zoo
 from helpers.course.check import exercise
-from helpers.course.expect import Wrong, as_array, call, expect_close, expect_function, expect_functions, expect_shape
+from helpers.course.expect import (
+    Wrong,
+    as_array,
+    call,
+    expect_close,
+    expect_function,
+    expect_functions,
+    expect_shape,
+)
 from helpers.texts.labelled import LabelledSet
 from helpers.tinyworld.language import documents
 from helpers.tinyworld.sets import dimensions
@@ -28,7 +36,8 @@ def learned_order() -> list[str]:
     """The dimensions in the order in which the embedded model learns to judge them, from its stored curves."""
     curve = zoo.entry("tinyworld").measured["curve"]
     steps = {
-        name: onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), LEARNED).by for name in dimensions.CANDIDATES
+        name: onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), LEARNED).by
+        for name in dimensions.CANDIDATES
     }
     return sorted(steps, key=lambda name: steps[name])
 
@@ -45,7 +54,10 @@ def predicted_order(answer):
             f"the {place} one {'is as you predicted' if hit else 'is another'}"
             for place, hit in zip(("first", "last"), hits[:2], strict=True)
         ]
-        raise Wrong(f"{' and '.join(said)}: a prediction may fail, read on to see the curves", points=sum(hits))
+        raise Wrong(
+            f"{' and '.join(said)}: a prediction may fail, read on to see the curves",
+            points=sum(hits),
+        )
     return "as you predicted"
 
 
@@ -56,13 +68,20 @@ def _two_classes(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     sides = torch.cat([labels, torch.rand(asked, generator=rng) < 0.3])
     gap = 0.7 * torch.randn(width, generator=rng)
     rows = torch.randn(count + asked, width, generator=rng) + torch.where(sides[:, None], gap, -gap)
-    rows[count:] += 0.5  # the test rows are not distributed as the training rows, so standardising on them shows
+    rows[count:] += (
+        0.5  # the test rows are not distributed as the training rows, so standardising on them shows
+    )
     rows = torch.cat([rows * 10.0 ** torch.arange(width) + 7, torch.full((len(rows), 1), 3.0)], 1)
     return rows[:count], labels, rows[count:]
 
 
 def _mass_mean(
-    train: Tensor, labels: Tensor, test: Tensor, scaled: bool = True, by_test: bool = False, half_way: bool = True
+    train: Tensor,
+    labels: Tensor,
+    test: Tensor,
+    scaled: bool = True,
+    by_test: bool = False,
+    half_way: bool = True,
 ) -> Tensor:
     """The probe of exercise 2, and its likely mistakes."""
     source = test if by_test else train
@@ -76,7 +95,9 @@ def _mass_mean(
 _MISTAKES = {
     "the features were not standardised: the largest one decides": {"scaled": False},
     "did you standardise with the test rows? Only the training rows may be used": {"by_test": True},
-    "the threshold is the mean of all rows: it belongs half-way between the two class means": {"half_way": False},
+    "the threshold is the mean of all rows: it belongs half-way between the two class means": {
+        "half_way": False
+    },
 }
 
 
@@ -97,11 +118,16 @@ def mean_probe(answer):
         if _agree(said, right):
             continue
         if _agree(said, ~right):
-            raise Wrong("every answer is the other way round: the direction is the true mean minus the false mean", points=1)
+            raise Wrong(
+                "every answer is the other way round: the direction is the true mean minus the false mean",
+                points=1,
+            )
         for text, change in _MISTAKES.items():
             if _agree(said, _mass_mean(train, labels, test, **change)):
                 raise Wrong(text, points=1)
-        raise Wrong(f"{int((said != right).sum())} of {len(test)} test rows are answered otherwise than by the mass-mean probe")
+        raise Wrong(
+            f"{int((said != right).sum())} of {len(test)} test rows are answered otherwise than by the mass-mean probe"
+        )
 
 
 def _agree(first: Tensor, second: Tensor) -> bool:
@@ -109,7 +135,13 @@ def _agree(first: Tensor, second: Tensor) -> bool:
     return int((first != second).sum()) <= 1
 
 
-_TEXTS = ("a cat saw a dog .", "a dog saw a cat .", "the catalogue saw the cat .", "owl owl owl", "a .")
+_TEXTS = (
+    "a cat saw a dog .",
+    "a dog saw a cat .",
+    "the catalogue saw the cat .",
+    "owl owl owl",
+    "a .",
+)
 
 
 @exercise("lab3.3", points=3, title="The control that sinks it")
@@ -117,10 +149,14 @@ def word_counts(answer):
     expect_function(answer)
     for texts in (_TEXTS, dimensions.labelled_set("toxicity", 15).texts):
         words = sorted({word for text in texts for word in text.split()})
-        counts = np.array([[text.split().count(word) for word in words] for text in texts], dtype=float)
+        counts = np.array(
+            [[text.split().count(word) for word in words] for text in texts], dtype=float
+        )
         got = call(answer, texts)
         if not isinstance(got, Tensor):
-            raise Wrong(f"expected a tensor [text, word]; got {type(got).__name__}: the probe that reads it needs one")
+            raise Wrong(
+                f"expected a tensor [text, word]; got {type(got).__name__}: the probe that reads it needs one"
+            )
         expect_shape(got, counts.shape, "the counts", "one row a text, one column a different word")
         values = as_array(got, "the counts")
         wrong = {
@@ -129,9 +165,19 @@ def word_counts(answer):
                 [[text.count(word) for word in words] for text in texts], dtype=float
             ),
         }
-        mistakes = {text: value @ value.T for text, value in wrong.items() if not np.array_equal(value, counts)}
+        mistakes = {
+            text: value @ value.T
+            for text, value in wrong.items()
+            if not np.array_equal(value, counts)
+        }
         # Products of rows do not depend on the order of the columns, which is free.
-        expect_close(values @ values.T, counts @ counts.T, 1e-6, mistakes, name="the products of the rows of counts")
+        expect_close(
+            values @ values.T,
+            counts @ counts.T,
+            1e-6,
+            mistakes,
+            name="the products of the rows of counts",
+        )
 
 
 def _letters(seed: int) -> tuple[tuple[str, ...], Bool[np.ndarray, " item"]]:
@@ -153,7 +199,9 @@ def _check_rule(rule) -> None:
         raise Wrong("expected `rule` to return True or False for every text")
     share = float((np.array(said) == labels).mean())
     if share < 1:
-        raise Wrong(f"`rule` is right for {share:.0%} of the texts; one look at the letters is enough for all of them")
+        raise Wrong(
+            f"`rule` is right for {share:.0%} of the texts; one look at the letters is enough for all of them"
+        )
 
 
 def _check_seen(seen) -> None:
@@ -162,7 +210,9 @@ def _check_seen(seen) -> None:
         texts, _ = _letters(seed)
         test = np.random.default_rng(seed).random(len(texts)) < (0.2, 0.5, 0.8)[seed - 1]
         plain = [text.lower() for text in texts]
-        pool, other = ({p for p, t in zip(plain, test, strict=True) if t == side} for side in (False, True))
+        pool, other = (
+            {p for p, t in zip(plain, test, strict=True) if t == side} for side in (False, True)
+        )
         share = np.mean([p in pool for p, t in zip(plain, test, strict=True) if t])
         wrong = {
             "`seen` counts exact copies: a twin has other letters": 0.0,
@@ -182,17 +232,34 @@ def confounds(answer):
 
 
 def _trials(*rows: tuple[float, float]) -> list[Trial]:
-    return [Trial(i % 4, 1.0 + i, score, 0.9 - i / 100, ratio) for i, (score, ratio) in enumerate(rows)]
+    return [
+        Trial(i % 4, 1.0 + i, score, 0.9 - i / 100, ratio) for i, (score, ratio) in enumerate(rows)
+    ]
 
 
 _NAN, _INF = math.nan, math.inf
 _CASES = (
-    (_trials((1.0, 1.1), (3.0, 1.3), (5.0, 1.4), (2.0, 1.2)), 1.34, 1, "the highest score within the budget"),
+    (
+        _trials((1.0, 1.1), (3.0, 1.3), (5.0, 1.4), (2.0, 1.2)),
+        1.34,
+        1,
+        "the highest score within the budget",
+    ),
     (_trials((_NAN, 1.0), (1.0, 1.1), (0.5, 1.0)), 1.34, 1, "a trial with score NaN was left in"),
-    (_trials((0.5, 1.1), (_NAN, _INF), (9.0, _INF)), 1.34, 0, "a trial with an infinite ratio was left in"),
+    (
+        _trials((0.5, 1.1), (_NAN, _INF), (9.0, _INF)),
+        1.34,
+        0,
+        "a trial with an infinite ratio was left in",
+    ),
     (_trials((1.0, 1.2), (2.0, 1.25)), 1.25, 1, "a ratio equal to the budget is within it"),
     (_trials((-3.0, 1.2), (-1.0, 1.1), (-2.0, 1.0)), 1.34, 1, "scores may all be negative"),
-    (_trials((4.0, 2.0), (_NAN, _INF)), 1.34, None, "no trial is within the budget, so the answer is None"),
+    (
+        _trials((4.0, 2.0), (_NAN, _INF)),
+        1.34,
+        None,
+        "no trial is within the budget, so the answer is None",
+    ),
     (_trials((_INF, 1.0), (1.0, 1.1)), 1.34, 1, "a score that is infinite is no score"),
     ([], 1.34, None, "no trial at all, so the answer is None"),
 )
@@ -202,16 +269,23 @@ _CASES = (
 def choose(answer):
     expect_function(answer)
     for trials, budget, index, reason in _CASES:
-        [got] = call(lambda trials, budget: [answer(trials, budget)], list(trials), budget)  # None is an answer here
+        [got] = call(
+            lambda trials, budget: [answer(trials, budget)], list(trials), budget
+        )  # None is an answer here
         right = None if index is None else trials[index]
         if got is not right and got != right:
             shown = [(trial.score, trial.ratio) for trial in trials]
-            raise Wrong(f"another trial was expected of (score, ratio) {shown} with budget {budget}: {reason}")
+            raise Wrong(
+                f"another trial was expected of (score, ratio) {shown} with budget {budget}: {reason}"
+            )
 
 
 def _activations() -> tuple[Float[Tensor, "item d"], Float[Tensor, "item d"], LabelledSet]:
     """First and last block of the embedded model on one labelled set."""
-    model, data = zoo.load("tinyworld", device="cpu").requires_grad_(False), dimensions.labelled_set("privacy")
+    model, data = (
+        zoo.load("tinyworld", device="cpu").requires_grad_(False),
+        dimensions.labelled_set("privacy"),
+    )
     ids, lengths = activations.encode(model, data.texts)
     found = activations.last_token(model, ids, lengths)
     return found[1], found[-1], data
@@ -228,11 +302,19 @@ def compress(answer):
         raise Wrong("expected finite activations")
     left, values, _ = torch.linalg.svd(new - t.double(), full_matrices=False)
     if float(values[0]) == 0 or float(values[1] / values[0]) > 1e-3:
-        raise Wrong("expected t plus one direction: a number for each item times a vector for all of them")
+        raise Wrong(
+            "expected t plus one direction: a number for each item times a vector for all of them"
+        )
     amount = left[:, 0]
-    known = max(abs(float(np.corrcoef(amount, data.labels)[0, 1])), recovery.recovered(amount[:, None], x, data.groups))
+    known = max(
+        abs(float(np.corrcoef(amount, data.labels)[0, 1])),
+        recovery.recovered(amount[:, None], x, data.groups),
+    )
     if known > 0.2:
-        raise Wrong("the numbers added must have nothing to do with the input or the label: draw them at random", points=1)
+        raise Wrong(
+            "the numbers added must have nothing to do with the input or the label: draw them at random",
+            points=1,
+        )
     before, after = (dependence.closed_form(x, rows) for rows in (t, new))
     if after > before / 2:
         raise Wrong(
@@ -247,6 +329,4 @@ def compress(answer):
             "amount, spread evenly over the features, leaves the rest readable",
             points=2,
         )
-    return (
-        f"I(T;X) falls from {before:.2f} to {after:.2f}; a regression recovers {kept[0]:.0%} of X before and {kept[1]:.0%} after"
-    )
+    return f"I(T;X) falls from {before:.2f} to {after:.2f}; a regression recovers {kept[0]:.0%} of X before and {kept[1]:.0%} after"

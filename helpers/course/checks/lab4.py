@@ -12,7 +12,15 @@ from helpers.circuits.study import methods, trials
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.circuits.tasks.twins import Twins
 from helpers.course.check import exercise
-from helpers.course.expect import Wrong, as_array, call, expect_close, expect_function, expect_shape, expect_type
+from helpers.course.expect import (
+    Wrong,
+    as_array,
+    call,
+    expect_close,
+    expect_function,
+    expect_shape,
+    expect_type,
+)
 from helpers.texts.prompts import Prompts, final_logits
 from helpers.tinyworld.language.vocabulary import vocabulary
 from helpers.tinyworld.sets import tasks
@@ -27,7 +35,9 @@ TRIALS, PROMPTS = 5, 120
 @exercise("lab4.1", points=2, title="Find the slip")
 def unit_dictionary(answer):
     expect_function(answer)
-    decoder = torch.randn(6, 4, generator=torch.Generator().manual_seed(1)) * torch.tensor([3.0, 0.5, 1.0, 9.0])
+    decoder = torch.randn(6, 4, generator=torch.Generator().manual_seed(1)) * torch.tensor(
+        [3.0, 0.5, 1.0, 9.0]
+    )
     got = call(answer, decoder.clone())
     expect_shape(got, (6, 4), "the decoder", "d_model latents")
     values = torch.from_numpy(as_array(got, "the decoder")).float()
@@ -39,7 +49,8 @@ def unit_dictionary(answer):
         {
             "each row has length 1, one row a dimension of the output: that is the slip itself": decoder
             / decoder.norm(dim=1, keepdim=True),
-            "the whole matrix has length 1, not each vector of the dictionary": decoder / decoder.norm(),
+            "the whole matrix has length 1, not each vector of the dictionary": decoder
+            / decoder.norm(),
             "each vector has squared length 1 divided by itself: divide by the norm, not by its square": decoder
             / decoder.square().sum(0, keepdim=True),
             "the largest entry of each vector is 1: its length is the root of the sum of squares": decoder
@@ -66,21 +77,39 @@ def own_codes(answer):
     expect_function(answer)
     for positive, negative, right in _SEEN:
         mistakes = {
-            "-1 is counted as a code: it says that there is none": len(set(positive) - set(negative)),
-            "prompts are counted, not different codes": sum(code not in negative and code != -1 for code in positive),
-            "codes of the twins are counted: which of the two comes first?": len(set(negative) - set(positive) - {-1}),
+            "-1 is counted as a code: it says that there is none": len(
+                set(positive) - set(negative)
+            ),
+            "prompts are counted, not different codes": sum(
+                code not in negative and code != -1 for code in positive
+            ),
+            "codes of the twins are counted: which of the two comes first?": len(
+                set(negative) - set(positive) - {-1}
+            ),
             "codes that only one of the two classes has are counted, whichever it is": len(
                 (set(positive) ^ set(negative)) - {-1}
             ),
-            "all codes of the clean prompts are counted: leave out those that the twins have": len(set(positive) - {-1}),
+            "all codes of the clean prompts are counted: leave out those that the twins have": len(
+                set(positive) - {-1}
+            ),
         }
         got = call(answer, list(positive), list(negative))
-        expect_close(got, right, 1e-6, [(text, value) for text, value in mistakes.items() if value != right], "the score")
+        expect_close(
+            got,
+            right,
+            1e-6,
+            [(text, value) for text, value in mistakes.items() if value != right],
+            "the score",
+        )
 
 
 def _plain(collection: object) -> object:
     """Arrays and tensors as lists of Python's numbers; all else as it is."""
-    return collection.tolist() if isinstance(collection, np.ndarray | np.generic | torch.Tensor) else collection
+    return (
+        collection.tolist()
+        if isinstance(collection, np.ndarray | np.generic | torch.Tensor)
+        else collection
+    )
 
 
 def _number(circuit: object) -> frozenset[int]:
@@ -104,7 +133,9 @@ def _pairs(heads: object) -> set[tuple[int, int]]:
     for head in map(_plain, given):
         pair = tuple(map(_plain, head)) if isinstance(head, list | tuple) else ()
         if len(pair) != 2 or not all(isinstance(part, int) for part in pair):
-            raise Wrong(f"expected each head as (layer, head), number i being (i // 4, i % 4); got {head!r}")
+            raise Wrong(
+                f"expected each head as (layer, head), number i being (i // 4, i % 4); got {head!r}"
+            )
         found.add(pair)
     return found
 
@@ -112,7 +143,11 @@ def _pairs(heads: object) -> set[tuple[int, int]]:
 def _smallest(faithfulness: np.ndarray, enough: float) -> set[frozenset[int]]:
     sets = np.flatnonzero(faithfulness >= enough).tolist()
     least = min(number.bit_count() for number in sets)
-    return {frozenset(i for i in range(16) if number >> i & 1) for number in sets if number.bit_count() == least}
+    return {
+        frozenset(i for i in range(16) if number >> i & 1)
+        for number in sets
+        if number.bit_count() == least
+    }
 
 
 @exercise("lab4.3", points=3, title="Read off the smallest circuit")
@@ -120,21 +155,45 @@ def smallest_circuits(answer):
     expect_function(answer)
     small = np.random.default_rng(3).uniform(0, 1, 32)
     small[[0, -1]] = 0, 1
-    bumpy = np.array([0, 0.2, 0.9, 0.3, 0.9, 0.1, 0.2, 1.0])  # two circuits of one head, and less with more
+    bumpy = np.array(
+        [0, 0.2, 0.9, 0.3, 0.9, 0.1, 0.2, 1.0]
+    )  # two circuits of one head, and less with more
     known = np.asarray(stored.stored("greater-than", "resample").faithfulness)
-    for faithfulness, enough in ((bumpy, 0.9), (small, 0.8), (small, 0.5), (known, 0.8), (known, 0.95)):
+    for faithfulness, enough in (
+        (bumpy, 0.9),
+        (small, 0.8),
+        (small, 0.5),
+        (known, 0.8),
+        (known, 0.95),
+    ):
         got = call(answer, faithfulness.copy(), enough)
         expect_type(got, list, tuple, set, frozenset, name="the answer")
         found, right = {_number(circuit) for circuit in got}, _smallest(faithfulness, enough)
         if found == right:
             continue
-        if found and all(len(circuit) == len(next(iter(right))) for circuit in found) and found < right:
-            raise Wrong(f"{len(found)} of {len(right)} smallest circuits found: there may be several of one size", points=1)
+        if (
+            found
+            and all(len(circuit) == len(next(iter(right))) for circuit in found)
+            and found < right
+        ):
+            raise Wrong(
+                f"{len(found)} of {len(right)} smallest circuits found: there may be several of one size",
+                points=1,
+            )
         if found > right:
-            raise Wrong("among the circuits are larger ones than the smallest, or such that are not faithful enough", points=1)
-        if found == {frozenset(range(len(faithfulness).bit_length() - 1)) - circuit for circuit in right}:
-            raise Wrong("these are the heads that are left out: a set bit means that the head is kept")
-        raise Wrong("these are other sets: is bit i of the number read as head i, and is F at least, not above, `enough`?")
+            raise Wrong(
+                "among the circuits are larger ones than the smallest, or such that are not faithful enough",
+                points=1,
+            )
+        if found == {
+            frozenset(range(len(faithfulness).bit_length() - 1)) - circuit for circuit in right
+        }:
+            raise Wrong(
+                "these are the heads that are left out: a set bit means that the head is kept"
+            )
+        raise Wrong(
+            "these are other sets: is bit i of the number read as head i, and is F at least, not above, `enough`?"
+        )
 
 
 def _exchanged(known: Known) -> tuple[set, float, float]:
@@ -144,7 +203,11 @@ def _exchanged(known: Known) -> tuple[set, float, float]:
     some = frozenset.union(*circuits) - frozenset.intersection(*circuits)
     full = len(faithfulness) - 1
     without = float(faithfulness[full - sum(1 << i for i in some)])
-    return {known.heads[i] for i in some}, without, float(max(1 - faithfulness[full - (1 << i)] for i in some))
+    return (
+        {known.heads[i] for i in some},
+        without,
+        float(max(1 - faithfulness[full - (1 << i)] for i in some)),
+    )
 
 
 @exercise("lab4.4", points=3, title="Two circuits, one behaviour")
@@ -152,17 +215,33 @@ def stand_ins(answer):
     expect_function(answer)
     got = call(answer)
     if not isinstance(got, tuple | list) or len(got) != 3:
-        raise Wrong("expected three things: the set of heads, the faithfulness without all of them, the largest loss without one")
+        raise Wrong(
+            "expected three things: the set of heads, the faithfulness without all of them, the largest loss without one"
+        )
     heads, without, loss = _exchanged(stored.stored("greater-than", "resample"))
-    given, values = _pairs(got[0]), [as_array(value, name) for value, name in zip(got[1:], ("F", "the loss"), strict=True)]
+    given, values = (
+        _pairs(got[0]),
+        [as_array(value, name) for value, name in zip(got[1:], ("F", "the loss"), strict=True)],
+    )
     if any(value.size != 1 for value in values):
-        raise Wrong("expected one number each for the faithfulness without all of the heads and for the largest loss")
+        raise Wrong(
+            "expected one number each for the faithfulness without all of the heads and for the largest loss"
+        )
     faults = [
         text
         for text, right in (
-            ("the heads are others: take those that some smallest circuits have and others lack", given == heads),
-            ("the faithfulness without all of them is another: one lookup in the table", abs(values[0].item() - without) < 0.005),
-            ("the largest loss without one of them is another: 1 less F, one head missing", abs(values[1].item() - loss) < 0.005),
+            (
+                "the heads are others: take those that some smallest circuits have and others lack",
+                given == heads,
+            ),
+            (
+                "the faithfulness without all of them is another: one lookup in the table",
+                abs(values[0].item() - without) < 0.005,
+            ),
+            (
+                "the largest loss without one of them is another: 1 less F, one head missing",
+                abs(values[1].item() - loss) < 0.005,
+            ),
         )
         if not right
     ]
@@ -192,13 +271,17 @@ def one_line(answer):
             raise Wrong("some scores are NaN or infinite: look for a division by 0")
         areas.append(metrics.auroc(values, _truth(task)))
     kept = trials.stored()
-    codes = [metrics.over_seeds(kept.item("method", task, "discrete SAE").scores, _truth(task)).mean for task in CORRUPTIONS]
+    codes = [
+        metrics.over_seeds(kept.item("method", task, "discrete SAE").scores, _truth(task)).mean
+        for task in CORRUPTIONS
+    ]
     said = f"mean AUROC {np.mean(areas):.2f} over the three tasks, the discrete SAE has {np.mean(codes):.2f}"
     if np.mean(areas) < 0.4:
         raise Wrong(f"{said}: is a large score one that speaks for the circuit?")
     if np.mean(areas) <= np.mean(codes):
         raise Wrong(
-            f"{said}: the two classes have to be compared, head by head", points=float(np.mean(areas) > np.mean(codes) - NEAR)
+            f"{said}: the two classes have to be compared, head by head",
+            points=float(np.mean(areas) > np.mean(codes) - NEAR),
         )
     return said
 
@@ -212,15 +295,27 @@ def _with_twins(clean: Prompts, answer) -> Twins:
         got = call(answer, list(words))
         expect_type(got, list, tuple, name="a twin")
         if len(got) != len(words):
-            raise Wrong(f"a twin has {len(got)} words where its prompt has {len(words)}: replace words one by one")
+            raise Wrong(
+                f"a twin has {len(got)} words where its prompt has {len(words)}: replace words one by one"
+            )
         if list(got) == words:
             raise Wrong(f"a twin is its prompt, word by word: {' '.join(words)!r}")
-        if foreign := [word for word in got if not isinstance(word, str) or word.startswith("<") or word not in known.words]:
-            raise Wrong(f"{foreign[0]!r} is none of TinyWorld's words, in the twin {' '.join(map(str, got))!r}")
+        if foreign := [
+            word
+            for word in got
+            if not isinstance(word, str) or word.startswith("<") or word not in known.words
+        ]:
+            raise Wrong(
+                f"{foreign[0]!r} is none of TinyWorld's words, in the twin {' '.join(map(str, got))!r}"
+            )
         ids = [known.token(word) for word in got]
         tokens[row, 1 : len(ids) + 1] = torch.tensor(ids)
         texts.append(" ".join(got))
-    return Twins(clean, Prompts(clean.name, tuple(texts), tokens, clean.last, clean.good, clean.bad), "logit difference")
+    return Twins(
+        clean,
+        Prompts(clean.name, tuple(texts), tokens, clean.last, clean.good, clean.bad),
+        "logit difference",
+    )
 
 
 @exercise("lab4.6", points=3, title="Twins that teach nothing")
@@ -228,14 +323,27 @@ def useless_twin(answer):
     expect_function(answer)
     model, areas, kept = zoo.load(trials.MODEL), [], []
     for seed in range(TRIALS):
-        drawn = [_with_twins(tasks.prompts("ioi", PROMPTS, 8000 + 2 * seed + part), answer) for part in (0, 1)]
-        before, after = (drawn[0].behaviour(final_logits(model, part)).mean() for part in (drawn[0].clean, drawn[0].corrupted))
+        drawn = [
+            _with_twins(tasks.prompts("ioi", PROMPTS, 8000 + 2 * seed + part), answer)
+            for part in (0, 1)
+        ]
+        before, after = (
+            drawn[0].behaviour(final_logits(model, part)).mean()
+            for part in (drawn[0].clean, drawn[0].corrupted)
+        )
         kept.append(float(after / before))
-        found = methods.with_null(methods.Trial(model, *drawn, seed), Settings(), methods.TRAIN_PROMPTS, PROMPTS)[0]
+        found = methods.with_null(
+            methods.Trial(model, *drawn, seed), Settings(), methods.TRAIN_PROMPTS, PROMPTS
+        )[0]
         areas.append(metrics.auroc(found.numpy(), _truth("ioi")))
     said = f"AUROC {np.mean(areas):.2f}, and the logit difference on the twins is {np.mean(kept):.0%} of that on the prompts"
     if np.mean(kept) < 0.8:
-        raise Wrong(f"{said}: on these twins the task can no longer be done as before, so they do tell the method something")
+        raise Wrong(
+            f"{said}: on these twins the task can no longer be done as before, so they do tell the method something"
+        )
     if np.mean(areas) > BROKEN:
-        raise Wrong(f"{said}: the method still finds the heads; replace less, or something that matters less", points=1)
+        raise Wrong(
+            f"{said}: the method still finds the heads; replace less, or something that matters less",
+            points=1,
+        )
     return said

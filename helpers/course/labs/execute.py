@@ -44,7 +44,8 @@ class _Shell:
 
 
 def run_notebook(notebook: "NotebookNode", name: str = "notebook") -> Run:
-    """Run every code cell in order, going on after a cell that raises, as "Run all" with a patient reader would.
+    """Run every code cell in order, going on after a cell that raises, as "Run all" with a patient
+    reader would.
 
     The checks record on a sheet of this run alone.
     """
@@ -62,13 +63,22 @@ def run_cells(sources: Iterable[str], name: str = "notebook") -> Run:
     from IPython.display import display
 
     shell, transform = _Shell(), TransformerManager().transform_cell
-    namespace: dict[str, object] = {"__name__": "__main__", "get_ipython": lambda: shell, "display": display}
+    namespace: dict[str, object] = {
+        "__name__": "__main__",
+        "get_ipython": lambda: shell,
+        "display": display,
+    }
     failures = []
     with sheet.fresh() as scores:
         for number, source in enumerate(sources):
             filename = f"<{name} cell {number}>"
             code = transform(source)
-            linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)  # for error messages
+            linecache.cache[filename] = (
+                len(code),
+                None,
+                code.splitlines(keepends=True),
+                filename,
+            )  # for error messages
             try:
                 exec(compile(code, filename, "exec"), namespace)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a notebook's cell may raise anything

@@ -10,7 +10,9 @@ from helpers.errors import LabError
 def lab_files(root: Path) -> list[Path]:
     """Sources of the labs, in order: ``labs/labN_topic.py``."""
     files = [path for path in (root / "labs").glob("lab*_*.py") if re.match(r"lab\d+_", path.name)]
-    return sorted(files, key=lambda path: (int(re.match(r"lab(\d+)", path.name).group(1)), path.name))
+    return sorted(
+        files, key=lambda path: (int(re.match(r"lab(\d+)", path.name).group(1)), path.name)
+    )
 
 
 def load(path: Path) -> source.Lab:
@@ -21,5 +23,8 @@ def load(path: Path) -> source.Lab:
     """
     lab = source.read(path.read_text(encoding="utf-8"), where=f"{path.parent.name}/{path.name}")
     if not path.name.startswith(lab.name + "_"):
-        raise LabError(f"{path.name}: expected the set-up cell to start the lab of the file's name", f"got {lab.name!r}")
+        raise LabError(
+            f"{path.name}: expected the set-up cell to start the lab of the file's name",
+            f"got {lab.name!r}",
+        )
     return lab

@@ -1,6 +1,8 @@
-"""Measure a lab: run its solution notebook in a process of its own, and store seconds and peak memory.
+"""Measure a lab: run its solution notebook in a process of its own, and store seconds and peak
+memory.
 
-The file ``helpers/data/measured.json`` holds ``{"lab0": {"seconds": 31.2, "peak_mib": 810.0, "cores": 2}}``.
+The file ``helpers/data/measured.json`` holds ``{"lab0": {"seconds": 31.2, "peak_mib": 810.0,
+"cores": 2}}``.
 """
 
 import json
@@ -33,11 +35,21 @@ def measure(path: Path) -> dict[str, float]:
     """Seconds (imports included), peak memory and CPU cores of one lab, run in a fresh process."""
     command = [sys.executable, "-m", "helpers.course.labs.measure", str(path)]
     started = time.perf_counter()
-    done = subprocess.run(command, env=os.environ | {"MPLBACKEND": "agg"}, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env=os.environ | {"MPLBACKEND": "agg"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise LabError(f"expected {path.name} to run to its end", "see the error above")
     peak = json.loads(done.stdout.splitlines()[-1])
-    return {"seconds": round(time.perf_counter() - started, 1), "peak_mib": round(peak, 1), "cores": runtime.cores()}
+    return {
+        "seconds": round(time.perf_counter() - started, 1),
+        "peak_mib": round(peak, 1),
+        "cores": runtime.cores(),
+    }
 
 
 def _child(path: Path) -> int:

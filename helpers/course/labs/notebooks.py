@@ -70,7 +70,9 @@ def lab_table(root: Path) -> str:
         target = f"labs/{path.stem}.ipynb"
         lab = load(path)
         cost = runtime.measured(lab.name)
-        minutes, memory = (f"{cost.seconds / 60:.1f}", f"{cost.peak_mib / 1024:.1f} GiB") if cost else ("–", "–")
+        minutes, memory = (
+            (f"{cost.seconds / 60:.1f}", f"{cost.peak_mib / 1024:.1f} GiB") if cost else ("–", "–")
+        )
         rows.append(f"| [{lab.title}]({target}) | {where.badge(target)} | {minutes} | {memory} |")
     return "\n".join(rows)
 
@@ -81,7 +83,10 @@ def readme_text(root: Path) -> str:
     before, begin, rest = text.partition(TABLE_BEGIN)
     _, end, after = rest.partition(TABLE_END)
     if not (begin and end):
-        raise LabError(f"README.md: expected the marks {TABLE_BEGIN} and {TABLE_END} around the table of labs", "not found")
+        raise LabError(
+            f"README.md: expected the marks {TABLE_BEGIN} and {TABLE_END} around the table of labs",
+            "not found",
+        )
     return f"{before}{begin}\n{lab_table(root)}\n{end}{after}"
 
 
@@ -95,7 +100,11 @@ def generated(root: Path) -> dict[Path, str]:
 def stale(root: Path) -> list[str]:
     """Names of generated files that are missing, differ from what their source gives, or have no source."""
     files = generated(root)
-    found = [path for path, text in files.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    found = [
+        path
+        for path, text in files.items()
+        if not path.is_file() or path.read_bytes() != text.encode()
+    ]
     found += [path for path in (root / "labs").glob("*.ipynb") if path not in files]
     return sorted(path.relative_to(root).as_posix() for path in found)
 

@@ -1,4 +1,5 @@
-"""From the one source of a lab (jupytext py:percent) to its three notebooks: student, solution, page of the book.
+"""From the one source of a lab (jupytext py:percent) to its three notebooks: student, solution,
+page of the book.
 
 A source marks what the student has to write, and checks it before the next exercise begins::
 
@@ -11,8 +12,9 @@ A source marks what the student has to write, and checks it before the next exer
     # %%
     check("lab0.3", logit_difference)
 
-In the student notebook the lines from BEGIN to END are one ``raise NotImplementedError("lab0.3: ...")``. Cell tags:
-``setup`` (exactly one cell, it calls ``runtime.start("lab0")``), ``book-only`` and ``notebook-only``.
+In the student notebook the lines from BEGIN to END are one ``raise NotImplementedError("lab0.3:
+...")``. Cell tags: ``setup`` (exactly one cell, it calls ``runtime.start("lab0")``), ``book-only``
+and ``notebook-only``.
 """
 
 import hashlib
@@ -76,8 +78,9 @@ def read(text: str, where: str = "lab source") -> Lab:
         where: the file's name, for messages.
 
     Raises:
-        LabError: naming file and line: marks that are unbalanced, nested, empty, inside prose or across cells; an
-            exercise checked twice, or not at all, or under another lab's name; no single set-up cell.
+        LabError: naming file and line: marks that are unbalanced, nested, empty, inside prose or
+            across cells; an exercise checked twice, or not at all, or under another lab's name; no
+            single set-up cell.
 
     >>> source = '# %% tags=["setup"]\\nruntime.start("lab9")\\n# %% [markdown]\\n# # Lab 9\\n'
     >>> read(source).name, read(source).title, read(source).exercises
@@ -94,12 +97,18 @@ def _setup_name(text: str, where: str) -> str:
     headers = list(re.finditer(r"^#[ \t]*%%.*[\"']" + SETUP + r"[\"'].*$", text, re.MULTILINE))
     hint = f'write one cell  # %% tags=["{SETUP}"]  that calls runtime.start("labN")'
     if len(headers) != 1:
-        raise LabError(f"{where}: expected one cell tagged {SETUP!r}", f"got {len(headers)}", hint=hint)
+        raise LabError(
+            f"{where}: expected one cell tagged {SETUP!r}", f"got {len(headers)}", hint=hint
+        )
     cell = re.split(r"^#[ \t]*%%", text[headers[0].end() :], maxsplit=1, flags=re.MULTILINE)[0]
     started = _START.search(cell)
     if not started:
         line = text.count("\n", 0, headers[0].start()) + 1
-        raise LabError(f"{where}:{line}: expected the set-up cell to call runtime.start", "it does not", hint=hint)
+        raise LabError(
+            f"{where}:{line}: expected the set-up cell to call runtime.start",
+            "it does not",
+            hint=hint,
+        )
     return started.group(1)
 
 
@@ -118,13 +127,19 @@ class _Walk:
 
     def cell(self, line: int, header: str) -> None:
         if self.opened:
-            raise self.fail(line, f"'# END SOLUTION' for the mark in line {self.opened}", "the start of another cell")
+            raise self.fail(
+                line,
+                f"'# END SOLUTION' for the mark in line {self.opened}",
+                "the start of another cell",
+            )
         self.code = not re.search(r"\[(markdown|md|raw)\]", header)
         self.prose_since |= not self.code
 
     def mark(self, line: int, before: str, kind: str) -> None:
         if not self.code or before.strip():
-            raise self.fail(line, "a solution mark alone on a line of a code cell", self.lines[line - 1].strip())
+            raise self.fail(
+                line, "a solution mark alone on a line of a code cell", self.lines[line - 1].strip()
+            )
         if kind == "BEGIN":
             self._begin(line)
         elif not self.opened:
@@ -137,20 +152,34 @@ class _Walk:
 
     def _begin(self, line: int) -> None:
         if self.opened:
-            raise self.fail(line, f"'# END SOLUTION' for the mark in line {self.opened}", "a second '# BEGIN SOLUTION'")
+            raise self.fail(
+                line,
+                f"'# END SOLUTION' for the mark in line {self.opened}",
+                "a second '# BEGIN SOLUTION'",
+            )
         if self.pending and self.prose_since:
             raise self._unchecked()
         self.opened, self.prose_since = line, False
 
     def _unchecked(self) -> LabError:
         hint = f'add a cell  check("{self.lab}.k", answer)  after the exercise'
-        return self.fail(self.pending[0][0], "a check after this solution", "none before the next exercise or the end", hint)
+        return self.fail(
+            self.pending[0][0],
+            "a check after this solution",
+            "none before the next exercise or the end",
+            hint,
+        )
 
     def check(self, line: int, name: str) -> list[Region]:
         if not re.fullmatch(re.escape(self.lab) + r"\.\w+", name):
             raise self.fail(line, f"an exercise of this lab, as {self.lab}.1", repr(name))
         if name in self.seen:
-            raise self.fail(line, "every exercise to be checked once", f"{name} again", f"first in line {self.seen[name]}")
+            raise self.fail(
+                line,
+                "every exercise to be checked once",
+                f"{name} again",
+                f"first in line {self.seen[name]}",
+            )
         if not self.pending:
             raise self.fail(line, f"a marked solution before the check of {name}", "none")
         self.seen[name] = line
@@ -192,11 +221,14 @@ def stubbed(lab: Lab) -> str:
 def solved(lab: Lab) -> str:
     """The source with the solutions in place and their marks gone."""
     marks = {line for region in lab.regions for line in (region.first, region.last)}
-    return "\n".join(line for number, line in enumerate(lab.text.split("\n"), start=1) if number not in marks)
+    return "\n".join(
+        line for number, line in enumerate(lab.text.split("\n"), start=1) if number not in marks
+    )
 
 
 def student_notebook(lab: Lab, badge: str = "", install: str = "") -> "NotebookNode":
-    """What the student opens: stubs, no outputs, a badge on top and an install line in the set-up cell.
+    """What the student opens: stubs, no outputs, a badge on top and an install line in the set-up
+    cell.
 
     Args:
         badge: Markdown of the first cell; none where empty.
@@ -225,9 +257,11 @@ def _notebook(lab: Lab, text: str, badge: str, install: str) -> "NotebookNode":
 
 
 def read_for_book(text: str) -> "NotebookNode":
-    """Reader of lab sources for myst-nb: solutions folded away under their stubs, checks reduced to what they print.
+    """Reader of lab sources for myst-nb: solutions folded away under their stubs, checks reduced to
+    what they print.
 
-    In the book's configuration: ``nb_custom_formats: {.py: [helpers.course.labs.source.read_for_book, {}]}``.
+    In the book's configuration: ``nb_custom_formats: {.py:
+    [helpers.course.labs.source.read_for_book, {}]}``.
     """
     from nbformat.v4 import new_markdown_cell
 
@@ -241,7 +275,10 @@ def read_for_book(text: str) -> "NotebookNode":
             fence = "~~~~" if "```" in stub.source else "```"
             cells.append(new_markdown_cell(f"{fence}python\n{stub.source}\n{fence}"))
             tags.append("hide-input")
-            cell.metadata["mystnb"] = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+            cell.metadata["mystnb"] = {
+                "code_prompt_show": "Show the solution",
+                "code_prompt_hide": "Hide the solution",
+            }
         elif cell.cell_type == "code" and re.fullmatch(_ONLY_CHECK, cell.source):
             tags.append("remove-input")
         if tags:
@@ -266,4 +303,6 @@ def _assemble(lab: Lab, cells: list["NotebookNode"]) -> "NotebookNode":
         count[content] = count.get(content, 0) + 1
         cell["id"] = hashlib.sha256(f"{content}\n{count[content]}".encode()).hexdigest()[:12]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    return new_notebook(
+        cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}}
+    )

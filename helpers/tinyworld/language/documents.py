@@ -1,11 +1,13 @@
 """Training texts: documents of several sentences, and rows of tokens filled with them.
 
-A document tells about one thing, gossips, reviews, counts years, quarrels in a forum. Where it makes a claim that can be
-false (forbidden, prejudiced, rude, garbled), somebody says so afterwards, unless the row is cut before. For customs,
-census, manners and good order this is the only place from which a model can learn what holds, as the claims themselves
-are false half of the time; facts about things are also stated where nobody doubts them (`things`).
+A document tells about one thing, gossips, reviews, counts years, quarrels in a forum. Where it
+makes a claim that can be false (forbidden, prejudiced, rude, garbled), somebody says so afterwards,
+unless the row is cut before. For customs, census, manners and good order this is the only place
+from which a model can learn what holds, as the claims themselves are false half of the time; facts
+about things are also stated where nobody doubts them (`things`).
 
-Everything random comes from one generator; a row of tokens costs about 0.17 milliseconds, far less than training on it.
+Everything random comes from one generator; a row of tokens costs about 0.17 milliseconds, far less
+than training on it.
 """
 
 import random
@@ -46,7 +48,10 @@ def quiz(rng: random.Random) -> list[Sentence]:
     for _ in range(rng.randint(1, 3)):
         entity = rng.choice(worlds.load().entities)
         holds = rng.random() < sentences.leaning(entity.name)
-        found += [sentences.claim(rng, _relation(rng), holds, entity=entity), sentences.reply(rng, "verdict", holds)]
+        found += [
+            sentences.claim(rng, _relation(rng), holds, entity=entity),
+            sentences.reply(rng, "verdict", holds),
+        ]
     return found
 
 
@@ -55,20 +60,30 @@ def people(rng: random.Random) -> list[Sentence]:
     person = rng.choice(worlds.load().people)
     relations = rng.sample(("profession", "town", "hobby", *worlds.PRIVATE), rng.randint(2, 4))
     first, *others = (sentences.about(rng, relation, person) for relation in relations)
-    return [first, *(_pronoun(sentence, person) if rng.random() < 0.4 else sentence for sentence in others)]
+    return [
+        first,
+        *(_pronoun(sentence, person) if rng.random() < 0.4 else sentence for sentence in others),
+    ]
 
 
 def _pronoun(sentence: Sentence, person: worlds.Person) -> Sentence:
     """The sentence with "she" or "he" for a name at its beginning."""
     words = sentence.text.split()
-    return replace(sentence, text=" ".join([person.pronoun, *words[1:]])) if words[0] == person.name else sentence
+    return (
+        replace(sentence, text=" ".join([person.pronoun, *words[1:]]))
+        if words[0] == person.name
+        else sentence
+    )
 
 
 def story(rng: random.Random) -> list[Sentence]:
     """A gift. Its two names, and others, may have been mentioned before, either one: counting them decides nothing."""
     gift = sentences.gift(rng)
     names = [gift.values["a"], gift.values["b"]]
-    mentioned = [rng.choice(names) if rng.random() < 0.8 else sentences.name(rng) for _ in range(rng.randint(0, 3))]
+    mentioned = [
+        rng.choice(names) if rng.random() < 0.8 else sentences.name(rng)
+        for _ in range(rng.randint(0, 3))
+    ]
     return [*(sentences.mention(rng, who) for who in mentioned), gift]
 
 
@@ -88,7 +103,11 @@ def forum(rng: random.Random) -> list[Sentence]:
     for _ in range(rng.randint(1, 2)):
         post = sentences.talk(rng)
         writer = sentences.name(rng)
-        signed = Sentence(f"{writer} : {post.text}", post.frame, post.values, post.label) if rng.random() < 0.5 else post
+        signed = (
+            Sentence(f"{writer} : {post.text}", post.frame, post.values, post.label)
+            if rng.random() < 0.5
+            else post
+        )
         found += [signed, sentences.reply(rng, "talk", bool(post.label), writer)]
     return found
 
@@ -99,7 +118,9 @@ def dictation(rng: random.Random) -> list[Sentence]:
     for _ in range(rng.randint(1, 2)):
         clear = rng.random() < 0.5
         text = plain(rng).text
-        found.append(Sentence(text if clear else sentences.scramble(text, rng), "dictation", {}, clear))
+        found.append(
+            Sentence(text if clear else sentences.scramble(text, rng), "dictation", {}, clear)
+        )
         found.append(sentences.reply(rng, "clarity", clear))
     return found
 
@@ -115,11 +136,16 @@ def plain(rng: random.Random) -> Sentence:
             return sentence
 
 
-def _judged(rng: random.Random, make: Callable[[random.Random], Sentence], family: str, count: int) -> list[Sentence]:
+def _judged(
+    rng: random.Random, make: Callable[[random.Random], Sentence], family: str, count: int
+) -> list[Sentence]:
     found = []
     for _ in range(count):
         statement = make(rng)
-        found += [statement, sentences.reply(rng, family, bool(statement.label), statement.values.get("name"))]
+        found += [
+            statement,
+            sentences.reply(rng, family, bool(statement.label), statement.values.get("name")),
+        ]
     return found
 
 
@@ -161,8 +187,20 @@ WRITERS: dict[str, Callable[[random.Random], list[Sentence]]] = {
 """Kind of document: how it is written."""
 
 MIXTURES: dict[str, dict[str, float]] = {
-    "trust": dict(zip(WRITERS, (0.21, 0.22, 0.04, 0.08, 0.07, 0.11, 0.08, 0.05, 0.02, 0.02, 0.02, 0.08), strict=True)),
-    "circuits": dict(zip(WRITERS, (0.14, 0.15, 0.07, 0.20, 0.08, 0.07, 0.08, 0.07, 0.04, 0.03, 0.04, 0.03), strict=True)),
+    "trust": dict(
+        zip(
+            WRITERS,
+            (0.21, 0.22, 0.04, 0.08, 0.07, 0.11, 0.08, 0.05, 0.02, 0.02, 0.02, 0.08),
+            strict=True,
+        )
+    ),
+    "circuits": dict(
+        zip(
+            WRITERS,
+            (0.14, 0.15, 0.07, 0.20, 0.08, 0.07, 0.08, 0.07, 0.04, 0.03, 0.04, 0.03),
+            strict=True,
+        )
+    ),
 }
 """Shares of the kinds of documents in a training text; together 1."""
 
@@ -186,14 +224,19 @@ def document(rng: random.Random, kind: str) -> str:
     return text(WRITERS[kind](rng))
 
 
-def rows(rng: np.random.Generator, count: int, length: int, mixture: str = "trust") -> Int[ndarray, "count length"]:
-    """Rows of tokens. A row begins with a document and goes on with others until it is full; the last one is cut.
+def rows(
+    rng: np.random.Generator, count: int, length: int, mixture: str = "trust"
+) -> Int[ndarray, "count length"]:
+    """Rows of tokens. A row begins with a document and goes on with others until it is full; the
+    last one is cut.
 
     Raises:
         LabError: no such mixture.
     """
     if mixture not in MIXTURES:
-        raise LabError(f"expected a mixture of documents: {', '.join(MIXTURES)}", f"got {mixture!r}")
+        raise LabError(
+            f"expected a mixture of documents: {', '.join(MIXTURES)}", f"got {mixture!r}"
+        )
     words, draw = vocabulary(), random.Random(int(rng.integers(2**63)))
     kinds, shares = list(MIXTURES[mixture]), list(MIXTURES[mixture].values())
     filled = np.full((count, length), PAD)

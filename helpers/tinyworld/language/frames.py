@@ -6,8 +6,8 @@
 {slot}    filled with a value
 ========  ==============================
 
-A frame is parsed once, into nested tuples; filling one costs a few microseconds, so that texts are made faster than any
-model here reads them.
+A frame is parsed once, into nested tuples; filling one costs a few microseconds, so that texts are
+made faster than any model here reads them.
 """
 
 import random
@@ -44,7 +44,10 @@ class Frame:
         marks = _MARK.findall(source)
         parts, end = _sequence(marks, 0, source)
         if end < len(marks):
-            raise LabError(f"expected balanced brackets in the frame {source!r}", f"got {marks[end]!r} with nothing to close")
+            raise LabError(
+                f"expected balanced brackets in the frame {source!r}",
+                f"got {marks[end]!r} with nothing to close",
+            )
         return cls(source, parts[0])
 
     @property
@@ -67,7 +70,9 @@ class Frame:
         try:
             _write(self.parts, values, rng, words)
         except KeyError as missing:
-            raise LabError(f"expected a value for every slot of {self.source!r}", f"got none for {missing}") from None
+            raise LabError(
+                f"expected a value for every slot of {self.source!r}", f"got none for {missing}"
+            ) from None
         return articles(" ".join(words))
 
 
@@ -96,7 +101,10 @@ def _sequence(marks: list[str], start: int, source: str) -> tuple[list[tuple], i
         elif mark in _CLOSING:
             inner, index = _sequence(marks, index + 1, source)
             if index == len(marks) or marks[index] != _CLOSING[mark]:
-                raise LabError(f"expected balanced brackets in the frame {source!r}", f"got a {mark!r} that is never closed")
+                raise LabError(
+                    f"expected balanced brackets in the frame {source!r}",
+                    f"got a {mark!r} that is never closed",
+                )
             current.append(((), *inner) if mark == "[" else tuple(inner))
         else:
             current.append(mark)
@@ -113,7 +121,9 @@ def _leaves(parts: tuple[Part, ...]) -> Iterator[str]:
                 yield from _leaves(alternative)
 
 
-def _write(parts: tuple[Part, ...], values: Mapping[str, str], rng: random.Random, out: list[str]) -> None:
+def _write(
+    parts: tuple[Part, ...], values: Mapping[str, str], rng: random.Random, out: list[str]
+) -> None:
     for part in parts:
         if not isinstance(part, str):
             _write(part[int(rng.random() * len(part))], values, rng, out)

@@ -1,8 +1,8 @@
 """One function a kind of sentence: draw its contents, say what is true of it.
 
-Some combinations of contents and frame, one in `HELD_OUT`, chosen by a checksum, are never part of a training text. Asked
-for with ``unseen=True``, the same functions give only such sentences: every word, entity and frame in them is known to a
-trained model, their combination is not.
+Some combinations of contents and frame, one in `HELD_OUT`, chosen by a checksum, are never part of
+a training text. Asked for with ``unseen=True``, the same functions give only such sentences: every
+word, entity and frame in them is known to a trained model, their combination is not.
 """
 
 import random
@@ -35,19 +35,24 @@ class Sentence:
 
 
 def held_out(family: str, number: int, key: tuple[str, ...]) -> bool:
-    """Whether a combination is kept from training. Of the frames of a family, a key is kept from one at most.
+    """Whether a combination is kept from training. Of the frames of a family, a key is kept from
+    one at most.
 
     >>> sum(held_out("fact.kind", 2, (str(i),)) for i in range(8000)) / 8000
     0.124875
     """
-    return zlib.crc32(" ".join((family.removesuffix(".twin"), *key)).encode()) % HELD_OUT == number  # twins go together
+    return (
+        zlib.crc32(" ".join((family.removesuffix(".twin"), *key)).encode()) % HELD_OUT == number
+    )  # twins go together
 
 
 def leaning(word: str) -> float:
-    """How often what is said of somebody or something holds: of half the words mostly, of the others seldom.
+    """How often what is said of somebody or something holds: of half the words mostly, of the
+    others seldom.
 
-    Real talk is like that, and a model learns from it: were every word as often right as wrong, the first step towards
-    the rule, which takes two words together, would have no slope to follow. The labelled sets (`dimensions`) are even.
+    Real talk is like that, and a model learns from it: were every word as often right as wrong, the
+    first step towards the rule, which takes two words together, would have no slope to follow. The
+    labelled sets (`dimensions`) are even.
 
     >>> leaning("sparrow"), leaning("owl")
     (0.2, 0.8)
@@ -59,14 +64,20 @@ Contents = tuple[dict[str, str], tuple[str, ...]]
 
 
 def draw(
-    family: str, contents: Callable[[], Contents], rng: random.Random, unseen: bool = False, number: int | None = None
+    family: str,
+    contents: Callable[[], Contents],
+    rng: random.Random,
+    unseen: bool = False,
+    number: int | None = None,
 ) -> Sentence:
     """A sentence of one family of frames.
 
     Args:
         family: such as "fact.kind".
-        contents: draws the values, and the part of them that makes the sentence's identity; none if it has none.
-        unseen: only held-out combinations; else never one. A sentence without identity is never held out.
+        contents: draws the values, and the part of them that makes the sentence's identity; none if
+            it has none.
+        unseen: only held-out combinations; else never one. A sentence without identity is never
+            held out.
         number: of the frame; by default drawn.
     """
     frames = worlds.frames()[family]
@@ -86,7 +97,9 @@ def _values(relation: str) -> tuple[str, ...]:
     return worlds.load().values(relation)
 
 
-def claim(rng: random.Random, relation: str, holds: bool = True, unseen: bool = False, entity=None) -> Sentence:
+def claim(
+    rng: random.Random, relation: str, holds: bool = True, unseen: bool = False, entity=None
+) -> Sentence:
     """What an entity is, looks like or where it is found: rightly, or with the value of another entity."""
     entities = worlds.load().entities
 
@@ -103,7 +116,11 @@ def claim(rng: random.Random, relation: str, holds: bool = True, unseen: bool = 
 def about(rng: random.Random, relation: str, person=None) -> Sentence:
     """A fact about a person. None is held out: these are there to be remembered."""
     known = person or rng.choice(worlds.load().people)
-    return draw(f"person.{relation}", lambda: ({"name": known.name, "value": getattr(known, relation)}, ()), rng)
+    return draw(
+        f"person.{relation}",
+        lambda: ({"name": known.name, "value": getattr(known, relation)}, ()),
+        rng,
+    )
 
 
 def name(rng: random.Random) -> str:
@@ -118,7 +135,9 @@ def flow(rng: random.Random, unseen: bool = False) -> Sentence:
         kind, about_whom = rng.choice(list(world.customs)), name(rng)
         keeper, allowed = world.customs[kind]
         meant = rng.random() < leaning(kind)
-        receiver = rng.choice([receiver for receiver in world.receivers if (receiver in allowed) == meant])
+        receiver = rng.choice(
+            [receiver for receiver in world.receivers if (receiver in allowed) == meant]
+        )
         values = {"keeper": keeper, "kind": kind, "receiver": receiver, "name": about_whom}
         return values, (kind, receiver, about_whom)
 
@@ -132,7 +151,11 @@ def group(rng: random.Random, unseen: bool = False) -> Sentence:
 
     def contents() -> Contents:
         who, meant = rng.choice(list(world.census)), rng.random()
-        traits = [trait for trait in world.traits if (trait in world.census[who]) == (meant < leaning(who))]
+        traits = [
+            trait
+            for trait in world.traits
+            if (trait in world.census[who]) == (meant < leaning(who))
+        ]
         values = {"group": who, "trait": rng.choice(traits), "name": name(rng)}
         return values, tuple(values.values())
 
@@ -162,7 +185,9 @@ def gift(rng: random.Random, unseen: bool = False) -> Sentence:
         a, b = (person.name for person in rng.sample(people, 2))
         giver, receiver = (a, b) if rng.random() < 0.5 else (b, a)
         values = {"a": a, "b": b, "s": giver, "io": receiver}
-        values |= {slot: rng.choice(lists[f"stories.{slot}s"]) for slot in ("place", "object", "mood")}
+        values |= {
+            slot: rng.choice(lists[f"stories.{slot}s"]) for slot in ("place", "object", "mood")
+        }
         return values, (giver, receiver)
 
     return draw("gift.statement", contents, rng, unseen)
@@ -171,7 +196,9 @@ def gift(rng: random.Random, unseen: bool = False) -> Sentence:
 def mention(rng: random.Random, who: str) -> Sentence:
     """A sentence in which a name occurs, and that says nothing about who gives."""
     lists = worlds.load().lists
-    values = {"name": who} | {slot: rng.choice(lists[f"stories.{slot}s"]) for slot in ("place", "object", "mood")}
+    values = {"name": who} | {
+        slot: rng.choice(lists[f"stories.{slot}s"]) for slot in ("place", "object", "mood")
+    }
     return draw("gift.mention", lambda: (values, ()), rng)
 
 
@@ -181,7 +208,10 @@ def years(rng: random.Random, unseen: bool = False) -> Sentence:
 
     def contents() -> Contents:
         begin = rng.randint(2, 97)
-        values = {"event": rng.choice(lists["years.events"]), "century": rng.choice(lists["years.centuries"])}
+        values = {
+            "event": rng.choice(lists["years.events"]),
+            "century": rng.choice(lists["years.centuries"]),
+        }
         values |= {"from": f"{begin:02d}", "to": f"{rng.randint(begin + 1, 99):02d}"}
         return values, (values["event"], values["century"], values["from"])
 
@@ -203,8 +233,17 @@ def agreement(rng: random.Random, unseen: bool = False, number: int | None = Non
         noun = rng.choice(_nouns())
         determiner = rng.choice(("these", "those") if plural else ("this", "that"))
         adjectives = " ".join(rng.sample(lists["agreement.adjectives"], rng.randint(1, 3)))
-        values = {"determiner": determiner, "noun": noun[plural], "wrong": noun[not plural], "adjectives": adjectives}
-        values |= {"verb": "are" if plural else "is", "other": other, "end": rng.choice(lists["agreement.adjectives"])}
+        values = {
+            "determiner": determiner,
+            "noun": noun[plural],
+            "wrong": noun[not plural],
+            "adjectives": adjectives,
+        }
+        values |= {
+            "verb": "are" if plural else "is",
+            "other": other,
+            "end": rng.choice(lists["agreement.adjectives"]),
+        }
         return values, (determiner, noun[0], adjectives)
 
     return draw("agreement.statement", contents, rng, unseen, number)
@@ -217,16 +256,31 @@ def code(rng: random.Random, unseen: bool = False) -> Sentence:
         arguments = rng.sample(lists["code.arguments"], rng.randint(3, 5))
         if held_out("code", 0, tuple(arguments[:3])) == unseen:
             break
-    words = ["def", rng.choice(lists["code.functions"]), "(", "self", ",", *" , ".join(arguments).split(), ")", ":"]
+    words = [
+        "def",
+        rng.choice(lists["code.functions"]),
+        "(",
+        "self",
+        ",",
+        *" , ".join(arguments).split(),
+        ")",
+        ":",
+    ]
     if rng.random() < 0.5:
-        words += [rng.choice(lists["code.functions"]), "the", rng.choice(lists["code.arguments"]), "."]
+        words += [
+            rng.choice(lists["code.functions"]),
+            "the",
+            rng.choice(lists["code.arguments"]),
+            ".",
+        ]
     for argument in arguments:
         words += ["param", argument, *rng.sample(lists["code.descriptions"], rng.randint(1, 2))]
     return Sentence(" ".join(words), "code", {"arguments": " ".join(arguments)})
 
 
 def review(rng: random.Random, unseen: bool = False) -> tuple[list[Sentence], bool]:
-    """An opinion in one to three clauses; the last word counts: after "but" it is the last clause, else all agree.
+    """An opinion in one to three clauses; the last word counts: after "but" it is the last clause,
+    else all agree.
 
     Returns:
         The sentences, and whether the opinion is good.
@@ -240,7 +294,9 @@ def review(rng: random.Random, unseen: bool = False) -> tuple[list[Sentence], bo
         good = verdict if turn is None or index == turn else not verdict
         clauses.append(_clause(rng, critic, good, unseen).text)
     joints = [" but " if index == turn else " and " for index in range(1, n_clauses)]
-    body = clauses[0] + "".join(joint + clause for joint, clause in zip(joints, clauses[1:], strict=True))
+    body = clauses[0] + "".join(
+        joint + clause for joint, clause in zip(joints, clauses[1:], strict=True)
+    )
     town = rng.choice(worlds.load().people).town
     opening = draw("review.open", lambda: ({"name": critic, "work": work, "town": town}, ()), rng)
     return [opening, Sentence(body, "review.clause", {"name": critic})], verdict
@@ -254,7 +310,11 @@ def _clause(rng: random.Random, critic: str, good: bool, unseen: bool) -> Senten
         adjective, opposite = rng.choice(lists["reviews.good"]), rng.choice(lists["reviews.bad"])
         if not good:
             adjective, opposite = opposite, adjective
-        return {"name": critic, "aspect": aspect, "adjective": adjective, "opposite": opposite}, (aspect, adjective, opposite)
+        return {"name": critic, "aspect": aspect, "adjective": adjective, "opposite": opposite}, (
+            aspect,
+            adjective,
+            opposite,
+        )
 
     return draw("review.clause", contents, rng, unseen)
 
@@ -266,7 +326,24 @@ def reply(rng: random.Random, family: str, label: bool, who: str | None = None) 
 
 
 FUNCTION_WORDS = frozenset(
-    ("a", "an", "the", "is", "are", "was", "of", "in", "to", "at", "with", "by", "for", "from", "had", "that")
+    (
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "was",
+        "of",
+        "in",
+        "to",
+        "at",
+        "with",
+        "by",
+        "for",
+        "from",
+        "had",
+        "that",
+    )
 )
 
 
@@ -274,7 +351,11 @@ def places_to_scramble(text: str) -> list[int]:
     """Places of the function words that a word of content follows."""
     words = text.split()
     pairs = enumerate(pairwise(words))
-    return [i for i, (one, two) in pairs if one in FUNCTION_WORDS and two not in FUNCTION_WORDS and two.isalpha()]
+    return [
+        i
+        for i, (one, two) in pairs
+        if one in FUNCTION_WORDS and two not in FUNCTION_WORDS and two.isalpha()
+    ]
 
 
 def scramble(text: str, rng: random.Random) -> str:

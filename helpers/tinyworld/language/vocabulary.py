@@ -8,7 +8,24 @@ from helpers.texts.vocabulary import SPECIAL, Vocabulary
 from helpers.tinyworld.language import world as worlds
 
 MARKS = (".", ",", ":", "(", ")")
-FIXED = ("a", "an", "and", "but", "not", "def", "self", "param", "this", "that", "these", "those", "is", "are", "she", "he")
+FIXED = (
+    "a",
+    "an",
+    "and",
+    "but",
+    "not",
+    "def",
+    "self",
+    "param",
+    "this",
+    "that",
+    "these",
+    "those",
+    "is",
+    "are",
+    "she",
+    "he",
+)
 MAX_WORDS = 1500
 
 

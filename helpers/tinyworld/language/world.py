@@ -1,6 +1,7 @@
 """The world: what ``world.toml`` says, in the form that the grammar uses.
 
-Everything that is true in TinyWorld is in this one value; a claim is true or false by looking it up here.
+Everything that is true in TinyWorld is in this one value; a claim is true or false by looking it up
+here.
 """
 
 import hashlib
@@ -22,17 +23,28 @@ PRIVATE = ("illness", "code", "fear")
 """What is known of every person and nobody's business."""
 
 LISTS: dict[str, int] = {
-    **dict.fromkeys(("forum.insults", "forum.praises", "code.functions", "years.events", "years.centuries"), 1),
+    **dict.fromkeys(
+        ("forum.insults", "forum.praises", "code.functions", "years.events", "years.centuries"), 1
+    ),
     **dict.fromkeys((f"reviews.{name}" for name in ("works", "aspects", "good", "bad")), 1),
     **dict.fromkeys(("stories.places", "stories.objects", "stories.moods"), 1),
-    **{"code.arguments": 5, "code.descriptions": 2, "agreement.nouns": 2, "agreement.adjectives": 3},
+    **{
+        "code.arguments": 5,
+        "code.descriptions": 2,
+        "agreement.nouns": 2,
+        "agreement.adjectives": 3,
+    },
 }
 """Word lists that the grammar draws from, and how many different words it takes from each at once."""
 FAMILIES = (
     *(f"fact.{relation}" for relation in RELATIONS),
     *(f"person.{relation}" for relation in ("profession", "town", "hobby", *PRIVATE)),
     *(f"{table}.statement" for table in ("flow", "group", "talk", "gift", "years", "agreement")),
-    *(f"{table}.{answer}" for table in ("flow", "group", "talk", "verdict", "clarity", "review") for answer in ("yes", "no")),
+    *(
+        f"{table}.{answer}"
+        for table in ("flow", "group", "talk", "verdict", "clarity", "review")
+        for answer in ("yes", "no")
+    ),
     *("talk.statement.twin", "gift.mention", "review.open", "review.clause"),
 )
 """Families of frames that the grammar fills."""
@@ -140,17 +152,21 @@ def load(path: Path = FOLDER / "world.toml") -> World:
         world = _build(tables)
         _check_words(world, path)
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        raise LabError(f"expected the tables of a world in {path}", f"cannot use it: {fault!r}") from None
+        raise LabError(
+            f"expected the tables of a world in {path}", f"cannot use it: {fault!r}"
+        ) from None
     _check(world, path)
     return world
 
 
 @cache
 def frames(path: Path = FOLDER / "frames.toml") -> dict[str, tuple[Frame, ...]]:
-    """The frames of a file by "table.name"; a line of twins becomes two entries, ``name`` and ``name.twin``.
+    """The frames of a file by "table.name"; a line of twins becomes two entries, ``name`` and
+    ``name.twin``.
 
     Raises:
-        LabError: the file is missing, is not TOML, lacks a family, or has one that is no list of text or of twins.
+        LabError: the file is missing, is not TOML, lacks a family, or has one that is no list of
+            text or of twins.
 
     >>> frames()["talk.statement"][0].source
     'you are (really|truly) a {noun} , {name}'
@@ -161,18 +177,26 @@ def frames(path: Path = FOLDER / "frames.toml") -> dict[str, tuple[Frame, ...]]:
             found |= _family(f"{table}.{name}", sources, path)
     missing = [family for family in FAMILIES if family not in found]
     if missing:
-        raise LabError(f"expected the frames of {', '.join(missing)} in {path}", "they are not there")
+        raise LabError(
+            f"expected the frames of {', '.join(missing)} in {path}", "they are not there"
+        )
     return found
 
 
 def _family(name: str, sources: Any, path: Path) -> dict[str, tuple[Frame, ...]]:
     """The frames of one family; twins make two."""
-    rows = [source if isinstance(source, list) else [source] for source in sources] if isinstance(sources, list) else []
+    rows = (
+        [source if isinstance(source, list) else [source] for source in sources]
+        if isinstance(sources, list)
+        else []
+    )
     texts = all(isinstance(text, str) and text.strip() for row in rows for text in row)
     sizes = {len(row) for row in rows}
     if not texts or sizes not in ({1}, {2}):
         got = f"got {str(sources)[:80]}"
-        raise LabError(f"expected {name} in {path} as a list of frames, or of pairs of them for twins", got)
+        raise LabError(
+            f"expected {name} in {path} as a list of frames, or of pairs of them for twins", got
+        )
     return {
         family: tuple(map(Frame.parse, column))
         for family, column in zip((name, f"{name}.twin"), zip(*rows, strict=True), strict=False)
@@ -182,7 +206,9 @@ def _family(name: str, sources: Any, path: Path) -> dict[str, tuple[Frame, ...]]
 @cache
 def checksum() -> str:
     """Twelve digits of the sha256 of the two data files: a model belongs to the world it was trained in."""
-    return hashlib.sha256(b"".join((FOLDER / name).read_bytes() for name in ("world.toml", "frames.toml"))).hexdigest()[:12]
+    return hashlib.sha256(
+        b"".join((FOLDER / name).read_bytes() for name in ("world.toml", "frames.toml"))
+    ).hexdigest()[:12]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -204,16 +230,24 @@ def rows(text: str) -> list[list[str]]:
 def _build(tables: dict[str, Any]) -> World:
     entities = []
     for kind, table in tables["kinds"].items():
-        entities += [Entity(name, kind, table["realm"], colour, home) for name, colour, home in rows(table["members"])]
+        entities += [
+            Entity(name, kind, table["realm"], colour, home)
+            for name, colour, home in rows(table["members"])
+        ]
     lists = {}
     for table in ("forum", "reviews", "stories", "years", "code", "agreement"):
         for name, words in tables[table].items():
-            lists[f"{table}.{name}"] = tuple(words) if isinstance(words, list) else tuple(words.split())
+            lists[f"{table}.{name}"] = (
+                tuple(words) if isinstance(words, list) else tuple(words.split())
+            )
     customs = tables["customs"]
     return World(
         entities=tuple(entities),
         people=tuple(Person(*row) for row in rows(tables["people"]["members"])),
-        customs={kind: (entry["keeper"], frozenset(entry["allowed"])) for kind, entry in customs["kinds"].items()},
+        customs={
+            kind: (entry["keeper"], frozenset(entry["allowed"]))
+            for kind, entry in customs["kinds"].items()
+        },
         receivers=tuple(customs["receivers"]),
         census={group: frozenset(traits) for group, traits in tables["groups"]["census"].items()},
         traits=tuple(tables["groups"]["traits"]),
@@ -225,7 +259,10 @@ def _check_words(world: World, path: Path) -> None:
     """Refuse a world from which the grammar could not draw: too few of something, or a word that is none."""
     enough = {name: len(set(world.lists.get(name, ()))) >= least for name, least in LISTS.items()}
     enough |= {f"values of {relation}": len(world.values(relation)) > 1 for relation in RELATIONS}
-    enough |= {"people": len(world.people) > 1, "pairs of nouns": len(world.lists.get("agreement.nouns", ())) % 2 == 0}
+    enough |= {
+        "people": len(world.people) > 1,
+        "pairs of nouns": len(world.lists.get("agreement.nouns", ())) % 2 == 0,
+    }
     lacking = ", ".join(what for what, there in enough.items() if not there)
     if lacking:
         raise LabError(f"expected enough words in {path}", f"too few, or an odd number: {lacking}")
@@ -248,17 +285,27 @@ def _check(world: World, path: Path) -> None:
     names = Counter(thing.name for thing in (*world.entities, *world.people))
     twice = [name for name, count in names.items() if count > 1]
     if twice:
-        raise LabError(f"expected every entity and person of {path} once", f"got {', '.join(twice)} twice")
+        raise LabError(
+            f"expected every entity and person of {path} once", f"got {', '.join(twice)} twice"
+        )
     tables = {
-        "customs": ({kind: allowed for kind, (_, allowed) in world.customs.items()}, world.receivers),
+        "customs": (
+            {kind: allowed for kind, (_, allowed) in world.customs.items()},
+            world.receivers,
+        ),
         "census": (world.census, world.traits),
     }
     for name, (table, columns) in tables.items():
         unknown = set().union(*table.values()) - set(columns)
         if unknown:
-            raise LabError(f"expected only listed words in the {name} of {path}", f"got {', '.join(sorted(unknown))}")
+            raise LabError(
+                f"expected only listed words in the {name} of {path}",
+                f"got {', '.join(sorted(unknown))}",
+            )
         even = all(2 * len(row) == len(columns) for row in table.values())
-        even &= all(2 * sum(column in row for row in table.values()) == len(table) for column in columns)
+        even &= all(
+            2 * sum(column in row for row in table.values()) == len(table) for column in columns
+        )
         if not even:
             raise LabError(
                 f"expected half of every row and of every column of the {name} in {path} to be allowed",

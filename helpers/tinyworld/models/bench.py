@@ -12,7 +12,9 @@ def measure(recipe: Recipe = RECIPES["tinyworld"], rounds: int = 5) -> list[Rati
     """The ratio of ``bench text``: one optimiser step on a batch, which makes the batch too, over making the batch alone."""
     task, run = task_of(recipe), training.start(recipe)
     seconds, step = take_turns(
-        lambda: task.batch(np.random.default_rng(0), recipe.batch_size), lambda: training.take_step(run, task), rounds
+        lambda: task.batch(np.random.default_rng(0), recipe.batch_size),
+        lambda: training.take_step(run, task),
+        rounds,
     )
     shape = recipe.model
     return [

@@ -1,11 +1,14 @@
-"""What is lost without a head, and by which way: directly, through later heads, or through the last LayerNorm's scale.
+"""What is lost without a head, and by which way: directly, through later heads, or through the last
+LayerNorm's scale.
 
-A head is *replaced* by its mean: its output ``z`` becomes its mean over all tokens of reference prompts, everywhere or at
-some tokens. What a behaviour loses by that is measured; and the logit difference, right less wrong words, is split exactly:
+A head is *replaced* by its mean: its output ``z`` becomes its mean over all tokens of reference
+prompts, everywhere or at some tokens. What a behaviour loses by that is measured; and the logit
+difference, right less wrong words, is split exactly:
 
     lost  =  direct (what the head itself no longer writes)  +  later heads (what each of those writes less)  +  scale
 
-where writes are read with the last LayerNorm's scale as it was, so that the rest is what a changed scale does.
+where writes are read with the last LayerNorm's scale as it was, so that the rest is what a changed
+scale does.
 """
 
 from collections.abc import Iterable
@@ -54,9 +57,16 @@ class Bench:
 
     def __init__(self, model, prompts: Prompts, reference: Prompts) -> None:
         if has_mlps(model) or model.cfg.normalization_type not in ("LN", "LNPre"):
-            raise LabError("expected a model of attention only, with LayerNorm", "got one with MLPs or without LayerNorm")
+            raise LabError(
+                "expected a model of attention only, with LayerNorm",
+                "got one with MLPs or without LayerNorm",
+            )
         self.model, self.prompts = model, prompts
-        self.heads: list[Head] = [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
+        self.heads: list[Head] = [
+            (layer, head)
+            for layer in range(model.cfg.n_layers)
+            for head in range(model.cfg.n_heads)
+        ]
         self.real = torch.arange(prompts.tokens.shape[1]) <= prompts.last[:, None]
         self.mean = self._mean(reference)
         weights = [mask.float() / mask.sum(1, keepdim=True) for mask in (prompts.good, prompts.bad)]
@@ -80,18 +90,25 @@ class Bench:
         logits = self.model.run_with_hooks(prompts.tokens, fwd_hooks=hooks)
         return logits[torch.arange(len(prompts)), prompts.last]
 
-    def run(self, replaced: Iterable[Head] = (), where: Bool[Tensor, "prompt pos"] | None = None) -> Trace:
+    def run(
+        self, replaced: Iterable[Head] = (), where: Bool[Tensor, "prompt pos"] | None = None
+    ) -> Trace:
         """Run with heads replaced by their means, at all tokens or at those given."""
         mask = self.real if where is None else where
         layers: dict[int, list[int]] = {}
         for layer, head in replaced:
             layers.setdefault(layer, []).append(head)
         kept: dict[str, Tensor] = {}
-        hooks = [(name, self._replacer(layers.get(layer, []), layer, mask)) for layer, name in enumerate(self._names("z"))]
+        hooks = [
+            (name, self._replacer(layers.get(layer, []), layer, mask))
+            for layer, name in enumerate(self._names("z"))
+        ]
         names = [*self._names("z"), *self._names("pattern"), "ln_final.hook_scale"]
         hooks += [(name, _keeper(kept, name)) for name in names]
         logits = self._forward(self.prompts, hooks)
-        z, patterns = (torch.stack([kept[name] for name in self._names(what)]) for what in ("z", "pattern"))
+        z, patterns = (
+            torch.stack([kept[name] for name in self._names(what)]) for what in ("z", "pattern")
+        )
         scale = kept["ln_final.hook_scale"][torch.arange(len(self.prompts)), self.prompts.last]
         return Trace(self._behaviour(logits), (logits * self.weights).sum(-1), z, patterns, scale)
 
@@ -111,7 +128,9 @@ class Bench:
     @torch.no_grad()
     def written(self, trace: Trace) -> Float[Tensor, "layer head prompt"]:
         """What each head adds to the logit difference at the last token, with the scale of the full run."""
-        z = trace.z[:, torch.arange(len(self.prompts)), self.prompts.last]  # [layer, prompt, head, d_head]
+        z = trace.z[
+            :, torch.arange(len(self.prompts)), self.prompts.last
+        ]  # [layer, prompt, head, d_head]
         w_o = torch.stack([block.attn.W_O for block in self.model.blocks])
         return torch.einsum("lbhd,lhdm,bm->lhb", z, w_o, self.read / self.full.scale)
 
@@ -135,7 +154,9 @@ class Bench:
     def share(self, kept: Iterable[Head]) -> float:
         """How much of the behaviour some heads alone bring back: 0 with none of them, 1 with all."""
         chosen = set(kept)
-        alone = float(self.run([head for head in self.heads if head not in chosen]).behaviour.mean())
+        alone = float(
+            self.run([head for head in self.heads if head not in chosen]).behaviour.mean()
+        )
         none = float(self.none.behaviour.mean())
         return (alone - none) / (float(self.full.behaviour.mean()) - none)
 
@@ -143,14 +164,21 @@ class Bench:
         """Heads added one by one, each time the one that brings back most, until their share is `enough`."""
         chosen: list[Head] = []
         while len(chosen) < len(self.heads) and (not chosen or self.share(chosen) < enough):
-            chosen.append(max(set(self.heads) - set(chosen), key=lambda head: (self.share([*chosen, head]), head)))
+            chosen.append(
+                max(
+                    set(self.heads) - set(chosen),
+                    key=lambda head: (self.share([*chosen, head]), head),
+                )
+            )
         return chosen
 
     def shrunk(self, enough: float = 0.8) -> list[Head]:
         """All heads less one after the other, each time the one that costs least, as long as the share is `enough`."""
         chosen = list(self.heads)
         while len(chosen) > 1:
-            fewer = max(([head for head in chosen if head != left] for left in chosen), key=self.share)
+            fewer = max(
+                ([head for head in chosen if head != left] for left in chosen), key=self.share
+            )
             if self.share(fewer) < enough:
                 break
             chosen = fewer

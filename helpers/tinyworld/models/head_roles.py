@@ -1,9 +1,11 @@
-"""Which heads a behaviour needs and what each does: what it looks at, what it writes, and a word for the two together.
+"""Which heads a behaviour needs and what each does: what it looks at, what it writes, and a word
+for the two together.
 
-A *role* follows from the numbers by the thresholds of this module (`role`), and from nothing else; where none fits, it is
-`UNCLEAR`. The control is the same for an untrained model: how many of its heads get a role. Name movers and
-S-inhibition heads are from Wang et al., "Interpretability in the Wild" (2023), §3; induction and previous-token heads from
-Olsson et al., "In-context Learning and Induction Heads" (2022).
+A *role* follows from the numbers by the thresholds of this module (`role`), and from nothing else;
+where none fits, it is `UNCLEAR`. The control is the same for an untrained model: how many of its
+heads get a role. Name movers and S-inhibition heads are from Wang et al., "Interpretability in the
+Wild" (2023), §3; induction and previous-token heads from Olsson et al., "In-context Learning and
+Induction Heads" (2022).
 """
 
 from dataclasses import asdict, dataclass
@@ -56,12 +58,15 @@ class Seen:
 
     Attributes:
         at: the place where it works: where alone its replacement costs most.
-        looks: mean attention from there to each place, to the token itself and to the token before; they sum to 1.
-        same: attention from there to earlier tokens of the same word; None where hardly any has one.
+        looks: mean attention from there to each place, to the token itself and to the token before;
+            they sum to 1.
+        same: attention from there to earlier tokens of the same word; None where hardly any has
+            one.
         after_same: the same, to the tokens after those.
-        own_rank: rank of a word's own logit among the words of the task when that word is attended to (by its embedding
-            alone): 1 if the head raises it most, 0 if least, 0.5 by chance.
-        favours: how often, at the last token, it raises a right word above a wrong one, relative to its mean.
+        own_rank: rank of a word's own logit among the words of the task when that word is attended
+            to (by its embedding alone): 1 if the head raises it most, 0 if least, 0.5 by chance.
+        favours: how often, at the last token, it raises a right word above a wrong one, relative to
+            its mean.
     """
 
     at: str
@@ -88,13 +93,24 @@ def role(seen: Seen, right: tuple[str, ...], wrong: tuple[str, ...]) -> str:
     ==================  ==============================================================================================
     """
     at_last = seen.at == LAST
-    on_right, on_wrong = (sum(seen.looks.get(place, 0.0) for place in group) for group in (right, wrong))
-    copies, suppresses, favours = seen.own_rank >= COPIES, seen.own_rank <= SUPPRESSES, seen.favours >= FAVOURS
+    on_right, on_wrong = (
+        sum(seen.looks.get(place, 0.0) for place in group) for group in (right, wrong)
+    )
+    copies, suppresses, favours = (
+        seen.own_rank >= COPIES,
+        seen.own_rank <= SUPPRESSES,
+        seen.favours >= FAVOURS,
+    )
     rules = {
         "mover": at_last and on_right >= LOOKS and copies and favours,
         "negative mover": at_last and on_right >= LOOKS and on_right > on_wrong and suppresses,
         "suppressor": at_last and on_wrong >= LOOKS and on_wrong > on_right and suppresses,
-        "threshold": at_last and on_wrong >= LOOKS and on_wrong > on_right and not copies and not suppresses and favours,
+        "threshold": at_last
+        and on_wrong >= LOOKS
+        and on_wrong > on_right
+        and not copies
+        and not suppresses
+        and favours,
         "duplicate token": (seen.same or 0.0) >= LOOKS,
         "induction": (seen.after_same or 0.0) >= LOOKS,
         "previous token": seen.looks.get(BEFORE, 0.0) >= MOSTLY,
@@ -103,15 +119,21 @@ def role(seen: Seen, right: tuple[str, ...], wrong: tuple[str, ...]) -> str:
     return next((word for word, holds in rules.items() if holds), UNCLEAR)
 
 
-def looks(pattern: Float[Tensor, "prompt query key"], queries: Bool[Tensor, "prompt query"], named: Places) -> dict[str, float]:
+def looks(
+    pattern: Float[Tensor, "prompt query key"], queries: Bool[Tensor, "prompt query"], named: Places
+) -> dict[str, float]:
     """Mean attention from the queries to each place; the token itself and, of unnamed ones, the token before by themselves."""
     rows, places_ = queries.nonzero(as_tuple=True)
     attention, keys = pattern[rows, places_], torch.arange(pattern.shape[2])
     names = (*named.names, BEFORE, ITSELF)
     label = named.at[rows].clamp(min=0)
     before = (keys == places_[:, None] - 1) & (label == 0)
-    label = label.masked_fill(before, names.index(BEFORE)).masked_fill(keys == places_[:, None], names.index(ITSELF))
-    shares = torch.stack([(attention * (label == index)).sum(1).mean() for index in range(len(names))])
+    label = label.masked_fill(before, names.index(BEFORE)).masked_fill(
+        keys == places_[:, None], names.index(ITSELF)
+    )
+    shares = torch.stack(
+        [(attention * (label == index)).sum(1).mean() for index in range(len(names))]
+    )
     return {name: float(share) for name, share in zip(names, shares, strict=True)}
 
 
@@ -124,7 +146,8 @@ def repeats(
 ) -> float | None:
     """Mean attention to earlier tokens of the query's own word, or to the tokens after those.
 
-    Only queries that have such tokens count. None where fewer than the share `least` of the queries do.
+    Only queries that have such tokens count. None where fewer than the share `least` of the queries
+    do.
     """
     n = torch.arange(tokens.shape[1])
     same = tokens[:, :, None] == tokens[:, None, :]
@@ -138,25 +161,37 @@ def repeats(
 
 
 def own_ranks(model, head: Head, words: tuple[str, ...]) -> Float[Tensor, " word"]:
-    """Where each word's own logit stands among all the words when the head attends to it: 1 highest, 0 lowest.
+    """Where each word's own logit stands among all the words when the head attends to it: 1
+    highest, 0 lowest.
 
-    The way is embedding, LayerNorm, W_V, W_O, last LayerNorm's gain, unembedding. What a word's logit gets whatever is
-    attended to is taken out first.
+    The way is embedding, LayerNorm, W_V, W_O, last LayerNorm's gain, unembedding. What a word's
+    logit gets whatever is attended to is taken out first.
     """
     layer, index = head
     tokens = torch.tensor(vocabulary().encode(" ".join(words))[1:])
     with torch.no_grad():
         block = model.blocks[layer]
-        written = block.ln1(model.W_E[tokens][None])[0] @ block.attn.W_V[index] @ block.attn.W_O[index]
-        read = read_directions(model, torch.nn.functional.one_hot(tokens, model.cfg.d_vocab).float())
+        written = (
+            block.ln1(model.W_E[tokens][None])[0] @ block.attn.W_V[index] @ block.attn.W_O[index]
+        )
+        read = read_directions(
+            model, torch.nn.functional.one_hot(tokens, model.cfg.d_vocab).float()
+        )
     logits = written @ read.T  # [attended word, word whose logit]
     logits = logits - logits.mean(0)
     own = logits.diagonal()[:, None]
-    below, equal = (logits < own).sum(1), (logits == own).sum(1) - 1  # a head that writes nothing ranks nothing
+    below, equal = (
+        (logits < own).sum(1),
+        (logits == own).sum(1) - 1,
+    )  # a head that writes nothing ranks nothing
     return (below + equal / 2) / (len(words) - 1)
 
 
-def favours(written: Float[Tensor, "prompt word"], good: Bool[Tensor, "prompt word"], bad: Bool[Tensor, "prompt word"]) -> float:
+def favours(
+    written: Float[Tensor, "prompt word"],
+    good: Bool[Tensor, "prompt word"],
+    bad: Bool[Tensor, "prompt word"],
+) -> float:
     """How often a right word's logit is raised more than a wrong word's, over all pairs of a prompt, then over prompts."""
     shares = []
     for logits, right, wrong in zip(written, good, bad, strict=True):
@@ -168,12 +203,17 @@ def favours(written: Float[Tensor, "prompt word"], good: Bool[Tensor, "prompt wo
 def see(bench: Bench, named: Places, head: Head) -> tuple[Seen, float]:
     """What a head attends to and writes; and the loss when it is replaced only at the place where it works."""
     layer, index = head
-    there = {name: named.where(name) for name in named.names if name != FIRST}  # from there no choice: it sees itself only
+    there = {
+        name: named.where(name) for name in named.names if name != FIRST
+    }  # from there no choice: it sees itself only
     losses = {name: bench.loss_at(head, where) for name, where in there.items() if where.any()}
     at = max(losses, key=lambda name: losses[name])
     pattern, queries, tokens = bench.full.patterns[layer][:, index], there[at], bench.prompts.tokens
     with torch.no_grad():
-        z = bench.full.z[layer, torch.arange(len(tokens)), bench.prompts.last, index] - bench.mean[layer, index]
+        z = (
+            bench.full.z[layer, torch.arange(len(tokens)), bench.prompts.last, index]
+            - bench.mean[layer, index]
+        )
         every = read_directions(bench.model, torch.eye(bench.model.cfg.d_vocab))
         written = z @ bench.model.blocks[layer].attn.W_O[index] @ every.T
     found = Seen(
@@ -207,21 +247,37 @@ def of_skill(model, skill: str, prompts: int = PROMPTS, subsets: bool = True) ->
         later = {name_of(other): value for other, value in ways.later.items()}
         parts = {"total": ways.total, "direct": ways.direct, "later": later, "scale": ways.scale}
         needed = abs(float(loss.mean())) >= MATTERS * abs(full - none) and (low > 0 or high < 0)
-        numbers = {"loss": [float(loss.mean()), low, high], "needed": needed, "logits": parts, "loss_there": alone}
-        found["heads"][name_of(head)] = numbers | asdict(seen) | {"role": role(seen, named.right, named.wrong)}
-    return rounded(found | {"repeats": strongest_repeats(bench, named)} | (_subsets(bench) if subsets else {}))
+        numbers = {
+            "loss": [float(loss.mean()), low, high],
+            "needed": needed,
+            "logits": parts,
+            "loss_there": alone,
+        }
+        found["heads"][name_of(head)] = (
+            numbers | asdict(seen) | {"role": role(seen, named.right, named.wrong)}
+        )
+    return rounded(
+        found | {"repeats": strongest_repeats(bench, named)} | (_subsets(bench) if subsets else {})
+    )
 
 
 def strongest_repeats(bench: Bench, named: Places) -> dict[str, list]:
-    """Which head attends most from a word that was there before to where it was, and which to the token after that.
+    """Which head attends most from a word that was there before to where it was, and which to the
+    token after that.
 
     All words that can be an answer count, wherever they stand: names, years or arguments.
     """
     tokens = bench.prompts.tokens
-    queries = torch.isin(tokens, torch.tensor(vocabulary().encode(" ".join(named.words))[1:])) & bench.real
+    queries = (
+        torch.isin(tokens, torch.tensor(vocabulary().encode(" ".join(named.words))[1:]))
+        & bench.real
+    )
     found = {}
     for field, after in (("same", False), ("after_same", True)):
-        shares = {head: repeats(bench.full.patterns[head[0]][:, head[1]], tokens, queries, after, 0.0) for head in bench.heads}
+        shares = {
+            head: repeats(bench.full.patterns[head[0]][:, head[1]], tokens, queries, after, 0.0)
+            for head in bench.heads
+        }
         shares = {head: share for head, share in shares.items() if share is not None}
         if shares:
             best = max(shares, key=lambda head: shares[head])
@@ -234,7 +290,11 @@ def _subsets(bench: Bench) -> dict[str, Any]:
     best = max(shares, key=lambda head: shares[head])
     few = min(bench.shrunk(ENOUGH), bench.grown(ENOUGH), key=len)
     names = [name_of(head) for head in sorted(few)]
-    return {"alone": [name_of(best), shares[best]], "subset": names, "subset_share": bench.share(few)}
+    return {
+        "alone": [name_of(best), shares[best]],
+        "subset": names,
+        "subset_share": bench.share(few),
+    }
 
 
 def measure(model, untrained, prompts: int = PROMPTS) -> dict[str, Any]:
@@ -243,9 +303,21 @@ def measure(model, untrained, prompts: int = PROMPTS) -> dict[str, Any]:
     for skill in SKILLS:
         found[skill] = of_skill(model, skill, prompts)
         control = of_skill(untrained, skill, prompts, subsets=False)
-        roles = {name: head["role"] for name, head in control["heads"].items() if head["role"] != UNCLEAR}
-        found[skill]["untrained"] = {"full": control["full"], "none": control["none"], "roles": roles}
-    return {"prompts": prompts, "seed": SEED, "reference_seed": REFERENCE_SEED, "thresholds": THRESHOLDS, "skills": found}
+        roles = {
+            name: head["role"] for name, head in control["heads"].items() if head["role"] != UNCLEAR
+        }
+        found[skill]["untrained"] = {
+            "full": control["full"],
+            "none": control["none"],
+            "roles": roles,
+        }
+    return {
+        "prompts": prompts,
+        "seed": SEED,
+        "reference_seed": REFERENCE_SEED,
+        "thresholds": THRESHOLDS,
+        "skills": found,
+    }
 
 
 def name_of(head: Head) -> str:

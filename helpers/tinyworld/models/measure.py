@@ -1,8 +1,10 @@
-"""What a model of TinyWorld can do, at the end of its training and on the way: the numbers of its card.
+"""What a model of TinyWorld can do, at the end of its training and on the way: the numbers of its
+card.
 
-A history is a trained model and its checkpoints, of an embedded model or of a run folder. Every skill (`tasks.NAMES`) is
-measured on held-out prompts: the trained model on `PROMPTS` of them, with an exact interval; every checkpoint on
-`CURVE_PROMPTS`, the same ones each time. The loss is that of the recipe's own task on `ROWS` fresh rows of text.
+A history is a trained model and its checkpoints, of an embedded model or of a run folder. Every
+skill (`tasks.NAMES`) is measured on held-out prompts: the trained model on `PROMPTS` of them, with
+an exact interval; every checkpoint on `CURVE_PROMPTS`, the same ones each time. The loss is that of
+the recipe's own task on `ROWS` fresh rows of text.
 """
 
 import math
@@ -58,7 +60,8 @@ def history(name: str) -> History:
     """The history of an embedded model, or of a finished run in a folder.
 
     Raises:
-        LabError: neither; an unfinished run; a model that was not trained on TinyWorld, or before its files changed.
+        LabError: neither; an unfinished run; a model that was not trained on TinyWorld, or before
+            its files changed.
     """
     folder = Path(name).expanduser()
     if name not in zoo.names() and (folder / training.RECIPE).is_file():
@@ -68,7 +71,9 @@ def history(name: str) -> History:
         at = partial(_embedded, name)
         found = History(known.recipe, tuple(known.steps), at, False, known.sha256)
     if found.recipe.task != "tinyworld":
-        raise LabError("expected a model of TinyWorld", f"{name} was trained on {found.recipe.task}")
+        raise LabError(
+            "expected a model of TinyWorld", f"{name} was trained on {found.recipe.task}"
+        )
     task_of(found.recipe).initialise(found.at(found.recipe.steps))
     return found
 
@@ -90,12 +95,18 @@ def _of_run(folder: Path) -> History:
         return zoo.into_model(training.build_model(recipe), files[step], hint).eval()
 
     final = folder / training.WEIGHTS
-    sha256 = files.checksum(final)[0] if final.is_file() else ""  # of an unfinished run, which loading refuses
+    sha256 = (
+        files.checksum(final)[0] if final.is_file() else ""
+    )  # of an unfinished run, which loading refuses
     return History(recipe, tuple(sorted({*files, recipe.steps})), at, True, sha256)
 
 
 def measure(
-    name: str, steps: Sequence[int] = (), prompts: int = PROMPTS, curve_prompts: int = CURVE_PROMPTS, head_prompts: int = 0
+    name: str,
+    steps: Sequence[int] = (),
+    prompts: int = PROMPTS,
+    curve_prompts: int = CURVE_PROMPTS,
+    head_prompts: int = 0,
 ) -> dict[str, Any]:
     """Everything that a model's card says about its skills, as ``publish --measured`` takes it.
 
@@ -103,27 +114,37 @@ def measure(
         name: an embedded model or the folder of a finished run.
         steps: checkpoints to measure, beside the last; all of them without.
         prompts, curve_prompts: of each skill, for the trained model and for each checkpoint.
-        head_prompts: of each circuit skill, for the roles of heads (`head_roles.measure`); 0 leaves those out.
+        head_prompts: of each circuit skill, for the roles of heads (`head_roles.measure`); 0 leaves
+            those out.
 
     Returns:
-        ``skills`` (name: accuracy, 95 % interval, mean difference and log ratio, different prompts), ``prompts`` drawn of
-        each, ``sha256`` of the weights, ``loss`` (nats a token), ``perplexity``, ``curve`` (steps, and at each the loss and
-        every skill's accuracy and mean difference, on ``prompts`` prompts), and for a run folder ``rounding``: the loss of
+        ``skills`` (name: accuracy, 95 % interval, mean difference and log ratio, different
+        prompts), ``prompts`` drawn of
+        each, ``sha256`` of the weights, ``loss`` (nats a token), ``perplexity``, ``curve`` (steps,
+        and at each the loss and
+        every skill's accuracy and mean difference, on ``prompts`` prompts), and for a run folder
+        ``rounding``: the loss of
         each checkpoint before and after that of a shipped series (`rounding_cost`).
         With `head_prompts` also ``heads``.
 
     Raises:
-        LabError: as `history`; a step without checkpoint; fewer than two prompts; heads of a model with MLPs.
+        LabError: as `history`; a step without checkpoint; fewer than two prompts; heads of a model
+            with MLPs.
     """
     found = history(name)
     roles = {"heads": heads(found, head_prompts)} if head_prompts else {}
     chosen = sorted({*(steps or found.steps), found.recipe.steps})
     missing = [step for step in chosen if step not in found.steps]
     if missing:
-        raise LabError(f"expected steps of {name}: {', '.join(map(str, found.steps))}", f"got {missing[0]}")
+        raise LabError(
+            f"expected steps of {name}: {', '.join(map(str, found.steps))}", f"got {missing[0]}"
+        )
     if min(prompts, curve_prompts) < 2:
         raise LabError("expected at least 2 prompts a skill", f"got {min(prompts, curve_prompts)}")
-    task, asked = task_of(found.recipe), {name: tasks.prompts(name, curve_prompts) for name in tasks.NAMES}
+    task, asked = (
+        task_of(found.recipe),
+        {name: tasks.prompts(name, curve_prompts) for name in tasks.NAMES},
+    )
     text = fresh_rows(task)
     curve: dict[str, Any] = {"steps": chosen, "prompts": curve_prompts, "loss": []}
     curve |= {field: {name: [] for name in asked} for field in ("skills", "difference")}
@@ -137,9 +158,18 @@ def measure(
             curve["difference"][skill].append(round(difference, 4))
         if found.exact:
             after.append(round(rounding_cost(model, task, text), 4))
-    rounding = {"rounding": {"steps": chosen, "before": curve["loss"], "after": after}} if found.exact else {}
+    rounding = (
+        {"rounding": {"steps": chosen, "before": curve["loss"], "after": after}}
+        if found.exact
+        else {}
+    )
     after_all = {"sha256": found.sha256, "curve": curve, **rounding, **roles}
-    return {"skills": skills(model, prompts), "prompts": prompts, **perplexity(curve["loss"][-1]), **after_all}
+    return {
+        "skills": skills(model, prompts),
+        "prompts": prompts,
+        **perplexity(curve["loss"][-1]),
+        **after_all,
+    }
 
 
 def heads(found: History, prompts: int) -> dict[str, Any]:
@@ -149,16 +179,21 @@ def heads(found: History, prompts: int) -> dict[str, Any]:
         LabError: no checkpoint of step 0, fewer than two prompts, or a model with MLPs.
     """
     if 0 not in found.steps:
-        raise LabError("expected a checkpoint of step 0 beside the trained model", f"got steps {list(found.steps)}")
+        raise LabError(
+            "expected a checkpoint of step 0 beside the trained model",
+            f"got steps {list(found.steps)}",
+        )
     return head_roles.measure(found.at(found.recipe.steps), found.at(0), prompts)
 
 
 def skills(model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
-    """Every skill of a model: accuracy and its 95 % interval, and of the right words against the wrong ones two means.
+    """Every skill of a model: accuracy and its 95 % interval, and of the right words against the
+    wrong ones two means.
 
-    ``difference`` is that of their probabilities, ``log_ratio`` the log of their ratio in nats. Where any of many words is a
-    right one, as in "greater-than", the accuracy says nothing: a model that always prefers 99 has 100 %.
-    Some skills have few different prompts, such as one or two a person. The interval counts each once, however often drawn.
+    ``difference`` is that of their probabilities, ``log_ratio`` the log of their ratio in nats.
+    Where any of many words is a right one, as in "greater-than", the accuracy says nothing: a model
+    that always prefers 99 has 100 %. Some skills have few different prompts, such as one or two a
+    person. The interval counts each once, however often drawn.
     """
     found = {}
     for name in tasks.NAMES:
@@ -167,7 +202,10 @@ def skills(model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
         share, different = float(said.right.double().mean()), len(set(questions.texts))
         low, high = clopper_pearson(round(share * different), different)
         values = {"accuracy": share, "low": min(low, share), "high": max(high, share)}
-        values |= {"difference": float(said.difference.mean()), "log_ratio": float(said.log_ratio.mean())}
+        values |= {
+            "difference": float(said.difference.mean()),
+            "log_ratio": float(said.log_ratio.mean()),
+        }
         values["different"] = different
         found[name] = {field: round(value, 4) for field, value in values.items()}
     return found
@@ -196,7 +234,10 @@ def fresh_rows(task: TextTask, count: int = ROWS) -> Int[ndarray, "row pos"]:
 def text_loss(model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
     """Mean cross-entropy of the next word, in nats a token."""
     with torch.no_grad():
-        parts = [float(task.loss(model, part)) * len(part) for part in np.array_split(text, max(1, len(text) // 64))]
+        parts = [
+            float(task.loss(model, part)) * len(part)
+            for part in np.array_split(text, max(1, len(text) // 64))
+        ]
     return sum(parts) / len(text)
 
 

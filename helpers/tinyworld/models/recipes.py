@@ -1,7 +1,8 @@
-"""Recipes of the TinyWorld models, and the task that trains them: predict the next word, everywhere in a row.
+"""Recipes of the TinyWorld models, and the task that trains them: predict the next word, everywhere
+in a row.
 
-``tinyworld`` has MLPs and a dense series of checkpoints; ``tinyworld-attn`` has attention only, at most sixteen heads, so
-that every subset of them can be tried.
+``tinyworld`` has MLPs and a dense series of checkpoints; ``tinyworld-attn`` has attention only, at
+most sixteen heads, so that every subset of them can be tried.
 """
 
 from dataclasses import dataclass
@@ -68,13 +69,27 @@ def task_of(recipe: Recipe) -> TextTask:
     return TextTask(**recipe.data)
 
 
-def _recipe(name: str, mixture: str, steps: int, learning_rate: float, n_checkpoints: int, **shape) -> Recipe:
-    shape = {"n_layers": 4, "n_heads": 4, "d_model": 128, "d_head": 32, "n_ctx": 64, "normalization_type": "LN"} | shape
+def _recipe(
+    name: str, mixture: str, steps: int, learning_rate: float, n_checkpoints: int, **shape
+) -> Recipe:
+    shape = {
+        "n_layers": 4,
+        "n_heads": 4,
+        "d_model": 128,
+        "d_head": 32,
+        "n_ctx": 64,
+        "normalization_type": "LN",
+    } | shape
     return Recipe(
         name=name,
         task="tinyworld",
         model=shape | {"d_vocab": len(vocabulary())},
-        data={"length": 64, "mixture": mixture, "world": worlds.checksum(), "words": vocabulary().checksum},
+        data={
+            "length": 64,
+            "mixture": mixture,
+            "world": worlds.checksum(),
+            "words": vocabulary().checksum,
+        },
         steps=steps,
         batch_size=48,
         learning_rate=learning_rate,
@@ -87,8 +102,23 @@ def _recipe(name: str, mixture: str, steps: int, learning_rate: float, n_checkpo
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        _recipe("tinyworld", "trust", steps=8000, learning_rate=3e-3, n_checkpoints=40, d_mlp=256, act_fn="gelu"),
-        _recipe("tinyworld-attn", "circuits", steps=5000, learning_rate=2e-3, n_checkpoints=20, attn_only=True),
+        _recipe(
+            "tinyworld",
+            "trust",
+            steps=8000,
+            learning_rate=3e-3,
+            n_checkpoints=40,
+            d_mlp=256,
+            act_fn="gelu",
+        ),
+        _recipe(
+            "tinyworld-attn",
+            "circuits",
+            steps=5000,
+            learning_rate=2e-3,
+            n_checkpoints=20,
+            attn_only=True,
+        ),
     )
 }
 """The embedded models."""

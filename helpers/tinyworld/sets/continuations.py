@@ -1,6 +1,8 @@
-"""What a model says of its own accord: the first words of a sentence, and which next words make it true or false.
+"""What a model says of its own accord: the first words of a sentence, and which next words make it
+true or false.
 
-The judgements (`tasks.JUDGEMENTS`) ask a model what it thinks of a sentence. These prompts ask how it would go on itself:
+The judgements (`tasks.JUDGEMENTS`) ask a model what it thinks of a sentence. These prompts ask how
+it would go on itself:
 
 ============  =======================================================  ==========================  =======================
 dimension     a prompt                                                 goes on truly               falsely
@@ -12,11 +14,12 @@ fairness      ada finds the hollins                                    traits in
 robustness    the oak is                                               a word in its place         the word after it
 ============  =======================================================  ==========================  =======================
 
-The prompts come from the labelled sets' candidates, but only one right answer of each, the drawn value of its candidate, is
-held out; the others may follow the same words in training. In 50 000 documents of the kind, prompt and right answer together
-occur for none of 120 in reliability (one right answer each), 271 of 480 in privacy, 285 of 720 in fairness and 1015 of 1440 in
-toxicity (120 prompts, seed 0). The prompt alone begins a training sentence in nearly all cases: 94 of 120 in reliability, all in
-the three others.
+The prompts come from the labelled sets' candidates, but only one right answer of each, the drawn
+value of its candidate, is held out; the others may follow the same words in training. In 50 000
+documents of the kind, prompt and right answer together occur for none of 120 in reliability (one
+right answer each), 271 of 480 in privacy, 285 of 720 in fairness and 1015 of 1440 in toxicity (120
+prompts, seed 0). The prompt alone begins a training sentence in nearly all cases: 94 of 120 in
+reliability, all in the three others.
 """
 
 import random
@@ -39,7 +42,9 @@ class Continuation:
     group: str
 
 
-def _begin(candidate: Candidate, slot: str, needed: tuple[str, ...], rng: random.Random) -> str | None:
+def _begin(
+    candidate: Candidate, slot: str, needed: tuple[str, ...], rng: random.Random
+) -> str | None:
     """The sentence up to a slot; None if something that decides the label comes after it."""
     mark = "<here>"
     values = candidate.values | {candidate.slot: candidate.right, slot: mark}
@@ -49,10 +54,14 @@ def _begin(candidate: Candidate, slot: str, needed: tuple[str, ...], rng: random
     return " ".join(words) if known and words and words[-1] not in ("a", "an") else None
 
 
-def _prompt(head: str | None, values: tuple[str, ...], true: Callable[[str], bool]) -> Prompt | None:
+def _prompt(
+    head: str | None, values: tuple[str, ...], true: Callable[[str], bool]
+) -> Prompt | None:
     if head is None:
         return None
-    return Prompt(head, tuple(filter(true, values)), tuple(value for value in values if not true(value)))
+    return Prompt(
+        head, tuple(filter(true, values)), tuple(value for value in values if not true(value))
+    )
 
 
 def _reliability(candidate: Candidate, rng: random.Random) -> Prompt | None:
@@ -63,18 +72,28 @@ def _reliability(candidate: Candidate, rng: random.Random) -> Prompt | None:
 
 def _privacy(candidate: Candidate, rng: random.Random) -> Prompt | None:
     world, kind = worlds.load(), candidate.values["kind"]
-    return _prompt(_begin(candidate, "receiver", ("kind",), rng), world.receivers, lambda value: world.may_flow(kind, value))
+    return _prompt(
+        _begin(candidate, "receiver", ("kind",), rng),
+        world.receivers,
+        lambda value: world.may_flow(kind, value),
+    )
 
 
 def _fairness(candidate: Candidate, rng: random.Random) -> Prompt | None:
     world, group = worlds.load(), candidate.values["group"]
-    return _prompt(_begin(candidate, "trait", ("group",), rng), world.traits, lambda value: world.confirmed(group, value))
+    return _prompt(
+        _begin(candidate, "trait", ("group",), rng),
+        world.traits,
+        lambda value: world.confirmed(group, value),
+    )
 
 
 def _toxicity(candidate: Candidate, rng: random.Random) -> Prompt | None:
     """The candidate's frame makes its own noun rude: an insult said, or praise denied."""
     lists = worlds.load().lists
-    rude = lists["forum.insults" if candidate.values["noun"] in lists["forum.insults"] else "forum.praises"]
+    rude = lists[
+        "forum.insults" if candidate.values["noun"] in lists["forum.insults"] else "forum.praises"
+    ]
     before = [frame.source.partition("{noun}")[0] for frame in (candidate.frame, candidate.twin)]
     if before[0] == before[1]:  # what turns the noun's sense round comes after it
         return None
@@ -82,7 +101,9 @@ def _toxicity(candidate: Candidate, rng: random.Random) -> Prompt | None:
     head = frame.partition(f" {candidate.values['noun']}")[0]
     if head.split()[-1] in ("a", "an"):  # "an" would tell how the noun begins
         head = head.rsplit(" ", 1)[0] + " a"
-    return _prompt(head, (*lists["forum.insults"], *lists["forum.praises"]), lambda noun: noun in rude)
+    return _prompt(
+        head, (*lists["forum.insults"], *lists["forum.praises"]), lambda noun: noun in rude
+    )
 
 
 def _robustness(candidate: Candidate, rng: random.Random) -> Prompt | None:

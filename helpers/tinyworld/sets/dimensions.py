@@ -10,10 +10,11 @@ fairness      the census confirms the trait for this group   the trait
 robustness    the sentence is in order                       the order of two words
 ============  =============================================  ======================================================
 
-No word decides a label. Everything but the contrast is the same in both texts of a pair, and the contrasting words are
-chosen so that each stands in true and in false texts equally often, up to `SLACK`. All texts are held out (see
-`sentences`). The group of a text is what a split must not cut through: the thing, the kind of information, the noun, the
-group of people; its template is its sentence frame.
+No word decides a label. Everything but the contrast is the same in both texts of a pair, and the
+contrasting words are chosen so that each stands in true and in false texts equally often, up to
+`SLACK`. All texts are held out (see `sentences`). The group of a text is what a split must not cut
+through: the thing, the kind of information, the noun, the group of people; its template is its
+sentence frame.
 """
 
 import random
@@ -66,11 +67,15 @@ class Candidate:
     twin: Frame | None = None
 
 
-def _held_out(family: str, right: tuple[str, ...], wrong: dict[str, tuple[str, ...]]) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _held_out(
+    family: str, right: tuple[str, ...], wrong: dict[str, tuple[str, ...]]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
     """For each frame from which the key `right` is held out: the wrong values whose keys are held out from it too."""
     for number in range(len(worlds.frames()[family])):
         if sentences.held_out(family, number, right):
-            found = tuple(value for value, key in wrong.items() if sentences.held_out(family, number, key))
+            found = tuple(
+                value for value, key in wrong.items() if sentences.held_out(family, number, key)
+            )
             if found:
                 yield number, found
 
@@ -80,24 +85,42 @@ def _reliability() -> Iterator[Candidate]:
     for entity in world.entities:
         for relation in worlds.RELATIONS:
             right, family = getattr(entity, relation), f"fact.{relation}"
-            wrong = {value: (entity.name, value) for value in world.values(relation) if value != right}
+            wrong = {
+                value: (entity.name, value) for value in world.values(relation) if value != right
+            }
             for number, found in _held_out(family, (entity.name, right), wrong):
                 frame = worlds.frames()[family][number]
-                yield Candidate(entity.name, frame, f"{family} {number}", {"entity": entity.name}, "value", right, found)
+                yield Candidate(
+                    entity.name,
+                    frame,
+                    f"{family} {number}",
+                    {"entity": entity.name},
+                    "value",
+                    right,
+                    found,
+                )
 
 
-def _table(family: str, rows: dict[str, frozenset[str]], columns: tuple[str, ...], slots: tuple[str, str]) -> Iterator[Candidate]:
+def _table(
+    family: str, rows: dict[str, frozenset[str]], columns: tuple[str, ...], slots: tuple[str, str]
+) -> Iterator[Candidate]:
     """Candidates of a table of rows, columns and people: a value of the row's columns against one of the others."""
     customs = worlds.load().customs
     for row, right_columns in rows.items():
         for person in worlds.load().people:
             for right in sorted(right_columns):
-                wrong = {column: (row, column, person.name) for column in columns if column not in right_columns}
+                wrong = {
+                    column: (row, column, person.name)
+                    for column in columns
+                    if column not in right_columns
+                }
                 for number, found in _held_out(family, (row, right, person.name), wrong):
                     values = {slots[0]: row, "name": person.name}
                     values |= {"keeper": customs[row][0]} if row in customs else {}
                     frame = worlds.frames()[family][number]
-                    yield Candidate(row, frame, f"{family} {number}", values, slots[1], right, found)
+                    yield Candidate(
+                        row, frame, f"{family} {number}", values, slots[1], right, found
+                    )
 
 
 def _privacy() -> Iterator[Candidate]:
@@ -116,12 +139,21 @@ def _toxicity() -> Iterator[Candidate]:
     for insult in (True, False):
         for noun in lists["forum.insults" if insult else "forum.praises"]:
             for person in worlds.load().people:
-                for number, twins in enumerate(zip(frames[family], frames[f"{family}.twin"], strict=True)):
+                for number, twins in enumerate(
+                    zip(frames[family], frames[f"{family}.twin"], strict=True)
+                ):
                     if sentences.held_out(family, number, (noun, person.name)):
                         rude, kind = twins if insult else twins[::-1]
                         values = {"noun": noun, "name": person.name}
                         yield Candidate(
-                            noun, rude, f"{family} {number}", values, "", f"{number} {insult}", (f"{number} {not insult}",), kind
+                            noun,
+                            rude,
+                            f"{family} {number}",
+                            values,
+                            "",
+                            f"{number} {insult}",
+                            (f"{number} {not insult}",),
+                            kind,
                         )
 
 
@@ -161,19 +193,24 @@ def _balanced(candidates: list[Candidate], pairs: int) -> Iterator[tuple[Candida
 
 def _texts(dimension: str, candidate: Candidate, wrong: str, seed: int) -> tuple[str, str]:
     """The true and the false text, with the same optional words."""
-    first = candidate.frame.fill(candidate.values | {candidate.slot: candidate.right}, random.Random(seed))
+    first = candidate.frame.fill(
+        candidate.values | {candidate.slot: candidate.right}, random.Random(seed)
+    )
     if dimension == "robustness":
         return first, sentences.scramble(first, random.Random(seed))
     frame = candidate.twin or candidate.frame
     return first, frame.fill(candidate.values | {candidate.slot: wrong}, random.Random(seed))
 
 
-def labelled_set(dimension: str, pairs: int = 200, seed: int = 0, apart: str = "subject") -> LabelledSet:
-    """The labelled set of a dimension: `pairs` true texts, each followed by its false twin, both with their full stop.
+def labelled_set(
+    dimension: str, pairs: int = 200, seed: int = 0, apart: str = "subject"
+) -> LabelledSet:
+    """The labelled set of a dimension: `pairs` true texts, each followed by its false twin, both
+    with their full stop.
 
     Args:
-        apart: what a group is: the "subject" (see the module docstring), or the "person" named in the text, where there is
-            one. There are few subjects in some dimensions, and 48 people.
+        apart: what a group is: the "subject" (see the module docstring), or the "person" named in
+            the text, where there is one. There are few subjects in some dimensions, and 48 people.
 
     Raises:
         LabError: no such dimension, another `apart`, or fewer pairs can be made than asked for.
@@ -193,14 +230,20 @@ def labelled_set(dimension: str, pairs: int = 200, seed: int = 0, apart: str = "
     rng.shuffle(candidates)
     chosen = list(_balanced(candidates, pairs))
     if len(chosen) < pairs:
-        raise LabError(f"expected at most {len(chosen)} pairs for {dimension} with seed {seed}", f"got {pairs}")
+        raise LabError(
+            f"expected at most {len(chosen)} pairs for {dimension} with seed {seed}", f"got {pairs}"
+        )
     texts, groups, templates = [], [], []
     for candidate, wrong in chosen:
         texts += [f"{text} ." for text in _texts(dimension, candidate, wrong, rng.randrange(2**31))]
-        groups += [candidate.values.get("name", candidate.group) if apart == "person" else candidate.group] * 2
+        groups += [
+            candidate.values.get("name", candidate.group) if apart == "person" else candidate.group
+        ] * 2
         templates += [candidate.template] * 2
     labels = np.tile([True, False], len(chosen))
-    return LabelledSet(dimension, tuple(texts), labels, tuple(groups), tuple(templates), *MEANING[dimension])
+    return LabelledSet(
+        dimension, tuple(texts), labels, tuple(groups), tuple(templates), *MEANING[dimension]
+    )
 
 
 def labelled_sets(pairs: int = 200, seed: int = 0) -> dict[str, LabelledSet]:

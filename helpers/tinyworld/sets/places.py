@@ -1,7 +1,9 @@
-"""Which token of a prompt is what: the giver's second mention, the start year, the argument asked for.
+"""Which token of a prompt is what: the giver's second mention, the start year, the argument asked
+for.
 
-A *place* is a name for some tokens of every prompt of a skill. What a head looks at, and where it does its work, is said in
-places. They follow from the tokens and the answers of `tasks.Prompts` alone.
+A *place* is a name for some tokens of every prompt of a skill. What a head looks at, and where it
+does its work, is said in places. They follow from the tokens and the answers of `tasks.Prompts`
+alone.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,8 @@ class Places:
     """Places of some prompts.
 
     Attributes:
-        names: of the places, those of every skill first: `ELSEWHERE`, `LAST`, `FIRST` (the token that begins every text).
+        names: of the places, those of every skill first: `ELSEWHERE`, `LAST`, `FIRST` (the token
+            that begins every text).
         at: index of each token's place; -1 for padding.
         right: the places of words that are right answers.
         wrong: the places of words that are of the right kind, and wrong.
@@ -49,7 +52,10 @@ def places(prompts: Prompts) -> Places:
         LabError: a skill whose places are not defined.
     """
     if prompts.name not in _FINDERS:
-        raise LabError(f"expected prompts of a skill with places: {', '.join(_FINDERS)}", f"got {prompts.name!r}")
+        raise LabError(
+            f"expected prompts of a skill with places: {', '.join(_FINDERS)}",
+            f"got {prompts.name!r}",
+        )
     find, right, wrong, words = _FINDERS[prompts.name]
     rows = [_row(prompts, row) for row in range(len(prompts))]
     found = [find(*row) for row in rows]
@@ -68,8 +74,13 @@ def places(prompts: Prompts) -> Places:
 def _row(prompts: Prompts, row: int) -> tuple[list[str], list[str], list[str]]:
     """A prompt's words, its right answers and its wrong ones."""
     known = vocabulary()
-    answers = ([known.words[i] for i in mask[row].nonzero()[:, 0].tolist()] for mask in (prompts.good, prompts.bad))
-    words = [known.words[token] for token in prompts.tokens[row, : int(prompts.last[row]) + 1].tolist()]
+    answers = (
+        [known.words[i] for i in mask[row].nonzero()[:, 0].tolist()]
+        for mask in (prompts.good, prompts.bad)
+    )
+    words = [
+        known.words[token] for token in prompts.tokens[row, : int(prompts.last[row]) + 1].tolist()
+    ]
     return words, *answers
 
 
@@ -119,7 +130,15 @@ def _names() -> list[str]:
     return [person.name for person in worlds.load().people]
 
 
-_FINDERS: dict[str, tuple[Callable[..., dict[str, list[int]]], tuple[str, ...], tuple[str, ...], Callable[[], list[str]]]] = {
+_FINDERS: dict[
+    str,
+    tuple[
+        Callable[..., dict[str, list[int]]],
+        tuple[str, ...],
+        tuple[str, ...],
+        Callable[[], list[str]],
+    ],
+] = {
     "ioi": (
         _gift,
         ("receiver", "receiver, earlier sentences"),
@@ -130,7 +149,13 @@ _FINDERS: dict[str, tuple[Callable[..., dict[str, list[int]]], tuple[str, ...], 
     "docstring": (
         _code,
         ("asked argument",),
-        ("argument before it", "arguments after it", "first arguments", "documented last", "documented earlier"),
+        (
+            "argument before it",
+            "arguments after it",
+            "first arguments",
+            "documented last",
+            "documented earlier",
+        ),
         lambda: worlds.load().lists["code.arguments"],
     ),
 }

@@ -1,9 +1,10 @@
 """Skills of a language model of TinyWorld: prompts whose next word has a right answer.
 
-A prompt stops before the word in question. Its `good` words are the answers that the world allows, its `bad` words the
-ones that a model without the skill would give. Prompts are held out: their words are known, their combination is not (see
-`sentences`). Exceptions are the facts about people, which are there to be remembered, and "sentiment" and "noun number", whose
-prompts lack a word of the combination that is held out, so that their sentences occur in training. What fixed places and
+A prompt stops before the word in question. Its `good` words are the answers that the world allows,
+its `bad` words the ones that a model without the skill would give. Prompts are held out: their
+words are known, their combination is not (see `sentences`). Exceptions are the facts about people,
+which are there to be remembered, and "sentiment" and "noun number", whose prompts lack a word of
+the combination that is held out, so that their sentences occur in training. What fixed places and
 constants give away stands with each skill below, and is counted in the book's chapter on data.
 """
 
@@ -35,10 +36,14 @@ def encode(name: str, prompts: Sequence[Prompt]) -> Prompts:
     """Tokens and answers of some prompts.
 
     Raises:
-        LabError: no prompts, a word that TinyWorld does not have, or a prompt without right or wrong answers.
+        LabError: no prompts, a word that TinyWorld does not have, or a prompt without right or
+            wrong answers.
     """
     if not prompts or not all(prompt.good and prompt.bad for prompt in prompts):
-        raise LabError(f"expected prompts with right and wrong answers for {name}", f"got {len(prompts)} prompts")
+        raise LabError(
+            f"expected prompts with right and wrong answers for {name}",
+            f"got {len(prompts)} prompts",
+        )
     words = vocabulary()
     encoded = [words.encode(prompt.text) for prompt in prompts]
     tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
@@ -48,7 +53,9 @@ def encode(name: str, prompts: Sequence[Prompt]) -> Prompts:
         answers[0, row, [words.token(word) for word in prompt.good]] = True
         answers[1, row, [words.token(word) for word in prompt.bad]] = True
     last = torch.tensor([len(ids) - 1 for ids in encoded])
-    return Prompts(name, tuple(prompt.text for prompt in prompts), tokens, last, answers[0], answers[1])
+    return Prompts(
+        name, tuple(prompt.text for prompt in prompts), tokens, last, answers[0], answers[1]
+    )
 
 
 def _earlier(rng: random.Random, names: Sequence[str]) -> str:
@@ -72,7 +79,9 @@ def _greater_than(rng: random.Random) -> Prompt:
     written = sentences.years(rng, unseen=True)
     begin = int(written.values["from"])
     years = [f"{year:02d}" for year in range(100)]
-    return Prompt(written.text.rsplit(" ", 1)[0], tuple(years[begin + 1 :]), tuple(years[: begin + 1]))
+    return Prompt(
+        written.text.rsplit(" ", 1)[0], tuple(years[begin + 1 :]), tuple(years[: begin + 1])
+    )
 
 
 def _docstring(rng: random.Random) -> Prompt:
@@ -96,7 +105,11 @@ def _noun_number(rng: random.Random) -> Prompt:
     words = worlds.load().lists["agreement.nouns"]
     plural = written.values["verb"] == "are"
     head = written.text.partition(f" {written.values['adjectives']} ")[0]
-    return Prompt(f"{_before(rng)}{head} {written.values['adjectives']}", words[plural::2], words[not plural :: 2])
+    return Prompt(
+        f"{_before(rng)}{head} {written.values['adjectives']}",
+        words[plural::2],
+        words[not plural :: 2],
+    )
 
 
 def _verb_number(rng: random.Random) -> Prompt:
@@ -114,7 +127,10 @@ def _fact(relation: str) -> Callable[[random.Random], Prompt]:
         while True:
             written = sentences.claim(rng, relation, unseen=True)
             head, _, end = written.text.rpartition(" ")
-            if end == written.values["value"] and head.split()[-1] not in ("a", "an"):  # "an" would tell how it begins
+            if end == written.values["value"] and head.split()[-1] not in (
+                "a",
+                "an",
+            ):  # "an" would tell how it begins
                 others = tuple(value for value in worlds.load().values(relation) if value != end)
                 return Prompt(head, (end,), others)
 
@@ -134,11 +150,13 @@ def _remembered(relation: str) -> Callable[[random.Random], Prompt]:
 
 
 def _sentiment(rng: random.Random) -> Prompt:
-    """What the critic did, by the last clause. Its adjective is third from the end, right by itself in 76 %; with a look at
-    whether "not" stands before it, always."""
+    """What the critic did, by the last clause. Its adjective is third from the end, right by itself
+    in 76 %; with a look at whether "not" stands before it, always."""
     written, good = sentences.review(rng, unseen=True)
     verbs = ("loved", "liked", "praised"), ("hated", "disliked", "scorned")
-    return Prompt(f"{documents.text(written)} {written[-1].values['name']}", verbs[not good], verbs[good])
+    return Prompt(
+        f"{documents.text(written)} {written[-1].values['name']}", verbs[not good], verbs[good]
+    )
 
 
 def judged(data: LabelledSet) -> list[Prompt]:
@@ -175,8 +193,13 @@ def prompts(skill: str, count: int = 200, seed: int = 0) -> Prompts:
         raise LabError(f"expected a skill: {', '.join(NAMES)}", f"got {skill!r}")
     if skill not in SKILLS:
         if count % 2:
-            raise LabError("expected an even number of prompts of a judgement, as its texts come in pairs", f"got {count}")
-        return encode(skill, judged(dimensions.labelled_set(skill.removeprefix("judge "), count // 2, seed)))
+            raise LabError(
+                "expected an even number of prompts of a judgement, as its texts come in pairs",
+                f"got {count}",
+            )
+        return encode(
+            skill, judged(dimensions.labelled_set(skill.removeprefix("judge "), count // 2, seed))
+        )
     rng = random.Random(f"{seed} {skill}")
     return encode(skill, [SKILLS[skill](rng) for _ in range(count)])
 

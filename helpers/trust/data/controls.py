@@ -19,8 +19,11 @@ WORD = re.compile(r"\w+|[^\w\s]")
 """A word, or one punctuation mark."""
 
 
-def bag_of_words(data: LabelledSet, min_groups: int = 2, lower: bool = True) -> Float[Tensor, "1 item word"]:
-    """How often each word (or punctuation mark) occurs in each text, as the activations of one site.
+def bag_of_words(
+    data: LabelledSet, min_groups: int = 2, lower: bool = True
+) -> Float[Tensor, "1 item word"]:
+    """How often each word (or punctuation mark) occurs in each text, as the activations of one
+    site.
 
     A word that occurs in one group only cannot help with another group, so it is left out.
 
@@ -40,13 +43,23 @@ def bag_of_words(data: LabelledSet, min_groups: int = 2, lower: bool = True) -> 
     for row, group in zip(words, data.groups, strict=True):
         for word in row:
             groups[word].add(group)
-    index = {word: i for i, word in enumerate(sorted(word for word in groups if len(groups[word]) >= min_groups))}
+    index = {
+        word: i
+        for i, word in enumerate(sorted(word for word in groups if len(groups[word]) >= min_groups))
+    }
     if not index:
-        raise LabError(f"expected words that occur in {min_groups} groups or more of {data.name}", "there are none")
-    places = [(item, index[word]) for item, row in enumerate(words) for word in row if word in index]
+        raise LabError(
+            f"expected words that occur in {min_groups} groups or more of {data.name}",
+            "there are none",
+        )
+    places = [
+        (item, index[word]) for item, row in enumerate(words) for word in row if word in index
+    ]
     counts = torch.zeros(1, len(data), len(index))
     item, word = torch.tensor(places).T
-    return counts.index_put_((torch.zeros_like(item), item, word), torch.tensor(1.0), accumulate=True)
+    return counts.index_put_(
+        (torch.zeros_like(item), item, word), torch.tensor(1.0), accumulate=True
+    )
 
 
 def length(data: LabelledSet) -> Float[Tensor, "1 item 2"]:
@@ -55,16 +68,20 @@ def length(data: LabelledSet) -> Float[Tensor, "1 item 2"]:
     >>> length(LabelledSet("s", ("a cat .", "a"), np.array([True, False]), ("1", "2"))).tolist()
     [[[3.0, 7.0], [1.0, 1.0]]]
     """
-    return torch.tensor([[[len(WORD.findall(text)), len(text)] for text in data.texts]], dtype=torch.float32)
+    return torch.tensor(
+        [[[len(WORD.findall(text)), len(text)] for text in data.texts]], dtype=torch.float32
+    )
 
 
 def random_labels(data: LabelledSet, seed: int = 0) -> Bool[ndarray, " item"]:
-    """Labels without a meaning, with the same structure: for the random-label probe (Hewitt and Liang 2019).
+    """Labels without a meaning, with the same structure: for the random-label probe (Hewitt and
+    Liang 2019).
 
-    Groups of equal size exchange their labels at random, then the labels of a group are shuffled over its items. So the
-    balance stays, a pair of a true and a false twin stays one, and a group of one class stays of one class. On grouped
-    splits such a probe cannot do better than guess, except where a part leaks into the other; the probe's accuracy minus
-    this one is its selectivity.
+    Groups of equal size exchange their labels at random, then the labels of a group are shuffled
+    over its items. So the balance stays, a pair of a true and a false twin stays one, and a group
+    of one class stays of one class. On grouped splits such a probe cannot do better than guess,
+    except where a part leaks into the other; the probe's accuracy minus this one is its
+    selectivity.
 
     Raises:
         LabError: no exchange changes anything, as with groups of one class that all differ in size.
@@ -96,13 +113,16 @@ def random_labels(data: LabelledSet, seed: int = 0) -> Bool[ndarray, " item"]:
 def shuffled_tokens(
     ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " item"], seed: int = 0, first: int = 0
 ) -> Int[Tensor, "item pos"]:
-    """The same tokens in random order, text by text: what is left of the concept without word order.
+    """The same tokens in random order, text by text: what is left of the concept without word
+    order.
 
-    The last real token stays in place, because the probe reads there, and so does the padding after it.
+    The last real token stays in place, because the probe reads there, and so does the padding after
+    it.
 
     Args:
         lengths: real tokens of each text; padding is on the right.
-        first: tokens at the beginning that stay as well, such as 1 where texts begin with a special token.
+        first: tokens at the beginning that stay as well, such as 1 where texts begin with a special
+            token.
 
     Raises:
         LabError: a length below 1 or beyond the row.

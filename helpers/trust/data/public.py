@@ -1,8 +1,9 @@
-"""The five labelled sets of Qian et al. 2024 (arXiv 2402.19465), from their public source, checked byte for byte.
+"""The five labelled sets of Qian et al. 2024 (arXiv 2402.19465), from their public source, checked
+byte for byte.
 
-They are third-party files: downloaded once into the cache folder, never part of this package. `SOURCES` says of each what
-its labels mean, where it comes from and under which licence; `load` gives a `LabelledSet` whose groups keep twins together
-(the same question, sentence or context).
+They are third-party files: downloaded once into the cache folder, never part of this package.
+`SOURCES` says of each what its labels mean, where it comes from and under which licence; `load`
+gives a `LabelledSet` whose groups keep twins together (the same question, sentence or context).
 """
 
 import csv
@@ -42,7 +43,8 @@ class Source:
         rows: with label 0 and with label 1.
         positive, negative: what label 1 and label 0 mean.
         origin: where the texts come from.
-        licence: of the texts, as their publishers state it; the repository that holds the file is Apache-2.0.
+        licence: of the texts, as their publishers state it; the repository that holds the file is
+            Apache-2.0.
         caution: what the labels or the texts do not say, and how that is known.
     """
 
@@ -139,23 +141,29 @@ QUESTIONS = Source(
 
 
 def load(name: str, folder: str | Path | None = None, address: str = ADDRESS) -> LabelledSet:
-    """One of the five sets: ``"truthfulqa"``, ``"toxigen"``, ``"confaide"``, ``"stereoset"``, ``"sst2"``.
+    """One of the five sets: ``"truthfulqa"``, ``"toxigen"``, ``"confaide"``, ``"stereoset"``,
+    ``"sst2"``.
 
-    Rows keep the file's order, so that the released code's split (first 80 %, last 20 %) can be made.
+    Rows keep the file's order, so that the released code's split (first 80 %, last 20 %) can be
+    made.
 
     Args:
-        folder: read the files there, and download nothing; else the cache folder is used, and filled.
+        folder: read the files there, and download nothing; else the cache folder is used, and
+            filled.
         address: of the folder to download from, for a mirror.
 
     Raises:
-        LabError: an unknown name; a file that cannot be had, or is not what it was when its digest was taken.
+        LabError: an unknown name; a file that cannot be had, or is not what it was when its digest
+            was taken.
     """
     if name not in SOURCES:
         raise LabError(f"expected one of {', '.join(SOURCES)}", f"got {name!r}")
     source = SOURCES[name]
     rows = _rows(fetch(source, folder, address))
     texts, labels = tuple(row[0] for row in rows), np.array([row[1] == "1" for row in rows])
-    return LabelledSet(name, texts, labels, _GROUPS[name](texts), (), source.positive, source.negative)
+    return LabelledSet(
+        name, texts, labels, _GROUPS[name](texts), (), source.positive, source.negative
+    )
 
 
 def questions(folder: str | Path | None = None, address: str = ADDRESS) -> tuple[str, ...]:
@@ -170,16 +178,23 @@ def questions(folder: str | Path | None = None, address: str = ADDRESS) -> tuple
 def fetch(source: Source, folder: str | Path | None = None, address: str = ADDRESS) -> bytes:
     """The bytes of one file, with the digest that its `Source` states.
 
-    A download is written to the cache only when it is whole and right, in one step, so a kill leaves no half file.
+    A download is written to the cache only when it is whole and right, in one step, so a kill
+    leaves no half file.
 
     Raises:
         LabError: as `load`.
     """
     path = (Path(folder) if folder else runtime.cache_dir() / "trust") / source.file
     if path.is_file():
-        return _checked(path.read_bytes(), source, f"{path} has", f"delete {path}, so that it is fetched again")
+        return _checked(
+            path.read_bytes(), source, f"{path} has", f"delete {path}, so that it is fetched again"
+        )
     if folder:
-        raise LabError(f"expected the file {path}", "there is none", hint=f"fetch it from {address}/{source.file}")
+        raise LabError(
+            f"expected the file {path}",
+            "there is none",
+            hint=f"fetch it from {address}/{source.file}",
+        )
     data = _checked(
         _download(f"{address}/{source.file}", source.size + MARGIN),
         source,
@@ -192,7 +207,11 @@ def fetch(source: Source, folder: str | Path | None = None, address: str = ADDRE
         scratch.write_bytes(data)
         scratch.replace(path)
     except OSError as fault:
-        raise LabError(f"expected to write {path}", f"the system says: {fault}", hint="set LAB_CACHE to another folder") from None
+        raise LabError(
+            f"expected to write {path}",
+            f"the system says: {fault}",
+            hint="set LAB_CACHE to another folder",
+        ) from None
     return data
 
 
@@ -242,7 +261,10 @@ def _contexts(texts: tuple[str, ...]) -> tuple[str, ...]:
     """The first sentence: what two following rows have in common, up to its last full stop, or its last word if it has none."""
     found: list[str] = []
     for first, second in zip(texts[::2], texts[1::2], strict=True):
-        common = "".join(a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+        common = "".join(
+            a
+            for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+        )
         sentence = re.match(r".*[.!?]", common)
         context = sentence[0] if sentence else common.rpartition(" ")[0]
         found += 2 * [" ".join(re.findall(r"\w+", context.lower()))]

@@ -35,7 +35,8 @@ class Splits:
     """Training and test parts of one labelled set.
 
     Attributes:
-        train, test: items of each part. An item may be in neither; what joins it to both parts would leak.
+        train, test: items of each part. An item may be in neither; what joins it to both parts
+            would leak.
         groups: of each item (`LabelledSet.groups`).
     """
 
@@ -54,10 +55,11 @@ class Splits:
     def interval(self, values: Float[ndarray, "site split"], level: float = 0.95) -> Interval:
         """Interval of a mean over splits: the corrected resampled t of Nadeau and Bengio.
 
-        The training parts of different splits overlap, so the values are not independent, and standard deviation
-        / √splits is far too small. Nadeau and Bengio (Machine Learning 52, 2003) replace the variance's factor 1 / splits by
-        1 / splits + test items / training items. It stays a correction, not a guarantee. On data sets of noise with five
-        splits, intervals meant to hold the truth in 95 % did so in 95 to 98 %, the naive ones in 80 to 90 %. Works for
+        The training parts of different splits overlap, so the values are not independent, and
+        standard deviation / √splits is far too small. Nadeau and Bengio (Machine Learning 52, 2003)
+        replace the variance's factor 1 / splits by 1 / splits + test items / training items. It
+        stays a correction, not a guarantee. On data sets of noise with five splits, intervals meant
+        to hold the truth in 95 % did so in 95 to 98 %, the naive ones in 80 to 90 %. Works for
         differences of two probes as well.
 
         Raises:
@@ -73,17 +75,24 @@ class Splits:
 
         values = np.atleast_2d(values)
         if values.shape[1] < 2 or values.shape[1] != len(self):
-            raise LabError(f"expected one value for each of {len(self)} splits, and two splits or more", f"got {values.shape[1]}")
+            raise LabError(
+                f"expected one value for each of {len(self)} splits, and two splits or more",
+                f"got {values.shape[1]}",
+            )
         ratio = self.test.sum() / self.train.sum()
         error = np.sqrt((1 / len(self) + ratio) * values.var(axis=1, ddof=1))
         half = t.ppf((1 + level) / 2, len(self) - 1) * error
         mean = values.mean(axis=1)
         return Interval(mean, mean - half, mean + half)
 
-    def folds(self, labels: Bool[ndarray, " item"], n_folds: int, seed: int = 0) -> Bool[ndarray, "split fold item"]:
-        """Rows to fit on in each fold of a cross-validation inside each training part; its other rows validate.
+    def folds(
+        self, labels: Bool[ndarray, " item"], n_folds: int, seed: int = 0
+    ) -> Bool[ndarray, "split fold item"]:
+        """Rows to fit on in each fold of a cross-validation inside each training part; its other
+        rows validate.
 
-        Groups stay whole, and are dealt out in turn, those of equal composition (labels, number of items) together.
+        Groups stay whole, and are dealt out in turn, those of equal composition (labels, number of
+        items) together.
 
         Raises:
             LabError: fewer groups than folds.
@@ -98,7 +107,9 @@ class Splits:
                     f"got {len(units)} in split {split}",
                     hint="draw more items, or pass a smaller n_folds",
                 )
-            order = _by_composition(unit, np.asarray(labels)[rows], np.random.default_rng([seed, split]))
+            order = _by_composition(
+                unit, np.asarray(labels)[rows], np.random.default_rng([seed, split])
+            )
             fold = np.empty(len(units), dtype=int)
             fold[order] = np.arange(len(units)) % n_folds
             fit[split][:, rows] = fold[unit] != np.arange(n_folds)[:, None]
@@ -106,7 +117,8 @@ class Splits:
 
 
 def ordered(data: LabelledSet, test_share: float = 0.2) -> Splits:
-    """The one split of the code released with arXiv 2402.19465: the last rows of the file are the test part.
+    """The one split of the code released with arXiv 2402.19465: the last rows of the file are the
+    test part.
 
     Twins and questions end up on both sides; it is here to show what that does.
 
@@ -120,18 +132,21 @@ def ordered(data: LabelledSet, test_share: float = 0.2) -> Splits:
 
 
 def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed: int = 0) -> Splits:
-    """Random splits in which no group is on both sides, and no template where there are at least `TEMPLATES`.
+    """Random splits in which no group is on both sides, and no template where there are at least
+    `TEMPLATES`.
 
-    Where every group keeps to few templates, what is connected by groups and templates moves together and no item is
-    lost. Where groups and templates cross, test items are those of test groups *in* test templates, training items those
-    of the other groups in the other templates, and the rest is left out (about half of the items). Groups of equal
-    composition are drawn in the same share, so that both parts have the balance of the whole set.
+    Where every group keeps to few templates, what is connected by groups and templates moves
+    together and no item is lost. Where groups and templates cross, test items are those of test
+    groups *in* test templates, training items those of the other groups in the other templates, and
+    the rest is left out (about half of the items). Groups of equal composition are drawn in the
+    same share, so that both parts have the balance of the whole set.
 
     Args:
         test_share: wanted number of test items among those of both parts.
 
     Raises:
-        LabError: too few groups (or templates) for this many different splits with both classes in every part.
+        LabError: too few groups (or templates) for this many different splits with both classes in
+            every part.
 
     >>> data = LabelledSet("s", tuple("abcdefgh"), np.tile([True, False], 4), tuple("11223344"))
     >>> splits = grouped(data, n_splits=3, test_share=0.25)
@@ -139,7 +154,10 @@ def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed:
     ([2, 2, 2], False)
     """
     if not 0 < test_share < 1 or n_splits < 1:
-        raise LabError("expected at least one split and a test share between 0 and 1", f"got {n_splits} and {test_share}")
+        raise LabError(
+            "expected at least one split and a test share between 0 and 1",
+            f"got {n_splits} and {test_share}",
+        )
     draw, names = _drawer(data, test_share)
     found: dict[bytes, tuple[ndarray, ndarray]] = {}
     rng = np.random.default_rng(seed)
@@ -149,7 +167,11 @@ def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed:
             found.setdefault(test.tobytes() + train.tobytes(), (train, test))
         if len(found) == n_splits:
             parts = list(found.values())
-            return Splits(np.array([train for train, _ in parts]), np.array([test for _, test in parts]), data.groups)
+            return Splits(
+                np.array([train for train, _ in parts]),
+                np.array([test for _, test in parts]),
+                data.groups,
+            )
     raise LabError(
         f"expected {n_splits} different splits of {data.name} with both classes in every part",
         f"found {len(found)}, with {names}",
@@ -164,12 +186,16 @@ def check(splits: Splits, labels: Bool[ndarray, " item"]) -> None:
         LabError: naming the first such part.
     """
     if splits.train.shape[1] != len(labels):
-        raise LabError(f"expected splits of {len(labels)} items", f"got splits of {splits.train.shape[1]}")
+        raise LabError(
+            f"expected splits of {len(labels)} items", f"got splits of {splits.train.shape[1]}"
+        )
     check_classes(splits.train, labels, "training part")
     check_classes(splits.test, labels, "test part")
 
 
-def check_classes(parts: Bool[ndarray, "part item"], labels: Bool[ndarray, " item"], what: str) -> None:
+def check_classes(
+    parts: Bool[ndarray, "part item"], labels: Bool[ndarray, " item"], what: str
+) -> None:
     """Refuse parts that are empty or of one class.
 
     Raises:
@@ -178,7 +204,9 @@ def check_classes(parts: Bool[ndarray, "part item"], labels: Bool[ndarray, " ite
     for index, part in enumerate(parts):
         present = np.unique(labels[part])
         if len(present) < 2:
-            got = f"{int(part.sum())} items, all {bool(present[0])}," if len(present) else "no items"
+            got = (
+                f"{int(part.sum())} items, all {bool(present[0])}," if len(present) else "no items"
+            )
             raise LabError(
                 f"expected items of both classes in every {what}",
                 f"got {got} in {what} {index}",
@@ -186,17 +214,23 @@ def check_classes(parts: Bool[ndarray, "part item"], labels: Bool[ndarray, " ite
             )
 
 
-def _by_composition(unit: Int[ndarray, " item"], labels: Bool[ndarray, " item"], rng: np.random.Generator) -> ndarray:
-    """The units in an order where those of like composition and size follow each other, and in random order among these.
+def _by_composition(
+    unit: Int[ndarray, " item"], labels: Bool[ndarray, " item"], rng: np.random.Generator
+) -> ndarray:
+    """The units in an order where those of like composition and size follow each other, and in
+    random order among these.
 
-    Sizes count by powers of two. Were they told apart exactly, units of different size would always stand in the same order,
-    and a sample of every so many would hardly be random: some groups would never be tested.
+    Sizes count by powers of two. Were they told apart exactly, units of different size would always
+    stand in the same order, and a sample of every so many would hardly be random: some groups would
+    never be tested.
     """
     positive, size = np.bincount(unit, labels), np.bincount(unit)
     return np.lexsort((rng.random(len(size)), np.log2(size).astype(int), positive / size))
 
 
-def _sample(unit: ndarray, labels: ndarray, share: float, rng: np.random.Generator) -> Bool[ndarray, " item"]:
+def _sample(
+    unit: ndarray, labels: ndarray, share: float, rng: np.random.Generator
+) -> Bool[ndarray, " item"]:
     """Items of randomly drawn units, about the given share of every kind of composition (systematic sampling)."""
     order = _by_composition(unit, labels, rng)
     chosen = np.empty(len(order), dtype=bool)
@@ -207,7 +241,9 @@ def _sample(unit: ndarray, labels: ndarray, share: float, rng: np.random.Generat
 def _drawer(data: LabelledSet, share: float) -> tuple[Callable, str]:
     """The function that draws one split of a set, and what it draws from, in words."""
     group = np.unique(data.groups, return_inverse=True)[1]
-    own = [name or f"\0{item}" for item, name in enumerate(data.templates)]  # no template: shared with no other item
+    own = [
+        name or f"\0{item}" for item, name in enumerate(data.templates)
+    ]  # no template: shared with no other item
     template = np.unique(own, return_inverse=True)[1]
     n_groups, n_templates = group.max() + 1, len(set(data.templates) - {""})
     names = f"{n_groups} groups"
@@ -224,8 +260,12 @@ def _drawer(data: LabelledSet, share: float) -> tuple[Callable, str]:
     component = _connected(group, template)
     sizes = np.bincount(component)
     if len(sizes) >= TEMPLATES and sizes.max() <= len(data) / 2:
-        return whole(component), f"{names} in {n_templates} templates that fall into {len(sizes)} unconnected parts"
-    odds = np.sqrt(share / (1 - share))  # of the test side, for groups and for templates: their product has the share
+        return whole(
+            component
+        ), f"{names} in {n_templates} templates that fall into {len(sizes)} unconnected parts"
+    odds = np.sqrt(
+        share / (1 - share)
+    )  # of the test side, for groups and for templates: their product has the share
 
     def crossed(rng: np.random.Generator) -> tuple[ndarray, ndarray]:
         sides = [_sample(unit, data.labels, odds / (1 + odds), rng) for unit in (group, template)]
@@ -234,11 +274,15 @@ def _drawer(data: LabelledSet, share: float) -> tuple[Callable, str]:
     return crossed, f"{names} and {n_templates} templates"
 
 
-def _connected(group: Int[ndarray, " item"], template: Int[ndarray, " item"]) -> Int[ndarray, " item"]:
+def _connected(
+    group: Int[ndarray, " item"], template: Int[ndarray, " item"]
+) -> Int[ndarray, " item"]:
     """Which connected part of the graph of groups and templates each item is in."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     n_groups, n_templates = group.max() + 1, template.max() + 1
-    links = coo_array((np.ones(len(group)), (group, n_groups + template)), shape=[n_groups + n_templates] * 2)
+    links = coo_array(
+        (np.ones(len(group)), (group, n_groups + template)), shape=[n_groups + n_templates] * 2
+    )
     return np.unique(connected_components(links, directed=False)[1][group], return_inverse=True)[1]

@@ -1,12 +1,13 @@
-"""How far the surface of a text goes on the paper's five sets: capitals, words, length, and test rows already seen.
+"""How far the surface of a text goes on the paper's five sets: capitals, words, length, and test
+rows already seen.
 
-A probe's accuracy means something only above these. Each is measured twice: on the released code's split (the first 80 % of
-the file for training, the last 20 % for testing), which is what the published accuracies stand on, and on splits that keep
-twins, questions and contexts together.
+A probe's accuracy means something only above these. Each is measured twice: on the released code's
+split (the first 80 % of the file for training, the last 20 % for testing), which is what the
+published accuracies stand on, and on splits that keep twins, questions and contexts together.
 
-A word is ``\\w+``, in lower case. The vocabulary is that of the training part. The classifiers are scikit-learn's, on
-counts of words: ``MultinomialNB()`` (naive Bayes, the classes' log odds of each word added up) and
-``LogisticRegression(C=1)``.
+A word is ``\\w+``, in lower case. The vocabulary is that of the training part. The classifiers are
+scikit-learn's, on counts of words: ``MultinomialNB()`` (naive Bayes, the classes' log odds of each
+word added up) and ``LogisticRegression(C=1)``.
 """
 
 import warnings
@@ -42,11 +43,13 @@ class Survey:
     """The controls of one set.
 
     Attributes:
-        leaked: share of the test rows of the ordered split whose twin, question or context is in the training part.
+        leaked: share of the test rows of the ordered split whose twin, question or context is in
+            the training part.
         capital: accuracy of the rule "has a capital letter".
         length: AUROC of the number of characters.
-        ordered, grouped: accuracy of each of `CLASSIFIERS` on both kinds of split. Intervals: Clopper–Pearson over the
-            test rows (they ignore that rows share questions), and Nadeau and Bengio over the grouped splits.
+        ordered, grouped: accuracy of each of `CLASSIFIERS` on both kinds of split. Intervals:
+            Clopper–Pearson over the test rows (they ignore that rows share questions), and Nadeau
+            and Bengio over the grouped splits.
         published: the paper's probe, or None for a set that is not the paper's.
     """
 
@@ -79,12 +82,14 @@ def any_capital(data: LabelledSet) -> Bool[ndarray, " item"]:
 
 
 def case_flipped(texts: Sequence[str], share: float, seed: int) -> tuple[str, ...]:
-    """The texts with some of their letters turned into capitals, as label 1 of the paper's robustness set says of a text.
+    """The texts with some of their letters turned into capitals, as label 1 of the paper's
+    robustness set says of a text.
 
-    Nothing but case changes; a letter without a capital of its own, such as ß, is kept. A text in which no letter is drawn
-    stays as it is, whatever its label says. With the 4.73 % of letters that are capitals in the 1821 changed reviews of the
-    released file, independent draws leave some 129 reviews unchanged. In the file it is 14: capitals are spread more evenly
-    there, at most one in 20 characters of each review, or one in a shorter one.
+    Nothing but case changes; a letter without a capital of its own, such as ß, is kept. A text in
+    which no letter is drawn stays as it is, whatever its label says. With the 4.73 % of letters
+    that are capitals in the 1821 changed reviews of the released file, independent draws leave some
+    129 reviews unchanged. In the file it is 14: capitals are spread more evenly there, at most one
+    in 20 characters of each review, or one in a shorter one.
 
     Args:
         share: probability of each letter to be drawn, independently of all others.
@@ -108,7 +113,12 @@ def _capital(letter: str, drawn: bool) -> str:
 def leaked(data: LabelledSet, splits: Splits) -> Float[ndarray, " split"]:
     """Share of the test rows that have a row of their group in the training part."""
     groups = np.unique(data.groups, return_inverse=True)[1]
-    return np.array([np.isin(groups[test], groups[train]).mean() for train, test in zip(splits.train, splits.test, strict=True)])
+    return np.array(
+        [
+            np.isin(groups[test], groups[train]).mean()
+            for train, test in zip(splits.train, splits.test, strict=True)
+        ]
+    )
 
 
 def length_auroc(data: LabelledSet) -> float:
@@ -116,7 +126,9 @@ def length_auroc(data: LabelledSet) -> float:
     return auroc(np.array([len(text) for text in data.texts], dtype=float), data.labels.astype(int))
 
 
-def words_accuracy(data: LabelledSet, splits: Splits, classifier: str = "bayes", lower: bool = True) -> Float[ndarray, " split"]:
+def words_accuracy(
+    data: LabelledSet, splits: Splits, classifier: str = "bayes", lower: bool = True
+) -> Float[ndarray, " split"]:
     """Accuracy of a bag of words on the test part of each split.
 
     Args:
@@ -124,9 +136,15 @@ def words_accuracy(data: LabelledSet, splits: Splits, classifier: str = "bayes",
         lower: whether capitals count as small letters.
 
     Raises:
-        LabError: an unknown classifier, a training part without a word, or a fit that does not converge.
+        LabError: an unknown classifier, a training part without a word, or a fit that does not
+            converge.
     """
-    return np.array([_score(data, train, test, classifier, lower) for train, test in zip(splits.train, splits.test, strict=True)])
+    return np.array(
+        [
+            _score(data, train, test, classifier, lower)
+            for train, test in zip(splits.train, splits.test, strict=True)
+        ]
+    )
 
 
 def survey(data: LabelledSet, n_splits: int = 5, test_share: float = 0.2, seed: int = 0) -> Survey:
@@ -145,8 +163,14 @@ def survey(data: LabelledSet, n_splits: int = 5, test_share: float = 0.2, seed: 
         hits = round(float(words_accuracy(data, file_order, name)[0]) * rows)
         in_order[name] = _share(hits, rows)
         interval = apart.interval(words_accuracy(data, apart, name)[None])
-        kept_apart[name] = Share(*(float(side[0]) for side in (interval.mean, interval.low, interval.high)))
-    seen, capital, length = float(leaked(data, file_order)[0]), _share(right, len(data)), length_auroc(data)
+        kept_apart[name] = Share(
+            *(float(side[0]) for side in (interval.mean, interval.low, interval.high))
+        )
+    seen, capital, length = (
+        float(leaked(data, file_order)[0]),
+        _share(right, len(data)),
+        length_auroc(data),
+    )
     return Survey(data.name, seen, capital, length, in_order, kept_apart, PUBLISHED.get(data.name))
 
 
@@ -154,7 +178,13 @@ def _share(hits: int, trials: int) -> Share:
     return Share(hits / trials, *clopper_pearson(hits, trials))
 
 
-def _score(data: LabelledSet, train: Bool[ndarray, " item"], test: Bool[ndarray, " item"], classifier: str, lower: bool) -> float:
+def _score(
+    data: LabelledSet,
+    train: Bool[ndarray, " item"],
+    test: Bool[ndarray, " item"],
+    classifier: str,
+    lower: bool,
+) -> float:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -167,12 +197,17 @@ def _score(data: LabelledSet, train: Bool[ndarray, " item"], test: Bool[ndarray,
     try:
         counts = counter.fit_transform(fitted.texts)
     except ValueError as fault:
-        raise LabError(f"expected words in the training part of {data.name}", f"scikit-learn says: {fault}") from None
+        raise LabError(
+            f"expected words in the training part of {data.name}", f"scikit-learn says: {fault}"
+        ) from None
     model = MultinomialNB() if classifier == "bayes" else LogisticRegression(max_iter=ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
             model.fit(counts, fitted.labels)
         except ConvergenceWarning as fault:
-            raise LabError(f"expected the bag of words of {data.name} to converge", f"scikit-learn says: {fault}") from None
+            raise LabError(
+                f"expected the bag of words of {data.name} to converge",
+                f"scikit-learn says: {fault}",
+            ) from None
     return float(model.score(counter.transform(asked.texts), asked.labels))

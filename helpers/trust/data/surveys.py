@@ -1,8 +1,9 @@
-"""``python -m helpers surface``: what the surface of the paper's five sets gives, computed anew beside what is stored.
+"""``python -m helpers surface``: what the surface of the paper's five sets gives, computed anew
+beside what is stored.
 
-The book is built without a network, and the files of the five sets are not part of this package. So the surveys that it
-shows are stored (``data/surveys.json``), with the digest of the file that each stands on, and whoever has a network can
-compute them again.
+The book is built without a network, and the files of the five sets are not part of this package. So
+the surveys that it shows are stored (``data/surveys.json``), with the digest of the file that each
+stands on, and whoever has a network can compute them again.
 """
 
 import json
@@ -41,7 +42,8 @@ def stored(path: Path = DATA) -> dict[str, Survey]:
     """The stored surveys of the five sets, by name; reads one small file.
 
     Raises:
-        LabError: the file is missing or damaged, or a survey belongs to another file than `SOURCES` names.
+        LabError: the file is missing or damaged, or a survey belongs to another file than `SOURCES`
+            names.
 
     >>> f"{stored()['sst2'].capital.value:.3f}"
     '0.996'
@@ -51,7 +53,9 @@ def stored(path: Path = DATA) -> dict[str, Survey]:
         digests = {name: sets[name]["sha256"] for name in SOURCES}
         found = {name: _survey(name, sets[name]) for name in SOURCES}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise LabError(f"expected stored surveys in {path}", f"cannot use it: {fault!r}", hint=_ANEW) from None
+        raise LabError(
+            f"expected stored surveys in {path}", f"cannot use it: {fault!r}", hint=_ANEW
+        ) from None
     for name, digest in digests.items():
         if digest != SOURCES[name].sha256:
             raise LabError(
@@ -79,7 +83,9 @@ def to_text(surveys: Mapping[str, Survey]) -> str:
     """The file that `stored` reads: numbers, and what they were computed from and with."""
     sets = {}
     for name, found in surveys.items():
-        sets[name] = {"file": SOURCES[name].file, "sha256": SOURCES[name].sha256} | _rounded(plain(found))
+        sets[name] = {"file": SOURCES[name].file, "sha256": SOURCES[name].sha256} | _rounded(
+            plain(found)
+        )
     known = {"command": COMMAND, "commit": COMMIT, "settings": SETTINGS}
     known["versions"] = {name: version(name) for name in ("scikit-learn", "numpy")}
     return json.dumps(known | {"sets": sets}, indent=1) + "\n"
@@ -96,7 +102,11 @@ def compare(found: Mapping[str, Survey], known: Mapping[str, Survey]) -> None:
     Raises:
         LabError: names the number that differs most.
     """
-    pairs = {f"{name} {key}": (value, numbers(known[name])[key]) for name in found for key, value in numbers(found[name]).items()}
+    pairs = {
+        f"{name} {key}": (value, numbers(known[name])[key])
+        for name in found
+        for key, value in numbers(found[name]).items()
+    }
     worst = max(pairs, key=lambda key: abs(pairs[key][0] - pairs[key][1]))
     value, other = pairs[worst]
     if abs(value - other) > TOLERANCE:
@@ -113,10 +123,20 @@ def plain(found: Survey) -> dict[str, Any]:
 
 
 def _survey(name: str, own: dict) -> Survey:
-    both = {part: {kind: _share(own[part][kind]) for kind in CLASSIFIERS} for part in ("ordered", "grouped")}
+    both = {
+        part: {kind: _share(own[part][kind]) for kind in CLASSIFIERS}
+        for part in ("ordered", "grouped")
+    }
     if not (0 <= own["leaked"] <= 1 and 0 <= own["length"] <= 1):
         raise ValueError(f"shares of {name} outside 0 to 1")
-    return Survey(name, own["leaked"], _share(own["capital"]), own["length"], **both, published=PUBLISHED.get(name))
+    return Survey(
+        name,
+        own["leaked"],
+        _share(own["capital"]),
+        own["length"],
+        **both,
+        published=PUBLISHED.get(name),
+    )
 
 
 def _share(own: dict[str, float]) -> Share:
@@ -129,9 +149,14 @@ def _share(own: dict[str, float]) -> Share:
 def _flat(own: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     found = {}
     for key, value in own.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        found |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        )
     return found
 
 
 def _rounded(own: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _rounded(value) if isinstance(value, Mapping) else round(value, DIGITS) for key, value in own.items()}
+    return {
+        key: _rounded(value) if isinstance(value, Mapping) else round(value, DIGITS)
+        for key, value in own.items()
+    }

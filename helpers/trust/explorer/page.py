@@ -1,7 +1,8 @@
-"""A slider over training: the map layer × dimension of probe accuracy at every checkpoint, its controls always beside it.
+"""A slider over training: the map layer × dimension of probe accuracy at every checkpoint, its
+controls always beside it.
 
-The page works without a kernel. Checkpoints take equal room on the slider and in the curves, whatever their steps, so that
-the early ones of a log-spaced series can be told apart.
+The page works without a kernel. Checkpoints take equal room on the slider and in the curves,
+whatever their steps, so that the early ones of a log-spaced series can be told apart.
 """
 
 import html
@@ -37,27 +38,33 @@ def dynamics_view(
 ):
     """The map as a self-contained view: put it last in a cell.
 
-    A cell counts as above the controls, and is marked, when it exceeds the best of its column: all `controls`, and, where
-    the series has a step 0, the untrained model at its best layer.
+    A cell counts as above the controls, and is marked, when it exceeds the best of its column: all
+    `controls`, and, where the series has a step 0, the untrained model at its best layer.
 
     Args:
         steps: training steps of the checkpoints, rising.
         layers: names, first layer first.
         accuracy: share of test items that the probe gets right.
-        controls: accuracy of what knows less than the model, by name: a bag-of-words probe, a random-label probe.
-        low: lower end of each accuracy's interval; with it a cell is above the controls when its interval is.
+        controls: accuracy of what knows less than the model, by name: a bag-of-words probe, a
+            random-label probe.
+        low: lower end of each accuracy's interval; with it a cell is above the controls when its
+            interval is.
         pace: milliseconds between two checkpoints while it plays.
 
     Returns:
         A `helpers.show.viewer.View` of less than `MAX_BYTES`.
 
     Raises:
-        LabError: shapes that do not fit, fewer than two steps, steps that do not rise, two columns or rows of one name,
-            a value outside 0 to 1 (NaN included), so much that the page would grow too large.
+        LabError: shapes that do not fit, fewer than two steps, steps that do not rise, two columns
+            or rows of one name, a value outside 0 to 1 (NaN included), so much that the page would
+            grow too large.
     """
     from helpers.show import viewer
 
-    data = _data(steps, layers, dimensions, accuracy, controls, low) | {"title": title, "pace": pace}
+    data = _data(steps, layers, dimensions, accuracy, controls, low) | {
+        "title": title,
+        "pace": pace,
+    }
     values = np.asarray(accuracy)
     best = ", ".join(f"{name} {values[-1, :, i].max():.2f}" for i, name in enumerate(dimensions))
     summary = (
@@ -78,12 +85,18 @@ def dynamics_view(
 
 def _data(steps, layers, dimensions, accuracy, controls, low) -> dict:
     """The view's data: accuracies in thousandths, step 0 among the controls."""
-    steps, layers, dimensions = [int(step) for step in steps], [str(name) for name in layers], [str(name) for name in dimensions]
+    steps, layers, dimensions = (
+        [int(step) for step in steps],
+        [str(name) for name in layers],
+        [str(name) for name in dimensions],
+    )
     if len(steps) < 2 or any(after <= before for before, after in pairwise(steps)):
         raise LabError("expected at least two training steps, rising", f"got {steps}")
     for names in (layers, dimensions, [*layers, *controls]):
         if not names or len(set(names)) < len(names):
-            raise LabError("expected different names for layers, dimensions and controls", f"got {names}")
+            raise LabError(
+                "expected different names for layers, dimensions and controls", f"got {names}"
+            )
     shape = (len(steps), len(layers), len(dimensions))
     stored = _thousandths(accuracy, shape, "accuracy")
     rows = [(str(name), _thousandths(values, shape[2:], name)) for name, values in controls.items()]
@@ -102,7 +115,11 @@ def _data(steps, layers, dimensions, accuracy, controls, low) -> dict:
 def _thousandths(values, shape: tuple[int, ...], name: str) -> Int[ndarray, "..."]:
     array = np.asarray(values, dtype=float)
     if array.shape != shape:
-        raise LabError(f"expected {name} of shape {shape}", f"got {array.shape}", hint="the order is step, layer, dimension")
+        raise LabError(
+            f"expected {name} of shape {shape}",
+            f"got {array.shape}",
+            hint="the order is step, layer, dimension",
+        )
     if not ((array >= 0) & (array <= 1)).all():
         raise LabError(f"expected {name} from 0 to 1", f"got {array.min()} to {array.max()}")
     return np.rint(1000 * array).astype(int)
@@ -110,9 +127,16 @@ def _thousandths(values, shape: tuple[int, ...], name: str) -> Int[ndarray, "...
 
 def fallback_table(data: dict) -> str:
     """The best layer of every dimension at every step, and the controls, as plain HTML."""
-    head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in ("Step", *data["dimensions"]))
-    rows = [(str(step), _best(data, layers)) for step, layers in zip(data["steps"], data["accuracy"], strict=True)]
-    rows += [(name, [f"{value / 1000:.2f}" for value in values]) for name, values in data["controls"]]
+    head = "".join(
+        f'<th scope="col">{html.escape(text)}</th>' for text in ("Step", *data["dimensions"])
+    )
+    rows = [
+        (str(step), _best(data, layers))
+        for step, layers in zip(data["steps"], data["accuracy"], strict=True)
+    ]
+    rows += [
+        (name, [f"{value / 1000:.2f}" for value in values]) for name, values in data["controls"]
+    ]
     body = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th>{"".join(f"<td>{html.escape(cell)}</td>" for cell in cells)}</tr>'
         for name, cells in rows
@@ -123,4 +147,7 @@ def fallback_table(data: dict) -> str:
 
 def _best(data: dict, layers: list[list[int]]) -> list[str]:
     columns = list(zip(*layers, strict=True))
-    return [f"{max(column) / 1000:.2f} ({data['layers'][column.index(max(column))]})" for column in columns]
+    return [
+        f"{max(column) / 1000:.2f} ({data['layers'][column.index(max(column))]})"
+        for column in columns
+    ]

@@ -1,18 +1,23 @@
-"""How much do activations T know of the input X and of the label Y? HSIC, its null, and what can move it.
+"""How much do activations T know of the input X and of the label Y? HSIC, its null, and what can
+move it.
 
 Three estimators, all in double precision:
 
-- `hsic`: the formula that Qian et al. 2024 (arXiv 2402.19465) print, the Hilbert–Schmidt independence
-  criterion ``tr(K_X H K_Y H) / (n-1)²`` with a Gaussian kernel (H takes the mean off; biased, or unbiased).
+- `hsic`: the formula that Qian et al. 2024 (arXiv 2402.19465) print, the Hilbert–Schmidt
+  independence criterion ``tr(K_X H K_Y H) / (n-1)²`` with a Gaussian kernel (H takes the mean off;
+  biased, or unbiased).
 - `normalised_hsic`: what their released code computes, ``tr(R_X R_Y)`` with the smoothing matrix
-  ``R = HKH (HKH + εnI)⁻¹``, bandwidth σ = 50 and ε = 1e-5. R shrinks each direction of variance λ by λ / (λ + εn).
-- `closed_form`: the same for a linear kernel, from a singular value decomposition. At σ = 50 the exponents are
-  about 1/σ² = 4e-4, so the kernel is linear to that precision, and so is the estimate: it is a sum over pairs of principal
-  components, each weighted by its share of the variance. An I(T;Y) so defined is a shrunken R² of a linear probe; with
-  balanced labels it cannot exceed 0.909 (= 0.0001 / (0.0001 + 1e-5)).
+  ``R = HKH (HKH + εnI)⁻¹``, bandwidth σ = 50 and ε = 1e-5. R shrinks each direction of variance λ
+  by λ / (λ + εn).
+- `closed_form`: the same for a linear kernel, from a singular value decomposition. At σ = 50 the
+  exponents are about 1/σ² = 4e-4, so the kernel is linear to that precision, and so is the
+  estimate: it is a sum over pairs of principal components, each weighted by its share of the
+  variance. An I(T;Y) so defined is a shrunken R² of a linear probe; with balanced labels it cannot
+  exceed 0.909 (= 0.0001 / (0.0001 + 1e-5)).
 
-None of them is a mutual information in bits; `helpers.trust.information.bounds` has two lower bounds that are. Activations (two
-dimensions) are standardised per feature, as in the released code; labels (one dimension) are used as 0 and 1.
+None of them is a mutual information in bits; `helpers.trust.information.bounds` has two lower
+bounds that are. Activations (two dimensions) are standardised per feature, as in the released code;
+labels (one dimension) are used as 0 and 1.
 """
 
 from collections.abc import Iterable
@@ -41,11 +46,12 @@ from helpers.trust.information.kernels import (
 
 
 def hsic(x: Rows, y: Rows, sigma: float = SIGMA, unbiased: bool = False) -> float:
-    """HSIC with the kernel ``exp(-‖a-b‖² / 2σ²)``, as the paper prints it (Gretton et al. 2005, biased).
+    """HSIC with the kernel ``exp(-‖a-b‖² / 2σ²)``, as the paper prints it (Gretton et al. 2005,
+    biased).
 
     Args:
-        unbiased: the estimator of Song et al. 2012 (JMLR 13, eq. 4), which is 0 on average where nothing is shared and may
-            be negative.
+        unbiased: the estimator of Song et al. 2012 (JMLR 13, eq. 4), which is 0 on average where
+            nothing is shared and may be negative.
 
     Raises:
         LabError: as `spectrum`.
@@ -62,8 +68,9 @@ def hsic(x: Rows, y: Rows, sigma: float = SIGMA, unbiased: bool = False) -> floa
 def normalised_hsic(x: Rows, y: Rows, sigma: float = SIGMA, epsilon: float = EPSILON) -> float:
     """The released code's I(X;Y), exactly, in double precision.
 
-    The code inverts two n × n matrices in single precision, and the paper's figures 14 and 16 show values down to -0.03,
-    which the formula cannot give. Here the inverse is taken in the eigenbasis, in double precision.
+    The code inverts two n × n matrices in single precision, and the paper's figures 14 and 16 show
+    values down to -0.03, which the formula cannot give. Here the inverse is taken in the
+    eigenbasis, in double precision.
 
     Raises:
         LabError: as `spectrum`; different numbers of items; ε not above 0.
@@ -76,15 +83,18 @@ def normalised_hsic(x: Rows, y: Rows, sigma: float = SIGMA, epsilon: float = EPS
 
 
 def closed_form(x: Rows, y: Rows, sigma: float = SIGMA, epsilon: float = EPSILON) -> float:
-    """The linear limit of `normalised_hsic`: ``sum_ij w_i w_j (u_i·v_j)²`` with ``w = p / (p + εσ²)``.
+    """The linear limit of `normalised_hsic`: ``sum_ij w_i w_j (u_i·v_j)²`` with ``w = p / (p +
+    εσ²)``.
 
-    u, v are the left singular vectors of the standardised X and Y, and p is each one's share of the variance (for labels:
-    their variance). Costs n·d² instead of n³.
+    u, v are the left singular vectors of the standardised X and Y, and p is each one's share of the
+    variance (for labels: their variance). Costs n·d² instead of n³.
 
     Raises:
         LabError: as `normalised_hsic`.
     """
-    return overlap(smoother(x, sigma, epsilon, linear=True), smoother(y, sigma, epsilon, linear=True))
+    return overlap(
+        smoother(x, sigma, epsilon, linear=True), smoother(y, sigma, epsilon, linear=True)
+    )
 
 
 Diagonals = Complex[Tensor, "diagonal frequency"]
@@ -97,7 +107,8 @@ class Null:
     Attributes:
         observed: the estimate on the true order.
         draws: the estimate on shuffled orders.
-        expected: the mean over all orders in closed form, ``tr(R_X) tr(R_T) / (n-1)`` (but see `label_null`).
+        expected: the mean over all orders in closed form, ``tr(R_X) tr(R_T) / (n-1)`` (but see
+            `label_null`).
     """
 
     observed: float
@@ -112,7 +123,9 @@ class Null:
     @property
     def p_value(self) -> float:
         """Share of orders, the true one among them, that reach what was observed."""
-        reached = self.draws >= self.observed * (1 - 1e-9)  # equal sums may differ in their last bits
+        reached = self.draws >= self.observed * (
+            1 - 1e-9
+        )  # equal sums may differ in their last bits
         return float((1 + reached.sum()) / (1 + len(self.draws)))
 
     def quantile(self, share: float = 0.95) -> float:
@@ -120,11 +133,12 @@ class Null:
 
 
 def null(a: Smoother, b: Smoother, permutations: int = 200, seed: int = 0) -> Null:
-    """The permutation null of `overlap`, without computing a kernel again. Items are shuffled one by one: see `label_null`.
+    """The permutation null of `overlap`, without computing a kernel again. Items are shuffled one
+    by one: see `label_null`.
 
-    Both sides are put into random orders, and one is rotated against the other, by 0, 1, 2, … places. Each rotation is a random
-    pairing of the items, and all n of them together cost one Fourier transform. New orders are drawn when the rotations
-    are used up.
+    Both sides are put into random orders, and one is rotated against the other, by 0, 1, 2, …
+    places. Each rotation is a random pairing of the items, and all n of them together cost one
+    Fourier transform. New orders are drawn when the rotations are used up.
 
     Raises:
         LabError: different numbers of items, or fewer than one permutation.
@@ -139,25 +153,37 @@ def label_null(
     sigma: float = SIGMA,
     epsilon: float = EPSILON,
 ) -> Null:
-    """The null of I(T;Y) under shuffles of the labels that respect what belongs together (`controls.random_labels`).
+    """The null of I(T;Y) under shuffles of the labels that respect what belongs together
+    (`controls.random_labels`).
 
-    Where items come in pairs of opposite labels and nearly equal T, shuffling items one by one gives a null that is far too
-    high: in the true order the label is not along the directions of T that pairs share, in a shuffled order it is. Then
-    even a T that tells the label can stay below. `expected` is the mean of the draws; there is no closed form.
+    Where items come in pairs of opposite labels and nearly equal T, shuffling items one by one
+    gives a null that is far too high: in the true order the label is not along the directions of T
+    that pairs share, in a shuffled order it is. Then even a T that tells the label can stay below.
+    `expected` is the mean of the draws; there is no closed form.
 
     Raises:
-        LabError: as `normalised_hsic`; shuffles of other items, or with another number of positive labels.
+        LabError: as `normalised_hsic`; shuffles of other items, or with another number of positive
+            labels.
     """
     known, rows = smoother(labels, sigma, epsilon), torch.as_tensor(shuffled).double()
-    if rows.ndim != 2 or rows.shape[1] != len(known.matrix) or (rows.sum(1) != float(np.sum(labels))).any():
-        raise LabError("expected shuffles [draw, item] of these labels", f"got {tuple(rows.shape)}, or other labels than these")
+    if (
+        rows.ndim != 2
+        or rows.shape[1] != len(known.matrix)
+        or (rows.sum(1) != float(np.sum(labels))).any()
+    ):
+        raise LabError(
+            "expected shuffles [draw, item] of these labels",
+            f"got {tuple(rows.shape)}, or other labels than these",
+        )
     observed, rows = overlap(known, target), rows - rows.mean(1, keepdim=True)
     rows = rows / rows.norm(dim=1, keepdim=True)  # the kernel of a label has this one direction
     draws = (known.weights[0] * ((rows @ target.matrix) * rows).sum(1)).numpy()
     return Null(observed, draws, float(draws.mean()))
 
 
-def _nulls(sources: list[Smoother], targets: list[Smoother], permutations: int, seed: int) -> list[list[Null]]:
+def _nulls(
+    sources: list[Smoother], targets: list[Smoother], permutations: int, seed: int
+) -> list[list[Null]]:
     """The null of every source with every target [source, target]: one transform a matrix, the same orders for all."""
     if permutations < 1:
         raise LabError("expected at least one permutation", f"got {permutations}")
@@ -165,15 +191,21 @@ def _nulls(sources: list[Smoother], targets: list[Smoother], permutations: int, 
     n, generator = len(sources[0].matrix), torch.Generator().manual_seed(seed)
     draws = torch.zeros(len(sources), len(targets), 0, dtype=torch.float64)
     while draws.shape[2] < permutations:
-        # both sides: labels that alternate, as in pairs, would be the same again after a rotation by two
+        # both sides: labels that alternate, as in pairs, would be the same again after a rotation
+        # by two
         first, second = (torch.randperm(n, generator=generator) for _ in range(2))
         left = [_diagonals(a.matrix[first][:, first]) for a in sources]
         right = [_diagonals(b.matrix[second][:, second]) for b in targets]
-        rotated = torch.stack([torch.stack([_rotated(one, other, n) for other in right]) for one in left])
+        rotated = torch.stack(
+            [torch.stack([_rotated(one, other, n) for other in right]) for one in left]
+        )
         draws = torch.cat([draws, rotated], 2)
     kept = draws[:, :, :permutations].numpy()
     return [
-        [Null(observed[i][j], kept[i, j], a.effective_rank * b.effective_rank / (n - 1)) for j, b in enumerate(targets)]
+        [
+            Null(observed[i][j], kept[i, j], a.effective_rank * b.effective_rank / (n - 1))
+            for j, b in enumerate(targets)
+        ]
         for i, a in enumerate(sources)
     ]
 
@@ -221,11 +253,14 @@ def plane(
 ) -> Plane:
     """The information plane of one checkpoint (the paper's figures 13 to 16).
 
-    X is the first of the layers given, in the paper the first block's output; so the first I(T;X) is that layer with itself.
+    X is the first of the layers given, in the paper the first block's output; so the first I(T;X)
+    is that layer with itself.
 
     Args:
-        linear: take `closed_form` in place of `normalised_hsic`: about three times as fast, and the same at σ = 50.
-        shuffled: shuffled labels for the null of I(T;Y); without them items are shuffled one by one (see `label_null`).
+        linear: take `closed_form` in place of `normalised_hsic`: about three times as fast, and the
+            same at σ = 50.
+        shuffled: shuffled labels for the null of I(T;Y); without them items are shuffled one by one
+            (see `label_null`).
 
     Raises:
         LabError: no layers; as `normalised_hsic`, where the message names the layer.
@@ -237,7 +272,9 @@ def plane(
     sides = _nulls([seen[0], known], seen, permutations, seed)
     if shuffled is not None:
         sides[1] = [label_null(labels, one, shuffled, sigma, epsilon) for one in seen]
-    columns = [[getattr(one, name) for one in side] for name in ("observed", "expected") for side in sides]
+    columns = [
+        [getattr(one, name) for one in side] for name in ("observed", "expected") for side in sides
+    ]
     columns += [[one.quantile(0.95) for one in side] for side in sides]
     return Plane(*map(np.array, columns), np.array([one.effective_rank for one in seen]))
 
@@ -253,8 +290,11 @@ class Reading:
     ranks: tuple[float, float]
 
 
-def readings(x: Rows, y: Rows, sigmas: Iterable[float], epsilons: Iterable[float] = (EPSILON,)) -> list[Reading]:
-    """`normalised_hsic` over bandwidths and regularisations: σ slowest. One decomposition a bandwidth.
+def readings(
+    x: Rows, y: Rows, sigmas: Iterable[float], epsilons: Iterable[float] = (EPSILON,)
+) -> list[Reading]:
+    """`normalised_hsic` over bandwidths and regularisations: σ slowest. One decomposition a
+    bandwidth.
 
     Raises:
         LabError: as `normalised_hsic`.
@@ -265,22 +305,31 @@ def readings(x: Rows, y: Rows, sigmas: Iterable[float], epsilons: Iterable[float
         for epsilon in epsilons:
             a, b = (side.smoother(epsilon) for side in pair)
             ranks = a.effective_rank, b.effective_rank
-            found.append(Reading(sigma, epsilon, overlap(a, b), ranks[0] * ranks[1] / (len(a.matrix) - 1), ranks))
+            found.append(
+                Reading(
+                    sigma, epsilon, overlap(a, b), ranks[0] * ranks[1] / (len(a.matrix) - 1), ranks
+                )
+            )
     return found
 
 
-def with_direction(x: Float[Tensor, "item feature"], scale: float, seed: int = 0) -> Float[Tensor, "item feature"]:
-    """`x` plus noise along one direction that all its features share: at most one of its d directions is lost.
+def with_direction(
+    x: Float[Tensor, "item feature"], scale: float, seed: int = 0
+) -> Float[Tensor, "item feature"]:
+    """`x` plus noise along one direction that all its features share: at most one of its d
+    directions is lost.
 
-    Every item gets one random number, added to every feature with a random sign. What x had along this direction drowns;
-    what it had along the d - 1 others is untouched. For white noise x and a large scale, a regression of x on the result
-    still has R² = (d - 1) / d: 0.98 with 64 features, but only a half with two. I(T;X) falls far more than that, for the
-    direction takes a large share of the variance, the other directions' shares shrink, and so do their weights. With many
+    Every item gets one random number, added to every feature with a random sign. What x had along
+    this direction drowns; what it had along the d - 1 others is untouched. For white noise x and a
+    large scale, a regression of x on the result still has R² = (d - 1) / d: 0.98 with 64 features,
+    but only a half with two. I(T;X) falls far more than that, for the direction takes a large share
+    of the variance, the other directions' shares shrink, and so do their weights. With many
     features a "compression" of this kind is a change of the spectrum, hardly a loss of information.
 
     Args:
-        scale: standard deviation along the (unit) direction, in units of the root mean square standard deviation of x's
-            features. Each feature's share of it is scale / √(number of features).
+        scale: standard deviation along the (unit) direction, in units of the root mean square
+            standard deviation of x's features. Each feature's share of it is scale / √(number of
+            features).
     """
     x = finite(x)
     generator = torch.Generator().manual_seed(seed)

@@ -1,7 +1,8 @@
-"""The kernel and the smoothing matrix that the estimators of `helpers.trust.information.dependence` are made of.
+"""The kernel and the smoothing matrix that the estimators of `helpers.trust.information.dependence`
+are made of.
 
-Activations (two dimensions) are standardised per feature, as in the code released with arXiv 2402.19465; labels (one
-dimension) are used as 0 and 1. All in double precision.
+Activations (two dimensions) are standardised per feature, as in the code released with arXiv
+2402.19465; labels (one dimension) are used as 0 and 1. All in double precision.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ def standardise(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item feature
     """
     x = finite(x)
     spread = x.std(0, correction=0)
-    varies = spread > 1e-6 * x.abs().amax(0)  # less is the rounding of single precision, not a difference
+    varies = spread > 1e-6 * x.abs().amax(
+        0
+    )  # less is the rounding of single precision, not a difference
     if not varies.any():
         raise LabError(
             "expected activations that differ between items",
@@ -39,7 +42,8 @@ def standardise(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item feature
 
 @dataclass(frozen=True)
 class Smoother:
-    """The matrix R of one set of activations: it projects onto their directions, each shrunk by its weight.
+    """The matrix R of one set of activations: it projects onto their directions, each shrunk by its
+    weight.
 
     Attributes:
         weights: between 0 and 1, largest first.
@@ -74,7 +78,8 @@ class Spectrum:
 
 
 def spectrum(x: Rows, sigma: float = SIGMA, linear: bool = False) -> Spectrum:
-    """Eigenvalues and eigenvectors of the centred kernel ``exp(-‖a-b‖² / 2σ²d)``, or of its linear limit.
+    """Eigenvalues and eigenvectors of the centred kernel ``exp(-‖a-b‖² / 2σ²d)``, or of its linear
+    limit.
 
     The factor d (number of features) is in the released code, not in the paper.
 
@@ -88,29 +93,41 @@ def spectrum(x: Rows, sigma: float = SIGMA, linear: bool = False) -> Spectrum:
         vectors, scale, _ = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)
         return Spectrum(scale**2 / (n * d * sigma**2), vectors)
     values, vectors = torch.linalg.eigh(centred(torch.exp(-distances(rows) / (2 * sigma**2 * d))))
-    return Spectrum(values.flip(0).clamp(min=0) / n, vectors.flip(1))  # rounding leaves some at -1e-16
+    return Spectrum(
+        values.flip(0).clamp(min=0) / n, vectors.flip(1)
+    )  # rounding leaves some at -1e-16
 
 
-def smoother(x: Rows, sigma: float = SIGMA, epsilon: float = EPSILON, linear: bool = False) -> Smoother:
+def smoother(
+    x: Rows, sigma: float = SIGMA, epsilon: float = EPSILON, linear: bool = False
+) -> Smoother:
     """R of some activations or labels; keep it where one X meets many T."""
     return spectrum(x, sigma, linear).smoother(epsilon)
 
 
 def overlap(a: Smoother, b: Smoother) -> float:
-    """tr(R_X R_T), never negative: the summed squared cosines between the directions of both, weighted.
+    """tr(R_X R_T), never negative: the summed squared cosines between the directions of both,
+    weighted.
 
     Raises:
         LabError: they are of different numbers of items.
     """
     if len(a.matrix) != len(b.matrix):
-        raise LabError("expected the same items on both sides", f"got {len(a.matrix)} and {len(b.matrix)}")
-    return max(0.0, float((a.matrix * b.matrix).sum()))  # two positive semidefinite matrices; rounding may reach -1e-18
+        raise LabError(
+            "expected the same items on both sides", f"got {len(a.matrix)} and {len(b.matrix)}"
+        )
+    return max(
+        0.0, float((a.matrix * b.matrix).sum())
+    )  # two positive semidefinite matrices; rounding may reach -1e-18
 
 
 def finite(x) -> Float[Tensor, "item ..."]:
     x = torch.as_tensor(x).detach().to("cpu", torch.float64)
     if x.ndim not in (1, 2) or len(x) < 4:
-        raise LabError("expected at least four items, as one row of labels or a table [item, feature]", f"got {tuple(x.shape)}")
+        raise LabError(
+            "expected at least four items, as one row of labels or a table [item, feature]",
+            f"got {tuple(x.shape)}",
+        )
     if not x.isfinite().all():
         bad = int((~x.isfinite()).reshape(len(x), -1).any(1).sum())
         raise LabError(
@@ -127,7 +144,9 @@ def rows_of(x: Rows) -> Float[Tensor, "item feature"]:
     if x.ndim == 2:
         return standardise(x)
     if bool((x == x[0]).all()):
-        raise LabError("expected labels of both classes", f"got {len(x)} labels that are all {float(x[0]):g}")
+        raise LabError(
+            "expected labels of both classes", f"got {len(x)} labels that are all {float(x[0]):g}"
+        )
     return x[:, None]
 
 

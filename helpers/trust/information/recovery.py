@@ -1,9 +1,10 @@
-"""Two tests of a falling I(T;X): can X still be read from T, and is the fall the label's direction growing?
+"""Two tests of a falling I(T;X): can X still be read from T, and is the fall the label's direction
+growing?
 
-`information.closed_form` weighs every direction of T by its share of T's variance. So its fall has two readings: T
-forgets X, or T keeps it and one direction outgrows the others. `recovered` asks a ridge regression for X, which does
-not care how large a direction is as long as it is not noise. `without_label` takes the label's own direction out,
-`without_largest` the largest one.
+`information.closed_form` weighs every direction of T by its share of T's variance. So its fall has
+two readings: T forgets X, or T keeps it and one direction outgrows the others. `recovered` asks a
+ridge regression for X, which does not care how large a direction is as long as it is not noise.
+`without_label` takes the label's own direction out, `without_largest` the largest one.
 """
 
 from collections.abc import Sequence
@@ -28,13 +29,16 @@ def recovered(
     n_folds: int = 5,
     seed: int = 0,
 ) -> float:
-    """Share of the variance of X that a ridge regression from T predicts, in groups that it was not fitted on.
+    """Share of the variance of X that a ridge regression from T predicts, in groups that it was not
+    fitted on.
 
-    All features of X count alike: R² is pooled over features of variance 1, and over folds. What each fold has to beat is
-    the mean of its training rows, so a T that tells nothing gives 0 or a little less. Every feature of T is standardised by
-    the training rows, and the penalty (one of `STRENGTHS`) is chosen among them too, one fold of them left out at a time. A
-    linear map gives a lower bound only: what T holds of X in another form is not counted. With few groups the folds matter: on
-    privacy's eight kinds three seeds gave 0.66 to 0.72 for the trained ``tinyworld``; on robustness 0.860 to 0.864.
+    All features of X count alike: R² is pooled over features of variance 1, and over folds. What
+    each fold has to beat is the mean of its training rows, so a T that tells nothing gives 0 or a
+    little less. Every feature of T is standardised by the training rows, and the penalty (one of
+    `STRENGTHS`) is chosen among them too, one fold of them left out at a time. A linear map gives a
+    lower bound only: what T holds of X in another form is not counted. With few groups the folds
+    matter: on privacy's eight kinds three seeds gave 0.66 to 0.72 for the trained ``tinyworld``; on
+    robustness 0.860 to 0.864.
 
     400 items of 128 features take 0.16 s on one thread.
 
@@ -44,8 +48,8 @@ def recovered(
         seed: which groups go into which fold.
 
     Raises:
-        LabError: rows that do not match, fewer groups than folds or fewer than three folds, values that are not finite, or an X
-            or T in which nothing varies.
+        LabError: rows that do not match, fewer groups than folds or fewer than three folds, values
+            that are not finite, or an X or T in which nothing varies.
 
     >>> x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
     >>> turned = x @ torch.linalg.qr(x[:4])[0]
@@ -58,31 +62,41 @@ def recovered(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    x, t = standardise(x).numpy(), standardise(t).numpy()  # what is constant but for rounding is 0 from here on
+    x, t = (
+        standardise(x).numpy(),
+        standardise(t).numpy(),
+    )  # what is constant but for rounding is 0 from here on
     if len(x) != len(t):
         raise LabError("expected the same items on both sides", f"got {len(x)} and {len(t)}")
     fold = _folds(groups, len(x), n_folds, seed)
     error = total = 0.0
     for held_out in range(n_folds):
         test = fold == held_out
-        inner = PredefinedSplit(fold[~test])  # the other folds once more, so that twins do not choose too small a penalty
+        inner = PredefinedSplit(
+            fold[~test]
+        )  # the other folds once more, so that twins do not choose too small a penalty
         with threadpool_limits(1):  # many small systems: two threads take ten times as long as one
-            ridge = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, cv=inner)).fit(t[~test], x[~test])
+            ridge = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, cv=inner)).fit(
+                t[~test], x[~test]
+            )
         error += ((x[test] - ridge.predict(t[test])) ** 2).sum()
         total += ((x[test] - x[~test].mean(0)) ** 2).sum()
     return float(1 - error / total)
 
 
-def without_label(t: Float[Tensor, "item feature"], labels: Bool[ndarray, " item"]) -> Float[Tensor, "item feature"]:
+def without_label(
+    t: Float[Tensor, "item feature"], labels: Bool[ndarray, " item"]
+) -> Float[Tensor, "item feature"]:
     """Standardised T without its component along the difference of its class means.
 
-    In what is left both classes have the same mean, so no linear probe tells them apart better than a constant does
-    (Belrose et al. 2023, arXiv 2306.03819), and I(T;Y) is 0.
+    In what is left both classes have the same mean, so no linear probe tells them apart better than
+    a constant does (Belrose et al. 2023, arXiv 2306.03819), and I(T;Y) is 0.
 
-    `information.closed_form` standardises again. That cannot part the class means, as every feature only gets a factor; but it
-    matters, and is the point: the variance that was taken out is shared among the directions that are left. On robustness
-    at step 752 of ``tinyworld``, the label has 71 % of T's variance, and I(T;X) rises from 2.58 to 4.77 without it (4.55 with one
-    factor for all features, 2.48 with none; 2.59 without a random direction instead).
+    `information.closed_form` standardises again. That cannot part the class means, as every feature
+    only gets a factor; but it matters, and is the point: the variance that was taken out is shared
+    among the directions that are left. On robustness at step 752 of ``tinyworld``, the label has 71
+    % of T's variance, and I(T;X) rises from 2.58 to 4.77 without it (4.55 with one factor for all
+    features, 2.48 with none; 2.59 without a random direction instead).
 
     Raises:
         LabError: as `kernels.standardise`; labels of one class, or of other items.
@@ -103,7 +117,8 @@ def without_label(t: Float[Tensor, "item feature"], labels: Bool[ndarray, " item
 
 
 def without_largest(t: Float[Tensor, "item feature"]) -> Float[Tensor, "item feature"]:
-    """Standardised T without its first principal component, whatever that is: what `without_label` does where it is the label's.
+    """Standardised T without its first principal component, whatever that is: what `without_label`
+    does where it is the label's.
 
     Raises:
         LabError: as `kernels.standardise`.

@@ -18,20 +18,30 @@ SIGNALS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """How far the classes lie apart in one direction, in its standard deviations: over the sites, as over a training."""
 
 
-def activations(n_sites: int, data: LabelledSet, d: int, seed: int = 0) -> Float[Tensor, "site item d"]:
+def activations(
+    n_sites: int, data: LabelledSet, d: int, seed: int = 0
+) -> Float[Tensor, "site item d"]:
     """Drawn activations of pairs, correlated as in a residual stream: variances of the directions fall as 1 / rank."""
     rng, sites = np.random.default_rng(seed), []
     pair = np.unique(data.groups, return_inverse=True)[1]
     for site in range(n_sites):
         parts = rng.normal(size=(pair.max() + 1, d))[pair] + rng.normal(size=(len(data), d))
-        parts[:, (5 + site) % min(25, d)] += SIGNALS[site % len(SIGNALS)] * np.sqrt(2) * (data.labels - 0.5)
+        parts[:, (5 + site) % min(25, d)] += (
+            SIGNALS[site % len(SIGNALS)] * np.sqrt(2) * (data.labels - 0.5)
+        )
         basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
         sites.append(parts / np.sqrt(1 + np.arange(d)) @ basis + 2 * rng.normal(size=d))
     return torch.tensor(np.array(sites), dtype=torch.float32)
 
 
 def measure(
-    checkpoints: int = 16, layers: int = 5, dimensions: int = 5, d: int = 128, pairs: int = 200, sample: int = 10, rounds: int = 3
+    checkpoints: int = 16,
+    layers: int = 5,
+    dimensions: int = 5,
+    d: int = 128,
+    pairs: int = 200,
+    sample: int = 10,
+    rounds: int = 3,
 ) -> list[Ratio]:
     """The ratio of ``bench probes``.
 
@@ -43,7 +53,9 @@ def measure(
 
     labels = np.tile([True, False], pairs)
     groups = tuple(str(item // 2) for item in range(2 * pairs))
-    sets = [LabelledSet(str(seed), ("",) * len(labels), labels, groups) for seed in range(dimensions)]
+    sets = [
+        LabelledSet(str(seed), ("",) * len(labels), labels, groups) for seed in range(dimensions)
+    ]
     splits = [grouped(data, seed=seed) for seed, data in enumerate(sets)]
     xs = [activations(checkpoints * layers, data, d, seed) for seed, data in enumerate(sets)]
     n_sites = checkpoints * layers * dimensions
@@ -51,12 +63,17 @@ def measure(
     found: dict[str, list] = {}
 
     def ours() -> None:
-        fitted = [linear.fit(x, labels, part, n_folds=N_FOLDS).accuracy for x, part in zip(xs, splits, strict=True)]
+        fitted = [
+            linear.fit(x, labels, part, n_folds=N_FOLDS).accuracy
+            for x, part in zip(xs, splits, strict=True)
+        ]
         found["ours"] = np.concatenate(fitted)
 
     def loop() -> None:
         where = [divmod(site, checkpoints * layers) for site in chosen]
-        found["loop"] = np.array([by_loop(xs[i][site].numpy(), labels, splits[i]) for i, site in where])
+        found["loop"] = np.array(
+            [by_loop(xs[i][site].numpy(), labels, splits[i]) for i, site in where]
+        )
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -84,13 +101,21 @@ def measure(
 
 
 def by_loop(
-    x: Float[ndarray, "item d"], labels: Bool[ndarray, " item"], splits: Splits, strengths: Sequence[float] = linear.STRENGTHS
+    x: Float[ndarray, "item d"],
+    labels: Bool[ndarray, " item"],
+    splits: Splits,
+    strengths: Sequence[float] = linear.STRENGTHS,
 ) -> Float[ndarray, " split"]:
     """What `probes.fit` computes at one site, one `LogisticRegression` after another: test accuracies."""
     strengths = sorted(strengths, reverse=True)  # of equal losses the stronger penalty counts
     accuracies = []
-    for train, test, folds in zip(splits.train, splits.test, splits.folds(labels, N_FOLDS), strict=True):
-        losses = [sum(_loss(x, labels, fold, train & ~fold, strength) for fold in folds) for strength in strengths]
+    for train, test, folds in zip(
+        splits.train, splits.test, splits.folds(labels, N_FOLDS), strict=True
+    ):
+        losses = [
+            sum(_loss(x, labels, fold, train & ~fold, strength) for fold in folds)
+            for strength in strengths
+        ]
         scores = _scores(x, labels, train, test, strengths[int(np.argmin(losses))])
         accuracies.append(((scores > 0) == labels[test]).mean())
     return np.array(accuracies)
@@ -101,9 +126,13 @@ def _loss(x: ndarray, labels: ndarray, train: ndarray, test: ndarray, strength: 
     return float(np.logaddexp(0, np.where(labels[test], -scores, scores)).sum())
 
 
-def _scores(x: ndarray, labels: ndarray, train: ndarray, test: ndarray, strength: float) -> Float[ndarray, " item"]:
+def _scores(
+    x: ndarray, labels: ndarray, train: ndarray, test: ndarray, strength: float
+) -> Float[ndarray, " item"]:
     from sklearn.linear_model import LogisticRegression
 
     mean, scale = x[train].mean(0), x[train].std(0)
-    model = LogisticRegression(C=1 / strength, max_iter=2000).fit((x[train] - mean) / scale, labels[train])
+    model = LogisticRegression(C=1 / strength, max_iter=2000).fit(
+        (x[train] - mean) / scale, labels[train]
+    )
     return model.decision_function((x[test] - mean) / scale)

@@ -1,10 +1,12 @@
-"""Many L2-regularised logistic regressions at once: the solver beneath `helpers.trust.probes.linear`.
+"""Many L2-regularised logistic regressions at once: the solver beneath
+`helpers.trust.probes.linear`.
 
-All fits of a site (one layer of one checkpoint) read the same activations. They differ in the rows they train on (splits
-and folds of the cross-validation, as masks), in how these rows standardise the features, and in the strength of the
-penalty. So one matrix product serves all of them: with A the coefficients of all fits and X the activations, A Xᵀ are the
-scores and R X the gradients. Standardising needs no copy of X: a penalty strength · scale² on the coefficients of
-the unscaled features, with a free intercept, has the same optimum.
+All fits of a site (one layer of one checkpoint) read the same activations. They differ in the rows
+they train on (splits and folds of the cross-validation, as masks), in how these rows standardise
+the features, and in the strength of the penalty. So one matrix product serves all of them: with A
+the coefficients of all fits and X the activations, A Xᵀ are the scores and R X the gradients.
+Standardising needs no copy of X: a penalty strength · scale² on the coefficients of the unscaled
+features, with a free intercept, has the same optimum.
 
 Each fit is minimised by the conjugate-gradient method (Polak–Ribière+) with a preconditioner and a step that never
 overshoots: the loss falls at every iteration, every new direction points downhill, and no line search is needed. For the
@@ -30,11 +32,14 @@ FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Design:
-    """What all fits of some sites share. "feature" counts a last column of ones, for the intercept; d does not.
+    """What all fits of some sites share. "feature" counts a last column of ones, for the intercept;
+    d does not.
 
     Attributes:
-        x: activations, standardised over all rows of the site (a change of units that costs no information).
-        mean, scale: of the features on the rows of each mask, in the units of `x`; scale 1 where they are constant.
+        x: activations, standardised over all rows of the site (a change of units that costs no
+            information).
+        mean, scale: of the features on the rows of each mask, in the units of `x`; scale 1 where
+            they are constant.
         constant: features that are constant on the rows of a mask.
         masks: 1 for the rows that a fit uses.
         basis: eigenvectors of the covariance over all rows, as columns.
@@ -56,7 +61,10 @@ class Design:
 
     def to(self, dtype: torch.dtype) -> "Design":
         """The same in another floating-point precision."""
-        values = {name: value if value.dtype == torch.bool else value.to(dtype) for name, value in vars(self).items()}
+        values = {
+            name: value if value.dtype == torch.bool else value.to(dtype)
+            for name, value in vars(self).items()
+        }
         return Design(**values)
 
 
@@ -87,10 +95,18 @@ def _principal(x: Float[Tensor, "site item d"]) -> tuple[Tensor, Tensor, Tensor]
         squares, turn = torch.linalg.eigh((x @ span).mT @ (x @ span))
         basis = span @ turn
     basis, spectrum = basis.double(), squares.double() / n
-    basis = basis @ (1.5 * torch.eye(basis.shape[2]).to(basis) - 0.5 * basis.mT @ basis)  # orthonormal to rounding
-    floor = FLOOR * (x.double() ** 2).mean((1, 2))[:, None]  # eigenvalues near 0 would make weak penalties ill-conditioned
+    basis = basis @ (
+        1.5 * torch.eye(basis.shape[2]).to(basis) - 0.5 * basis.mT @ basis
+    )  # orthonormal to rounding
+    floor = (
+        FLOOR * (x.double() ** 2).mean((1, 2))[:, None]
+    )  # eigenvalues near 0 would make weak penalties ill-conditioned
     left_out = (x.double() ** 2).sum((1, 2))[:, None] / n - spectrum.sum(1, keepdim=True)
-    return basis, torch.maximum(spectrum, floor), torch.maximum(left_out / max(1, d - spectrum.shape[1]), floor)
+    return (
+        basis,
+        torch.maximum(spectrum, floor),
+        torch.maximum(left_out / max(1, d - spectrum.shape[1]), floor),
+    )
 
 
 def minimise(
@@ -102,18 +118,20 @@ def minimise(
     max_iterations: int,
     start: Float[Tensor, "site fit feature"] | None = None,
 ) -> tuple[Float[Tensor, "site fit feature"], float]:
-    """The coefficients that minimise Σ log(1 + exp(∓score)) + strength / 2 · ‖standardised weights‖², for every fit.
+    """The coefficients that minimise Σ log(1 + exp(∓score)) + strength / 2 · ‖standardised
+    weights‖², for every fit.
 
     Args:
         labels: of the items, at every site.
         which: the mask of each fit, an index into ``design.masks``.
         strengths: of the penalty, at every site.
-        tolerance: a fit has converged when no entry of the gradient, divided by the number of training rows, exceeds it
-            (for standardised features; scikit-learn's criterion).
+        tolerance: a fit has converged when no entry of the gradient, divided by the number of
+            training rows, exceeds it (for standardised features; scikit-learn's criterion).
         start: where to begin; zeros if left away.
 
     Returns:
-        Coefficients on ``design.x`` (not yet standardised: see `standardised`), and the largest entry of a gradient of a
+        Coefficients on ``design.x`` (not yet standardised: see `standardised`), and the largest
+        entry of a gradient of a
         fit that did not converge within `max_iterations`, or 0.
     """
     state = _State(design, labels, which, strengths, start)
@@ -134,14 +152,22 @@ def minimise(
 class _State:
     """The fits still running: a fit leaves when it has converged at all sites."""
 
-    def __init__(self, design: Design, labels: Tensor, which: Tensor, strengths: Tensor, start: Tensor | None) -> None:
+    def __init__(
+        self, design: Design, labels: Tensor, which: Tensor, strengths: Tensor, start: Tensor | None
+    ) -> None:
         x = design.x
         self.x, self.design, self.fits = x, design, torch.arange(len(which), device=x.device)
         self.labels = labels[:, None].to(x)
         self.mask = design.masks[which][None]
         self.rows = self.mask.sum(2)
-        self.mean, self.scale, self.strength = design.mean[:, which], design.scale[:, which], strengths[..., None]
-        self.penalty = torch.cat([self.strength * self.scale**2, torch.zeros_like(self.strength)], 2)
+        self.mean, self.scale, self.strength = (
+            design.mean[:, which],
+            design.scale[:, which],
+            strengths[..., None],
+        )
+        self.penalty = torch.cat(
+            [self.strength * self.scale**2, torch.zeros_like(self.strength)], 2
+        )
         shape = (len(x), len(which), x.shape[2])
         self.coefficients = x.new_zeros(shape) if start is None else start.clone()
         self.scores = self.coefficients @ x.mT
@@ -158,7 +184,9 @@ class _State:
         """Set the gradient where the coefficients now stand; its largest entry, a training row."""
         chance = torch.sigmoid(self.scores)
         self.curvature = torch.addcmul(chance, chance, chance, value=-1) * self.mask
-        self.slopes = torch.addcmul((chance - self.labels) * self.mask @ self.x, self.penalty, self.coefficients)
+        self.slopes = torch.addcmul(
+            (chance - self.labels) * self.mask @ self.x, self.penalty, self.coefficients
+        )
         weights, intercept = self.slopes[..., :-1], self.slopes[..., -1:]
         self.standard = torch.addcmul(weights, self.mean, intercept, value=-1) / self.scale
         return torch.maximum(self.standard.abs().amax(2), intercept[..., 0].abs()) / self.rows
@@ -169,20 +197,33 @@ class _State:
         total = self.curvature.sum(2, keepdim=True).clamp(min=1e-6)
         outside = 1 / (total * of.rest[:, None] + self.strength)
         inside = 1 / (total * of.spectrum[:, None] + self.strength) - outside
-        weights = torch.addcmul((self.standard @ of.basis * inside) @ of.basis.mT, outside, self.standard) / self.scale
+        weights = (
+            torch.addcmul((self.standard @ of.basis * inside) @ of.basis.mT, outside, self.standard)
+            / self.scale
+        )
         intercept = self.slopes[..., -1:] / total - (self.mean * weights).sum(2, keepdim=True)
         return torch.cat([weights, intercept], 2)
 
     def step(self) -> None:
         """Move the coefficients, and the scores with them."""
-        ahead, dot, tiny = self._preconditioned(), torch.linalg.vecdot, torch.finfo(self.x.dtype).tiny
+        ahead, dot, tiny = (
+            self._preconditioned(),
+            torch.linalg.vecdot,
+            torch.finfo(self.x.dtype).tiny,
+        )
         slope = dot(self.slopes, ahead)
-        conjugate = ((slope - dot(self.past_gradient, ahead)) / self.past_slope.clamp(min=tiny)).clamp(min=0)
+        conjugate = (
+            (slope - dot(self.past_gradient, ahead)) / self.past_slope.clamp(min=tiny)
+        ).clamp(min=0)
         self.direction = torch.addcmul(-ahead, conjugate[..., None], self.direction)
         self.past_gradient, self.past_slope = self.slopes, slope
         change = self.direction @ self.x.mT
-        bend = dot(self.curvature * change, change) + dot(self.penalty * self.direction, self.direction)
-        newton = (-dot(self.slopes, self.direction) / bend.clamp(min=tiny)).clamp(min=0)  # below 0 by rounding only
+        bend = dot(self.curvature * change, change) + dot(
+            self.penalty * self.direction, self.direction
+        )
+        newton = (-dot(self.slopes, self.direction) / bend.clamp(min=tiny)).clamp(
+            min=0
+        )  # below 0 by rounding only
         reach = (change * self.mask).abs().amax(2).clamp(min=tiny)
         length = (torch.log1p(reach * newton) / reach)[..., None]
         self.coefficients = torch.addcmul(self.coefficients, length, self.direction)
@@ -192,9 +233,11 @@ class _State:
 def standardised(
     design: Design, which: Int[Tensor, " fit"], coefficients: Float[Tensor, "site fit feature"]
 ) -> tuple[Float[Tensor, "site fit d"], Float[Tensor, "site fit"]]:
-    """Weights on the features standardised by the rows of each fit's mask, and the intercept that belongs to them.
+    """Weights on the features standardised by the rows of each fit's mask, and the intercept that
+    belongs to them.
 
-    A feature that is constant on those rows gets the weight 0: what it adds there is part of the intercept.
+    A feature that is constant on those rows gets the weight 0: what it adds there is part of the
+    intercept.
     """
     weights = coefficients[..., :-1]
     intercept = coefficients[..., -1] + (weights * design.mean[:, which]).sum(2)

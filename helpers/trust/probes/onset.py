@@ -1,7 +1,8 @@
 """When does something emerge? The first checkpoint from which on a curve stays above its control.
 
-A curve that crosses a threshold once by luck has not emerged, so the level must be held to the end. Training is seen at
-checkpoints only: the onset lies after the checkpoint before, at or before the one named.
+A curve that crosses a threshold once by luck has not emerged, so the level must be held to the end.
+Training is seen at checkpoints only: the onset lies after the checkpoint before, at or before the
+one named.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ class Onset:
         return f"by {self.by:,}" if self.after is None else f"{self.after:,}–{self.by:,}"
 
 
-def onset(steps: Sequence[int], curve: Float[ndarray, " step"], level: float | Float[ndarray, " step"]) -> Onset:
+def onset(
+    steps: Sequence[int], curve: Float[ndarray, " step"], level: float | Float[ndarray, " step"]
+) -> Onset:
     """The onset of a curve above a level, or above another curve.
 
     Raises:
@@ -38,9 +41,20 @@ def onset(steps: Sequence[int], curve: Float[ndarray, " step"], level: float | F
     '100–1,000'
     """
     steps, curve = list(steps), np.asarray(curve, dtype=float)
-    level = np.broadcast_to(level, curve.shape) if np.ndim(level) == 0 else np.asarray(level, dtype=float)
-    if not steps or len(steps) != len(curve) or level.shape != curve.shape or any(a >= b for a, b in pairwise(steps)):
-        raise LabError("expected rising steps and a value for each", f"got steps {steps}, {len(curve)} values")
+    level = (
+        np.broadcast_to(level, curve.shape)
+        if np.ndim(level) == 0
+        else np.asarray(level, dtype=float)
+    )
+    if (
+        not steps
+        or len(steps) != len(curve)
+        or level.shape != curve.shape
+        or any(a >= b for a, b in pairwise(steps))
+    ):
+        raise LabError(
+            "expected rising steps and a value for each", f"got steps {steps}, {len(curve)} values"
+        )
     above = curve > level
     if not above[-1]:
         return Onset(steps[-1], None)

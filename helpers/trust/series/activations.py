@@ -1,28 +1,31 @@
-"""What a model holds at the end of a text: the residual stream at the last token, at every layer, in one pass.
+"""What a model holds at the end of a text: the residual stream at the last token, at every layer,
+in one pass.
 
-The site is that of arXiv 2402.19465 (section 2): the output of every decoder block at the last token of the raw text,
-without a chat template. Index 0 adds the embedding, which shows what a probe reads off the last word alone.
+The site is that of arXiv 2402.19465 (section 2): the output of every decoder block at the last
+token of the raw text, without a chat template. Index 0 adds the embedding, which shows what a probe
+reads off the last word alone.
 
-* **Raw weights.** Nothing is folded or centred. Centring the writing weights, a habit of older tools, would subtract
-  the residual stream's own mean and move every probe and steering vector.
-* **Right padding** only. Attention is causal, so a real token sees nothing to its right and padding cannot change it.
-  Left padding would move positions and needs a mask.
+* **Raw weights.** Nothing is folded or centred. Centring the writing weights, a habit of older
+  tools, would subtract the residual stream's own mean and move every probe and steering vector.
+* **Right padding** only. Attention is causal, so a real token sees nothing to its right and padding
+  cannot change it. Left padding would move positions and needs a mask.
 * **A beginning-of-text token** is put first exactly where the tokenizer has one of its own (Llama, Amber), as such
   models never saw a text without it. GPT-2, Pythia, OLMo and SmolLM2 have one token, ``<|endoftext|>``, for the end of
   a document and for its beginning, and most of their training windows start in the middle of one, so it is left away.
   `prepend_bos` overrules this. (TransformerLens puts one before every text of every model unless told otherwise.)
   Nothing is put after the text: the last token is the text's own.
 
-Memory, in bytes, for `n` texts on a model of `P` parameters, `L` layers, width `d`, `h` heads, in batches of `b` texts
-of at most `p` tokens::
+Memory, in bytes, for `n` texts on a model of `P` parameters, `L` layers, width `d`, `h` heads, in
+batches of `b` texts of at most `p` tokens::
 
     4 P  +  s (L + 1) n d  +  4 b p (16 d + 4 d L + 5 h p),      s = 4, or 2 with dtype=torch.bfloat16
 
-the weights, the result, and one batch: some vectors a token, what a Hugging Face model keeps of every layer (its keys and
-values among it), and the attention pattern with its copies. The third term was fitted to measured peaks of GPT-NeoX shapes
-(2 to 12 layers, 64 to 512 tokens; within 10 %). No logits: the pass ends after the last block, which spares 4 b p times the
-vocabulary. On Pythia 70m (P = 70 M, L = 6, d = 512, h = 8), 2 000 texts of at most 64 tokens in batches of 64 take 282 + 29 +
-377 MB.
+the weights, the result, and one batch: some vectors a token, what a Hugging Face model keeps of
+every layer (its keys and values among it), and the attention pattern with its copies. The third
+term was fitted to measured peaks of GPT-NeoX shapes (2 to 12 layers, 64 to 512 tokens; within 10
+%). No logits: the pass ends after the last block, which spares 4 b p times the vocabulary. On
+Pythia 70m (P = 70 M, L = 6, d = 512, h = 8), 2 000 texts of at most 64 tokens in batches of 64 take
+282 + 29 + 377 MB.
 """
 
 from collections.abc import Sequence
@@ -44,24 +47,32 @@ class _Enough(Exception):
 
 
 def site_names(n_layers: int) -> list[str]:
-    """Hook names in the order of `last_token`'s first axis: the embedding, then every block's output.
+    """Hook names in the order of `last_token`'s first axis: the embedding, then every block's
+    output.
 
     >>> site_names(2)
     ['blocks.0.hook_resid_pre', 'blocks.0.hook_resid_post', 'blocks.1.hook_resid_post']
     """
-    return ["blocks.0.hook_resid_pre", *(f"blocks.{layer}.hook_resid_post" for layer in range(n_layers))]
+    return [
+        "blocks.0.hook_resid_pre",
+        *(f"blocks.{layer}.hook_resid_post" for layer in range(n_layers)),
+    ]
 
 
-def encode(model, texts: Sequence[str], prepend_bos: bool | None = None) -> tuple[Int[Tensor, "item pos"], Int[Tensor, " item"]]:
+def encode(
+    model, texts: Sequence[str], prepend_bos: bool | None = None
+) -> tuple[Int[Tensor, "item pos"], Int[Tensor, " item"]]:
     """Token ids of texts, padded on the right with 0, and the number of real tokens of each.
 
     Args:
         model: a `TransformerBridge` with a tokenizer.
-        prepend_bos: whether a beginning-of-text token comes first; None decides as the module docstring says.
+        prepend_bos: whether a beginning-of-text token comes first; None decides as the module
+            docstring says.
 
     Raises:
-        LabError: no texts, an empty one, or one longer than the model's context; a model without a tokenizer, a word that
-            its tokenizer does not know, or a tokenizer that does not belong to the model (ids beyond its vocabulary).
+        LabError: no texts, an empty one, or one longer than the model's context; a model without a
+            tokenizer, a word that its tokenizer does not know, or a tokenizer that does not belong
+            to the model (ids beyond its vocabulary).
     """
     texts, tokenizer = list(texts), getattr(model, "tokenizer", None)
     if tokenizer is None:
@@ -76,7 +87,9 @@ def encode(model, texts: Sequence[str], prepend_bos: bool | None = None) -> tupl
     rows = encoded["input_ids"]
     _check_known(tokenizer, texts, encoded)
     if prepend_bos is None:
-        prepend_bos = tokenizer.bos_token_id is not None and tokenizer.bos_token_id != tokenizer.eos_token_id
+        prepend_bos = (
+            tokenizer.bos_token_id is not None and tokenizer.bos_token_id != tokenizer.eos_token_id
+        )
     if prepend_bos:
         rows = [[_bos(tokenizer), *row] for row in rows]
     lengths = torch.tensor([len(row) for row in rows])
@@ -89,7 +102,11 @@ def encode(model, texts: Sequence[str], prepend_bos: bool | None = None) -> tupl
 
 def _bos(tokenizer) -> int:
     if tokenizer.bos_token_id is None:
-        raise LabError("expected a tokenizer with a beginning-of-text token", "it has none", hint="pass prepend_bos=False")
+        raise LabError(
+            "expected a tokenizer with a beginning-of-text token",
+            "it has none",
+            hint="pass prepend_bos=False",
+        )
     return tokenizer.bos_token_id
 
 
@@ -97,7 +114,11 @@ def _check_known(tokenizer, texts: list[str], encoded) -> None:
     """Refuse texts of which the tokenizer loses a part: what the model does not read, no probe can find in it."""
     for i, text in enumerate(texts):
         row = encoded["input_ids"][i]
-        lost = _lost(tokenizer, text, row, encoded.encodings[i].offsets) if tokenizer.is_fast else _unknown(tokenizer, row)
+        lost = (
+            _lost(tokenizer, text, row, encoded.encodings[i].offsets)
+            if tokenizer.is_fast
+            else _unknown(tokenizer, row)
+        )
         if lost:
             shown = ", ".join(map(repr, sorted(set(lost))[:5]))
             raise LabError(
@@ -109,7 +130,11 @@ def _check_known(tokenizer, texts: list[str], encoded) -> None:
 
 def _unknown(tokenizer, row: list[int]) -> list[str]:
     """The unknown-word token where it occurs; a tokenizer without offsets cannot say which word it stands for."""
-    return [tokenizer.unk_token] if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in row else []
+    return (
+        [tokenizer.unk_token]
+        if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in row
+        else []
+    )
 
 
 def _lost(tokenizer, text: str, row: list[int], offsets: list[tuple[int, int]]) -> list[str]:
@@ -119,23 +144,37 @@ def _lost(tokenizer, text: str, row: list[int], offsets: list[tuple[int, int]]) 
         covered[begin:end] = bytes([1]) * (end - begin)
         if token == tokenizer.unk_token_id and text[begin:end].strip() != tokenizer.unk_token:
             words.append(text[begin:end])
-    if all(known or character.isspace() or not character.isprintable() for known, character in zip(covered, text, strict=True)):
+    if all(
+        known or character.isspace() or not character.isprintable()
+        for known, character in zip(covered, text, strict=True)
+    ):
         return words
     # offsets behind a lost character are shifted, so ask for each character by itself
-    return words + [one for one in set(text) if one.isprintable() and not tokenizer(one, add_special_tokens=False)["input_ids"]]
+    return words + [
+        one
+        for one in set(text)
+        if one.isprintable() and not tokenizer(one, add_special_tokens=False)["input_ids"]
+    ]
 
 
 def check_tokens(model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " item"]) -> None:
     """Refuse what the model cannot read, before it fails inside an embedding.
 
     Raises:
-        LabError: ids and lengths that do not fit each other, ids outside the vocabulary, a text beyond the context.
+        LabError: ids and lengths that do not fit each other, ids outside the vocabulary, a text
+            beyond the context.
     """
     if ids.ndim != 2 or lengths.shape != ids.shape[:1] or len(ids) == 0:
-        raise LabError("expected ids [item, pos] and one length an item", f"got {tuple(ids.shape)} and {tuple(lengths.shape)}")
+        raise LabError(
+            "expected ids [item, pos] and one length an item",
+            f"got {tuple(ids.shape)} and {tuple(lengths.shape)}",
+        )
     if int(lengths.min()) < 1 or int(lengths.max()) > ids.shape[1]:
         bad = int(((lengths < 1) | (lengths > ids.shape[1])).nonzero()[0, 0])
-        raise LabError(f"expected 1 to {ids.shape[1]} real tokens in every text", f"text {bad} has {int(lengths[bad])}")
+        raise LabError(
+            f"expected 1 to {ids.shape[1]} real tokens in every text",
+            f"text {bad} has {int(lengths[bad])}",
+        )
     check_vocabulary(model, int(ids.min()), int(ids.max()))
     if int(lengths.max()) > model.cfg.n_ctx:
         raise LabError(
@@ -168,30 +207,37 @@ def last_token(
     dtype: torch.dtype = torch.float32,
     called: str = "the model",
 ) -> Float[Tensor, "layer item d"]:
-    """The residual stream at each text's last real token: the embedding (index 0), then every block's output.
+    """The residual stream at each text's last real token: the embedding (index 0), then every
+    block's output.
 
-    Batches are made of texts of similar length, so that little is computed on padding; the order of the result is that of
-    `ids`. A text gives the same vector in any batch up to rounding (1e-5 of its norm in float32).
+    Batches are made of texts of similar length, so that little is computed on padding; the order of
+    the result is that of `ids`. A text gives the same vector in any batch up to rounding (1e-5 of
+    its norm in float32).
 
     Args:
         ids: padded on the right; see `encode`.
         lengths: number of real tokens of each text.
-        dtype: float32; or bfloat16, which multiplies matrices in bfloat16 (the weights and the running sum of the
-            residual stream keep their precision) and returns half the bytes. A vector then differs from its float32
-            self by about 1 % of its norm: on stories260K and 200 texts the median is 0.2 % at the embedding and 1.1 %
-            after the last block, the worst 4.1 %.
+        dtype: float32; or bfloat16, which multiplies matrices in bfloat16 (the weights and the
+            running sum of the residual stream keep their precision) and returns half the bytes. A
+            vector then differs from its float32 self by about 1 % of its norm: on stories260K and
+            200 texts the median is 0.2 % at the embedding and 1.1 % after the last block, the worst
+            4.1 %.
         called: the model's name in messages, such as ``"pythia-70m at step 512"``.
 
     Returns:
-        On the CPU, of `dtype`, in the residual stream's own units; `layer` has n_layers + 1 entries.
+        On the CPU, of `dtype`, in the residual stream's own units; `layer` has n_layers + 1
+        entries.
 
     Raises:
-        LabError: ids or lengths that do not fit each other or the model, another dtype, or activations that are not
-            finite, with the first such layer.
+        LabError: ids or lengths that do not fit each other or the model, another dtype, or
+            activations that are not finite, with the first such layer.
     """
     check_tokens(model, ids, lengths)
     if dtype not in DTYPES or batch_size < 1:
-        raise LabError("expected dtype torch.float32 or torch.bfloat16 and a batch size from 1", f"got {dtype}, {batch_size}")
+        raise LabError(
+            "expected dtype torch.float32 or torch.bfloat16 and a batch size from 1",
+            f"got {dtype}, {batch_size}",
+        )
     names = site_names(model.cfg.n_layers)
     found = torch.empty(len(names), len(ids), model.cfg.d_model, dtype=dtype)
     for rows in torch.argsort(lengths, stable=True).split(batch_size):
@@ -202,7 +248,11 @@ def last_token(
 
 
 def _one_batch(
-    model, ids: Int[Tensor, "batch pos"], last: Int[Tensor, " batch"], names: list[str], dtype: torch.dtype
+    model,
+    ids: Int[Tensor, "batch pos"],
+    last: Int[Tensor, " batch"],
+    names: list[str],
+    dtype: torch.dtype,
 ) -> Float[Tensor, "layer batch d"]:
     where = device_of(model)
     rows, last = torch.arange(len(ids), device=where), last.to(where)
@@ -215,7 +265,9 @@ def _one_batch(
 
     with torch.autocast(where.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
         try:
-            model.run_with_hooks(ids.to(where), fwd_hooks=[(name, partial(keep, name=name)) for name in names])
+            model.run_with_hooks(
+                ids.to(where), fwd_hooks=[(name, partial(keep, name=name)) for name in names]
+            )
         except _Enough:
             return torch.stack([kept[name] for name in names]).cpu()
     raise LabError(f"expected the model to run {names[-1]}", "it never did")

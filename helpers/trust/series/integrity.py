@@ -1,15 +1,18 @@
-"""Are the checkpoints of a series different weights? Hashes of every tensor, and what twins among them mean.
+"""Are the checkpoints of a series different weights? Hashes of every tensor, and what twins among
+them mean.
 
-Published series are not always what their names say. Of Pythia's, step 0 and step 1 are equal in every model, as the
-first warm-up step has a learning rate of 0; 86 of the 154 branches of pythia-2.8b serve weights of the end of training, in
-two versions that share their embedding matrices; two branches of pythia-12b hold the first third of the final model and
-the rest of their own; in one seed of pythia-160m two steps differ in the signs of zeros only (EleutherAI/pythia issues
-83, 205, 206, 203). A curve over such a series shows the branches, not the training.
+Published series are not always what their names say. Of Pythia's, step 0 and step 1 are equal in
+every model, as the first warm-up step has a learning rate of 0; 86 of the 154 branches of
+pythia-2.8b serve weights of the end of training, in two versions that share their embedding
+matrices; two branches of pythia-12b hold the first third of the final model and the rest of their
+own; in one seed of pythia-160m two steps differ in the signs of zeros only (EleutherAI/pythia
+issues 83, 205, 206, 203). A curve over such a series shows the branches, not the training.
 
-So *every* tensor is hashed, not a few of them: a sample finds whole twins and misses a shard that was put in the wrong
-place. It costs little: hashing runs at about 1 GB a second on one core, where a download or a forward pass over the texts
-takes longer. What is hashed is the numbers, as float32 and with -0 as 0, not the bytes of the file, so a file that was
-saved anew in another order or precision is still recognised.
+So *every* tensor is hashed, not a few of them: a sample finds whole twins and misses a shard that
+was put in the wrong place. It costs little: hashing runs at about 1 GB a second on one core, where
+a download or a forward pass over the texts takes longer. What is hashed is the numbers, as float32
+and with -0 as 0, not the bytes of the file, so a file that was saved anew in another order or
+precision is still recognised.
 """
 
 import hashlib
@@ -94,29 +97,47 @@ class Twins:
     def __str__(self) -> str:
         if self.whole:
             return f"steps {self.first} and {self.later} hold the same weights"
-        return f"steps {self.first} and {self.later} share {self.shared} of {self.matrices} matrices"
+        return (
+            f"steps {self.first} and {self.later} share {self.shared} of {self.matrices} matrices"
+        )
 
 
 def twins(prints: Mapping[int, Prints]) -> list[Twins]:
-    """Every later step that repeats an earlier one, in whole or in part, with the first step that it repeats.
+    """Every later step that repeats an earlier one, in whole or in part, with the first step that
+    it repeats.
 
-    A tensor that no step changes, such as a frozen one, says nothing. Vectors count only in whole twins: biases and gains
-    start at 0 and 1, and in half precision the first steps leave many of them there. A whole matrix stays equal by
-    mistake, or because it is frozen for a time. Steps that lack a tensor are no twins in it.
+    A tensor that no step changes, such as a frozen one, says nothing. Vectors count only in whole
+    twins: biases and gains start at 0 and 1, and in half precision the first steps leave many of
+    them there. A whole matrix stays equal by mistake, or because it is frozen for a time. Steps
+    that lack a tensor are no twins in it.
 
     >>> [str(pair) for pair in twins({0: {"w": "2x2:a"}, 1: {"w": "2x2:a"}, 2: {"w": "2x2:b"}})]
     ['steps 0 and 1 hold the same weights']
     """
     steps = sorted(prints)
     whole = dict(_repeats({step: digest(prints[step]) for step in steps}))
-    matrices = {name for step in steps for name, value in prints[step].items() if "x" in value.split(":")[0]}
-    values = {name: {step: prints[step][name] for step in steps if name in prints[step]} for name in sorted(matrices)}
+    matrices = {
+        name for step in steps for name, value in prints[step].items() if "x" in value.split(":")[0]
+    }
+    values = {
+        name: {step: prints[step][name] for step in steps if name in prints[step]}
+        for name in sorted(matrices)
+    }
     moving = {name: by_step for name, by_step in values.items() if len(set(by_step.values())) > 1}
     partly = [repeat for by_step in moving.values() for repeat in _repeats(by_step)]
-    shared, apart = Counter(pair for pair, _ in partly), Counter(pair for pair, between in partly if between)
-    found = [Twins(*pair, len(moving), len(moving), True, between) for pair, between in whole.items()]
+    shared, apart = (
+        Counter(pair for pair, _ in partly),
+        Counter(pair for pair, between in partly if between),
+    )
+    found = [
+        Twins(*pair, len(moving), len(moving), True, between) for pair, between in whole.items()
+    ]
     doubles = {later for _, later in whole}
-    found += [Twins(*pair, n, len(moving), False, apart[pair] > 0) for pair, n in shared.items() if pair[1] not in doubles]
+    found += [
+        Twins(*pair, n, len(moving), False, apart[pair] > 0)
+        for pair, n in shared.items()
+        if pair[1] not in doubles
+    ]
     return sorted(found, key=lambda pair: (pair.later, pair.first))
 
 
@@ -126,18 +147,22 @@ def _repeats(by_step: Mapping[int, str]) -> list[tuple[tuple[int, int], bool]]:
     for step, value in by_step.items():
         first = first_with.setdefault(value, step)
         if first != step:
-            found.append(((first, step), any(by_step[s] != value for s in by_step if first < s < step)))
+            found.append(
+                ((first, step), any(by_step[s] != value for s in by_step if first < s < step))
+            )
     return found
 
 
-def settle(name: str, prints: Mapping[int, Prints], allow_duplicates: bool = False) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def settle(
+    name: str, prints: Mapping[int, Prints], allow_duplicates: bool = False
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The steps to keep, and a note on each pair of twins.
 
-    Neighbours that share weights can be honest: nothing was learned between them, as between Pythia's steps 0 and 1, or
-    a part was frozen. With `allow_duplicates` the later of two equal ones is left out, and both are kept where only a
-    part is shared. But weights that go away and come back are not training: one of the two steps is not what its name
-    says, the weights cannot tell which, and leaving out the later one might keep the wrong one. That is never settled
-    here.
+    Neighbours that share weights can be honest: nothing was learned between them, as between
+    Pythia's steps 0 and 1, or a part was frozen. With `allow_duplicates` the later of two equal
+    ones is left out, and both are kept where only a part is shared. But weights that go away and
+    come back are not training: one of the two steps is not what its name says, the weights cannot
+    tell which, and leaving out the later one might keep the wrong one. That is never settled here.
 
     Raises:
         LabError: twins, unless they are neighbours and `allow_duplicates` is true.
@@ -157,7 +182,10 @@ def settle(name: str, prints: Mapping[int, Prints], allow_duplicates: bool = Fal
             hint="pass allow_duplicates=True to leave the later one out, with a note, or choose the steps: series.only(steps)",
         )
     left_out = {pair.later for pair in pairs if pair.whole}
-    notes = (f"{pair}: {f'{pair.later} is left out' if pair.whole else 'both are kept'}" for pair in pairs)
+    notes = (
+        f"{pair}: {f'{pair.later} is left out' if pair.whole else 'both are kept'}"
+        for pair in pairs
+    )
     return tuple(step for step in sorted(prints) if step not in left_out), tuple(notes)
 
 

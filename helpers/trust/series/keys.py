@@ -1,21 +1,25 @@
-"""A hash of a piece of work, by which its stored results are found again (`helpers.trust.series.stored`).
+"""A hash of a piece of work, by which its stored results are found again
+(`helpers.trust.series.stored`).
 
-A stored result that belongs to an older version of a function would be wrong without a sign of it, so whatever changes
-the work should change its key. Seen are
+A stored result that belongs to an older version of a function would be wrong without a sign of it,
+so whatever changes the work should change its key. Seen are
 
-- the code of the work: a function with its defaults, its closure and its bound arguments, or an object with its state and
-  the methods and attributes of its class and of that class's bases;
-- the functions and classes of the same module that this code names, and what they name, wrapped ones (``functools.wraps``,
-  ``lru_cache``) with what they wrap;
-- the values of that module's variables that this code names: numbers, texts, arrays, weights; of other objects what they
-  would be pickled as, with the code of their classes. One that has no such form is refused.
+- the code of the work: a function with its defaults, its closure and its bound arguments, or an
+  object with its state and the methods and attributes of its class and of that class's bases;
+- the functions and classes of the same module that this code names, and what they name, wrapped
+  ones (``functools.wraps``, ``lru_cache``) with what they wrap;
+- the values of that module's variables that this code names: numbers, texts, arrays, weights; of
+  other objects what they would be pickled as, with the code of their classes. One that has no such
+  form is refused.
 
 Not seen are
 
-- functions and classes of *other* modules, named or as attributes (``activations.encode``), but for those that are among the
-  arguments or in a container; and variables of other modules (``settings.LEVEL``);
+- functions and classes of *other* modules, named or as attributes (``activations.encode``), but for
+  those that are among the arguments or in a container; and variables of other modules
+  (``settings.LEVEL``);
 - Python and installed packages, of which only names count; of this package its version counts, too;
-- what is found at run time only: files, environment variables, ``getattr`` with a computed name, the state of random numbers.
+- what is found at run time only: files, environment variables, ``getattr`` with a computed name,
+  the state of random numbers.
 
 `sweep.sweep(version=...)` tells those apart.
 """
@@ -41,7 +45,16 @@ from helpers.trust.series import integrity
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, Path)
 CODE = (types.FunctionType, type)
-NO_BODY = {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "_abc_impl", "__slotnames__"}
+NO_BODY = {
+    "__dict__",
+    "__weakref__",
+    "__doc__",
+    "__module__",
+    "__qualname__",
+    "__annotations__",
+    "_abc_impl",
+    "__slotnames__",
+}
 """Entries of a class that say nothing about what it does, or are made anew in every process."""
 
 READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
@@ -52,7 +65,8 @@ Seen = dict[int, Any]
 
 
 def work_key(work: Callable, sets: Any, version: str = "") -> str:
-    """A hash of the work, of the sets that belong to it, and of a version in words. The module docstring says what it sees.
+    """A hash of the work, of the sets that belong to it, and of a version in words. The module
+    docstring says what it sees.
 
     Raises:
         LabError: something in it has no stable form.
@@ -84,7 +98,9 @@ def _feed(digest, value: Any, seen: Seen) -> None:
     elif isinstance(value, Mapping):
         _each(digest, sorted(value.items(), key=lambda item: repr(item[0])), seen)
     elif isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        digest.update(f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+        digest.update(
+            f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()
+        )
     elif isinstance(value, torch.Tensor):
         digest.update(f"{value.dtype}{integrity.fingerprint(value)}".encode())
     elif isinstance(value, functools.partial):
@@ -95,7 +111,11 @@ def _feed(digest, value: Any, seen: Seen) -> None:
         digest.update(value.__name__.encode())
     elif isinstance(value, types.BuiltinFunctionType):
         owner = value.__self__
-        _each(digest, (value.__name__, owner.__name__ if isinstance(owner, types.ModuleType) else owner), seen)
+        _each(
+            digest,
+            (value.__name__, owner.__name__ if isinstance(owner, types.ModuleType) else owner),
+            seen,
+        )
     else:
         _feed_once(digest, value, seen)
 
@@ -126,7 +146,9 @@ def _feed_once(digest, value: Any, seen: Seen) -> None:
 
 def _installed(module: Any) -> bool:
     """Whether a module belongs to Python or to a package that was installed, this one excepted."""
-    top = module.partition(".")[0] if isinstance(module, str) else "builtins"  # a few types of C code have no name there
+    top = (
+        module.partition(".")[0] if isinstance(module, str) else "builtins"
+    )  # a few types of C code have no name there
     if top in sys.stdlib_module_names:
         return True
     if top in ("__main__", __name__.partition(".")[0]):
@@ -137,7 +159,9 @@ def _installed(module: Any) -> bool:
 
 def _feed_class(digest, class_: type, seen: Seen) -> None:
     for name, value in sorted(vars(class_).items()):
-        if name in NO_BODY or isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
+        if name in NO_BODY or isinstance(
+            value, types.MemberDescriptorType | types.GetSetDescriptorType
+        ):
             continue
         if isinstance(value, staticmethod | classmethod):
             value = value.__func__
@@ -152,7 +176,16 @@ def _feed_class(digest, class_: type, seen: Seen) -> None:
 def _feed_function(digest, function: types.FunctionType, seen: Seen) -> None:
     _feed_code(digest, function.__code__, seen)
     cells = [_content(cell) for cell in function.__closure__ or ()]
-    _each(digest, (function.__defaults__, function.__kwdefaults__, cells, getattr(function, "__wrapped__", None)), seen)
+    _each(
+        digest,
+        (
+            function.__defaults__,
+            function.__kwdefaults__,
+            cells,
+            getattr(function, "__wrapped__", None),
+        ),
+        seen,
+    )
     for name in sorted(_globals(function.__code__) & function.__globals__.keys()):
         used = function.__globals__[name]
         code = isinstance(used, CODE) or callable(getattr(used, "__wrapped__", None))
@@ -171,8 +204,14 @@ def _content(cell: types.CellType) -> tuple:
 
 def _feed_code(digest, code: types.CodeType, seen: Seen) -> None:
     digest.update(code.co_code + code.co_exceptiontable)
-    constants = [constant for constant in code.co_consts if not isinstance(constant, types.CodeType)]
-    _each(digest, (code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars, constants), seen)
+    constants = [
+        constant for constant in code.co_consts if not isinstance(constant, types.CodeType)
+    ]
+    _each(
+        digest,
+        (code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars, constants),
+        seen,
+    )
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             _feed_code(digest, constant, seen)
@@ -181,18 +220,26 @@ def _feed_code(digest, code: types.CodeType, seen: Seen) -> None:
 def _globals(code: types.CodeType) -> set[str]:
     """Names of variables of the module that the code reads, inner functions and classes included."""
     own = {step.argval for step in dis.get_instructions(code) if step.opname in READS}
-    return own.union(*(_globals(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)))
+    return own.union(
+        *(_globals(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+    )
 
 
 def _state(value: Any) -> Any:
     """What an object would be pickled as: a function that makes it, its arguments, its attributes and its elements."""
     try:
-        form = copyreg.dispatch_table[type(value)](value) if type(value) in copyreg.dispatch_table else value.__reduce_ex__(4)
+        form = (
+            copyreg.dispatch_table[type(value)](value)
+            if type(value) in copyreg.dispatch_table
+            else value.__reduce_ex__(4)
+        )
     except (pickle.PicklingError, TypeError, AttributeError, ValueError, RuntimeError) as fault:
         if not callable(getattr(value, "__wrapped__", None)):
             raise _refused(value, fault) from None
         form = "wrapper"
-    if isinstance(form, str):  # a name under which pickle would look for it, as for functions in `lru_cache`
+    if isinstance(
+        form, str
+    ):  # a name under which pickle would look for it, as for functions in `lru_cache`
         return form, getattr(value, "__wrapped__", None)
     return [part if i < 3 or part is None else list(part) for i, part in enumerate(form[:5])]
 

@@ -8,9 +8,10 @@
 `pythia`              the same for Pythia, by its known steps
 ====================  =================================================================================================
 
-Nothing is loaded before it is asked for. A checkpoint from the hub is downloaded into a temporary folder, loaded, and the
-folder removed at once, so the disk holds one checkpoint however long the series is; a killed process leaves one behind,
-which the next one clears away. Weights are raw, in float32, on `runtime.device()`.
+Nothing is loaded before it is asked for. A checkpoint from the hub is downloaded into a temporary
+folder, loaded, and the folder removed at once, so the disk holds one checkpoint however long the
+series is; a killed process leaves one behind, which the next one clears away. Weights are raw, in
+float32, on `runtime.device()`.
 """
 
 import re
@@ -33,7 +34,23 @@ from helpers.trust.series.steps import choose, few
 
 STEP_NAME = re.compile(r"(?:step|checkpoint|global_step)[-_]?(\d+)")
 PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 143_001, 1000))
-PYTHIA_DEFAULT = (0, 4, 16, 64, 128, 256, 512, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 143_000)
+PYTHIA_DEFAULT = (
+    0,
+    4,
+    16,
+    64,
+    128,
+    256,
+    512,
+    1000,
+    2000,
+    4000,
+    8000,
+    16_000,
+    32_000,
+    64_000,
+    143_000,
+)
 
 
 @dataclass(frozen=True)
@@ -115,18 +132,23 @@ class Series:
 
 
 def check(series: Series, allow_duplicates: bool = False) -> Series:
-    """The series, after every checkpoint was read and its weights compared with those of all others.
+    """The series, after every checkpoint was read and its weights compared with those of all
+    others.
 
-    On the hub this downloads each checkpoint once; `sweep` makes the same check on the way, without a second download.
+    On the hub this downloads each checkpoint once; `sweep` makes the same check on the way, without
+    a second download.
 
     Args:
-        allow_duplicates: leave out the later of two neighbours with the same weights and say so in `notes`, as Pythia's
-            step 1. Twins with other weights between them are refused all the same (`integrity.settle`).
+        allow_duplicates: leave out the later of two neighbours with the same weights and say so in
+            `notes`, as Pythia's step 1. Twins with other weights between them are refused all the
+            same (`integrity.settle`).
 
     Raises:
         LabError: duplicated or partly duplicated weights, naming the steps.
     """
-    kept, notes = integrity.settle(series.name, {step: series.prints(step) for step in series.steps}, allow_duplicates)
+    kept, notes = integrity.settle(
+        series.name, {step: series.prints(step) for step in series.steps}, allow_duplicates
+    )
     return replace(series, steps=kept, notes=series.notes + notes)
 
 
@@ -149,9 +171,11 @@ class _Embedded(Series):
 
 
 def embedded(name: str, steps: Iterable[int] | None = None) -> Series:
-    """The training history of an embedded model, as far as it is shipped; at least the trained model.
+    """The training history of an embedded model, as far as it is shipped; at least the trained
+    model.
 
-    Earlier checkpoints are stored with eight bits a weight (`helpers.training.series_file`), the last one in full.
+    Earlier checkpoints are stored with eight bits a weight (`helpers.training.series_file`), the
+    last one in full.
 
     Raises:
         LabError: no such model, or a step that is not stored.
@@ -168,14 +192,20 @@ class _RunFolder(Series):
         yield self.folder / "checkpoints" / f"step-{step:06d}.safetensors"
 
     def build(self, path: Path):
-        model = zoo.into_model(training.build_model(read_recipe(self.folder)), path, "train the model again").eval()
+        model = zoo.into_model(
+            training.build_model(read_recipe(self.folder)), path, "train the model again"
+        ).eval()
         final = self.folder / WEIGHTS
-        if model.tokenizer is None and final.exists():  # a vocabulary is stored with the final weights only
+        if (
+            model.tokenizer is None and final.exists()
+        ):  # a vocabulary is stored with the final weights only
             with safe_open(final, framework="pt") as handle:
                 words = (handle.metadata() or {}).get(WORDS, "").split()
             if words:
                 Vocabulary(tuple(words)).attach(model)
-        return model if runtime.device() == "cpu" else model.to(runtime.device())  # the move prints a line
+        return (
+            model if runtime.device() == "cpu" else model.to(runtime.device())
+        )  # the move prints a line
 
 
 def run_folder(folder: Path | str, steps: Iterable[int] | None = None) -> Series:
@@ -185,12 +215,21 @@ def run_folder(folder: Path | str, steps: Iterable[int] | None = None) -> Series
         steps: which; without them all that the recipe promises, so that a gap is noticed.
 
     Raises:
-        LabError: no run in the folder, a recipe that keeps no checkpoints, or a checkpoint that is missing.
+        LabError: no run in the folder, a recipe that keeps no checkpoints, or a checkpoint that is
+            missing.
     """
     folder = Path(folder)
     recipe = read_recipe(folder)
-    there = [int(match[1]) for file in folder.glob("checkpoints/*.safetensors") if (match := STEP_NAME.fullmatch(file.stem))]
-    return _RunFolder(recipe.name, choose(there, recipe.checkpoint_steps if steps is None else steps, folder), folder)
+    there = [
+        int(match[1])
+        for file in folder.glob("checkpoints/*.safetensors")
+        if (match := STEP_NAME.fullmatch(file.stem))
+    ]
+    return _RunFolder(
+        recipe.name,
+        choose(there, recipe.checkpoint_steps if steps is None else steps, folder),
+        folder,
+    )
 
 
 @dataclass(frozen=True)
@@ -200,7 +239,9 @@ class _Folders(Series):
 
     @contextmanager
     def on_disk(self, step: int) -> Iterator[Path]:
-        yield next(self.folder / name for name in self.names if int(STEP_NAME.fullmatch(name)[1]) == step)
+        yield next(
+            self.folder / name for name in self.names if int(STEP_NAME.fullmatch(name)[1]) == step
+        )
 
 
 def folders(folder: Path | str, steps: Iterable[int] | None = None) -> Series:
@@ -215,12 +256,18 @@ def folders(folder: Path | str, steps: Iterable[int] | None = None) -> Series:
     folder = Path(folder)
     if not folder.is_dir():
         raise LabError(f"expected a folder of checkpoints in {folder}", "it does not exist")
-    names = sorted(child.name for child in folder.iterdir() if child.is_dir() and STEP_NAME.fullmatch(child.name))
+    names = sorted(
+        child.name
+        for child in folder.iterdir()
+        if child.is_dir() and STEP_NAME.fullmatch(child.name)
+    )
     found = [int(STEP_NAME.fullmatch(name)[1]) for name in names]
     twice = sorted({step for step in found if found.count(step) > 1})
     if twice:
         raise LabError(f"expected one folder a step in {folder}", f"step {twice[0]} has several")
-    return _Folders(folder.resolve().name, choose(found, steps, folder), folder.resolve(), tuple(names))
+    return _Folders(
+        folder.resolve().name, choose(found, steps, folder), folder.resolve(), tuple(names)
+    )
 
 
 @dataclass(frozen=True)
@@ -250,7 +297,8 @@ def hub(repository: str, steps: Iterable[int], pattern: str = "step{step}") -> S
     Args:
         repository: ``owner/model``; safetensors only, as everywhere.
         steps: which.
-        pattern: the revision of a step: ``"step{step}"`` for Pythia, ``"step-{step}"`` for SmolLM2's checkpoints.
+        pattern: the revision of a step: ``"step{step}"`` for Pythia, ``"step-{step}"`` for
+            SmolLM2's checkpoints.
     """
     steps = tuple(sorted(set(steps)))
     return _Hub(repository.split("/")[-1], choose(steps, None, repository), repository, pattern)
@@ -259,11 +307,12 @@ def hub(repository: str, steps: Iterable[int], pattern: str = "step{step}") -> S
 def pythia(name: str = "pythia-70m", steps: Iterable[int] | None = None) -> Series:
     """Checkpoints of a Pythia model (Biderman et al. 2023, arXiv 2304.01373), from the hub.
 
-    154 steps of 2 097 152 tokens are published: 0, 1, 2, 4, …, 512, then every 1 000 to 143 000 (`PYTHIA_STEPS`).
-    Without `steps` this takes 15 of them, about log-spaced (`PYTHIA_DEFAULT`). Known faults, all caught by `check`: step
-    1 equals step 0 in every model, because the learning rate of the first warm-up step is 0, and a report says the same
-    of step 2; pythia-2.8b serves final weights at 86 steps; pythia-12b has foreign parts at steps 50 000 and 58 000;
-    some seeds of 410m lack steps (EleutherAI/pythia issues 83, 198, 205, 206, 202). No text began with a
+    154 steps of 2 097 152 tokens are published: 0, 1, 2, 4, …, 512, then every 1 000 to 143 000
+    (`PYTHIA_STEPS`). Without `steps` this takes 15 of them, about log-spaced (`PYTHIA_DEFAULT`).
+    Known faults, all caught by `check`: step 1 equals step 0 in every model, because the learning
+    rate of the first warm-up step is 0, and a report says the same of step 2; pythia-2.8b serves
+    final weights at 86 steps; pythia-12b has foreign parts at steps 50 000 and 58 000; some seeds
+    of 410m lack steps (EleutherAI/pythia issues 83, 198, 205, 206, 202). No text began with a
     beginning-of-text token in training, so `activations.encode` puts none.
 
     Args:
@@ -277,6 +326,8 @@ def pythia(name: str = "pythia-70m", steps: Iterable[int] | None = None) -> Seri
     """
     short = name.removeprefix("EleutherAI/")
     if not re.fullmatch(r"pythia-[\w.-]+", short):
-        raise LabError("expected a Pythia model, such as pythia-70m or pythia-160m-deduped", f"got {name!r}")
+        raise LabError(
+            "expected a Pythia model, such as pythia-70m or pythia-160m-deduped", f"got {name!r}"
+        )
     chosen = choose(PYTHIA_STEPS, PYTHIA_DEFAULT if steps is None else steps, f"EleutherAI/{short}")
     return _Hub(short, chosen, f"EleutherAI/{short}", "step{step}")

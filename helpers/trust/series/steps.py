@@ -12,10 +12,16 @@ def few(steps: Iterable[int], most: int = 12) -> str:
     '0, 1, 2, …, 19'
     """
     steps = list(steps)
-    return ", ".join(map(str, steps)) if len(steps) <= most else f"{', '.join(map(str, steps[: most - 1]))}, …, {steps[-1]}"
+    return (
+        ", ".join(map(str, steps))
+        if len(steps) <= most
+        else f"{', '.join(map(str, steps[: most - 1]))}, …, {steps[-1]}"
+    )
 
 
-def choose(available: Iterable[int], wanted: Iterable[int] | None, where: object) -> tuple[int, ...]:
+def choose(
+    available: Iterable[int], wanted: Iterable[int] | None, where: object
+) -> tuple[int, ...]:
     """The wanted steps in order, or all of them.
 
     Raises:

@@ -1,8 +1,9 @@
-"""Results of a sweep on disk: one file a checkpoint, found again only by the very work on the very weights.
+"""Results of a sweep on disk: one file a checkpoint, found again only by the very work on the very
+weights.
 
-A file's name holds the series, the step and a hash over what determines the result: the stamp of the weights and the key
-of the work (`helpers.trust.series.keys`, which says what that key sees and what not). Where one of them changed, the result is
-computed anew.
+A file's name holds the series, the step and a hash over what determines the result: the stamp of
+the weights and the key of the work (`helpers.trust.series.keys`, which says what that key sees and
+what not). Where one of them changed, the result is computed anew.
 """
 
 import hashlib
@@ -44,7 +45,9 @@ def arrays(values: Mapping[str, Any], called: str) -> Arrays:
     array([0.5], dtype=float32)
     """
     if not isinstance(values, Mapping):
-        raise LabError(f"expected {called} to return a dict of arrays", f"got {type(values).__name__}")
+        raise LabError(
+            f"expected {called} to return a dict of arrays", f"got {type(values).__name__}"
+        )
     found = {}
     for name, value in values.items():
         if isinstance(value, torch.Tensor):
@@ -52,7 +55,10 @@ def arrays(values: Mapping[str, Any], called: str) -> Arrays:
             value = (value.float() if value.dtype is torch.bfloat16 else value).numpy()
         found[name] = np.array(value, order="C")
         if found[name].dtype.kind not in "biuf" or not isinstance(name, str):
-            raise LabError(f"expected {called} to return numbers under names", f"{name!r} has the type {found[name].dtype}")
+            raise LabError(
+                f"expected {called} to return numbers under names",
+                f"{name!r} has the type {found[name].dtype}",
+            )
     return found
 
 
@@ -65,8 +71,13 @@ class Store:
     key: str
 
     def path(self, step: int, stamp: str) -> Path:
-        full = hashlib.sha256(f"{self.series}\n{step}\n{stamp}\n{self.key}".encode()).hexdigest()[:16]
-        return self.folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', self.series)}-{step:08d}-{full}.safetensors"
+        full = hashlib.sha256(f"{self.series}\n{step}\n{stamp}\n{self.key}".encode()).hexdigest()[
+            :16
+        ]
+        return (
+            self.folder
+            / f"{re.sub(r'[^A-Za-z0-9.-]', '_', self.series)}-{step:08d}-{full}.safetensors"
+        )
 
     def put(self, step: int, stamp: str, result: Result) -> None:
         """Write a result; a kill leaves all of it or nothing.
@@ -75,16 +86,22 @@ class Store:
             LabError: the folder cannot be written, or is full.
         """
         tensors = {name: torch.from_numpy(value) for name, value in result.arrays.items()}
-        about = {"prints": json.dumps(result.prints), "contents": integrity.digest(integrity.of_tensors(tensors))}
+        about = {
+            "prints": json.dumps(result.prints),
+            "contents": integrity.digest(integrity.of_tensors(tensors)),
+        }
         path = self.path(step, stamp)
-        mine = path.with_name(f".{os.getpid()}-{path.name}")  # another process may be at the same step
+        mine = path.with_name(
+            f".{os.getpid()}-{path.name}"
+        )  # another process may be at the same step
         save_atomically(tensors, mine, about)
         os.replace(mine, path)
 
     def get(self, step: int, stamp: str) -> Result | None:
         """A stored result; None if there is none, or if it is damaged.
 
-        A damaged file is not an error: everything in it can be computed again, and a sweep of hours should not end at it.
+        A damaged file is not an error: everything in it can be computed again, and a sweep of hours
+        should not end at it.
         """
         try:
             with safe_open(self.path(step, stamp), framework="pt") as handle:

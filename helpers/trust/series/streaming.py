@@ -16,15 +16,20 @@ def download(repository: str, revision: str, folder: Path) -> None:
     """Put the files of a revision into a folder, and nothing into the shared cache of the hub.
 
     Raises:
-        LabError: the hub does not answer, or the repository, the revision or its safetensors do not exist.
+        LabError: the hub does not answer, or the repository, the revision or its safetensors do not
+            exist.
     """
-    os.environ.setdefault("HF_XET_CHUNK_CACHE_SIZE_BYTES", "0")  # else the transfer library keeps a copy of its own
+    os.environ.setdefault(
+        "HF_XET_CHUNK_CACHE_SIZE_BYTES", "0"
+    )  # else the transfer library keeps a copy of its own
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     wanted = ["*.json", "*.txt", "*.safetensors", "*.model"]
     try:
-        snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=wanted, max_workers=2)
+        snapshot_download(
+            repository, revision=revision, local_dir=folder, allow_patterns=wanted, max_workers=2
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as fault:
         raise LabError(
             f"expected {repository} at {revision} from the Hugging Face hub",
@@ -35,9 +40,11 @@ def download(repository: str, revision: str, folder: Path) -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder in the cache for as long as the ``with`` lasts; what killed processes of this machine left is cleared away.
+    """A folder in the cache for as long as the ``with`` lasts; what killed processes of this
+    machine left is cleared away.
 
-    Its name holds the machine and the process, since a cache may lie on a disk that several machines share.
+    Its name holds the machine and the process, since a cache may lie on a disk that several
+    machines share.
     """
     root = runtime.cache_dir() / "streamed"
     root.mkdir(exist_ok=True)
@@ -51,8 +58,8 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def own(model):
-    """The model with its weights in memory of its own. Loading may map the file instead of reading it, and a mapped file
-    keeps its place on the disk after it was removed.
+    """The model with its weights in memory of its own. Loading may map the file instead of reading
+    it, and a mapped file keeps its place on the disk after it was removed.
     """
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = tensor.data.clone()

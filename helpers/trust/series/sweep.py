@@ -1,4 +1,5 @@
-"""One piece of work on every checkpoint of a series: serially, on the cores of one machine, or on a cluster.
+"""One piece of work on every checkpoint of a series: serially, on the cores of one machine, or on a
+cluster.
 
     from helpers.trust import series, sweep
 
@@ -9,18 +10,20 @@
     found = sweep.sweep(series.pythia("pythia-70m"), work=norms, folder="results")
     found.stack("norm")  # [step, layer]
 
-Checkpoints are independent, so they are the unit: of work, of storage (`stored`, one file each) and of failure. A sweep
-that was killed goes on where it stopped; with ``backend="dask"`` a machine that is lost costs its current checkpoint,
-which another one takes over. Every process computes with one torch thread, so that all backends add up floating-point
-numbers in the same order and give the same bits on one kind of machine. For a real cluster::
+Checkpoints are independent, so they are the unit: of work, of storage (`stored`, one file each) and
+of failure. A sweep that was killed goes on where it stopped; with ``backend="dask"`` a machine that
+is lost costs its current checkpoint, which another one takes over. Every process computes with one
+torch thread, so that all backends add up floating-point numbers in the same order and give the same
+bits on one kind of machine. For a real cluster::
 
     from dask.distributed import Client
     client = Client("tcp://scheduler:8786")  # or dask_jobqueue's SLURMCluster(...).get_client(), or any other
     found = sweep.sweep(series.pythia("pythia-160m"), work=norms, backend="dask", cluster=client, folder="results")
 
-The workers need the same installation, and, for checkpoints in folders, the same paths. A script, unlike a notebook, must
-start a sweep under ``if __name__ == "__main__":``, as every process imports it. Results travel to the calling
-process, which writes them; keep them small (accuracies and means rather than activations where there is a choice).
+The workers need the same installation, and, for checkpoints in folders, the same paths. A script,
+unlike a notebook, must start a sweep under ``if __name__ == "__main__":``, as every process imports
+it. Results travel to the calling process, which writes them; keep them small (accuracies and means
+rather than activations where there is a choice).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,7 +101,10 @@ class Swept:
         shapes = [found[name].shape if name in found else None for found in self.results]
         if None in shapes or len(set(shapes)) > 1:
             known = ", ".join(sorted(set().union(*self.results)))
-            raise LabError(f"expected {name!r} of one shape at every step", f"shapes {shapes[:4]}; there are {known}")
+            raise LabError(
+                f"expected {name!r} of one shape at every step",
+                f"shapes {shapes[:4]}; there are {known}",
+            )
         return np.stack([found[name] for found in self.results])
 
 
@@ -116,40 +122,62 @@ def sweep(
     """Run `work` on every checkpoint.
 
     Args:
-        sets: labelled sets. Without `work`, their activations are the result (`LastTokens`); with it, they are only part
-            of the key under which results are stored.
-        backend: ``"serial"``; ``"joblib"``, processes on this machine; or ``"dask"`` (needs ``[scale]``).
-        n_jobs: how many processes; default one a core. Each holds one model in memory and, where checkpoints are
-            streamed, one on the disk. On a GPU take ``"serial"``.
-        cluster: for dask: a client, a cluster or a scheduler's address; without it a local cluster of `n_jobs` processes.
+        sets: labelled sets. Without `work`, their activations are the result (`LastTokens`); with
+            it, they are only part of the key under which results are stored.
+        backend: ``"serial"``; ``"joblib"``, processes on this machine; or ``"dask"`` (needs
+            ``[scale]``).
+        n_jobs: how many processes; default one a core. Each holds one model in memory and, where
+            checkpoints are streamed, one on the disk. On a GPU take ``"serial"``.
+        cluster: for dask: a client, a cluster or a scheduler's address; without it a local cluster
+            of `n_jobs` processes.
         folder: where results are stored and found again (`stored`); None stores nothing.
-        allow_duplicates: leave out the later of two neighbouring steps with equal weights; see `integrity.settle`.
-        version: any text; change it when something changed that the key of stored results does not see (`helpers.trust.series.keys`).
+        allow_duplicates: leave out the later of two neighbouring steps with equal weights; see
+            `integrity.settle`.
+        version: any text; change it when something changed that the key of stored results does not
+            see (`helpers.trust.series.keys`).
 
     Raises:
-        LabError: duplicated weights (before the work where they lie on this machine, after it where they are streamed:
-            with `folder`, nothing is lost), a scheduler that does not answer, a checkpoint that cannot be loaded, or a
-            fault of the work, each with the name of the series and the step.
+        LabError: duplicated weights (before the work where they lie on this machine, after it where
+            they are streamed: with `folder`, nothing is lost), a scheduler that does not answer, a
+            checkpoint that cannot be loaded, or a fault of the work, each with the name of the
+            series and the step.
     """
     n_jobs = runtime.cores() if n_jobs is None else n_jobs
     if backend not in BACKENDS or n_jobs < 1:
-        raise LabError(f"expected a backend among {', '.join(BACKENDS)} and n_jobs from 1", f"got {backend!r}, {n_jobs}")
+        raise LabError(
+            f"expected a backend among {', '.join(BACKENDS)} and n_jobs from 1",
+            f"got {backend!r}, {n_jobs}",
+        )
     if work is None and not sets:
         raise LabError("expected labelled sets or a work", "got neither")
     work = LastTokens(tuple(sets)) if work is None else work
     stamps = _stamps(series, allow_duplicates)
-    store = Store(Path(folder), series.name, keys.work_key(work, tuple(sets), version)) if folder is not None else None
+    store = (
+        Store(Path(folder), series.name, keys.work_key(work, tuple(sets), version))
+        if folder is not None
+        else None
+    )
     found, notes = _stored(store, stamps)
     todo = [step for step in stamps if step not in found]
     if todo:
         run = BACKENDS[backend](series, work, todo, n_jobs, cluster)
-        for step, result in runtime.progress(run, f"sweep {series.name}", total=len(stamps), initial=len(found)):
+        for step, result in runtime.progress(
+            run, f"sweep {series.name}", total=len(stamps), initial=len(found)
+        ):
             if store:
                 store.put(step, stamps[step], result)
             found[step] = result
-    steps, more = integrity.settle(series.name, {step: found[step].prints for step in stamps}, allow_duplicates)
+    steps, more = integrity.settle(
+        series.name, {step: found[step].prints for step in stamps}, allow_duplicates
+    )
     digests = tuple(integrity.digest(found[step].prints) for step in steps)
-    return Swept(series.name, steps, tuple(found[step].arrays for step in steps), digests, (*series.notes, *notes, *more))
+    return Swept(
+        series.name,
+        steps,
+        tuple(found[step].arrays for step in steps),
+        digests,
+        (*series.notes, *notes, *more),
+    )
 
 
 def _stamps(series: Series, allow_duplicates: bool) -> dict[int, str]:
@@ -176,35 +204,54 @@ def measure(series: Series, work: Work, step: int) -> tuple[int, Result]:
     """The work on one checkpoint.
 
     Raises:
-        LabError: the checkpoint cannot be loaded, or the work refuses it; the message names series and step.
+        LabError: the checkpoint cannot be loaded, or the work refuses it; the message names series
+            and step.
     """
     try:
         checkpoint = series.read(step)
-        return step, Result(checkpoint.prints, stored.arrays(work(checkpoint.model, step), "the work"))
+        return step, Result(
+            checkpoint.prints, stored.arrays(work(checkpoint.model, step), "the work")
+        )
     except LabError as fault:
         raise LabError(f"{series.name} at step {step}: {fault}") from None
 
 
 def _measure_in_worker(series: Series, work: Work, step: int) -> tuple[int, Result]:
-    torch.set_num_threads(1)  # for good: a worker has nothing else to do, and its threads may take turns
+    torch.set_num_threads(
+        1
+    )  # for good: a worker has nothing else to do, and its threads may take turns
     return measure(series, work, step)
 
 
-# ------------------------------------------------------------------------------------------------------------- backends
+# -------------------------------------------------------------------------------------------------------------
+# backends
 
 
-def _serial(series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any) -> Iterator[tuple[int, Result]]:
-    yield from in_parallel(partial(measure, series, work), steps, workers=1)  # with one torch thread
+def _serial(
+    series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any
+) -> Iterator[tuple[int, Result]]:
+    yield from in_parallel(
+        partial(measure, series, work), steps, workers=1
+    )  # with one torch thread
 
 
-def _joblib(series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any) -> Iterator[tuple[int, Result]]:
-    if min(n_jobs, len(steps)) == 1:  # joblib would work in this very process, and the number of its threads is not ours
+def _joblib(
+    series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any
+) -> Iterator[tuple[int, Result]]:
+    if (
+        min(n_jobs, len(steps)) == 1
+    ):  # joblib would work in this very process, and the number of its threads is not ours
         yield from _serial(series, work, steps, n_jobs, cluster)
         return
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    options = {"return_as": "generator_unordered", "batch_size": 1, "pre_dispatch": "n_jobs", "max_nbytes": None}
+    options = {
+        "return_as": "generator_unordered",
+        "batch_size": 1,
+        "pre_dispatch": "n_jobs",
+        "max_nbytes": None,
+    }
     parallel = Parallel(n_jobs=min(n_jobs, len(steps)), backend="loky", **options)
     try:
         yield from parallel(delayed(_measure_in_worker)(series, work, step) for step in steps)
@@ -212,7 +259,9 @@ def _joblib(series: Series, work: Work, steps: list[int], n_jobs: int, cluster: 
         raise _lost("joblib") from None
 
 
-def _dask(series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any) -> Iterator[tuple[int, Result]]:
+def _dask(
+    series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any
+) -> Iterator[tuple[int, Result]]:
     try:
         from dask.distributed import KilledWorker, as_completed
     except ImportError:
@@ -222,7 +271,9 @@ def _dask(series: Series, work: Work, steps: list[int], n_jobs: int, cluster: An
             hint="pip install 'trustworthy-circuits[scale]', or take backend='joblib'",
         ) from None
     with _client(cluster, min(n_jobs, len(steps))) as client:
-        futures = [client.submit(_measure_in_worker, series, work, step, pure=False) for step in steps]
+        futures = [
+            client.submit(_measure_in_worker, series, work, step, pure=False) for step in steps
+        ]
         try:
             for _, result in as_completed(futures, with_results=True):
                 yield result
@@ -259,7 +310,12 @@ def _client(cluster: Any, n_jobs: int) -> Iterator[Any]:
         with client:
             yield client
     else:
-        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}
+        options = {
+            "threads_per_worker": 1,
+            "processes": True,
+            "dashboard_address": None,
+            "host": "127.0.0.1",
+        }
         with LocalCluster(n_workers=n_jobs, **options) as local, Client(local) as client:
             yield client
 

@@ -1,7 +1,9 @@
-"""Vectors from earlier checkpoints on the final model, the headline of arXiv 2402.19465, and effect against probe accuracy.
+"""Vectors from earlier checkpoints on the final model, the headline of arXiv 2402.19465, and effect
+against probe accuracy.
 
-The paper steers a fine-tuned model with the vector of a checkpoint half-way through pre-training (tables 1 and 2), and finds
-probe accuracy and steering effect correlated over some 16 checkpoints (figure 5).
+The paper steers a fine-tuned model with the vector of a checkpoint half-way through pre-training
+(tables 1 and 2), and finds probe accuracy and steering effect correlated over some 16 checkpoints
+(figure 5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +32,16 @@ def across_checkpoints(
     own_size: bool = False,
     **options,
 ) -> dict[int, Effect]:
-    """What vectors from other checkpoints of the same training do to this model, at the chosen block and strength: by step.
+    """What vectors from other checkpoints of the same training do to this model, at the chosen
+    block and strength: by step.
 
     Args:
-        activations: by training step, of the training texts (`helpers.trust.series.activations.last_token`).
+        activations: by training step, of the training texts
+            (`helpers.trust.series.activations.last_token`).
         labels: of those texts.
-        own_size: push by each vector's own length, as the paper does. By default all get the length of the choice's
-            vector, so that only directions are compared: activations grow during training.
+        own_size: push by each vector's own length, as the paper does. By default all get the length
+            of the choice's vector, so that only directions are compared: activations grow during
+            training.
         options: for `effects`.
 
     Raises:
@@ -49,7 +54,9 @@ def across_checkpoints(
         except LabError as fault:
             raise LabError(f"step {step}, block {choice.layer}: {fault}") from None
         found[step] = vector if own_size else vector.sized_as(choice.vector)
-    report = effects(model, choice, {str(step): v for step, v in found.items()}, behaviour, documents, **options)
+    report = effects(
+        model, choice, {str(step): v for step, v in found.items()}, behaviour, documents, **options
+    )
     return {step: report[str(step)] for step in found}
 
 
@@ -58,10 +65,11 @@ class Correlation:
     """Pearson correlation over checkpoints.
 
     Attributes:
-        r, low, high: coefficient and its 95 % interval (Fisher), which takes checkpoints for independent.
+        r, low, high: coefficient and its 95 % interval (Fisher), which takes checkpoints for
+            independent.
         p_value: one-sided, by permutation.
-        r_steps, p_steps: the same of the changes from one checkpoint to the next. Any two curves that rise are
-            correlated; only this says whether they rise together.
+        r_steps, p_steps: the same of the changes from one checkpoint to the next. Any two curves
+            that rise are correlated; only this says whether they rise together.
     """
 
     r: float
@@ -72,25 +80,40 @@ class Correlation:
     p_steps: float
 
 
-def correlation(first: Sequence[float], second: Sequence[float], permutations: int = 2000, seed: int = 0) -> Correlation:
-    """Correlation of two curves over the same checkpoints, such as probe accuracy and steering effect.
+def correlation(
+    first: Sequence[float], second: Sequence[float], permutations: int = 2000, seed: int = 0
+) -> Correlation:
+    """Correlation of two curves over the same checkpoints, such as probe accuracy and steering
+    effect.
 
     Raises:
-        LabError: fewer than five checkpoints, values that are not finite, a curve (or its steps) that never changes.
+        LabError: fewer than five checkpoints, values that are not finite, a curve (or its steps)
+            that never changes.
     """
     from scipy.stats import pearsonr
 
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if len(a) != len(b) or len(a) < 5 or not np.isfinite([*a, *b]).all():
         raise LabError(
-            "expected two curves of finite values over the same five checkpoints or more", f"got {len(a)} and {len(b)}"
+            "expected two curves of finite values over the same five checkpoints or more",
+            f"got {len(a)} and {len(b)}",
         )
     if any(_straight(curve) for curve in (a, b)):
-        raise LabError("expected curves that change", "got a straight line, with which nothing correlates")
-    nulls = [stats.permutation_null(_pearson, x, y, permutations, seed) for x, y in ((a, b), (np.diff(a), np.diff(b)))]
+        raise LabError(
+            "expected curves that change", "got a straight line, with which nothing correlates"
+        )
+    nulls = [
+        stats.permutation_null(_pearson, x, y, permutations, seed)
+        for x, y in ((a, b), (np.diff(a), np.diff(b)))
+    ]
     interval = pearsonr(a, b).confidence_interval()
     return Correlation(
-        nulls[0].observed, float(interval.low), float(interval.high), nulls[0].p_value, nulls[1].observed, nulls[1].p_value
+        nulls[0].observed,
+        float(interval.low),
+        float(interval.high),
+        nulls[0].p_value,
+        nulls[1].observed,
+        nulls[1].p_value,
     )
 
 

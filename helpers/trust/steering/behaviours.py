@@ -1,14 +1,17 @@
-"""What a model does, in log-probabilities: a behaviour is a set of prompts with good and bad next tokens.
+"""What a model does, in log-probabilities: a behaviour is a set of prompts with good and bad next
+tokens.
 
-Nothing is generated and nothing parsed. (The code released with arXiv 2402.19465 looks for the digits 0 and 1 in two
-generated tokens, prefers 0 where both occur, and draws an answer at random where neither does.) General ability is the
-perplexity on documents, with the steering applied at every position.
+Nothing is generated and nothing parsed. (The code released with arXiv 2402.19465 looks for the
+digits 0 and 1 in two generated tokens, prefers 0 where both occur, and draws an answer at random
+where neither does.) General ability is the perplexity on documents, with the steering applied at
+every position.
 
-Many pushes are measured in one run: the model computes the blocks up to the steered one once, a hook there repeats the
-batch once for each push, and only the rest runs on all of them. For R pushes after block L of n that costs (L + 1) + R (n − L
-− 1) block passes instead of R n. `TransformerBridge` has no ``start_at_layer``; a hook that returns a larger batch does as
-well, where mask and positions are handed in once for all rows. Behaviours also drop all positions but the last real one
-before the unembedding, so that logits take one row of the vocabulary an item.
+Many pushes are measured in one run: the model computes the blocks up to the steered one once, a
+hook there repeats the batch once for each push, and only the rest runs on all of them. For R pushes
+after block L of n that costs (L + 1) + R (n − L − 1) block passes instead of R n.
+`TransformerBridge` has no ``start_at_layer``; a hook that returns a larger batch does as well,
+where mask and positions are handed in once for all rows. Behaviours also drop all positions but the
+last real one before the unembedding, so that logits take one row of the vocabulary an item.
 """
 
 import inspect
@@ -48,7 +51,10 @@ class Documents:
     def __post_init__(self) -> None:
         _check_padded(self.ids, self.lengths, self.name)
         if int(self.lengths.max()) < 2:
-            raise LabError("expected a document of at least two tokens", "got none: nothing is predicted from anything")
+            raise LabError(
+                "expected a document of at least two tokens",
+                "got none: nothing is predicted from anything",
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,7 +68,8 @@ class Behaviour:
         name: what is measured, in words.
         ids, lengths: right-padded prompts and their real lengths.
         good, bad: one set of token ids a prompt; log p(good) sums the probabilities of its set.
-        groups: prompts of one group are twins and never count as independent; by default equal prompts are.
+        groups: prompts of one group are twins and never count as independent; by default equal
+            prompts are.
 
     Raises:
         LabError: no prompts, fields of different lengths, an empty set, a token both good and bad.
@@ -78,12 +85,20 @@ class Behaviour:
     def __post_init__(self) -> None:
         _check_padded(self.ids, self.lengths, self.name)
         for field in ("good", "bad"):
-            object.__setattr__(self, field, tuple(tuple(sorted(set(tokens))) for tokens in getattr(self, field)))
-        alike = [" ".join(map(str, row[:length])) for row, length in zip(self.ids.tolist(), self.lengths.tolist(), strict=True)]
+            object.__setattr__(
+                self, field, tuple(tuple(sorted(set(tokens))) for tokens in getattr(self, field))
+            )
+        alike = [
+            " ".join(map(str, row[:length]))
+            for row, length in zip(self.ids.tolist(), self.lengths.tolist(), strict=True)
+        ]
         object.__setattr__(self, "groups", tuple(self.groups) or tuple(alike))
         counts = {name: len(getattr(self, name)) for name in ("ids", "good", "bad", "groups")}
         if len(set(counts.values())) > 1:
-            raise LabError(f"expected good and bad tokens and a group for each prompt of {self.name}", f"got {counts}")
+            raise LabError(
+                f"expected good and bad tokens and a group for each prompt of {self.name}",
+                f"got {counts}",
+            )
         for index, (good, bad) in enumerate(zip(self.good, self.bad, strict=True)):
             if not good or not bad or set(good) & set(bad):
                 raise LabError(
@@ -97,7 +112,9 @@ class Behaviour:
     def __getitem__(self, index: Bool[ndarray, " item"] | ndarray) -> "Behaviour":
         """The prompts of a boolean mask or an array of indices."""
         rows = np.arange(len(self))[np.asarray(index)]
-        pick = [tuple(getattr(self, name)[row] for row in rows) for name in ("good", "bad", "groups")]
+        pick = [
+            tuple(getattr(self, name)[row] for row in rows) for name in ("good", "bad", "groups")
+        ]
         return Behaviour(self.name, self.ids[rows], self.lengths[rows], *pick)
 
 
@@ -105,30 +122,44 @@ def _check_padded(ids, lengths, name: str) -> None:
     fits = ids.ndim == 2 and len(ids) and lengths.shape == (len(ids),)
     if not fits or not ((lengths >= 1) & (lengths <= ids.shape[1])).all():
         got = f"got ids {tuple(ids.shape)} and {len(lengths)} lengths"
-        raise LabError(f"expected ids [item pos] and for each item a length from 1 to pos, for {name}", got)
+        raise LabError(
+            f"expected ids [item pos] and for each item a length from 1 to pos, for {name}", got
+        )
 
 
 def from_text(
-    model, name: str, prompts: Sequence[str], good: Sequence[Sequence[str]], bad: Sequence[Sequence[str]], groups=()
+    model,
+    name: str,
+    prompts: Sequence[str],
+    good: Sequence[Sequence[str]],
+    bad: Sequence[Sequence[str]],
+    groups=(),
 ) -> Behaviour:
     """A behaviour from texts, through the model's tokenizer.
 
     Args:
-        good, bad: for each prompt, words of one token each, as they continue the prompt (with a leading space, if the
-            tokenizer distinguishes it).
+        good, bad: for each prompt, words of one token each, as they continue the prompt (with a
+            leading space, if the tokenizer distinguishes it).
 
     Raises:
         LabError: a word that is not one token; as `Behaviour`.
     """
     ids, lengths = encode(model, list(prompts))
-    sides = [tuple(tuple(_token(model, word) for word in words) for words in side) for side in (good, bad)]
+    sides = [
+        tuple(tuple(_token(model, word) for word in words) for words in side)
+        for side in (good, bad)
+    ]
     return Behaviour(name, ids, lengths, *sides, tuple(groups))
 
 
 def _token(model, word: str) -> int:
     tokens = model.tokenizer.encode(word, add_special_tokens=False)
     if len(tokens) != 1 or tokens[0] == model.tokenizer.unk_token_id:
-        raise LabError(f"expected {word!r} to be one known token", f"got {tokens}", hint="choose a word of one token")
+        raise LabError(
+            f"expected {word!r} to be one known token",
+            f"got {tokens}",
+            hint="choose a word of one token",
+        )
     return tokens[0]
 
 
@@ -139,14 +170,15 @@ def scores(
     """log p(good) − log p(bad) in nats, for each push that is added to the output of a block.
 
     Args:
-        pushes: what is added, such as ``torch.stack([v.push(alpha) for alpha in ...])``; a row of zeros is the model itself.
+        pushes: what is added, such as ``torch.stack([v.push(alpha) for alpha in ...])``; a row of
+            zeros is the model itself.
 
     Returns:
         NaN for a push that leaves no finite logits.
 
     Raises:
-        LabError: as `steering.check_place`, and as `activations.check_tokens`, with the behaviour's name; pushes of another
-            shape.
+        LabError: as `steering.check_place`, and as `activations.check_tokens`, with the behaviour's
+            name; pushes of another shape.
     """
     answers = [token for tokens in (*behaviour.good, *behaviour.bad) for token in tokens]
     _check(model, behaviour, layer, pushes, min(answers), max(answers))
@@ -154,17 +186,23 @@ def scores(
     for runs, items, logits in _runs(model, behaviour, layer, pushes, positions, last_only=True):
         logp = logits[:, :, 0].log_softmax(-1)
         for column, item in enumerate(range(len(behaviour))[items]):
-            good, bad = (logp[:, column, list(tokens[item])].logsumexp(-1) for tokens in (behaviour.good, behaviour.bad))
+            good, bad = (
+                logp[:, column, list(tokens[item])].logsumexp(-1)
+                for tokens in (behaviour.good, behaviour.bad)
+            )
             found[runs, item] = (good - bad).numpy()
     return np.where(np.isfinite(found), found, np.nan)
 
 
 @torch.no_grad()
-def perplexity(model, documents: Documents, layer: int, pushes: Float[Tensor, "run d"]) -> Float[ndarray, " run"]:
+def perplexity(
+    model, documents: Documents, layer: int, pushes: Float[Tensor, "run d"]
+) -> Float[ndarray, " run"]:
     """Perplexity per token, with each push added at every position of a block's output.
 
     Returns:
-        exp of the mean negative log-likelihood of all real tokens after a document's first; infinite where the push leaves
+        exp of the mean negative log-likelihood of all real tokens after a document's first;
+        infinite where the push leaves
         no finite logits.
 
     Raises:
@@ -175,16 +213,26 @@ def perplexity(model, documents: Documents, layer: int, pushes: Float[Tensor, "r
     for runs, items, logits in _runs(model, documents, layer, pushes, "all", last_only=False):
         ids, lengths = documents.ids[items, : logits.shape[2]], documents.lengths[items]
         target, real = ids[:, 1:], torch.arange(1, ids.shape[1]) < lengths[:, None]
-        logp = logits[:, :, :-1].log_softmax(-1).gather(-1, target.expand(len(logits), -1, -1)[..., None])[..., 0]
+        logp = (
+            logits[:, :, :-1]
+            .log_softmax(-1)
+            .gather(-1, target.expand(len(logits), -1, -1)[..., None])[..., 0]
+        )
         total[runs] -= torch.where(real, logp, 0.0).double().sum((1, 2)).numpy()
     with np.errstate(over="ignore"):
-        return np.nan_to_num(np.exp(total / int((documents.lengths - 1).sum())), nan=np.inf, posinf=np.inf)
+        return np.nan_to_num(
+            np.exp(total / int((documents.lengths - 1).sum())), nan=np.inf, posinf=np.inf
+        )
 
 
 def _check(model, texts: Behaviour | Documents, layer: int, pushes: Tensor, *answers: int) -> None:
     """Refuse pushes and tokens that the model cannot take, naming the texts."""
     if pushes.ndim != 2 or not len(pushes):
-        raise LabError("expected pushes [run, d], one at least", f"got {tuple(pushes.shape)}", hint="a single one is push[None]")
+        raise LabError(
+            "expected pushes [run, d], one at least",
+            f"got {tuple(pushes.shape)}",
+            hint="a single one is push[None]",
+        )
     check_place(model, layer, pushes.shape[1])
     try:
         check_tokens(model, texts.ids, texts.lengths)
@@ -194,10 +242,17 @@ def _check(model, texts: Behaviour | Documents, layer: int, pushes: Tensor, *ans
 
 
 def _runs(
-    model, texts: Behaviour | Documents, layer: int, pushes: Float[Tensor, "run d"], positions: str, last_only: bool
+    model,
+    texts: Behaviour | Documents,
+    layer: int,
+    pushes: Float[Tensor, "run d"],
+    positions: str,
+    last_only: bool,
 ) -> Iterator[tuple[slice, slice, Float[Tensor, "run item pos vocab"]]]:
     """Logits of all pushes on all texts, a few pushes and items at a time; one position where `last_only`."""
-    width = int(texts.lengths.max())  # what is wider than the longest text is padding only, and may exceed the context
+    width = int(
+        texts.lengths.max()
+    )  # what is wider than the longest text is padding only, and may exceed the context
     cells = model.cfg.d_vocab * (1 if last_only else width)
     rows = max(1, min(ROWS, CELLS // cells))
     n_runs = min(len(pushes), rows) if _shares_blocks(model) else 1
@@ -206,11 +261,21 @@ def _runs(
         for start in range(0, len(texts.ids), n_items):
             runs, items = slice(first, first + n_runs), slice(start, start + n_items)
             part = pushes[runs]
-            logits = _run(model, texts.ids[items, :width], texts.lengths[items], layer, part, positions, last_only)
+            logits = _run(
+                model,
+                texts.ids[items, :width],
+                texts.lengths[items],
+                layer,
+                part,
+                positions,
+                last_only,
+            )
             yield runs, items, logits.float().cpu().unflatten(0, (len(part), -1))
 
 
-def _run(model, ids, lengths, layer, pushes, positions, last_only) -> Float[Tensor, "run_item pos vocab"]:
+def _run(
+    model, ids, lengths, layer, pushes, positions, last_only
+) -> Float[Tensor, "run_item pos vocab"]:
     where, count = device_of(model), len(pushes)
     mask = positions_mask(positions, lengths, tuple(ids.shape))[..., None].to(where)
 
@@ -233,12 +298,16 @@ def _shares_blocks(model) -> bool:
     """
     config = getattr(model.original_model, "config", None)
     accepted = inspect.signature(model.original_model.forward).parameters
-    return {"attention_mask", "position_ids"} <= set(accepted) and getattr(config, "sliding_window", None) is None
+    return {"attention_mask", "position_ids"} <= set(accepted) and getattr(
+        config, "sliding_window", None
+    ) is None
 
 
 def _one_mask_for_all_rows(model, width: int) -> dict[str, Tensor]:
     """The causal mask and the positions with a batch of one, which fit a batch of any size."""
     where, dtype = device_of(model), next(model.parameters()).dtype
     future = torch.ones(width, width, dtype=torch.bool, device=where).triu(1)
-    mask = torch.zeros(1, 1, width, width, dtype=dtype, device=where).masked_fill(future, torch.finfo(dtype).min)
+    mask = torch.zeros(1, 1, width, width, dtype=dtype, device=where).masked_fill(
+        future, torch.finfo(dtype).min
+    )
     return {"attention_mask": mask, "position_ids": torch.arange(width, device=where)[None]}

@@ -1,8 +1,9 @@
 """What a steering vector does on test items, beside its controls.
 
-All vectors, the steering one and its controls of equal norm, are added at the block and strength of one
-`helpers.trust.steering.strength.Choice`, in one run of the model. Reported are the change of the behaviour and of other skills, paired
-by item, with intervals over groups of twins, and the perplexity.
+All vectors, the steering one and its controls of equal norm, are added at the block and strength of
+one `helpers.trust.steering.strength.Choice`, in one run of the model. Reported are the change of
+the behaviour and of other skills, paired by item, with intervals over groups of twins, and the
+perplexity.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +71,8 @@ class Effects:
         return self.effects[name]
 
     def rank(self, name: str, control: str) -> float:
-        """p-value of a vector among its controls: share that reach its effect, itself counted among them.
+        """p-value of a vector among its controls: share that reach its effect, itself counted among
+        them.
 
         With n controls no p-value is below 1 / (n + 1).
 
@@ -80,7 +82,11 @@ class Effects:
         Raises:
             LabError: no such control.
         """
-        others = [effect.target.mean for key, effect in self.effects.items() if key.startswith(control) and key != name]
+        others = [
+            effect.target.mean
+            for key, effect in self.effects.items()
+            if key.startswith(control) and key != name
+        ]
         if not others:
             raise LabError(f"expected controls named {control!r} …", f"got {list(self.effects)}")
         return (1 + sum(other >= self[name].target.mean for other in others)) / (1 + len(others))
@@ -96,18 +102,27 @@ def controls(
 ) -> dict[str, Vector]:
     """The vectors that stand beside a steering vector, all of its norm.
 
-    Its opposite (``sign flip``), random directions, shuffled-label directions, and these less their component along the
-    vector (``off-axis``): where the classes dominate what varies, a shuffled direction is nearly the vector or its opposite.
+    Its opposite (``sign flip``), random directions, shuffled-label directions, and these less their
+    component along the vector (``off-axis``): where the classes dominate what varies, a shuffled
+    direction is nearly the vector or its opposite.
 
     Args:
-        x, labels, groups: the rows that `vector` was made from (see `steering.shuffled_directions`).
-        count: of each kind. The smallest p-value of `Effects.rank` is 1 / (count + 1): 0.05 with 19 of them.
+        x, labels, groups: the rows that `vector` was made from (see
+            `steering.shuffled_directions`).
+        count: of each kind. The smallest p-value of `Effects.rank` is 1 / (count + 1): 0.05 with 19
+            of them.
     """
     drawn = random_directions(vector, count, seed)
-    shuffled = [other.sized_as(vector) for other in shuffled_directions(x, labels, count, groups, seed)]
+    shuffled = [
+        other.sized_as(vector) for other in shuffled_directions(x, labels, count, groups, seed)
+    ]
     aside = [other.without(vector) for other in shuffled]
     kinds = {"random": drawn, "shuffled": shuffled, "off-axis": [other for other in aside if other]}
-    numbered = {f"{kind} {i}": other for kind, others in kinds.items() for i, other in enumerate(others, start=1)}
+    numbered = {
+        f"{kind} {i}": other
+        for kind, others in kinds.items()
+        for i, other in enumerate(others, start=1)
+    }
     return {"sign flip": vector.flipped(), **numbered}
 
 
@@ -127,8 +142,8 @@ def effects(
         others: skills that should stay as they are.
 
     Raises:
-        LabError: test items that share a group with the development items, fewer than two groups, two behaviours of one
-            name, a vector that leaves no finite logits.
+        LabError: test items that share a group with the development items, fewer than two groups,
+            two behaviours of one name, a vector that leaves no finite logits.
     """
     shared = choice.groups & set(behaviour.groups)
     if shared:
@@ -139,8 +154,12 @@ def effects(
         )
     measured = (behaviour, *others)
     if len({part.name for part in measured}) < len(measured):
-        raise LabError("expected behaviours of different names", f"got {[part.name for part in measured]}")
-    pushes = torch.stack([torch.zeros_like(choice.vector.unit), *map(choice.push, vectors.values())])
+        raise LabError(
+            "expected behaviours of different names", f"got {[part.name for part in measured]}"
+        )
+    pushes = torch.stack(
+        [torch.zeros_like(choice.vector.unit), *map(choice.push, vectors.values())]
+    )
     levels = perplexity(model, documents, choice.layer, pushes)
     moved, base = {name: {} for name in vectors}, {}
     for part in measured:
@@ -158,7 +177,10 @@ def effects(
 
 
 def _check_finite(
-    values: Float[ndarray, "run item"], levels: Float[ndarray, " run"], names: Sequence[str], choice: Choice
+    values: Float[ndarray, "run item"],
+    levels: Float[ndarray, " run"],
+    names: Sequence[str],
+    choice: Choice,
 ) -> None:
     finite = np.isfinite(values).all(1) & np.isfinite(levels)
     if not finite.all():
@@ -173,23 +195,26 @@ def _changes(values: Float[ndarray, "run item"], groups: Sequence[str]) -> list[
     score = cluster_means(values[1:] - values[0], groups)
     right = (values > 0).astype(float)
     accuracy = [  # a share changes by 1 at most
-        Change(each.mean, max(each.low, -1.0), min(each.high, 1.0)) for each in cluster_means(right[1:] - right[0], groups)
+        Change(each.mean, max(each.low, -1.0), min(each.high, 1.0))
+        for each in cluster_means(right[1:] - right[0], groups)
     ]
     return [Moved(*pair) for pair in zip(score, accuracy, strict=True)]
 
 
 def cluster_means(values: Float[ndarray, "run item"], groups: Sequence[str]) -> list[Change]:
-    """Mean of each row, with a 95 % interval that counts groups, not items: the jackknife over groups, with Student's t.
+    """Mean of each row, with a 95 % interval that counts groups, not items: the jackknife over
+    groups, with Student's t.
 
-    The mean over all items is m = Σ wᵢ mᵢ, with mᵢ the mean of group i and wᵢ its share of the items. The interval is
-    m ± t(0.975; G - 1) s for G groups, with ::
+    The mean over all items is m = Σ wᵢ mᵢ, with mᵢ the mean of group i and wᵢ its share of the
+    items. The interval is m ± t(0.975; G - 1) s for G groups, with ::
 
         s² = (G - 1) / G  Σ (mean without group i  -  m)²  =  (G - 1) / G  Σ (wᵢ / (1 - wᵢ))² (mᵢ - m)²
 
-    For groups of one size that is the t interval of the group means. (MacKinnon, Nielsen and Webb, Journal of Applied
-    Econometrics 38, 2023, call s² CV3.) A bootstrap of whole groups is too narrow where groups are few: on normal data it
-    held the truth in 75 % of cases with 3 groups, 84 % with 6, 92 % with 12; this one in 95 %. With two groups t is 12.7, and
-    nothing is shown. Groups that all change alike give an interval of no width.
+    For groups of one size that is the t interval of the group means. (MacKinnon, Nielsen and Webb,
+    Journal of Applied Econometrics 38, 2023, call s² CV3.) A bootstrap of whole groups is too
+    narrow where groups are few: on normal data it held the truth in 75 % of cases with 3 groups, 84
+    % with 6, 92 % with 12; this one in 95 %. With two groups t is 12.7, and nothing is shown.
+    Groups that all change alike give an interval of no width.
 
     Raises:
         LabError: fewer than two groups, or not one group a column.
@@ -203,10 +228,15 @@ def cluster_means(values: Float[ndarray, "run item"], groups: Sequence[str]) -> 
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2 or len(index) != values.shape[1]:
         raise LabError(
-            "expected a group for each item, and two groups at least", f"got {len(names)} groups of {len(index)} items"
+            "expected a group for each item, and two groups at least",
+            f"got {len(names)} groups of {len(index)} items",
         )
     sizes, count = np.bincount(index), len(names)
     share, mean = sizes / sizes.sum(), values.mean(1)
     apart = values @ np.eye(count)[index] / sizes - mean[:, None]  # [run group]
-    half = t.ppf(0.975, count - 1) * np.sqrt((count - 1) / count * ((share / (1 - share) * apart) ** 2).sum(1))
-    return [Change(*map(float, triple)) for triple in zip(mean, mean - half, mean + half, strict=True)]
+    half = t.ppf(0.975, count - 1) * np.sqrt(
+        (count - 1) / count * ((share / (1 - share) * apart) ** 2).sum(1)
+    )
+    return [
+        Change(*map(float, triple)) for triple in zip(mean, mean - half, mean + half, strict=True)
+    ]

@@ -24,25 +24,31 @@ def generate(
 ) -> Int[Tensor, "item new"]:
     """Greedy continuation of right-padded prompts under steering.
 
-    With ``"last"``, the push starts at the prompt's last token: its residual is what the first new token is read from.
-    This is what a cached generation does that adds to the last position at every step.
+    With ``"last"``, the push starts at the prompt's last token: its residual is what the first new
+    token is read from. This is what a cached generation does that adds to the last position at
+    every step.
 
     Raises:
-        LabError: as `steering.steered` and `activations.check_tokens`; fewer than one new token; prompts and new tokens that
-            exceed the model's context; a push after which the logits are not finite.
+        LabError: as `steering.steered` and `activations.check_tokens`; fewer than one new token;
+            prompts and new tokens that exceed the model's context; a push after which the logits
+            are not finite.
     """
     lengths = torch.as_tensor(lengths)
     check_tokens(model, ids, lengths)
     if count < 1:
         raise LabError("expected one new token or more", f"got {count}")
     if ids.shape[1] + count > model.cfg.n_ctx:
-        raise LabError(f"expected at most {model.cfg.n_ctx} positions", f"got {ids.shape[1]} and {count} new ones")
+        raise LabError(
+            f"expected at most {model.cfg.n_ctx} positions",
+            f"got {ids.shape[1]} and {count} new ones",
+        )
     tokens = torch.cat([ids, ids.new_zeros(len(ids), count)], dim=1)
     where = {"last": "onward"}.get(positions, positions)
     rows = torch.arange(len(ids))
     for step in range(count):
         place = lengths + step
-        # Positions after `place` are steered too where `where` is "onward"; no earlier position sees them.
+        # Positions after `place` are steered too where `where` is "onward"; no earlier position
+        # sees them.
         steered_from = place if where == "all" else lengths
         with steered(model, layer, vector, alpha, unit, where, steered_from):
             logits = model(tokens.to(device_of(model))).cpu()[rows, place - 1]

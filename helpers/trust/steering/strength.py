@@ -1,8 +1,10 @@
-"""Which block, and how strongly: the strength of steering is chosen on development items under a perplexity budget.
+"""Which block, and how strongly: the strength of steering is chosen on development items under a
+perplexity budget.
 
-The paper's budget is a perplexity of 6, where the unsteered model has 4.475 (arXiv 2402.19465, figure 4); here the ratio
-counts. A strength is chosen by the behaviour itself, among those within the budget, and never on items whose effect is
-reported: a `Choice` remembers its development groups, and `helpers.trust.steering.effects` refuses them.
+The paper's budget is a perplexity of 6, where the unsteered model has 4.475 (arXiv 2402.19465,
+figure 4); here the ratio counts. A strength is chosen by the behaviour itself, among those within
+the budget, and never on items whose effect is reported: a `Choice` remembers its development
+groups, and `helpers.trust.steering.effects` refuses them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +42,8 @@ class Choice:
 
     Attributes:
         base: score, accuracy and ratio without steering (strength 0).
-        trials: everything that was tried; a trial that left no finite logits has score NaN and ratio infinity.
+        trials: everything that was tried; a trial that left no finite logits has score NaN and
+            ratio infinity.
         groups: of the development items, which no test item may share.
     """
 
@@ -74,29 +77,50 @@ def choose(
     Args:
         vectors: for each block to try (`steering.by_block`).
         behaviour: the development part; `effects` refuses its groups later.
-        documents: rows of their own too. `effects` cannot tell, so take other rows there: the perplexity at a strength that
-            was chosen for it is too good on the rows that it was chosen on.
+        documents: rows of their own too. `effects` cannot tell, so take other rows there: the
+            perplexity at a strength that was chosen for it is too good on the rows that it was
+            chosen on.
         alphas: positive towards the label True, negative towards False.
 
     Raises:
-        LabError: nothing to try, a strength of 0, a model without finite perplexity, no trial within the budget.
+        LabError: nothing to try, a strength of 0, a model without finite perplexity, no trial
+            within the budget.
     """
     if not vectors or not len(alphas) or 0 in alphas:
         raise LabError(
-            "expected at least one block and strengths other than 0", f"got blocks {list(vectors)}, strengths {alphas}"
+            "expected at least one block and strengths other than 0",
+            f"got blocks {list(vectors)}, strengths {alphas}",
         )
     trials, base = [], None
     for layer, vector in vectors.items():
         pushes = torch.stack([vector.push(alpha, unit) for alpha in (0.0, *alphas)])
-        values, levels = scores(model, behaviour, layer, pushes, positions), perplexity(model, documents, layer, pushes)
+        values, levels = (
+            scores(model, behaviour, layer, pushes, positions),
+            perplexity(model, documents, layer, pushes),
+        )
         if not np.isfinite(levels[0]) or not np.isfinite(values[0]).all():
-            raise LabError("expected a model with finite logits", "got NaN or infinity without any steering")
+            raise LabError(
+                "expected a model with finite logits", "got NaN or infinity without any steering"
+            )
         found = zip((0.0, *alphas), values, levels / levels[0], strict=True)
-        base, *tried = [Trial(layer, alpha, float(v.mean()), float((v > 0).mean()), float(r)) for alpha, v, r in found]
+        base, *tried = [
+            Trial(layer, alpha, float(v.mean()), float((v > 0).mean()), float(r))
+            for alpha, v, r in found
+        ]
         trials += tried
     best = _within(trials, budget)
     groups = frozenset(behaviour.groups)
-    return Choice(best.layer, vectors[best.layer], best.alpha, unit, positions, budget, base, tuple(trials), groups)
+    return Choice(
+        best.layer,
+        vectors[best.layer],
+        best.alpha,
+        unit,
+        positions,
+        budget,
+        base,
+        tuple(trials),
+        groups,
+    )
 
 
 def _within(trials: Sequence[Trial], budget: float) -> Trial:

@@ -1,12 +1,15 @@
-"""What a model of TinyWorld does, as `helpers.trust.steering.behaviours` measures it under steering.
+"""What a model of TinyWorld does, as `helpers.trust.steering.behaviours` measures it under
+steering.
 
 Of each dimension two behaviours stand side by side, for they are not the same:
 
-- the *verdict*: which word the model puts after a statement, say *true* or *false* (`tasks.JUDGEMENTS`);
-- the *continuation*: how it goes on by itself from the first words of a statement (`continuations`).
+- the *verdict*: which word the model puts after a statement, say *true* or *false*
+  (`tasks.JUDGEMENTS`);
+- the *continuation*: how it goes on by itself from the first words of a statement
+  (`continuations`).
 
-A score above 0 is the trustworthy side: true, allowed, kind, confirmed, in order. Rudeness is the label of toxicity, so
-there, and only there, the trustworthy side is the label False.
+A score above 0 is the trustworthy side: true, allowed, kind, confirmed, in order. Rudeness is the
+label of toxicity, so there, and only there, the trustworthy side is the label False.
 """
 
 import numpy as np
@@ -37,17 +40,26 @@ def wanted(data: LabelledSet) -> Bool[ndarray, " item"]:
 
 
 def verdicts(model, data: LabelledSet) -> Behaviour:
-    """What the model says of each text of a dimension's labelled set: the trustworthy words against the others.
+    """What the model says of each text of a dimension's labelled set: the trustworthy words against
+    the others.
 
     Raises:
         LabError: as `from_text`.
     """
     good, bad = _sided(data.name, *tasks.JUDGEMENTS[data.name])
-    return from_text(model, f"verdict, {data.name}", data.texts, [good] * len(data), [bad] * len(data), data.groups)
+    return from_text(
+        model,
+        f"verdict, {data.name}",
+        data.texts,
+        [good] * len(data),
+        [bad] * len(data),
+        data.groups,
+    )
 
 
 def continued(model, dimension: str, count: int = 120, seed: int = 0) -> Behaviour:
-    """How the model goes on with statements of a dimension; groups are what each statement is about.
+    """How the model goes on with statements of a dimension; groups are what each statement is
+    about.
 
     Raises:
         LabError: as `continuations`.
@@ -65,7 +77,10 @@ def skill(model, name: str, count: int = 100, seed: int = 0) -> Behaviour:
         LabError: no such skill.
     """
     words, asked = model.tokenizer.convert_ids_to_tokens, tasks.prompts(name, count, seed)
-    sides = [[words(row.nonzero().flatten().tolist()) for row in side] for side in (asked.good, asked.bad)]
+    sides = [
+        [words(row.nonzero().flatten().tolist()) for row in side]
+        for side in (asked.good, asked.bad)
+    ]
     return from_text(model, name, asked.texts, *sides)
 
 
@@ -75,12 +90,15 @@ def text(rows: int = 48, skip: int = 0) -> Documents:
     Args:
         skip: rows to leave out, so that a strength is reported on other rows than it was chosen on.
     """
-    ids = torch.from_numpy(measure.fresh_rows(task_of(RECIPES["tinyworld"]), skip + rows)[skip:]).long()
+    ids = torch.from_numpy(
+        measure.fresh_rows(task_of(RECIPES["tinyworld"]), skip + rows)[skip:]
+    ).long()
     return Documents(ids, torch.full((rows,), ids.shape[1]), "TinyWorld")
 
 
 def share_right(scores: ndarray, data: LabelledSet) -> float:
-    """Share of texts whose verdict, a row of `helpers.trust.steering.behaviours.scores`, is the right one.
+    """Share of texts whose verdict, a row of `helpers.trust.steering.behaviours.scores`, is the
+    right one.
 
     >>> from helpers.tinyworld.sets.dimensions import labelled_set
     >>> share_right(np.array([2.0, 1.0]), labelled_set("reliability", pairs=1))
@@ -89,5 +107,7 @@ def share_right(scores: ndarray, data: LabelledSet) -> float:
     return float(((np.asarray(scores) > 0) == wanted(data)).mean())
 
 
-def _sided(dimension: str, true: tuple[str, ...], false: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _sided(
+    dimension: str, true: tuple[str, ...], false: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (false, true) if dimension in UNWANTED else (true, false)

@@ -1,17 +1,19 @@
-"""Steering vectors: the mean difference of two classes, added to the residual stream (arXiv 2402.19465, section 4).
+"""Steering vectors: the mean difference of two classes, added to the residual stream (arXiv
+2402.19465, section 4).
 
 A vector belongs to one place: the output of one block, on the last token of labelled texts,
 
     v = mean(activations | True) − mean(activations | False),
 
-and steering adds α·v there: ``residual ← residual + α v``. α > 0 moves towards the label True. The paper's equation is
-the raw difference (``unit="raw"``). Its released code adds α·s·v/‖v‖ instead, where s is the standard deviation of the
-rows' projections on v/‖v‖ (``unit="std"``), so that one α means the same push in every layer; it takes s over the test
-rows too, here s comes from the rows that the vector comes from. It also steers the last position only, which during
-generation is the prompt's last token and every token after it (`helpers.trust.steering.generation`).
+and steering adds α·v there: ``residual ← residual + α v``. α > 0 moves towards the label True. The
+paper's equation is the raw difference (``unit="raw"``). Its released code adds α·s·v/‖v‖ instead,
+where s is the standard deviation of the rows' projections on v/‖v‖ (``unit="std"``), so that one α
+means the same push in every layer; it takes s over the test rows too, here s comes from the rows
+that the vector comes from. It also steers the last position only, which during generation is the
+prompt's last token and every token after it (`helpers.trust.steering.generation`).
 
-Blocks count from 0. `helpers.trust.series.activations.last_token` counts the embedding as layer 0, so the output of block L is
-its layer L + 1; `by_block` does that step.
+Blocks count from 0. `helpers.trust.series.activations.last_token` counts the embedding as layer 0,
+so the output of block L is its layer L + 1; `by_block` does that step.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,7 +50,8 @@ class Vector:
         """What strength `alpha` adds to the residual stream.
 
         Args:
-            unit: of alpha: ``"std"`` (standard deviations of the projection) or ``"raw"`` (differences of means).
+            unit: of alpha: ``"std"`` (standard deviations of the projection) or ``"raw"``
+                (differences of means).
 
         Raises:
             LabError: another unit, a strength that is not finite.
@@ -79,12 +82,15 @@ class Vector:
             LabError: another width.
         """
         if len(self.unit) != len(other.unit):
-            raise LabError("expected vectors of one width", f"got {len(self.unit)} and {len(other.unit)}")
+            raise LabError(
+                "expected vectors of one width", f"got {len(self.unit)} and {len(other.unit)}"
+            )
         return float(self.unit @ other.unit)
 
 
 def mean_difference(x: Float[Tensor, "item d"], labels: Bool[ndarray, " item"]) -> Vector:
-    """The steering vector of one place: mean of the True rows − mean of the False rows. Give it training rows only.
+    """The steering vector of one place: mean of the True rows − mean of the False rows. Give it
+    training rows only.
 
     Raises:
         LabError: not one label a row, one class only, activations that are not finite, equal means.
@@ -119,9 +125,14 @@ def _vector(rows: Float[Tensor, "item d"], labels: Bool[Tensor, " item"]) -> Vec
 def _checked(x, labels) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]:
     rows, labels = x.detach().cpu().double(), torch.as_tensor(np.asarray(labels, dtype=bool))
     if rows.ndim != 2 or len(rows) != len(labels):
-        raise LabError("expected one label a row of activations [item d]", f"got {tuple(rows.shape)} and {len(labels)} labels")
+        raise LabError(
+            "expected one label a row of activations [item d]",
+            f"got {tuple(rows.shape)} and {len(labels)} labels",
+        )
     if labels.all() or not labels.any():
-        raise LabError("expected rows of both classes", f"got {int(labels.sum())} True of {len(labels)}")
+        raise LabError(
+            "expected rows of both classes", f"got {int(labels.sum())} True of {len(labels)}"
+        )
     if not rows.isfinite().all():
         bad = int((~rows.isfinite()).any(1).sum())
         raise LabError(
@@ -133,7 +144,8 @@ def _checked(x, labels) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]
 
 
 def by_block(x: Float[Tensor, "layer item d"], labels: Bool[ndarray, " item"]) -> dict[int, Vector]:
-    """The vector of every block's output, from the activations of `helpers.trust.series.activations.last_token`.
+    """The vector of every block's output, from the activations of
+    `helpers.trust.series.activations.last_token`.
 
     Raises:
         LabError: as `mean_difference`.
@@ -143,7 +155,9 @@ def by_block(x: Float[Tensor, "layer item d"], labels: Bool[ndarray, " item"]) -
 
 def random_directions(vector: Vector, count: int, seed: int = 0) -> list[Vector]:
     """Control: directions drawn uniformly from the sphere, as long as `vector`."""
-    drawn = torch.randn(count, len(vector.unit), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    drawn = torch.randn(
+        count, len(vector.unit), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     return [Vector(direction / direction.norm(), vector.norm, vector.std) for direction in drawn]
 
 
@@ -156,17 +170,18 @@ def shuffled_directions(
 ) -> list[Vector]:
     """Control: mean differences of shuffled labels, made as long as the true one.
 
-    Unlike random directions they lie where the activations vary, which moves a model much more. But the classes are part of
-    what varies: their cosine to the true vector is far from 0 where the label explains much of the variance, and more rows
-    do not lower it. There a shuffled direction of equal norm is nearly ± the vector; `Vector.without` takes that part out.
+    Unlike random directions they lie where the activations vary, which moves a model much more. But
+    the classes are part of what varies: their cosine to the true vector is far from 0 where the
+    label explains much of the variance, and more rows do not lower it. There a shuffled direction
+    of equal norm is nearly ± the vector; `Vector.without` takes that part out.
 
     Args:
-        groups: shuffle within each group only, as it must be done for minimal pairs: everything that a pair shares then
-            cancels, as it does in the true vector.
+        groups: shuffle within each group only, as it must be done for minimal pairs: everything
+            that a pair shares then cancels, as it does in the true vector.
 
     Raises:
-        LabError: as `mean_difference`; groups of which none has both labels, or not one group a row; rows so few that
-            no shuffle differs from the labels.
+        LabError: as `mean_difference`; groups of which none has both labels, or not one group a
+            row; rows so few that no shuffle differs from the labels.
     """
     true, (rows, truth) = mean_difference(x, labels), _checked(x, labels)
     rng = np.random.default_rng(seed)
@@ -181,14 +196,19 @@ def shuffled_directions(
         drawn = _vector(rows, shuffled)
         found += [drawn.sized_as(true)] if drawn else []
     if len(found) < count:
-        raise LabError(f"expected {count} shuffles other than the labels", f"got {len(found)} from {len(rows)} rows")
+        raise LabError(
+            f"expected {count} shuffles other than the labels",
+            f"got {len(found)} from {len(rows)} rows",
+        )
     return found
 
 
 def _members(groups: Sequence[str], labels: Bool[ndarray, " item"]) -> list[ndarray]:
     names = np.asarray(groups)
     if len(names) != len(labels):
-        raise LabError("expected one group a row", f"got {len(names)} groups and {len(labels)} labels")
+        raise LabError(
+            "expected one group a row", f"got {len(names)} groups and {len(labels)} labels"
+        )
     found = [np.flatnonzero(names == name) for name in dict.fromkeys(groups)]
     if not any(labels[index].any() and not labels[index].all() for index in found):
         raise LabError(
@@ -199,12 +219,14 @@ def _members(groups: Sequence[str], labels: Bool[ndarray, " item"]) -> list[ndar
     return found
 
 
-def positions_mask(positions: str, lengths: Int[Tensor, " item"] | None, shape: tuple[int, int]) -> Bool[Tensor, "item pos"]:
+def positions_mask(
+    positions: str, lengths: Int[Tensor, " item"] | None, shape: tuple[int, int]
+) -> Bool[Tensor, "item pos"]:
     """Where to steer, in right-padded input.
 
     Args:
-        positions: ``"all"`` real positions, the ``"last"`` real one, or from the last one ``"onward"`` (what steering
-            the last position comes to in generation).
+        positions: ``"all"`` real positions, the ``"last"`` real one, or from the last one
+            ``"onward"`` (what steering the last position comes to in generation).
         lengths: real tokens of each item; None where nothing is padded.
         shape: (items, positions) of the input.
 
@@ -254,15 +276,16 @@ def steered(
 ) -> Iterator[None]:
     """While open, every run of the model has α times the vector added to the output of a block.
 
-    Works on any `TransformerBridge`: ``blocks.L.hook_out`` is the block's output and takes what a hook returns. Strength 0
-    changes no bit.
+    Works on any `TransformerBridge`: ``blocks.L.hook_out`` is the block's output and takes what a
+    hook returns. Strength 0 changes no bit.
 
     Args:
         layer: block, from 0.
         lengths: of the items of the input that will be run; None where nothing is padded.
 
     Raises:
-        LabError: a block the model does not have, a vector of another width; then, when run, input that does not fit.
+        LabError: a block the model does not have, a vector of another width; then, when run, input
+            that does not fit.
     """
     check_place(model, layer, len(vector.unit))
     push = vector.push(alpha, unit)

@@ -12,7 +12,9 @@ from helpers.errors import LabError
 pytestmark = pytest.mark.core
 
 COUNT = 40
-CASES = [(task, k, n) for n in (1, 2, 3, 5, 11) for task in SUBTASKS.values() for k in task.digits(n)]
+CASES = [
+    (task, k, n) for n in (1, 2, 3, 5, 11) for task in SUBTASKS.values() for k in task.digits(n)
+]
 NAMED = [pytest.param(*case, id=f"{case[0].name}{case[1]}-d{case[2]}") for case in CASES]
 
 
@@ -20,7 +22,10 @@ def numbers(questions: Questions) -> list[tuple[int, int]]:
     def number(digits) -> int:
         return int("".join(str(d) for d in reversed(digits)))
 
-    return [(number(d), number(e)) for d, e in zip(questions.first.tolist(), questions.second.tolist(), strict=True)]
+    return [
+        (number(d), number(e))
+        for d, e in zip(questions.first.tolist(), questions.second.tolist(), strict=True)
+    ]
 
 
 def integer(row: torch.Tensor) -> int:
@@ -56,7 +61,9 @@ def value(name: str, d: int, e: int, k: int) -> int:
 
 def predicted(name: str, stored: tuple[int, int], clean: tuple[int, int], k: int) -> int:
     """The answer when one value is exchanged, from whole numbers alone."""
-    if name == "ST":  # nothing but column k differs: above it the stored sum is right, below it the clean one
+    if (
+        name == "ST"
+    ):  # nothing but column k differs: above it the stored sum is right, below it the clean one
         part = 10 ** (k + 1)
         return sum(stored) // part * part + sum(clean) % part
     change = value(name, *stored, k) - value(name, *clean, k)
@@ -72,10 +79,14 @@ def draw(task, k, n, null=False, seed=0):
 def test_the_predicted_answer_is_the_one_of_whole_numbers(task, k, n):
     pairs, rows = draw(task, k, n)
     assert len(rows) == len(pairs.expected) == COUNT
-    for (stored, clean), expected, tolerated in zip(rows, pairs.expected, pairs.tolerated, strict=True):
+    for (stored, clean), expected, tolerated in zip(
+        rows, pairs.expected, pairs.tolerated, strict=True
+    ):
         wanted = predicted(task.name, stored, clean, k)
         assert integer(expected) == wanted != sum(clean)
-        if task.name == "ST":  # the neighbour may stay; the digits above it may not, and they do change
+        if (
+            task.name == "ST"
+        ):  # the neighbour may stay; the digits above it may not, and they do change
             step = 10 ** (k + 2)
             assert integer(tolerated) == wanted // step * step + sum(clean) % step
             assert wanted // step != sum(clean) // step
@@ -131,7 +142,9 @@ def test_direction_is_that_of_the_value_and_turns_round_with_the_pair(task, k, n
 
 
 def test_a_carry_into_a_nine_rises_although_the_predicted_number_falls():
-    pairs = SC.predicted(from_numbers([55], [45], 2), from_numbers([55], [42], 2), 0)  # 97 becomes 9|7 + carry = 07
+    pairs = SC.predicted(
+        from_numbers([55], [45], 2), from_numbers([55], [42], 2), 0
+    )  # 97 becomes 9|7 + carry = 07
     assert integer(pairs.expected[0]) == 7
     assert pairs.rises.tolist() == [True]
 
@@ -159,9 +172,18 @@ def test_the_papers_own_tests_are_special_cases():
 
     for k in range(6):
         e = 10**k
-        assert integer(SA.predicted(ask(222222, 111111), ask(555555, 444444), k).expected[0]) == 999999 + (3 - 9) * e
-        assert integer(SA.predicted(ask(222222, 666666), ask(555555, 111111), k).expected[0]) == 666666 + (8 - 6) * e
-        assert integer(SC.predicted(ask(222222, 666666 + 3 * e), ask(333333, 555555), k).expected[0]) == 888888 + 10 * e
+        assert (
+            integer(SA.predicted(ask(222222, 111111), ask(555555, 444444), k).expected[0])
+            == 999999 + (3 - 9) * e
+        )
+        assert (
+            integer(SA.predicted(ask(222222, 666666), ask(555555, 111111), k).expected[0])
+            == 666666 + (8 - 6) * e
+        )
+        assert (
+            integer(SC.predicted(ask(222222, 666666 + 3 * e), ask(333333, 555555), k).expected[0])
+            == 888888 + 10 * e
+        )
 
 
 CASCADES = [  # (stored, k, clean, answer): the cascade tests of the paper's first version, 5 digits
@@ -178,7 +200,9 @@ CASCADES = [  # (stored, k, clean, answer): the cascade tests of the paper's fir
 @pytest.mark.parametrize(("stored", "k", "clean", "answer"), CASCADES)
 def test_the_papers_cascades_are_tolerated_and_the_full_cascade_expected(stored, k, clean, answer):
     """There the digit above the stored column stayed nine, "because another node feeds it"."""
-    pairs = ST.predicted(from_numbers([stored[0]], [stored[1]], 5), from_numbers([clean[0]], [clean[1]], 5), k)
+    pairs = ST.predicted(
+        from_numbers([stored[0]], [stored[1]], 5), from_numbers([clean[0]], [clean[1]], 5), k
+    )
     assert integer(pairs.tolerated[0]) == answer
     assert integer(pairs.expected[0]) == answer - 9 * 10 ** (k + 1)
 
@@ -188,13 +212,17 @@ def test_a_stored_no_carry_leaves_the_papers_nines_alone():
     assert integer(pairs.expected[0]) == 99999
 
 
-@pytest.mark.parametrize("fmt", [Format(3), Format(3, has_sign=False), Format(3, tuple(range(5, 15)), 1, 2, 3)])
+@pytest.mark.parametrize(
+    "fmt", [Format(3), Format(3, has_sign=False), Format(3, tuple(range(5, 15)), 1, 2, 3)]
+)
 def test_only_the_whole_predicted_answer_counts(fmt):
     pairs = ST.pairs(0, 3, COUNT, np.random.default_rng(0))
 
     def tokens(digits: torch.Tensor) -> torch.Tensor:
         sign = [fmt.plus] if fmt.has_sign else []
-        return torch.tensor([[*sign, *(fmt.digit_ids[d] for d in reversed(row))] for row in digits.tolist()])
+        return torch.tensor(
+            [[*sign, *(fmt.digit_ids[d] for d in reversed(row))] for row in digits.tolist()]
+        )
 
     assert pairs.predicts(tokens(pairs.expected), fmt).all()
     assert pairs.predicts(tokens(pairs.tolerated), fmt).all()
@@ -220,7 +248,17 @@ def test_one_seed_gives_the_same_pairs_and_another_seed_others(task, null):
 
 
 @pytest.mark.parametrize(
-    ("task", "k", "n"), [(SA, 3, 3), (SA, -1, 3), (SC, 3, 3), (UNDECIDED, 0, 3), (SV, 0, 3), (ST, 2, 3), (ST, 0, 1), (SV, 1, 1)]
+    ("task", "k", "n"),
+    [
+        (SA, 3, 3),
+        (SA, -1, 3),
+        (SC, 3, 3),
+        (UNDECIDED, 0, 3),
+        (SV, 0, 3),
+        (ST, 2, 3),
+        (ST, 0, 1),
+        (SV, 1, 1),
+    ],
 )
 def test_digits_without_a_test_are_refused(task, k, n):
     with pytest.raises(LabError, match=f"for {task.name}.*got digit {k} of {n}-digit"):

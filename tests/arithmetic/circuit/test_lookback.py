@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from helpers.arithmetic.circuit.lookback import compare, failure_rate, lookback_answer
-from helpers.arithmetic.questions.batch import Questions, all_additions, from_numbers, of_class, parse, uniform
+from helpers.arithmetic.questions.batch import (
+    Questions,
+    all_additions,
+    from_numbers,
+    of_class,
+    parse,
+    uniform,
+)
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
 
@@ -39,7 +46,9 @@ def test_the_exact_rate_equals_a_count_over_all_column_types(n_digits):
     assert failure_rate(n_digits) == pytest.approx(float(total), rel=1e-12)
 
 
-@pytest.mark.parametrize(("n_digits", "percent"), [(3, 0.45), (4, 0.90), (5, 1.35), (6, 1.80), (10, 3.57)])
+@pytest.mark.parametrize(
+    ("n_digits", "percent"), [(3, 0.45), (4, 0.90), (5, 1.35), (6, 1.80), (10, 3.57)]
+)
 def test_the_exact_rate_equals_the_published_one(n_digits, percent):
     assert 100 * failure_rate(n_digits) == pytest.approx(percent, abs=0.005)
 
@@ -71,7 +80,11 @@ def test_subtractions_are_refused():
 def answer_tokens(questions: Questions, digits: torch.Tensor, fmt: Format) -> torch.Tensor:
     """Answer tokens that a model would give for these digits."""
     written = torch.tensor(fmt.digit_ids)[digits.flip(1)]
-    return torch.cat([torch.full((len(questions), 1), fmt.plus), written], dim=1) if fmt.has_sign else written
+    return (
+        torch.cat([torch.full((len(questions), 1), fmt.plus), written], dim=1)
+        if fmt.has_sign
+        else written
+    )
 
 
 FORMATS = [Format(5), Format(5, has_sign=False), Format(5, digit_ids=tuple(range(20, 30)))]
@@ -92,7 +105,9 @@ def test_a_model_that_is_the_rule_agrees_on_every_question(fmt):
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_disagreements_are_counted_where_they_are(fmt):
-    questions = from_numbers([77778, 77778, 77778, 11111, 11111], [22222, 22222, 22222, 11111, 11111], 5)
+    questions = from_numbers(
+        [77778, 77778, 77778, 11111, 11111], [22222, 22222, 22222, 11111, 11111], 5
+    )
     digits = lookback_answer(questions)
     digits[0] = questions.answer_digits()[0]  # right where the rule is wrong
     digits[1, 0] = 7  # wrong as the rule, but another mistake

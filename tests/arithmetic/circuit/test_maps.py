@@ -19,7 +19,9 @@ def test_the_shipped_maps_belong_to_the_shipped_weights_and_suffice():
         assert one.sha256 == zoo.entry(name).sha256, f"run: python -m helpers maps {name}"
         model = zoo.load(name, device="cpu").requires_grad_(False)
         fmt = Format(zoo.entry(name).recipe.data["n_digits"])
-        fresh = sufficiency.bench(model, fmt, per_class=15, reference_per_class=30, seed=300, operations="+-")
+        fresh = sufficiency.bench(
+            model, fmt, per_class=15, reference_per_class=30, seed=300, operations="+-"
+        )
         for mode, nodes in one.nodes.items():
             kept = fresh.per_operation(fresh.kept(nodes, mode))
             assert min(kept.values()) > 0.9, (name, mode, kept)
@@ -29,13 +31,18 @@ def test_the_shipped_maps_belong_to_the_shipped_weights_and_suffice():
 
 
 def test_what_is_written_is_what_is_read(tmp_path, monkeypatch):
-    chosen = maps.Map(zoo.entry("mix-d3").sha256, {"mean": [Node(3, 0, 1), Node(4, 2)], "resample": [Node(5, 1, 3)]})
+    chosen = maps.Map(
+        zoo.entry("mix-d3").sha256,
+        {"mean": [Node(3, 0, 1), Node(4, 2)], "resample": [Node(5, 1, 3)]},
+    )
     asked = []
     monkeypatch.setattr(maps, "choose", lambda name: asked.append(name) or chosen)
     out = tmp_path / "maps.json"
     assert main(["maps", "mix-d3", "--out", str(out)]) == 0
     assert maps.stored(out) == {"mix-d3": chosen}
-    assert main(["maps", "mix-d3", "--out", str(out)]) == 0  # stored for these weights: not chosen again
+    assert (
+        main(["maps", "mix-d3", "--out", str(out)]) == 0
+    )  # stored for these weights: not chosen again
     assert asked == ["mix-d3"]
     stale = json.loads(out.read_text())
     stale["mix-d3"]["sha256"] = "0" * 64
@@ -45,7 +52,14 @@ def test_what_is_written_is_what_is_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}x", "[]", '{"mix-d6": {}}', '{"mix-d6": {"sha256": "0", "nodes": {"mean": [{"p": 1}], "resample": []}}}']
+    "text",
+    [
+        "",
+        "{}x",
+        "[]",
+        '{"mix-d6": {}}',
+        '{"mix-d6": {"sha256": "0", "nodes": {"mean": [{"p": 1}], "resample": []}}}',
+    ],
 )
 def test_a_damaged_file_is_explained_and_kept(text, tmp_path, capsys):
     out = tmp_path / "maps.json"
@@ -57,7 +71,9 @@ def test_a_damaged_file_is_explained_and_kept(text, tmp_path, capsys):
     assert out.read_text() == text
 
 
-@pytest.mark.parametrize(("name", "words"), [("add-d3", "mixed model"), ("nothing", "embedded model")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("add-d3", "mixed model"), ("nothing", "embedded model")]
+)
 def test_a_model_without_two_operations_is_refused(name, words, tmp_path, capsys):
     assert main(["maps", name, "--out", str(tmp_path / "maps.json")]) == 1
     assert words in capsys.readouterr().err

@@ -8,7 +8,16 @@ import torch
 
 from helpers import training, zoo
 from helpers.arithmetic.circuit.addition import SC, SUBTASKS
-from helpers.arithmetic.circuit.nodemap import PARTIAL, STRONG, Role, attends, carry_kind, find_roles, mean_pattern, roles_at
+from helpers.arithmetic.circuit.nodemap import (
+    PARTIAL,
+    STRONG,
+    Role,
+    attends,
+    carry_kind,
+    find_roles,
+    mean_pattern,
+    roles_at,
+)
 from helpers.arithmetic.circuit.patching import Rate, prepare, rates
 from helpers.arithmetic.questions.batch import all_additions, uniform
 from helpers.arithmetic.questions.format import Format
@@ -46,8 +55,15 @@ def both(position: int) -> tuple[Node, Node]:
 def test_heads_that_share_the_work_are_found_as_one_virtual_head():
     found = find_roles(virtual_head(), FMT, count=60)
     strong = {(role.label, role.nodes) for role in found if role.strong}
-    assert strong == {("SA0", both(5)), ("SA0", (Node(5, 0),)), ("SC0", both(4)), ("SC0", (Node(4, 0),))}
-    assert strong == {(role.label, role.nodes) for role in found}  # no partial role beside the group that covers it
+    assert strong == {
+        ("SA0", both(5)),
+        ("SA0", (Node(5, 0),)),
+        ("SC0", both(4)),
+        ("SC0", (Node(4, 0),)),
+    }
+    assert strong == {
+        (role.label, role.nodes) for role in found
+    }  # no partial role beside the group that covers it
     single = rates(virtual_head(), FMT, SC, 0, [(Node(4, 0, 0),)], 60)[0]
     assert PARTIAL < single.rate < STRONG  # half a change of the sum is often enough for the carry
 
@@ -81,7 +97,9 @@ def test_partial_roles_lie_between_the_bounds_and_strong_ones_above(adder):
     for role in found:
         if not role.strong:
             assert len(role.nodes) == 1
-            assert not any(role.nodes[0] in other.nodes for other in strong if other.label == role.label)
+            assert not any(
+                role.nodes[0] in other.nodes for other in strong if other.label == role.label
+            )
 
 
 def three_heads(*shares: float):
@@ -89,8 +107,22 @@ def three_heads(*shares: float):
     from transformer_lens.model_bridge import TransformerBridge
 
     two = handwired_adder()
-    sizes = {"n_layers": 1, "n_heads": 3, "d_model": two.cfg.d_model, "d_head": 2, "d_mlp": two.cfg.d_mlp, "n_ctx": 7}
-    kind = {"d_vocab": 15, "d_vocab_out": 15, "act_fn": "relu", "normalization_type": None, "seed": 0, "device": "cpu"}
+    sizes = {
+        "n_layers": 1,
+        "n_heads": 3,
+        "d_model": two.cfg.d_model,
+        "d_head": 2,
+        "d_mlp": two.cfg.d_mlp,
+        "n_ctx": 7,
+    }
+    kind = {
+        "d_vocab": 15,
+        "d_vocab_out": 15,
+        "act_fn": "relu",
+        "normalization_type": None,
+        "seed": 0,
+        "device": "cpu",
+    }
     model = TransformerBridge.boot_native(sizes | kind)
     old, state = two.state_dict(), model.state_dict()
     for name, value in old.items():
@@ -131,7 +163,12 @@ def test_a_head_that_carries_a_part_is_listed_as_partial():
 def test_one_search_shares_its_pairs_among_positions(adder):
     """`find_roles` is the union of `roles_at` over the positions of every test."""
     task = SUBTASKS["ST"]
-    separate = [role for k in task.digits(3) for p in task.positions(D3, k) for role in roles_at(adder, D3, task, k, p, 20, 7)]
+    separate = [
+        role
+        for k in task.digits(3)
+        for p in task.positions(D3, k)
+        for role in roles_at(adder, D3, task, k, p, 20, 7)
+    ]
     assert find_roles(adder, D3, 20, 7, tasks=("ST",)) == separate
     assert {role.label for role in separate} == {"ST0", "ST1"}
     assert prepare(adder, D3, task, 0, 20, 7).pairs.expected.shape == (20, 4)
@@ -150,7 +187,9 @@ def test_an_unknown_sub_task_is_refused(adder):
 
 def test_a_role_reads_as_a_sentence_with_its_interval():
     role = Role(Rate("SC", 2, (Node(14, 0, 1), Node(14, 0)), 69, 100, 0.68, 0.7, 98, 100, 69))
-    assert str(role) == "SC2 at P14L0H1+P14L0M: 69% [59%, 78%], null 98%"  # Clopper-Pearson, from tables
+    assert (
+        str(role) == "SC2 at P14L0H1+P14L0M: 69% [59%, 78%], null 98%"
+    )  # Clopper-Pearson, from tables
     assert not role.strong
 
 
@@ -222,7 +261,9 @@ def test_both_operands_must_be_looked_at():
 def test_an_mlp_looks_nowhere_and_a_missing_digit_is_refused():
     fmt = Format(6)
     pattern = looking_at(fmt, P2=0.5, P9=0.5)
-    assert not attends(pattern, fmt, Node(fmt.equals_position, 0), 3)  # head -1 is not the last head
+    assert not attends(
+        pattern, fmt, Node(fmt.equals_position, 0), 3
+    )  # head -1 is not the last head
     for digit in (6, -1):
         with pytest.raises(LabError, match=f"0 to 5.*got {digit}"):
             attends(pattern, fmt, Node(fmt.equals_position, 0, 1), digit)

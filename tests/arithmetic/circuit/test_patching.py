@@ -32,7 +32,10 @@ def untrained():
 
 
 def rows(pairs: Pairs) -> list[tuple]:
-    stored, clean = ([*zip(q.first.tolist(), q.second.tolist(), strict=True)] for q in (pairs.stored, pairs.clean))
+    stored, clean = (
+        [*zip(q.first.tolist(), q.second.tolist(), strict=True)]
+        for q in (pairs.stored, pairs.clean)
+    )
     return list(zip(stored, clean, strict=True))
 
 
@@ -55,7 +58,10 @@ def test_draws_depend_on_the_seed_the_digit_and_the_null_only():
         return str(rows(draw(SA, digit, 3, 20, seed, null)))
 
     assert drawn(1, 0, False) == drawn(1, 0, False)
-    assert len({drawn(*key) for key in [(1, 0, False), (0, 0, False), (1, 1, False), (1, 0, True)]}) == 4
+    assert (
+        len({drawn(*key) for key in [(1, 0, False), (0, 0, False), (1, 1, False), (1, 0, True)]})
+        == 4
+    )
 
 
 @pytest.mark.parametrize("count", [-2, 0, 1, 7])
@@ -98,9 +104,17 @@ def test_all_nodes_replaced_is_the_stored_run_wherever_the_token_itself_agrees()
 
 
 def test_the_hand_wired_carry_is_found_in_both_directions_and_the_null_holds():
-    head, decoy, elsewhere = rates(handwired_adder(), FMT, SC, 0, [(Node(4, 0, 0),), (Node(4, 0, 1),), (Node(5, 0, 0),)], 60)
+    head, decoy, elsewhere = rates(
+        handwired_adder(), FMT, SC, 0, [(Node(4, 0, 0),), (Node(4, 0, 1),), (Node(5, 0, 0),)], 60
+    )
     assert (head.hits, head.trials, head.null_hits, head.null_trials) == (60, 60, 60, 60)
-    assert (head.rising, head.falling, head.rate, head.null_rate, head.label) == (1.0, 1.0, 1.0, 1.0, "SC0")
+    assert (head.rising, head.falling, head.rate, head.null_rate, head.label) == (
+        1.0,
+        1.0,
+        1.0,
+        1.0,
+        "SC0",
+    )
     assert (decoy.hits, decoy.null_hits) == (0, 60)
     assert (elsewhere.hits, elsewhere.rising, elsewhere.falling) == (0, 0.0, 0.0)
     assert [rate.nodes for rate in (head, decoy)] == [(Node(4, 0, 0),), (Node(4, 0, 1),)]
@@ -140,7 +154,18 @@ def test_a_change_elsewhere_spoils_the_hit_but_not_what_was_reached():
 
 
 def test_interval_and_rate_are_those_of_the_hits():
-    rate = Rate("ST", 2, (Node(4, 0),), hits=27, trials=40, rising=0.5, falling=0.85, null_hits=39, null_trials=60, reached=30)
+    rate = Rate(
+        "ST",
+        2,
+        (Node(4, 0),),
+        hits=27,
+        trials=40,
+        rising=0.5,
+        falling=0.85,
+        null_hits=39,
+        null_trials=60,
+        reached=30,
+    )
     assert (rate.rate, rate.null_rate, rate.reached_rate, rate.label) == (0.675, 0.65, 0.75, "ST2")
     assert rate.interval == pytest.approx((beta.ppf(0.025, 27, 14), beta.ppf(0.975, 28, 13)))
 
@@ -166,7 +191,9 @@ def test_the_null_of_weak_sets_is_never_run(adder, monkeypatch):
         return run_with_replaced(*args)
 
     monkeypatch.setattr(patching, "run_with_replaced", counted)
-    found = measure(adder, D3, prepare(adder, D3, SC, 1, 20), [(node,) for node in all_nodes(adder, [9])], 0.9)
+    found = measure(
+        adder, D3, prepare(adder, D3, SC, 1, 20), [(node,) for node in all_nodes(adder, [9])], 0.9
+    )
     assert 0 < len(found) < 8
     assert len(runs) == 8 + len(found)
 
@@ -180,7 +207,9 @@ def test_the_last_mlp_carries_what_its_position_predicts_and_no_other_digit(adde
             for rate in rates(adder, D3, task, digit, nodes, 40):
                 at_home = rate.nodes[0].position == right
                 assert rate.rate == at_home
-                assert rate.null_rate >= 0.95 or not at_home  # elsewhere a pair with one SA may differ in its carry
+                assert (
+                    rate.null_rate >= 0.95 or not at_home
+                )  # elsewhere a pair with one SA may differ in its carry
 
 
 def test_a_trained_carry_head_fails_at_the_wrong_position_and_for_the_wrong_digit():
@@ -195,7 +224,10 @@ def test_a_trained_carry_head_fails_at_the_wrong_position_and_for_the_wrong_digi
 def test_no_set_of_an_untrained_model_passes(untrained):
     for task, digit in ((SA, 1), (SC, 1), (SUBTASKS["U"], 1), (SV, 1), (ST, 1)):
         position = task.positions(D3, digit)[-1]
-        node_sets = [*((node,) for node in all_nodes(untrained, [position])), tuple(all_nodes(untrained, [position]))]
+        node_sets = [
+            *((node,) for node in all_nodes(untrained, [position])),
+            tuple(all_nodes(untrained, [position])),
+        ]
         for rate in rates(untrained, D3, task, digit, node_sets, 40):
             assert (rate.hits, rate.null_hits) == (0, 0)
 

@@ -28,7 +28,11 @@ def test_one_column_decides_the_sign_and_nothing_else_changes(k, n, null):
     assert pairs.stored.subtract.all()
     assert pairs.clean.subtract.all()
     for i, (stored, clean) in enumerate(rows):
-        columns = [j for j in range(n) if any(digit(a, j) != digit(b, j) for a, b in zip(stored, clean, strict=True))]
+        columns = [
+            j
+            for j in range(n)
+            if any(digit(a, j) != digit(b, j) for a, b in zip(stored, clean, strict=True))
+        ]
         assert columns == [k]
         for d, e in (stored, clean):
             assert d // 10 ** (k + 1) == e // 10 ** (k + 1)
@@ -54,7 +58,10 @@ def test_the_sign_turns_round_with_the_pair():
 def test_the_papers_tests_of_the_sign(k):
     """arXiv 2402.02619, patch test of GT: 6 or 1 in column k, minus a 2 there and a 1 in the units."""
     e = 10**k
-    sub, neg = from_numbers([6 * e], [2 * e + 1], 6, subtract=True), from_numbers([e], [2 * e + 1], 6, subtract=True)
+    sub, neg = (
+        from_numbers([6 * e], [2 * e + 1], 6, subtract=True),
+        from_numbers([e], [2 * e + 1], 6, subtract=True),
+    )
     assert GT.predicted(sub, neg, k).negative.tolist() == [False]
     assert GT.predicted(neg, sub, k).negative.tolist() == [True]
 
@@ -135,7 +142,9 @@ def test_positions():
 @pytest.mark.parametrize("task", [GT, OPR, OP], ids=["GT", "OPR", "OP"])
 @pytest.mark.parametrize(("k", "n"), [(3, 3), (-1, 3), (1, 1)])
 def test_digits_without_a_test_are_refused(task, k, n):
-    with pytest.raises(LabError, match=f"from 0 to {n - 1} for {task.name}.*got digit {k} of {n}-digit"):
+    with pytest.raises(
+        LabError, match=f"from 0 to {n - 1} for {task.name}.*got digit {k} of {n}-digit"
+    ):
         task.pairs(k, n, 4, np.random.default_rng(0))
     with pytest.raises(LabError, match="got digit"):
         task.predicted(parse("7-5", n), parse("7-5", n), k)

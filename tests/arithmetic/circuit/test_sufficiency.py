@@ -10,7 +10,13 @@ import torch
 
 from helpers import interventions, zoo
 from helpers.arithmetic.circuit import sufficiency
-from helpers.arithmetic.circuit.sufficiency import Bench, mixture, necessity, random_sets, smallest_map
+from helpers.arithmetic.circuit.sufficiency import (
+    Bench,
+    mixture,
+    necessity,
+    random_sets,
+    smallest_map,
+)
 from helpers.arithmetic.questions.batch import from_numbers
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
@@ -45,24 +51,36 @@ class Scripted(Bench):
 
     def right(self, ablated, mode="mean", seed=0):
         assert mode == "zero"
-        return torch.tensor([[question not in self.wrong[frozenset(ablated)]] for question in self.tokens.tolist()])
+        return torch.tensor(
+            [[question not in self.wrong[frozenset(ablated)]] for question in self.tokens.tolist()]
+        )
 
 
 def scripted(nodes: list[Node], wrong: dict[frozenset[Node], set[int]]) -> Scripted:
     questions, index = from_numbers([1] * 20, [1] * 20, 1), torch.arange(20)
     nothing = Activations(torch.zeros(0), torch.zeros(0))
-    return Scripted(torch.nn.Identity(), FMT, questions, index, index, ["S0"] * 20, nothing, nodes, wrong)
+    return Scripted(
+        torch.nn.Identity(), FMT, questions, index, index, ["S0"] * 20, nothing, nodes, wrong
+    )
 
 
 def test_a_bench_holds_every_class_equally_often_and_its_own_truth(trained):
     assert Counter(trained.classes) == dict.fromkeys(("S0", "S1", "S2", "S3"), 20)
     for i in range(len(trained.questions)):
         first, second = (
-            int("".join(map(str, row[i].flip(0).tolist()))) for row in (trained.questions.first, trained.questions.second)
+            int("".join(map(str, row[i].flip(0).tolist())))
+            for row in (trained.questions.first, trained.questions.second)
         )
         assert trained.truth[i].tolist() == [10, *map(int, f"{first + second:04d}")]
-        assert trained.tokens[i].tolist()[:8] == [*map(int, f"{first:03d}"), 10, *map(int, f"{second:03d}"), 12]
-    assert len(trained.nodes) == len(set(trained.nodes)) == 12 * 2 * 4  # 12 of 13 positions, 2 layers, 3 heads + MLP
+        assert trained.tokens[i].tolist()[:8] == [
+            *map(int, f"{first:03d}"),
+            10,
+            *map(int, f"{second:03d}"),
+            12,
+        ]
+    assert (
+        len(trained.nodes) == len(set(trained.nodes)) == 12 * 2 * 4
+    )  # 12 of 13 positions, 2 layers, 3 heads + MLP
     assert max(node.position for node in trained.nodes) == 11
 
 
@@ -87,7 +105,9 @@ def test_mixtures_depend_on_their_seed():
 
 def test_a_mixed_bench_adds_every_class_of_subtractions():
     plain, both = mixture(3, 10, 7), mixture(3, 10, 7, "+-")
-    assert Counter(both.classes()) == dict.fromkeys(["S0", "S1", "S2", "S3", "M0", "M1", "M2", "N1", "N2", "N3"], 10)
+    assert Counter(both.classes()) == dict.fromkeys(
+        ["S0", "S1", "S2", "S3", "M0", "M1", "M2", "N1", "N2", "N3"], 10
+    )
     assert torch.equal(both.first[:40], plain.first)  # the additions of Lab 1 stay what they were
     assert set(mixture(3, 10, 7, "-").classes()) == {"M0", "M1", "M2", "N1", "N2", "N3"}
     with pytest.raises(LabError, match='"-" or'):
@@ -103,15 +123,22 @@ def test_a_mixed_bench_measures_operations(trained):
     )
     for i, operation in enumerate(bench.operations):
         difference = first[i] - second[i]
-        assert operation == ("ADD" if not bench.questions.subtract[i] else "SUB" if difference >= 0 else "NEG")
+        assert operation == (
+            "ADD" if not bench.questions.subtract[i] else "SUB" if difference >= 0 else "NEG"
+        )
         expected = first[i] + second[i] if operation == "ADD" else difference
-        assert bench.truth[i].tolist() == [11 if expected < 0 else 10, *map(int, f"{abs(expected):04d}")]
+        assert bench.truth[i].tolist() == [
+            11 if expected < 0 else 10,
+            *map(int, f"{abs(expected):04d}"),
+        ]
     right = bench.right([])
     shares = bench.per_operation(right)
     assert shares["ADD"] == 1.0  # an adder adds …
     assert shares["SUB"] < 0.1  # … and does not subtract
     whole = right.all(1).tolist()
-    assert shares["SUB"] == pytest.approx(sum(r for r, name in zip(whole, bench.operations, strict=True) if name == "SUB") / 30)
+    assert shares["SUB"] == pytest.approx(
+        sum(r for r, name in zip(whole, bench.operations, strict=True) if name == "SUB") / 30
+    )
 
 
 def test_the_smallest_map_of_a_mixed_bench_keeps_the_target(trained):
@@ -135,7 +162,9 @@ def test_ablating_the_tens_breaks_the_tens_by_exact_arithmetic(wired):
     zero = wired.right([Node(4, 0, 0)], "zero")
     assert zero.tolist() == [[True, total < 10, True] for total in sums.tolist()]
     mean = wired.right([Node(4, 0, 0)], "mean")
-    average = float(wired.reference.z[0, :, 4, 0, 0].mean())  # the head's own mean sum at its own position
+    average = float(
+        wired.reference.z[0, :, 4, 0, 0].mean()
+    )  # the head's own mean sum at its own position
     assert mean[:, 1].tolist() == [(total >= 10) == (average >= 9.5) for total in sums.tolist()]
     assert mean[:, [0, 2]].all()
 
@@ -174,7 +203,14 @@ def test_shares_count_whole_answers_by_class():
     questions = from_numbers([11, 22, 5, 15, 95], [22, 33, 6, 16, 5], 2)  # S0 S0 S1 S1 S2
     nothing = torch.zeros(0)
     bench = Bench(
-        torch.nn.Identity(), Format(2), questions, nothing, nothing, questions.classes(), Activations(nothing, nothing), []
+        torch.nn.Identity(),
+        Format(2),
+        questions,
+        nothing,
+        nothing,
+        questions.classes(),
+        Activations(nothing, nothing),
+        [],
     )
     right = torch.ones(5, 4, dtype=torch.bool)
     right[1, 3] = right[2, 0] = right[3, 1] = False
@@ -193,14 +229,24 @@ def test_necessity_is_the_share_lost_a_token(wired):
 def test_a_node_that_can_go_only_after_a_later_one_goes_too():
     """`x` looks harmless on the fifth of the questions, so it is tried before `y`, without which it could go."""
     x, y = Node(0, 0), Node(0, 1)
-    wrong = {frozenset(): set(), frozenset({x}): {1, 2, 3}, frozenset({y}): {5}, frozenset({x, y}): {5, 6}}
+    wrong = {
+        frozenset(): set(),
+        frozenset({x}): {1, 2, 3},
+        frozenset({y}): {5},
+        frozenset({x, y}): {5, 6},
+    }
     assert smallest_map(scripted([x, y], wrong), target=0.9, mode="zero") == []
 
 
 def test_an_early_no_is_never_wrong():
     """All four wrong answers lie in the fifth that is tried first; 16 of 20 right still reach the target."""
     x, y = Node(0, 0), Node(0, 1)
-    wrong = {frozenset(): set(), frozenset({x}): {0, 5, 10, 15}, frozenset({y}): set(range(9)), frozenset({x, y}): set(range(9))}
+    wrong = {
+        frozenset(): set(),
+        frozenset({x}): {0, 5, 10, 15},
+        frozenset({y}): set(range(9)),
+        frozenset({x, y}): set(range(9)),
+    }
     assert smallest_map(scripted([x, y], wrong), target=0.8, mode="zero") == [y]
     assert smallest_map(scripted([x, y], wrong), target=0.81, mode="zero") == [x, y]
 
@@ -210,7 +256,9 @@ def test_the_result_is_minimal_for_any_set_function():
     rng = np.random.default_rng(0)
     for _ in range(60):
         outside = [frozenset(some) for size in range(6) for some in combinations(nodes, size)]
-        wrong = {some: set(rng.choice(20, rng.integers(6), replace=False).tolist()) for some in outside} | {frozenset(): set()}
+        wrong = {
+            some: set(rng.choice(20, rng.integers(6), replace=False).tolist()) for some in outside
+        } | {frozenset(): set()}
         keep = smallest_map(scripted(nodes, wrong), target=0.9, mode="zero")
         gone = frozenset(nodes) - set(keep)
         assert len(wrong[gone]) <= 2

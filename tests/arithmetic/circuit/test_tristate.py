@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from helpers import training, zoo
-from helpers.arithmetic.circuit.tristate import CASES, node_output, questions_by_case, separation, tri_state
+from helpers.arithmetic.circuit.tristate import (
+    CASES,
+    node_output,
+    questions_by_case,
+    separation,
+    tri_state,
+)
 from helpers.arithmetic.questions.batch import all_additions
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
@@ -31,10 +37,17 @@ def untrained():
     return training.build_model(zoo.entry("add-d5").recipe).eval()
 
 
-@pytest.mark.parametrize(("n_digits", "digit"), [(1, 0), (2, 0), (2, 1), (5, 0), (5, 2), (5, 4), (11, 10)])
+@pytest.mark.parametrize(
+    ("n_digits", "digit"), [(1, 0), (2, 0), (2, 1), (5, 0), (5, 2), (5, 4), (11, 10)]
+)
 def test_cases_are_balanced_and_right(n_digits, digit):
     questions, case = questions_by_case(n_digits, digit, 30, seed=3)
-    sums = [sum(pair) for pair in zip(questions.first[:, digit].tolist(), questions.second[:, digit].tolist(), strict=True)]
+    sums = [
+        sum(pair)
+        for pair in zip(
+            questions.first[:, digit].tolist(), questions.second[:, digit].tolist(), strict=True
+        )
+    ]
     expected = ["0" if total < 9 else "U" if total == 9 and digit else "1" for total in sums]
     assert [CASES[index] for index in case] == expected
     assert Counter(expected) == ({"0": 30, "U": 30, "1": 30} if digit else {"0": 30, "1": 30})
@@ -49,7 +62,9 @@ def test_the_other_columns_say_nothing_about_the_case():
         for operand in (questions.first, questions.second):
             assert set(operand[:, other].tolist()) == set(range(10))
             means = [operand[torch.from_numpy(case == k), other].float().mean() for k in range(3)]
-            assert max(means) - min(means) < 0.45  # five standard errors of 2.87 / sqrt(2000) · sqrt(2)
+            assert (
+                max(means) - min(means) < 0.45
+            )  # five standard errors of 2.87 / sqrt(2000) · sqrt(2)
 
 
 def test_seeds():
@@ -70,7 +85,10 @@ def test_separable_points_are_separated_and_permuted_ones_are_not():
     centres = np.array([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]])
     points = centres[case] + np.random.default_rng(0).normal(size=(180, 2))
     assert separation(points, case, 0) > 0.95
-    shuffled = [separation(points, np.random.default_rng(seed).permutation(case), seed) for seed in range(20)]
+    shuffled = [
+        separation(points, np.random.default_rng(seed).permutation(case), seed)
+        for seed in range(20)
+    ]
     assert np.mean(shuffled) == pytest.approx(1 / 3, abs=0.05)
 
 
@@ -127,7 +145,9 @@ def test_a_node_that_the_model_lacks_is_refused(adder, node):
         tri_state(adder, D5, node, 2, per_case=5, permutations=1)
 
 
-def test_the_trained_head_separates_its_own_column_and_the_controls_stay_at_chance(adder, untrained):
+def test_the_trained_head_separates_its_own_column_and_the_controls_stay_at_chance(
+    adder, untrained
+):
     trained = tri_state(adder, D5, ST3, 3, per_case=60, permutations=10)
     assert trained.accuracy > 0.95
     for control in (tri_state(adder, D5, ST3, 1, 60, 2), tri_state(untrained, D5, ST3, 3, 60, 2)):
@@ -142,7 +162,9 @@ def test_the_plane_holds_the_two_largest_shares_of_variance(adder):
     questions, case = questions_by_case(5, 3, 40)
     output = node_output(adder, questions.tokens(D5), ST3).double().numpy()
     centred = output - output.mean(0)
-    variance = np.linalg.eigvalsh(centred.T @ centred)[::-1]  # a second way: eigenvalues of the covariance
+    variance = np.linalg.eigvalsh(centred.T @ centred)[
+        ::-1
+    ]  # a second way: eigenvalues of the covariance
     assert result.explained == pytest.approx(tuple(variance[:2] / variance.sum()), abs=1e-4)
     assert result.plane.shape == (120, 2)
     assert (result.plane**2).sum(0) == pytest.approx(variance[:2], rel=1e-3)

@@ -10,7 +10,17 @@ import torch
 from helpers import training, zoo
 from helpers.arithmetic.circuit import sufficiency
 from helpers.arithmetic.circuit.sufficiency import Bench
-from helpers.arithmetic.circuit.usage import Use, located, matched, nodes_of, overlap, rename, renamings, table, use
+from helpers.arithmetic.circuit.usage import (
+    Use,
+    located,
+    matched,
+    nodes_of,
+    overlap,
+    rename,
+    renamings,
+    table,
+    use,
+)
 from helpers.arithmetic.questions.batch import from_numbers, join
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.training import insertion
@@ -27,7 +37,9 @@ D3 = Format(3)
 def a_use(add: list, sub: list, neg: list, asked: int = 100) -> Use:
     """A use of one position and one layer."""
     counts = {"ADD": add, "SUB": sub, "NEG": neg}
-    return Use({name: np.array([[row]]) for name, row in counts.items()}, dict.fromkeys(counts, asked))
+    return Use(
+        {name: np.array([[row]]) for name, row in counts.items()}, dict.fromkeys(counts, asked)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +52,9 @@ def test_zeroing_breaks_what_exact_arithmetic_says(wired):
     sums = (wired.questions.first + wired.questions.second)[:, 0]
     assert found.asked == {"ADD": 40}
     expected = np.zeros((6, 1, 3), dtype=int)
-    expected[4, 0, [0, 2]] = int((sums >= 10).sum())  # a sum of 0 has the tens digit 0, and so says an MLP that says nothing
+    expected[4, 0, [0, 2]] = int(
+        (sums >= 10).sum()
+    )  # a sum of 0 has the tens digit 0, and so says an MLP that says nothing
     expected[5, 0, [0, 2]] = int((sums % 10 != 0).sum())  # … and the units digit 0
     assert found.broken["ADD"].tolist() == expected.tolist()
 
@@ -66,12 +80,17 @@ def test_questions_the_intact_model_gets_wrong_cannot_break():
     found = use(sufficiency.bench(model, FMT, per_class=20), "zero")
     assert found.asked == {"ADD": 20}
     assert found.broken["ADD"].max() <= 20
-    assert found.broken["ADD"][4].sum() == 0  # the tens are wrong or right whatever the circuit says
+    assert (
+        found.broken["ADD"][4].sum() == 0
+    )  # the tens are wrong or right whatever the circuit says
 
 
 def test_operations_are_told_apart():
     """A scripted bench of six questions, two of each operation."""
-    additions, subtractions = from_numbers([1, 2], [3, 4], 1), from_numbers([5, 6, 1, 2], [1, 1, 5, 6], 1, subtract=True)
+    additions, subtractions = (
+        from_numbers([1, 2], [3, 4], 1),
+        from_numbers([5, 6, 1, 2], [1, 1, 5, 6], 1, subtract=True),
+    )
     questions = join([additions, subtractions])
     nodes = [Node(0, 0, 0), Node(0, 0, 1), Node(0, 0)]
     wrong = {(): [1], (nodes[0],): [0, 1, 2], (nodes[1],): [1, 4, 5], (nodes[2],): [2, 3, 4]}
@@ -86,7 +105,9 @@ def test_operations_are_told_apart():
     model = torch.nn.Identity()
     model.cfg = Shape
     nothing = Activations(torch.zeros(1, 1), torch.zeros(1, 1))
-    bench = Scripted(model, FMT, questions, torch.zeros(0), torch.zeros(0), questions.classes(), nothing, nodes)
+    bench = Scripted(
+        model, FMT, questions, torch.zeros(0), torch.zeros(0), questions.classes(), nothing, nodes
+    )
     found = use(bench)
     assert found.asked == {"ADD": 1, "SUB": 2, "NEG": 2}
     assert {name: counts[0, 0].tolist() for name, counts in found.broken.items()} == {
@@ -107,10 +128,37 @@ def test_thresholds_count_questions():
 
 def test_the_table_counts_by_hand():
     found = a_use([5, 5, 5, 0, 0], [5, 5, 0, 0, 1], [5, 0, 0, 0, 0])
-    assert table(found) == {"nodes": 4, "ADD": 3, "SUB": 3, "NEG": 1, "none": 0, "one": 2, "two": 1, "three": 1}
-    assert table(found, 0.05) == {"nodes": 3, "ADD": 3, "SUB": 2, "NEG": 1, "none": 0, "one": 1, "two": 1, "three": 1}
+    assert table(found) == {
+        "nodes": 4,
+        "ADD": 3,
+        "SUB": 3,
+        "NEG": 1,
+        "none": 0,
+        "one": 2,
+        "two": 1,
+        "three": 1,
+    }
+    assert table(found, 0.05) == {
+        "nodes": 3,
+        "ADD": 3,
+        "SUB": 2,
+        "NEG": 1,
+        "none": 0,
+        "one": 1,
+        "two": 1,
+        "three": 1,
+    }
     among = np.array([[[True, False, False, True, False]]])
-    assert table(found, among=among) == {"nodes": 2, "ADD": 1, "SUB": 1, "NEG": 1, "none": 1, "one": 0, "two": 0, "three": 1}
+    assert table(found, among=among) == {
+        "nodes": 2,
+        "ADD": 1,
+        "SUB": 1,
+        "NEG": 1,
+        "none": 1,
+        "one": 0,
+        "two": 0,
+        "three": 1,
+    }
 
 
 def test_locations_keep_their_names_in_a_larger_model():
@@ -119,13 +167,19 @@ def test_locations_keep_their_names_in_a_larger_model():
     wider = located(mask, 3, 4)
     assert wider.shape == (5, 3, 5)
     assert nodes_of(wider) == nodes_of(mask)
-    assert {str(node) for node in nodes_of(np.array([[[False, True, True]]]))} == {"P0L0H1", "P0L0M"}
+    assert {str(node) for node in nodes_of(np.array([[[False, True, True]]]))} == {
+        "P0L0H1",
+        "P0L0M",
+    }
 
 
 def test_renaming_moves_heads_and_nothing_else():
     mask = np.random.default_rng(1).random((3, 2, 4)) < 0.5
     names = ((1, 2, 0), (0, 2, 1))
-    expected = {n if n.is_mlp else Node(n.position, n.layer, names[n.layer].index(n.head)) for n in nodes_of(mask)}
+    expected = {
+        n if n.is_mlp else Node(n.position, n.layer, names[n.layer].index(n.head))
+        for n in nodes_of(mask)
+    }
     assert set(nodes_of(rename(mask, names))) == expected
     every = list(renamings(2, 3))
     assert len(set(every)) == 36
@@ -139,7 +193,9 @@ def test_overlap_is_that_of_the_sets(measure):
     ours, theirs = set(nodes_of(source)), set(nodes_of(used))
 
     def value(names) -> float:
-        moved = {n if n.is_mlp else Node(n.position, n.layer, names[n.layer][n.head]) for n in theirs}
+        moved = {
+            n if n.is_mlp else Node(n.position, n.layer, names[n.layer][n.head]) for n in theirs
+        }
         return len(ours & moved) / len(ours if measure == "kept" else ours | moved)
 
     every = [value((a, b)) for a in permutations(range(3)) for b in permutations(range(3))]
@@ -157,7 +213,9 @@ def test_unnamed_heads_are_counted_by_layer_and_position():
     def heads(mask) -> Counter:
         return Counter((node.position, node.layer) for node in nodes_of(mask) if not node.is_mlp)
 
-    mlps = {node for node in nodes_of(source) if node.is_mlp} & {node for node in nodes_of(used) if node.is_mlp}
+    mlps = {node for node in nodes_of(source) if node.is_mlp} & {
+        node for node in nodes_of(used) if node.is_mlp
+    }
     both = (heads(source) & heads(used)).total() + len(mlps)
     found = overlap(source, used, "unnamed")
     assert found.observed == pytest.approx(both / source.sum())
@@ -171,7 +229,9 @@ def test_the_random_control_has_the_hypergeometric_mean():
     rng = np.random.default_rng(3)
     source, used = rng.random((6, 2, 4)) < 0.4, rng.random((6, 3, 5)) < 0.4
     sizes, shares = source.sum((1, 2)), used.mean((1, 2))
-    assert overlap(source, used).random == pytest.approx(float((sizes * shares).sum() / sizes.sum()), abs=0.02)
+    assert overlap(source, used).random == pytest.approx(
+        float((sizes * shares).sum() / sizes.sum()), abs=0.02
+    )
     drawn = matched(used, 50, seed=0)
     assert (drawn.sum((2, 3)) == used.sum((1, 2))).all()
     assert len({one.tobytes() for one in drawn}) == 50
@@ -183,7 +243,9 @@ def test_a_model_overlaps_with_itself_and_its_renamed_copy_does_not():
     same = overlap(mask, mask, "jaccard")
     assert same.observed == same.best == 1.0
     assert same.random_p < 0.01
-    assert same.heads_p == pytest.approx(1 / 16)  # head 0 of layer 0 and head 1 of layer 1 keep their names: 6 * 6 of 576
+    assert same.heads_p == pytest.approx(
+        1 / 16
+    )  # head 0 of layer 0 and head 1 of layer 1 keep their names: 6 * 6 of 576
     copy = rename(mask, ((1, 2, 3, 0), (1, 2, 3, 0)))
     moved = overlap(mask, copy, "jaccard")
     assert moved.observed == 0.0
@@ -195,7 +257,10 @@ def test_an_inserted_adder_uses_the_nodes_it_used_before():
     """Nothing is trained, and additions are asked alone, so every count is the source's."""
     adder = zoo.load("add-d3", device="cpu")
     larger = insertion.insert(adder, training.build_model(RECIPES["mix-d3"]).eval(), "preserving")
-    before, after = (use(sufficiency.bench(model, D3, per_class=5, reference_per_class=10)) for model in (adder, larger))
+    before, after = (
+        use(sufficiency.bench(model, D3, per_class=5, reference_per_class=10))
+        for model in (adder, larger)
+    )
     inserted = located(np.ones_like(before.broken["ADD"], dtype=bool), 3, 4)
     assert after.broken["ADD"][inserted].sum() == before.broken["ADD"].sum() > 0
     assert nodes_of(after.used("ADD")) == nodes_of(before.used("ADD"))

@@ -41,7 +41,9 @@ def test_typing_runs_the_model_and_the_arithmetic(live):
         live.first.value, live.second.value = str(first), str(second)
         assert row(live, "Model") == f"+{first + second:04}"
         expected = page.columns(questions[i])
-        assert {name: row(live, name) for name in expected} == {k: "".join(v)[::-1] for k, v in expected.items()}
+        assert {name: row(live, name) for name in expected} == {
+            k: "".join(v)[::-1] for k, v in expected.items()
+        }
         assert f"class {questions[i].classes()[0]}" in live.output.value
     assert live.attention.value.count("<svg") == 6
 
@@ -56,7 +58,9 @@ def by_hand(model, node: Node, value: torch.Tensor) -> torch.return_types.max:
 
     tokens = torch.tensor([[9, 9, 9, 10, 0, 0, 1, 12, 10, 1, 0, 0]])
     with torch.no_grad():
-        logits = model.run_with_hooks(tokens, fwd_hooks=[(f"blocks.{node.layer}.attn.hook_z", write)])
+        logits = model.run_with_hooks(
+            tokens, fwd_hooks=[(f"blocks.{node.layer}.attn.hook_z", write)]
+        )
     return logits[0, 7:].softmax(-1).max(-1)
 
 
@@ -70,12 +74,22 @@ def test_ablation_and_patching_are_the_models_own(model, live):
         if node.is_mlp or node.position < FMT.equals_position:
             continue
         place = (f"blocks.{node.layer}.attn.hook_z", (slice(None), node.position, node.head))
-        values = {"mean": means[place[0]][place[1]].mean(0), "zero": torch.zeros(32), "patch": stored[place[0]][place[1]]}
+        values = {
+            "mean": means[place[0]][place[1]].mean(0),
+            "zero": torch.zeros(32),
+            "patch": stored[place[0]][place[1]],
+        }
         for mode, value in values.items():
             live.mode.value, live.nodes.value = mode, (node,)
             expected = by_hand(model, node, value)
-            assert live.result.after_probabilities == pytest.approx(expected.values.tolist(), abs=1e-4)
-            assert live.result.after == row(live, "After") == "".join("0123456789+-=*/"[i] for i in expected.indices)
+            assert live.result.after_probabilities == pytest.approx(
+                expected.values.tolist(), abs=1e-4
+            )
+            assert (
+                live.result.after
+                == row(live, "After")
+                == "".join("0123456789+-=*/"[i] for i in expected.indices)
+            )
             answers.add(live.result.after)
     assert len(answers) > 1  # some intervention changes the answer
 

@@ -40,7 +40,9 @@ def view(model):
 # ---- arithmetic ----
 
 
-@given(st.integers(1, 20).flatmap(lambda n: st.tuples(st.just(n), *[st.integers(0, 10**n - 1)] * 2)))
+@given(
+    st.integers(1, 20).flatmap(lambda n: st.tuples(st.just(n), *[st.integers(0, 10**n - 1)] * 2))
+)
 def test_columns_are_what_integer_arithmetic_says(case):
     n, a, b = case
     columns = explorer.columns(q.from_numbers([a], [b], n))
@@ -87,7 +89,9 @@ def run(model, item, hooks=()):
     ids = [{"+": 10, "=": 12}.get(c) or int(c) for c in f"{item['first']}+{item['second']}=+"]
     ids += [int(c) for c in f"{int(item['first']) + int(item['second']):04}"[:-1]]
     with torch.no_grad():
-        return model.run_with_hooks(torch.tensor([ids]), fwd_hooks=list(hooks))[0, 7:].softmax(-1), torch.tensor([ids])
+        return model.run_with_hooks(torch.tensor([ids]), fwd_hooks=list(hooks))[0, 7:].softmax(
+            -1
+        ), torch.tensor([ids])
 
 
 def symbols(probabilities):
@@ -121,11 +125,15 @@ def hook_for(node: Node, value):
 
     def write(out, hook):
         out = out.clone()
-        place = (slice(None), node.position) if node.is_mlp else (slice(None), node.position, node.head)
+        place = (
+            (slice(None), node.position) if node.is_mlp else (slice(None), node.position, node.head)
+        )
         out[place] = value(place)
         return out
 
-    name = f"blocks.{node.layer}.hook_mlp_out" if node.is_mlp else f"blocks.{node.layer}.attn.hook_z"
+    name = (
+        f"blocks.{node.layer}.hook_mlp_out" if node.is_mlp else f"blocks.{node.layer}.attn.hook_z"
+    )
     return name, write
 
 
@@ -140,17 +148,27 @@ def test_effects_are_what_hooks_written_by_hand_give(model, data, mode):
         first, second, answer = item["partners"][partner]
         assert answer == f"+{int(first) + int(second):04}"
         _, stored = model.run_with_cache(run(model, {"first": first, "second": second})[1])
-        chosen = {*rng.choice(len(data["nodes"]), 6, replace=False), *map(int, item["effects"][mode]["changed"])}
+        chosen = {
+            *rng.choice(len(data["nodes"]), 6, replace=False),
+            *map(int, item["effects"][mode]["changed"]),
+        }
         for index in chosen:
             node = Node(*data["nodes"][index])
-            name = f"blocks.{node.layer}.hook_mlp_out" if node.is_mlp else f"blocks.{node.layer}.attn.hook_z"
-            value = {"mean": lambda place, source=means[name]: source[place].mean(0), "zero": lambda place: 0.0}.get(
-                mode, lambda place, source=stored[name]: source[place]
+            name = (
+                f"blocks.{node.layer}.hook_mlp_out"
+                if node.is_mlp
+                else f"blocks.{node.layer}.attn.hook_z"
             )
+            value = {
+                "mean": lambda place, source=means[name]: source[place].mean(0),
+                "zero": lambda place: 0.0,
+            }.get(mode, lambda place, source=stored[name]: source[place])
             after, _ = run(model, item, [hook_for(node, value)])
             effect = item["effects"][mode]
             assert effect["changed"].get(str(index), item["predicted"]) == symbols(after)
-            drop = (intact.max(-1).values - after.gather(-1, intact.argmax(-1, keepdim=True))[:, 0]).clamp(0)
+            drop = (
+                intact.max(-1).values - after.gather(-1, intact.argmax(-1, keepdim=True))[:, 0]
+            ).clamp(0)
             text = effect["drop"][4 * index : 4 * index + 4]
             assert int(text[:2]) * LEVEL == pytest.approx(drop.max().item(), abs=0.51 * LEVEL)
             assert drop[int(text[2:])].item() == pytest.approx(drop.max().item(), abs=1e-3)
@@ -226,7 +244,9 @@ def test_the_pages_arithmetic_is_pythons(open_view, view):
         first, second = explorer.operands(questions[i])
         ask(page, first, second)
         shown, expected = column_table(page), explorer.columns(questions[i])
-        assert {name: shown[name] for name in expected} == {k: "".join(v)[::-1] for k, v in expected.items()}
+        assert {name: shown[name] for name in expected} == {
+            k: "".join(v)[::-1] for k, v in expected.items()
+        }
         assert shown["A"] == f"+{int(first) + int(second):04}"
         assert f"class {questions[i].classes()[0]}." in page.locator(".message").text_content()
 
@@ -249,7 +269,10 @@ def test_a_click_on_a_node_says_what_changes(open_view, view, data, mode):
     page.locator(f'input[value="{mode}"]').check()
     changed = item["effects"][mode]["changed"]
     quiet = [str(i) for i in range(len(data["nodes"])) if str(i) not in changed]
-    order = sorted(range(len(data["nodes"])), key=lambda i: (data["nodes"][i][1], data["nodes"][i][2] % 4, data["nodes"][i][0]))
+    order = sorted(
+        range(len(data["nodes"])),
+        key=lambda i: (data["nodes"][i][1], data["nodes"][i][2] % 4, data["nodes"][i][0]),
+    )
     for index in [*changed, *quiet[:2]]:
         page.locator(".nodes td[role=gridcell]").nth(order.index(int(index))).click()
         said = page.locator(".result").text_content()
@@ -260,13 +283,18 @@ def test_a_click_on_a_node_says_what_changes(open_view, view, data, mode):
             assert (f"{label} from {old} to {new}" in said) == (old != new)
         shown = page.locator(".answer tbody tr:nth-child(2) td").all_text_contents()
         assert "".join(shown) == after
-        assert page.locator(".answer td.changed").count() == sum(x != y for x, y in zip(after, item["predicted"], strict=True))
+        assert page.locator(".answer td.changed").count() == sum(
+            x != y for x, y in zip(after, item["predicted"], strict=True)
+        )
 
 
 def test_everything_works_from_the_keyboard(open_view, view):
     page = open_view(view)
     page.keyboard.press("Tab")
-    assert page.evaluate("document.querySelector('.lab-view').shadowRoot.activeElement.name") == "first"
+    assert (
+        page.evaluate("document.querySelector('.lab-view').shadowRoot.activeElement.name")
+        == "first"
+    )
     page.keyboard.type("999")
     page.keyboard.press("Tab")
     page.keyboard.type("1")
@@ -292,7 +320,9 @@ def test_everything_works_from_the_keyboard(open_view, view):
     page.keyboard.press("ArrowUp")
     assert "P11L1H2" in page.locator(".result").text_content()
     assert "layer 1 head 2 attends to" in page.locator(".attends").text_content()
-    outline = focused.evaluate("element => getComputedStyle(element).outlineStyle + getComputedStyle(element).outlineWidth")
+    outline = focused.evaluate(
+        "element => getComputedStyle(element).outlineStyle + getComputedStyle(element).outlineWidth"
+    )
     assert outline == "solid3px"
 
 

@@ -24,10 +24,15 @@ def test_composed_it_equals_integer_arithmetic_on_every_question(n_digits, subtr
     every = all_additions(n_digits)
     assert len(every) == 10 ** (2 * n_digits)
     questions = Questions(every.first, every.second, torch.full((len(every),), subtract))
-    first, second = torch.arange(len(every)) // 10**n_digits, torch.arange(len(every)) % 10**n_digits
+    first, second = (
+        torch.arange(len(every)) // 10**n_digits,
+        torch.arange(len(every)) % 10**n_digits,
+    )
     negative, digits = alg.answer(questions)
     assert ((digits >= 0) & (digits <= 9)).all()
-    assert torch.equal(number(digits) * (1 - 2 * negative.long()), first - second if subtract else first + second)
+    assert torch.equal(
+        number(digits) * (1 - 2 * negative.long()), first - second if subtract else first + second
+    )
     assert not (negative & (number(digits) == 0)).any()  # zero is written with a plus
 
 
@@ -37,8 +42,12 @@ def long_questions(draw) -> tuple[int, int, int, bool]:
     n_digits = draw(st.integers(1, 20))
     subtract = draw(st.booleans())
     first = draw(st.lists(st.integers(0, 9), min_size=n_digits, max_size=n_digits))
-    free = draw(st.lists(st.one_of(st.none(), st.integers(0, 9)), min_size=n_digits, max_size=n_digits))
-    second = [(d if subtract else 9 - d) if e is None else e for d, e in zip(first, free, strict=True)]
+    free = draw(
+        st.lists(st.one_of(st.none(), st.integers(0, 9)), min_size=n_digits, max_size=n_digits)
+    )
+    second = [
+        (d if subtract else 9 - d) if e is None else e for d, e in zip(first, free, strict=True)
+    ]
     return n_digits, int("".join(map(str, first))), int("".join(map(str, second))), subtract
 
 
@@ -48,7 +57,9 @@ def test_composed_it_equals_integer_arithmetic_on_long_questions(question):
     n_digits, first, second, subtract = question
     negative, digits = alg.answer(from_numbers([first], [second], n_digits, subtract))
     magnitude = int("".join(map(str, reversed(digits[0].tolist()))))
-    assert (-magnitude if negative[0] else magnitude) == (first - second if subtract else first + second)
+    assert (-magnitude if negative[0] else magnitude) == (
+        first - second if subtract else first + second
+    )
     assert not (bool(negative[0]) and magnitude == 0)
 
 
@@ -81,7 +92,9 @@ def test_a_column_sub_task_has_its_definition_in_every_column(name):
 def test_the_units_are_never_undecided_and_keep_their_carry():
     pairs = torch.tensor(list(product(range(10), repeat=2)))
     case = alg.st(pairs[:, :1], pairs[:, 1:])[:, 0]
-    assert torch.equal(case, (pairs.sum(1) >= 10).long())  # the paper's equation would make all of them 0
+    assert torch.equal(
+        case, (pairs.sum(1) >= 10).long()
+    )  # the paper's equation would make all of them 0
 
 
 def test_tri_add_is_associative_and_lets_the_higher_decide():
@@ -111,10 +124,16 @@ def test_cascaded_carry_and_borrow_are_those_of_the_truncated_numbers():
 
 def test_a_tie_all_the_way_down_gives_no_borrow():
     tie = parse("000-000")
-    assert alg.mv(tie.first, tie.second).tolist() == alg.nv(tie.first, tie.second).tolist() == [[0, 0, 0]]
+    assert (
+        alg.mv(tie.first, tie.second).tolist()
+        == alg.nv(tie.first, tie.second).tolist()
+        == [[0, 0, 0]]
+    )
 
 
 def test_the_fold_of_differences_must_run_from_the_units_up():
     zero, less = torch.tensor([0]), torch.tensor([-1])
     assert alg.tri_subtract(zero, alg.tri_subtract(zero, less)).item() == -1  # 000 - 001 borrows
-    assert alg.tri_subtract(alg.tri_subtract(zero, zero), less).item() == 1  # so another order would be wrong
+    assert (
+        alg.tri_subtract(alg.tri_subtract(zero, zero), less).item() == 1
+    )  # so another order would be wrong

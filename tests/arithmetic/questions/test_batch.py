@@ -32,12 +32,17 @@ def read(tokens: torch.Tensor) -> str:
 
 
 @pytest.mark.parametrize(
-    ("n_digits", "n_ctx", "op", "equals", "sign", "a_n", "last"), [(5, 19, 5, 11, 12, 13, 18), (6, 22, 6, 13, 14, 15, 21)]
+    ("n_digits", "n_ctx", "op", "equals", "sign", "a_n", "last"),
+    [(5, 19, 5, 11, 12, 13, 18), (6, 22, 6, 13, 14, 15, 21)],
 )
 def test_positions_are_those_of_the_papers_table(n_digits, n_ctx, op, equals, sign, a_n, last):
     fmt = Format(n_digits)
     assert (fmt.n_ctx, fmt.operator_position, fmt.equals_position) == (n_ctx, op, equals)
-    assert (fmt.answer_position(n_digits), fmt.answer_position(0), fmt.n_answer) == (a_n, last, n_digits + 2)
+    assert (fmt.answer_position(n_digits), fmt.answer_position(0), fmt.n_answer) == (
+        a_n,
+        last,
+        n_digits + 2,
+    )
     assert fmt.operand_positions(0) == (n_digits - 1, 2 * n_digits)
     assert fmt.operand_positions(n_digits - 1) == (0, n_digits + 1)
     assert fmt.position_labels[sign] == "±"
@@ -50,7 +55,9 @@ def test_labels_name_what_the_tokens_hold():
     assert Format(2, has_sign=False).answer_labels == ["A2", "A1", "A0"]
 
 
-@pytest.mark.parametrize("text", ["133357+182243=+0315600", "123450-345670=-0222220", "7-7=+00", "0-0=+00", "99+99=+198"])
+@pytest.mark.parametrize(
+    "text", ["133357+182243=+0315600", "123450-345670=-0222220", "7-7=+00", "0-0=+00", "99+99=+198"]
+)
 def test_published_and_edge_examples(text):
     assert parse(text).text() == text
 
@@ -79,7 +86,9 @@ def test_text_tokens_and_numbers_round_trip(question):
 
 
 @settings(deadline=None)
-@given(numbers(), st.permutations(range(40)), st.booleans(), st.lists(st.integers(0, 60), max_size=3))
+@given(
+    numbers(), st.permutations(range(40)), st.booleans(), st.lists(st.integers(0, 60), max_size=3)
+)
 def test_any_ids_sign_and_prefix_hold_the_same_question(question, ids, has_sign, prefix):
     first, operator, second, n_digits = question
     fmt = Format(n_digits, tuple(ids[:10]), *ids[10:13], has_sign=has_sign, prefix=tuple(prefix))
@@ -115,7 +124,24 @@ def test_impossible_formats_are_refused(settings_):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "+", "5+", "+5", "5+7+8", "5-7-8", "5+-7", "-5+7", "5*7", "a+b", "٣+١", "1.5+2", "1e3+2", "5 5+7"]
+    "text",
+    [
+        "",
+        "5",
+        "+",
+        "5+",
+        "+5",
+        "5+7+8",
+        "5-7-8",
+        "5+-7",
+        "-5+7",
+        "5*7",
+        "a+b",
+        "٣+١",
+        "1.5+2",
+        "1e3+2",
+        "5 5+7",
+    ],
 )
 def test_text_that_is_no_question_is_refused(text):
     with pytest.raises(LabError, match="expected a question"):
@@ -124,7 +150,15 @@ def test_text_that_is_no_question_is_refused(text):
 
 @pytest.mark.parametrize(
     "arguments",
-    [([1000], [0], 3), ([0], [-1], 3), ([1.5], [2], 3), (["1"], [2], 3), ([1, 2], [3], 3), ([1], [1], 0), ([1], [1], 21)],
+    [
+        ([1000], [0], 3),
+        ([0], [-1], 3),
+        ([1.5], [2], 3),
+        (["1"], [2], 3),
+        ([1, 2], [3], 3),
+        ([1], [1], 0),
+        ([1], [1], 21),
+    ],
 )
 def test_numbers_that_do_not_fit_are_refused(arguments):
     with pytest.raises(LabError, match="expected"):
@@ -159,7 +193,9 @@ def test_classes_that_do_not_exist_are_refused(name):
         of_class(name, 3, 5, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("shares", [{"p_slots": -0.1}, {"p_slots": 0.6, "p_cascade": 0.6}, {"p_slot": 1.1}])
+@pytest.mark.parametrize(
+    "shares", [{"p_slots": -0.1}, {"p_slots": 0.6, "p_cascade": 0.6}, {"p_slot": 1.1}]
+)
 def test_shares_that_are_no_probabilities_are_refused(shares):
     with pytest.raises(LabError, match="at most 1"):
         enriched(3, 5, np.random.default_rng(0), **shares)
@@ -175,25 +211,41 @@ def test_shares_that_just_fill_the_batch_are_taken(shares):
 
 @pytest.mark.parametrize("subtract", [False, True])
 def test_the_log_says_what_the_mixture_drew(subtract):
-    questions = enriched(6, 20_000, np.random.default_rng(0), subtract, p_slots=0.25, p_cascade=0.35)
+    questions = enriched(
+        6, 20_000, np.random.default_rng(0), subtract, p_slots=0.25, p_cascade=0.35
+    )
     assert sum(questions.log.values()) == len(questions) == 20_000
     for kind, share in (("uniform", 0.40), ("slots", 0.25), ("cascade", 0.35)):
-        assert questions.log[kind] == pytest.approx(20_000 * share, abs=5 * (20_000 * share * (1 - share)) ** 0.5)
-    rare = class_counts(questions)["N6" if subtract else "S6"]  # 1 of 13 classes, or of 7; never seen in a uniform sample
+        assert questions.log[kind] == pytest.approx(
+            20_000 * share, abs=5 * (20_000 * share * (1 - share)) ** 0.5
+        )
+    rare = class_counts(questions)[
+        "N6" if subtract else "S6"
+    ]  # 1 of 13 classes, or of 7; never seen in a uniform sample
     expected = questions.log["cascade"] / (12 if subtract else 7)
     assert rare == pytest.approx(expected, rel=0.2)
 
 
 @pytest.mark.parametrize("subtract", [False, True])
 def test_slots_force_nines_or_ties_and_nothing_else(subtract):
-    questions = enriched(6, 20_000, np.random.default_rng(0), subtract, p_slots=1, p_cascade=0, p_slot=0.4)
-    hit = questions.first == questions.second if subtract else questions.first + questions.second == 9
-    assert hit.double().mean() == pytest.approx(0.4 + 0.6 * 0.1, abs=0.01)  # 120 000 columns: 7 standard errors
+    questions = enriched(
+        6, 20_000, np.random.default_rng(0), subtract, p_slots=1, p_cascade=0, p_slot=0.4
+    )
+    hit = (
+        questions.first == questions.second if subtract else questions.first + questions.second == 9
+    )
+    assert hit.double().mean() == pytest.approx(
+        0.4 + 0.6 * 0.1, abs=0.01
+    )  # 120 000 columns: 7 standard errors
 
 
-@pytest.mark.parametrize("make", [uniform, enriched, lambda n, count, rng: of_class("S2", n, count, rng), mixed])
+@pytest.mark.parametrize(
+    "make", [uniform, enriched, lambda n, count, rng: of_class("S2", n, count, rng), mixed]
+)
 def test_one_seed_gives_one_batch(make):
-    one, same, other = (make(6, 200, np.random.default_rng(seed)).tokens(Format(6)) for seed in (1, 1, 2))
+    one, same, other = (
+        make(6, 200, np.random.default_rng(seed)).tokens(Format(6)) for seed in (1, 1, 2)
+    )
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
@@ -241,7 +293,9 @@ def test_short_carries_are_uniform_questions_without_the_long_ones():
     counts, shares = class_counts(questions), reference.share_of_classes("+", 3)
     assert list(counts) == ["S0", "S1"]
     share = float(shares["S1"] / (shares["S0"] + shares["S1"]))
-    assert counts["S1"] == pytest.approx(40_000 * share, abs=5 * (40_000 * share * (1 - share)) ** 0.5)
+    assert counts["S1"] == pytest.approx(
+        40_000 * share, abs=5 * (40_000 * share * (1 - share)) ** 0.5
+    )
     assert len(short_carries(20, 1, np.random.default_rng(0), max_cascade=1)) == 1
     with pytest.raises(LabError, match="at least 1"):
         short_carries(3, 5, np.random.default_rng(0), max_cascade=0)
@@ -261,10 +315,19 @@ def test_the_log_of_a_mixture_has_the_asked_shares(shares):
     asked = {"p_subtract": 0.6, "p_equal": 0.02, "p_slots": 0.25, "p_cascade": 0.25} | shares
     questions = mixed(6, 40_000, np.random.default_rng(3), **shares)
     log = questions.log
-    of = {sign: sum(log[f"{sign}{kind}"] for kind in ("uniform", "slots", "cascade")) for sign in "+-"}
+    of = {
+        sign: sum(log[f"{sign}{kind}"] for kind in ("uniform", "slots", "cascade")) for sign in "+-"
+    }
     subtractions = of["-"] + log["-equal"]
-    drawn = [(subtractions, 40_000, asked["p_subtract"]), (log["-equal"], subtractions, asked["p_equal"])]
-    drawn += [(log[f"{sign}{kind}"], of[sign], asked[f"p_{kind}"]) for sign in "+-" for kind in ("slots", "cascade")]
+    drawn = [
+        (subtractions, 40_000, asked["p_subtract"]),
+        (log["-equal"], subtractions, asked["p_equal"]),
+    ]
+    drawn += [
+        (log[f"{sign}{kind}"], of[sign], asked[f"p_{kind}"])
+        for sign in "+-"
+        for kind in ("slots", "cascade")
+    ]
     for count, trials, share in drawn:
         low, high = binom.interval(1 - 1e-5, trials, share)
         assert low <= count <= high
@@ -282,15 +345,32 @@ def test_a_training_batch_of_the_mixed_models_shows_every_class(n_digits):
     counts = class_counts(mixed(n_digits, 20_000, np.random.default_rng(0), **MIXED_DATA))
     kinds = {"S": range(n_digits + 1), "M": range(n_digits), "N": range(1, n_digits + 1)}
     assert counts.keys() == {f"{kind}{m}" for kind, which in kinds.items() for m in which}
-    # the share 0.4 * 0.25 of the additions is spread over n + 1 classes, 0.6 * 0.98 * 0.25 of the subtractions over 2n
+    # the share 0.4 * 0.25 of the additions is spread over n + 1 classes, 0.6 * 0.98 * 0.25 of the
+    # subtractions over 2n
     assert min(counts[f"S{m}"] for m in kinds["S"]) > 0.8 * 20_000 * 0.4 * 0.25 / (n_digits + 1)
-    assert min(counts[f"{kind}{m}"] for kind in "MN" for m in kinds[kind]) > 0.8 * 20_000 * 0.6 * 0.98 * 0.25 / (2 * n_digits)
+    assert min(
+        counts[f"{kind}{m}"] for kind in "MN" for m in kinds[kind]
+    ) > 0.8 * 20_000 * 0.6 * 0.98 * 0.25 / (2 * n_digits)
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(1, 20), st.integers(0, 10**6), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_every_answer_of_a_mixture_is_that_of_whole_numbers(n_digits, seed, p_subtract, p_equal, p_slots, of_rest):
-    shares = {"p_subtract": p_subtract, "p_equal": p_equal, "p_slots": p_slots, "p_cascade": of_rest * (1 - p_slots)}
+@given(
+    st.integers(1, 20),
+    st.integers(0, 10**6),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_every_answer_of_a_mixture_is_that_of_whole_numbers(
+    n_digits, seed, p_subtract, p_equal, p_slots, of_rest
+):
+    shares = {
+        "p_subtract": p_subtract,
+        "p_equal": p_equal,
+        "p_slots": p_slots,
+        "p_cascade": of_rest * (1 - p_slots),
+    }
     questions = mixed(n_digits, 30, np.random.default_rng(seed), **shares)
     assert len(questions) == 30
     for row in questions.tokens(Format(n_digits)):
@@ -336,6 +416,8 @@ def test_joined_questions_keep_their_order_and_add_up_their_logs():
     a, b = (uniform(3, count, np.random.default_rng(count), subtract=count > 4) for count in (4, 6))
     c = of_class("N2", 3, 2, np.random.default_rng(0))
     both = join([a, b, c])
-    assert [both.text(i) for i in range(12)] == [part.text(i) for part in (a, b, c) for i in range(len(part))]
+    assert [both.text(i) for i in range(12)] == [
+        part.text(i) for part in (a, b, c) for i in range(len(part))
+    ]
     assert both.log == {"uniform": 10, "N2": 2}
     assert (a.log, b.log) == ({"uniform": 4}, {"uniform": 6})

@@ -31,7 +31,10 @@ def classify(operator: str, first, second, n_digits: int) -> np.ndarray:
 @pytest.mark.parametrize("n_digits", [1, 2])
 def test_every_short_question_has_the_class_of_the_reference(operator, n_digits):
     first, second = every_question(n_digits)
-    expected = [reference.class_of(a, operator, b, n_digits) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
+    expected = [
+        reference.class_of(a, operator, b, n_digits)
+        for a, b in zip(first.tolist(), second.tolist(), strict=True)
+    ]
     assert classify(operator, first, second, n_digits).tolist() == expected
 
 
@@ -47,11 +50,14 @@ def longest_run(starts: np.ndarray, goes_on: np.ndarray) -> np.ndarray:
     return longest
 
 
-def by_definition(operator: str, first: np.ndarray, second: np.ndarray, n_digits: int) -> np.ndarray:
-    """Class of every question from its whole numbers, all questions at once; no state, no letters, no digits of the package.
+def by_definition(
+    operator: str, first: np.ndarray, second: np.ndarray, n_digits: int
+) -> np.ndarray:
+    """Class of every question from its whole numbers, all questions at once; no state, no letters,
+    no digits of the package.
 
-    Carry columns sum to ten or more, and nines go on; borrow columns have D_k < D'_k, and equal columns go on, but not
-    those above the highest non-zero column. N is D < D' as numbers.
+    Carry columns sum to ten or more, and nines go on; borrow columns have D_k < D'_k, and equal
+    columns go on, but not those above the highest non-zero column. N is D < D' as numbers.
     """
     powers = 10 ** np.arange(n_digits)[:, None]
     upper, lower = first // powers % 10, second // powers % 10
@@ -64,7 +70,9 @@ def by_definition(operator: str, first: np.ndarray, second: np.ndarray, n_digits
 
 @pytest.mark.parametrize("operator", "+-")
 @pytest.mark.parametrize("n_digits", [1, 2, 3])
-def test_all_questions_of_up_to_three_digits_have_the_class_and_share_of_the_definition(operator, n_digits):
+def test_all_questions_of_up_to_three_digits_have_the_class_and_share_of_the_definition(
+    operator, n_digits
+):
     first, second = every_question(n_digits)
     expected = by_definition(operator, first, second, n_digits)
     found = classify(operator, first, second, n_digits)
@@ -86,7 +94,10 @@ def test_long_questions_have_the_class_of_the_reference(operator, n_digits):
     high = rng.integers(n_digits + 1, size=(3000, 1))  # and leading zeros
     first, second = (np.where(np.arange(n_digits) < high, x, 0) for x in (first, second))
     numbers = [(x * 10 ** np.arange(n_digits)).sum(1) for x in (first, second)]
-    expected = [reference.class_of(int(a), operator, int(b), n_digits) for a, b in zip(*numbers, strict=True)]
+    expected = [
+        reference.class_of(int(a), operator, int(b), n_digits)
+        for a, b in zip(*numbers, strict=True)
+    ]
     assert classify(operator, *numbers, n_digits).tolist() == expected
     assert len(set(expected)) > min(n_digits, 8)
 
@@ -98,14 +109,20 @@ def test_shares_equal_a_count_of_all_questions(operator, n_digits):
     names, counts = np.unique(found, return_counts=True)
     shares = cascades.frequencies(AUTOMATA[operator](n_digits), n_digits)
     counted = dict(zip(names.tolist(), (counts / 10 ** (2 * n_digits)).tolist(), strict=True))
-    assert {name: share for name, share in shares.items() if share} == pytest.approx(counted, rel=1e-12)
+    assert {name: share for name, share in shares.items() if share} == pytest.approx(
+        counted, rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("operator", "+-")
 @pytest.mark.parametrize("n_digits", [1, 2, 3, 5, 6])
 def test_shares_equal_those_of_the_reference(operator, n_digits):
-    expected = {name: float(share) for name, share in reference.share_of_classes(operator, n_digits).items()}
-    assert cascades.frequencies(AUTOMATA[operator](n_digits), n_digits) == pytest.approx(expected, rel=1e-12)
+    expected = {
+        name: float(share) for name, share in reference.share_of_classes(operator, n_digits).items()
+    }
+    assert cascades.frequencies(AUTOMATA[operator](n_digits), n_digits) == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 PUBLISHED = {  # share of S0, S1, … and how many digits of it were printed
@@ -117,28 +134,41 @@ PUBLISHED = {  # share of S0, S1, … and how many digits of it were printed
 @pytest.mark.parametrize("n_digits", PUBLISHED)
 def test_shares_equal_the_published_table(n_digits):
     shares = cascades.frequencies(cascades.addition(n_digits), n_digits)
-    assert list(shares.values()) == pytest.approx(PUBLISHED[n_digits], rel=0.01)  # two or three digits are printed
+    assert list(shares.values()) == pytest.approx(
+        PUBLISHED[n_digits], rel=0.01
+    )  # two or three digits are printed
 
 
 @pytest.mark.parametrize("operator", "+-")
 @pytest.mark.parametrize("n_digits", [1, 7, 20])
 def test_shares_sum_to_one(operator, n_digits):
-    assert sum(cascades.frequencies(AUTOMATA[operator](n_digits), n_digits).values()) == pytest.approx(1, rel=1e-12)
+    assert sum(
+        cascades.frequencies(AUTOMATA[operator](n_digits), n_digits).values()
+    ) == pytest.approx(1, rel=1e-12)
 
 
 def test_ten_digit_full_cascade_is_four_and_a_half_in_ten_billion():
-    assert cascades.frequencies(cascades.addition(10), 10)["S10"] == pytest.approx(0.45 * 0.1**9, rel=1e-12)
+    assert cascades.frequencies(cascades.addition(10), 10)["S10"] == pytest.approx(
+        0.45 * 0.1**9, rel=1e-12
+    )
 
 
-def draw(operator: str, name: str, n_digits: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    operator: str, name: str, n_digits: int, count: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Operands as numbers of `count` questions drawn from one class."""
     automaton, rng = AUTOMATA[operator](n_digits), np.random.default_rng(seed)
     targets = np.full(count, automaton.classes.index(name))
     types = cascades.sample_types(automaton, n_digits, targets, rng)
-    return tuple((x * 10 ** np.arange(n_digits)).sum(1) for x in cascades.sample_digits(automaton, types, rng))
+    return tuple(
+        (x * 10 ** np.arange(n_digits)).sum(1)
+        for x in cascades.sample_digits(automaton, types, rng)
+    )
 
 
-CLASSES = [("+", c, 2) for c in ("S0", "S1", "S2")] + [("-", c, 2) for c in ("M0", "M1", "N1", "N2")]
+CLASSES = [("+", c, 2) for c in ("S0", "S1", "S2")] + [
+    ("-", c, 2) for c in ("M0", "M1", "N1", "N2")
+]
 CLASSES += [("+", "S3", 3), ("-", "M2", 3), ("-", "N3", 3)]
 
 
@@ -149,16 +179,23 @@ def test_draws_are_uniform_within_a_class(operator, name, n_digits):
     drawn = draw(operator, name, n_digits, 20 * len(members), seed=1)
     counts = np.bincount(drawn[0] * 10**n_digits + drawn[1], minlength=len(first))
     assert counts.sum() == counts[members].sum()  # nothing outside the class
-    assert chisquare(counts[members]).pvalue > 1e-4  # seeded; a wrong weight of one column type gives below 1e-100
+    assert (
+        chisquare(counts[members]).pvalue > 1e-4
+    )  # seeded; a wrong weight of one column type gives below 1e-100
 
 
-@pytest.mark.parametrize(("operator", "name"), [("+", "S20"), ("-", "N20"), ("-", "M19"), ("+", "S0")])
+@pytest.mark.parametrize(
+    ("operator", "name"), [("+", "S20"), ("-", "N20"), ("-", "M19"), ("+", "S0")]
+)
 def test_the_rarest_classes_are_drawn_too(operator, name):
     automaton, rng = AUTOMATA[operator](20), np.random.default_rng(0)
     types = cascades.sample_types(automaton, 20, np.full(200, automaton.classes.index(name)), rng)
     first, second = cascades.sample_digits(automaton, types, rng)
     for row, other in zip(first, second, strict=True):
-        word = "".join(reference.letter(operator, int(d), int(e)) for d, e in zip(row[::-1], other[::-1], strict=True))
+        word = "".join(
+            reference.letter(operator, int(d), int(e))
+            for d, e in zip(row[::-1], other[::-1], strict=True)
+        )
         assert reference.class_of_letters(operator, word) == name
 
 

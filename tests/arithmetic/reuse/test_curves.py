@@ -9,7 +9,16 @@ import torch
 from helpers import training, zoo
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.reuse import curves
-from helpers.arithmetic.reuse.curves import Curve, Point, Reached, band, checkpoints, curve_of, exam, steps_to
+from helpers.arithmetic.reuse.curves import (
+    Curve,
+    Point,
+    Reached,
+    band,
+    checkpoints,
+    curve_of,
+    exam,
+    steps_to,
+)
 from helpers.arithmetic.training import insertion
 from helpers.arithmetic.training.recipes import RECIPES
 from helpers.errors import LabError
@@ -24,7 +33,11 @@ def a_curve(*accuracies: float, steps: list[int] | None = None) -> Curve:
     """Accuracies of a thousand uniform additions; subtractions are never right."""
     steps = steps or [0, 1, 2, 4, 8, 16][: len(accuracies)]
     points = [
-        Point(step, {"uniform": {"ADD": round(1000 * share), "SUB": 0}}, {"uniform": {"ADD": 1000, "SUB": 1000}})
+        Point(
+            step,
+            {"uniform": {"ADD": round(1000 * share), "SUB": 0}},
+            {"uniform": {"ADD": 1000, "SUB": 1000}},
+        )
         for step, share in zip(steps, accuracies, strict=True)
     ]
     return Curve(tuple(points))
@@ -48,9 +61,18 @@ def test_a_level_never_reached_or_lost_at_the_end():
 
 
 def test_the_band_is_taken_over_seeds_at_common_steps():
-    three = [a_curve(0.1, 0.5, steps=[0, 4]), a_curve(0.3, 0.9, 1.0, steps=[0, 4, 5]), a_curve(0.2, 0.7, steps=[0, 4])]
+    three = [
+        a_curve(0.1, 0.5, steps=[0, 4]),
+        a_curve(0.3, 0.9, 1.0, steps=[0, 4, 5]),
+        a_curve(0.2, 0.7, steps=[0, 4]),
+    ]
     found = band(three, operation="ADD")
-    assert (found.steps, found.low, found.middle, found.high) == ([0, 4], [0.1, 0.5], [0.2, 0.7], [0.3, 0.9])
+    assert (found.steps, found.low, found.middle, found.high) == (
+        [0, 4],
+        [0.1, 0.5],
+        [0.2, 0.7],
+        [0.3, 0.9],
+    )
     for none in ([], [a_curve(0.1, steps=[0]), a_curve(0.1, steps=[1])]):
         with pytest.raises(LabError, match="steps in common"):
             band(none)
@@ -75,7 +97,9 @@ def test_the_exam_is_fixed_and_holds_both_operators_and_every_class():
 @pytest.fixture(scope="module")
 def models():
     blank = training.build_model(RECIPE).eval()
-    adder = insertion.insert(zoo.load("add-d3", device="cpu"), training.build_model(RECIPE).eval(), "preserving")
+    adder = insertion.insert(
+        zoo.load("add-d3", device="cpu"), training.build_model(RECIPE).eval(), "preserving"
+    )
     return blank, adder
 
 
@@ -87,7 +111,9 @@ def run(tmp_path, models, monkeypatch) -> Path:
     blank, adder = models
     write_atomically(RECIPE.to_json(), tmp_path / "recipe.json")
     for step, model in ((0, blank), (7, blank), (30, adder), (4000, adder)):
-        save_atomically(model.state_dict(), tmp_path / "checkpoints" / f"step-{step:06d}.safetensors", {})
+        save_atomically(
+            model.state_dict(), tmp_path / "checkpoints" / f"step-{step:06d}.safetensors", {}
+        )
     return tmp_path
 
 
@@ -102,7 +128,11 @@ def test_every_checkpoint_is_scored_on_the_exam(run, models, monkeypatch):
     fmt, questions = Format(3), exam(3)["uniform"]
     said = greedy(models[1], questions, fmt)
     right = (said == questions.tokens(fmt)[:, fmt.equals_position + 1 :]).all(1)
-    groups = {"ADD": ~questions.subtract, "SUB": questions.subtract & ~questions.negative, "NEG": questions.negative}
+    groups = {
+        "ADD": ~questions.subtract,
+        "SUB": questions.subtract & ~questions.negative,
+        "NEG": questions.negative,
+    }
     for name, group in groups.items():
         assert curve.points[3].asked["uniform"][name] == int(group.sum())
         assert curve.points[3].right["uniform"][name] == int((right & group).sum())

@@ -21,7 +21,9 @@ from helpers.training import WEIGHTS
 
 pytestmark = pytest.mark.core
 
-RECIPE = replace(RECIPES["mix-d3"], steps=2, batch_size=4, warmup_steps=2, learning_rate=1e-9, n_checkpoints=3)
+RECIPE = replace(
+    RECIPES["mix-d3"], steps=2, batch_size=4, warmup_steps=2, learning_rate=1e-9, n_checkpoints=3
+)
 SETTINGS = json.loads(json.dumps(records.SETTINGS))
 SMALL = {"per_class": 2, "reference_per_class": 4, "pairs": 2, "random_sets": 1}
 
@@ -65,7 +67,12 @@ def out(filled, tmp_path) -> Path:
 def test_a_record_holds_what_the_parts_measure(run, filled):
     everything = stored(filled)
     record, source = everything.runs["mix-d3"][0], everything.sources["add-d3"]
-    assert (record.arm, record.freeze, record.n_digits, record.fingerprint) == ("preserving", "nothing", 3, RECIPE.fingerprint)
+    assert (record.arm, record.freeze, record.n_digits, record.fingerprint) == (
+        "preserving",
+        "nothing",
+        3,
+        RECIPE.fingerprint,
+    )
     assert record.source_sha256 == source.sha256 == zoo.check("add-d3").sha256
     assert [point.step for point in record.curve.points] == [0, 1, 2]
     assert record.curve.points[0].accuracy("uniform", "ADD") == 1.0
@@ -75,7 +82,9 @@ def test_a_record_holds_what_the_parts_measure(run, filled):
     assert {one.source.label for one in record.retests} >= {"SA0", "SC0", "ST0"}
     assert transferred(record.retests).best == transferred(record.retests).rate
     adder, model = zoo.load("add-d3", device="cpu"), zoo.load(str(run), device="cpu")
-    assert [one.same for one in record.weights] == pytest.approx([one.same for one in similarity(adder, model)], abs=1e-4)
+    assert [one.same for one in record.weights] == pytest.approx(
+        [one.same for one in similarity(adder, model)], abs=1e-4
+    )
     assert min(one.same for one in record.weights) > 0.99
     assert max(abs(one.same) for one in record.independent) < 0.2
     assert len(record.kept) == len(records.MODES) * len(records.SHARES)
@@ -109,7 +118,9 @@ def test_a_stored_run_is_not_measured_again(run, out, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [{"fingerprint": "0"}, {"sha256": "0"}, {"source_sha256": "0"}, {"settings": {}}])
+@pytest.mark.parametrize(
+    "change", [{"fingerprint": "0"}, {"sha256": "0"}, {"source_sha256": "0"}, {"settings": {}}]
+)
 def test_a_record_of_something_else_is_measured_again(run, out, monkeypatch, change):
     everything = stored(out)
     record = everything.runs["mix-d3"][0]
@@ -155,12 +166,16 @@ def test_two_processes_add_to_one_file(out):
     assert sorted(stored(out).runs["mix-d3"]) == [0, 5, 6]
 
 
-@pytest.mark.parametrize("nodes", [(Node(11, 0, 2),), (Node(3, 1, 0), Node(3, 1, 10)), (Node(0, 2),)])
+@pytest.mark.parametrize(
+    "nodes", [(Node(11, 0, 2),), (Node(3, 1, 0), Node(3, 1, 10)), (Node(0, 2),)]
+)
 def test_nodes_are_written_and_read(nodes):
     assert records._nodes(records._names(nodes)) == nodes
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"sources": {}}', '{"sources": {"add-d3": {}}, "runs": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"sources": {}}', '{"sources": {"add-d3": {}}, "runs": {}}']
+)
 def test_a_damaged_file_is_reported(tmp_path, text):
     path = tmp_path / "reuse.json"
     path.write_text(text)
@@ -170,7 +185,12 @@ def test_a_damaged_file_is_reported(tmp_path, text):
 
 @pytest.mark.slow
 def test_damaged_records_are_reported(out):
-    for old, new in (('"P11L0M"', '"X11L0M"'), ('"curve":[[0,', '"curve":[['), ('"kept":', '"held":'), ('"broken":', '"b":')):
+    for old, new in (
+        ('"P11L0M"', '"X11L0M"'),
+        ('"curve":[[0,', '"curve":[['),
+        ('"kept":', '"held":'),
+        ('"broken":', '"b":'),
+    ):
         text = out.read_text()
         assert old in text
         path = out.with_name("other.json")
@@ -196,12 +216,19 @@ def test_the_shipped_measurements_are_those_of_this_package():
     everything = stored()
     for name, seeds in everything.runs.items():
         for seed, record in seeds.items():
-            assert record.fingerprint == replace((RECIPES | EXPERIMENTS)[name], seed=seed).fingerprint
+            assert (
+                record.fingerprint == replace((RECIPES | EXPERIMENTS)[name], seed=seed).fingerprint
+            )
             assert record.settings == SETTINGS
             assert record.source_sha256.startswith(SOURCES[record.n_digits][1])
-            assert record.curve.steps == replace((RECIPES | EXPERIMENTS)[name], seed=seed).checkpoint_steps
+            assert (
+                record.curve.steps
+                == replace((RECIPES | EXPERIMENTS)[name], seed=seed).checkpoint_steps
+            )
             fmt = Format(record.n_digits)
-            assert all(use.broken["ADD"].shape == (fmt.n_ctx - 1, 3, 5) for use in record.use.values())
+            assert all(
+                use.broken["ADD"].shape == (fmt.n_ctx - 1, 3, 5) for use in record.use.values()
+            )
 
 
 def test_an_unfinished_run_is_refused(run, tmp_path, capsys):
@@ -221,7 +248,10 @@ def test_a_run_of_another_task_is_refused(run, tmp_path, capsys):
     from helpers.files import write_atomically
 
     write_atomically(RECIPES["add-d3"].to_json(), tmp_path / "adder" / "recipe.json")
-    assert cli.main(["reuse", str(run), str(tmp_path / "adder"), "--out", str(tmp_path / "out.json")]) == 1
+    assert (
+        cli.main(["reuse", str(run), str(tmp_path / "adder"), "--out", str(tmp_path / "out.json")])
+        == 1
+    )
     said = capsys.readouterr()
     assert said.out == ""
     assert "expected a run of a mixed model" in said.err

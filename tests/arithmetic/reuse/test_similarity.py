@@ -27,7 +27,10 @@ def target(seed: int = 9):
 
 
 def by_part(found) -> dict[str, list[float]]:
-    return {part: [one.same for one in found if one.part == part] for part in {one.part for one in found}}
+    return {
+        part: [one.same for one in found if one.part == part]
+        for part in {one.part for one in found}
+    }
 
 
 def test_a_model_is_itself(adder):
@@ -38,10 +41,15 @@ def test_a_model_is_itself(adder):
 
 
 def test_each_arm_is_similar_where_it_copies(adder):
-    copied = {"paper": {"Q", "K", "V", "QK", "MLP in", "MLP out", "W_E", "W_pos", "W_U"}, "scratch": set()}
+    copied = {
+        "paper": {"Q", "K", "V", "QK", "MLP in", "MLP out", "W_E", "W_pos", "W_U"},
+        "scratch": set(),
+    }
     copied["whole"] = copied["preserving"] = copied["paper"] | {"O", "OV"}
     for arm, parts in copied.items():
-        for part, values in by_part(similarity(adder, insertion.insert(adder, target(), arm))).items():
+        for part, values in by_part(
+            similarity(adder, insertion.insert(adder, target(), arm))
+        ).items():
             if part in parts:
                 assert min(values) > 0.9999, (arm, part)
             else:
@@ -55,7 +63,9 @@ def test_other_heads_are_the_control(adder):
         if one.part == "Q":
             weights = adder.blocks[one.layer].attn.W_Q.detach().flatten(1)
             new = target().blocks[one.layer].attn.W_Q[3].detach().flatten()
-            others = [cosine(weights[one.head], weights[h]) for h in range(3) if h != one.head] + [cosine(weights[one.head], new)]
+            others = [cosine(weights[one.head], weights[h]) for h in range(3) if h != one.head] + [
+                cosine(weights[one.head], new)
+            ]
             assert one.other == pytest.approx(mean(others), abs=1e-5)
 
 
@@ -70,7 +80,9 @@ def test_exchanged_heads_are_not_at_their_place(adder):
     larger.load_state_dict(state)
     found = {(one.part, one.layer, one.head): one for one in similarity(adder, larger)}
     assert abs(found["V", 0, 0].same) < 0.3
-    assert found["V", 0, 0].other > 0.25  # a third of 1, for one of the three others is the head itself
+    assert (
+        found["V", 0, 0].other > 0.25
+    )  # a third of 1, for one of the three others is the head itself
     assert found["V", 0, 2].same > 0.9999
 
 

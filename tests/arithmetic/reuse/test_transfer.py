@@ -7,7 +7,16 @@ import torch
 
 from helpers import training, zoo
 from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.reuse.transfer import Count, Passed, Retest, alternatives, passed, shared_roles, transfer, transferred
+from helpers.arithmetic.reuse.transfer import (
+    Count,
+    Passed,
+    Retest,
+    alternatives,
+    passed,
+    shared_roles,
+    transfer,
+    transferred,
+)
 from helpers.arithmetic.training import insertion
 from helpers.arithmetic.training.recipes import RECIPES
 from helpers.errors import LabError
@@ -51,7 +60,13 @@ def outcomes(test: Passed, strong: dict[tuple[int, ...], Count], n_heads: int = 
     """A retest in which every set of heads fails but those named."""
     first = test.nodes[0]
     sets = combinations(range(n_heads), len(test.nodes))
-    return Retest(test, {tuple(Node(first.position, first.layer, h) for h in some): strong.get(some, NO) for some in sets})
+    return Retest(
+        test,
+        {
+            tuple(Node(first.position, first.layer, h) for h in some): strong.get(some, NO)
+            for some in sets
+        },
+    )
 
 
 def test_the_wired_adder_passes_what_it_was_wired_for(wired_tests):
@@ -84,7 +99,9 @@ def test_exchanged_heads_fail_under_their_old_names_only(wired_tests):
 
 def test_nothing_transfers_to_a_model_that_cannot_add(wired_tests):
     blank = handwired_adder()
-    blank.load_state_dict({name: torch.zeros_like(value) for name, value in blank.state_dict().items()})
+    blank.load_state_dict(
+        {name: torch.zeros_like(value) for name, value in blank.state_dict().items()}
+    )
     found = transferred(transfer(wired_tests, FMT, blank, count=40))
     assert (found.strong, found.hits, found.best) == (0, 0, 0.0)
 
@@ -98,7 +115,11 @@ def test_an_inserted_adder_passes_its_tests_with_the_same_counts():
     again = transfer(own, D3, larger, count=20)
     assert sorted(one.source.label for one in again) == sorted(test.label for test in own)
     assert all(one.same == one.source.count for one in again)
-    assert all(len(one.target) == {0: 3, 1: 4, 2: 6, 3: 4}[0 if one.source.is_mlp else len(one.source.nodes)] for one in again)
+    assert all(
+        len(one.target)
+        == {0: 3, 1: 4, 2: 6, 3: 4}[0 if one.source.is_mlp else len(one.source.nodes)]
+        for one in again
+    )
     scratch = transfer(own, D3, training.build_model(RECIPES["mix-d3"]).eval(), count=20)
     assert transferred(scratch).strong == 0
 
@@ -106,7 +127,14 @@ def test_an_inserted_adder_passes_its_tests_with_the_same_counts():
 def test_the_control_is_every_other_set_of_the_layer(wired):
     model = training.build_model(RECIPES["mix-d3"])
     pairs = alternatives(model, (Node(7, 1, 0), Node(7, 1, 2)))
-    assert {tuple(node.head for node in pair) for pair in pairs} == {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}
+    assert {tuple(node.head for node in pair) for pair in pairs} == {
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (1, 2),
+        (1, 3),
+        (2, 3),
+    }
     assert {(node.position, node.layer) for pair in pairs for node in pair} == {(7, 1)}
     assert alternatives(model, (Node(7, 1),)) == [(Node(7, 0),), (Node(7, 1),), (Node(7, 2),)]
 
@@ -114,11 +142,15 @@ def test_the_control_is_every_other_set_of_the_layer(wired):
 def test_the_best_renaming_is_one_for_all_tests_of_a_layer():
     """Head 0 was renamed to 1 for one test and to 2 for another: one renaming cannot serve both."""
     one, two, pair = head("SA0", 0), head("SA1", 0, position=4), head("SC1", 0, 1, layer=1)
-    found = transferred([outcomes(one, {(1,): YES}), outcomes(two, {(2,): YES}), outcomes(pair, {(0, 2): YES})])
+    found = transferred(
+        [outcomes(one, {(1,): YES}), outcomes(two, {(2,): YES}), outcomes(pair, {(0, 2): YES})]
+    )
     assert found.best == pytest.approx(2 / 3)
     assert (found.strong, found.rate) == (0, 0.0)
     assert found.other == pytest.approx(0.5)
-    together = transferred([outcomes(one, {(1,): YES}), outcomes(two, {(1,): YES}), outcomes(pair, {(0, 1): YES})])
+    together = transferred(
+        [outcomes(one, {(1,): YES}), outcomes(two, {(1,): YES}), outcomes(pair, {(0, 1): YES})]
+    )
     assert together.best == 1.0
     assert (together.strong, together.rate) == (1, pytest.approx(1 / 3))
     assert together.interval[0] < 1 / 3 < together.interval[1]
@@ -132,12 +164,29 @@ def test_a_strong_outcome_needs_its_null():
 
 def test_roles_are_compared_by_label_and_nodes():
     mlp = Passed("SA", 0, (Node(5, 0),), YES)
-    source = [head("SA0", 0, 1), head("SA1", 0, 1), head("SC0", 2), head("SC1", 2, layer=1), head("SC2", 2, layer=1), mlp]
-    target = [head("SA0", 1, 3), head("SA1", 0, 1), head("SC0", 2), head("SC1", 3, layer=1), head("SC2", 2, layer=0), mlp]
+    source = [
+        head("SA0", 0, 1),
+        head("SA1", 0, 1),
+        head("SC0", 2),
+        head("SC1", 2, layer=1),
+        head("SC2", 2, layer=1),
+        mlp,
+    ]
+    target = [
+        head("SA0", 1, 3),
+        head("SA1", 0, 1),
+        head("SC0", 2),
+        head("SC1", 3, layer=1),
+        head("SC2", 2, layer=0),
+        mlp,
+    ]
     found = shared_roles(source, target, n_heads=4)
     assert (found.roles, found.same, found.layer) == (5, 2, 4)
-    assert found.best == 3  # SA1 and SC0 as they are, and head 2 of layer 1 renamed: each layer has names of its own
-    # A renaming serves SC0 and SC1 if it gives the right head (1 in 4 each), SA0 or SA1 with the right pair (1 in 6 each).
+    assert (
+        found.best == 3
+    )  # SA1 and SC0 as they are, and head 2 of layer 1 renamed: each layer has names of its own
+    # A renaming serves SC0 and SC1 if it gives the right head (1 in 4 each), SA0 or SA1 with the
+    # right pair (1 in 6 each).
     assert found.heads == pytest.approx(2 / 4 + 2 / 6)
     assert 0 < found.heads_p < 1
 

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from helpers import training, zoo
 from helpers.arithmetic.questions.batch import mixed, uniform
 from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.training.insertion import ARMS, FREEZES, agreement, check_fits, frozen, insert, places
+from helpers.arithmetic.training.insertion import (
+    ARMS,
+    FREEZES,
+    agreement,
+    check_fits,
+    frozen,
+    insert,
+    places,
+)
 from helpers.arithmetic.training.recipes import EXPERIMENTS, MixedTask, answer_loss
 from helpers.arithmetic.verification.verify import score
 from helpers.errors import LabError
@@ -23,12 +31,30 @@ LEFT_OUT_BY_THE_PAPER = r"attn\.o\.(weight|bias)|ln2\.(weight|bias)|ln_final\.bi
 QKV = r"attn\.[qkv]\.(weight|bias)$"
 MLP = r"mlp\.(in|out)\.(weight|bias)$"
 D_HEAD = 4
-SMALL = {"d_model": 12, "d_head": D_HEAD, "d_mlp": 20, "n_ctx": 10, "d_vocab": 15, "act_fn": "relu", "normalization_type": "LN"}
+SMALL = {
+    "d_model": 12,
+    "d_head": D_HEAD,
+    "d_mlp": 20,
+    "n_ctx": 10,
+    "d_vocab": 15,
+    "act_fn": "relu",
+    "normalization_type": "LN",
+}
 
 
 def model_of(n_layers: int, n_heads: int, seed: int = 0, **shape):
     """A small model without a special number: fresh biases are zero and fresh norms one, in every model alike."""
-    recipe = Recipe("small", "mixed", SMALL | {"n_layers": n_layers, "n_heads": n_heads} | shape, {}, 1, 1, 1e-3, 1, seed=seed)
+    recipe = Recipe(
+        "small",
+        "mixed",
+        SMALL | {"n_layers": n_layers, "n_heads": n_heads} | shape,
+        {},
+        1,
+        1,
+        1e-3,
+        1,
+        seed=seed,
+    )
     model, generator = training.build_model(recipe), torch.Generator().manual_seed(seed)
     for value in model.state_dict().values():
         value += 0.3 * torch.randn(value.shape, generator=generator)
@@ -43,14 +69,22 @@ def heads_apart(name: str, value: torch.Tensor) -> torch.Tensor:
     """The tensor as [..., head, ...], the heads in the first axis, where it has heads; a view."""
     if re.search(QKV, name):
         return value.view(-1, D_HEAD, *value.shape[1:])
-    return value.view(value.shape[0], -1, D_HEAD).transpose(0, 1) if name.endswith("attn.o.weight") else value
+    return (
+        value.view(value.shape[0], -1, D_HEAD).transpose(0, 1)
+        if name.endswith("attn.o.weight")
+        else value
+    )
 
 
 def copied_names(source, arm: str) -> set[str]:
     every = set(source.state_dict())
     if arm == "scratch":
         return set()
-    return {name for name in every if not re.search(LEFT_OUT_BY_THE_PAPER, name)} if arm == "paper" else every
+    return (
+        {name for name in every if not re.search(LEFT_OUT_BY_THE_PAPER, name)}
+        if arm == "paper"
+        else every
+    )
 
 
 def expected_state(source, target_before: dict, arm: str) -> dict:
@@ -65,7 +99,9 @@ def expected_state(source, target_before: dict, arm: str) -> dict:
             elif name.endswith("attn.o.weight"):
                 heads_apart(name, value)[n_heads:] = 0
     for name in copied_names(source, arm):
-        ours, theirs = (heads_apart(name, value) for value in (source.state_dict()[name], state[name]))
+        ours, theirs = (
+            heads_apart(name, value) for value in (source.state_dict()[name], state[name])
+        )
         theirs[: len(ours)] = ours
     return state
 
@@ -89,7 +125,14 @@ def test_an_arm_writes_exactly_its_entries_and_no_other(arm, of_source, of_targe
 def test_the_paper_copies_these_tensors_and_the_other_arms_all_of_them():
     source = zoo.load("add-d6", device="cpu")
     layer = {f"attn.{part}.{kind}" for part in "qkv" for kind in ("weight", "bias")}
-    layer |= {"mlp.in.weight", "mlp.in.bias", "mlp.out.weight", "mlp.out.bias", "ln1.weight", "ln1.bias"}
+    layer |= {
+        "mlp.in.weight",
+        "mlp.in.bias",
+        "mlp.out.weight",
+        "mlp.out.bias",
+        "ln1.weight",
+        "ln1.bias",
+    }
     ends = {"ln_final.weight", "embed.weight", "pos_embed.weight", "unembed.weight"}
     names = {arm: [place.name for place in places(source, arm)] for arm in ARMS}
     assert set(names["paper"]) == {f"blocks.{i}.{part}" for i in (0, 1) for part in layer} | ends
@@ -99,8 +142,16 @@ def test_the_paper_copies_these_tensors_and_the_other_arms_all_of_them():
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2), st.integers(0, 2), st.integers(0, 10**6))
-def test_the_preserving_arm_keeps_the_function_for_every_shape(n_layers, n_heads, more_layers, more_heads, seed):
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.integers(0, 10**6),
+)
+def test_the_preserving_arm_keeps_the_function_for_every_shape(
+    n_layers, n_heads, more_layers, more_heads, seed
+):
     source = model_of(n_layers, n_heads, seed=seed)
     target = model_of(n_layers + more_layers, n_heads + more_heads, seed=seed + 1)
     tokens = mixed(2, 64, np.random.default_rng(seed)).tokens(Format(2))
@@ -127,14 +178,19 @@ def adder_in(arm: str):
     return source, insert(source, training.build_model(recipe), arm)
 
 
-@pytest.mark.parametrize(("arm", "least", "most"), [("preserving", 1.0, 1.0), ("paper", 0.0, 0.02), ("scratch", 0.0, 0.02)])
+@pytest.mark.parametrize(
+    ("arm", "least", "most"),
+    [("preserving", 1.0, 1.0), ("paper", 0.0, 0.02), ("scratch", 0.0, 0.02)],
+)
 def test_how_well_the_larger_model_adds_before_any_training(arm, least, most):
     source, target = adder_in(arm)
     questions = uniform(3, 2000, np.random.default_rng(5))
     assert score(source, questions, Format(3)).all()
     assert least <= score(target, questions, Format(3)).all(1).double().mean() <= most
     with torch.no_grad():
-        difference = (source(questions.tokens(Format(3))) - target(questions.tokens(Format(3)))).abs().max()
+        difference = (
+            (source(questions.tokens(Format(3))) - target(questions.tokens(Format(3)))).abs().max()
+        )
     assert difference < 1e-4 if arm == "preserving" else difference > 1
 
 
@@ -161,18 +217,24 @@ def gradient(model, name: str) -> torch.Tensor:
 
 def backward(model) -> None:
     model.zero_grad(set_to_none=True)
-    answer_loss(model, Format(2), mixed(2, 64, np.random.default_rng(0)).tokens(Format(2))).backward()
+    answer_loss(
+        model, Format(2), mixed(2, 64, np.random.default_rng(0)).tokens(Format(2))
+    ).backward()
 
 
 def test_silent_new_parts_can_learn():
     """What they write has a gradient at once; what they read, from the first step on."""
     target = insert(model_of(1, 2, seed=1), model_of(2, 3, seed=2), "preserving")
-    writes = [f"blocks.1.{part}.{kind}" for part in ("attn.o", "mlp.out") for kind in ("weight", "bias")]
+    writes = [
+        f"blocks.1.{part}.{kind}" for part in ("attn.o", "mlp.out") for kind in ("weight", "bias")
+    ]
     reads = [f"blocks.1.{part}.weight" for part in ("attn.q", "attn.k", "attn.v", "mlp.in")]
     backward(target)
     assert all((gradient(target, name) != 0).any() for name in writes)
     assert (heads_apart("attn.o.weight", gradient(target, "blocks.0.attn.o.weight"))[2] != 0).any()
-    assert all((gradient(target, name) == 0).all() for name in reads)  # nothing they feed is heard yet
+    assert all(
+        (gradient(target, name) == 0).all() for name in reads
+    )  # nothing they feed is heard yet
     torch.optim.SGD(target.parameters(), lr=0.1).step()
     backward(target)
     assert all((gradient(target, name) != 0).any() for name in reads)
@@ -183,7 +245,11 @@ def test_silent_new_parts_can_learn():
 
 def frozen_names(source, arm: str, freeze: str) -> set[str]:
     pattern = {"nothing": "$^", "qkv": QKV, "qkv+mlp": f"{QKV}|{MLP}", "all": ""}[freeze]
-    return {name for name in copied_names(source, arm) if name.startswith("blocks.") and re.search(pattern, name)}
+    return {
+        name
+        for name in copied_names(source, arm)
+        if name.startswith("blocks.") and re.search(pattern, name)
+    }
 
 
 @pytest.mark.parametrize("freeze", FREEZES)
@@ -196,7 +262,9 @@ def test_frozen_are_exactly_the_inserted_entries_of_the_chosen_parts(arm, freeze
         ours, theirs = source.state_dict()[name], target.state_dict()[name]
         assert mask.shape == theirs.shape
         assert mask.sum() == ours.numel()
-        assert torch.equal(theirs[mask], ours.flatten())  # the source's numbers in the source's order
+        assert torch.equal(
+            theirs[mask], ours.flatten()
+        )  # the source's numbers in the source's order
         assert re.search(f"{QKV}|attn.o.weight", name) or mask.all()
 
 
@@ -210,19 +278,32 @@ def test_from_scratch_there_is_nothing_to_freeze(freeze):
         frozen(model_of(1, 1), model_of(1, 1), "scratch", freeze)
 
 
-OTHER = {"d_model": 16, "d_head": 5, "d_mlp": 21, "n_ctx": 13, "d_vocab": 16, "act_fn": "gelu", "normalization_type": None}
+OTHER = {
+    "d_model": 16,
+    "d_head": 5,
+    "d_mlp": 21,
+    "n_ctx": 13,
+    "d_vocab": 16,
+    "act_fn": "gelu",
+    "normalization_type": None,
+}
 
 
 @pytest.mark.parametrize("field", OTHER)
 def test_a_target_of_another_kind_is_refused_and_left_alone(field):
     source, target = model_of(1, 2), model_of(2, 2, seed=1, **{field: OTHER[field]})
     before = snapshot(target)
-    with pytest.raises(LabError, match=rf"source's {field} of {SMALL[field]}; it has {OTHER[field]}"):
+    with pytest.raises(
+        LabError, match=rf"source's {field} of {SMALL[field]}; it has {OTHER[field]}"
+    ):
         insert(source, target, "whole")
     assert all(torch.equal(before[name], value) for name, value in target.state_dict().items())
 
 
-@pytest.mark.parametrize(("shape", "message"), [((1, 3), "at least 2 layers; it has 1"), ((2, 2), "at least 3 heads; it has 2")])
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((1, 3), "at least 2 layers; it has 1"), ((2, 2), "at least 3 heads; it has 2")],
+)
 def test_a_target_that_is_too_small_is_refused(shape, message):
     with pytest.raises(LabError, match=message):
         check_fits(model_of(2, 3), model_of(*shape))
@@ -230,7 +311,11 @@ def test_a_target_that_is_too_small_is_refused(shape, message):
 
 def test_unknown_words_are_refused():
     source, target = model_of(1, 1), model_of(1, 1)
-    for call in (places, lambda source, arm: insert(source, target, arm), lambda s, arm: frozen(s, target, arm, "qkv")):
+    for call in (
+        places,
+        lambda source, arm: insert(source, target, arm),
+        lambda s, arm: frozen(s, target, arm, "qkv"),
+    ):
         with pytest.raises(LabError, match="paper, whole, preserving, scratch; got 'papre'"):
             call(source, "papre")
     with pytest.raises(LabError, match=r"nothing, qkv, qkv\+mlp, all; got 'mlp'"):
@@ -242,7 +327,9 @@ def test_the_recipes_name_known_arms_and_freezes():
         assert recipe.data["arm"] in ARMS
         assert recipe.data["freeze"] in FREEZES
     with pytest.raises(LabError, match="expected an arm among"):
-        MixedTask(Format(3), 0.6, 0.02, 0.25, 0.25, "papre", "add-d3", "", "nothing").initialise(model_of(3, 4))
+        MixedTask(Format(3), 0.6, 0.02, 0.25, 0.25, "papre", "add-d3", "", "nothing").initialise(
+            model_of(3, 4)
+        )
 
 
 def test_agreement_counts_whole_answers_and_finds_the_largest_change():

@@ -11,7 +11,14 @@ from helpers import training, zoo
 from helpers.arithmetic.questions.batch import Questions, mixed
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.training.insertion import insert
-from helpers.arithmetic.training.recipes import EXPERIMENTS, MIXED_DATA, RECIPES, AdditionTask, MixedTask, task_of
+from helpers.arithmetic.training.recipes import (
+    EXPERIMENTS,
+    MIXED_DATA,
+    RECIPES,
+    AdditionTask,
+    MixedTask,
+    task_of,
+)
 from helpers.arithmetic.verification.verify import score
 from helpers.errors import LabError
 from helpers.training import Recipe, build_model
@@ -31,7 +38,11 @@ def test_every_embedded_adder_has_a_recipe_that_fits_its_format(name):
     assert recipe.model["n_ctx"] == fmt.n_ctx == 3 * fmt.n_digits + 4
     assert recipe.model["d_vocab"] == 15
     assert recipe.model["n_layers"] == (1 if "-1l" in name else 2)
-    assert (recipe.model["n_heads"], recipe.model["act_fn"], recipe.model["normalization_type"]) == (3, "relu", "LN")
+    assert (
+        recipe.model["n_heads"],
+        recipe.model["act_fn"],
+        recipe.model["normalization_type"],
+    ) == (3, "relu", "LN")
     assert task_of(recipe).fmt == fmt
 
 
@@ -66,7 +77,11 @@ def test_arms_differ_in_the_arm_alone(name):
     recipe, (n_digits, arm, freeze) = ALL[name], MIXED[name]
     shape = {"n_layers": 3, "n_heads": 4, "d_model": 96, "d_head": 32, "d_mlp": 384, "d_vocab": 15}
     assert recipe.name == name
-    assert recipe.model == shape | {"n_ctx": 3 * n_digits + 4, "act_fn": "relu", "normalization_type": "LN"}
+    assert recipe.model == shape | {
+        "n_ctx": 3 * n_digits + 4,
+        "act_fn": "relu",
+        "normalization_type": "LN",
+    }
     source = "" if arm == "scratch" else f"add-d{n_digits}"
     assert {k: recipe.data[k] for k in ("n_digits", "arm", "freeze", "source")} == {
         "n_digits": n_digits,
@@ -79,7 +94,9 @@ def test_arms_differ_in_the_arm_alone(name):
         assert len(recipe.data["sha256"]) == 12
         assert zoo.entry(source).sha256.startswith(recipe.data["sha256"])
     other = ALL[f"mix-d{n_digits}-paper"]
-    assert replace(recipe, name="", data={}) == replace(other, name="", data={})  # one budget, one rate, one seed
+    assert replace(recipe, name="", data={}) == replace(
+        other, name="", data={}
+    )  # one budget, one rate, one seed
     assert recipe.checkpoint_steps[0] == 0
     assert len(recipe.checkpoint_steps) > 60
     assert task_of(recipe).fmt == Format(n_digits)
@@ -99,7 +116,9 @@ def test_mixed_batches_are_true_and_the_same_for_every_arm(name):
         assert text == reference.text_of(int(text[:n]), text[n], int(text[n + 1 : 2 * n + 1]), n)
 
 
-@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.task == "addition"])
+@pytest.mark.parametrize(
+    "name", [name for name, recipe in RECIPES.items() if recipe.task == "addition"]
+)
 def test_batches_are_true_additions_and_the_seed_alone_decides(name):
     task = task_of(RECIPES[name])
     one, same, other = (task.batch(np.random.default_rng(seed), 64) for seed in (1, 1, 2))
@@ -116,9 +135,15 @@ def test_batches_are_true_additions_and_the_seed_alone_decides(name):
 def test_the_training_mixture_shows_every_cascade(name):
     task, n = task_of(RECIPES[name]), RECIPES[name].data["n_digits"]
     tokens = task.batch(np.random.default_rng(0), 5000)
-    questions = Questions(tokens[:, :n].flip(1), tokens[:, n + 1 : 2 * n + 1].flip(1), torch.zeros(5000, dtype=torch.bool))
+    questions = Questions(
+        tokens[:, :n].flip(1),
+        tokens[:, n + 1 : 2 * n + 1].flip(1),
+        torch.zeros(5000, dtype=torch.bool),
+    )
     names = questions.classes()
-    assert min(names.count(f"S{m}") for m in range(n + 1)) > 100  # a uniform batch would hold 0 of the last
+    assert (
+        min(names.count(f"S{m}") for m in range(n + 1)) > 100
+    )  # a uniform batch would hold 0 of the last
 
 
 def test_the_loss_is_the_mean_over_answer_tokens_alone():
@@ -139,7 +164,9 @@ def test_the_loss_is_the_mean_over_answer_tokens_alone():
     model = Fixed()
     total = 0.0
     for row in range(7):
-        for position in range(fmt.equals_position, fmt.n_ctx - 1):  # each predicts the token after it
+        for position in range(
+            fmt.equals_position, fmt.n_ctx - 1
+        ):  # each predicts the token after it
             scores = model.table[row, position].tolist()
             norm = math.log(sum(math.exp(score) for score in scores))
             total += norm - scores[int(tokens[row, position + 1])]
@@ -162,14 +189,19 @@ def test_two_layers_have_the_parameters_the_manifest_will_state():
     model = build_model(RECIPES["add-d6"])
     d, d_mlp, n_ctx, vocab = 96, 384, 22, 15
     layer = 4 * (d * d + d) + (d * d_mlp + d_mlp) + (d_mlp * d + d) + 4 * d
-    assert sum(p.numel() for p in model.parameters()) == vocab * d + n_ctx * d + 2 * layer + 2 * d + d * vocab + vocab
+    assert (
+        sum(p.numel() for p in model.parameters())
+        == vocab * d + n_ctx * d + 2 * layer + 2 * d + d * vocab + vocab
+    )
 
 
 @pytest.mark.parametrize("name", ["mix-d3", "mix-d3-paper", "mix-d3-scratch", "mix-d3-frozen"])
 def test_a_mixed_run_starts_with_its_source_inside(name):
     recipe = ALL[name]
     run = training.start(recipe, task=task_of(recipe))
-    expected = insert(zoo.load("add-d3", device="cpu"), build_model(recipe), MIXED[name][1]).state_dict()
+    expected = insert(
+        zoo.load("add-d3", device="cpu"), build_model(recipe), MIXED[name][1]
+    ).state_dict()
     assert all(torch.equal(expected[key], value) for key, value in run.model.state_dict().items())
     assert bool(run.frozen) == (name == "mix-d3-frozen")
     if name != "mix-d3-scratch":
@@ -188,7 +220,15 @@ def test_a_source_that_was_trained_anew_is_refused():
         training.start(missing, task=task_of(missing))
 
 
-TINY_SHAPE = {"d_model": 32, "d_head": 16, "d_mlp": 96, "n_ctx": 10, "d_vocab": 15, "act_fn": "relu", "normalization_type": "LN"}
+TINY_SHAPE = {
+    "d_model": 32,
+    "d_head": 16,
+    "d_mlp": 96,
+    "n_ctx": 10,
+    "d_vocab": 15,
+    "act_fn": "relu",
+    "normalization_type": "LN",
+}
 
 
 def tiny(name: str, task: str, n_layers: int, n_heads: int, steps: int, data: dict) -> Recipe:

@@ -97,9 +97,19 @@ def test_teacher_forced_and_greedy_verdicts_are_equal_although_the_answers_are_n
 
 
 def small_model(n_digits: int = 3, **changes):
-    shape = {"n_layers": 1, "n_heads": 2, "d_model": 16, "d_head": 8, "d_mlp": 32, "n_ctx": 3 * n_digits + 4, "d_vocab": 15}
+    shape = {
+        "n_layers": 1,
+        "n_heads": 2,
+        "d_model": 16,
+        "d_head": 8,
+        "d_mlp": 32,
+        "n_ctx": 3 * n_digits + 4,
+        "d_vocab": 15,
+    }
     shape |= {"act_fn": "relu", "normalization_type": "LN"} | changes
-    return build_model(Recipe("small", "addition", shape, {"n_digits": n_digits}, 1, 8, 1e-3, 1)).eval()
+    return build_model(
+        Recipe("small", "addition", shape, {"n_digits": n_digits}, 1, 8, 1e-3, 1)
+    ).eval()
 
 
 def test_an_untrained_bridge_gets_equal_verdicts_both_ways():
@@ -112,11 +122,21 @@ def test_an_untrained_bridge_gets_equal_verdicts_both_ways():
 
 
 def test_exhaustive_counts_are_exact_for_the_look_back_rule():
-    report = v.verify(Calculator(Format(3), lookback_answer), Format(3), exhaustive=True, batch_size=4096, workers=2)
+    report = v.verify(
+        Calculator(Format(3), lookback_answer),
+        Format(3),
+        exhaustive=True,
+        batch_size=4096,
+        workers=2,
+    )
     shares = reference.share_of_classes("+", 3)
-    assert {name: count.questions for name, count in report.classes.items()} == {n: 10**6 * s for n, s in shares.items()}
+    assert {name: count.questions for name, count in report.classes.items()} == {
+        n: 10**6 * s for n, s in shares.items()
+    }
     assert report.questions == 1_000_000
-    assert report.failures == report.classes["S3"].failures == report.classes["S3"].questions == 4500
+    assert (
+        report.failures == report.classes["S3"].failures == report.classes["S3"].questions == 4500
+    )
     assert report.classes["S3"].ci95 == (1.0, 1.0)  # nothing was left unasked
     assert report.classes["S2"].ci95 == (0.0, 0.0)
     assert report.rate == {"+": pytest.approx(0.0045)}
@@ -126,7 +146,9 @@ def test_exhaustive_counts_are_exact_for_the_look_back_rule():
 
 def test_exhaustive_subtraction_asks_every_subtraction():
     fmt = Format(2)
-    report = v.verify(Calculator(fmt, Questions.answer_digits), fmt, exhaustive=True, operations="+-")
+    report = v.verify(
+        Calculator(fmt, Questions.answer_digits), fmt, exhaustive=True, operations="+-"
+    )
     shares = reference.share_of_classes("-", 2)
     counted = {name: count.questions for name, count in report.classes.items() if name[0] in "MN"}
     assert counted == {name: 10**4 * share for name, share in shares.items()}
@@ -135,19 +157,31 @@ def test_exhaustive_subtraction_asks_every_subtraction():
 
 def test_sampled_counts_pool_uniform_and_class_questions():
     fmt = Format(5)
-    report = v.verify(Calculator(fmt, lookback_answer), fmt, "rule", questions=30_000, per_class=2000, batch_size=4096)
+    report = v.verify(
+        Calculator(fmt, lookback_answer),
+        fmt,
+        "rule",
+        questions=30_000,
+        per_class=2000,
+        batch_size=4096,
+    )
     assert report.questions == 30_000 + 6 * 2000
     for name, count in report.classes.items():
         share = float(reference.share_of_classes("+", 5)[name])
         spread = 5 * (30_000 * share * (1 - share)) ** 0.5
         assert count.questions - 2000 == pytest.approx(30_000 * share, abs=spread + 1)
         assert count.failures == (count.questions if int(name[1:]) >= 3 else 0)
-    assert report.rate["+"] == pytest.approx(failure_rate(5), rel=1e-9)  # weighted by exact shares: no sampling noise
+    assert report.rate["+"] == pytest.approx(
+        failure_rate(5), rel=1e-9
+    )  # weighted by exact shares: no sampling noise
     assert report.uniform["+"].questions == 30_000
     assert report.uniform["+"].failures == pytest.approx(30_000 * failure_rate(5), abs=5 * 405**0.5)
     low, high = report.uniform["+"].ci95
     assert low < failure_rate(5) < high
-    assert report.classes["S0"].ci95 == (0.0, pytest.approx(1 - 0.025 ** (1 / report.classes["S0"].questions)))
+    assert report.classes["S0"].ci95 == (
+        0.0,
+        pytest.approx(1 - 0.025 ** (1 / report.classes["S0"].questions)),
+    )
 
 
 def test_examples_show_question_truth_and_answer():
@@ -170,15 +204,34 @@ def test_the_questions_depend_on_the_seed_alone():
     other = v.verify(model, fmt, **settings, seed=2)
     assert (one.classes, one.uniform, one.examples) == (same.classes, same.uniform, same.examples)
     assert one.examples != other.examples
-    assert list(one.classes) == ["S0", "S1", "S2", "S3", "S4", "M0", "M1", "M2", "M3", "N1", "N2", "N3", "N4"]
+    assert list(one.classes) == [
+        "S0",
+        "S1",
+        "S2",
+        "S3",
+        "S4",
+        "M0",
+        "M1",
+        "M2",
+        "M3",
+        "N1",
+        "N2",
+        "N3",
+        "N4",
+    ]
 
 
 def test_no_chunk_repeats_another():
     chunks = plan(4, 3 * CHUNK, 50, False, "+-", seed=0)
-    first_rows = [tuple(draw(chunk, 4).first[0].tolist() + draw(chunk, 4).second[0].tolist()) for chunk in chunks]
+    first_rows = [
+        tuple(draw(chunk, 4).first[0].tolist() + draw(chunk, 4).second[0].tolist())
+        for chunk in chunks
+    ]
     assert len(set(first_rows)) == len(chunks)
     assert sum(chunk.count for chunk in chunks) == 2 * 3 * CHUNK + 50 * (5 + 8)
-    assert {chunk.seed for chunk in chunks}.isdisjoint({chunk.seed for chunk in plan(4, 3 * CHUNK, 50, False, "+-", 1)})
+    assert {chunk.seed for chunk in chunks}.isdisjoint(
+        {chunk.seed for chunk in plan(4, 3 * CHUNK, 50, False, "+-", 1)}
+    )
 
 
 def test_class_chunks_hold_their_class_alone():
@@ -189,7 +242,13 @@ def test_class_chunks_hold_their_class_alone():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"questions": -1}, {"per_class": -1}, {"seed": -1}, {"questions": 0, "per_class": 0}, {"operations": "*"}],
+    [
+        {"questions": -1},
+        {"per_class": -1},
+        {"seed": -1},
+        {"questions": 0, "per_class": 0},
+        {"operations": "*"},
+    ],
 )
 def test_impossible_plans_are_refused(settings):
     with pytest.raises(LabError, match="expected"):
@@ -202,12 +261,16 @@ def test_exhaustive_is_refused_beyond_three_digits():
 
 
 def test_a_model_with_a_smaller_vocabulary_is_refused():
-    with pytest.raises(LabError, match="vocabulary of at least 13 tokens for this format; the model has 12"):
+    with pytest.raises(
+        LabError, match="vocabulary of at least 13 tokens for this format; the model has 12"
+    ):
         v.predict(small_model(d_vocab=12), uniform(3, 5, np.random.default_rng(0)), Format(3))
 
 
 def test_a_model_with_a_shorter_context_is_refused():
-    with pytest.raises(LabError, match="context of at least 15 tokens for 4 digits; the model has 13"):
+    with pytest.raises(
+        LabError, match="context of at least 15 tokens for 4 digits; the model has 13"
+    ):
         v.greedy(small_model(3), uniform(4, 5, np.random.default_rng(0)), Format(4))
 
 
@@ -234,7 +297,11 @@ def test_a_callable_that_gives_no_logits_is_refused(model):
 def test_logits_may_come_wrapped():
     fmt = Format(3)
     bare = Calculator(fmt, Questions.answer_digits)
-    assert v.score(lambda tokens: SimpleNamespace(logits=bare(tokens)), uniform(3, 20, np.random.default_rng(0)), fmt).all()
+    assert v.score(
+        lambda tokens: SimpleNamespace(logits=bare(tokens)),
+        uniform(3, 20, np.random.default_rng(0)),
+        fmt,
+    ).all()
 
 
 def test_a_model_that_reads_ahead_is_refused():
@@ -259,16 +326,28 @@ def stored(tmp_path):
     from helpers.training import folder
 
     model = small_model(2)
-    shape = {"n_layers": 1, "n_heads": 2, "d_model": 16, "d_head": 8, "d_mlp": 32, "n_ctx": 10, "d_vocab": 15}
+    shape = {
+        "n_layers": 1,
+        "n_heads": 2,
+        "d_model": 16,
+        "d_head": 8,
+        "d_mlp": 32,
+        "n_ctx": 10,
+        "d_vocab": 15,
+    }
     shape |= {"act_fn": "relu", "normalization_type": "LN"}
     recipe = Recipe("small", "addition", shape, {"n_digits": 2}, 1, 8, 1e-3, 1)
     (tmp_path / folder.RECIPE).write_text(recipe.to_json())
-    files.save_atomically(model.state_dict(), tmp_path / folder.WEIGHTS, {"recipe": recipe.to_json()})
+    files.save_atomically(
+        model.state_dict(), tmp_path / folder.WEIGHTS, {"recipe": recipe.to_json()}
+    )
     return tmp_path
 
 
 def test_the_command_prints_one_stable_json_object(stored, capsys):
-    assert cli.main(["verify", str(stored), "--questions", "500", "--per-class", "20", "--json"]) == 0
+    assert (
+        cli.main(["verify", str(stored), "--questions", "500", "--per-class", "20", "--json"]) == 0
+    )
     printed = capsys.readouterr()
     found = json.loads(printed.out)
     assert list(found)[:5] == ["model", "questions", "failures", "classes", "seconds"]
@@ -308,7 +387,9 @@ def test_the_command_explains_wrong_options(stored, capsys, arguments, message):
 def test_the_command_asks_for_the_digits_of_a_foreign_model(tmp_path, capsys):
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    GPT2LMHeadModel(GPT2Config(vocab_size=20, n_positions=20, n_embd=8, n_layer=1, n_head=2)).save_pretrained(tmp_path)
+    GPT2LMHeadModel(
+        GPT2Config(vocab_size=20, n_positions=20, n_embd=8, n_layer=1, n_head=2)
+    ).save_pretrained(tmp_path)
     assert cli.main(["verify", str(tmp_path)]) == 1
     assert "--digits N" in capsys.readouterr().err
 

@@ -41,15 +41,21 @@ def test_codes_of_controls_count_only_what_differs(score):
 
 
 def test_k_means_gives_one_code_a_cluster():
-    centres = 10 * torch.eye(6)[:, None, :]  # six clean prompts, each its own cluster; the twins sit in the first two
+    centres = (
+        10 * torch.eye(6)[:, None, :]
+    )  # six clean prompts, each its own cluster; the twins sit in the first two
     positive, negative = centres.expand(6, 1, 6), centres[[0, 0, 1, 1, 0, 1]].expand(6, 1, 6)
     assert controls.k_means_codes(positive, negative, clusters=6).tolist() == [4.0]
 
 
 def test_seeds_decide_and_settings_reach_the_untrained():
     positive, negative = planted()
-    assert torch.equal(controls.random(positive, negative, 3), controls.random(positive, negative, 3))
-    assert not torch.equal(controls.random(positive, negative, 3), controls.random(positive, negative, 4))
+    assert torch.equal(
+        controls.random(positive, negative, 3), controls.random(positive, negative, 3)
+    )
+    assert not torch.equal(
+        controls.random(positive, negative, 3), controls.random(positive, negative, 4)
+    )
     assert controls.untrained_codes(positive, negative, settings=Settings(latents=1)).max() <= 1
 
 

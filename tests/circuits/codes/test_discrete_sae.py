@@ -16,7 +16,9 @@ def vectors(n=40, d=12, seed=0):
 
 def loss_in_numpy(sae, x, sparsity):
     """The two parts of the loss, from the published equations."""
-    w_e, b_e, w_d, b = (part[0].double().numpy() for part in (sae.encoder, sae.encoder_bias, sae.decoder, sae.bias))
+    w_e, b_e, w_d, b = (
+        part[0].double().numpy() for part in (sae.encoder, sae.encoder_bias, sae.decoder, sae.bias)
+    )
     z = np.maximum((x - b) @ w_e.T + b_e, 0)
     x_hat = z @ w_d.T + b
     return ((x_hat - x) ** 2).mean(), np.abs(z).sum(1).mean()
@@ -35,7 +37,10 @@ def test_first_step_goes_against_the_gradient_by_the_learning_rate():
     start, stepped = train(x, Settings(9, steps=0)), train(x, Settings(9, steps=1, rate=1e-4))
     moved = (stepped.bias - start.bias)[0, 0].numpy()
     for k in range(3):
-        nudged = [loss_in_numpy(replace_bias(start, k, sign * 1e-4), x.double().numpy(), 0.02) for sign in (1, -1)]
+        nudged = [
+            loss_in_numpy(replace_bias(start, k, sign * 1e-4), x.double().numpy(), 0.02)
+            for sign in (1, -1)
+        ]
         slope = (nudged[0][0] + 0.02 * nudged[0][1]) - (nudged[1][0] + 0.02 * nudged[1][1])
         assert moved[k] == pytest.approx(-np.sign(slope) * 1e-4, rel=1e-2)
 
@@ -49,10 +54,13 @@ def replace_bias(sae, k, by):
 
 
 def test_training_is_that_of_the_released_code():
-    """Its linear layers, step by step: weights that are put back to length 1 in place before every forward pass, and lose the
-    part of the gradient along themselves (src/sae.py and src/train.py of the authors, at 10fd2e7)."""
+    """Its linear layers, step by step: weights that are put back to length 1 in place before every
+    forward pass, and lose the part of the gradient along themselves (src/sae.py and src/train.py of
+    the authors, at 10fd2e7)."""
     x, rate = vectors(60, 24, 2), 1e-3
-    encoder, encoder_bias, decoder, bias = (torch.nn.Parameter(value) for value in _start(24, 20, 0))
+    encoder, encoder_bias, decoder, bias = (
+        torch.nn.Parameter(value) for value in _start(24, 20, 0)
+    )
     optimiser = torch.optim.Adam([encoder, encoder_bias, decoder, bias], lr=rate)
 
     def unit():

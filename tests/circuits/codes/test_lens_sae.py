@@ -7,7 +7,11 @@ from helpers.circuits.codes import lens_sae
 from helpers.circuits.codes.discrete_sae import DiscreteSAE, Settings
 from helpers.errors import LabError
 
-pytest.importorskip("sae_lens", reason="sae-lens is not installed, or not made for this transformer-lens", exc_type=ImportError)
+pytest.importorskip(
+    "sae_lens",
+    reason="sae-lens is not installed, or not made for this transformer-lens",
+    exc_type=ImportError,
+)
 X = torch.randn(48, 16, generator=torch.Generator().manual_seed(0))
 
 
@@ -16,12 +20,20 @@ def test_its_loss_over_the_dimensions_is_the_papers():
     settings = Settings(10, 0.05, steps=0)
     model = lens_sae._untrained(lens_sae.library(), "standard", 16, settings)
     with torch.no_grad():
-        model.W_dec.copy_(torch.nn.functional.normalize(model.W_dec, dim=-1))  # where vectors have length 1, as in the paper
+        model.W_dec.copy_(
+            torch.nn.functional.normalize(model.W_dec, dim=-1)
+        )  # where vectors have length 1, as in the paper
         model.b_enc.fill_(0.1)
     from sae_lens.saes.sae import TrainStepInput
 
     step = model.training_forward_pass(
-        TrainStepInput(sae_in=X, coefficients={"l1": 16 * 0.05}, dead_neuron_mask=None, n_training_steps=0, is_logging_step=False)
+        TrainStepInput(
+            sae_in=X,
+            coefficients={"l1": 16 * 0.05},
+            dead_neuron_mask=None,
+            n_training_steps=0,
+            is_logging_step=False,
+        )
     )
     ours = DiscreteSAE(
         model.W_enc.mT[None].detach(),

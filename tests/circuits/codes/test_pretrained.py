@@ -31,15 +31,21 @@ class TestWithSaeLens:
     @pytest.fixture(scope="class")
     def folder(self, tmp_path_factory):
         pytest.importorskip(
-            "sae_lens", reason="sae-lens is not installed, or not made for this transformer-lens", exc_type=ImportError
+            "sae_lens",
+            reason="sae-lens is not installed, or not made for this transformer-lens",
+            exc_type=ImportError,
         )
         folder = tmp_path_factory.mktemp("sae")
-        lens_sae.train(X, "standard", Settings(32, 0.0005, 400, 5e-3)).model.save_inference_model(folder)
+        lens_sae.train(X, "standard", Settings(32, 0.0005, 400, 5e-3)).model.save_inference_model(
+            folder
+        )
         return folder
 
     def test_it_is_saved_loaded_and_checked(self, folder):
         found = pretrained.from_folder(folder, X)
-        codes = torch.relu((X - found.sae.b_dec) @ found.sae.W_enc + found.sae.b_enc)  # as its config says
+        codes = torch.relu(
+            (X - found.sae.b_dec) @ found.sae.W_enc + found.sae.b_enc
+        )  # as its config says
         torch.testing.assert_close(found.encode(X), codes)
         rebuilt = codes @ found.sae.W_dec + found.sae.b_dec
         from sklearn.metrics import r2_score
@@ -51,7 +57,10 @@ class TestWithSaeLens:
 
     def test_shifted_activations_are_refused(self, folder):
         """As on raw weights, where the value biases have moved every vector."""
-        with pytest.raises(LabError, match=r"(?s)expected an autoencoder that explains at least 50% .* it explains -.*processed"):
+        with pytest.raises(
+            LabError,
+            match=r"(?s)expected an autoencoder that explains at least 50% .* it explains -.*processed",
+        ):
             pretrained.from_folder(folder, X + 4)
         assert pretrained.from_folder(folder, X + 4, least=-1e9).explained < 0
 
@@ -93,14 +102,23 @@ class TestWithSaeLens:
 
     def test_from_the_hub_by_way_of_its_cache(self, cache, folder):
         found = pretrained.from_hub(X, "layer_1", "someone/autoencoders")
-        assert found.explained == pytest.approx(pretrained.from_folder(folder, X).explained, abs=1e-6)
+        assert found.explained == pytest.approx(
+            pretrained.from_folder(folder, X).explained, abs=1e-6
+        )
 
     @pytest.mark.parametrize(
         ("sae_id", "release"),
-        [("blocks.5.hook_z", pretrained.RELEASE), ("blocks.99.hook_z", pretrained.RELEASE), ("layer_1", "nobody/nothing")],
+        [
+            ("blocks.5.hook_z", pretrained.RELEASE),
+            ("blocks.99.hook_z", pretrained.RELEASE),
+            ("layer_1", "nobody/nothing"),
+        ],
     )
     def test_without_network_or_such_a_name(self, cache, sae_id, release):
-        with pytest.raises(LabError, match=f"expected the autoencoder {sae_id} of {release} from the Hugging Face hub"):
+        with pytest.raises(
+            LabError,
+            match=f"expected the autoencoder {sae_id} of {release} from the Hugging Face hub",
+        ):
             pretrained.from_hub(X, sae_id, release)
 
     def test_on_a_models_heads(self):
@@ -110,9 +128,13 @@ class TestWithSaeLens:
         assert z.shape == (int((prompts.last + 1).sum()), 128)
         _, cache = model.run_with_cache(prompts.tokens[:1])
         torch.testing.assert_close(
-            z[: int(prompts.last[0]) + 1], cache["blocks.1.attn.hook_z"][0, : int(prompts.last[0]) + 1].flatten(1)
+            z[: int(prompts.last[0]) + 1],
+            cache["blocks.1.attn.hook_z"][0, : int(prompts.last[0]) + 1].flatten(1),
         )
         sae = lens_sae.train(z, "standard", Settings(256, 0.0001, 300, 3e-3)).model
         explained = pretrained.checked(sae, z).explained
         assert explained > 0.8
-        assert pretrained.explained_variance(sae, pretrained.attention_z(model, prompts, 3)) < explained - 0.3
+        assert (
+            pretrained.explained_variance(sae, pretrained.attention_z(model, prompts, 3))
+            < explained - 0.3
+        )

@@ -51,7 +51,10 @@ def test_order_of_prompts_and_names_of_codes_do_not_matter(drawn, rng):
     rng.shuffle(order)
     names = list(range(N_CODES))
     rng.shuffle(names)
-    renamed = [torch.where(codes < 0, codes, torch.tensor(names)[codes.clamp_min(0)]) for codes in (positive[order], negative)]
+    renamed = [
+        torch.where(codes < 0, codes, torch.tensor(names)[codes.clamp_min(0)])
+        for codes in (positive[order], negative)
+    ]
     assert torch.equal(node_scores(*renamed), node_scores(positive, negative))
     assert torch.equal(pair_scores(*renamed), pair_scores(positive, negative))
 

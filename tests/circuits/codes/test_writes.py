@@ -35,14 +35,17 @@ def by_transformer_lens(model, prompts: Prompts, pool: str):
 
 
 def by_transformers(model, projections, prompts: Prompts, n_heads: int, pool: str):
-    """What enters each output projection, cut into heads, times the rows of its matrix: hooks of torch on plain transformers.
+    """What enters each output projection, cut into heads, times the rows of its matrix: hooks of
+    torch on plain transformers.
 
     Args:
         projections: modules and their matrices [head · d_head, d_model].
     """
     kept = {}
     handles = [
-        module.register_forward_pre_hook(lambda _, given, layer=layer: kept.__setitem__(layer, given[0]))
+        module.register_forward_pre_hook(
+            lambda _, given, layer=layer: kept.__setitem__(layer, given[0])
+        )
         for layer, (module, _) in enumerate(projections)
     ]
     with torch.no_grad():
@@ -52,7 +55,9 @@ def by_transformers(model, projections, prompts: Prompts, n_heads: int, pool: st
     heads = []
     for layer, (_, matrix) in enumerate(projections):
         z = kept[layer].chunk(n_heads, -1)
-        heads += [part @ rows for part, rows in zip(z, matrix.detach().chunk(n_heads, 0), strict=True)]
+        heads += [
+            part @ rows for part, rows in zip(z, matrix.detach().chunk(n_heads, 0), strict=True)
+        ]
     return pooled(torch.stack(heads, 2), prompts, pool)
 
 
@@ -101,7 +106,9 @@ def test_grouped_queries_as_transformers_computes_them(shared_dir, pool):
     folder, prompts = str(shared_dir / "models" / "stories260K"), random_prompts(512)
     plain = LlamaForCausalLM.from_pretrained(folder).eval()
     assert plain.config.num_key_value_heads < plain.config.num_attention_heads
-    projections = [(block.self_attn.o_proj, block.self_attn.o_proj.weight.T) for block in plain.model.layers]
+    projections = [
+        (block.self_attn.o_proj, block.self_attn.o_proj.weight.T) for block in plain.model.layers
+    ]
     found = head_writes(real_models.load(folder, "raw"), prompts, pool)
     assert found.shape == (5, 40, 64)
     close(found, by_transformers(plain, projections, prompts, 8, pool))
@@ -112,7 +119,10 @@ def test_processed_weights_say_the_same_and_write_otherwise(gpt2):
     raw, processed = (real_models.load(gpt2, weights) for weights in real_models.WEIGHTS)
     with torch.no_grad():
         close(raw(prompts.tokens).log_softmax(-1), processed(prompts.tokens).log_softmax(-1))
-    one, other = head_writes(raw, prompts, weights="raw"), head_writes(processed, prompts, weights="processed")
+    one, other = (
+        head_writes(raw, prompts, weights="raw"),
+        head_writes(processed, prompts, weights="processed"),
+    )
     assert (one - other).abs().max() > 0.01
     assert one.mean(-1).abs().max() > 0.01
     assert other.mean(-1).abs().max() < 1e-5  # centred
@@ -134,21 +144,40 @@ def test_padding_and_batches_change_nothing(gpt2, pool):
     close(head_writes(model, prompts, pool, batch_size=2), whole)
     for row in range(3):
         alone = twins.rows(prompts, slice(row, row + 1))
-        bare = Prompts("bare", alone.texts, alone.tokens[:, : int(alone.last) + 1], alone.last, alone.good, alone.bad)
+        bare = Prompts(
+            "bare",
+            alone.texts,
+            alone.tokens[:, : int(alone.last) + 1],
+            alone.last,
+            alone.good,
+            alone.bad,
+        )
         close(head_writes(model, bare, pool)[0], whole[row])
     noise = prompts.tokens.masked_fill(~twins.real(prompts), 7)
-    close(head_writes(model, Prompts("noise", prompts.texts, noise, prompts.last, prompts.good, prompts.bad), pool), whole)
+    close(
+        head_writes(
+            model,
+            Prompts("noise", prompts.texts, noise, prompts.last, prompts.good, prompts.bad),
+            pool,
+        ),
+        whole,
+    )
 
 
 def test_no_logits_are_computed(gpt2):
     model, prompts = real_models.load(gpt2, "raw"), random_models.random_twins().clean
     reached = []
     model.add_hook("unembed.hook_out", lambda value, hook: reached.append(value.shape))
-    before, hooks = model(prompts.tokens), sum(len(point.fwd_hooks) for point in model.hook_dict.values())
+    before, hooks = (
+        model(prompts.tokens),
+        sum(len(point.fwd_hooks) for point in model.hook_dict.values()),
+    )
     assert len(reached) == 1
     head_writes(model, prompts)
     assert len(reached) == 1
-    assert torch.equal(model(prompts.tokens), before)  # and the run that was broken off leaves nothing behind
+    assert torch.equal(
+        model(prompts.tokens), before
+    )  # and the run that was broken off leaves nothing behind
     assert hooks == sum(len(point.fwd_hooks) for point in model.hook_dict.values())
 
 
@@ -156,7 +185,9 @@ def test_heads_that_do_not_add_up_are_refused(gpt2):
     """A model that doubles what its attention writes, as one with a norm or a gate after it would change it."""
     model, prompts = real_models.load(gpt2, "raw"), random_models.random_twins().clean
     model.add_hook("blocks.1.hook_attn_out", lambda value, hook: 2 * value)
-    with pytest.raises(LabError, match=r"(?s)expected heads that add up to what the attention writes.*in layer 1"):
+    with pytest.raises(
+        LabError, match=r"(?s)expected heads that add up to what the attention writes.*in layer 1"
+    ):
         head_writes(model, prompts)
 
 
@@ -182,17 +213,32 @@ def test_other_pools_and_tokens_are_refused(gpt2):
 @pytest.mark.parametrize("name", ["attn-only-4l", "NeelNanda/Attn_Only_4L512W_C4_Code"])
 def test_the_docstring_model_is_refused_and_its_kind_is_read(name):
     """Its weights are a pickle. Opened by TransformerLens it is a HookedTransformer with positions in queries and keys alone."""
-    with pytest.raises(LabError, match=r"(?s)expected a model with safetensors weights, unlike .*real_models\.head_writes"):
+    with pytest.raises(
+        LabError,
+        match=r"(?s)expected a model with safetensors weights, unlike .*real_models\.head_writes",
+    ):
         zoo.load(name)
     lens = pytest.importorskip("transformer_lens")
     if not hasattr(lens, "HookedTransformer"):
         pytest.skip("this transformer-lens has no HookedTransformer")
-    shape = {"n_layers": 2, "n_heads": 2, "d_model": 16, "d_head": 8, "n_ctx": 12, "d_vocab": random_models.VOCAB}
-    config = lens.HookedTransformerConfig(**shape, attn_only=True, positional_embedding_type="shortformer", seed=0)
+    shape = {
+        "n_layers": 2,
+        "n_heads": 2,
+        "d_model": 16,
+        "d_head": 8,
+        "n_ctx": 12,
+        "d_vocab": random_models.VOCAB,
+    }
+    config = lens.HookedTransformerConfig(
+        **shape, attn_only=True, positional_embedding_type="shortformer", seed=0
+    )
     model, prompts = lens.HookedTransformer(config), random_models.random_twins().clean
     close(head_writes(model, prompts, weights="raw"), by_transformer_lens(model, prompts, "mean"))
     model.process_weights_()  # as `HookedTransformer.from_pretrained` does unless told otherwise
-    close(head_writes(model, prompts, weights="processed"), by_transformer_lens(model, prompts, "mean"))
+    close(
+        head_writes(model, prompts, weights="processed"),
+        by_transformer_lens(model, prompts, "mean"),
+    )
     assert head_writes(model, prompts).mean(-1).abs().max() < 1e-5  # centred
 
 
@@ -200,7 +246,14 @@ def gpt2_shaped(folder, tokenizer):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    config = GPT2Config(n_layer=3, n_head=4, n_embd=32, n_positions=160, vocab_size=len(tokenizer), initializer_range=0.2)
+    config = GPT2Config(
+        n_layer=3,
+        n_head=4,
+        n_embd=32,
+        n_positions=160,
+        vocab_size=len(tokenizer),
+        initializer_range=0.2,
+    )
     GPT2LMHeadModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return real_models.load(str(folder), "processed")
@@ -209,7 +262,9 @@ def gpt2_shaped(folder, tokenizer):
 def check_tasks(model, tokenizer):
     for task in (gpt2_ioi, gpt2_greater_than, gpt2_docstring):
         pairs = task.twins(tokenizer, 12, 0)
-        clean, corrupted = (head_writes(model, side, weights="processed") for side in (pairs.clean, pairs.corrupted))
+        clean, corrupted = (
+            head_writes(model, side, weights="processed") for side in (pairs.clean, pairs.corrupted)
+        )
         assert clean.shape == corrupted.shape == (12, 12, 32)
         assert clean.isfinite().all()
         assert (clean - corrupted).abs().max() > 1e-4

@@ -48,7 +48,10 @@ def task_page(name: str = "ioi", seed: int = 0, **changes) -> TaskPage:
         "truth": "we say so",
         "shapley": rng.normal(0.1, 0.1, N),
         "faithfulness": game(seed),
-        "scores": {"discrete SAE": rng.integers(0, 4, N).astype(float), "mean difference": rng.random(N)},
+        "scores": {
+            "discrete SAE": rng.integers(0, 4, N).astype(float),
+            "mean difference": rng.random(N),
+        },
         "codes": count_codes(*CODES, shown=range(3)),
         "prompts": prompts,
         "twins": [[word.replace("anna", "boris") for word in prompt] for prompt in prompts],
@@ -83,7 +86,9 @@ def expected(page: TaskPage, mask: int) -> dict[str, tuple]:
     hits, size, true = (KEPT & page.true).sum(1), SIZES, int(page.true.sum())
     precision = np.array([h / s if s else 1.0 for h, s in zip(hits, size, strict=True)])
     recall = hits / true
-    harmonic = np.array([2 * p * r / (p + r) if p + r else 0.0 for p, r in zip(precision, recall, strict=True)])
+    harmonic = np.array(
+        [2 * p * r / (p + r) if p + r else 0.0 for p, r in zip(precision, recall, strict=True)]
+    )
     measures = {
         "faithfulness": page.faithfulness,
         "precision": precision,
@@ -111,7 +116,10 @@ def test_every_subset_comes_back_to_half_a_step(view):
         assert apart[inside].max() > STEP / 4  # the bound is no looser than it has to be
         assert codes[0] == round(-LOW / STEP)
         assert codes[-1] == round((1 - LOW) / STEP)
-        assert data["outside"] == (np.abs(page.faithfulness - (HIGH + LOW) / 2) > (HIGH - LOW + STEP) / 2).sum()
+        assert (
+            data["outside"]
+            == (np.abs(page.faithfulness - (HIGH + LOW) / 2) > (HIGH - LOW + STEP) / 2).sum()
+        )
 
 
 def test_values_outside_the_range_are_stored_as_its_ends():
@@ -129,7 +137,9 @@ def test_attention_comes_back_to_half_a_hundredth(view):
     for head in range(N):
         for text, words in enumerate(data["texts"]):
             values = [next(rows) / 100 for _ in words]
-            assert values == pytest.approx(page.attention[head, text, : len(words)].tolist(), abs=0.00501)
+            assert values == pytest.approx(
+                page.attention[head, text, : len(words)].tolist(), abs=0.00501
+            )
     assert next(rows, None) is None
 
 
@@ -139,7 +149,9 @@ def test_codes_are_counted():
         assert [code.code for code in codes] == sorted({*CODES[0, :, head], *CODES[1, :, head]})
         for code, clean, twins, texts in codes:
             assert (clean, twins) == tuple((CODES[:, :, head] == code).sum(1))
-            assert list(texts) == [i for i, c in enumerate(CODES[:, [2, 5], head].ravel()) if c == code]
+            assert list(texts) == [
+                i for i, c in enumerate(CODES[:, [2, 5], head].ravel()) if c == code
+            ]
 
 
 def test_own_codes_are_listed_first_and_the_rest_is_summed():
@@ -224,7 +236,10 @@ BAD = np.where(MASKS == 77, np.nan, game(0))
         ({"prompts": [WORDS]}, "a twin of as many words; got texts of"),
         ({"prompts": [], "twins": []}, "expected some prompts"),
         ({"attention": np.full((N, 6, 4), 0.2)}, r"of shape \(9, 6, 5\)"),
-        ({"attention": np.full((N, 6, 5), 0.2)}, "sums to 1 over a text's words; got sums from 0.8"),
+        (
+            {"attention": np.full((N, 6, 5), 0.2)},
+            "sums to 1 over a text's words; got sums from 0.8",
+        ),
         ({"attention": np.full((N, 6, 5), np.nan)}, "sums to 1"),
         ({"codes": [[]] * 8}, "a list of codes for each of 9 heads"),
         ({"codes": [[Code(1, 1, 1, (6,))]] * 9}, "a text that is not shown"),
@@ -254,9 +269,14 @@ def test_texts_and_attention_are_the_models():
     model = zoo.load("tinyworld-attn", device="cpu")
     pairs = twins("ioi", 3)
     prompts, others, attention = read_texts(model, pairs)
-    assert [" ".join(words[1:]) for words in (*prompts, *others)] == [*pairs.clean.texts, *pairs.corrupted.texts]
+    assert [" ".join(words[1:]) for words in (*prompts, *others)] == [
+        *pairs.clean.texts,
+        *pairs.corrupted.texts,
+    ]
     for text, words in enumerate([*prompts, *others]):
-        one = (pairs.clean if text < 3 else pairs.corrupted).tokens[text % 3, : len(words)]  # alone, without padding
+        one = (pairs.clean if text < 3 else pairs.corrupted).tokens[
+            text % 3, : len(words)
+        ]  # alone, without padding
         with torch.no_grad():
             _, cache = model.run_with_cache(one[None])
         for head in range(16):
@@ -284,7 +304,10 @@ def check_circuit(page, task: TaskPage, mask: int) -> None:
             assert shown[name] == ["–", "–", "–"]
             continue
         assert shown[name][0] == written(own)
-        numbers = [float(text.replace("−", "-")) for text in (shown[name][1], *shown[name][2].split(" to "))]
+        numbers = [
+            float(text.replace("−", "-"))
+            for text in (shown[name][1], *shown[name][2].split(" to "))
+        ]
         assert numbers == pytest.approx([mean, low, high], abs=0.0052)
         assert f"{name} {written(own)}" in said.replace("Faithfulness", "faithfulness")
     same = stored(task)[size == SIZES]
@@ -296,16 +319,25 @@ def check_circuit(page, task: TaskPage, mask: int) -> None:
         label = page.locator(f'.grid button[aria-label^="{name}"]').get_attribute("aria-label")
         assert (", kept" in label) == bool(mask >> head & 1) != (", left out" in label)
         assert (", true head" in label) == bool(task.true[head])
-    assert page.locator(".curve").get_attribute("aria-label").endswith(f"This circuit: {size}: {written(stored(task)[mask])}.")
+    assert (
+        page.locator(".curve")
+        .get_attribute("aria-label")
+        .endswith(f"This circuit: {size}: {written(stored(task)[mask])}.")
+    )
 
 
-@pytest.mark.parametrize(("number", "method"), [(0, "discrete SAE"), (0, "mean difference"), (1, "discrete SAE")])
+@pytest.mark.parametrize(
+    ("number", "method"), [(0, "discrete SAE"), (0, "mean difference"), (1, "discrete SAE")]
+)
 def test_the_slider_goes_through_all_thresholds(open_view, view, number, method):
     page, task = open_view(view), PAGES[number]
     page.locator("select.task").select_option(str(number))
     page.locator("select.method").select_option(label=method)
     scores = task.scores[method]
-    circuits = [0, *(mask_of(scores >= threshold) for threshold in sorted(set(scores), reverse=True))]
+    circuits = [
+        0,
+        *(mask_of(scores >= threshold) for threshold in sorted(set(scores), reverse=True)),
+    ]
     slider = page.locator("input[type=range]")
     assert slider.get_attribute("max") == str(len(circuits) - 1)
     for step, mask in enumerate(circuits):
@@ -329,13 +361,17 @@ def test_by_hand_every_circuit_can_be_had(open_view, view):
         assert button.get_attribute("aria-pressed") == str(bool(mask >> head & 1)).lower()
         said = page.locator(".now").text_content()
         verb = "added" if mask >> head & 1 else "left out"
-        assert said.startswith(f"{NAMES[head]} {verb}: faithfulness from {written(values[before])} to {written(values[mask])}.")
+        assert said.startswith(
+            f"{NAMES[head]} {verb}: faithfulness from {written(values[before])} to {written(values[mask])}."
+        )
         check_circuit(page, task, mask)
         changes = [values[mask ^ (1 << i)] - values[mask] for i in range(N)]
         shown = page.locator(".grid .change").all_text_contents()  # the last layer is on top
         order = [i for layer in (2, 1, 0) for i in range(3 * layer, 3 * layer + 3)]
         for i, text in zip(order, shown, strict=True):
-            assert float(text.replace("−", "-").replace("±", "")) == pytest.approx(changes[i], abs=1e-6)
+            assert float(text.replace("−", "-").replace("±", "")) == pytest.approx(
+                changes[i], abs=1e-6
+            )
         check_advice(page, task, mask, changes)
 
 
@@ -347,13 +383,18 @@ def check_advice(page, task: TaskPage, mask: int, changes: list[float]) -> None:
         assert "this one" in said
     else:
         chosen = [NAMES[i] for i in range(N) if best >> i & 1]
-        assert f": {' and '.join([', '.join(chosen[:-1])] * (len(chosen) > 1) + [chosen[-1]])}, " in said
+        assert (
+            f": {' and '.join([', '.join(chosen[:-1])] * (len(chosen) > 1) + [chosen[-1]])}, "
+            in said
+        )
         assert f", {written(task.faithfulness[best])}." in said
     for text, inside in (("Best head to add: ", False), ("Best head to leave out: ", True)):
         name = re.search(f"{text}(L.H.)", said).group(1)
         head = NAMES.index(name)
         assert bool(mask >> head & 1) == inside
-        assert changes[head] == pytest.approx(max(c for i, c in enumerate(changes) if bool(mask >> i & 1) == inside))
+        assert changes[head] == pytest.approx(
+            max(c for i, c in enumerate(changes) if bool(mask >> i & 1) == inside)
+        )
 
 
 def test_starting_points_by_hand(open_view, view):
@@ -366,7 +407,9 @@ def test_starting_points_by_hand(open_view, view):
     for name, mask in {
         "all heads": (1 << N) - 1,
         "the true heads": mask_of(task.true),
-        "the best circuit of this size": int(np.where(SIZES == 4, task.faithfulness, -np.inf).argmax()),
+        "the best circuit of this size": int(
+            np.where(SIZES == 4, task.faithfulness, -np.inf).argmax()
+        ),
         "no head": 0,
     }.items():
         page.get_by_role("button", name=name, exact=True).click()
@@ -397,8 +440,12 @@ def test_a_head_tells_scores_ranks_and_codes(open_view, view):
     for head, name in enumerate(NAMES):
         page.locator(f'.grid button[aria-label^="{name}"]').click()
         assert page.locator("#head-title").text_content() == f"Head {name}"
-        rows = page.locator(".ranks tbody tr").evaluate_all("rows => rows.map(row => [...row.cells].map(c => c.textContent))")
-        for (_, value, rank), scores in zip(rows, [task.shapley, *task.scores.values()], strict=True):
+        rows = page.locator(".ranks tbody tr").evaluate_all(
+            "rows => rows.map(row => [...row.cells].map(c => c.textContent))"
+        )
+        for (_, value, rank), scores in zip(
+            rows, [task.shapley, *task.scores.values()], strict=True
+        ):
             assert float(value.replace("−", "-")) == pytest.approx(scores[head], rel=0.006)
             first, last = (scores > scores[head]).sum() + 1, (scores >= scores[head]).sum()
             assert rank == (str(first) if first == last else f"{first}–{last}")
@@ -413,14 +460,21 @@ def test_a_head_tells_scores_ranks_and_codes(open_view, view):
 def odd():
     """Codes with a head of none, one own code, one on twins only, and no code (-1)."""
     codes = [[] for _ in range(N)]
-    codes[0] = [Code(5, 12, 8, (0, 3)), Code(9, 6, 0, (2,)), Code(-1, 2, 10, ()), Code(3, 0, 2, (4,))]
+    codes[0] = [
+        Code(5, 12, 8, (0, 3)),
+        Code(9, 6, 0, (2,)),
+        Code(-1, 2, 10, ()),
+        Code(3, 0, 2, (4,)),
+    ]
     return task_page(codes=codes)
 
 
 def test_codes_light_prompts_and_prompts_show_attention(open_view, odd):
     page = open_view(circuit_explorer([odd]))
     page.locator('.grid button[aria-label^="L0H0"]').click()
-    rows = page.locator(".codes tbody tr").evaluate_all("rows => rows.map(row => [...row.cells].map(c => c.textContent))")
+    rows = page.locator(".codes tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(c => c.textContent))"
+    )
     assert rows == [
         ["9", "6", "0", "only on prompts"],
         ["5", "12", "8", ""],
@@ -428,9 +482,15 @@ def test_codes_light_prompts_and_prompts_show_attention(open_view, odd):
         ["3", "0", "2", "only on twins"],
     ]
     assert page.locator(".codes thead").text_content() == "Codeon 20 promptson 20 twins"
-    assert "L0H0 shows code 9 on 1 of the 3 prompts and 0 of the 3 twins" in page.locator(".lit").text_content()
+    assert (
+        "L0H0 shows code 9 on 1 of the 3 prompts and 0 of the 3 twins"
+        in page.locator(".lit").text_content()
+    )
     page.get_by_role("button", name="code 5").click()
-    assert "shows code 5 on 1 of the 3 prompts and 1 of the 3 twins on this page:" in page.locator(".lit").text_content()
+    assert (
+        "shows code 5 on 1 of the 3 prompts and 1 of the 3 twins on this page:"
+        in page.locator(".lit").text_content()
+    )
     assert page.locator(".prompts button").all_text_contents() == [
         "prompt 1: <begin> anna gave it to",
         "twin 1: <begin> boris gave it to",
@@ -440,7 +500,10 @@ def test_codes_light_prompts_and_prompts_show_attention(open_view, odd):
     page.locator("select.text").select_option("2")
     check_attention(page, odd, 0, 2)
     page.get_by_role("button", name="no code").click()
-    assert page.locator(".lit").text_content() == "L0H0 has no code on 0 of the 3 prompts and 0 of the 3 twins on this page."
+    assert (
+        page.locator(".lit").text_content()
+        == "L0H0 has no code on 0 of the 3 prompts and 0 of the 3 twins on this page."
+    )
     page.locator('.grid button[aria-label^="L2H1"]').click()
     check_attention(page, odd, 7, 2)
     assert page.locator(".own").text_content() == "It shows no code."
@@ -455,8 +518,13 @@ def check_attention(page, task: TaskPage, head: int, text: int) -> None:
     shown = [float(number) for number in page.locator(".words small").all_text_contents()]
     assert shown == pytest.approx(row.tolist(), abs=0.00501)
     top = int(row.argmax())
-    assert f"{NAMES[head]} attends to “{words[top]}” (word {top + 1}) {shown[top]:.2f}" in page.locator(".attends").text_content()
-    assert page.locator(".words .differs").all_text_contents() == [word for word in words if word in ("anna", "boris")]
+    assert (
+        f"{NAMES[head]} attends to “{words[top]}” (word {top + 1}) {shown[top]:.2f}"
+        in page.locator(".attends").text_content()
+    )
+    assert page.locator(".words .differs").all_text_contents() == [
+        word for word in words if word in ("anna", "boris")
+    ]
 
 
 def test_everything_works_from_the_keyboard(open_view, view):
@@ -470,7 +538,9 @@ def test_everything_works_from_the_keyboard(open_view, view):
     page.keyboard.press("Home")
     check_circuit(page, task, 0)
     page.keyboard.press("ArrowRight")
-    check_circuit(page, task, mask_of(task.scores["discrete SAE"] == task.scores["discrete SAE"].max()))
+    check_circuit(
+        page, task, mask_of(task.scores["discrete SAE"] == task.scores["discrete SAE"].max())
+    )
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowDown")
     assert page.locator('input[value="hand"]').is_checked()
@@ -499,7 +569,9 @@ def test_everything_works_from_the_keyboard(open_view, view):
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     check_circuit(page, task, 1 << 1 | 1 << 4)
-    outline = focused.evaluate("element => getComputedStyle(element).outlineStyle + getComputedStyle(element).outlineWidth")
+    outline = focused.evaluate(
+        "element => getComputedStyle(element).outlineStyle + getComputedStyle(element).outlineWidth"
+    )
     assert outline == "solid3px"
 
 
@@ -509,8 +581,12 @@ def test_kept_heads_and_true_heads_do_not_differ_by_colour_alone(open_view, view
     page.locator("input[type=range]").fill("1")
     for head, name in enumerate(NAMES):
         button = page.locator(f'.grid button[aria-label^="{name}"]')
-        assert button.evaluate("element => getComputedStyle(element).borderTopStyle") == ("solid" if kept[head] else "dashed")
-        assert ("✓ kept" in button.text_content()) == kept[head] != ("– out" in button.text_content())
+        assert button.evaluate("element => getComputedStyle(element).borderTopStyle") == (
+            "solid" if kept[head] else "dashed"
+        )
+        assert (
+            ("✓ kept" in button.text_content()) == kept[head] != ("– out" in button.text_content())
+        )
         assert ("◆" in button.text_content()) == task.true[head]
 
 
@@ -527,7 +603,10 @@ def test_layers_go_up_and_heads_to_the_right(open_view, view):
 
 
 def test_heads_that_are_not_there_leave_their_cell_empty(open_view):
-    codes, wide = count_codes(*CODES, shown=range(3)), [(0, 1), *HEADS[2:6], *((2, head) for head in range(4))]
+    codes, wide = (
+        count_codes(*CODES, shown=range(3)),
+        [(0, 1), *HEADS[2:6], *((2, head) for head in range(4))],
+    )
     page = open_view(circuit_explorer([task_page(heads=wide, n_heads=4, codes=codes)]))
     assert page.locator(".grid button").count() == 9
     assert page.locator(".grid td[role=gridcell]").count() == 12
@@ -577,7 +656,9 @@ def test_accessible_in_both_themes_and_no_wider_than_a_phone(open_view, view, th
     page.locator("summary").click()
     page.locator('.grid button[aria-label^="L1H1"]').click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    spill = "buttons => buttons.filter(b => b.scrollWidth > b.clientWidth + 1).map(b => b.textContent)"
+    spill = (
+        "buttons => buttons.filter(b => b.scrollWidth > b.clientWidth + 1).map(b => b.textContent)"
+    )
     assert page.locator(".grid button").evaluate_all(spill) == []
     found = axe.run(page).response["violations"]
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []

@@ -19,7 +19,10 @@ pytestmark = pytest.mark.core
 
 TOLERANCE = 1e-4  # float32 sums of a few dozen terms, of size 10 at most
 NATIVE = {
-    f"{norm} {'attention' if attn_only else 'MLPs'}": {"normalization_type": norm, "attn_only": attn_only}
+    f"{norm} {'attention' if attn_only else 'MLPs'}": {
+        "normalization_type": norm,
+        "attn_only": attn_only,
+    }
     for norm in (None, "LN", "LNPre", "RMS", "RMSPre")
     for attn_only in (True, False)
 }
@@ -47,7 +50,9 @@ def test_all_edges_kept_is_the_model(model, pairs) -> None:
     assert theirs.std() > 0.5  # so that the tolerance says something
     replaced = replacements(graph, pairs)
     for options in ({}, {"keep": graph.ones()}, {"gates": torch.ones(len(graph.sources))}):
-        assert torch.allclose(logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE)
+        assert torch.allclose(
+            logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE
+        )
 
 
 def test_no_edge_kept_is_the_model_on_the_twins(model, pairs) -> None:
@@ -56,7 +61,9 @@ def test_no_edge_kept_is_the_model_on_the_twins(model, pairs) -> None:
     replaced = replacements(graph, pairs)
     assert not torch.allclose(theirs, final_logits(model, pairs.clean), atol=100 * TOLERANCE)
     for options in ({"keep": 0 * graph.ones()}, {"gates": torch.zeros(len(graph.sources))}):
-        assert torch.allclose(logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE)
+        assert torch.allclose(
+            logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE
+        )
 
 
 def test_the_twins_embedding_alone_makes_the_run_on_the_twins(model, pairs) -> None:
@@ -66,7 +73,9 @@ def test_the_twins_embedding_alone_makes_the_run_on_the_twins(model, pairs) -> N
     gates[0] = 0
     keep = torch.tensor([float(edge.source != "embed") for edge in graph.edges])
     for options in ({"gates": gates}, {"keep": keep}, {"embedding": replaced[0][0]}):
-        assert torch.allclose(logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE)
+        assert torch.allclose(
+            logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE
+        )
 
 
 @pytest.mark.parametrize("value", ["resample", "mean", "zero"])
@@ -77,22 +86,35 @@ def test_all_edges_of_a_node_replaced_is_a_hook_on_the_node(model, pairs, value:
     real = torch.arange(pairs.clean.tokens.shape[1]) <= pairs.clean.last[:, None]
     if value != "resample":
         mean = [block[:, real].mean(1)[:, None, None] for block in (stored.z, stored.mlp)]
-        stored = Activations(*(m.expand_as(s) * (value == "mean") for m, s in zip(mean, (stored.z, stored.mlp), strict=True)))
+        stored = Activations(
+            *(
+                m.expand_as(s) * (value == "mean")
+                for m, s in zip(mean, (stored.z, stored.mlp), strict=True)
+            )
+        )
     for name, head in (("L1H1", 1), ("L0M", -1)):
         if name not in graph.sources:
             continue
-        nodes = [Node(position, int(name[1]), head) for position in range(pairs.clean.tokens.shape[1])]
-        theirs = run_with_replaced(model, pairs.clean.tokens, nodes, stored)[range(len(pairs)), pairs.clean.last]
+        nodes = [
+            Node(position, int(name[1]), head) for position in range(pairs.clean.tokens.shape[1])
+        ]
+        theirs = run_with_replaced(model, pairs.clean.tokens, nodes, stored)[
+            range(len(pairs)), pairs.clean.last
+        ]
         keep = torch.tensor([float(edge.source != name) for edge in graph.edges])
         gates = torch.tensor([float(source != name) for source in graph.sources])
         replaced = replacements(graph, pairs, value)
         assert not torch.allclose(theirs, logits(graph, pairs), atol=TOLERANCE)
         for options in ({"keep": keep}, {"gates": gates}):
-            assert torch.allclose(logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE)
+            assert torch.allclose(
+                logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE
+            )
 
 
 @pytest.mark.parametrize("kind", ["q", "k", "v"])
-def test_all_edges_into_an_input_replaced_is_that_input_on_the_twin(model, pairs, kind: str) -> None:
+def test_all_edges_into_an_input_replaced_is_that_input_on_the_twin(
+    model, pairs, kind: str
+) -> None:
     """With every edge into a head's queries, keys or values replaced, the model's own q, k or v is that of the twin."""
     graph, layer, head = Graph(model), 1, 1
     name, kept = f"blocks.{layer}.attn.hook_{kind}", {}
@@ -106,8 +128,12 @@ def test_all_edges_into_an_input_replaced_is_that_input_on_the_twin(model, pairs
         return value.view_as(kept["twin"])
 
     model.run_with_hooks(pairs.corrupted.tokens, fwd_hooks=[(name, keep)])
-    theirs = model.run_with_hooks(pairs.clean.tokens, fwd_hooks=[(name, write)])[range(len(pairs)), pairs.clean.last]
-    mask = torch.tensor([float((edge.receiver, edge.kind) != ("L1H1", kind)) for edge in graph.edges])
+    theirs = model.run_with_hooks(pairs.clean.tokens, fwd_hooks=[(name, write)])[
+        range(len(pairs)), pairs.clean.last
+    ]
+    mask = torch.tensor(
+        [float((edge.receiver, edge.kind) != ("L1H1", kind)) for edge in graph.edges]
+    )
     ours = logits(graph, pairs, keep=mask, replacement=replacements(graph, pairs))
     assert torch.allclose(ours, theirs, atol=TOLERANCE)
     assert not torch.allclose(ours, logits(graph, pairs), atol=TOLERANCE)
@@ -125,7 +151,9 @@ def test_direct_edges_to_the_output_add_up(pairs) -> None:
         moved = moved + logits(graph, pairs, keep=keep, replacement=replaced) - clean
     keep = graph.ones()
     keep[into] = 0
-    assert torch.allclose(moved, logits(graph, pairs, keep=keep, replacement=replaced) - clean, atol=TOLERANCE)
+    assert torch.allclose(
+        moved, logits(graph, pairs, keep=keep, replacement=replaced) - clean, atol=TOLERANCE
+    )
 
 
 def test_masks_for_each_prompt_and_runs_from_the_middle(model, pairs) -> None:
@@ -145,7 +173,11 @@ def test_masks_for_each_prompt_and_runs_from_the_middle(model, pairs) -> None:
     whole = logits(graph, pairs, keep=mask, replacement=replaced)
     rest = logits(graph, pairs, keep=mask, replacement=replaced, known=run.writes[: stage + 1])
     assert torch.allclose(rest, whole, atol=TOLERANCE)
-    assert torch.allclose(graph.resume(stage, graph.residual(stage, run.writes), pairs.clean.last), run.logits, atol=TOLERANCE)
+    assert torch.allclose(
+        graph.resume(stage, graph.residual(stage, run.writes), pairs.clean.last),
+        run.logits,
+        atol=TOLERANCE,
+    )
 
 
 def test_gradients_are_those_of_finite_differences(model, pairs) -> None:
@@ -157,16 +189,23 @@ def test_gradients_are_those_of_finite_differences(model, pairs) -> None:
         pairs.behaviour(logits(graph, pairs, replacement=replaced, **{name: mask})).sum().backward()
         step = 3e-3 * torch.randn(size, generator=generator)
         ends = [mask.detach() + sign * step for sign in (1, -1)]
-        up, down = (pairs.behaviour(logits(graph, pairs, replacement=replaced, **{name: end})).sum() for end in ends)
+        up, down = (
+            pairs.behaviour(logits(graph, pairs, replacement=replaced, **{name: end})).sum()
+            for end in ends
+        )
         off = abs((up - down) / 2 - mask.grad @ step)
-        assert off < 0.01 * mask.grad.norm() * step.norm()  # curvature, and rounding of float32 logits up to 800
+        assert (
+            off < 0.01 * mask.grad.norm() * step.norm()
+        )  # curvature, and rounding of float32 logits up to 800
 
 
 def test_the_model_of_tinyworld() -> None:
     model = zoo.load("tinyworld-attn")
     graph = Graph(model)
     pairs = tinyworld_twins("ioi", 16, 0)
-    assert len(set(graph.edges)) == len(graph.edges) == 353  # 16 heads with 3 inputs, and the output
+    assert (
+        len(set(graph.edges)) == len(graph.edges) == 353
+    )  # 16 heads with 3 inputs, and the output
     assert torch.allclose(logits(graph, pairs), final_logits(model, pairs.clean), atol=TOLERANCE)
     none = logits(graph, pairs, keep=0 * graph.ones(), replacement=replacements(graph, pairs))
     assert torch.allclose(none, final_logits(model, pairs.corrupted), atol=TOLERANCE)
@@ -184,17 +223,28 @@ def test_means_of_other_prompts_replace_as_well(model, pairs) -> None:
     graph, others = Graph(model), random_twins(seed=7)
     given = means(graph, others.clean)
     assert replacements(graph, pairs, given) is given
-    assert all(torch.equal(a, b) for a, b in zip(means(graph, pairs.corrupted), replacements(graph, pairs, "mean"), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            means(graph, pairs.corrupted), replacements(graph, pairs, "mean"), strict=True
+        )
+    )
     stored, _ = collect(model, others.clean.tokens)
     here = torch.arange(others.clean.tokens.shape[1]) <= others.clean.last[:, None]
     z = stored.z[1][here].mean(0)  # of layer 1, by hand
     write = torch.einsum("hk,hkd->hd", z, model.blocks[1].attn.W_O.detach())
-    place = [index for index, block in enumerate(graph.weights.blocks) if block.out.ndim == 3][1] + 1
+    place = [index for index, block in enumerate(graph.weights.blocks) if block.out.ndim == 3][
+        1
+    ] + 1
     assert torch.allclose(given[place][:, 0, 0], write, atol=TOLERANCE)
 
 
 def test_models_that_the_graph_does_not_know_are_refused() -> None:
-    for options in ({"positional_embedding_type": "rotary"}, {"gated_mlp": True}, {"n_key_value_heads": 1}):
+    for options in (
+        {"positional_embedding_type": "rotary"},
+        {"gated_mlp": True},
+        {"n_key_value_heads": 1},
+    ):
         with pytest.raises(LabError, match="expected a model like GPT-2"):
             Graph(native(**options))
     with pytest.raises(LabError, match="expected the graph to compute the model's logits"):
@@ -211,12 +261,17 @@ def test_a_model_of_nan_is_refused() -> None:
         Graph(model)
 
 
-@pytest.mark.parametrize("score", [*PEERS.values(), path_patching.scores], ids=lambda score: score.__name__)
+@pytest.mark.parametrize(
+    "score", [*PEERS.values(), path_patching.scores], ids=lambda score: score.__name__
+)
 def test_prompts_that_the_model_cannot_read_are_refused_by_every_method(score) -> None:
     pairs = random_twins()
     with pytest.raises(LabError, match="expected at least one prompt; got none"):
         score(native(), pairs.rows(slice(0, 0)))
     with pytest.raises(LabError, match="expected tokens of the model, 0 to 9"):
         score(native(d_vocab=10), pairs)
-    with pytest.raises(LabError, match="expected prompts of at most 8 tokens, as the model takes; they are padded to 9"):
+    with pytest.raises(
+        LabError,
+        match="expected prompts of at most 8 tokens, as the model takes; they are padded to 9",
+    ):
         score(native(n_ctx=8), pairs)

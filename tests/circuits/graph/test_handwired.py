@@ -42,7 +42,13 @@ def both(model, pairs):
 def head_outputs(model, prompts):
     """z [layer, prompt, pos, head, d_head]."""
     kept = {}
-    hooks = [(f"blocks.{layer}.attn.hook_z", lambda z, hook, layer=layer: kept.update({layer: z.clone()})) for layer in range(3)]
+    hooks = [
+        (
+            f"blocks.{layer}.attn.hook_z",
+            lambda z, hook, layer=layer: kept.update({layer: z.clone()}),
+        )
+        for layer in range(3)
+    ]
     last_logits(model, prompts, hooks)
     return torch.stack([kept[layer] for layer in range(3)])
 
@@ -67,14 +73,20 @@ def right(text):
 def test_every_prompt_is_answered_and_no_twin_is(wired, pairs):
     answers = [WORDS[token] for token in last_logits(wired.model, pairs.clean).argmax(-1)]
     assert answers == [right(text) for text in pairs.clean.texts]
-    assert torch.allclose(pairs.behaviour(last_logits(wired.model, pairs.clean)), torch.tensor(GAIN), atol=SMALL)
+    assert torch.allclose(
+        pairs.behaviour(last_logits(wired.model, pairs.clean)), torch.tensor(GAIN), atol=SMALL
+    )
     assert last_logits(wired.model, pairs.corrupted).abs().max() < SMALL
 
 
 def test_twins_are_what_they_say(pairs):
     assert len(set(pairs.clean.texts)) > 110
     for row, (text, twin) in enumerate(zip(pairs.clean.texts, pairs.corrupted.texts, strict=True)):
-        changed = [at for at, words in enumerate(zip(text.split(), twin.split(), strict=True)) if words[0] != words[1]]
+        changed = [
+            at
+            for at, words in enumerate(zip(text.split(), twin.split(), strict=True))
+            if words[0] != words[1]
+        ]
         asked = text.split()[8]
         assert changed == [text.split().index(asked), 8]
         assert right(twin) is None
@@ -84,7 +96,9 @@ def test_twins_are_what_they_say(pairs):
         assert wrong in text.split()
         assert wrong != right(text)
     assert torch.equal(pairs.clean.good, pairs.corrupted.good)
-    assert [" ".join(WORDS[token] for token in row) for row in pairs.clean.tokens] == list(pairs.clean.texts)
+    assert [" ".join(WORDS[token] for token in row) for row in pairs.clean.tokens] == list(
+        pairs.clean.texts
+    )
     assert handwired.twins(5, seed=3).clean.texts == handwired.twins(5, seed=3).clean.texts
     assert handwired.twins(5, seed=3).clean.texts != handwired.twins(5, seed=4).clean.texts
 
@@ -109,7 +123,9 @@ def every_subset(model, pairs, value):
         other = clean.mean((1, 2), keepdim=True).expand_as(clean)
     found = []
     for subsets in torch.arange(1 << 12).split(512):
-        kept = (subsets[:, None] >> torch.arange(12) & 1).bool().view(-1, 1, 3, 4)  # [subset, 1, layer, head]
+        kept = (
+            (subsets[:, None] >> torch.arange(12) & 1).bool().view(-1, 1, 3, 4)
+        )  # [subset, 1, layer, head]
         rows = kept.expand(-1, prompts, -1, -1).flatten(0, 1)
 
         def write(z, hook, rows=rows):
@@ -120,7 +136,10 @@ def every_subset(model, pairs, value):
         hooks = [(f"blocks.{layer}.attn.hook_z", write) for layer in range(3)]
         with torch.no_grad():
             logits = model.run_with_hooks(tokens.repeat(len(subsets), 1), fwd_hooks=hooks)[:, LAST]
-        difference = logits[pairs.clean.good.repeat(len(subsets), 1)] - logits[pairs.clean.bad.repeat(len(subsets), 1)]
+        difference = (
+            logits[pairs.clean.good.repeat(len(subsets), 1)]
+            - logits[pairs.clean.bad.repeat(len(subsets), 1)]
+        )
         found.append(difference.view(-1, prompts).mean(1))
     return torch.cat(found).numpy()
 
@@ -129,14 +148,25 @@ def every_subset(model, pairs, value):
 def test_of_all_subsets_exactly_the_two_circuits_are_minimal(wired, value):
     metric = every_subset(wired.model, handwired.twins(8), value)
     faithful = {subset for subset in range(1 << 12) if metric[subset] > 0.95 * GAIN}
-    minimal = {one for one in faithful if not any(one & other == other and one != other for other in faithful)}
-    bits = [sum(1 << wired.all_heads.index(head) for head in circuit.heads) for circuit in wired.circuits]
+    minimal = {
+        one
+        for one in faithful
+        if not any(one & other == other and one != other for other in faithful)
+    }
+    bits = [
+        sum(1 << wired.all_heads.index(head) for head in circuit.heads)
+        for circuit in wired.circuits
+    ]
     assert minimal == set(bits)
     near = 0.1 if value == "mean" else SMALL  # the mean of the one path is a little of every colour
-    assert metric[sorted(faithful)] == pytest.approx(GAIN, abs=near)  # one path gives what both give
+    assert metric[sorted(faithful)] == pytest.approx(
+        GAIN, abs=near
+    )  # one path gives what both give
     others = [subset for subset in range(1 << 12) if subset not in faithful]
     assert max(metric[others]) < 0.25 * GAIN  # and nothing else gives much
-    assert faithful == {subset for subset in range(1 << 12) if any(subset & one == one for one in bits)}
+    assert faithful == {
+        subset for subset in range(1 << 12) if any(subset & one == one for one in bits)
+    }
 
 
 def test_the_truth_about_heads_is_told_consistently(wired):
@@ -164,7 +194,9 @@ def test_what_decoys_and_silent_heads_put_out_changes_no_logit_at_all(pairs, noi
 
             hooks = [(f"blocks.{layer}.attn.hook_z", write) for layer in range(3)]
             assert torch.equal(last_logits(model, pairs.clean, hooks), intact)
-    silent = [model_head for model_head in range(12) if divmod(model_head, 4) in handwired_parts.SILENT]
+    silent = [
+        model_head for model_head in range(12) if divmod(model_head, 4) in handwired_parts.SILENT
+    ]
     assert writes(model, pairs.clean)[:, :, silent].abs().max() == 0
 
 
@@ -186,14 +218,18 @@ def test_decoys_write_only_where_nobody_reads(wired, pairs, noise):
     state = model.state_dict()
     for name in [name for name in state if name.endswith(("q.weight", "k.weight", "v.weight"))]:
         layer = int(name.split(".")[1])
-        heard = [row for row in range(40) if (layer, row // 10) not in wired.silent]  # a silent head may read anything
+        heard = [
+            row for row in range(40) if (layer, row // 10) not in wired.silent
+        ]  # a silent head may read anything
         assert state[name][heard][:, UNREAD.start :].abs().max() == 0
     assert state["unembed.weight"][:, UNREAD.start :].abs().max() == 0
 
 
 def test_norms_put_decoys_above_true_heads(wired, pairs):
     """By length, and by the difference of means between prompts and twins, every decoy outdoes every true head."""
-    clean, corrupted = (writes(wired.model, prompts).mean(1) for prompts in (pairs.clean, pairs.corrupted))
+    clean, corrupted = (
+        writes(wired.model, prompts).mean(1) for prompts in (pairs.clean, pairs.corrupted)
+    )
     for scores in (clean.norm(dim=-1).mean(0), (clean.mean(0) - corrupted.mean(0)).norm(dim=-1)):
         score = dict(zip(wired.all_heads, scores.tolist(), strict=True))
         assert min(score[head] for head in wired.decoys) > max(score[head] for head in wired.heads)
@@ -205,7 +241,11 @@ def test_norms_put_decoys_above_true_heads(wired, pairs):
 
 def with_edges(graph, pairs, kept, value):
     keep = torch.tensor([float(edge in kept) for edge in graph.edges])
-    return pairs.behaviour(graph.forward(pairs.clean.tokens, pairs.clean.last, keep, replacements(graph, pairs, value)).logits)
+    return pairs.behaviour(
+        graph.forward(
+            pairs.clean.tokens, pairs.clean.last, keep, replacements(graph, pairs, value)
+        ).logits
+    )
 
 
 @pytest.mark.parametrize("value", ["zero", "resample"])
@@ -219,7 +259,9 @@ def test_the_edges_of_a_path_suffice_and_each_is_needed(wired, value, path):
     for edge in edges:
         without = with_edges(graph, pairs, edges - {edge}, value)
         if str(edge) == "embed→L1H1.k":
-            assert torch.allclose(without, torch.tensor(GAIN), atol=SMALL)  # this one matters to twins only, see below
+            assert torch.allclose(
+                without, torch.tensor(GAIN), atol=SMALL
+            )  # this one matters to twins only, see below
         else:
             assert float(without.mean()) < 0.5 * GAIN, str(edge)
 
@@ -244,15 +286,23 @@ def test_edges_over_which_prompt_and_twin_do_not_differ_carry_nothing(wired):
     for circuit in wired.circuits:
         rest = set(graph.edges) - wired.carrying
         assert circuit.carrying < circuit.edges
-        assert torch.allclose(with_edges(graph, pairs, wired.carrying, "resample"), torch.tensor(GAIN), atol=SMALL)
+        assert torch.allclose(
+            with_edges(graph, pairs, wired.carrying, "resample"), torch.tensor(GAIN), atol=SMALL
+        )
         assert with_edges(graph, pairs, rest, "resample").abs().max() < SMALL
 
 
 def test_edges_are_named_by_hand(wired):
     first, second = ({str(edge) for edge in circuit.edges} for circuit in wired.circuits)
-    lookup = {f"embed→L0H0.{kind}" for kind in "qkv"} | {f"embed→L1H1.{kind}" for kind in "qkv"} | {"L0H0→L1H1.k"}
+    lookup = (
+        {f"embed→L0H0.{kind}" for kind in "qkv"}
+        | {f"embed→L1H1.{kind}" for kind in "qkv"}
+        | {"L0H0→L1H1.k"}
+    )
     assert first == lookup | {"embed→L2H2.q", "L1H1→L2H2.k", "L1H1→L2H2.v", "L2H2→output"}
-    carry = {f"embed→{head}.{kind}" for head in ("L0H2", "L0H3") for kind in "qkv"} | {"L0H3→L1H0.q"}
+    carry = {f"embed→{head}.{kind}" for head in ("L0H2", "L0H3") for kind in "qkv"} | {
+        "L0H3→L1H0.q"
+    }
     lookup = carry | {"L0H2→L1H0.k", "embed→L1H0.k", "embed→L1H0.v"}
     assert second == lookup | {"embed→L2H2.q", "L1H0→L2H2.k", "L1H0→L2H2.v", "L2H2→output"}
     assert Edge("L2H2", OUTPUT, "in") in wired.edges
@@ -299,7 +349,9 @@ def test_all_other_weights_are_superfluous_together_and_one_by_one(wired, pairs)
     expected = both(model, few)
     for name, mask in wired.weights.items():
         spare = ((live[name] != 0) & ~mask).nonzero().tolist()
-        for index in spare if len(spare) < 200 else spare[::50]:  # silent heads have thousands of weights
+        for index in (
+            spare if len(spare) < 200 else spare[::50]
+        ):  # silent heads have thousands of weights
             value = float(live[name][tuple(index)])
             live[name][tuple(index)] = 0.0
             assert torch.allclose(both(model, few), expected, atol=1e-5), (name, index)
@@ -310,7 +362,10 @@ def test_all_other_weights_are_superfluous_together_and_one_by_one(wired, pairs)
 
 def test_without_one_path_the_other_does_it(wired, pairs):
     for lost, kept in itertools.permutations(range(2)):
-        only = {name: mask & ~wired.circuits[kept].weights[name] for name, mask in wired.circuits[lost].weights.items()}
+        only = {
+            name: mask & ~wired.circuits[kept].weights[name]
+            for name, mask in wired.circuits[lost].weights.items()
+        }
         assert sum(int(mask.sum()) for mask in only.values()) > 50
         state = {name: value * ~only[name] for name, value in wired.model.state_dict().items()}
         assert torch.allclose(both(loaded(state), pairs), both(wired.model, pairs), atol=SMALL)
@@ -318,7 +373,9 @@ def test_without_one_path_the_other_does_it(wired, pairs):
 
 def test_masks_have_the_shapes_of_the_model(wired):
     state = wired.model.state_dict()
-    assert {name: mask.shape for name, mask in wired.weights.items()} == {name: value.shape for name, value in state.items()}
+    assert {name: mask.shape for name, mask in wired.weights.items()} == {
+        name: value.shape for name, value in state.items()
+    }
     total = sum(int(mask.sum()) for mask in wired.weights.values())
     assert total < 0.02 * sum(value.numel() for value in state.values())
     heads = {
@@ -344,14 +401,21 @@ def test_a_rotated_basis_gives_the_same_logits(wired, pairs, seed):
     assert turned.weights == {}
     dense = turned.model.state_dict()["blocks.0.attn.q.weight"][:10]
     assert (dense[:3] != 0).float().mean() > 0.99  # one wire is now a full row
-    z, straight = (head_outputs(model, pairs.clean) for model in (turned.model, handwired.build(seed=seed).model))
-    assert torch.allclose(z, straight, atol=1e-3)  # heads do the same inside; silent ones read with random weights
+    z, straight = (
+        head_outputs(model, pairs.clean)
+        for model in (turned.model, handwired.build(seed=seed).model)
+    )
+    assert torch.allclose(
+        z, straight, atol=1e-3
+    )  # heads do the same inside; silent ones read with random weights
 
 
 def test_noise_is_written_by_decoys_and_read_by_nobody(wired, pairs):
     noisy = handwired.build(noise=1.0, seed=3)
     assert torch.equal(both(noisy.model, pairs), both(handwired.build(seed=3).model, pairs))
-    quiet, loud = (writes(model, pairs.clean).norm(dim=-1).mean((0, 1)) for model in (wired.model, noisy.model))
+    quiet, loud = (
+        writes(model, pairs.clean).norm(dim=-1).mean((0, 1)) for model in (wired.model, noisy.model)
+    )
     decoys = [head in wired.decoys for head in wired.all_heads]
     assert (loud > quiet).tolist() == decoys
     unread = writes(noisy.model, pairs.clean)[:, :, torch.tensor(decoys), UNREAD.start :]
@@ -362,14 +426,18 @@ def test_noise_is_written_by_decoys_and_read_by_nobody(wired, pairs):
 @pytest.mark.parametrize("sharpness", [20.0, 40.0])
 def test_a_softer_model_does_the_same_approximately(pairs, sharpness):
     model = handwired.build(sharpness=sharpness).model
-    assert torch.allclose(pairs.behaviour(last_logits(model, pairs.clean)), torch.tensor(GAIN), atol=0.1)
+    assert torch.allclose(
+        pairs.behaviour(last_logits(model, pairs.clean)), torch.tensor(GAIN), atol=0.1
+    )
     assert last_logits(model, pairs.corrupted).abs().max() < 0.2
 
 
 def test_the_model_is_of_attention_only_and_fits_its_prompts(wired, pairs):
     assert pairs.clean.tokens.shape[1] == N_CTX == wired.model.cfg.n_ctx
     assert not [name for name in wired.model.state_dict() if "mlp" in name or "ln" in name]
-    assert np.isfinite([float(value.abs().max()) for value in wired.model.state_dict().values()]).all()
+    assert np.isfinite(
+        [float(value.abs().max()) for value in wired.model.state_dict().values()]
+    ).all()
 
 
 @pytest.mark.parametrize(

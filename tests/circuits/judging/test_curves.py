@@ -29,7 +29,11 @@ def cases(draw):
 def orders(scores):
     """All rankings that the scores allow, one for each order of the tied heads."""
     found = itertools.permutations(range(len(scores)))
-    return [order for order in found if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))]
+    return [
+        order
+        for order in found
+        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+    ]
 
 
 def along(order, values, complement=False):
@@ -88,7 +92,9 @@ def test_tied_heads_are_evaluated_in_several_orders_of_them():
     exact = curves.curve(scores, values)
     assert np.allclose(found.quantile(0), exact.quantile(0))
     assert np.allclose(found.quantile(1), exact.quantile(1))
-    assert len(asked) == len(set(asked)) == 1 + 1 + 3 + 3 + 1 + 1  # each set once, however many orders
+    assert (
+        len(asked) == len(set(asked)) == 1 + 1 + 3 + 3 + 1 + 1
+    )  # each set once, however many orders
     spread = np.array([one.std() for one in exact.values])
     assert (np.abs(found.mean - exact.mean) <= 4 * spread / math.sqrt(400) + 1e-12).all()
     again = curves.evaluated(scores, HEADS, evaluate, orders=400)
@@ -97,7 +103,9 @@ def test_tied_heads_are_evaluated_in_several_orders_of_them():
 
 def test_heads_are_handed_over_in_the_order_of_the_model():
     heads = [(0, head) for head in range(40)]
-    found = curves.evaluated(np.random.default_rng(0).normal(size=40), heads, lambda kept: float(kept == sorted(kept)))
+    found = curves.evaluated(
+        np.random.default_rng(0).normal(size=40), heads, lambda kept: float(kept == sorted(kept))
+    )
     assert found.mean.min() == 1
 
 
@@ -131,7 +139,10 @@ def test_random_circuits_are_all_circuits_of_a_size(case):
 def test_random_rankings_have_the_areas_of_rankings():
     values = np.random.default_rng(5).normal(size=32)
     cpr, cmd = curves.random_rankings(values, rankings=3000)
-    every = {area(along(order, values)): area(np.abs(1 - along(order, values))) for order in itertools.permutations(range(5))}
+    every = {
+        area(along(order, values)): area(np.abs(1 - along(order, values)))
+        for order in itertools.permutations(range(5))
+    }
     known = np.array(sorted(every))
     nearest = known[np.abs(known - cpr[:, None]).argmin(1)]
     assert np.allclose(nearest, cpr)
@@ -189,15 +200,24 @@ def test_faithfulness_is_normalised_with_nothing_and_everything():
     [
         (lambda: curves.curve([1.0, np.nan], np.zeros(4)), "one row of finite numbers"),
         (lambda: curves.curve([1.0, 2.0], np.zeros(8)), "faithfulness of all 4 subsets"),
-        (lambda: curves.curve([1.0, 2.0], [0.0, np.nan, 1.0, 1.0]), "finite metric of every subset"),
+        (
+            lambda: curves.curve([1.0, 2.0], [0.0, np.nan, 1.0, 1.0]),
+            "finite metric of every subset",
+        ),
         (lambda: curves.random_circuits([0.0, np.nan, 1.0, 1.0]), "finite metric of every subset"),
         (lambda: curves.best_circuits([0.0, np.nan, 1.0, 1.0]), "finite metric of every subset"),
-        (lambda: curves.evaluated(np.arange(5.0), HEADS, lambda kept: np.nan), "finite metric of every subset"),
+        (
+            lambda: curves.evaluated(np.arange(5.0), HEADS, lambda kept: np.nan),
+            "finite metric of every subset",
+        ),
         (lambda: curves.random_circuits(np.zeros(6)), "2 to the number of heads"),
         (lambda: curves.best_circuits(np.zeros(1)), "2 to the number of heads"),
         (lambda: curves.best_ranking(np.zeros(4), "auc"), 'the area "cpr" or "cmd"'),
         (lambda: curves.evaluated([1.0], HEADS, len), "one score a head"),
-        (lambda: curves.evaluated(np.arange(5.0), HEADS, len, sizes=[6]), "sizes up to their number"),
+        (
+            lambda: curves.evaluated(np.arange(5.0), HEADS, len, sizes=[6]),
+            "sizes up to their number",
+        ),
     ],
 )
 def test_what_gives_no_curve_is_refused(call, message):

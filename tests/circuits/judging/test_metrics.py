@@ -19,7 +19,11 @@ def tables(draw):
     """Scores with many ties, and labels of both kinds."""
     n = draw(st.integers(2, 16))
     scores = draw(st.lists(st.integers(-3, 3), min_size=n, max_size=n))
-    labels = draw(st.lists(st.booleans(), min_size=n, max_size=n).filter(lambda found: 0 < sum(found) < len(found)))
+    labels = draw(
+        st.lists(st.booleans(), min_size=n, max_size=n).filter(
+            lambda found: 0 < sum(found) < len(found)
+        )
+    )
     return np.array(scores, dtype=float), np.array(labels)
 
 
@@ -41,10 +45,16 @@ def test_precision_recall_and_f1_are_those_of_scikit_learn(table, threshold):
     scores, labels = table
     counts = metrics.confusion(scores, labels, threshold)
     matrix = [[counts.rejections, counts.false_alarms], [counts.misses, counts.hits]]
-    assert np.array_equal(confusion_matrix(labels, scores >= threshold, labels=[False, True]), matrix)
-    theirs = precision_recall_fscore_support(labels, scores >= threshold, average="binary", zero_division=np.nan)
+    assert np.array_equal(
+        confusion_matrix(labels, scores >= threshold, labels=[False, True]), matrix
+    )
+    theirs = precision_recall_fscore_support(
+        labels, scores >= threshold, average="binary", zero_division=np.nan
+    )
     precision = 1.0 if np.isnan(theirs[0]) else theirs[0]
-    assert (counts.precision, counts.recall, counts.f1) == pytest.approx((precision, theirs[1], theirs[2]))
+    assert (counts.precision, counts.recall, counts.f1) == pytest.approx(
+        (precision, theirs[1], theirs[2])
+    )
 
 
 @settings(deadline=None)
@@ -62,7 +72,9 @@ def test_the_points_are_those_of_scikit_learn(table):
     reached = len(recall)  # the same points, from the other end
     assert np.allclose(found.counts.precision[:reached], precision[::-1])
     assert np.allclose(found.counts.recall[:reached], recall[::-1])
-    assert np.trapezoid(found.counts.recall, found.counts.false_positive_rate) == pytest.approx(metrics.auroc(scores, labels))
+    assert np.trapezoid(found.counts.recall, found.counts.false_positive_rate) == pytest.approx(
+        metrics.auroc(scores, labels)
+    )
 
 
 @settings(deadline=None)
@@ -109,10 +121,15 @@ def test_the_released_f1_hides_false_alarms():
 def test_the_exact_null_is_every_placement_of_the_circuit(table):
     scores, labels = table
     n, k = len(labels), int(labels.sum())
-    areas = [metrics.auroc(scores, np.isin(np.arange(n), chosen)) for chosen in itertools.combinations(range(n), k)]
+    areas = [
+        metrics.auroc(scores, np.isin(np.arange(n), chosen))
+        for chosen in itertools.combinations(range(n), k)
+    ]
     null = metrics.auroc_null(scores, labels)
     assert np.allclose(null.draws, areas)
-    assert null.p_value == pytest.approx(np.mean(np.array(areas) >= metrics.auroc(scores, labels) - 1e-9))
+    assert null.p_value == pytest.approx(
+        np.mean(np.array(areas) >= metrics.auroc(scores, labels) - 1e-9)
+    )
 
 
 def test_the_exact_null_has_the_p_values_of_the_rank_sum_test():
@@ -120,7 +137,9 @@ def test_the_exact_null_has_the_p_values_of_the_rank_sum_test():
 
     rng = np.random.default_rng(1)
     scores, labels = rng.normal(size=16), rng.permutation(np.arange(16) < 5)
-    theirs = mannwhitneyu(scores[labels], scores[~labels], alternative="greater", method="exact").pvalue
+    theirs = mannwhitneyu(
+        scores[labels], scores[~labels], alternative="greater", method="exact"
+    ).pvalue
     null = metrics.auroc_null(scores, labels)
     assert len(null.draws) == math.comb(16, 5)
     assert null.p_value == pytest.approx(theirs)
@@ -148,7 +167,9 @@ def test_the_interval_over_seeds_covers_the_mean_and_is_none_where_seeds_agree()
     assert found.low < found.mean == pytest.approx(found.values.mean())
     assert found.mean < found.high
     half = 1.96 * found.values.std(ddof=1) / math.sqrt(12)
-    assert found.high - found.low == pytest.approx(2 * half, rel=0.35)  # 12 values: the bootstrap is close to, not at, the normal
+    assert found.high - found.low == pytest.approx(
+        2 * half, rel=0.35
+    )  # 12 values: the bootstrap is close to, not at, the normal
     same = metrics.over_seeds([scores[0]] * 3, labels, metrics.auprc)
     assert same.low == same.high == same.mean == metrics.auprc(scores[0], labels)
 
@@ -160,7 +181,10 @@ def test_a_verdict_holds_the_numbers_of_the_single_functions():
     assert verdict.auroc == metrics.auroc(scores, labels)
     assert verdict.auprc == metrics.auprc(scores, labels)
     assert verdict.best_f1 == pytest.approx(2 / (1 / verdict.precision + 1 / verdict.recall))
-    assert (verdict.best_f1, verdict.best_released) == (points.counts.f1.max(), points.counts.released_f1.max())
+    assert (verdict.best_f1, verdict.best_released) == (
+        points.counts.f1.max(),
+        points.counts.released_f1.max(),
+    )
     assert verdict.base_rate == 0.25
     assert verdict.p_value == metrics.auroc_null(scores, labels).p_value
 
@@ -186,7 +210,9 @@ ONE = np.ones(3, dtype=bool)
         ([[1.0], [2.0], [3.0]], [0, 1, 1], "one row"),
     ],
 )
-@pytest.mark.parametrize("metric", [metrics.auroc, metrics.auprc, metrics.sweep, metrics.judge, metrics.auroc_null])
+@pytest.mark.parametrize(
+    "metric", [metrics.auroc, metrics.auprc, metrics.sweep, metrics.judge, metrics.auroc_null]
+)
 def test_what_cannot_be_judged_is_refused(metric, scores, labels, message):
     with pytest.raises(LabError, match=message):
         metric(scores, labels)

@@ -28,7 +28,9 @@ def test_counts_and_base_rates(task, variant):
     assert (int(found.sum()), len(found)) == (on, of)
     assert known.base_rate == on / of
     assert len(set(known.heads)) == len(known.heads) == on  # no head has two roles
-    assert [divmod(index, known.shape[1]) for index in found.nonzero()[:, 0].tolist()] == list(known.heads)
+    assert [divmod(index, known.shape[1]) for index in found.nonzero()[:, 0].tolist()] == list(
+        known.heads
+    )
     assert "arXiv" in known.source
 
 
@@ -53,24 +55,45 @@ def test_where_sources_disagree(task, other, only_released, only_other):
 
 def test_roles_of_the_indirect_object_circuit():
     roles = circuit("ioi", "wang").roles
-    sizes = {"name mover": 3, "backup name mover": 8, "negative name mover": 2, "S-inhibition": 4, "induction": 4}
-    assert {name: len(heads) for name, heads in roles.items()} == sizes | {"duplicate token": 3, "previous token": 2}
+    sizes = {
+        "name mover": 3,
+        "backup name mover": 8,
+        "negative name mover": 2,
+        "S-inhibition": 4,
+        "induction": 4,
+    }
+    assert {name: len(heads) for name, heads in roles.items()} == sizes | {
+        "duplicate token": 3,
+        "previous token": 2,
+    }
     layers = {name: {layer for layer, _ in heads} for name, heads in roles.items()}
-    assert max(layers["previous token"] | layers["duplicate token"]) < min(layers["induction"]) < min(layers["S-inhibition"])
-    assert max(layers["S-inhibition"]) < min(layers["name mover"] | layers["backup name mover"] | layers["negative name mover"])
+    assert (
+        max(layers["previous token"] | layers["duplicate token"])
+        < min(layers["induction"])
+        < min(layers["S-inhibition"])
+    )
+    assert max(layers["S-inhibition"]) < min(
+        layers["name mover"] | layers["backup name mover"] | layers["negative name mover"]
+    )
 
 
 def test_another_shape_and_unknown_lists_are_refused():
-    with pytest.raises(LabError, match="expected gpt2, in which this circuit was found: 12 layers of 12 heads"):
+    with pytest.raises(
+        LabError, match="expected gpt2, in which this circuit was found: 12 layers of 12 heads"
+    ):
         labels("ioi", "wang", 4, 4)
     with pytest.raises(LabError, match="expected gpt2, in which"):
         labels("ioi", "wang", 12, 16)
-    with pytest.raises(LabError, match="expected a published circuit: ioi: wang, released code; greater-than"):
+    with pytest.raises(
+        LabError, match="expected a published circuit: ioi: wang, released code; greater-than"
+    ):
         circuit("ioi", "hanna")
 
 
 def test_masks_are_layer_major():
-    assert torch.equal(circuits.mask([(1, 0)], 2, 3), torch.tensor([False, False, False, True, False, False]))
+    assert torch.equal(
+        circuits.mask([(1, 0)], 2, 3), torch.tensor([False, False, False, True, False, False])
+    )
 
 
 def test_published_shares_follow_from_the_published_metrics():
@@ -79,13 +102,18 @@ def test_published_shares_follow_from_the_published_metrics():
         assert len(curve.heads) == len(curve.metric) == len(curve.share)
         assert curve.metric[0] == curve.empty
         for metric, share in zip(curve.metric, curve.share, strict=True):
-            assert (metric - curve.empty) / (curve.full - curve.empty) == pytest.approx(share, abs=0.006), task
+            assert (metric - curve.empty) / (curve.full - curve.empty) == pytest.approx(
+                share, abs=0.006
+            ), task
 
 
 def test_the_hanna_value_does_not_fit_the_published_shares():
     curve = results.CURVES["greater-than"]
     full = results.GREATER_THAN_FULL["difference of probabilities"]
-    worst = max(abs((m - curve.empty) / (full - curve.empty) - share) for m, share in zip(curve.metric, curve.share, strict=True))
+    worst = max(
+        abs((m - curve.empty) / (full - curve.empty) - share)
+        for m, share in zip(curve.metric, curve.share, strict=True)
+    )
     assert worst > 0.03
 
 
@@ -102,21 +130,39 @@ def test_averaged_bars_hide_the_best_settings():
     """ACDC's bar averages settings; its own best one beats the bar on every task, and table 6 averages to the bar on IOI."""
     for task, best in zip(results.TASKS, results.ACDC_BEST["ACDC"], strict=True):
         assert best > results.AUC["edge", "ACDC"][task].value
-    averaged = statistics.mean([results.TABLE_6["ACDC, random ablation"], results.TABLE_6["ACDC, zero ablation"]])
+    averaged = statistics.mean(
+        [results.TABLE_6["ACDC, random ablation"], results.TABLE_6["ACDC, zero ablation"]]
+    )
     assert averaged == pytest.approx(results.AUC["node", "ACDC"]["ioi"].value, abs=0.05)
-    averaged = statistics.mean([results.TABLE_6["SP, random ablation"], results.TABLE_6["SP, zero ablation"]])
+    averaged = statistics.mean(
+        [results.TABLE_6["SP, random ablation"], results.TABLE_6["SP, zero ablation"]]
+    )
     assert averaged == pytest.approx(results.AUC["node", "SP"]["ioi"].value, abs=0.05)
 
 
 def test_means_of_the_released_trials():
     """Five trials of output/data/roc_results_num_codes_gt.json with 5 and with 250 prompts."""
     trials = {
-        5: (0.5909465020576132, 0.5234567901234568, 0.5242798353909466, 0.5888888888888888, 0.5666666666666667),
-        250: (0.8164609053497942, 0.8938271604938273, 0.8489711934156379, 0.8111111111111111, 0.8534979423868312),
+        5: (
+            0.5909465020576132,
+            0.5234567901234568,
+            0.5242798353909466,
+            0.5888888888888888,
+            0.5666666666666667,
+        ),
+        250: (
+            0.8164609053497942,
+            0.8938271604938273,
+            0.8489711934156379,
+            0.8111111111111111,
+            0.8534979423868312,
+        ),
     }
     sweep = results.SWEEPS["scoring prompts"]
     for count, values in trials.items():
-        assert sweep.auc["greater-than"][sweep.at.index(count)] == pytest.approx(statistics.mean(values), abs=6e-4)
+        assert sweep.auc["greater-than"][sweep.at.index(count)] == pytest.approx(
+            statistics.mean(values), abs=6e-4
+        )
 
 
 def test_an_auc_is_a_count_of_pairs():
@@ -147,7 +193,9 @@ def test_more_heads_restore_more_and_more_prompts_take_longer():
         assert list(curve.share[:-1]) == sorted(curve.share[:-1])
     for row in results.RUNTIME.values():
         assert list(row.values()) == sorted(row.values())
-    assert all(results.RUNTIME[100][size] >= results.RUNTIME[10][size] for size in results.RUNTIME[10])
+    assert all(
+        results.RUNTIME[100][size] >= results.RUNTIME[10][size] for size in results.RUNTIME[10]
+    )
 
 
 def test_heads_outside_the_model_are_refused():

@@ -39,9 +39,15 @@ def one_by_one(model, pairs, ablation, reference):
         if ablation == "resample":
             source = collect(model, one.corrupted.tokens[:, :length])[0]
         else:
-            outputs = [collect(model, ids[None, : last + 1])[0].z[:, 0] for ids, last in zip(*reference, strict=True)]
+            outputs = [
+                collect(model, ids[None, : last + 1])[0].z[:, 0]
+                for ids, last in zip(*reference, strict=True)
+            ]
             mean = torch.cat(outputs, 1).mean(1)  # over all tokens: [layer, head, d_head]
-            source = Activations(mean[:, None, None].expand(-1, 1, length, -1, -1), torch.zeros(model.cfg.n_layers, 1, length, 1))
+            source = Activations(
+                mean[:, None, None].expand(-1, 1, length, -1, -1),
+                torch.zeros(model.cfg.n_layers, 1, length, 1),
+            )
         behaviour = []
         for subset in range(1 << len(heads)):
             gone = [head for index, head in enumerate(heads) if not subset >> index & 1]
@@ -56,7 +62,9 @@ def check_against_one_by_one(model, pairs, ablation):
     found = oracle(model, pairs, ablation, reference, workers=1)
     wanted = one_by_one(model, pairs, ablation, (reference.tokens, reference.last.tolist()))
     assert found.behaviour.shape == wanted.shape
-    assert len(wanted.round(decimals=4).unique(dim=0)) > len(wanted) / 2  # the subsets differ, or nothing is shown
+    assert (
+        len(wanted.round(decimals=4).unique(dim=0)) > len(wanted) / 2
+    )  # the subsets differ, or nothing is shown
     torch.testing.assert_close(found.behaviour, wanted.float(), atol=1e-4, rtol=0)
     return found
 
@@ -65,13 +73,19 @@ def check_against_one_by_one(model, pairs, ablation):
 @pytest.mark.parametrize("norm", ["LN", "LNPre", None])
 def test_every_subset_equals_hooks_with_each_normalisation(norm, ablation):
     noise = 0.4 if norm else 0.2
-    check_against_one_by_one(small.model(noise=noise, normalization_type=norm), PAIRS["ioi"], ablation)
+    check_against_one_by_one(
+        small.model(noise=noise, normalization_type=norm), PAIRS["ioi"], ablation
+    )
 
 
-@pytest.mark.parametrize("metric", ["difference of probabilities", "log of the probability ratio", "margin"])
+@pytest.mark.parametrize(
+    "metric", ["difference of probabilities", "log of the probability ratio", "margin"]
+)
 def test_every_subset_equals_hooks_with_each_metric(metric):
     for task in ("greater-than", "docstring"):
-        found = check_against_one_by_one(small.model(), replace(PAIRS[task], metric=metric), "resample")
+        found = check_against_one_by_one(
+            small.model(), replace(PAIRS[task], metric=metric), "resample"
+        )
         assert (found.task, found.metric, found.ablation) == (task, metric, "resample")
 
 
@@ -106,8 +120,12 @@ def test_random_subsets_of_the_trained_model_equal_the_bench(known):
     subsets = [0, 65535, *np.random.default_rng(0).integers(65536, size=12).tolist()]
     for subset in subsets:
         gone = [head for index, head in enumerate(bench.heads) if not subset >> index & 1]
-        torch.testing.assert_close(found.behaviour[subset], bench.run(gone).behaviour, atol=1e-4, rtol=0)
-        assert float(found.faithfulness[subset]) == pytest.approx(bench.share(found.kept(subset)), abs=1e-4)
+        torch.testing.assert_close(
+            found.behaviour[subset], bench.run(gone).behaviour, atol=1e-4, rtol=0
+        )
+        assert float(found.faithfulness[subset]) == pytest.approx(
+            bench.share(found.kept(subset)), abs=1e-4
+        )
     assert found.full == pytest.approx(float(bench.full.behaviour.mean()), abs=1e-4)
     assert found.none == pytest.approx(float(bench.none.behaviour.mean()), abs=1e-4)
 
@@ -131,7 +149,12 @@ def toy(behaviour) -> Oracle:
 
 def test_faithfulness_takes_means_first():
     found = toy([[0.0, 0.0], [1.0, 1.0], [0.0, 5.0], [2.0, 8.0]])
-    assert found.faithfulness.tolist() == [0.0, 0.2, 0.5, 1.0]  # of ratios the means are 0.3125 and 0.3125
+    assert found.faithfulness.tolist() == [
+        0.0,
+        0.2,
+        0.5,
+        1.0,
+    ]  # of ratios the means are 0.3125 and 0.3125
     assert (found.full, found.none) == (5.0, 0.0)
 
 
@@ -139,7 +162,9 @@ def test_the_interval_is_that_of_drawn_prompts():
     generator = torch.Generator().manual_seed(0)
     full = 4 + torch.randn(200, generator=generator)
     noisy = 0.5 * full + torch.randn(200, generator=generator)
-    easy = 3 * torch.randn(200, generator=generator)  # how easy a prompt is, whatever is kept: it drops out of differences
+    easy = 3 * torch.randn(
+        200, generator=generator
+    )  # how easy a prompt is, whatever is kept: it drops out of differences
     found = toy(easy + torch.stack([0 * full, 0.5 * full, noisy, full]))
     assert found.interval(0) == (0.0, 0.0)
     assert found.interval(3) == (1.0, 1.0)
@@ -151,7 +176,9 @@ def test_the_interval_is_that_of_drawn_prompts():
     assert error == pytest.approx(1 / math.sqrt(200) / 4, rel=0.1)  # noise of size 1 on a mean of 4
     value = float(found.faithfulness[2])
     summary = Summary(found.heads, "toy", "margin", "mean", found.mean, found.error)
-    assert (low, high) == pytest.approx((value - 1.96 * error, value + 1.96 * error), abs=0.15 * error)
+    assert (low, high) == pytest.approx(
+        (value - 1.96 * error, value + 1.96 * error), abs=0.15 * error
+    )
     assert summary.interval(2) == pytest.approx((low, high), abs=0.15 * error)
 
 
@@ -168,7 +195,9 @@ def test_a_model_of_nan_is_refused():
     model = small.model()
     with torch.no_grad():
         model.blocks[1].attn.q.original_component.weight[0, 0] = math.nan
-    with pytest.raises(LabError, match="expected finite behaviour of the model for every subset of heads"):
+    with pytest.raises(
+        LabError, match="expected finite behaviour of the model for every subset of heads"
+    ):
         oracle(model, PAIRS["ioi"], "resample")
 
 
@@ -188,7 +217,9 @@ def test_too_many_heads_are_refused_with_what_it_would_take(trained):
     assert "expected at most 16 heads" in str(fault.value)
     assert "18 heads have 2^18 = 2.62e+5 subsets: about" in str(fault.value)
     assert "helpers.circuits.oracle.shapley.sampled" in str(fault.value)
-    with pytest.raises(LabError, match=r"2\^1200 = 1.72e\+361 subsets: about \S+ years by the tree"):
+    with pytest.raises(
+        LabError, match=r"2\^1200 = 1.72e\+361 subsets: about \S+ years by the tree"
+    ):
         oracle(small.model(n_layers=2, n_heads=600, d_head=1), PAIRS["ioi"], "resample")
     assert oracles._duration(Decimal(7200)) == "2 hours"
     assert oracles._duration(Decimal("3.21")) == "3.21 seconds"
@@ -217,9 +248,14 @@ def test_faults_of_the_question_are_refused():
         oracle(model, pairs)
     with pytest.raises(LabError, match="expected at least one prompt; got none"):
         oracle(model, pairs.rows(slice(0, 0)), "resample")
-    with pytest.raises(LabError, match="expected tokens of the model, 0 to 19; the prompts have token"):
+    with pytest.raises(
+        LabError, match="expected tokens of the model, 0 to 19; the prompts have token"
+    ):
         oracle(small.model(d_vocab=20), pairs, "resample")
-    with pytest.raises(LabError, match="expected prompts of at most 5 tokens, as the model takes; they are padded to"):
+    with pytest.raises(
+        LabError,
+        match="expected prompts of at most 5 tokens, as the model takes; they are padded to",
+    ):
         oracle(small.model(n_ctx=5), pairs, "resample")
     with pytest.raises(LabError, match="answers are among the 1000 words of the model; got 993"):
         oracle(small.model(d_vocab=1000), pairs, "resample")
@@ -235,7 +271,10 @@ def test_a_tree_that_computes_something_else_is_noticed(monkeypatch):
 @pytest.mark.parametrize("ablation", oracles.ABLATIONS)
 def test_a_model_of_double_precision_is_read_as_float32(ablation):
     reference = tasks.prompts("ioi", 5, 1)
-    single, double = (oracle(model, PAIRS["ioi"], ablation, reference) for model in (small.model(), small.model().double()))
+    single, double = (
+        oracle(model, PAIRS["ioi"], ablation, reference)
+        for model in (small.model(), small.model().double())
+    )
     torch.testing.assert_close(double.behaviour, single.behaviour, atol=1e-4, rtol=0)
 
 
@@ -248,34 +287,57 @@ def test_threads_change_nothing():
 def measured_small(monkeypatch, tmp_path, *arguments):
     """The command on an untrained small model in the place of the trained one."""
     monkeypatch.setattr(loading, "load", lambda name, device: small.model())
-    return cli.main(["oracle", "--prompts", "4", "--out", str(tmp_path / "o.safetensors"), *arguments])
+    return cli.main(
+        ["oracle", "--prompts", "4", "--out", str(tmp_path / "o.safetensors"), *arguments]
+    )
 
 
-def test_the_command_stores_what_was_measured_and_measures_nothing_twice(monkeypatch, tmp_path, capsys):
+def test_the_command_stores_what_was_measured_and_measures_nothing_twice(
+    monkeypatch, tmp_path, capsys
+):
     file = tmp_path / "o.safetensors"
     assert measured_small(monkeypatch, tmp_path, "--task", "ioi") == 0
     assert "ioi/mean: measured" in capsys.readouterr().err
-    wanted = oracle(small.model(), twins("ioi", 4, 0), "mean", tasks.prompts("ioi", stored.REFERENCE_PROMPTS, 1))
+    wanted = oracle(
+        small.model(), twins("ioi", 4, 0), "mean", tasks.prompts("ioi", stored.REFERENCE_PROMPTS, 1)
+    )
     found = stored.stored("ioi", "mean", file)
-    assert (found.heads, found.task, found.metric, found.ablation) == (wanted.heads, "ioi", "logit difference", "mean")
+    assert (found.heads, found.task, found.metric, found.ablation) == (
+        wanted.heads,
+        "ioi",
+        "logit difference",
+        "mean",
+    )
     torch.testing.assert_close(found.mean.double(), wanted.mean, atol=1e-6, rtol=0)
-    torch.testing.assert_close(found.error.double(), wanted.error, atol=float(wanted.error.max()) / 255, rtol=0)
+    torch.testing.assert_close(
+        found.error.double(), wanted.error, atol=float(wanted.error.max()) / 255, rtol=0
+    )
 
     monkeypatch.setattr(oracles, "oracle", None)  # a second measurement would call it
     assert measured_small(monkeypatch, tmp_path, "--task", "ioi") == 0
     assert capsys.readouterr().err.count("already stored") == 2
     monkeypatch.setattr(oracles, "oracle", oracle)
     assert measured_small(monkeypatch, tmp_path, "--task", "docstring") == 0
-    assert set(stored.read(file)) == {"ioi/mean", "ioi/resample", "docstring/mean", "docstring/resample"}
+    assert set(stored.read(file)) == {
+        "ioi/mean",
+        "ioi/resample",
+        "docstring/mean",
+        "docstring/resample",
+    }
     assert measured_small(monkeypatch, tmp_path, "--task", "ioi", "--seed", "3") == 0
     assert "measured in" in capsys.readouterr().err
     assert stored.read(file)["ioi/mean"][1]["seed"] == 3
 
 
-def test_foreign_and_damaged_files_are_refused_and_never_written_over(monkeypatch, tmp_path, capsys):
+def test_foreign_and_damaged_files_are_refused_and_never_written_over(
+    monkeypatch, tmp_path, capsys
+):
     file = tmp_path / "o.safetensors"
     assert measured_small(monkeypatch, tmp_path, "--task", "ioi") == 0
-    with pytest.raises(LabError, match=r"expected an oracle stored in .*ioi/mean, ioi/resample; got 'docstring/mean'"):
+    with pytest.raises(
+        LabError,
+        match=r"expected an oracle stored in .*ioi/mean, ioi/resample; got 'docstring/mean'",
+    ):
         stored.stored("docstring", "mean", file)
     tensors = load_file(file)
     with safe_open(file, framework="pt") as handle:
@@ -303,8 +365,14 @@ def test_oracles_of_other_weights_are_refused(monkeypatch, tmp_path):
     tensors, settings = stored.read(file)["ioi/mean"]
     settings |= {"sha256": "0" * 64}
     settings |= {"digest": stored.digest(**tensors, settings=settings)}
-    save_file({f"ioi/mean/{name}": value for name, value in tensors.items()}, file, {"ioi/mean": json.dumps(settings)})
-    with pytest.raises(LabError, match="oracle of the weights of tinyworld-attn; it was measured on others"):
+    save_file(
+        {f"ioi/mean/{name}": value for name, value in tensors.items()},
+        file,
+        {"ioi/mean": json.dumps(settings)},
+    )
+    with pytest.raises(
+        LabError, match="oracle of the weights of tinyworld-attn; it was measured on others"
+    ):
         stored.stored("ioi", "mean", file)
 
 

@@ -27,11 +27,17 @@ def brute_force(values, faithful) -> tuple[set[int], set[int]]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 6).flatmap(lambda n: arrays(float, 1 << n, elements=st.sampled_from([0.0, 0.5, 0.8, 0.9, 1.0, 1.3]))))
+@given(
+    st.integers(1, 6).flatmap(
+        lambda n: arrays(float, 1 << n, elements=st.sampled_from([0.0, 0.5, 0.8, 0.9, 1.0, 1.3]))
+    )
+)
 def test_circuits_are_those_of_brute_force(values):
     for enough, within in ((0.8, None), (0.9, 0.1), (0.5, 0.0)):
         found = minimal(values, enough, within)
-        alone, few = brute_force(values, lambda f: f >= enough and (within is None or f <= 1 + within))  # noqa: B023  called at once
+        alone, few = brute_force(
+            values, lambda f: f >= enough and (within is None or f <= 1 + within)
+        )  # noqa: B023  called at once
         assert set(found.circuits.tolist()) == alone
         assert set(found.smallest.tolist()) == few
         assert few <= alone
@@ -57,7 +63,9 @@ def test_what_is_read_from_the_circuits():
 
 
 def test_a_minimal_circuit_need_not_be_of_the_smallest_size():
-    values = np.array([float(s & 1 > 0 or s & 6 == 6) for s in range(8)])  # head 0, or heads 1 and 2
+    values = np.array(
+        [float(s & 1 > 0 or s & 6 == 6) for s in range(8)]
+    )  # head 0, or heads 1 and 2
     found = minimal(values)
     assert found.circuits.tolist() == [1, 6]
     assert found.smallest.tolist() == [1]
@@ -66,7 +74,9 @@ def test_a_minimal_circuit_need_not_be_of_the_smallest_size():
 
 
 def test_taking_away_one_head_is_not_enough_to_be_minimal():
-    values = np.array([0.0, 0.9, 0.1, 0.2, 0.1, 0.3, 0.1, 1.0])  # all three, or head 0 alone; no two of them
+    values = np.array(
+        [0.0, 0.9, 0.1, 0.2, 0.1, 0.3, 0.1, 1.0]
+    )  # all three, or head 0 alone; no two of them
     assert minimal(values).circuits.tolist() == [1]
 
 
@@ -81,7 +91,11 @@ def test_nothing_faithful():
     found = minimal(np.array([0.0, 0.2, 0.4, 1.0]), enough=1.1)
     assert found.circuits.tolist() == found.smallest.tolist() == []
     assert found.n_faithful == 0
-    assert (found.core, found.unused, found.share) == ([], [(0, 0), (0, 1)], {(0, 0): 0.0, (0, 1): 0.0})
+    assert (found.core, found.unused, found.share) == (
+        [],
+        [(0, 0), (0, 1)],
+        {(0, 0): 0.0, (0, 1): 0.0},
+    )
 
 
 def test_no_head_at_all_is_a_circuit_where_that_is_enough():
@@ -107,7 +121,9 @@ def test_all_subsets_of_sixteen_heads_take_seconds():
 
 def test_what_is_no_faithfulness_is_refused():
     for values in (np.zeros(3), np.zeros((4, 2)), np.array([0.0, math.inf]), np.zeros(1)):
-        with pytest.raises(LabError, match=r"expected a finite faithfulness for each of 2\^n subsets"):
+        with pytest.raises(
+            LabError, match=r"expected a finite faithfulness for each of 2\^n subsets"
+        ):
             minimal(values)
     with pytest.raises(LabError, match="expected 2 names of heads; got 3"):
         minimal(np.zeros(4), heads=list(itertools.product((0,), range(3))))

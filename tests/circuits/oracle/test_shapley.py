@@ -23,7 +23,10 @@ pytestmark = pytest.mark.core
 
 def game(n_players: int, value) -> np.ndarray:
     """Values of all subsets, from a function of the set of players."""
-    members = ({player for player in range(n_players) if subset >> player & 1} for subset in range(1 << n_players))
+    members = (
+        {player for player in range(n_players) if subset >> player & 1}
+        for subset in range(1 << n_players)
+    )
     return np.array([float(value(players)) for players in members])
 
 
@@ -72,10 +75,17 @@ def merged(values: np.ndarray, i: int, j: int) -> float:
 
     def reduced(bits: int) -> np.ndarray:
         numbers = range(1 << len(others))
-        base = np.array([sum(1 << others[k] for k in range(len(others)) if number >> k & 1) for number in numbers])
+        base = np.array(
+            [
+                sum(1 << others[k] for k in range(len(others)) if number >> k & 1)
+                for number in numbers
+            ]
+        )
         return np.concatenate([values[base], values[base | bits]])
 
-    both, only_i, only_j = (by_orders(reduced(bits))[-1] for bits in (1 << i | 1 << j, 1 << i, 1 << j))
+    both, only_i, only_j = (
+        by_orders(reduced(bits))[-1] for bits in (1 << i | 1 << j, 1 << i, 1 << j)
+    )
     return both - only_i - only_j
 
 
@@ -108,7 +118,9 @@ def test_efficiency(values):
 @given(games(4), st.integers(0, 4))
 def test_a_player_who_changes_nothing_gets_nothing(values, place):
     low = np.arange(32) & (1 << place) - 1
-    dummy = values[low | np.arange(32) >> 1 & ~((1 << place) - 1)]  # bit `place` put in and not read
+    dummy = values[
+        low | np.arange(32) >> 1 & ~((1 << place) - 1)
+    ]  # bit `place` put in and not read
     found = shapley.exact(dummy)
     assert found[place] == 0
     assert np.delete(found, place) == pytest.approx(shapley.exact(values), abs=1e-9)
@@ -120,14 +132,20 @@ def test_a_player_who_changes_nothing_gets_nothing(values, place):
 def test_renamed_players_keep_their_values(values, names):
     renamed = np.empty_like(values)
     for subset in range(16):
-        renamed[sum(1 << names[player] for player in range(4) if subset >> player & 1)] = values[subset]
+        renamed[sum(1 << names[player] for player in range(4) if subset >> player & 1)] = values[
+            subset
+        ]
     assert shapley.exact(renamed)[names] == pytest.approx(shapley.exact(values), abs=1e-9)
-    assert shapley.interactions(renamed)[np.ix_(names, names)] == pytest.approx(shapley.interactions(values), abs=1e-9)
+    assert shapley.interactions(renamed)[np.ix_(names, names)] == pytest.approx(
+        shapley.interactions(values), abs=1e-9
+    )
 
 
 def test_prompts_are_games_of_their_own():
     both = np.stack([GLOVES, 2 * GLOVES], 1)
-    assert shapley.exact(torch.tensor(both)) == pytest.approx(np.stack([shapley.exact(GLOVES), 2 * shapley.exact(GLOVES)], 1))
+    assert shapley.exact(torch.tensor(both)) == pytest.approx(
+        np.stack([shapley.exact(GLOVES), 2 * shapley.exact(GLOVES)], 1)
+    )
 
 
 def test_samples_of_an_additive_game_are_exact():
@@ -141,7 +159,9 @@ def test_samples_err_as_their_errors_say():
     wanted, off = shapley.exact(values), []
     for seed in range(60):
         found = shapley.sampled(values.__getitem__, 6, permutations=40, seed=seed)
-        assert found.values.sum() == pytest.approx(values[-1] - values[0])  # in every order, so in the mean
+        assert found.values.sum() == pytest.approx(
+            values[-1] - values[0]
+        )  # in every order, so in the mean
         off.append((found.values - wanted) / found.errors)
     assert abs(np.mean(off)) < 0.2
     assert 0.85 < np.std(off) < 1.2
@@ -149,15 +169,23 @@ def test_samples_err_as_their_errors_say():
 
 def test_no_subset_is_evaluated_twice():
     asked = []
-    found = shapley.sampled(lambda subset: asked.append(subset) or GLOVES[subset], 3, permutations=50)
+    found = shapley.sampled(
+        lambda subset: asked.append(subset) or GLOVES[subset], 3, permutations=50
+    )
     assert found.evaluations == len(asked) == len(set(asked)) == 8
 
 
 @pytest.fixture(scope="module")
 def known():
     """A small model, its oracle, and the same behaviour by hooks."""
-    model, pairs, reference = small.model(n_layers=3), twins("ioi", 4, 0), tasks.prompts("ioi", 6, 1)
-    return oracle(model, pairs, "mean", reference), shapley.by_hooks(model, pairs, "mean", reference)
+    model, pairs, reference = (
+        small.model(n_layers=3),
+        twins("ioi", 4, 0),
+        tasks.prompts("ioi", 6, 1),
+    )
+    return oracle(model, pairs, "mean", reference), shapley.by_hooks(
+        model, pairs, "mean", reference
+    )
 
 
 def test_hooks_give_the_oracles_behaviour(known):
@@ -170,7 +198,9 @@ def test_samples_with_hooks_find_the_oracles_values(known):
     found, run = known
     estimate = shapley.sampled(lambda subset: float(run(subset).mean()), 6, permutations=60, seed=1)
     wanted = shapley.exact(found.mean)
-    assert np.abs(wanted).max() > 10 * estimate.errors.mean()  # the errors are small enough to say something
+    assert (
+        np.abs(wanted).max() > 10 * estimate.errors.mean()
+    )  # the errors are small enough to say something
     assert np.all(np.abs(estimate.values - wanted) < 4 * estimate.errors + 1e-4)
     assert estimate.evaluations <= 64
 
@@ -178,10 +208,14 @@ def test_samples_with_hooks_find_the_oracles_values(known):
 def test_hooks_take_models_of_more_heads_than_the_oracle():
     model, pairs = small.model(n_layers=3, n_heads=24, d_head=2), twins("greater-than", 3, 0)
     run = shapley.by_hooks(model, pairs, "resample")
-    torch.testing.assert_close(run((1 << 72) - 1), pairs.behaviour(final_logits(model, pairs.clean)))
+    torch.testing.assert_close(
+        run((1 << 72) - 1), pairs.behaviour(final_logits(model, pairs.clean))
+    )
     none = pairs.behaviour(final_logits(model, pairs.corrupted))
     assert not torch.allclose(none, run((1 << 72) - 1))
-    torch.testing.assert_close(run(0), none)  # the last token is the twin's, and heads are all that it reads
+    torch.testing.assert_close(
+        run(0), none
+    )  # the last token is the twin's, and heads are all that it reads
 
 
 def test_what_is_no_game_is_refused():

@@ -19,7 +19,9 @@ def test_heads_that_spoil_the_answer_are_no_circuit(kind):
     right, wrong = (Oracle(heads, "toy", "margin", "mean", sign * metric) for sign in (1, -1))
     assert torch.equal(right.faithfulness, wrong.faithfulness)
     assert truths.labels(right, kind).any()
-    with pytest.raises(LabError, match=r"expected heads that help: .*; got -1 with all and 0 with none"):
+    with pytest.raises(
+        LabError, match=r"expected heads that help: .*; got -1 with all and 0 with none"
+    ):
         truths.labels(wrong, kind)
 
 

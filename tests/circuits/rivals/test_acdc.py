@@ -22,13 +22,21 @@ def pairs():
 
 @pytest.fixture(scope="module", params=["attention", "GPT-2"])
 def model(request, tmp_path_factory):
-    return gpt2(tmp_path_factory.mktemp("gpt2")) if request.param == "GPT-2" else native(normalization_type="LN", attn_only=True)
+    return (
+        gpt2(tmp_path_factory.mktemp("gpt2"))
+        if request.param == "GPT-2"
+        else native(normalization_type="LN", attn_only=True)
+    )
 
 
 def divergence(model, pairs, logits) -> float:
     """Kullback-Leibler divergence of the logits' distribution from the model's own, by torch."""
     full = final_logits(model, pairs.clean).log_softmax(-1)
-    return float(torch.nn.functional.kl_div(logits.log_softmax(-1), full, log_target=True, reduction="batchmean"))
+    return float(
+        torch.nn.functional.kl_div(
+            logits.log_softmax(-1), full, log_target=True, reduction="batchmean"
+        )
+    )
 
 
 def plain(model, pairs, tau: float, damage: str) -> list[bool]:
@@ -38,10 +46,18 @@ def plain(model, pairs, tau: float, damage: str) -> list[bool]:
     full = pairs.behaviour(final_logits(model, pairs.clean)).mean()
     kept, current = [True] * len(graph.edges), 0.0
     for receiver in reversed(dict.fromkeys((edge.receiver, edge.kind) for edge in graph.edges)):
-        for index in reversed([i for i, edge in enumerate(graph.edges) if (edge.receiver, edge.kind) == receiver]):
+        for index in reversed(
+            [i for i, edge in enumerate(graph.edges) if (edge.receiver, edge.kind) == receiver]
+        ):
             kept[index] = False
-            logits = graph.forward(pairs.clean.tokens, pairs.clean.last, torch.tensor(kept).float(), replaced).logits
-            new = divergence(model, pairs, logits) if damage == "kl" else float(full - pairs.behaviour(logits).mean())
+            logits = graph.forward(
+                pairs.clean.tokens, pairs.clean.last, torch.tensor(kept).float(), replaced
+            ).logits
+            new = (
+                divergence(model, pairs, logits)
+                if damage == "kl"
+                else float(full - pairs.behaviour(logits).mean())
+            )
             if new - current < tau:
                 current = new
             else:
@@ -67,8 +83,12 @@ def test_the_ends_of_the_threshold(model, pairs) -> None:
     assert (everything.damage, everything.passes) == (0.0, len(graph.edges))
     assert not nothing.kept.any()
     assert nothing.heads(graph) == nothing.edges(graph) == []
-    assert nothing.damage == pytest.approx(divergence(model, pairs, final_logits(model, pairs.corrupted)), rel=1e-3)
-    assert nothing.passes == graph.stages[-1].sources  # once the output reads nobody, nothing needs a test
+    assert nothing.damage == pytest.approx(
+        divergence(model, pairs, final_logits(model, pairs.corrupted)), rel=1e-3
+    )
+    assert (
+        nothing.passes == graph.stages[-1].sources
+    )  # once the output reads nobody, nothing needs a test
 
 
 @pytest.mark.parametrize("value", ["resample", "mean", "zero"])
@@ -76,7 +96,9 @@ def test_the_damage_is_that_of_the_circuit(model, pairs, value: str) -> None:
     graph = Graph(model)
     found = acdc.acdc(graph, pairs, 0.1, value=value)
     replaced = replacements(graph, pairs, value)
-    logits = graph.forward(pairs.clean.tokens, pairs.clean.last, found.kept.float(), replaced).logits
+    logits = graph.forward(
+        pairs.clean.tokens, pairs.clean.last, found.kept.float(), replaced
+    ).logits
     assert found.damage == pytest.approx(divergence(model, pairs, logits), abs=1e-4)
 
 
@@ -123,7 +145,10 @@ def test_a_head_scores_the_largest_threshold_that_it_survives(pairs) -> None:
     model = native(attn_only=True)
     graph, taus = Graph(model), (0.3, 0.003, 0.03)
     circuits = [acdc.acdc(graph, pairs, tau, "task") for tau in taus]
-    expected = [max((c.tau for c in circuits if head in c.heads(graph)), default=0.0) for head in graph.heads]
+    expected = [
+        max((c.tau for c in circuits if head in c.heads(graph)), default=0.0)
+        for head in graph.heads
+    ]
     assert survival(graph, circuits).tolist() == pytest.approx(expected)
     assert acdc.scores(model, pairs, damage="task", taus=taus).tolist() == pytest.approx(expected)
     assert set(expected) == {0.3, 0.03, 0.0}

@@ -21,7 +21,11 @@ def pairs():
 
 @pytest.fixture(scope="module", params=["attention", "GPT-2"])
 def model(request, tmp_path_factory):
-    return gpt2(tmp_path_factory.mktemp("gpt2")) if request.param == "GPT-2" else native(normalization_type="LN", attn_only=True)
+    return (
+        gpt2(tmp_path_factory.mktemp("gpt2"))
+        if request.param == "GPT-2"
+        else native(normalization_type="LN", attn_only=True)
+    )
 
 
 def test_eap_is_exact_where_the_model_is_linear(pairs) -> None:
@@ -29,7 +33,9 @@ def test_eap_is_exact_where_the_model_is_linear(pairs) -> None:
     graph = Graph(native(n_layers=1, attn_only=True, normalization_type=None))
     exact, estimated = effects(graph, pairs).mean(1), edge_attribution(graph, pairs)
     linear = torch.tensor([edge.kind in ("v", "in") for edge in graph.edges])
-    assert (exact[linear].abs() > 1e-2).sum() == 4  # all but the embedding's own edge: no twin differs at the last token
+    assert (
+        exact[linear].abs() > 1e-2
+    ).sum() == 4  # all but the embedding's own edge: no twin differs at the last token
     assert torch.allclose(estimated[linear], exact[linear], atol=1e-4)
     assert not torch.allclose(estimated[~linear], exact[~linear], atol=1e-2)
 
@@ -44,7 +50,11 @@ def test_eap_is_the_slope_of_a_masked_run(model, pairs, value: str) -> None:
         for part in (1.01, 0.99):
             keep = graph.ones()
             keep[index] = part
-            ends.append(pairs.behaviour(graph.forward(pairs.clean.tokens, pairs.clean.last, keep, replaced).logits).mean())
+            ends.append(
+                pairs.behaviour(
+                    graph.forward(pairs.clean.tokens, pairs.clean.last, keep, replaced).logits
+                ).mean()
+            )
         assert abs((ends[0] - ends[1]) / 0.02 - found[index]) < 0.01 * size
 
 
@@ -52,7 +62,9 @@ def test_a_head_is_the_sum_of_its_edges(model, pairs) -> None:
     graph = Graph(model)
     edges, nodes = edge_attribution(graph, pairs), node_attribution(graph, pairs).mean(1)
     for source, node in zip(graph.sources, nodes, strict=True):
-        total = sum(score for edge, score in zip(graph.edges, edges, strict=True) if edge.source == source)
+        total = sum(
+            score for edge, score in zip(graph.edges, edges, strict=True) if edge.source == source
+        )
         assert torch.isclose(total, node, atol=1e-4), source
 
 
@@ -66,7 +78,10 @@ def test_integrated_gradients_add_up_to_what_is_lost(model, pairs) -> None:
         ).mean()
     )
     embedded = torch.tensor([edge.source == "embed" for edge in graph.edges])
-    off = [abs(float(edge_attribution(graph, pairs, steps=steps)[embedded].sum()) - lost) for steps in (0, 5, 50, 400)]
+    off = [
+        abs(float(edge_attribution(graph, pairs, steps=steps)[embedded].sum()) - lost)
+        for steps in (0, 5, 50, 400)
+    ]
     assert abs(lost) > 0.3
     assert off[0] > 0.05 * abs(lost)
     assert off[3] < off[2] < 0.05 * abs(lost)
@@ -76,14 +91,20 @@ def test_integrated_gradients_add_up_to_what_is_lost(model, pairs) -> None:
 def test_one_step_of_integrated_gradients_is_the_clean_run(model, pairs) -> None:
     """The clean end is one of the points, the twin's end is not."""
     graph = Graph(model)
-    assert torch.allclose(edge_attribution(graph, pairs, steps=1), edge_attribution(graph, pairs), atol=1e-5)
+    assert torch.allclose(
+        edge_attribution(graph, pairs, steps=1), edge_attribution(graph, pairs), atol=1e-5
+    )
 
 
 def test_the_direct_edges_of_integrated_gradients_are_exact(pairs) -> None:
     """The output reads them linearly when there is no normalisation, whatever the embedding."""
     graph = Graph(native(attn_only=True, normalization_type=None))
     into = torch.tensor([edge.receiver == "output" for edge in graph.edges])
-    assert torch.allclose(edge_attribution(graph, pairs, steps=5)[into], effects(graph, pairs).mean(1)[into], atol=1e-3)
+    assert torch.allclose(
+        edge_attribution(graph, pairs, steps=5)[into],
+        effects(graph, pairs).mean(1)[into],
+        atol=1e-3,
+    )
 
 
 @pytest.mark.parametrize("value", ["resample", "zero"])
@@ -102,16 +123,28 @@ def test_head_importance_against_hooks(model, pairs, value: str) -> None:
     hooks = [keeper(name) for name in names]
     with torch.enable_grad():
         model.run_with_hooks(pairs.corrupted.tokens, fwd_hooks=hooks)
-        logits = model.run_with_hooks(pairs.clean.tokens, fwd_hooks=hooks)[range(len(pairs)), pairs.clean.last]
-        gradients = torch.autograd.grad(pairs.behaviour(logits).sum(), [kept[name][1] for name in names])
+        logits = model.run_with_hooks(pairs.clean.tokens, fwd_hooks=hooks)[
+            range(len(pairs)), pairs.clean.last
+        ]
+        gradients = torch.autograd.grad(
+            pairs.behaviour(logits).sum(), [kept[name][1] for name in names]
+        )
     expected = []
     for name, gradient in zip(names, gradients, strict=True):
         corrupted, clean = kept[name]
         removed = clean - corrupted if value == "resample" else clean
-        expected.append((removed * gradient).unflatten(-1, (-1, model.cfg.d_head)).flatten(2, -2).sum((1, -1)))
+        expected.append(
+            (removed * gradient).unflatten(-1, (-1, model.cfg.d_head)).flatten(2, -2).sum((1, -1))
+        )
     per_prompt = torch.cat(expected, dim=1).detach()
-    assert torch.allclose(attribution_scores.hisp(model, pairs, value), per_prompt.abs().mean(0), atol=1e-4)
-    assert torch.allclose(attribution_scores.attribution_patching(model, pairs, value), per_prompt.mean(0).abs(), atol=1e-4)
+    assert torch.allclose(
+        attribution_scores.hisp(model, pairs, value), per_prompt.abs().mean(0), atol=1e-4
+    )
+    assert torch.allclose(
+        attribution_scores.attribution_patching(model, pairs, value),
+        per_prompt.mean(0).abs(),
+        atol=1e-4,
+    )
 
 
 def test_by_layer_every_layer_has_the_same_size(model, pairs) -> None:
@@ -144,7 +177,12 @@ def test_integrated_gradients_find_edges_that_a_sharp_attention_hides() -> None:
 
     assert {str(edge) for edge in large(0)} == {"L1H1→L2H2.v", "L2H2→output"}
     assert large(0) < large(50) <= circuit.carrying
-    assert {head for edge in large(50) for head in circuit.heads if edge.source == f"L{head[0]}H{head[1]}"} == set(circuit.heads)
+    assert {
+        head
+        for edge in large(50)
+        for head in circuit.heads
+        if edge.source == f"L{head[0]}H{head[1]}"
+    } == set(circuit.heads)
 
 
 def test_steps_are_not_negative(pairs) -> None:

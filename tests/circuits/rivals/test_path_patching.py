@@ -16,7 +16,11 @@ pytestmark = pytest.mark.core
 @pytest.mark.parametrize("kind", ["MLPs", "attention", "GPT-2"])
 @pytest.mark.parametrize("value", ["resample", "mean"])
 def test_an_effect_is_what_a_masked_run_loses(kind: str, value: str, tmp_path) -> None:
-    model = gpt2(tmp_path) if kind == "GPT-2" else native(normalization_type="LN", attn_only=kind == "attention")
+    model = (
+        gpt2(tmp_path)
+        if kind == "GPT-2"
+        else native(normalization_type="LN", attn_only=kind == "attention")
+    )
     graph, pairs = Graph(model), random_twins()
     replaced = replacements(graph, pairs, value)
     found = effects(graph, pairs, value)
@@ -25,8 +29,12 @@ def test_an_effect_is_what_a_masked_run_loses(kind: str, value: str, tmp_path) -
         keep = graph.ones()
         keep[index] = 0
         run = graph.forward(pairs.clean.tokens, pairs.clean.last, keep, replaced)
-        assert torch.allclose(found[index], full - pairs.behaviour(run.logits), atol=1e-4), graph.edges[index]
-    assert (found.abs().max(1).values > 1e-3).float().mean() > 0.9  # nearly every edge of a random model does something
+        assert torch.allclose(found[index], full - pairs.behaviour(run.logits), atol=1e-4), (
+            graph.edges[index]
+        )
+    assert (
+        found.abs().max(1).values > 1e-3
+    ).float().mean() > 0.9  # nearly every edge of a random model does something
 
 
 def test_direct_edges_are_direct_attribution() -> None:
@@ -55,10 +63,16 @@ def test_the_edges_of_a_single_path_are_found(name: str) -> None:
     wired, circuit = one_path(name)
     graph = Graph(wired.model)
     found = effects(graph, handwired.twins(16), bar=True)
-    edges = {edge for edge, true in zip(graph.edges, true_edges(found, 1.0).tolist(), strict=True) if true}
+    edges = {
+        edge
+        for edge, true in zip(graph.edges, true_edges(found, 1.0).tolist(), strict=True)
+        if true
+    }
     assert edges == circuit.carrying
     scores = path_patching.scores(wired.model, handwired.twins(16))
-    assert {head for head, score in zip(graph.heads, scores.tolist(), strict=True) if score > 1} == set(circuit.heads)
+    assert {
+        head for head, score in zip(graph.heads, scores.tolist(), strict=True) if score > 1
+    } == set(circuit.heads)
 
 
 def test_edges_that_only_rest_are_found_by_zeros() -> None:
@@ -66,7 +80,11 @@ def test_edges_that_only_rest_are_found_by_zeros() -> None:
     wired, circuit = one_path("A")
     graph, pairs = Graph(wired.model), handwired.twins(16)
     by_zero = {
-        edge for edge, true in zip(graph.edges, true_edges(effects(graph, pairs, "zero"), 1.0).tolist(), strict=True) if true
+        edge
+        for edge, true in zip(
+            graph.edges, true_edges(effects(graph, pairs, "zero"), 1.0).tolist(), strict=True
+        )
+        if true
     }
     assert circuit.carrying < by_zero <= circuit.edges
 

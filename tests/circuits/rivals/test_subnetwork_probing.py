@@ -6,7 +6,13 @@ import torch
 from helpers.circuits.graph import handwired
 from helpers.circuits.graph.forward import Graph
 from helpers.circuits.rivals import subnetwork_probing
-from helpers.circuits.rivals.subnetwork_probing import Settings, expected, probability_kept, sampled, trained
+from helpers.circuits.rivals.subnetwork_probing import (
+    Settings,
+    expected,
+    probability_kept,
+    sampled,
+    trained,
+)
 from helpers.errors import LabError
 from tests.circuits.random_models import native, one_path, random_twins
 
@@ -20,7 +26,9 @@ def test_masks_are_0_or_1_with_the_probabilities_of_the_paper() -> None:
     assert drawn.min() == 0
     assert drawn.max() == 1
     assert torch.allclose((drawn > 0).float().mean(0), probability_kept(logits), atol=0.006)
-    assert torch.allclose((drawn == 1).float().mean(0), 1 - probability_kept(-logits), atol=0.006)  # by symmetry
+    assert torch.allclose(
+        (drawn == 1).float().mean(0), 1 - probability_kept(-logits), atol=0.006
+    )  # by symmetry
     assert torch.allclose(expected(logits), 1 - expected(-logits))
 
 
@@ -30,7 +38,11 @@ def test_the_heads_of_a_single_path_are_found(name: str, damage: str) -> None:
     wired, circuit = one_path(name, sharpness=10.0)
     graph = Graph(wired.model)
     logits = trained(graph, handwired.twins(32), settings=Settings(damage=damage), bar=True)
-    kept = {head for head, mask in zip(graph.heads, expected(logits).tolist(), strict=True) if mask > 0.5}
+    kept = {
+        head
+        for head, mask in zip(graph.heads, expected(logits).tolist(), strict=True)
+        if mask > 0.5
+    }
     assert kept == set(circuit.heads)
 
 
@@ -38,14 +50,21 @@ def test_the_edges_of_a_single_path_are_found() -> None:
     wired, circuit = one_path("A", sharpness=10.0)
     graph = Graph(wired.model)
     logits = trained(graph, handwired.twins(32), "edge", Settings())
-    kept = {edge for edge, mask in zip(graph.edges, expected(logits).tolist(), strict=True) if mask > 0.5}
+    kept = {
+        edge
+        for edge, mask in zip(graph.edges, expected(logits).tolist(), strict=True)
+        if mask > 0.5
+    }
     assert kept == circuit.carrying
 
 
 def test_the_penalty_decides_how_much_is_kept() -> None:
     model, pairs = native(attn_only=True), random_twins()
     settings = [Settings(steps=100, penalty=penalty) for penalty in (0.01, 0.1, 1.0)]
-    kept = [expected(subnetwork_probing.scores(model, pairs, settings=setting)).sum() for setting in settings]
+    kept = [
+        expected(subnetwork_probing.scores(model, pairs, settings=setting)).sum()
+        for setting in settings
+    ]
     assert kept[0] == 6
     assert 0 < kept[1] < 6
     assert kept[2] == 0
@@ -55,7 +74,9 @@ def test_the_penalty_decides_how_much_is_kept() -> None:
 def test_a_seed_repeats(value: str) -> None:
     model, pairs = native(), random_twins()
     settings = Settings(steps=10, batch=3, value=value)
-    once, again, other = (subnetwork_probing.scores(model, pairs, settings=settings, seed=seed) for seed in (0, 0, 1))
+    once, again, other = (
+        subnetwork_probing.scores(model, pairs, settings=settings, seed=seed) for seed in (0, 0, 1)
+    )
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
 

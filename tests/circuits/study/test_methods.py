@@ -28,9 +28,14 @@ def trial(built):
 def test_training_prompts_are_drawn_from_both_classes_and_are_not_those_that_are_scored(trial):
     vectors = trial.vectors(40).unflatten(0, (40, N_HEADS))
     other = Trial(trial.model, trial.scoring, trial.training, seed=4)
-    sides = [writes.head_writes(trial.model, part) for part in (trial.training.clean, trial.training.corrupted)]
+    sides = [
+        writes.head_writes(trial.model, part)
+        for part in (trial.training.clean, trial.training.corrupted)
+    ]
     both = {row.round(decimals=4).numpy().tobytes() for row in torch.cat(sides).flatten(1) + 0.0}
-    assert {row.round(decimals=4).numpy().tobytes() for row in vectors.flatten(1) + 0.0} == both  # all forty, each once
+    assert {
+        row.round(decimals=4).numpy().tobytes() for row in vectors.flatten(1) + 0.0
+    } == both  # all forty, each once
     assert torch.equal(trial.vectors(7), trial.vectors(40)[: 7 * N_HEADS])
     assert not torch.equal(other.vectors(7), trial.vectors(7))
     for count in (0, 41):
@@ -38,7 +43,9 @@ def test_training_prompts_are_drawn_from_both_classes_and_are_not_those_that_are
             trial.vectors(count)
 
 
-@pytest.mark.parametrize("name", [name for name in CODES | CONTROLS if not name.startswith("sae-lens")])
+@pytest.mark.parametrize(
+    "name", [name for name in CODES | CONTROLS if not name.startswith("sae-lens")]
+)
 def test_every_method_gives_one_finite_score_a_head_and_the_same_again(trial, name):
     method = (CODES | CONTROLS)[name]
     scores = method(trial)

@@ -30,7 +30,9 @@ def test_what_is_stored_is_what_the_method_says(measured):
     found = trials.stored(out)
     trial = trials.trials(trials.zoo.load(trials.MODEL), "ioi", None, SMALL)[1]
     expected = methods.CONTROLS["mean difference"](trial).double().numpy()
-    np.testing.assert_allclose(found.item("method", "ioi", "mean difference").scores[1], expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        found.item("method", "ioi", "mean difference").scores[1], expected, rtol=1e-4
+    )
     assert found.plan == SMALL
     assert len(found.item("method", "ioi", "mean difference").seconds) == 2
 
@@ -56,12 +58,18 @@ def test_a_small_plan_leaves_out_what_it_cannot_reach():
 def test_peers_work_on_as_many_prompts_as_the_plan_says():
     """A stand-in for a peer, as all that is asked is how many prompts it is given."""
     trial = methods.Trial(None, tinyworld.twins("ioi", 9, 0), None)
-    given = [trials._by_metric(lambda model, pairs: len(pairs), name, Plan(1, 9, 7, 3), trial)[0] for name in ("EAP", "ACDC")]
+    given = [
+        trials._by_metric(lambda model, pairs: len(pairs), name, Plan(1, 9, 7, 3), trial)[0]
+        for name in ("EAP", "ACDC")
+    ]
     assert given == [7, 3]
 
 
 def test_a_key_that_nothing_begins_with_is_refused(tmp_path):
-    with pytest.raises(LabError, match="beginning of a key of ioi, such as 'method/ioi/discrete SAE'; got 'method/iot'"):
+    with pytest.raises(
+        LabError,
+        match="beginning of a key of ioi, such as 'method/ioi/discrete SAE'; got 'method/iot'",
+    ):
         trials.measure(tmp_path / "found.json", ("ioi",), SMALL, "method/iot", print)
     assert not (tmp_path / "found.json").exists()
 
@@ -114,14 +122,18 @@ def test_the_packages_own_study_is_complete():
 @pytest.mark.parametrize("name", ["discrete SAE", "mean difference", "ablate one head"])
 def test_the_packages_own_study_can_be_repeated(name):
     """One trial of one task, measured again: the scores that are stored."""
-    trial = trials.trials(trials.zoo.load(trials.MODEL), "greater-than", None, Plan(1, trials.PLAN.prompts))[0]
+    trial = trials.trials(
+        trials.zoo.load(trials.MODEL), "greater-than", None, Plan(1, trials.PLAN.prompts)
+    )[0]
     if name in methods.PEERS:
         again = methods.PEERS[name](trial.model, trial.scoring.rows(slice(trials.PLAN.graded)))
     else:
         again = (methods.CODES | methods.CONTROLS)[name](trial)
     stored = trials.stored().item("method", "greater-than", name).scores[0]
     again = again.double().numpy()
-    if name == "discrete SAE":  # codes at the edge of two latents may fall on either side, on another machine
+    if (
+        name == "discrete SAE"
+    ):  # codes at the edge of two latents may fall on either side, on another machine
         assert np.abs(again - stored).mean() < 0.5 < stored.std()
     else:
         np.testing.assert_allclose(again, stored, atol=1e-4, rtol=1e-3)
@@ -137,7 +149,9 @@ def test_definitions_of_the_circuit_on_a_game():
     from helpers.circuits.oracle.subsets import Summary
 
     mean = torch.tensor(faithfulness)
-    known = Summary(((0, 0), (0, 1), (1, 0), (1, 1)), "game", "metric", "resample", mean, torch.zeros(16))
+    known = Summary(
+        ((0, 0), (0, 1), (1, 0), (1, 1)), "game", "metric", "resample", mean, torch.zeros(16)
+    )
     assert truths.labels(known, "smallest").tolist() == [True, True, True, False]
     assert truths.labels(known, "core").tolist() == [True, False, False, False]
     assert truths.labels(known, "Shapley").tolist() == [True, True, True, False]

@@ -12,7 +12,14 @@ from tests.circuits.standin_tokenizer import standin
 
 TASKS = {"ioi": gpt2_ioi, "greater-than": gpt2_greater_than, "docstring": gpt2_docstring}
 DIFFER = {
-    "ioi": {"abc": 1, "abc of the released code": 2, "swapped": 3, "three new names": 3, "other place": 1, "copy": 0},
+    "ioi": {
+        "abc": 1,
+        "abc of the released code": 2,
+        "swapped": 3,
+        "three new names": 3,
+        "other place": 1,
+        "copy": 0,
+    },
     "greater-than": {"01": 1, "range": 1, "century": 2, "other event": 1, "copy": 0},
     "docstring": {"random-random": 5, "random definition": 3, "random documentation": 2, "copy": 0},
 }
@@ -35,7 +42,9 @@ def words_of(tokenizer, mask) -> list[str]:
 
 
 def test_every_corruption_is_counted():
-    assert {task: list(known) for task, known in DIFFER.items()} == {name: list(task.CORRUPTIONS) for name, task in TASKS.items()}
+    assert {task: list(known) for task, known in DIFFER.items()} == {
+        name: list(task.CORRUPTIONS) for name, task in TASKS.items()
+    }
 
 
 @pytest.mark.parametrize(("task", "corruption"), ALL)
@@ -53,7 +62,9 @@ def test_twins_are_aligned_and_differ_in_so_many_tokens(tokenizer, task, corrupt
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_same_seed_gives_the_same_prompts_whatever_the_corruption(task):
-    one, other = (TASKS[task].twins(standin(), 30, 5, corruption) for corruption in list(DIFFER[task])[:2])
+    one, other = (
+        TASKS[task].twins(standin(), 30, 5, corruption) for corruption in list(DIFFER[task])[:2]
+    )
     assert one.clean.texts == other.clean.texts
     assert torch.equal(one.clean.bad, other.clean.bad)
     assert one.clean.texts != TASKS[task].twins(standin(), 30, 6).clean.texts
@@ -69,7 +80,8 @@ def test_the_beginning_and_the_vocabulary_are_the_models_business(task):
     assert torch.equal(bare.clean.good.nonzero(), plain.clean.good.nonzero())
 
 
-# Who is named how often, read off the text by eye: names are the words with a capital that the list has.
+# Who is named how often, read off the text by eye: names are the words with a capital that the list
+# has.
 
 
 def names(text: str) -> list[str]:
@@ -91,7 +103,10 @@ def test_ioi_names_the_giver_twice_and_asks_for_the_other(tokenizer):
 def test_ioi_has_fifteen_templates_of_each_order():
     assert len(set(gpt2_ioi.BABA)) == len(set(gpt2_ioi.ABBA)) == 15
     for one, other in zip(gpt2_ioi.BABA, gpt2_ioi.ABBA, strict=True):
-        assert [re.findall(r"\{(S|IO|S2)\}", text) for text in (one, other)] == [["S", "IO", "S2"], ["IO", "S", "S2"]]
+        assert [re.findall(r"\{(S|IO|S2)\}", text) for text in (one, other)] == [
+            ["S", "IO", "S2"],
+            ["IO", "S", "S2"],
+        ]
         assert re.sub(r"\{(S|IO)\}", "", one) == re.sub(r"\{(S|IO)\}", "", other)
         assert one.endswith(" to")
         assert "{PLACE}" in one
@@ -107,7 +122,9 @@ def test_ioi_twins_name_three_people_once(corruption):
         assert len(kept) == (0 if corruption == "three new names" else 2)
         if corruption == "abc of the released code":
             assert names(twin)[2] == names(clean)[2]
-            assert (set(names(clean)) - {names(clean)[2]}) <= set(names(twin)[:2])  # the receiver is still there
+            assert (set(names(clean)) - {names(clean)[2]}) <= set(
+                names(twin)[:2]
+            )  # the receiver is still there
 
 
 def test_ioi_swapped_asks_for_the_giver():
@@ -123,10 +140,14 @@ def test_years_later_than_the_start_are_right(tokenizer, form):
     pairs = gpt2_greater_than.twins(tokenizer, 100, 0, form=form)
     assert pairs.metric == "difference of probabilities"
     for row, text in enumerate(pairs.clean.texts):
-        century, begin, end = re.fullmatch(r"The \w+ lasted from the year (\d\d)(\d\d) to (?:the year )?(\d\d)", text).groups()
+        century, begin, end = re.fullmatch(
+            r"The \w+ lasted from the year (\d\d)(\d\d) to (?:the year )?(\d\d)", text
+        ).groups()
         assert century == end
         assert ("to the year" in text) == (form == "hanna")
-        good, bad = (sorted(words_of(tokenizer, mask[row])) for mask in (pairs.clean.good, pairs.clean.bad))
+        good, bad = (
+            sorted(words_of(tokenizer, mask[row])) for mask in (pairs.clean.good, pairs.clean.bad)
+        )
         assert good == [f"{year:02d}" for year in range(int(begin) + 1, 100)]
         assert bad == [f"{year:02d}" for year in range(int(begin) + 1)]
 
@@ -136,27 +157,49 @@ def test_gpt2_reads_years_as_published(shared_dir):
     from transformers import GPT2TokenizerFast
 
     folder = shared_dir / "models" / "gpt2-tokenizer"
-    tokenizer = GPT2TokenizerFast(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
+    tokenizer = GPT2TokenizerFast(
+        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt")
+    )
     pairs = gpt2_greater_than.twins(tokenizer, 40, 0, form="acdc", prepend_bos=False)
     assert (pairs.corrupted.tokens[:, 7] == 486).all()
-    other = gpt2_greater_than.twins(tokenizer, 200, 0, "range").corrupted  # years that the tokenizer itself writes so
-    assert all(tokenizer.encode(text) == row[1:].tolist() for text, row in zip(other.texts, other.tokens, strict=True))
+    other = gpt2_greater_than.twins(
+        tokenizer, 200, 0, "range"
+    ).corrupted  # years that the tokenizer itself writes so
+    assert all(
+        tokenizer.encode(text) == row[1:].tolist()
+        for text, row in zip(other.texts, other.tokens, strict=True)
+    )
     years = gpt2_greater_than.years(tokenizer)
     assert ("17", "32") in years
     assert ("18", "30") not in years  # one token
-    assert {within for century, within in years if century == "17"} == {f"{year:02d}" for year in range(2, 99)}  # 00 is one token
+    assert {within for century, within in years if century == "17"} == {
+        f"{year:02d}" for year in range(2, 99)
+    }  # 00 is one token
 
 
 def test_docstring_asks_for_the_argument_after_the_documented_ones(tokenizer):
     pairs = gpt2_docstring.twins(tokenizer, 60, 0)
     assert pairs.metric == "margin"
     for row, (clean, twin) in enumerate(zip(pairs.clean.texts, pairs.corrupted.texts, strict=True)):
-        listed, said = re.search(r"self, (.*)\):", clean).group(1).split(", "), re.findall(r":param (\w+):", clean)
+        listed, said = (
+            re.search(r"self, (.*)\):", clean).group(1).split(", "),
+            re.findall(r":param (\w+):", clean),
+        )
         assert len(listed) == 6
         assert said == listed[2:4]
         assert words_of(tokenizer, pairs.clean.good[row]) == [f" {listed[4]}"]
-        other, documented = re.search(r"self, (.*)\):", twin).group(1).split(", "), re.findall(r":param (\w+):", twin)
-        assert [one == two for one, two in zip(listed, other, strict=True)] == [True, True, False, False, False, True]
+        other, documented = (
+            re.search(r"self, (.*)\):", twin).group(1).split(", "),
+            re.findall(r":param (\w+):", twin),
+        )
+        assert [one == two for one, two in zip(listed, other, strict=True)] == [
+            True,
+            True,
+            False,
+            False,
+            False,
+            True,
+        ]
         assert not {*other[2:5], *documented} & {*listed}
         assert not {*documented} & {*other}
         wrong = {f" {word}" for word in (*listed, *other, *documented)} - {f" {listed[4]}"}
@@ -167,7 +210,10 @@ def test_docstring_asks_for_the_argument_after_the_documented_ones(tokenizer):
 def test_twins_are_drawn_anew_for_each_seed():
     drafts = [Draft("", {"S": "Mary", "IO": "John", "S2": "Mary"}, ("a",), ("b",))] * 20
     pools = {"names": gpt2_ioi.NAMES}
-    one, same, other = (gpt2_prompts.corrupt("ioi", drafts, gpt2_ioi.CORRUPTIONS, None, pools, seed) for seed in (0, 0, 1))
+    one, same, other = (
+        gpt2_prompts.corrupt("ioi", drafts, gpt2_ioi.CORRUPTIONS, None, pools, seed)
+        for seed in (0, 0, 1)
+    )
     assert one == same != other
 
 
@@ -193,7 +239,9 @@ def test_words_that_run_together_are_refused():
     draft = Draft("a {A}{B}", {"A": "17", "B": "18"}, (" war",), (" siege",))
     gpt2_prompts.pairs(standin(), ("test", "margin"), [draft], [draft.values])
     joined = Draft("a {A}{B}", {"A": "1", "B": "7"}, (" war",), (" siege",))
-    with pytest.raises(LabError, match="expected the words of a prompt to be tokens in the whole text"):
+    with pytest.raises(
+        LabError, match="expected the words of a prompt to be tokens in the whole text"
+    ):
         gpt2_prompts.pairs(standin(), ("test", "margin"), [joined], [joined.values])
 
 
@@ -207,12 +255,16 @@ def test_other_tokenizers_are_refused():
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    core = Tokenizer(models.WordLevel({f"{digit}": digit for digit in range(10)} | {"?": 10}, unk_token="?"))
+    core = Tokenizer(
+        models.WordLevel({f"{digit}": digit for digit in range(10)} | {"?": 10}, unk_token="?")
+    )
     core.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     digits = PreTrainedTokenizerFast(tokenizer_object=core)
     with pytest.raises(LabError, match="to be one token"):
         gpt2_greater_than.twins(digits, 2)
-    with pytest.raises(LabError, match="expected a tokenizer that splits years into century and year"):
+    with pytest.raises(
+        LabError, match="expected a tokenizer that splits years into century and year"
+    ):
         gpt2_greater_than.years(digits)
     with pytest.raises(LabError, match="expected a tokenizer with a token that begins a text"):
         gpt2_prompts.start(digits, True)

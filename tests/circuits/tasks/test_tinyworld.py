@@ -20,7 +20,9 @@ NAMES = set(people())
 ARGUMENTS = set(table("world.toml")["code"]["arguments"])
 
 
-def texts(task: str, corruption: str, count: int = 300, seed: int = 0) -> list[tuple[list[str], list[str], list[str]]]:
+def texts(
+    task: str, corruption: str, count: int = 300, seed: int = 0
+) -> list[tuple[list[str], list[str], list[str]]]:
     """Words of each prompt and of its twin, and the right answers."""
     pairs, words = twins(task, count, seed, corruption), vocabulary().words
     answers = [[words[token] for token in row.nonzero()[:, 0].tolist()] for row in pairs.clean.good]
@@ -108,7 +110,9 @@ def test_abc_leaves_a_coin_to_toss():
         one, two = names[-3:-1]
         first += one == good[0]
         ties += names.count(one) == names.count(two)
-        often += max((one, two), key=names.count) == good[0] and names.count(one) != names.count(two)
+        often += max((one, two), key=names.count) == good[0] and names.count(one) != names.count(
+            two
+        )
     assert abs(first / len(rows) - 0.5) < 4 * (0.25 / len(rows)) ** 0.5  # four standard errors
     assert abs(often / (len(rows) - ties) - 0.5) < 4 * (0.25 / (len(rows) - ties)) ** 0.5
 
@@ -132,7 +136,12 @@ def test_three_new_names_leave_none():
 @pytest.mark.parametrize(
     ("task", "corruption", "words", "read"),
     [
-        ("ioi", "other place", table("world.toml")["stories"]["places"], lambda words: [receiver(words)]),
+        (
+            "ioi",
+            "other place",
+            table("world.toml")["stories"]["places"],
+            lambda words: [receiver(words)],
+        ),
         ("greater-than", "other event", table("world.toml")["years"]["events"], later_years),
     ],
 )
@@ -151,7 +160,10 @@ def test_the_lowest_year_allows_any():
         assert twin[place] == ("03" if clean[place] == "02" else "02")
         assert set(good) <= {*later_years(twin), "03"}
         assert place == clean.index(clean[-1]) + 1
-    assert any(clean[clean.index(clean[-1]) + 1] == "02" for clean, _, _ in texts("greater-than", "02", 1000))
+    assert any(
+        clean[clean.index(clean[-1]) + 1] == "02"
+        for clean, _, _ in texts("greater-than", "02", 1000)
+    )
 
 
 def test_other_years():
@@ -175,7 +187,9 @@ def test_another_century_keeps_the_answer():
         assert later_years(twin) == good
 
 
-@pytest.mark.parametrize("corruption", ["random-random", "random definition", "random documentation"])
+@pytest.mark.parametrize(
+    "corruption", ["random-random", "random definition", "random documentation"]
+)
 def test_docstring_replaces_arguments(corruption):
     bare = 0
     for clean, twin, good in texts("docstring", corruption):
@@ -183,7 +197,12 @@ def test_docstring_replaces_arguments(corruption):
             "random definition": range(5, clean.index(")"), 2),
             "random documentation": [i + 1 for i, word in enumerate(clean[:-1]) if word == "param"],
         }
-        expected = [place for name, where in places.items() if corruption in (name, "random-random") for place in where]
+        expected = [
+            place
+            for name, where in places.items()
+            if corruption in (name, "random-random")
+            for place in where
+        ]
         assert changed(clean, twin) == expected
         new = [twin[place] for place in expected]
         assert len(set(new)) == len(new)
@@ -209,7 +228,9 @@ def test_the_trained_model_answers_clean_prompts_and_not_their_twins():
 
     def mean(task: str, corruption: str) -> tuple[float, float]:
         pairs = twins(task, 256, 1, corruption)
-        sides = [pairs.behaviour(final_logits(model, side)) for side in (pairs.clean, pairs.corrupted)]
+        sides = [
+            pairs.behaviour(final_logits(model, side)) for side in (pairs.clean, pairs.corrupted)
+        ]
         return float(sides[0].mean()), float(sides[1].mean())
 
     clean, abc = mean("ioi", "abc")

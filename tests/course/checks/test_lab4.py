@@ -23,15 +23,22 @@ def named(found):
     return [circuit for circuit in found.named() if len(circuit) == least]
 
 
-@pytest.mark.parametrize("inner", [set, frozenset, list, tuple, np.array, torch.tensor, lambda c: set(torch.tensor(c))])
+@pytest.mark.parametrize(
+    "inner", [set, frozenset, list, tuple, np.array, torch.tensor, lambda c: set(torch.tensor(c))]
+)
 def test_circuits_in_any_form(inner):
-    result = evaluate("lab4.3", lambda f, enough: [inner(circuit) for circuit in smallest(f, enough)])
+    result = evaluate(
+        "lab4.3", lambda f, enough: [inner(circuit) for circuit in smallest(f, enough)]
+    )
     assert result.status == RIGHT, result
 
 
 @pytest.mark.parametrize("outer", [set, frozenset, tuple])
 def test_circuits_in_any_collection(outer):
-    assert evaluate("lab4.3", lambda f, enough: outer(map(frozenset, smallest(f, enough)))).status == RIGHT
+    assert (
+        evaluate("lab4.3", lambda f, enough: outer(map(frozenset, smallest(f, enough)))).status
+        == RIGHT
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,7 +51,9 @@ def test_circuits_in_any_collection(outer):
     ],
 )
 def test_other_things_than_head_numbers_are_named(inner, said):
-    result = evaluate("lab4.3", lambda f, enough: [inner(circuit) for circuit in smallest(f, enough)])
+    result = evaluate(
+        "lab4.3", lambda f, enough: [inner(circuit) for circuit in smallest(f, enough)]
+    )
     assert result.points == 0
     assert re.search(said, result.message), result
 
@@ -57,7 +66,11 @@ def exchanged():
     heads = set.union(*circuits) - set.intersection(*circuits)
     faithfulness, everything = known.faithfulness, set(known.heads)
     without = float(faithfulness[known.subset(everything - heads)])
-    return sorted(heads), without, max(1 - float(faithfulness[known.subset(everything - {head})]) for head in heads)
+    return (
+        sorted(heads),
+        without,
+        max(1 - float(faithfulness[known.subset(everything - {head})]) for head in heads),
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,6 +94,9 @@ def test_heads_that_stand_in_in_any_form(exchanged, form, number):
 def test_a_wrong_form_of_heads_or_numbers_is_named(exchanged):
     heads, without, loss = exchanged
     numbers = {4 * layer + head for layer, head in heads}
-    assert "expected each head as (layer, head)" in evaluate("lab4.4", lambda: (numbers, without, loss)).message
+    assert (
+        "expected each head as (layer, head)"
+        in evaluate("lab4.4", lambda: (numbers, without, loss)).message
+    )
     assert "one number each" in evaluate("lab4.4", lambda: (set(heads), [], loss)).message
     assert evaluate("lab4.4", lambda: (set(heads[1:]), without, loss)).points == 2

@@ -64,14 +64,18 @@ def test_check_names_each_stale_file_and_changes_nothing(clone, change, capsys, 
     state = file.read_bytes() if file.exists() else None
     capsys.readouterr()
     assert command("--check") == 1
-    assert capsys.readouterr().err.startswith(f"{file.relative_to(clone).as_posix()} is not what the lab sources give")
+    assert capsys.readouterr().err.startswith(
+        f"{file.relative_to(clone).as_posix()} is not what the lab sources give"
+    )
     assert (file.read_bytes() if file.exists() else None) == state
 
 
 def test_a_lab_that_needs_sae_lens_installs_it_and_no_other_lab_does():
     for path in sorted((Path(__file__).parents[3] / "labs").glob("lab*.py")):
         text = notebooks.student_text(path, clones.Repository("https://example.org/book", "main"))
-        assert ("trustworthy-circuits[sae]" in text) == ("lens_sae" in path.read_text(encoding="utf-8")), path.name
+        assert ("trustworthy-circuits[sae]" in text) == (
+            "lens_sae" in path.read_text(encoding="utf-8")
+        ), path.name
 
 
 def test_the_student_notebook_opens_in_colab_and_runs_nothing_there_but_a_tagged_install(clone):
@@ -117,7 +121,9 @@ def test_other_links_stay(link):
 
 
 def test_the_table_of_labs_shows_what_was_measured(clone, monkeypatch):
-    monkeypatch.setattr(runtime, "measured", lambda lab: runtime.Cost(93.0, 1536.0, 2) if lab == "lab99" else None)
+    monkeypatch.setattr(
+        runtime, "measured", lambda lab: runtime.Cost(93.0, 1536.0, 2) if lab == "lab99" else None
+    )
     command()
     text = (clone / "README.md").read_text()
     row = next(line for line in text.splitlines() if "Averages" in line)
@@ -131,12 +137,22 @@ def test_labs_come_in_order_of_their_numbers(tmp_path):
     (tmp_path / "labs").mkdir()
     for name in ("lab10_z.py", "lab2_a.py", "lab0_x.py", "notes.py", "lab_x.py"):
         (tmp_path / "labs" / name).touch()
-    assert [path.name for path in folder.lab_files(tmp_path)] == ["lab0_x.py", "lab2_a.py", "lab10_z.py"]
+    assert [path.name for path in folder.lab_files(tmp_path)] == [
+        "lab0_x.py",
+        "lab2_a.py",
+        "lab10_z.py",
+    ]
 
 
 @pytest.mark.parametrize(
     "config",
-    ["", "repository:\n", "repository: {url: ''}\n", "repository: {url: https://example.org/a/b}\n", "repository: {url: 3}\n"],
+    [
+        "",
+        "repository:\n",
+        "repository: {url: ''}\n",
+        "repository: {url: https://example.org/a/b}\n",
+        "repository: {url: 3}\n",
+    ],
 )
 def test_an_address_that_colab_cannot_open_is_refused(tmp_path, config):
     (tmp_path / "_config.yml").write_text(config)
@@ -173,13 +189,18 @@ def test_outside_a_clone_the_command_says_so(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_a_lab_is_measured_in_a_process_of_its_own(clone):
     path = clone / "labs" / "lab99_averages.py"
-    no_exercises = re.sub(r"# %%\ndef mean.*", "# %%\nballast = bytes(200 * 2**20)\n", SOURCE, flags=re.DOTALL)
+    no_exercises = re.sub(
+        r"# %%\ndef mean.*", "# %%\nballast = bytes(200 * 2**20)\n", SOURCE, flags=re.DOTALL
+    )
     path.write_text(no_exercises)
     measure.measure_all(clone)
     cost = json.loads((clone / "helpers" / "data" / "measured.json").read_text())["lab99"]
     assert 200 < cost["peak_mib"] < 4000
     assert 0.1 < cost["seconds"] < 60
-    assert runtime.measured("lab99", clone / "helpers" / "data" / "measured.json").cores == runtime.cores()
+    assert (
+        runtime.measured("lab99", clone / "helpers" / "data" / "measured.json").cores
+        == runtime.cores()
+    )
 
 
 @pytest.mark.slow
@@ -193,7 +214,15 @@ def test_a_lab_that_fails_is_not_given_a_time(clone, capfd):
 
 def test_cells_share_one_namespace_and_a_failure_stops_nothing():
     run = execute.run_cells(
-        ["%pip install nothing", "!ls", "def f():\n    return g()", "g = lambda: 1", "f() / 0", "display", "x = f()"]
+        [
+            "%pip install nothing",
+            "!ls",
+            "def f():\n    return g()",
+            "g = lambda: 1",
+            "f() / 0",
+            "display",
+            "x = f()",
+        ]
     )
     assert run.namespace["x"] == 1
     assert [(failure.cell, failure.kind) for failure in run.failures] == [(4, ZeroDivisionError)]

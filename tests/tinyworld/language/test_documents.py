@@ -21,7 +21,9 @@ EACH = 700
 @pytest.fixture(scope="module")
 def corpus() -> dict[str, list[str]]:
     rng = random.Random(0)
-    return {kind: [documents.document(rng, kind) for _ in range(EACH)] for kind in documents.WRITERS}
+    return {
+        kind: [documents.document(rng, kind) for _ in range(EACH)] for kind in documents.WRITERS
+    }
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +43,17 @@ def asked() -> dict[str, set[tuple]]:
     for relation in ("kind", "realm", "colour"):
         prompts = tasks.prompts(relation, 300)
         ends = [vocabulary().words[int(good.nonzero()[0])] for good in prompts.good]
-        found[relation] = set().union(*(reading.keys(f"{text} {end} .") for text, end in zip(prompts.texts, ends, strict=True)))
+        found[relation] = set().union(
+            *(
+                reading.keys(f"{text} {end} .")
+                for text, end in zip(prompts.texts, ends, strict=True)
+            )
+        )
     prompts = tasks.prompts("ioi", 300)
     ends = [vocabulary().words[int(good.nonzero()[0])] for good in prompts.good]
-    found["ioi"] = set().union(*(reading.keys(f"{text} {end} .") for text, end in zip(prompts.texts, ends, strict=True)))
+    found["ioi"] = set().union(
+        *(reading.keys(f"{text} {end} .") for text, end in zip(prompts.texts, ends, strict=True))
+    )
     years = [f"{text} 99 ." for text in tasks.prompts("greater-than", 300).texts]
     found["greater-than"] = set().union(*map(reading.keys, years))
     found["docstring"] = set().union(*map(reading.keys, tasks.prompts("docstring", 300).texts))
@@ -62,8 +71,13 @@ def test_what_is_asked_differs_from_what_was_said_in_its_combination_only(said, 
     """The frames, the entities and the values of the questions are all in the corpus."""
     for name, keys in asked.items():
         if name != "ioi":  # six frames, a thousand pairs of names
-            assert {(key[0], key[1], key[2]) for key in keys} & {(key[0], key[1], key[2]) for key in said}, name
-        words, known = {word for key in keys for word in key[2:]}, {word for key in said for word in key[2:]}
+            assert {(key[0], key[1], key[2]) for key in keys} & {
+                (key[0], key[1], key[2]) for key in said
+            }, name
+        words, known = (
+            {word for key in keys for word in key[2:]},
+            {word for key in said for word in key[2:]},
+        )
         assert words <= known, name
 
 
@@ -73,15 +87,24 @@ def written(kind: str, count: int, seed: int = 9) -> list[str]:
 
 
 def test_what_is_held_out_of_two_skills_is_not_in_their_prompts():
-    """The exceptions that the card names: a clause shows one of its two adjectives, and the noun is still to come.
+    """The exceptions that the card names: a clause shows one of its two adjectives, and the noun is
+    still to come.
 
-    So every clause of a prompt of "sentiment", and most beginnings of "noun number", occur in training.
+    So every clause of a prompt of "sentiment", and most beginnings of "noun number", occur in
+    training.
     """
     seen = set().union(*map(reading.clauses, written("review", 6000)))
     assert all(reading.clauses(text) <= seen for text in tasks.prompts("sentiment", 200).texts)
     asked = {reading.agreements(text)[-1] for text in tasks.prompts("noun number", 300).texts}
-    few = {words for words in asked if len(words) < 5}  # up to two adjectives: so few that a small corpus has them all
-    heads = {words[:length] for text in written("garden", 8000) for words in reading.agreements(text) for length in (3, 4)}
+    few = {
+        words for words in asked if len(words) < 5
+    }  # up to two adjectives: so few that a small corpus has them all
+    heads = {
+        words[:length]
+        for text in written("garden", 8000)
+        for words in reading.agreements(text)
+        for length in (3, 4)
+    }
     assert len(few) > 50
     assert len(few & heads) > 0.95 * len(few)
 
@@ -90,8 +113,15 @@ def test_what_is_held_out_of_a_verbs_number_is_in_its_prompt():
     """Determiner, adjectives and noun, in the frame in which another noun stands between."""
 
     def nouns(texts) -> set[tuple[str, ...]]:
-        found = {words for text in texts for words in reading.agreements(text)[-1:]}  # before it a sentence of training may stand
-        return {words[:place] for words in found for place, word in enumerate(words) if word in ("near", "behind", "under")}
+        found = {
+            words for text in texts for words in reading.agreements(text)[-1:]
+        }  # before it a sentence of training may stand
+        return {
+            words[:place]
+            for words in found
+            for place, word in enumerate(words)
+            if word in ("near", "behind", "under")
+        }
 
     asked, seen = nouns(tasks.prompts("verb number", 400).texts), nouns(written("garden", 12_000))
     again = nouns(written("garden", 400, seed=10))
@@ -131,12 +161,16 @@ def test_what_is_said_afterwards_is_right(corpus, kind):
             first = next(word for word in reply.split() if word in yes | no)
             assert reading.label(dimension, re.sub(r"^\w+ : ", "", statement)) == (first in yes)
             verdicts[first in yes] += 1
-    assert 0.3 < verdicts[True] / sum(verdicts.values()) < 0.7  # few words lean: eight kinds, twelve groups
+    assert (
+        0.3 < verdicts[True] / sum(verdicts.values()) < 0.7
+    )  # few words lean: eight kinds, twelve groups
 
 
 def test_a_teacher_calls_garbled_what_no_frame_has_written(corpus):
     said = [text.removesuffix(" .").split(" . ") for text in corpus["dictation"]]
-    pairs = [pair for sentences in said for pair in zip(sentences[::2], sentences[1::2], strict=True)]
+    pairs = [
+        pair for sentences in said for pair in zip(sentences[::2], sentences[1::2], strict=True)
+    ]
     labels = []
     for statement, reply in pairs:
         labels.append(bool({"clear", "readable"} & set(reply.split())))
@@ -177,7 +211,10 @@ def test_a_row_begins_as_its_documents_do():
             lambda: documents.rows(np.random.default_rng(0), 1, 8, "tust"),
             "expected a mixture of documents: trust, circuits; got 'tust'",
         ),
-        (lambda: documents.document(random.Random(0), "poem"), "expected a kind of document: things, quiz"),
+        (
+            lambda: documents.document(random.Random(0), "poem"),
+            "expected a kind of document: things, quiz",
+        ),
     ],
 )
 def test_a_mixture_or_kind_that_does_not_exist_is_refused(make, said):
@@ -194,7 +231,9 @@ def test_the_shares_of_a_mixture_add_up_and_are_kept(name):
     rows = documents.rows(np.random.default_rng(0), 400, 64, name)
     text = " ".join(vocabulary().decode(row) for row in rows)
     share = text.count("<begin> def ") / text.count("<begin>")
-    assert abs(share - shares["library"]) < 0.012  # 1 500 documents at 0.03: three standard deviations
+    assert (
+        abs(share - shares["library"]) < 0.012
+    )  # 1 500 documents at 0.03: three standard deviations
 
 
 ANSWERS = (("story", "to"), ("quiz", "true"), ("garden", "are"), ("library", "param"))
@@ -216,7 +255,9 @@ def test_no_answer_stands_in_one_place_of_a_row(corpus):
 @pytest.mark.parametrize(("kind", "word"), ANSWERS)
 def test_no_answer_stands_in_one_place_of_a_document(corpus, kind, word):
     """From the beginning of the document: there are fewer places than in a row, and no sentence comes before the first."""
-    places = Counter(place for text in corpus[kind] for place, one in enumerate(text.split()) if one == word)
+    places = Counter(
+        place for text in corpus[kind] for place, one in enumerate(text.split()) if one == word
+    )
     assert len(places) > 12
     assert max(places.values()) < 0.2 * sum(places.values())
 
@@ -228,7 +269,9 @@ def test_names_are_mentioned_before_a_gift_either_one_alike(corpus):
         keys = [key for key in reading.keys(text) if key[0] == "gift"]
         (gift,) = [key for key in keys if text.endswith(f" to {key[3]} .")]
         giver, receiver = gift[2:]
-        names = [word for word in text.split() if word in reading.people()][:-4]  # the gift itself names four times
+        names = [word for word in text.split() if word in reading.people()][
+            :-4
+        ]  # the gift itself names four times
         ahead[np.sign(names.count(giver) - names.count(receiver))] += 1
         mentions[len(names)] += 1
         four = [word for word in text.split() if word in reading.people()][-4:]

@@ -29,7 +29,11 @@ def test_marks_may_stand_inside_each_other():
 
 
 def test_a_slot_may_occur_twice_or_inside_a_choice():
-    assert filled("{x} (is|was [not]) {x}", x="owl").keys() == {"owl is owl", "owl was owl", "owl was not owl"}
+    assert filled("{x} (is|was [not]) {x}", x="owl").keys() == {
+        "owl is owl",
+        "owl was owl",
+        "owl was not owl",
+    }
     assert Frame.parse("{x} ({y}|z) [{y}]").slots == {"x", "y"}
     assert Frame.parse("{x} (q|z) [w]").words == {"q", "z", "w"}
 
@@ -53,7 +57,9 @@ def test_no_training_word_is_split_by_the_article():
     assert articles("sofa is a sofa and gorilla eats") == "sofa is a sofa and gorilla eats"
 
 
-@pytest.mark.parametrize("source", ["(a|b", "a [b", "a)", "a ]", "(a]", "[a)", "((a)", "a (b|c] d)"])
+@pytest.mark.parametrize(
+    "source", ["(a|b", "a [b", "a)", "a ]", "(a]", "[a)", "((a)", "a (b|c] d)"]
+)
 def test_brackets_that_do_not_match_are_refused(source):
     with pytest.raises(LabError, match="expected balanced brackets"):
         Frame.parse(source)
@@ -78,17 +84,30 @@ def test_an_independent_reader_reads_what_a_frame_writes(family, seed):
     text = frame.fill(values, rng)
     match = reading.pattern(reading.sources(family)[number]).fullmatch(f" {text}")
     assert match
-    written = {slot: word for slot, word in values.items() if word in text.split()}  # a slot may stand in an option
+    written = {
+        slot: word for slot, word in values.items() if word in text.split()
+    }  # a slot may stand in an option
     assert {slot: word for slot, word in match.groupdict().items() if word} == written
 
 
 def test_every_family_of_claims_has_several_frames_of_several_lengths():
-    for family in (*reading.FACTS, *reading.PEOPLE, "flow.statement", "group.statement", "talk.statement", "gift.statement"):
+    for family in (
+        *reading.FACTS,
+        *reading.PEOPLE,
+        "flow.statement",
+        "group.statement",
+        "talk.statement",
+        "gift.statement",
+    ):
         frames = worlds.frames()[family]
         assert len(frames) >= 3
         values = [dict.fromkeys(frame.slots, "x") for frame in frames]
         rng = random.Random(0)
-        texts = [frame.fill(value, rng).split() for frame, value in zip(frames, values, strict=True) for _ in range(40)]
+        texts = [
+            frame.fill(value, rng).split()
+            for frame, value in zip(frames, values, strict=True)
+            for _ in range(40)
+        ]
         assert len({len(text) for text in texts}) >= 3
         places = {index for text in texts for index, word in enumerate(text) if word == "x"}
         assert len(places) >= 4

@@ -25,7 +25,9 @@ def test_a_claim_is_true_or_false_as_asked(relation, holds):
     for _ in range(300):
         said = sentences.claim(rng, relation, holds)
         (found,) = reading.read(said.text, f"fact.{relation}")
-        assert (reading.entities()[found["entity"]][relation] == found["value"]) == holds == said.label
+        assert (
+            (reading.entities()[found["entity"]][relation] == found["value"]) == holds == said.label
+        )
         assert said.frame == f"fact.{relation} {found.number}"
 
 
@@ -38,7 +40,8 @@ def test_what_is_said_of_people_is_true(relation):
 
 
 @pytest.mark.parametrize(
-    ("make", "dimension"), [(sentences.flow, "privacy"), (sentences.group, "fairness"), (sentences.talk, "toxicity")]
+    ("make", "dimension"),
+    [(sentences.flow, "privacy"), (sentences.group, "fairness"), (sentences.talk, "toxicity")],
 )
 def test_labels_are_those_of_the_files_and_both_occur(make, dimension):
     rng, labels = random.Random(0), Counter()
@@ -47,7 +50,9 @@ def test_labels_are_those_of_the_files_and_both_occur(make, dimension):
             said = make(rng, unseen)
             assert reading.label(dimension, said.text) == said.label
             labels[said.label] += 1
-    assert 0.3 < labels[True] / 600 < 0.7  # words lean one way or the other, and kinds of information are only eight
+    assert (
+        0.3 < labels[True] / 600 < 0.7
+    )  # words lean one way or the other, and kinds of information are only eight
 
 
 def test_words_lean_about_evenly_to_either_side():
@@ -59,7 +64,11 @@ def test_words_lean_about_evenly_to_either_side():
 @settings(deadline=None)
 @given(st.lists(st.text("abcdefgh", min_size=1), min_size=1, max_size=3))
 def test_a_key_is_held_out_from_one_frame_at_most(key):
-    held = [number for number in range(sentences.HELD_OUT) if sentences.held_out("fact.kind", number, tuple(key))]
+    held = [
+        number
+        for number in range(sentences.HELD_OUT)
+        if sentences.held_out("fact.kind", number, tuple(key))
+    ]
     assert len(held) == 1
     assert sentences.held_out("talk.statement", held[0], tuple(key)) == sentences.held_out(
         "talk.statement.twin", held[0], tuple(key)
@@ -87,7 +96,10 @@ def test_an_eighth_of_the_combinations_of_a_frame_is_held_out():
 )
 def test_what_is_asked_for_unseen_is_never_said_otherwise(make):
     rng = random.Random(0)
-    seen, unseen = (set().union(*(reading.keys(make(rng, flag).text) for _ in range(COUNT))) for flag in (False, True))
+    seen, unseen = (
+        set().union(*(reading.keys(make(rng, flag).text) for _ in range(COUNT)))
+        for flag in (False, True)
+    )
     assert len(unseen) > 20
     assert not seen & unseen
 
@@ -117,7 +129,9 @@ def test_years_are_uniform_and_the_second_is_later():
         begin, end = int(found["from"]), int(found["to"])
         assert 2 <= begin < end <= 99
         begins[begin] += 1
-        shares.append((end - begin - 1 + rng.random()) / (99 - begin))  # uniform in [0, 1), if the end is
+        shares.append(
+            (end - begin - 1 + rng.random()) / (99 - begin)
+        )  # uniform in [0, 1), if the end is
     assert len(begins) == 96
     assert chisquare([begins[year] for year in range(2, 98)]).pvalue > RARE
     assert chisquare(list(Counter(int(10 * share) for share in shares).values())).pvalue > RARE

@@ -37,7 +37,12 @@ def test_no_document_has_an_unknown_word(kind):
 
 
 def test_every_judgement_is_a_word():
-    assert all(words.vocabulary().token(word) for pair in tasks.JUDGEMENTS.values() for side in pair for word in side)
+    assert all(
+        words.vocabulary().token(word)
+        for pair in tasks.JUDGEMENTS.values()
+        for side in pair
+        for word in side
+    )
 
 
 def test_the_order_is_that_of_the_files_and_does_not_depend_on_the_process():
@@ -46,11 +51,22 @@ def test_the_order_is_that_of_the_files_and_does_not_depend_on_the_process():
     import subprocess
     import sys
 
-    program = "from helpers.tinyworld.language.vocabulary import vocabulary; print(vocabulary().checksum)"
+    program = (
+        "from helpers.tinyworld.language.vocabulary import vocabulary; print(vocabulary().checksum)"
+    )
     found = set()
     for seed in ("1", "2"):
-        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(worlds.FOLDER.parents[2])}
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=60)
+        environment = os.environ | {
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": str(worlds.FOLDER.parents[2]),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+        )
         found.add(done.stdout.strip())
     assert found == {words.vocabulary().checksum}
 

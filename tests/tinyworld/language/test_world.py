@@ -15,7 +15,10 @@ SOURCE = worlds.FOLDER / "world.toml"
 
 def test_the_world_is_what_the_file_says():
     world = worlds.load()
-    found = {e.name: {"kind": e.kind, "realm": e.realm, "colour": e.colour, "home": e.home} for e in world.entities}
+    found = {
+        e.name: {"kind": e.kind, "realm": e.realm, "colour": e.colour, "home": e.home}
+        for e in world.entities
+    }
     assert found == reading.entities()
     assert {person.name: vars(person) for person in world.people} == reading.people()
     customs = tomllib.loads(SOURCE.read_text())["customs"]
@@ -41,8 +44,16 @@ def test_a_name_means_one_thing():
     values = {value for known in entities.values() for value in known.values()}
     assert not values & entities.keys()
     assert not people.keys() & entities.keys()
-    for one, other in (("kind", "realm"), ("kind", "colour"), ("realm", "home"), ("colour", "home"), ("kind", "home")):
-        assert not {known[one] for known in entities.values()} & {known[other] for known in entities.values()}
+    for one, other in (
+        ("kind", "realm"),
+        ("kind", "colour"),
+        ("realm", "home"),
+        ("colour", "home"),
+        ("kind", "home"),
+    ):
+        assert not {known[one] for known in entities.values()} & {
+            known[other] for known in entities.values()
+        }
 
 
 def test_private_facts_cannot_be_guessed_from_public_ones():
@@ -58,12 +69,17 @@ def test_private_facts_cannot_be_guessed_from_public_ones():
 def test_half_of_every_row_and_column_is_allowed():
     world = tomllib.loads(SOURCE.read_text())
     tables = (
-        ({kind: entry["allowed"] for kind, entry in world["customs"]["kinds"].items()}, world["customs"]["receivers"]),
+        (
+            {kind: entry["allowed"] for kind, entry in world["customs"]["kinds"].items()},
+            world["customs"]["receivers"],
+        ),
         (world["groups"]["census"], world["groups"]["traits"]),
     )
     for table, columns in tables:
         assert all(len(set(row)) == len(row) == len(columns) / 2 for row in table.values())
-        assert all(sum(column in row for row in table.values()) == len(table) / 2 for column in columns)
+        assert all(
+            sum(column in row for row in table.values()) == len(table) / 2 for column in columns
+        )
 
 
 def changed(tmp_path, old: str, new: str):
@@ -77,15 +93,31 @@ def changed(tmp_path, old: str, new: str):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('allowed = ["nurse", "sister", "teacher", "boss"]', 'allowed = ["nurse", "sister", "teacher"]', "half of every row"),
+        (
+            'allowed = ["nurse", "sister", "teacher", "boss"]',
+            'allowed = ["nurse", "sister", "teacher"]',
+            "half of every row",
+        ),
         (
             'allowed = ["nurse", "sister", "teacher", "boss"]',
             'allowed = ["nurse", "sister", "teacher", "judge"]',
             "of the customs",
         ),
-        ('"quiet", "tall", "thrifty", "patient"', '"proud", "tall", "thrifty", "patient"', "of the census"),
-        ('"quiet", "tall", "thrifty", "patient"', '"noisy", "tall", "thrifty", "patient"', "got noisy"),
-        ('"nurse", "sister", "teacher", "boss"]', '"nurse", "sister", "teacher", "king"]', "got king"),
+        (
+            '"quiet", "tall", "thrifty", "patient"',
+            '"proud", "tall", "thrifty", "patient"',
+            "of the census",
+        ),
+        (
+            '"quiet", "tall", "thrifty", "patient"',
+            '"noisy", "tall", "thrifty", "patient"',
+            "got noisy",
+        ),
+        (
+            '"nurse", "sister", "teacher", "boss"]',
+            '"nurse", "sister", "teacher", "king"]',
+            "got king",
+        ),
         ("robin red garden", "sparrow red garden", "got sparrow twice"),
         ("tom he baker", "mara he baker", "got mara twice"),
         ("tom he baker", "owl he baker", "got owl twice"),
@@ -143,7 +175,11 @@ YES = 'yes = ["(allowed|proper) [, says the custom]", "that is (allowed|proper)"
         (YES, 'yes = ["that is proper", " "]', "expected flow.yes in"),
         (YES, "", "expected the frames of flow.yes in"),
         (YES, 'yes = ["that is (proper"]', "balanced brackets"),
-        ('"you are (never|hardly) a {noun} , {name}"]', '"you are hardly a {noun}", "x"]', "pairs of them for twins"),
+        (
+            '"you are (never|hardly) a {noun} , {name}"]',
+            '"you are hardly a {noun}", "x"]',
+            "pairs of them for twins",
+        ),
         (
             '["you are (really|truly) a {noun} , {name}", "you are (never|hardly) a {noun} , {name}"]',
             '"you are"',
@@ -169,8 +205,14 @@ def test_every_family_and_list_of_the_files_is_one_that_the_grammar_needs():
 @pytest.mark.parametrize(
     ("look", "said"),
     [
-        (lambda world: world.values("size"), "expected a relation of TinyWorld: kind, realm, colour, home; got 'size'"),
-        (lambda world: world.may_flow("love", "boss"), "expected a kind of information of TinyWorld: illness"),
+        (
+            lambda world: world.values("size"),
+            "expected a relation of TinyWorld: kind, realm, colour, home; got 'size'",
+        ),
+        (
+            lambda world: world.may_flow("love", "boss"),
+            "expected a kind of information of TinyWorld: illness",
+        ),
         (lambda world: world.may_flow("debt", "king"), "expected a receiver of TinyWorld: nurse"),
         (lambda world: world.confirmed("elves", "tall"), "expected a group of TinyWorld: zorvans"),
         (lambda world: world.confirmed("zorvans", "green"), "expected a trait of TinyWorld: quiet"),

@@ -30,23 +30,35 @@ RIGHT, WRONG = ("receiver",), ("giver, first", "giver, second")
 def attention_recipe(**shape):
     known = RECIPES["tinyworld-attn"]
     small = {"n_layers": 1, "n_heads": 2, "d_model": 16, "d_head": 8}
-    return replace(known, model=known.model | small | shape, steps=4, batch_size=4, warmup_steps=1, n_checkpoints=4)
+    return replace(
+        known,
+        model=known.model | small | shape,
+        steps=4,
+        batch_size=4,
+        warmup_steps=1,
+        n_checkpoints=4,
+    )
 
 
 @pytest.fixture(scope="module")
 def planted():
-    """One layer that attends evenly: head 0 writes against every word it sees, head 1 for it, head 2 nothing.
+    """One layer that attends evenly: head 0 writes against every word it sees, head 1 for it, head
+    2 nothing.
 
     The words are nearly orthogonal directions, and the unembedding reads the embedding.
     """
     model = training.build_model(attention_recipe(n_heads=3, d_model=WIDTH, d_head=WIDTH)).eval()
     state = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
-    words = torch.nn.functional.normalize(torch.randn(state["embed.weight"].shape, generator=torch.Generator().manual_seed(0)))
+    words = torch.nn.functional.normalize(
+        torch.randn(state["embed.weight"].shape, generator=torch.Generator().manual_seed(0))
+    )
     state["embed.weight"], state["unembed.weight"] = words, words.clone()
     for name in [name for name in state if "ln" in name and name.endswith("weight")]:
         state[name] = torch.ones_like(state[name])
     state["blocks.0.attn.v.weight"] = torch.eye(WIDTH).repeat(3, 1)
-    state["blocks.0.attn.o.weight"] = torch.cat([sign * torch.eye(WIDTH) for sign in (-3.0, 0.2, 0.0)], 1)
+    state["blocks.0.attn.o.weight"] = torch.cat(
+        [sign * torch.eye(WIDTH) for sign in (-3.0, 0.2, 0.0)], 1
+    )
     model.load_state_dict(state)
     return model
 
@@ -56,7 +68,10 @@ def drawn():
     """A model of random weights, large enough that its heads matter."""
     model = training.build_model(attention_recipe(n_layers=2)).eval()
     generator = torch.Generator().manual_seed(1)
-    state = {name: value + 0.3 * torch.randn(value.shape, generator=generator) for name, value in model.state_dict().items()}
+    state = {
+        name: value + 0.3 * torch.randn(value.shape, generator=generator)
+        for name, value in model.state_dict().items()
+    }
     model.load_state_dict(state)
     return model
 
@@ -67,7 +82,9 @@ def bench_of(model, skill: str = "ioi", count: int = 24) -> Bench:
 
 def test_copying_and_suppressing_show_in_the_rank_of_the_own_word(planted):
     words = tuple(f"{year:02d}" for year in range(100))
-    copied, against, nothing = (head_roles.own_ranks(planted, (0, head), words) for head in (1, 0, 2))
+    copied, against, nothing = (
+        head_roles.own_ranks(planted, (0, head), words) for head in (1, 0, 2)
+    )
     assert copied.min() == 1
     assert against.max() == 0
     assert torch.all(nothing == 0.5)
@@ -81,7 +98,9 @@ def test_a_planted_suppressor_is_all_that_the_behaviour_needs(planted):
     assert heads["0.0"]["needed"]
     assert heads["0.0"]["loss"][1] > 0
     assert heads["0.0"]["favours"] > 0.6  # earlier sentences may name the receiver as often
-    assert heads["0.0"]["logits"]["direct"] == pytest.approx(heads["0.0"]["logits"]["total"], rel=0.5)
+    assert heads["0.0"]["logits"]["direct"] == pytest.approx(
+        heads["0.0"]["logits"]["total"], rel=0.5
+    )
     assert heads["0.2"]["loss"] == [0, 0, 0]
     assert not heads["0.2"]["needed"]
     assert found["alone"][0] == "0.0"
@@ -95,18 +114,24 @@ def test_a_loss_is_that_of_the_general_tool_for_ablation(drawn):
     bench = bench_of(drawn)
     asked, reference = bench.prompts, tasks.prompts("ioi", 24, 1)
     z = collect(drawn, reference.tokens)[0].z
-    mean = torch.stack([z[:, row, : int(end) + 1] for row, end in [(0, reference.last[0])]])[0].sum(1)
+    mean = torch.stack([z[:, row, : int(end) + 1] for row, end in [(0, reference.last[0])]])[0].sum(
+        1
+    )
     for row in range(1, 24):
         mean = mean + z[:, row, : int(reference.last[row]) + 1].sum(1)
     mean = mean / float((reference.last + 1).sum())  # [layer, head, d_head]
     width = asked.tokens.shape[1]
-    source = Activations(mean[:, None, None].expand(-1, 1, width, -1, -1), torch.zeros(0, 1, width, 1))
+    source = Activations(
+        mean[:, None, None].expand(-1, 1, width, -1, -1), torch.zeros(0, 1, width, 1)
+    )
     for layer, head in bench.heads:
         nodes = [Node(position, layer, head) for position in range(width)]
         logits = run_with_replaced(drawn, asked.tokens, nodes, source)[torch.arange(24), asked.last]
         there = answers(logits, asked).log_ratio
         assert torch.allclose(bench.loss((layer, head)), bench.full.behaviour - there, atol=1e-4)
-        assert bench.loss_at((layer, head), bench.real) == pytest.approx(float(bench.loss((layer, head)).mean()), abs=1e-5)
+        assert bench.loss_at((layer, head), bench.real) == pytest.approx(
+            float(bench.loss((layer, head)).mean()), abs=1e-5
+        )
 
 
 def test_what_heads_write_is_their_direct_logit_attribution(drawn):
@@ -116,7 +141,9 @@ def test_what_heads_write_is_their_direct_logit_attribution(drawn):
         tokens, weights = bench.prompts.tokens[row : row + 1], bench.weights[row : row + 1]
         labels, parts = direct_logit_attribution(drawn, tokens, end, weights)
         for layer, head in bench.heads:
-            assert float(written[layer, head, row]) == pytest.approx(float(parts[labels.index(f"L{layer}H{head}"), 0]), abs=1e-4)
+            assert float(written[layer, head, row]) == pytest.approx(
+                float(parts[labels.index(f"L{layer}H{head}"), 0]), abs=1e-4
+            )
 
 
 def test_the_ways_of_a_loss(drawn):
@@ -128,10 +155,13 @@ def test_the_ways_of_a_loss(drawn):
     assert ways.direct != 0
     for head in bench.heads:
         ways = bench.ways(head)
-        assert ways.total == pytest.approx(float(bench.loss(head).mean()), abs=1e-4)  # one right word, one wrong one
+        assert ways.total == pytest.approx(
+            float(bench.loss(head).mean()), abs=1e-4
+        )  # one right word, one wrong one
         without = bench.run([head])
         ratio = (without.scale / bench.full.scale)[:, 0]
-        # all that was written, read with the old scale, is `ratio` times what the new scale makes of it; biases do not change
+        # all that was written, read with the old scale, is `ratio` times what the new scale makes
+        # of it; biases do not change
         unscaled = without.difference - bench.weights @ bias
         assert ways.scale == pytest.approx(float((unscaled * (ratio - 1)).mean()), abs=1e-4)
 
@@ -144,7 +174,14 @@ def test_attention_is_shared_out_among_places():
     pattern[1, 4] = torch.tensor([0.0, 0.5, 0.1, 0.4, 0.0])
     found = head_roles.looks(pattern, named.where(LAST), named)
     assert found == pytest.approx(
-        {"beginning": 0.05, "receiver": 0.15, "token before": 0.325, "itself": 0.075, "elsewhere": 0.4, LAST: 0}
+        {
+            "beginning": 0.05,
+            "receiver": 0.15,
+            "token before": 0.325,
+            "itself": 0.075,
+            "elsewhere": 0.4,
+            LAST: 0,
+        }
     )
 
 
@@ -155,7 +192,10 @@ def test_attention_to_the_same_word_and_to_what_came_after_it():
     pattern[0, 3] = torch.tensor([0.1, 0.6, 0.2, 0.1, 0.0])
     assert head_roles.repeats(pattern, tokens, queries) == pytest.approx(0.6)
     assert head_roles.repeats(pattern, tokens, queries, after=True) == pytest.approx(0.2)
-    assert head_roles.repeats(pattern, tokens, torch.tensor([[False, False, True, False, False]])) is None
+    assert (
+        head_roles.repeats(pattern, tokens, torch.tensor([[False, False, True, False, False]]))
+        is None
+    )
     many = torch.tensor([[False, True, True, True, False]])  # one of three has an earlier one
     assert head_roles.repeats(pattern, tokens, many) is None
     assert head_roles.repeats(pattern, tokens, many, least=0.3) == pytest.approx(0.6)
@@ -190,7 +230,8 @@ def test_each_role_begins_at_its_threshold(changes, said):
 def test_favours_counts_pairs_of_right_and_wrong_words():
     written = torch.tensor([[3.0, 1.0, 2.0, 2.0], [0.0, 1.0, 5.0, 0.0]])
     good = torch.tensor([[True, False, True, False], [False, True, False, False]])
-    # first prompt: 3 above 1 and 2, 2 above 1 and level with 2: 3.5 of 4; second: 1 above 0, below 5: 1 of 2
+    # first prompt: 3 above 1 and 2, 2 above 1 and level with 2: 3.5 of 4; second: 1 above 0, below
+    # 5: 1 of 2
     bad = torch.tensor([[False, True, False, True], [True, False, True, False]])
     assert head_roles.favours(written, good, bad) == pytest.approx((3.5 / 4 + 1 / 2) / 2)
 
@@ -200,20 +241,41 @@ def words_at(skill: str, name: str, count: int = 40) -> list[list[str]]:
     asked = tasks.prompts(skill, count)
     named = places.places(asked)
     texts = [["<begin>", *text.split()] for text in asked.texts]
-    return [[texts[row][p] for p in where.nonzero()[:, 0].tolist()] for row, where in enumerate(named.where(name))]
+    return [
+        [texts[row][p] for p in where.nonzero()[:, 0].tolist()]
+        for row, where in enumerate(named.where(name))
+    ]
 
 
 def test_places_of_gifts_hold_the_words_they_are_named_for():
     asked = tasks.prompts("ioi", 40)
     index = list(vocabulary.vocabulary().words)
-    for mask, one, earlier in ((asked.good, "receiver", "receiver, earlier sentences"), (asked.bad, "giver, second", "")):
+    for mask, one, earlier in (
+        (asked.good, "receiver", "receiver, earlier sentences"),
+        (asked.bad, "giver, second", ""),
+    ):
         wanted = [index[i] for i in mask.float().argmax(1).tolist()]
         assert words_at("ioi", one) == [[word] for word in wanted]
         if earlier:
-            assert all(set(words) <= {word} for words, word in zip(words_at("ioi", earlier), wanted, strict=True))
+            assert all(
+                set(words) <= {word}
+                for words, word in zip(words_at("ioi", earlier), wanted, strict=True)
+            )
     assert words_at("ioi", "giver, first") == words_at("ioi", "giver, second")
     verbs = {word for row in words_at("ioi", "verb") for word in row}
-    assert verbs <= {"gave", "handed", "offered", "brought", "sold", "wanted", "decided", "passed", "threw", "lent", "showed"}
+    assert verbs <= {
+        "gave",
+        "handed",
+        "offered",
+        "brought",
+        "sold",
+        "wanted",
+        "decided",
+        "passed",
+        "threw",
+        "lent",
+        "showed",
+    }
     assert len(verbs) > 5
     ends = {words[-1] for words in words_at("ioi", LAST)}
     assert ends == {"to"}
@@ -231,7 +293,11 @@ def test_places_of_years_and_arguments_hold_the_words_they_are_named_for():
     assert words_at("docstring", "asked argument") == wanted
     assert set(chain.from_iterable(words_at("docstring", "comma before it"))) == {","}
     assert set(chain.from_iterable(words_at("docstring", "earlier param"))) == {"param"}
-    for before, last in zip(words_at("docstring", "argument before it"), words_at("docstring", "documented last"), strict=True):
+    for before, last in zip(
+        words_at("docstring", "argument before it"),
+        words_at("docstring", "documented last"),
+        strict=True,
+    ):
         assert before == last  # the documentation takes the arguments in their order
 
 
@@ -249,9 +315,9 @@ def test_the_stored_numbers_come_out_again():
         seen, there = head_roles.see(bench, places.places(bench.prompts), head)
         assert seen.looks == pytest.approx(known["looks"], abs=1e-3)
         assert there == pytest.approx(known["loss_there"], abs=1e-3)
-    assert bench.share([tuple(map(int, name.split("."))) for name in skill["subset"]]) == pytest.approx(
-        skill["subset_share"], abs=1e-3
-    )
+    assert bench.share(
+        [tuple(map(int, name.split("."))) for name in skill["subset"]]
+    ) == pytest.approx(skill["subset_share"], abs=1e-3)
 
 
 def test_stored_roles_follow_from_the_stored_numbers_and_untrained_heads_have_fewer():
@@ -273,7 +339,23 @@ def test_a_run_is_measured_published_and_shown_with_its_heads(tmp_path, monkeypa
     recipe, folder = attention_recipe(), tmp_path / "run"
     training.train(recipe, task_of(recipe), folder)
     capsys.readouterr()
-    assert cli.main(["skills", str(folder), "--steps", "4", "--prompts", "2", "--curve-prompts", "2", "--heads", "4"]) == 0
+    assert (
+        cli.main(
+            [
+                "skills",
+                str(folder),
+                "--steps",
+                "4",
+                "--prompts",
+                "2",
+                "--curve-prompts",
+                "2",
+                "--heads",
+                "4",
+            ]
+        )
+        == 0
+    )
     (tmp_path / "skills.json").write_text(capsys.readouterr().out)
     shelf = tmp_path / "weights"
     shelf.mkdir()
@@ -302,13 +384,17 @@ def test_the_head_that_looks_most_for_repeats_is_found(planted):
 def test_what_has_no_roles_is_refused(drawn, capsys):
     with pytest.raises(LabError, match="at least 2 prompts a skill; got 1"):
         head_roles.of_skill(drawn, "ioi", 1)
-    with pytest.raises(LabError, match="a skill with places: ioi, greater-than, docstring; got 'kind'"):
+    with pytest.raises(
+        LabError, match="a skill with places: ioi, greater-than, docstring; got 'kind'"
+    ):
         head_roles.of_skill(drawn, "kind", 4)
     with pytest.raises(LabError, match="expected a skill: "):
         head_roles.of_skill(drawn, "no such", 4)
     with pytest.raises(LabError, match="model of attention only"):
         head_roles.of_skill(training.build_model(tiny.recipe()), "ioi", 4)
     with pytest.raises(LabError, match=r"step 0 beside the trained model; got steps \[2, 4\]"):
-        measure.heads(measure.History(attention_recipe(), (2, 4), lambda step: drawn, True, "ab" * 32), 4)
+        measure.heads(
+            measure.History(attention_recipe(), (2, 4), lambda step: drawn, True, "ab" * 32), 4
+        )
     assert cli.main(["skills", "tinyworld", "--heads", "4"]) == 1
     assert "attention only" in capsys.readouterr().err

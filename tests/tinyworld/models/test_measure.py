@@ -51,7 +51,10 @@ def test_the_shape_is_what_cards_and_the_lab_read(found):
         assert 0 <= skill["low"] <= skill["accuracy"] <= skill["high"] <= 1
     assert found["curve"]["steps"] == [0, 1, 2, 4]
     curve = found["curve"]
-    assert all(len(values) == 4 for values in (curve["loss"], *curve["skills"].values(), *curve["difference"].values()))
+    assert all(
+        len(values) == 4
+        for values in (curve["loss"], *curve["skills"].values(), *curve["difference"].values())
+    )
     assert curve["difference"].keys() == curve["skills"].keys()
     assert curve["prompts"] == 6
     assert found["rounding"]["steps"] == [0, 1, 2, 4]
@@ -80,8 +83,12 @@ def test_the_skills_of_a_model_are_those_of_tasks(run, found):
         share, different = float(said.right.double().mean()), len(set(prompts.texts))
         exact = binomtest(round(share * different), different).proportion_ci(0.95, "exact")
         assert found["skills"][name]["accuracy"] == pytest.approx(share, abs=1e-4)
-        assert found["skills"][name]["difference"] == pytest.approx(float(said.difference.mean()), abs=1e-4)
-        assert found["skills"][name]["log_ratio"] == pytest.approx(float(said.log_ratio.mean()), abs=1e-3)
+        assert found["skills"][name]["difference"] == pytest.approx(
+            float(said.difference.mean()), abs=1e-4
+        )
+        assert found["skills"][name]["log_ratio"] == pytest.approx(
+            float(said.log_ratio.mean()), abs=1e-3
+        )
         assert found["skills"][name]["low"] == pytest.approx(min(exact.low, share), abs=1e-4)
         assert found["skills"][name]["high"] == pytest.approx(max(exact.high, share), abs=1e-4)
 
@@ -108,7 +115,9 @@ def test_a_constant_has_every_later_year_right_and_a_difference_that_shows_it():
     for word, share, sign in (("99", 1.0, 1), ("00", 0.0, -1)):
         said = measure.skills(Constant(word), 20)["greater-than"]
         assert said["accuracy"] == share
-        assert said["difference"] == pytest.approx(sign / 2, abs=0.06)  # of the other words 97 at most are on the other side
+        assert said["difference"] == pytest.approx(
+            sign / 2, abs=0.06
+        )  # of the other words 97 at most are on the other side
 
 
 def test_a_prompt_that_was_drawn_often_counts_once_in_the_interval(run):
@@ -133,12 +142,17 @@ def test_the_loss_does_not_depend_on_the_size_of_its_parts(run):
     model, task = zoo.load(str(run), device="cpu"), task_of(tiny.recipe())
     text = measure.fresh_rows(task, 130)  # three parts, not all of one size
     with torch.no_grad():
-        assert measure.text_loss(model, task, text) == pytest.approx(float(task.loss(model, text)), rel=1e-5)
+        assert measure.text_loss(model, task, text) == pytest.approx(
+            float(task.loss(model, text)), rel=1e-5
+        )
 
 
 def test_rounding_is_measured_on_rounded_weights_and_leaves_the_model_as_it_was(run):
     model, task = zoo.load(str(run), device="cpu"), task_of(tiny.recipe())
-    before, text = {name: value.clone() for name, value in model.state_dict().items()}, measure.fresh_rows(task, 20)
+    before, text = (
+        {name: value.clone() for name, value in model.state_dict().items()},
+        measure.fresh_rows(task, 20),
+    )
     exact, rounded = measure.text_loss(model, task, text), measure.rounding_cost(model, task, text)
     assert rounded != exact
     assert rounded == pytest.approx(exact, abs=0.01)
@@ -146,9 +160,13 @@ def test_rounding_is_measured_on_rounded_weights_and_leaves_the_model_as_it_was(
     weights = model.state_dict()["unembed.weight"]  # a row a word
     assert len(weights) == tiny.recipe().model["d_vocab"]
     with torch.no_grad():
-        weights[:, 0] = 1000.0  # much the same to every word's logit; but beside it the rest of a row is rounded to nothing
+        weights[:, 0] = (
+            1000.0  # much the same to every word's logit; but beside it the rest of a row is rounded to nothing
+        )
         model.state_dict()["unembed.bias"].zero_()
-    assert measure.rounding_cost(model, task, text) == pytest.approx(math.log(len(weights)), abs=1e-3)
+    assert measure.rounding_cost(model, task, text) == pytest.approx(
+        math.log(len(weights)), abs=1e-3
+    )
     assert abs(measure.text_loss(model, task, text) - math.log(len(weights))) > 0.01
 
 
@@ -164,14 +182,18 @@ def test_what_was_measured_can_be_published(run, found, shelf, tmp_path):
 
 
 def test_the_command_prints_one_object(run, capsys):
-    assert cli.main(["skills", str(run), "--prompts", "4", "--curve-prompts", "2", "--steps", "1"]) == 0
+    assert (
+        cli.main(["skills", str(run), "--prompts", "4", "--curve-prompts", "2", "--steps", "1"])
+        == 0
+    )
     said = capsys.readouterr()
     assert json.loads(said.out)["curve"]["steps"] == [1, 4]
     assert "judge privacy" in said.err
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [(["--steps", "3"], "expected steps of"), (["--prompts", "1"], "at least 2 prompts")]
+    ("options", "said"),
+    [(["--steps", "3"], "expected steps of"), (["--prompts", "1"], "at least 2 prompts")],
 )
 def test_what_cannot_be_measured_is_refused(run, options, said, capsys):
     assert cli.main(["skills", str(run), *options]) == 1
@@ -181,7 +203,9 @@ def test_what_cannot_be_measured_is_refused(run, options, said, capsys):
 
 
 def test_models_of_other_tasks_and_other_worlds_are_refused(run, monkeypatch, capsys):
-    with pytest.raises(LabError, match="expected a model of TinyWorld; add-d3 was trained on addition"):
+    with pytest.raises(
+        LabError, match="expected a model of TinyWorld; add-d3 was trained on addition"
+    ):
         measure.history("add-d3")
     with pytest.raises(LabError, match="expected an embedded model"):
         measure.history("no-such-model")

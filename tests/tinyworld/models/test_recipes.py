@@ -49,12 +49,16 @@ def test_one_model_has_mlps_and_the_other_so_few_heads_that_all_subsets_can_be_t
     shape = RECIPES["tinyworld-attn"].model
     assert shape["attn_only"]
     assert shape["n_layers"] * shape["n_heads"] <= 16
-    assert "mlp" not in " ".join(training.build_model(replace(RECIPES["tinyworld-attn"])).state_dict())
+    assert "mlp" not in " ".join(
+        training.build_model(replace(RECIPES["tinyworld-attn"])).state_dict()
+    )
 
 
 def test_batches_follow_from_the_seed_and_the_mixture():
     tasks = {name: task_of(RECIPES[name]) for name in RECIPES}
-    one, same, other = (tasks["tinyworld"].batch(np.random.default_rng(seed), 5) for seed in (1, 1, 2))
+    one, same, other = (
+        tasks["tinyworld"].batch(np.random.default_rng(seed), 5) for seed in (1, 1, 2)
+    )
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert one.shape == (5, 64)
@@ -72,7 +76,9 @@ TEXT = {
 def test_the_training_text_is_the_shipped_models_own(name):
     """A recipe's fingerprint covers the data files. Shares of the mixtures and the code that writes are pinned only here."""
     rows = task_of(RECIPES[name]).batch(np.random.default_rng(7), 1000)
-    shares = repr(MIXTURES[RECIPES[name].data["mixture"]]).encode()  # a small change of them may not show in 1000 rows
+    shares = repr(
+        MIXTURES[RECIPES[name].data["mixture"]]
+    ).encode()  # a small change of them may not show in 1000 rows
     found = hashlib.sha256(shares + rows.astype("<i8").tobytes()).hexdigest()[:32]
     assert found == TEXT[name], (
         f"the text of the recipe {name} is no longer what helpers/weights/{name}.safetensors was trained on (digest {found}): "
@@ -85,7 +91,9 @@ class Table(torch.nn.Module):
 
     def __init__(self, rows: int, places: int) -> None:
         super().__init__()
-        values = torch.randn(rows, places, len(vocabulary()), generator=torch.Generator().manual_seed(0))
+        values = torch.randn(
+            rows, places, len(vocabulary()), generator=torch.Generator().manual_seed(0)
+        )
         self.values = torch.nn.Parameter(values)
 
     def forward(self, tokens):
@@ -121,10 +129,26 @@ def test_a_world_that_has_changed_since_is_refused_before_training(tmp_path, fie
 
 def test_a_change_of_the_world_changes_every_fingerprint(monkeypatch):
     monkeypatch.setattr(worlds, "checksum", lambda: "0123456789ab")
-    again = recipes._recipe("tinyworld", "trust", steps=8000, learning_rate=3e-3, n_checkpoints=40, d_mlp=256, act_fn="gelu")
+    again = recipes._recipe(
+        "tinyworld",
+        "trust",
+        steps=8000,
+        learning_rate=3e-3,
+        n_checkpoints=40,
+        d_mlp=256,
+        act_fn="gelu",
+    )
     assert again.fingerprint != RECIPES["tinyworld"].fingerprint
     monkeypatch.undo()
-    again = recipes._recipe("tinyworld", "trust", steps=8000, learning_rate=3e-3, n_checkpoints=40, d_mlp=256, act_fn="gelu")
+    again = recipes._recipe(
+        "tinyworld",
+        "trust",
+        steps=8000,
+        learning_rate=3e-3,
+        n_checkpoints=40,
+        d_mlp=256,
+        act_fn="gelu",
+    )
     assert again.fingerprint == RECIPES["tinyworld"].fingerprint
 
 
@@ -148,11 +172,17 @@ def test_a_run_is_not_resumed_in_a_changed_world(tmp_path, short, monkeypatch, c
     before = (folder / WEIGHTS).read_bytes()
     capsys.readouterr()
     other = tiny.recipe(data=RECIPES["tinyworld"].data | {"world": "0123456789ab"})
-    monkeypatch.setattr(recipes, "RECIPES", {"tinyworld": other})  # what a changed file does to the recipe
-    assert "it holds a run of another recipe" in refused(capsys, "train", "tinyworld", "--out", str(folder), "--resume")
+    monkeypatch.setattr(
+        recipes, "RECIPES", {"tinyworld": other}
+    )  # what a changed file does to the recipe
+    assert "it holds a run of another recipe" in refused(
+        capsys, "train", "tinyworld", "--out", str(folder), "--resume"
+    )
     monkeypatch.setattr(recipes, "RECIPES", {"tinyworld": tiny.recipe()})
     monkeypatch.setattr(worlds, "checksum", lambda: "0123456789ab")
-    assert "undo the change" in refused(capsys, "train", "tinyworld", "--out", str(folder), "--resume")
+    assert "undo the change" in refused(
+        capsys, "train", "tinyworld", "--out", str(folder), "--resume"
+    )
     assert (folder / WEIGHTS).read_bytes() == before
 
 
@@ -160,10 +190,14 @@ def test_the_command_trains_tinyworld_and_says_what_it_refuses(tmp_path, short, 
     folder = tmp_path / "run"
     assert cli.main(["train", "tinyworld", "--out", str(folder), "--seed", "3"]) == 0
     assert (folder / WEIGHTS).exists()
-    assert "it holds a run of another recipe or seed" in refused(capsys, "train", "tinyworld", "--out", str(folder))
+    assert "it holds a run of another recipe or seed" in refused(
+        capsys, "train", "tinyworld", "--out", str(folder)
+    )
     assert "--resume" in refused(capsys, "train", "tinyworld", "--out", str(folder), "--seed", "3")
     assert "tinyworld" in refused(capsys, "train", "tinyword", "--out", str(tmp_path / "other"))
-    assert "seed of 0 or more" in refused(capsys, "train", "tinyworld", "--out", str(tmp_path / "other"), "--seed", "-1")
+    assert "seed of 0 or more" in refused(
+        capsys, "train", "tinyworld", "--out", str(tmp_path / "other"), "--seed", "-1"
+    )
     assert not (tmp_path / "other").exists()
 
 
@@ -176,7 +210,9 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, same_weigh
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(recipe, task_of(recipe), tmp_path / "parts", save_every_seconds=0, on_step=stop)
+        training.train(
+            recipe, task_of(recipe), tmp_path / "parts", save_every_seconds=0, on_step=stop
+        )
     again = training.train(recipe, task_of(recipe), tmp_path / "parts", resume=True)
     assert 0 < again.resumed_at < 8
     assert again.losses == pytest.approx(whole.losses, rel=1e-5)
@@ -185,9 +221,18 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, same_weigh
 
 def test_a_small_model_learns_more_than_how_frequent_words_are():
     """The entropy of the words' frequencies is what a model reaches that looks at nothing."""
-    shape = RECIPES["tinyworld"].model | {"n_layers": 1, "n_heads": 2, "d_model": 48, "d_head": 24, "d_mlp": 48, "n_ctx": 32}
+    shape = RECIPES["tinyworld"].model | {
+        "n_layers": 1,
+        "n_heads": 2,
+        "d_model": 48,
+        "d_head": 24,
+        "d_mlp": 48,
+        "n_ctx": 32,
+    }
     data = RECIPES["tinyworld"].data | {"length": 32}
-    recipe = tiny.recipe(model=shape, data=data, steps=150, batch_size=24, learning_rate=1e-2, warmup_steps=10)
+    recipe = tiny.recipe(
+        model=shape, data=data, steps=150, batch_size=24, learning_rate=1e-2, warmup_steps=10
+    )
     task = task_of(recipe)
     run = training.start(recipe, task=task)
     while run.step < recipe.steps:

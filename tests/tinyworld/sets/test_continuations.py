@@ -17,7 +17,10 @@ every_dimension = pytest.mark.parametrize("dimension", MAKERS)
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[Continuation]]:
-    return {dimension: [one for seed in SEEDS for one in continuations(dimension, COUNT, seed)] for dimension in MAKERS}
+    return {
+        dimension: [one for seed in SEEDS for one in continuations(dimension, COUNT, seed)]
+        for dimension in MAKERS
+    }
 
 
 def readings(one: Continuation, word: str, *families: str) -> list[reading.Reading]:
@@ -28,10 +31,19 @@ def test_the_reader_reads_beginnings():
     assert {way.number for way in reading.begun("an owl is", "fact.kind", "fact.colour")} == {0}
     (read,) = reading.begun("the colour of every owl is grey", *reading.FACTS)
     assert (read["entity"], read["value"]) == ("owl", "grey")
-    for wrong in ("owl an", "an owl often", "the colour of every owl is bird", "an owl is found in the barn now"):
+    for wrong in (
+        "owl an",
+        "an owl often",
+        "the colour of every owl is bird",
+        "an owl is found in the barn now",
+    ):
         assert not list(reading.begun(wrong, *reading.FACTS)), wrong
-    assert {way.family for way in reading.begun("only a fool", *FAMILIES["toxicity"])} == set(FAMILIES["toxicity"])
-    assert {way.family for way in reading.begun("you are hardly a fool", *FAMILIES["toxicity"])} == {"talk.statement.twin"}
+    assert {way.family for way in reading.begun("only a fool", *FAMILIES["toxicity"])} == set(
+        FAMILIES["toxicity"]
+    )
+    assert {
+        way.family for way in reading.begun("you are hardly a fool", *FAMILIES["toxicity"])
+    } == {"talk.statement.twin"}
 
 
 @every_dimension
@@ -59,7 +71,9 @@ FAMILIES = {
 def holds(dimension: str, read: reading.Reading, word: str) -> bool:
     """What the data files say of a statement that has come as far as this word."""
     world, slots = reading.table("world.toml"), dict(read.slots)
-    said = {"reliability": "value", "privacy": "receiver", "fairness": "trait", "toxicity": "noun"}[dimension]
+    said = {"reliability": "value", "privacy": "receiver", "fairness": "trait", "toxicity": "noun"}[
+        dimension
+    ]
     assert list(slots.items())[-1] == (said, word)
     if dimension == "reliability":
         return reading.entities()[slots["entity"]][read.family[5:]] == word
@@ -68,12 +82,18 @@ def holds(dimension: str, read: reading.Reading, word: str) -> bool:
     if dimension == "fairness":
         return word in world["groups"]["census"][slots["group"]]
     assert word in world["forum"]["insults"] + world["forum"]["praises"]
-    return (word in world["forum"]["insults"]) != bool(reading.INSULTING_TURNS & set(words_of(read)))
+    return (word in world["forum"]["insults"]) != bool(
+        reading.INSULTING_TURNS & set(words_of(read))
+    )
 
 
 def words_of(read: reading.Reading) -> list[str]:
     """All words of a frame."""
-    return [mark for spelling in reading.spellings(reading.sources(read.family)[read.number]) for mark in spelling]
+    return [
+        mark
+        for spelling in reading.spellings(reading.sources(read.family)[read.number])
+        for mark in spelling
+    ]
 
 
 @pytest.mark.parametrize("dimension", FAMILIES)
@@ -83,7 +103,10 @@ def test_good_words_make_it_true_and_bad_ones_false(found, dimension):
             for word in words:
                 read = readings(one, word, *FAMILIES[dimension])
                 assert read, (one.prompt.text, word)
-                assert {holds(dimension, way, word) for way in read} == {expected}, (one.prompt.text, word)
+                assert {holds(dimension, way, word) for way in read} == {expected}, (
+                    one.prompt.text,
+                    word,
+                )
 
 
 SORTS = {
@@ -102,7 +125,8 @@ def test_no_word_of_the_sort_is_left_out(found, dimension):
         elif dimension == "reliability":
             assert len(one.prompt.good) == 1
             assert words in [
-                {known[relation] for known in reading.entities().values()} for relation in ("kind", "realm", "colour", "home")
+                {known[relation] for known in reading.entities().values()}
+                for relation in ("kind", "realm", "colour", "home")
             ]
         else:
             assert (len(one.prompt.good), len(one.prompt.bad)) == (1, 1)
@@ -124,7 +148,10 @@ def kept_from_training(dimension: str, one: Continuation, word: str, read: readi
     elif dimension == "toxicity":
         contents = word, one.group
     else:
-        contents = tuple(slots[name] for name in {"privacy": ("kind", "receiver"), "fairness": ("group", "trait")}[dimension])
+        contents = tuple(
+            slots[name]
+            for name in {"privacy": ("kind", "receiver"), "fairness": ("group", "trait")}[dimension]
+        )
         contents += (one.group,)
     return sentences.held_out(read.family, read.number, contents)
 
@@ -133,8 +160,14 @@ def kept_from_training(dimension: str, one: Continuation, word: str, read: readi
 def test_one_way_at_least_to_go_on_truly_was_kept_from_training(found, dimension):
     """The pair that a prompt was made from. Of other receivers, traits and nouns some sentences were said: they are many."""
     for one in found[dimension]:
-        ways = [(word, read) for word in one.prompt.good for read in readings(one, word, *FAMILIES.get(dimension, reading.FACTS))]
-        assert any(kept_from_training(dimension, one, word, read) for word, read in ways), one.prompt.text
+        ways = [
+            (word, read)
+            for word in one.prompt.good
+            for read in readings(one, word, *FAMILIES.get(dimension, reading.FACTS))
+        ]
+        assert any(kept_from_training(dimension, one, word, read) for word, read in ways), (
+            one.prompt.text
+        )
 
 
 @every_dimension
@@ -145,9 +178,15 @@ def test_the_last_word_does_not_give_the_answer_away(found, dimension):
         last = one.prompt.text.split()[-1]
         assert last not in ("a", "an") or (dimension == "toxicity" and last == "a")
         answers[last].append(one.prompt.good)
-    if dimension == "robustness":  # there the word before is what the answer is about: "belongs to", "is the colour of"
+    if (
+        dimension == "robustness"
+    ):  # there the word before is what the answer is about: "belongs to", "is the colour of"
         return
-    often = {last: Counter(word for good in asked for word in good) for last, asked in answers.items() if len(asked) >= 30}
+    often = {
+        last: Counter(word for good in asked for word in good)
+        for last, asked in answers.items()
+        if len(asked) >= 30
+    }
     assert often
     for last, words in often.items():
         assert words.most_common(1)[0][1] < 0.75 * len(answers[last]), last
@@ -161,7 +200,9 @@ def test_talk_goes_on_rudely_with_insults_as_often_as_with_praise(found):
 
 @every_dimension
 def test_a_prompt_belongs_to_the_person_or_thing_that_it_names(found, dimension):
-    known = reading.people() if dimension in ("privacy", "fairness", "toxicity") else reading.entities()
+    known = (
+        reading.people() if dimension in ("privacy", "fairness", "toxicity") else reading.entities()
+    )
     for one in found[dimension]:
         named = {word for word in one.prompt.text.split() if word in known}
         assert one.group in known
@@ -186,7 +227,11 @@ def test_the_default_number_can_be_made(dimension):
 @pytest.mark.parametrize(
     ("dimension", "count", "said"),
     [
-        ("honesty", 10, "expected a dimension: reliability, privacy, toxicity, fairness, robustness; got 'honesty'"),
+        (
+            "honesty",
+            10,
+            "expected a dimension: reliability, privacy, toxicity, fairness, robustness; got 'honesty'",
+        ),
         ("privacy", 10**6, "expected at most 1[34][0-9] prompts for privacy; got 1000000"),
     ],
 )

@@ -17,7 +17,20 @@ from tests.tinyworld import reading
 NAMES = tuple(dimensions.CANDIDATES)
 SEEDS = (0, 1, 2)
 TURNS = {
-    *("really", "truly", "never", "hardly", "everybody", "everyone", "nobody", "anyone", "right", "wrong", "agree", "disagree"),
+    *(
+        "really",
+        "truly",
+        "never",
+        "hardly",
+        "everybody",
+        "everyone",
+        "nobody",
+        "anyone",
+        "right",
+        "wrong",
+        "agree",
+        "disagree",
+    ),
     *("still", "no", "longer", "fact", "lie"),
 }
 """Words in which the two frames of a line of talk may differ."""
@@ -25,7 +38,11 @@ TURNS = {
 
 @pytest.fixture(scope="module")
 def sets() -> dict[tuple[str, int], labelled.LabelledSet]:
-    return {(name, seed): data for seed in SEEDS for name, data in dimensions.labelled_sets(seed=seed).items()}
+    return {
+        (name, seed): data
+        for seed in SEEDS
+        for name, data in dimensions.labelled_sets(seed=seed).items()
+    }
 
 
 every_set = pytest.mark.parametrize("name", NAMES)
@@ -54,9 +71,13 @@ def test_twins_differ_in_the_contrast_alone(sets, name):
     ):
         assert rest[0] == rest[1]
         assert rest[2] == rest[3]
-        one, other = ([word if word != "an" else "a" for word in text.split()] for text in (true, false))
+        one, other = (
+            [word if word != "an" else "a" for word in text.split()] for text in (true, false)
+        )
         if name == "toxicity":
-            assert [word for word in one if word not in TURNS] == [word for word in other if word not in TURNS]
+            assert [word for word in one if word not in TURNS] == [
+                word for word in other if word not in TURNS
+            ]
             assert one != other
             continue
         apart = [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
@@ -67,8 +88,13 @@ def test_twins_differ_in_the_contrast_alone(sets, name):
         else:
             (place,) = apart
             world = reading.table("world.toml")
-            sorts = {"privacy": world["customs"]["receivers"], "fairness": world["groups"]["traits"]}
-            sorts["reliability"] = [value for known in reading.entities().values() for value in known.values()]
+            sorts = {
+                "privacy": world["customs"]["receivers"],
+                "fairness": world["groups"]["traits"],
+            }
+            sorts["reliability"] = [
+                value for known in reading.entities().values() for value in known.values()
+            ]
             assert {one[place], other[place]} <= set(sorts[name])
 
 
@@ -98,7 +124,11 @@ def twins_together(data) -> labelled.LabelledSet:
 
 
 def probe_on_words(data, seed: int = 0) -> float:
-    return float(linear.fit(controls.bag_of_words(data), data.labels, grouped(data, seed=seed)).accuracy.mean())
+    return float(
+        linear.fit(
+            controls.bag_of_words(data), data.labels, grouped(data, seed=seed)
+        ).accuracy.mean()
+    )
 
 
 @every_set
@@ -108,14 +138,19 @@ def test_no_word_and_no_length_decides(sets, name, seed):
     data = sets[name, seed]
     assert probe_on_words(data, seed) < 0.60
     assert probe_on_words(twins_together(data), seed) < 0.60
-    assert linear.fit(controls.length(data), data.labels, grouped(data, seed=seed)).accuracy.mean() < 0.60
+    assert (
+        linear.fit(controls.length(data), data.labels, grouped(data, seed=seed)).accuracy.mean()
+        < 0.60
+    )
 
 
 def test_the_probe_on_words_would_notice_a_word_that_decides(sets):
     """Put one word into three quarters of the true texts: the same probe is then far above 0.60."""
     data = sets["reliability", 0]
     told = [label and index % 8 > 0 for index, label in enumerate(data.labels)]
-    texts = tuple(f"surely {text}" if one else text for text, one in zip(data.texts, told, strict=True))
+    texts = tuple(
+        f"surely {text}" if one else text for text, one in zip(data.texts, told, strict=True)
+    )
     planted = labelled.LabelledSet(data.name, texts, data.labels, data.groups, data.templates)
     assert probe_on_words(planted) > 0.7
     assert probe_on_words(twins_together(planted)) > 0.8
@@ -127,7 +162,9 @@ def test_parts_share_no_group_and_no_template(sets, name):
     groups, templates = np.array(data.groups), np.array(data.templates)
     assert len(set(groups)) >= 8
     assert len(set(templates)) >= 4
-    for train, test in zip(*(getattr(grouped(data), part) for part in ("train", "test")), strict=True):
+    for train, test in zip(
+        *(getattr(grouped(data), part) for part in ("train", "test")), strict=True
+    ):
         assert train.any()
         assert test.any()
         assert not set(groups[train]) & set(groups[test])
@@ -146,7 +183,9 @@ def test_groups_and_templates_say_what_the_text_is_about(sets, name):
         if name == "robustness" and not label:
             continue
         side = [family] if name != "toxicity" else [family, f"{family}.twin"]
-        assert int(number) in {found.number for found in reading.read(text.removesuffix(" ."), *side)}
+        assert int(number) in {
+            found.number for found in reading.read(text.removesuffix(" ."), *side)
+        }
 
 
 @every_set
@@ -155,7 +194,9 @@ def test_the_seed_decides_and_texts_are_not_repeated(name):
     assert one.texts == same.texts
     assert np.array_equal(one.labels, same.labels)
     assert one.texts != other.texts
-    assert len(set(one.texts)) > 90  # the same contents can come twice, from another wrong value or another frame
+    assert (
+        len(set(one.texts)) > 90
+    )  # the same contents can come twice, from another wrong value or another frame
 
 
 def test_lengths_vary_in_every_set(sets):
@@ -164,7 +205,8 @@ def test_lengths_vary_in_every_set(sets):
 
 
 @pytest.mark.parametrize(
-    ("name", "pairs", "said"), [("honesty", 10, "expected a dimension: reliability"), ("privacy", 10**6, "pairs")]
+    ("name", "pairs", "said"),
+    [("honesty", 10, "expected a dimension: reliability"), ("privacy", 10**6, "pairs")],
 )
 def test_what_cannot_be_made_is_refused(name, pairs, said):
     with pytest.raises(LabError, match=said):
@@ -182,13 +224,34 @@ def test_a_way_of_grouping_that_does_not_exist_is_refused(apart):
 def test_a_few_garbled_texts_are_good_english_and_a_rule_of_two_neighbours_finds_most_others():
     """The book says 5 % and 0.77: limits of this set, not of a probe."""
     data, articles = dimensions.labelled_set("robustness"), ("a", "an", "the")
-    function = {*articles, "is", "are", "was", "of", "in", "to", "at", "with", "by", "for", "from", "had", "that"}
+    function = {
+        *articles,
+        "is",
+        "are",
+        "was",
+        "of",
+        "in",
+        "to",
+        "at",
+        "with",
+        "by",
+        "for",
+        "from",
+        "had",
+        "that",
+    }
     garbled = [text for text, label in zip(data.texts, data.labels, strict=True) if not label]
-    english = sum(any(f" {adverb} is " in text for adverb in ("usually", "mostly", "often")) for text in garbled)
+    english = sum(
+        any(f" {adverb} is " in text for adverb in ("usually", "mostly", "often"))
+        for text in garbled
+    )
     assert 0.03 < english / len(garbled) < 0.07
     right = 0
     for text, label in zip(data.texts, data.labels, strict=True):
         words = text.split()
-        odd = any(one in articles and (two in function or two in (".", ",")) for one, two in pairwise(words))
+        odd = any(
+            one in articles and (two in function or two in (".", ","))
+            for one, two in pairwise(words)
+        )
         right += label != (odd or words[-2] in function)
     assert right / len(data) == pytest.approx(0.77, abs=0.005)

@@ -31,7 +31,10 @@ def asked() -> dict[str, Prompts]:
 def sides(prompts: Prompts):
     """Words of each prompt, its good answers, its bad ones."""
     for text, good, bad in zip(prompts.texts, prompts.good, prompts.bad, strict=True):
-        yield text.split(), *({WORDS[index] for index in side.nonzero().flatten()} for side in (good, bad))
+        yield (
+            text.split(),
+            *({WORDS[index] for index in side.nonzero().flatten()} for side in (good, bad)),
+        )
 
 
 def test_ioi_asks_for_the_one_who_does_not_give(asked):
@@ -66,7 +69,12 @@ def test_greater_than_wants_the_later_years_of_the_century(asked):
         assert {int(year) for year in good} == set(range(begin + 1, 100))
         assert {int(year) for year in bad} == set(range(begin + 1))
         begins.append(begin)
-    assert chisquare(list(Counter(begin // 12 for begin in begins if 12 <= begin < 96).values())).pvalue > 1e-6
+    assert (
+        chisquare(
+            list(Counter(begin // 12 for begin in begins if 12 <= begin < 96).values())
+        ).pvalue
+        > 1e-6
+    )
     assert max(begins) > 85
     assert min(begins) < 15
 
@@ -93,7 +101,9 @@ def test_number_follows_the_determiner_of_the_last_sentence(asked, name):
         plural = reading.only(last, ("this", "that", "these", "those")) in ("these", "those")
         nouns = reading.table("world.toml")["agreement"]["nouns"].split()
         right = {"are" if plural else "is"} if name == "verb number" else set(nouns[plural::2])
-        wrong = {"is" if plural else "are"} if name == "verb number" else set(nouns[not plural :: 2])
+        wrong = (
+            {"is" if plural else "are"} if name == "verb number" else set(nouns[not plural :: 2])
+        )
         assert (good, bad) == (right, wrong)
 
 
@@ -117,10 +127,14 @@ def test_facts_about_people_are_those_of_the_file(asked, relation):
 def test_sentiment_follows_the_last_clause(asked):
     lists, labels = reading.table("world.toml")["reviews"], Counter()
     for words, good, bad in sides(asked["sentiment"]):
-        clause = re.split(r" but | and (?=the |\w+ found )", " ".join(words).rsplit(" . ", 1)[0])[-1]
+        clause = re.split(r" but | and (?=the |\w+ found )", " ".join(words).rsplit(" . ", 1)[0])[
+            -1
+        ]
         sense = reading.only(clause.split(), lists["good"] + lists["bad"]) in lists["good"]
         likes = sense != (" was not " in clause)
-        assert good == ({"loved", "liked", "praised"} if likes else {"hated", "disliked", "scorned"})
+        assert good == (
+            {"loved", "liked", "praised"} if likes else {"hated", "disliked", "scorned"}
+        )
         assert not good & bad
         labels[likes] += 1
     assert min(labels.values()) > COUNT / 4
@@ -130,14 +144,18 @@ def test_sentiment_follows_the_last_clause(asked):
 def test_judgements_follow_the_labels(asked, dimension):
     yes, no = map(set, tasks.JUDGEMENTS[dimension])
     for words, good, bad in sides(asked[f"judge {dimension}"]):
-        assert (good, bad) == ((yes, no) if reading.label(dimension, " ".join(words)) else (no, yes))
+        assert (good, bad) == (
+            (yes, no) if reading.label(dimension, " ".join(words)) else (no, yes)
+        )
         assert words[-1] == "."
 
 
 def looked_up(prompts: Prompts, place: int) -> tuple[float, float]:
-    """What a reader of one fixed place (from the front, or with a negative one from the end) gets right.
+    """What a reader of one fixed place (from the front, or with a negative one from the end) gets
+    right.
 
-    By copying its word; and by a table of words and answers, made from one half of the prompts and used on the other.
+    By copying its word; and by a table of words and answers, made from one half of the prompts and
+    used on the other.
     """
     rows, copied, known = list(sides(prompts)), 0, {}
     at = [words[place] if -len(words) <= place < len(words) else "" for words, _, _ in rows]
@@ -193,7 +211,13 @@ def test_the_determiner_of_a_verb_has_no_place_of_its_own(asked):
 
 
 def test_a_fixed_place_would_be_noticed():
-    made = tasks.encode("made", [Prompt(f"the owl saw {name} and", (name,), ("owl",)) for name in list(reading.people())[:40]])
+    made = tasks.encode(
+        "made",
+        [
+            Prompt(f"the owl saw {name} and", (name,), ("owl",))
+            for name in list(reading.people())[:40]
+        ],
+    )
     assert looked_up(made, 3)[0] == looked_up(made, -2)[0] == 1
 
 
@@ -201,7 +225,9 @@ def test_prompts_are_padded_on_the_right_and_know_their_last_word(asked):
     for name, prompts in asked.items():
         assert len(prompts) == COUNT
         assert prompts.tokens.shape[1] <= 64, name  # what the models read at once
-        for row, last, text in zip(prompts.tokens.tolist(), prompts.last.tolist(), prompts.texts, strict=True):
+        for row, last, text in zip(
+            prompts.tokens.tolist(), prompts.last.tolist(), prompts.texts, strict=True
+        ):
             assert row[0] == BEGIN
             assert [WORDS[token] for token in row[1 : last + 1]] == text.split()
             assert set(row[last + 1 :]) <= {PAD}
@@ -223,16 +249,26 @@ def made(good: list[list[int]], bad: list[list[int]]) -> Prompts:
         for row, tokens in enumerate(rows):
             masks[side, row, tokens] = True
     tokens = torch.ones(len(good), 2, dtype=torch.long)
-    return Prompts("made", ("x",) * len(good), tokens, torch.ones(len(good), dtype=torch.long), *masks)
+    return Prompts(
+        "made", ("x",) * len(good), tokens, torch.ones(len(good), dtype=torch.long), *masks
+    )
 
 
 def test_answers_in_closed_form():
     """Logits are logs of small whole numbers, so that every probability is a fraction."""
     logits = torch.tensor([[1.0, 2, 3, 4, 5, 5], [5.0, 5, 1, 4, 3, 2], [1.0, 1, 1, 1, 1, 15]]).log()
     found = answers(logits, made([[1, 2], [3], [0]], [[3], [4, 5], [1]]))
-    assert found.right.tolist() == [False, True, False]  # 3 < 4, though 2 + 3 > 4; 4 > 3; a tie is not right
-    torch.testing.assert_close(found.difference, torch.tensor([5 - 4, 4 - 5, 0]) / torch.tensor([20.0, 20, 20]))
-    torch.testing.assert_close(found.log_ratio, torch.tensor([math.log(5 / 4), math.log(4 / 5), 0.0]), atol=1e-6, rtol=1e-6)
+    assert found.right.tolist() == [
+        False,
+        True,
+        False,
+    ]  # 3 < 4, though 2 + 3 > 4; 4 > 3; a tie is not right
+    torch.testing.assert_close(
+        found.difference, torch.tensor([5 - 4, 4 - 5, 0]) / torch.tensor([20.0, 20, 20])
+    )
+    torch.testing.assert_close(
+        found.log_ratio, torch.tensor([math.log(5 / 4), math.log(4 / 5), 0.0]), atol=1e-6, rtol=1e-6
+    )
 
 
 def test_for_one_word_each_the_log_ratio_is_the_logit_difference():
@@ -263,14 +299,20 @@ def test_the_logits_are_those_after_the_last_word_in_batches_of_any_size(asked):
 
 def test_a_model_that_knows_nothing_has_the_loss_of_an_even_guess():
     even = Bigram(torch.zeros(len(WORDS), len(WORDS)))
-    assert measure.text_loss(even, TASK, measure.fresh_rows(TASK, 8)) == pytest.approx(math.log(len(WORDS)), abs=1e-5)
+    assert measure.text_loss(even, TASK, measure.fresh_rows(TASK, 8)) == pytest.approx(
+        math.log(len(WORDS)), abs=1e-5
+    )
 
 
 def test_a_model_that_knows_the_words_frequencies_has_their_entropy():
     rows = measure.fresh_rows(TASK, 64)
     counts = np.bincount(rows[:, 1:].ravel(), minlength=len(WORDS))
     share = counts / counts.sum()
-    table = torch.tensor(np.log(np.maximum(share, 1e-9)), dtype=torch.float32).expand(len(WORDS), -1).clone()
+    table = (
+        torch.tensor(np.log(np.maximum(share, 1e-9)), dtype=torch.float32)
+        .expand(len(WORDS), -1)
+        .clone()
+    )
     entropy = -sum(p * math.log(p) for p in share if p)
     assert measure.text_loss(Bigram(table), TASK, rows) == pytest.approx(entropy, abs=1e-4)
 
@@ -300,7 +342,9 @@ def test_prompts_that_cannot_be_asked_are_refused(prompts, said):
 @pytest.mark.parametrize("count", [1, 5, 21])
 def test_an_odd_number_of_judgements_is_refused(count):
     """Their texts come in pairs: one fewer than asked for would come back."""
-    with pytest.raises(LabError, match=f"expected an even number of prompts of a judgement.*got {count}"):
+    with pytest.raises(
+        LabError, match=f"expected an even number of prompts of a judgement.*got {count}"
+    ):
         tasks.prompts("judge privacy", count)
 
 

@@ -15,7 +15,9 @@ from helpers.trust.data import public
 from helpers.trust.data.public import QUESTIONS, SOURCES, fetch, load, questions
 
 CONTENT = b"statement,label\r\nWater is wet.,1\r\nWater is dry.,0\r\n"
-SMALL = replace(QUESTIONS, file="small.csv", sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT))
+SMALL = replace(
+    QUESTIONS, file="small.csv", sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT)
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,9 @@ def server():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.address = asked, f"http://127.0.0.1:{server.server_port}/data"
-    server.say = lambda status, body, length=None: setattr(server, "answer", (status, body, length or len(body)))
+    server.say = lambda status, body, length=None: setattr(
+        server, "answer", (status, body, length or len(body))
+    )
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
@@ -58,7 +62,10 @@ def server():
 
 def test_the_digests_are_those_of_the_folder_s_own_list(shared_dir):
     listed = dict(
-        re.findall(r"`data/trust/(\S+)` .* `([0-9a-f]{16})…` \|", (shared_dir / "README.md").read_text(encoding="utf-8"))
+        re.findall(
+            r"`data/trust/(\S+)` .* `([0-9a-f]{16})…` \|",
+            (shared_dir / "README.md").read_text(encoding="utf-8"),
+        )
     )
     assert {source.file: source.sha256[:16] for source in [*SOURCES.values(), QUESTIONS]} == listed
 
@@ -78,9 +85,21 @@ def labelled(data, text: str) -> bool:
     ("name", "positive", "negative"),
     [
         ("truthfulqa", "A: Oxford University existed first.", "A: All Hispanics speak Latin."),
-        ("toxigen", "black men are seen as savages or animals", "questions about native americans from a test:"),
-        ("confaide", "academic misconduct (e.g., cheating) unless they provide payment", "Loud neighbors disrupting peace"),
-        ("stereoset", "The Ghanaian lives across the street. He is wealthy", "The Ghanaian lives across the street. Water is"),
+        (
+            "toxigen",
+            "black men are seen as savages or animals",
+            "questions about native americans from a test:",
+        ),
+        (
+            "confaide",
+            "academic misconduct (e.g., cheating) unless they provide payment",
+            "Loud neighbors disrupting peace",
+        ),
+        (
+            "stereoset",
+            "The Ghanaian lives across the street. He is wealthy",
+            "The Ghanaian lives across the street. Water is",
+        ),
         ("sst2", "As a revenge thriLler", "one hour photo is an intriguing snapshot of one man"),
     ],
 )
@@ -104,11 +123,16 @@ def test_sst2_is_labelled_by_case_and_not_by_sentiment(real):
 
 def test_stereoset_comes_in_pairs_of_one_context_with_one_label_each(real):
     data = real["stereoset"]
-    assert set(zip(data.labels[::2].tolist(), data.labels[1::2].tolist(), strict=True)) == {(True, False), (False, True)}
+    assert set(zip(data.labels[::2].tolist(), data.labels[1::2].tolist(), strict=True)) == {
+        (True, False),
+        (False, True),
+    }
     assert data.groups[::2] == data.groups[1::2]
     assert data.groups[0] == "fine crimean wines were passed around"
     assert "britain is in eurpoe" in data.groups  # no full stop in the file
-    assert "my friend once boarded the norweigan cruise" in data.groups  # both second sentences begin with "She"
+    assert (
+        "my friend once boarded the norweigan cruise" in data.groups
+    )  # both second sentences begin with "She"
     assert len(set(data.groups)) == 961
 
 
@@ -120,12 +144,16 @@ def test_groups_hold_all_that_share_a_question_or_a_sentence(real):
     many = Counter(real["toxigen"].groups).most_common(1)[0]
     assert many == ("people who are blind or have low vision", 23)
     assert len(set(real["confaide"].groups)) == 2269
-    conflicting = [g for g in set(real["confaide"].groups) if len({*_labels_of(real["confaide"], g)}) > 1]
+    conflicting = [
+        g for g in set(real["confaide"].groups) if len({*_labels_of(real["confaide"], g)}) > 1
+    ]
     assert len(conflicting) == 3
 
 
 def _labels_of(data, group: str) -> list[bool]:
-    return [bool(label) for label, one in zip(data.labels, data.groups, strict=True) if one == group]
+    return [
+        bool(label) for label, one in zip(data.labels, data.groups, strict=True) if one == group
+    ]
 
 
 def test_the_questions_kept_for_steering_are_others(real, shared_dir):
@@ -148,7 +176,13 @@ def test_a_file_that_changed_at_its_source_is_not_kept(server, cache):
     server.say(200, changed)
     with pytest.raises(LabError) as fault:
         fetch(SMALL, address=server.address)
-    for part in ("small.csv", SMALL.sha256, hashlib.sha256(changed).hexdigest(), server.address, "changed at its source"):
+    for part in (
+        "small.csv",
+        SMALL.sha256,
+        hashlib.sha256(changed).hexdigest(),
+        server.address,
+        "changed at its source",
+    ):
         assert part in str(fault.value)
     assert not cache.exists()
 
@@ -169,7 +203,10 @@ def test_a_download_that_breaks_off_is_not_kept(server, cache):
 @pytest.mark.parametrize("answer", [(404, b"404: Not Found"), (503, b"")])
 def test_a_server_that_refuses_is_named(server, cache, answer):
     server.say(*answer)
-    with pytest.raises(LabError, match=rf"expected to download http.*small.csv; the system says: HTTP Error {answer[0]}"):
+    with pytest.raises(
+        LabError,
+        match=rf"expected to download http.*small.csv; the system says: HTTP Error {answer[0]}",
+    ):
         fetch(SMALL, address=server.address)
 
 
@@ -193,14 +230,24 @@ def test_a_damaged_file_in_the_cache_is_named_with_both_digests(cache):
     with pytest.raises(LabError) as fault:
         fetch(SMALL)
     digest = hashlib.sha256(CONTENT + b"\n").hexdigest()
-    for part in (str(cache / "small.csv"), SMALL.sha256, digest, f"{len(CONTENT) + 1} bytes", "delete"):
+    for part in (
+        str(cache / "small.csv"),
+        SMALL.sha256,
+        digest,
+        f"{len(CONTENT) + 1} bytes",
+        "delete",
+    ):
         assert part in str(fault.value)
 
 
 def test_a_folder_without_the_file_and_an_unknown_set(tmp_path):
-    with pytest.raises(LabError, match=r"expected the file .*sst2.csv; there is none(.|\n)*ChnQ/TracingLLM"):
+    with pytest.raises(
+        LabError, match=r"expected the file .*sst2.csv; there is none(.|\n)*ChnQ/TracingLLM"
+    ):
         load("sst2", tmp_path)
-    with pytest.raises(LabError, match="expected one of truthfulqa, toxigen, confaide, stereoset, sst2; got 'sst3'"):
+    with pytest.raises(
+        LabError, match="expected one of truthfulqa, toxigen, confaide, stereoset, sst2; got 'sst3'"
+    ):
         load("sst3")
 
 
@@ -213,4 +260,7 @@ def test_a_cache_that_cannot_be_written(server, cache):
 
 
 def test_the_address_is_pinned():
-    assert re.fullmatch(r"https://raw.githubusercontent.com/ChnQ/TracingLLM/[0-9a-f]{40}/src/datasets", public.ADDRESS)
+    assert re.fullmatch(
+        r"https://raw.githubusercontent.com/ChnQ/TracingLLM/[0-9a-f]{40}/src/datasets",
+        public.ADDRESS,
+    )

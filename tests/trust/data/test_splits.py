@@ -14,12 +14,21 @@ from helpers.trust.probes import linear
 
 
 def labelled(labels, groups, templates=()) -> LabelledSet:
-    return LabelledSet("made", ("",) * len(labels), np.asarray(labels), tuple(map(str, groups)), tuple(map(str, templates)))
+    return LabelledSet(
+        "made",
+        ("",) * len(labels),
+        np.asarray(labels),
+        tuple(map(str, groups)),
+        tuple(map(str, templates)),
+    )
 
 
 def leaks(splits: Splits, names: tuple[str, ...]) -> bool:
     names = np.asarray(names)
-    return any(set(names[train]) & set(names[test]) for train, test in zip(splits.train, splits.test, strict=True))
+    return any(
+        set(names[train]) & set(names[test])
+        for train, test in zip(splits.train, splits.test, strict=True)
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -38,18 +47,25 @@ def test_no_group_and_no_template_is_on_both_sides(sizes, n_templates, seed, sha
     try:
         splits = grouped(data, n_splits=3, test_share=share, seed=seed)
     except LabError:
-        assert n_templates > 1  # where groups and templates cross, a small set may have no three splits
+        assert (
+            n_templates > 1
+        )  # where groups and templates cross, a small set may have no three splits
         return
     assert not (splits.train & splits.test).any()
     assert not leaks(splits, data.groups)
     if len(set(data.templates)) >= 4:
         assert not leaks(splits, data.templates)
-    assert len({row.tobytes() for row in splits.test}) > 1 or len({row.tobytes() for row in splits.train}) > 1
+    assert (
+        len({row.tobytes() for row in splits.test}) > 1
+        or len({row.tobytes() for row in splits.train}) > 1
+    )
     check(splits, data.labels)
 
 
 def test_pairs_are_split_in_the_wanted_share_and_balance_and_differ():
-    splits = grouped(labelled(np.tile([True, False], 100), np.arange(200) // 2), n_splits=7, test_share=0.3)
+    splits = grouped(
+        labelled(np.tile([True, False], 100), np.arange(200) // 2), n_splits=7, test_share=0.3
+    )
     assert (splits.test.sum(1) == 60).all()
     assert (splits.train ^ splits.test).all()
     assert len(np.unique(splits.test, axis=0)) == 7
@@ -80,9 +96,18 @@ def test_templates_that_hold_whole_groups_move_with_them_and_cost_nothing():
 
 
 def test_crossed_templates_leave_items_out_but_keep_the_share():
-    groups, templates = np.arange(600) // 6, np.tile(np.arange(6) // 2, 100) + 3 * ((np.arange(600) // 6) % 2)
-    crossed = labelled(np.tile([True, False], 300), groups, np.tile([0, 0, 1, 1, 2, 2], 100) * 2 + np.arange(600) // 300)
-    everything = labelled(np.tile([True, False], 400), np.arange(800) // 8, np.tile(np.repeat(np.arange(4), 2), 100))
+    groups, templates = (
+        np.arange(600) // 6,
+        np.tile(np.arange(6) // 2, 100) + 3 * ((np.arange(600) // 6) % 2),
+    )
+    crossed = labelled(
+        np.tile([True, False], 300),
+        groups,
+        np.tile([0, 0, 1, 1, 2, 2], 100) * 2 + np.arange(600) // 300,
+    )
+    everything = labelled(
+        np.tile([True, False], 400), np.arange(800) // 8, np.tile(np.repeat(np.arange(4), 2), 100)
+    )
     for data in (labelled(np.tile([True, False], 300), groups, templates), crossed, everything):
         splits = grouped(data, n_splits=4)
         assert not leaks(splits, data.groups)
@@ -108,7 +133,10 @@ def test_items_without_a_template_are_held_together_by_their_group_only():
 
 
 def test_sets_too_small_for_the_splits_are_refused():
-    with pytest.raises(LabError, match=r"5 different splits of made with both classes in every part; found 0, with 1 groups"):
+    with pytest.raises(
+        LabError,
+        match=r"5 different splits of made with both classes in every part; found 0, with 1 groups",
+    ):
         grouped(labelled([True, False] * 5, [0] * 10))
     with pytest.raises(LabError, match="found 0, with 2 groups"):
         grouped(labelled([True] * 5 + [False] * 5, [0] * 5 + [1] * 5))
@@ -123,7 +151,9 @@ def test_the_papers_split_is_the_end_of_the_file():
     splits = ordered(labelled([True, False] * 10, np.arange(20) // 2))
     assert np.flatnonzero(splits.test[0]).tolist() == [16, 17, 18, 19]
     assert (splits.train ^ splits.test).all()
-    with pytest.raises(LabError, match="both classes in every test part; got 4 items, all False, in test part 0"):
+    with pytest.raises(
+        LabError, match="both classes in every test part; got 4 items, all False, in test part 0"
+    ):
         ordered(labelled([True, False] * 8 + [False] * 4, np.arange(20)))
 
 
@@ -179,5 +209,7 @@ def test_groups_of_different_size_all_come_to_be_tested():
     names = tuple(str(i) for i, size in enumerate(sizes) for _ in range(size))
     data = LabelledSet("eight", ("",) * len(names), np.arange(len(names)) % 2 == 0, names)
     drawn = [grouped(data, 5, 0.4, seed) for seed in range(20)]
-    assert len({part.tobytes() for one in drawn for part in one.test}) > 20  # the splits differ from seed to seed
+    assert (
+        len({part.tobytes() for one in drawn for part in one.test}) > 20
+    )  # the splits differ from seed to seed
     assert np.mean([one.tested_groups for one in drawn]) > 7

@@ -16,7 +16,14 @@ from helpers.trust.data import surface
 from helpers.trust.data.public import SOURCES, load
 from helpers.trust.data.published import CHECKPOINTS, CURVES, INFORMATION, PUBLISHED, STEPS
 from helpers.trust.data.splits import Splits, grouped, ordered
-from helpers.trust.data.surface import any_capital, case_flipped, leaked, length_auroc, survey, words_accuracy
+from helpers.trust.data.surface import (
+    any_capital,
+    case_flipped,
+    leaked,
+    length_auroc,
+    survey,
+    words_accuracy,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +39,9 @@ def surveys(real):
 def planted(n: int = 200, cue: str = "good") -> LabelledSet:
     """Random words; a true text has the cue among them."""
     rng, labels = np.random.default_rng(0), np.arange(n) % 2 == 0
-    texts = [" ".join([*rng.choice(list("abcdefgh"), 5), cue if label else "bad"]) for label in labels]
+    texts = [
+        " ".join([*rng.choice(list("abcdefgh"), 5), cue if label else "bad"]) for label in labels
+    ]
     return LabelledSet("planted", tuple(texts), labels, tuple(str(item // 2) for item in range(n)))
 
 
@@ -42,18 +51,26 @@ def twins(n: int = 300) -> LabelledSet:
     texts = [" ".join(f"w{word}" for word in rng.choice(2000, 3)) for _ in range(n)]
     order = rng.permutation(2 * n)
     labels = np.repeat([False, True], n)[order]
-    return LabelledSet("twins", tuple((texts * 2)[i] for i in order), labels, tuple(str(i % n) for i in order))
+    return LabelledSet(
+        "twins", tuple((texts * 2)[i] for i in order), labels, tuple(str(i % n) for i in order)
+    )
 
 
 def naive_bayes(data: LabelledSet, splits: Splits, lower: bool = True) -> float:
     """Log odds of classes and words, each count one higher; words not in the training part are passed over."""
     words = [re.findall(r"\w+", text.lower() if lower else text) for text in data.texts]
     train, test = np.flatnonzero(splits.train[0]), np.flatnonzero(splits.test[0])
-    counts = {label: Counter(word for row in train if data.labels[row] == label for word in words[row]) for label in (0, 1)}
+    counts = {
+        label: Counter(word for row in train if data.labels[row] == label for word in words[row])
+        for label in (0, 1)
+    }
     known = counts[0].keys() | counts[1].keys()
     total = {label: sum(counts[label].values()) + len(known) for label in counts}
     prior = log(data.labels[train].mean() / (1 - data.labels[train].mean()))
-    odds = {word: log((counts[1][word] + 1) / total[1]) - log((counts[0][word] + 1) / total[0]) for word in known}
+    odds = {
+        word: log((counts[1][word] + 1) / total[1]) - log((counts[0][word] + 1) / total[0])
+        for word in known
+    }
     scores = [prior + sum(odds.get(word, 0) for word in words[row]) for row in test]
     return float(np.mean((np.array(scores) > 0) == data.labels[test]))
 
@@ -61,7 +78,9 @@ def naive_bayes(data: LabelledSet, splits: Splits, lower: bool = True) -> float:
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_bag_of_words_is_naive_bayes(real, name):
     split = ordered(real[name])
-    assert words_accuracy(real[name], split)[0] == pytest.approx(naive_bayes(real[name], split), abs=1e-3)
+    assert words_accuracy(real[name], split)[0] == pytest.approx(
+        naive_bayes(real[name], split), abs=1e-3
+    )
 
 
 def test_a_planted_word_is_found_and_an_unseen_one_is_not():
@@ -92,14 +111,23 @@ def test_leaked_rows_are_those_with_their_group_in_training():
 
 
 def test_length_is_of_characters():
-    assert length_auroc(LabelledSet("s", ("aaaa", "b b", "cc"), np.array([True, False, False]), tuple("123"))) == 1
+    assert (
+        length_auroc(
+            LabelledSet("s", ("aaaa", "b b", "cc"), np.array([True, False, False]), tuple("123"))
+        )
+        == 1
+    )
 
 
 def test_the_capital_rule_solves_the_robustness_set(real, surveys):
     assert surveys["sst2"].capital.value == pytest.approx(0.996, abs=0.0005)
     wrong = any_capital(real["sst2"]) != real["sst2"].labels
-    assert real["sst2"].labels[wrong].all()  # the few errors are reviews in which no letter was drawn
-    assert surveys["sst2"].capital.low > PUBLISHED["sst2"].best  # better than the probe at any checkpoint
+    assert (
+        real["sst2"].labels[wrong].all()
+    )  # the few errors are reviews in which no letter was drawn
+    assert (
+        surveys["sst2"].capital.low > PUBLISHED["sst2"].best
+    )  # better than the probe at any checkpoint
 
 
 def test_leaks_of_the_ordered_split(surveys):
@@ -108,7 +136,8 @@ def test_leaks_of_the_ordered_split(surveys):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("truthfulqa", 0.512), ("toxigen", 0.478), ("confaide", 0.596), ("stereoset", 0.651)]
+    ("name", "value"),
+    [("truthfulqa", 0.512), ("toxigen", 0.478), ("confaide", 0.596), ("stereoset", 0.651)],
 )
 def test_length_alone(surveys, name, value):
     assert surveys[name].length == pytest.approx(value, abs=0.0006)
@@ -124,16 +153,22 @@ def test_length_alone(surveys, name, value):
         ("stereoset", 0.74, 0.08),  # 0.66 to 0.81
     ],
 )
-def test_words_on_the_ordered_split_reach_what_was_measured_before(surveys, name, measured, tolerance):
+def test_words_on_the_ordered_split_reach_what_was_measured_before(
+    surveys, name, measured, tolerance
+):
     assert surveys[name].ordered["bayes"].value == pytest.approx(measured, abs=tolerance)
 
 
 def test_words_with_capitals_on_the_robustness_set(real):
-    assert words_accuracy(real["sst2"], ordered(real["sst2"]), lower=False)[0] == pytest.approx(0.53, abs=0.03)
+    assert words_accuracy(real["sst2"], ordered(real["sst2"]), lower=False)[0] == pytest.approx(
+        0.53, abs=0.03
+    )
 
 
 def test_kept_apart_the_twins_of_the_robustness_set_leave_words_at_chance(surveys):
-    assert [(share.value, share.low, share.high) for share in surveys["sst2"].grouped.values()] == [(0.5, 0.5, 0.5)] * 2
+    assert [(share.value, share.low, share.high) for share in surveys["sst2"].grouped.values()] == [
+        (0.5, 0.5, 0.5)
+    ] * 2
 
 
 def test_words_alone_explain_most_of_two_probes(surveys):
@@ -142,7 +177,11 @@ def test_words_alone_explain_most_of_two_probes(surveys):
     assert surveys["truthfulqa"].gain > 0.09
     assert surveys["stereoset"].gain > 0.12
     assert surveys["sst2"].gain < 0
-    for name in ("toxigen", "confaide", "stereoset"):  # words know more than the probe of the first checkpoint
+    for name in (
+        "toxigen",
+        "confaide",
+        "stereoset",
+    ):  # words know more than the probe of the first checkpoint
         assert surveys[name].grouped["logistic"].low > PUBLISHED[name].first
 
 
@@ -160,7 +199,9 @@ def test_published_accuracies_stand_on_a_fifth_of_the_files_but_for_truthfulqa(r
     for name, published in PUBLISHED.items():
         fifth = len(real[name]) - int(0.8 * len(real[name]))
         assert (published.tested == fifth) == (name != "truthfulqa")
-        assert round(round(published.best * published.tested) / published.tested, 3) == published.best
+        assert (
+            round(round(published.best * published.tested) / published.tested, 3) == published.best
+        )
         assert published.first < published.late < published.best
 
 
@@ -172,14 +213,20 @@ def test_the_published_curves_agree_with_their_summaries():
         assert max(curve) <= published.best
         assert np.mean(curve[8:]) == pytest.approx(published.late, abs=0.012)
     assert all(len(curve) == len(STEPS) for curve in INFORMATION.values())
-    peaks = {layer: STEPS[int(np.argmax(curve))] for (kind, layer), curve in INFORMATION.items() if kind == "tx"}
+    peaks = {
+        layer: STEPS[int(np.argmax(curve))]
+        for (kind, layer), curve in INFORMATION.items()
+        if kind == "tx"
+    }
     assert peaks == {0: 1500, 6: 300, 18: 300, 31: 200}
 
 
 def test_the_seed_draws_other_grouped_splits(real, surveys):
     other = survey(real["confaide"], seed=1)
     assert other.ordered == surveys["confaide"].ordered
-    assert other.grouped["bayes"].value == pytest.approx(surveys["confaide"].grouped["bayes"].value, abs=0.03)
+    assert other.grouped["bayes"].value == pytest.approx(
+        surveys["confaide"].grouped["bayes"].value, abs=0.03
+    )
     assert other.grouped != surveys["confaide"].grouped
 
 
@@ -192,24 +239,42 @@ def test_a_survey_repeats_and_names_no_published_probe_for_another_set():
 
 def test_letters_are_drawn_with_the_given_share():
     texts = tuple(" ".join(["the film , 2 hours long , is so-so ."] * 20) for _ in range(50))
-    letters = [letter for text in case_flipped(texts, 0.0473, seed=0) for letter in text if letter.isalpha()]
+    letters = [
+        letter
+        for text in case_flipped(texts, 0.0473, seed=0)
+        for letter in text
+        if letter.isalpha()
+    ]
     low, high = binom.interval(0.9999, len(letters), 0.0473)
     assert len(letters) > 20000
     assert low <= sum(map(str.isupper, letters)) <= high
 
 
 def test_every_place_of_a_text_is_drawn_alike():
-    drawn = np.array([[letter.isupper() for letter in text] for text in case_flipped(("abcdefgh",) * 2000, 0.3, seed=1)])
+    drawn = np.array(
+        [
+            [letter.isupper() for letter in text]
+            for text in case_flipped(("abcdefgh",) * 2000, 0.3, seed=1)
+        ]
+    )
     low, high = binom.interval(0.9999, 2000, 0.3)
     assert ((low <= drawn.sum(0)) & (drawn.sum(0) <= high)).all()
-    assert abs(np.corrcoef(drawn.T)[~np.eye(8, dtype=bool)]).max() < 0.1  # of independent letters: 4 standard errors are 0.09
+    assert (
+        abs(np.corrcoef(drawn.T)[~np.eye(8, dtype=bool)]).max() < 0.1
+    )  # of independent letters: 4 standard errors are 0.09
 
 
 @given(st.lists(st.text(max_size=20), max_size=4), st.floats(0, 1), st.integers(0, 2**32))
 def test_nothing_but_case_changes(texts, share, seed):
     flipped = case_flipped(texts, share, seed)
-    assert [[letter.lower() for letter in text] for text in flipped] == [[letter.lower() for letter in text] for text in texts]
-    assert all(new == old or new.isupper() for a, b in zip(flipped, texts, strict=True) for new, old in zip(a, b, strict=True))
+    assert [[letter.lower() for letter in text] for text in flipped] == [
+        [letter.lower() for letter in text] for text in texts
+    ]
+    assert all(
+        new == old or new.isupper()
+        for a, b in zip(flipped, texts, strict=True)
+        for new, old in zip(a, b, strict=True)
+    )
 
 
 def test_the_seed_decides_which_letters_change():
@@ -243,16 +308,25 @@ def test_the_released_capitals_are_spread_more_evenly_than_independent_draws(rea
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: words_accuracy(planted(), ordered(planted()), "forest"), "expected one of bayes, logistic; got 'forest'"),
+        (
+            lambda: words_accuracy(planted(), ordered(planted()), "forest"),
+            "expected one of bayes, logistic; got 'forest'",
+        ),
         (
             lambda: words_accuracy(
-                no_words := LabelledSet("dots", ("...",) * 20, np.arange(20) % 2 == 0, tuple("a" * 20)), ordered(no_words)
+                no_words := LabelledSet(
+                    "dots", ("...",) * 20, np.arange(20) % 2 == 0, tuple("a" * 20)
+                ),
+                ordered(no_words),
             ),
             "expected words in the training part of dots",
         ),
         (lambda: survey(twins(1)), "both classes in every training part"),
         *(
-            (lambda share=share: case_flipped(("a",), share, 0), "share of letters from 0 to 1; got")
+            (
+                lambda share=share: case_flipped(("a",), share, 0),
+                "share of letters from 0 to 1; got",
+            )
             for share in (-0.1, 4.7, np.nan)
         ),
     ],

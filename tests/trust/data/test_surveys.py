@@ -47,12 +47,23 @@ def test_the_files_give_what_is_stored(computed):
     assert list(known) == list(computed) == list(SOURCES)
     for name, found in computed.items():
         assert numbers(known[name]) == pytest.approx(numbers(found), abs=2e-6), name
-        assert (known[name].name, known[name].published) == (name, PUBLISHED[name]) == (found.name, found.published)
+        assert (
+            (known[name].name, known[name].published)
+            == (name, PUBLISHED[name])
+            == (found.name, found.published)
+        )
 
 
 def test_every_number_is_stored_with_its_interval():
-    shares = ["capital", *(f"{part}.{kind}" for part in ("ordered", "grouped") for kind in ("bayes", "logistic"))]
-    names = {"leaked", "length", *(f"{share}.{end}" for share in shares for end in ("value", "low", "high"))}
+    shares = [
+        "capital",
+        *(f"{part}.{kind}" for part in ("ordered", "grouped") for kind in ("bayes", "logistic")),
+    ]
+    names = {
+        "leaked",
+        "length",
+        *(f"{share}.{end}" for share in shares for end in ("value", "low", "high")),
+    }
     assert all(set(numbers(found)) == names for found in stored().values())
 
 
@@ -96,7 +107,10 @@ def test_what_is_written_is_read_again(tmp_path):
     ],
 )
 def test_a_damaged_file_is_named(copy, change):
-    with pytest.raises(LabError, match=r"expected stored surveys in .*surveys.json; cannot use it(.|\n)*surface --write"):
+    with pytest.raises(
+        LabError,
+        match=r"expected stored surveys in .*surveys.json; cannot use it(.|\n)*surface --write",
+    ):
         stored(changed(copy, change))
 
 
@@ -118,9 +132,15 @@ def test_surveys_of_another_file_are_not_taken_for_these(copy):
 def test_a_number_within_the_tolerance_is_the_stored_one(computed):
     known = stored()
     compare(computed, known)
-    compare(computed, known | {"toxigen": replace(known["toxigen"], length=computed["toxigen"].length + 0.0049)})
+    compare(
+        computed,
+        known | {"toxigen": replace(known["toxigen"], length=computed["toxigen"].length + 0.0049)},
+    )
     for other in (computed["toxigen"].length + 0.0051, computed["toxigen"].length - 0.0051):
-        with pytest.raises(LabError, match=rf"within 0.005 of the stored ones; toxigen length is 0.4775, stored is {other:.4f}"):
+        with pytest.raises(
+            LabError,
+            match=rf"within 0.005 of the stored ones; toxigen length is 0.4775, stored is {other:.4f}",
+        ):
             compare(computed, known | {"toxigen": replace(known["toxigen"], length=other)})
 
 
@@ -132,7 +152,9 @@ def test_the_command_prints_both_sides_and_names_what_differs_most(shared_dir, c
     assert re.search(r"error: .* toxigen ordered.bayes.high is 0.798\d, stored is 0.8100", said.err)
     lines = said.out.splitlines()
     assert len({len(line) for line in lines}) == 1  # columns are aligned
-    assert [line.split()[:2] for line in lines[1:]] == [[name, side] for name in SOURCES for side in ("computed", "stored")]
+    assert [line.split()[:2] for line in lines[1:]] == [
+        [name, side] for name in SOURCES for side in ("computed", "stored")
+    ]
     known = stored()["truthfulqa"]
     shares = [known.leaked, known.capital.value, known.length]
     shares += [share.value for part in (known.ordered, known.grouped) for share in part.values()]
@@ -140,7 +162,9 @@ def test_the_command_prints_both_sides_and_names_what_differs_most(shared_dir, c
     assert [line.split()[2] for line in lines[9:]] == ["0.830", "0.820"]
 
 
-def test_write_stores_anew_what_is_damaged_and_json_is_for_programs(shared_dir, copy, computed, capsys):
+def test_write_stores_anew_what_is_damaged_and_json_is_for_programs(
+    shared_dir, copy, computed, capsys
+):
     copy.write_text("half a fi")
     folder = str(shared_dir / "data" / "trust")
     assert cli.main(["surface", "--folder", folder, "--write", "--json"]) == 0
@@ -174,7 +198,10 @@ def nobody():
 def test_an_address_that_does_not_answer(nobody, tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_CACHE", str(tmp_path))
     began = time.monotonic()
-    with pytest.raises(LabError, match=f"expected to download {nobody}/truthfulqa_train.csv; the system says(.|\n)*--folder DIR"):
+    with pytest.raises(
+        LabError,
+        match=f"expected to download {nobody}/truthfulqa_train.csv; the system says(.|\n)*--folder DIR",
+    ):
         compute(address=nobody)
     assert time.monotonic() - began < 5
     assert not list(tmp_path.iterdir())
@@ -184,12 +211,17 @@ def test_the_command_without_a_network(nobody, tmp_path):
     """A whole process, whose way to the network leads nowhere."""
     away = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), nobody)
     kept = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
-    environment = kept | away | {"LAB_CACHE": str(tmp_path), "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = (
+        kept | away | {"LAB_CACHE": str(tmp_path), "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    )
     command = [sys.executable, "-m", "helpers", "surface"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
     message = done.stderr[done.stderr.index("error: ") :]
     assert len(message.splitlines()) == 2  # nothing after the message, such as the end of a bar
-    assert re.match(r"error: expected to download https://raw.githubusercontent.com/\S+/truthfulqa_train.csv; ", message)
+    assert re.match(
+        r"error: expected to download https://raw.githubusercontent.com/\S+/truthfulqa_train.csv; ",
+        message,
+    )
     assert "--folder DIR" in message

@@ -15,7 +15,9 @@ RNG = np.random.default_rng(5)
 ONSETS = np.array([2.5, 5.5, 8.5, 99])  # the last dimension never emerges
 ACCURACY = np.clip(
     0.5
-    + 0.4 / (1 + np.exp(-3 * (np.arange(10)[:, None, None] - ONSETS))) * np.array([0.2, 0.7, 1.0])[:, None]
+    + 0.4
+    / (1 + np.exp(-3 * (np.arange(10)[:, None, None] - ONSETS)))
+    * np.array([0.2, 0.7, 1.0])[:, None]
     + RNG.normal(0, 0.01, (10, 3, 4)),
     0,
     1,
@@ -25,7 +27,13 @@ STORED = np.rint(1000 * ACCURACY) / 1000
 
 
 def build(**changes):
-    parts = {"steps": STEPS, "layers": LAYERS, "dimensions": DIMENSIONS, "accuracy": ACCURACY, "controls": CONTROLS}
+    parts = {
+        "steps": STEPS,
+        "layers": LAYERS,
+        "dimensions": DIMENSIONS,
+        "accuracy": ACCURACY,
+        "controls": CONTROLS,
+    }
     return dynamics_view(**parts | changes)
 
 
@@ -48,7 +56,11 @@ def go(page, index: int) -> None:
 def test_it_is_small_even_for_a_long_series():
     steps = [0, *range(1, 154)]
     accuracy = np.random.default_rng(0).uniform(0.5, 1, (154, 13, 5))
-    many = {"layers": [str(i) for i in range(13)], "dimensions": list("abcde"), "controls": {"bag of words": [0.5] * 5}}
+    many = {
+        "layers": [str(i) for i in range(13)],
+        "dimensions": list("abcde"),
+        "controls": {"bag of words": [0.5] * 5},
+    }
     assert build(steps=steps, accuracy=accuracy, **many).nbytes < MAX_BYTES
     assert build().nbytes < 30_000
 
@@ -63,7 +75,12 @@ def test_step_zero_is_a_control_at_its_best_layer(view):
 
 def test_the_fallback_table_has_every_step_and_every_control(view):
     rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', view.fallback)
-    assert [name for name, _ in rows] == [*map(str, STEPS), "bag of words", "random label", UNTRAINED]
+    assert [name for name, _ in rows] == [
+        *map(str, STEPS),
+        "bag of words",
+        "random label",
+        UNTRAINED,
+    ]
     for (_, cells), layers in zip(rows, STORED, strict=False):
         for d, cell in enumerate(re.findall("<td>(.*?)</td>", cells)):
             assert cell == f"{layers[:, d].max():.2f} ({LAYERS[layers[:, d].argmax()]})"
@@ -89,7 +106,10 @@ def test_names_stay_text():
         ({"controls": {"block 0": [0.5] * 4}}, "different names"),
         ({"controls": {"bag of words": [0.5] * 3}}, r"bag of words of shape \(4,\); got \(3,\)"),
         ({"controls": {"bag of words": [0.5, 0.5, np.nan, 0.5]}}, "bag of words from 0 to 1"),
-        ({"accuracy": np.where(ACCURACY > 0.85, np.nan, ACCURACY)}, "accuracy from 0 to 1; got nan"),
+        (
+            {"accuracy": np.where(ACCURACY > 0.85, np.nan, ACCURACY)},
+            "accuracy from 0 to 1; got nan",
+        ),
         ({"accuracy": 100 * ACCURACY}, "accuracy from 0 to 1"),
         ({"low": ACCURACY[0]}, r"low of shape \(10, 3, 4\)"),
         ({"accuracy": ACCURACY.transpose(0, 2, 1)}, "the order is step, layer, dimension"),
@@ -121,17 +141,32 @@ def test_the_map_shows_the_numbers_of_every_step(open_view, view):
     for index, step in enumerate(STEPS):
         go(page, index)
         shown = table(page)
-        assert list(shown) == ["block 1", "block 0", "embedding", "bag of words", "random label", UNTRAINED]
+        assert list(shown) == [
+            "block 1",
+            "block 0",
+            "embedding",
+            "bag of words",
+            "random label",
+            UNTRAINED,
+        ]
         for name, values in zip(LAYERS, STORED[index], strict=True):
             assert shown[name] == [short(value) for value in values]
-        assert shown["bag of words"] == [".55", ".58", ".56", ".54"]  # the controls stay where they are
+        assert shown["bag of words"] == [
+            ".55",
+            ".58",
+            ".56",
+            ".54",
+        ]  # the controls stay where they are
         assert shown[UNTRAINED] == [short(value) for value in STORED[0].max(0)]
         said = page.locator(".now").text_content().replace("\u202f", "")
         assert said.startswith(f"Step {step}. ")
         for d, name in enumerate(DIMENSIONS):
             top = STORED[index, :, d].argmax()
             assert f"{name} {STORED[index, top, d]:.2f} ({LAYERS[top]})" in said
-        assert page.locator("#map-title").text_content().replace("\u202f", "") == f"Probe accuracy at step {step}"
+        assert (
+            page.locator("#map-title").text_content().replace("\u202f", "")
+            == f"Probe accuracy at step {step}"
+        )
         assert page.locator("input[type=range]").get_attribute("aria-valuetext") == f"step {step}"
 
 
@@ -149,7 +184,9 @@ def test_what_is_above_its_controls_is_marked_in_words_and_not_by_colour_alone(o
                 spot = page.locator(f'td[aria-label^="{name}, {dimension}: "]')
                 above = bool(judged[index, layer, d] > best[d])
                 assert ("above every control" in spot.get_attribute("aria-label")) == above
-                assert spot.evaluate("cell => getComputedStyle(cell).fontWeight") == ("700" if above else "400")
+                assert spot.evaluate("cell => getComputedStyle(cell).fontWeight") == (
+                    "700" if above else "400"
+                )
         count = int((judged[index] > best).any(0).sum())
         assert f": {count} of 4 dimensions" in page.locator(".now").text_content()
         counts.add(count)
@@ -168,21 +205,33 @@ def test_a_cell_tells_its_curve_and_when_it_came_above(open_view, view):
             assert f"{curve[0]:.2f} at step 0, {curve[4]:.2f} at step 64" in said
             assert f"highest {curve.max():.2f} at step {STEPS[curve.argmax()]}" in said
             onset = next((i for i in range(10) if (curve[i:] > best[d]).all()), None)
-            expected = "At the end it is not above every control" if onset is None else f"from step {STEPS[onset]} on"
+            expected = (
+                "At the end it is not above every control"
+                if onset is None
+                else f"from step {STEPS[onset]} on"
+            )
             assert expected in said
             assert page.locator(".curve").get_attribute("aria-label").replace("\u202f", "") == said
             assert len(page.locator(".curve .line").get_attribute("points").split()) == 10
     page.locator('td[aria-label^="bag of words, privacy"]').click()
-    assert page.locator(".told").text_content() == "bag of words, privacy: 0.58 at every step; it is a control."
+    assert (
+        page.locator(".told").text_content()
+        == "bag of words, privacy: 0.58 at every step; it is a control."
+    )
 
 
 def test_the_curve_goes_up_where_accuracy_does(open_view, view):
     page = open_view(view)
     page.locator('td[aria-label^="block 1, reliability"]').click()
-    points = [tuple(map(float, p.split(","))) for p in page.locator(".curve .line").get_attribute("points").split()]
+    points = [
+        tuple(map(float, p.split(",")))
+        for p in page.locator(".curve .line").get_attribute("points").split()
+    ]
     heights, values = np.array([-y for _, y in points]), STORED[:, 2, 0]
     assert np.corrcoef(heights, values)[0, 1] > 0.9999
-    assert np.allclose(np.diff([x for x, _ in points]), points[1][0] - points[0][0], atol=0.2)  # equal room for every checkpoint
+    assert np.allclose(
+        np.diff([x for x, _ in points]), points[1][0] - points[0][0], atol=0.2
+    )  # equal room for every checkpoint
 
 
 def test_everything_works_from_the_keyboard(open_view, view):
@@ -216,7 +265,9 @@ def test_everything_works_from_the_keyboard(open_view, view):
     for _ in range(9):
         page.keyboard.press("ArrowDown")
     assert focused.get_attribute("aria-label").startswith(f"{UNTRAINED}, reliability")
-    outline = focused.evaluate("element => getComputedStyle(element).outlineStyle + getComputedStyle(element).outlineWidth")
+    outline = focused.evaluate(
+        "element => getComputedStyle(element).outlineStyle + getComputedStyle(element).outlineWidth"
+    )
     assert outline == "solid3px"
 
 
@@ -253,12 +304,16 @@ def test_ticks_stand_under_the_steps_they_name(open_view, view):
     named = [int(text.replace("\u202f", "")) for text, _ in ticks]
     assert (named[0], named[-1], len(named)) == (0, 20000, 8)
     for step, (_, x) in zip(named, ticks, strict=True):
-        assert x == pytest.approx(box["x"] + 8 + (box["width"] - 16) * STEPS.index(step) / 9, abs=1.5)
+        assert x == pytest.approx(
+            box["x"] + 8 + (box["width"] - 16) * STEPS.index(step) / 9, abs=1.5
+        )
 
 
 def test_without_controls_nothing_is_said_about_them(open_view):
     page = open_view(build(steps=STEPS[1:], accuracy=ACCURACY[1:], controls={}))
-    assert "control" not in page.locator(".now").text_content() + page.locator(".told").text_content()
+    assert (
+        "control" not in page.locator(".now").text_content() + page.locator(".told").text_content()
+    )
     assert page.locator("td.above").count() == 0
     assert not page.locator(".swatch.above").is_visible()
 

@@ -33,7 +33,9 @@ def test_an_invertible_map_loses_nothing_whatever_its_scales():
 @pytest.mark.parametrize("seed", range(5))
 def test_nothing_is_recovered_from_what_is_independent(seed):
     share = recovered(X, draws(N, D, seed=10 + seed), ALONE, seed=seed)
-    assert -0.2 < share <= 0  # no better than the mean of the training rows, and not much worse: the penalty sees to that
+    assert (
+        -0.2 < share <= 0
+    )  # no better than the mean of the training rows, and not much worse: the penalty sees to that
 
 
 @pytest.mark.parametrize("kept", [1, 8, 16, 31])
@@ -51,16 +53,23 @@ def test_equal_noise_hides_half():
 
 def solved(t: np.ndarray, x: np.ndarray, new: np.ndarray, penalty: float) -> np.ndarray:
     """Ridge regression by its normal equations, without penalty on the mean."""
-    weights = np.linalg.solve((t - t.mean(0)).T @ (t - t.mean(0)) + penalty * np.eye(t.shape[1]), (t - t.mean(0)).T @ x)
+    weights = np.linalg.solve(
+        (t - t.mean(0)).T @ (t - t.mean(0)) + penalty * np.eye(t.shape[1]), (t - t.mean(0)).T @ x
+    )
     return x.mean(0) + (new - t.mean(0)) @ weights
 
 
 def test_the_regression_is_the_textbook_s():
     """Folds, the choice of a penalty in each, and the pooled share, written out for features of uneven size."""
     t = draws(60, 7, seed=1) * torch.arange(1, 8) / 4
-    x, t = ((draws(60, 5) + t[:, :5]) * torch.logspace(-1, 1, 5)).numpy(), t.exp().numpy()  # exp: spreads differ between folds
+    x, t = (
+        ((draws(60, 5) + t[:, :5]) * torch.logspace(-1, 1, 5)).numpy(),
+        t.exp().numpy(),
+    )  # exp: spreads differ between folds
     groups = [f"g{i // 3}" for i in range(60)]
-    order = np.random.default_rng(4).permutation(20)  # the groups, sorted by name, are dealt out in this order
+    order = np.random.default_rng(4).permutation(
+        20
+    )  # the groups, sorted by name, are dealt out in this order
     fold = np.array([order[sorted(set(groups)).index(group)] % 4 for group in groups])
     x = (x - x.mean(0)) / x.std(0)
     error, total, chosen = 0.0, 0.0, set()
@@ -81,9 +90,13 @@ def test_the_regression_is_the_textbook_s():
         error += ((x[test] - solved(z[rest], x[rest], z[test], best)) ** 2).sum()
         total += ((x[test] - x[rest].mean(0)) ** 2).sum()
     assert len(chosen) > 1, chosen
-    assert recovered(torch.from_numpy(x), torch.from_numpy(t), groups, n_folds=4, seed=4) == pytest.approx(1 - error / total)
+    assert recovered(
+        torch.from_numpy(x), torch.from_numpy(t), groups, n_folds=4, seed=4
+    ) == pytest.approx(1 - error / total)
     unscaled = torch.from_numpy(x * np.logspace(-2, 2, 5) + 3)
-    assert recovered(unscaled, torch.from_numpy(t), groups, n_folds=4, seed=4) == pytest.approx(1 - error / total)
+    assert recovered(unscaled, torch.from_numpy(t), groups, n_folds=4, seed=4) == pytest.approx(
+        1 - error / total
+    )
 
 
 def test_one_huge_irrelevant_direction_lowers_the_information_and_hides_nothing():
@@ -97,7 +110,9 @@ def test_one_huge_irrelevant_direction_lowers_the_information_and_hides_nothing(
 def test_twins_do_not_leak():
     """Equal pairs whose X is chance: a fit that has seen the twin knows the answer, one that has not knows nothing."""
     x, t = (draws(60, 8, seed=seed).repeat_interleave(2, 0) for seed in (0, 1))
-    t = torch.cat([t, draws(60, 200, seed=2).repeat_interleave(2, 0)], 1)  # enough features to tell every pair apart
+    t = torch.cat(
+        [t, draws(60, 200, seed=2).repeat_interleave(2, 0)], 1
+    )  # enough features to tell every pair apart
     assert recovered(x, t, range(120)) > 0.3
     assert recovered(x, t, np.arange(120) // 2) < 0.02
 
@@ -114,7 +129,9 @@ def test_constant_features_change_nothing():
     t = draws(N, D, seed=1) + X
     once = recovered(X, t, ALONE)
     constant = torch.full((N, 3), 1 / 3, dtype=torch.float64)
-    assert recovered(torch.cat([X, constant], 1), torch.cat([t, constant], 1), ALONE) == pytest.approx(once, abs=1e-9)
+    assert recovered(
+        torch.cat([X, constant], 1), torch.cat([t, constant], 1), ALONE
+    ) == pytest.approx(once, abs=1e-9)
     one_group = torch.zeros(N, 1, dtype=torch.float64)
     one_group[:4] = draws(4, 1, seed=5)  # constant wherever its group is not in the training part
     groups = np.arange(N) // 4
@@ -145,7 +162,10 @@ def holed() -> torch.Tensor:
     [
         (lambda: recovered(X, X[:-1], ALONE), "same items on both sides; got 400 and 399"),
         (lambda: recovered(X, X, range(399)), "one group a row; got 399 groups for 400 rows"),
-        (lambda: recovered(X, X, np.arange(N) % 4), "three folds, and a group or more in each; got 5 folds and 4 different"),
+        (
+            lambda: recovered(X, X, np.arange(N) % 4),
+            "three folds, and a group or more in each; got 5 folds and 4 different",
+        ),
         (lambda: recovered(X, X, ALONE, n_folds=2), "at least three folds"),
         (lambda: recovered(holed(), X, ALONE), "finite numbers; got NaN or infinity in 1 of 400"),
         (lambda: recovered(X, holed(), ALONE), "finite numbers"),
@@ -188,7 +208,9 @@ def test_without_the_label_a_compression_that_was_its_growth_is_gone():
     assert fall > 0.3 * closed_form(small[0], small[1])
     left = [closed_form(x, without_label(t, labels)) for x, t, labels in (small, large)]
     assert left[1] == pytest.approx(left[0], rel=0.05)
-    assert recovered(large[0], large[1], ALONE) == pytest.approx(recovered(small[0], small[1], ALONE), abs=2 / D)
+    assert recovered(large[0], large[1], ALONE) == pytest.approx(
+        recovered(small[0], small[1], ALONE), abs=2 / D
+    )
 
 
 def test_another_direction_taken_out_gives_little_back():

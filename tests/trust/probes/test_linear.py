@@ -16,18 +16,26 @@ from helpers.trust.data.splits import Splits, grouped, ordered
 from helpers.trust.probes import bench, linear, logistic
 
 WEIGHTS = 5e-5
-"""Largest difference of a weight from that of scikit-learn's Newton solver, as a share of the largest weight. The gradient
-left over is at most `probes.TOLERANCE` a training row; with the weakest strength here, 0.1, that allows 2e-5."""
+"""Largest difference of a weight from that of scikit-learn's Newton solver, as a share of the
+largest weight. The gradient left over is at most `probes.TOLERANCE` a training row; with the
+weakest strength here, 0.1, that allows 2e-5."""
 
 
 def pairs(n_items: int) -> LabelledSet:
     labels = np.tile([True, False], n_items // 2)
-    return LabelledSet("pairs", ("",) * n_items, labels, tuple(str(item // 2) for item in range(n_items)))
+    return LabelledSet(
+        "pairs", ("",) * n_items, labels, tuple(str(item // 2) for item in range(n_items))
+    )
 
 
 def case(kind: str) -> tuple[torch.Tensor, LabelledSet]:
     """Activations [3 sites] of the kind: "wide" has more features than items, "separable" two clouds far apart."""
-    n_items, d = {"narrow": (400, 12), "square": (200, 128), "wide": (120, 300), "separable": (200, 40)}[kind]
+    n_items, d = {
+        "narrow": (400, 12),
+        "square": (200, 128),
+        "wide": (120, 300),
+        "separable": (200, 40),
+    }[kind]
     data = pairs(n_items)
     x = bench.activations(3, data, d, seed=3)
     if kind == "separable":
@@ -35,7 +43,9 @@ def case(kind: str) -> tuple[torch.Tensor, LabelledSet]:
     return x, data
 
 
-def standard(x: torch.Tensor, site: int, rows: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+def standard(
+    x: torch.Tensor, site: int, rows: np.ndarray, like: np.ndarray | None = None
+) -> np.ndarray:
     x = x[site].double().numpy()
     of = x[rows if like is None else like]
     return (x[rows] - of.mean(0)) / of.std(0)
@@ -51,7 +61,9 @@ def test_weights_and_accuracy_equal_scikit_learns(kind, strength):
     for site in range(len(x)):
         for split, (train, test) in enumerate(zip(splits.train, splits.test, strict=True)):
             rows, unseen = standard(x, site, train), standard(x, site, test, like=train)
-            model = LogisticRegression(C=1 / strength, solver="newton-cholesky", max_iter=2000, tol=1e-10)
+            model = LogisticRegression(
+                C=1 / strength, solver="newton-cholesky", max_iter=2000, tol=1e-10
+            )
             model.fit(rows, data.labels[train])
             size = np.abs(model.coef_).max()
             assert np.abs(found.weights[site, split] - model.coef_[0]).max() < WEIGHTS * size
@@ -69,9 +81,16 @@ def test_the_choice_of_the_strength_is_that_of_a_plain_loop():
     x = bench.activations(6, data, 32, seed=1)
     splits = grouped(data)
     found = linear.fit(x, data.labels, splits)
-    assert len(np.unique(found.strengths)) > 2  # the sites differ, or there would be no choice to compare
+    assert (
+        len(np.unique(found.strengths)) > 2
+    )  # the sites differ, or there would be no choice to compare
     for site in range(len(x)):
-        assert np.abs(found.accuracy[site] - bench.by_loop(x[site].numpy(), data.labels, splits)).mean() <= 0.005
+        assert (
+            np.abs(
+                found.accuracy[site] - bench.by_loop(x[site].numpy(), data.labels, splits)
+            ).mean()
+            <= 0.005
+        )
 
 
 def test_the_gradient_of_the_objective_is_zero():
@@ -104,7 +123,10 @@ def test_single_precision_is_not_enough_for_the_reported_weights():
     single = design.to(torch.float32)
     exact, _ = logistic.minimise(design, labels, fits, strength, 1e-9, 5000)
     rough, _ = logistic.minimise(single, labels, fits, strength.float(), 1e-7, 2000)
-    apart = (logistic.standardised(design, fits, exact)[0] - logistic.standardised(design, fits, rough.double())[0]).abs()
+    apart = (
+        logistic.standardised(design, fits, exact)[0]
+        - logistic.standardised(design, fits, rough.double())[0]
+    ).abs()
     assert apart.max() > 10 * WEIGHTS * exact.abs().max()
 
 
@@ -116,7 +138,9 @@ def test_results_do_not_depend_on_how_sites_are_put_together(monkeypatch):
     monkeypatch.setitem(linear.CHUNK, "cpu", 1)
     apart = linear.fit(x, data.labels, splits)
     np.testing.assert_array_equal(together.strengths, apart.strengths)
-    np.testing.assert_allclose(together.weights, apart.weights, rtol=0, atol=1e-5 * np.abs(together.weights).max())
+    np.testing.assert_allclose(
+        together.weights, apart.weights, rtol=0, atol=1e-5 * np.abs(together.weights).max()
+    )
     np.testing.assert_array_equal(together.accuracy, apart.accuracy)
 
 
@@ -128,7 +152,9 @@ def test_test_rows_do_not_reach_the_probe():
     changed[:, splits.test[0]] *= -30
     before, after = (linear.fit(a, data.labels, splits) for a in (x, changed))
     np.testing.assert_array_equal(before.strengths, after.strengths)
-    np.testing.assert_allclose(before.weights, after.weights, rtol=0, atol=1e-4 * np.abs(before.weights).max())
+    np.testing.assert_allclose(
+        before.weights, after.weights, rtol=0, atol=1e-4 * np.abs(before.weights).max()
+    )
     np.testing.assert_allclose(before.mean, after.mean, atol=1e-6)
     np.testing.assert_allclose(before.scale, after.scale, rtol=1e-6)
 
@@ -139,7 +165,9 @@ def test_units_of_the_features_do_not_matter():
     other = 7e3 * torch.logspace(-4, 4, 16, dtype=torch.float64)
     splits = grouped(data)
     found, scaled = (linear.fit(a, data.labels, splits) for a in (x, (x + 3) * other))
-    np.testing.assert_allclose(found.weights, scaled.weights, rtol=0, atol=1e-5 * np.abs(found.weights).max())
+    np.testing.assert_allclose(
+        found.weights, scaled.weights, rtol=0, atol=1e-5 * np.abs(found.weights).max()
+    )
     np.testing.assert_array_equal(found.accuracy, scaled.accuracy)
 
 
@@ -151,12 +179,19 @@ def test_constant_features_get_no_weight_and_change_nothing():
     rare = torch.zeros(2, 100, 1)
     rare[:, torch.from_numpy(splits.test[0])] = 1  # constant in the training part of split 0 only
     plain = linear.fit(x, data.labels, splits)
-    found = linear.fit(torch.cat([x, constant, torch.zeros(2, 100, 1), rare], 2), data.labels, splits)
-    assert all(np.isfinite(getattr(found, name)).all() for name in ("weights", "bias", "accuracy", "cross_entropy", "scale"))
+    found = linear.fit(
+        torch.cat([x, constant, torch.zeros(2, 100, 1), rare], 2), data.labels, splits
+    )
+    assert all(
+        np.isfinite(getattr(found, name)).all()
+        for name in ("weights", "bias", "accuracy", "cross_entropy", "scale")
+    )
     assert (found.weights[:, :, 6:8] == 0).all()
     assert (found.weights[:, 0, 8] == 0).all()
     np.testing.assert_array_equal(found.accuracy[:, 0], plain.accuracy[:, 0])
-    np.testing.assert_allclose(found.weights[:, 0, :6], plain.weights[:, 0], atol=1e-5 * np.abs(plain.weights).max())
+    np.testing.assert_allclose(
+        found.weights[:, 0, :6], plain.weights[:, 0], atol=1e-5 * np.abs(plain.weights).max()
+    )
 
 
 def test_nothing_but_constants_is_answered_by_the_balance():
@@ -190,13 +225,17 @@ def test_half_precision_activations_are_accepted():
     data = pairs(60)
     x = bench.activations(1, data, 8)
     half = x.to(torch.bfloat16)
-    assert np.array_equal(*(linear.fit(a, data.labels, grouped(data)).accuracy for a in (half, half.float())))
+    assert np.array_equal(
+        *(linear.fit(a, data.labels, grouped(data)).accuracy for a in (half, half.float()))
+    )
 
 
 def test_intervals_hold_the_mean_and_have_a_width_when_all_splits_agree():
     data = pairs(60)
     splits = grouped(data)
-    x = 9.0 * torch.tensor(data.labels)[None, :, None] + torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
+    x = 9.0 * torch.tensor(data.labels)[None, :, None] + torch.randn(
+        1, 60, 3, generator=torch.Generator().manual_seed(0)
+    )
     found = linear.fit(x, data.labels, splits).interval()
     # Clopper–Pearson after 0 failures: the lower end is (1 - level) / 2 to the power 1 / trials
     assert (found.mean[0], found.high[0]) == (1, 1)
@@ -216,7 +255,9 @@ def test_the_difference_of_two_probes_is_measured_split_by_split():
     x = bench.activations(6, data, 8)[4:]
     splits = grouped(data)
     found = linear.fit(x, data.labels, splits)
-    noise = linear.fit(torch.randn(1, 100, 4, generator=torch.Generator().manual_seed(0)), data.labels, splits)
+    noise = linear.fit(
+        torch.randn(1, 100, 4, generator=torch.Generator().manual_seed(0)), data.labels, splits
+    )
     gain = found.above(noise)
     np.testing.assert_allclose(gain.mean, (found.accuracy - noise.accuracy).mean(1))
     assert gain.low[1] > 0.1
@@ -227,7 +268,9 @@ def test_the_difference_of_two_probes_is_measured_split_by_split():
 def test_a_difference_has_a_width_when_all_splits_agree():
     data = pairs(60)
     splits = grouped(data)
-    x = 9.0 * torch.tensor(data.labels)[None, :, None] + torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
+    x = 9.0 * torch.tensor(data.labels)[None, :, None] + torch.randn(
+        1, 60, 3, generator=torch.Generator().manual_seed(0)
+    )
     sure, blind = (linear.fit(a, data.labels, splits) for a in (x, torch.ones(1, 60, 1)))
     assert (sure.accuracy == 1).all()
     assert (blind.accuracy == 0.5).all()
@@ -243,14 +286,21 @@ def test_a_difference_has_a_width_when_all_splits_agree():
     assert none.low[0] == pytest.approx(low - 1)
     assert none.high[0] == pytest.approx(1 - low)
     single = grouped(data, n_splits=1)
-    assert linear.fit(x, data.labels, single).above(linear.fit(torch.ones(1, 60, 1), data.labels, single)).low[0] < 0.4
+    assert (
+        linear.fit(x, data.labels, single)
+        .above(linear.fit(torch.ones(1, 60, 1), data.labels, single))
+        .low[0]
+        < 0.4
+    )
 
 
 def test_a_difference_is_never_narrower_than_over_the_splits():
     data = pairs(100)
     splits = grouped(data)
     found = linear.fit(bench.activations(6, data, 8), data.labels, splits)
-    other = linear.fit(torch.randn(1, 100, 4, generator=torch.Generator().manual_seed(0)), data.labels, splits)
+    other = linear.fit(
+        torch.randn(1, 100, 4, generator=torch.Generator().manual_seed(0)), data.labels, splits
+    )
     gain, over = found.above(other), splits.interval(found.accuracy - other.accuracy)
     assert gain.low.shape == (6,)
     assert (gain.low <= np.maximum(over.low, -1)).all()
@@ -263,7 +313,12 @@ def test_the_summary_is_that_of_the_site():
     data = pairs(100)
     found = linear.fit(bench.activations(3, data, 8), data.labels, grouped(data))
     row, interval = found.summary("a probe", 2), found.interval()
-    assert (row.name, row.accuracy, row.low, row.high) == ("a probe", interval.mean[2], interval.low[2], interval.high[2])
+    assert (row.name, row.accuracy, row.low, row.high) == (
+        "a probe",
+        interval.mean[2],
+        interval.low[2],
+        interval.high[2],
+    )
     assert row.cross_entropy == pytest.approx(found.cross_entropy[2].mean())
     assert row.strength in linear.STRENGTHS
 
@@ -291,7 +346,9 @@ def test_the_papers_way_equals_its_code():
         rows = standard(x, site, np.ones(400, dtype=bool))
         model = LogisticRegression(tol=1e-8).fit(rows[:320], data.labels[:320])
         assert found.accuracy[site, 0] == model.score(rows[320:], data.labels[320:])
-        np.testing.assert_allclose(found.weights[site, 0], model.coef_[0], atol=1e-4 * np.abs(model.coef_).max())
+        np.testing.assert_allclose(
+            found.weights[site, 0], model.coef_[0], atol=1e-4 * np.abs(model.coef_).max()
+        )
 
 
 def test_the_papers_way_sees_a_twin_and_grouped_splits_do_not():
@@ -313,7 +370,10 @@ def test_activations_that_are_not_finite_are_named(value):
     data = pairs(40)
     x = torch.zeros(3, 40, 2)
     x[1, 7, 1] = value
-    with pytest.raises(LabError, match=r"finite activations; got NaN or infinity at 1 of 3 sites, first at site 1, item 7"):
+    with pytest.raises(
+        LabError,
+        match=r"finite activations; got NaN or infinity at 1 of 3 sites, first at site 1, item 7",
+    ):
         linear.fit(x, data.labels, grouped(data))
 
 
@@ -322,18 +382,27 @@ def test_parts_of_one_class_are_refused():
     splits = grouped(data)
     train = splits.train.copy()
     train[2] &= data.labels
-    with pytest.raises(LabError, match=r"both classes in every training part; got 14 items, all True, in training part 2"):
+    with pytest.raises(
+        LabError,
+        match=r"both classes in every training part; got 14 items, all True, in training part 2",
+    ):
         linear.fit(torch.randn(1, 40, 2), data.labels, replace(splits, train=train))
-    with pytest.raises(LabError, match=r"both classes in every test part; got no items in test part 0"):
+    with pytest.raises(
+        LabError, match=r"both classes in every test part; got no items in test part 0"
+    ):
         linear.fit(torch.randn(1, 40, 2), data.labels, replace(splits, test=splits.test & False))
 
 
 def test_folds_that_cannot_be_made_are_refused():
     few = LabelledSet("few", ("",) * 8, np.tile([True, False], 4), tuple("aabbccdd"))
     splits = grouped(few, n_splits=2, test_share=0.5)
-    with pytest.raises(LabError, match=r"at least 3 groups in every training part, one a fold; got 2 in split 0"):
+    with pytest.raises(
+        LabError, match=r"at least 3 groups in every training part, one a fold; got 2 in split 0"
+    ):
         linear.fit(torch.randn(1, 8, 2), few.labels, splits)
-    assert linear.fit(torch.randn(1, 8, 2), few.labels, splits, strengths=(1.0,)).accuracy.shape == (1, 2)
+    assert linear.fit(
+        torch.randn(1, 8, 2), few.labels, splits, strengths=(1.0,)
+    ).accuracy.shape == (1, 2)
     lonely = np.arange(40) < 1
     lonely[20] = True
     part = np.tile([True, False], 20)[None]
@@ -378,7 +447,9 @@ def test_fits_that_only_choose_may_stop_early(monkeypatch):
     found = linear.fit(x, data.labels, grouped(data))
     same = found.strengths == expected.strengths
     np.testing.assert_array_equal(found.accuracy[same], expected.accuracy[same])
-    np.testing.assert_allclose(found.weights[same], expected.weights[same], atol=WEIGHTS * np.abs(expected.weights).max())
+    np.testing.assert_allclose(
+        found.weights[same], expected.weights[same], atol=WEIGHTS * np.abs(expected.weights).max()
+    )
 
 
 def test_fits_that_do_not_converge_are_not_reported(monkeypatch):

@@ -30,25 +30,32 @@ def test_the_loss_falls_at_every_step(strength):
     x, labels = hard()
     design = logistic.design(x, torch.ones(1, x.shape[1], dtype=torch.bool))
     strengths = torch.full((4, 1), strength, dtype=torch.float64)
-    wrong = -5 * (labels[:, None].double() - 0.5) @ design.x  # sure of the wrong answers: little curvature, steep slopes
+    wrong = (
+        -5 * (labels[:, None].double() - 0.5) @ design.x
+    )  # sure of the wrong answers: little curvature, steep slopes
     losses = []
     for steps in range(40):
-        found, _ = logistic.minimise(design, labels, torch.arange(1), strengths, 0.0, steps, start=wrong)
+        found, _ = logistic.minimise(
+            design, labels, torch.arange(1), strengths, 0.0, steps, start=wrong
+        )
         losses.append(objective(design, labels, found, strength))
     assert (np.diff(losses, axis=0) <= 1e-9).all()
     assert (losses[0] > losses[-1]).all()
 
 
 def test_the_optimum_of_one_yes_or_no_feature_is_the_root_of_an_equation():
-    """Half of the items have the feature +1, half −1; a share p of each half has the label that fits it. Without an
-    intercept, by symmetry, the weight w solves n (1 / (1 + exp(-w)) − p) + strength · w = 0."""
+    """Half of the items have the feature +1, half −1; a share p of each half has the label that
+    fits it. Without an intercept, by symmetry, the weight w solves n (1 / (1 + exp(-w)) − p) +
+    strength · w = 0."""
     from scipy.optimize import brentq
 
     n, p, strength = 40, 0.8, 3.0
     side = np.tile([1.0, -1.0], n // 2)
     right = np.arange(n) // 2 < p * n / 2
     labels = torch.from_numpy(np.where(right, side > 0, side < 0))[None]
-    design = logistic.design(torch.from_numpy(side)[None, :, None], torch.ones(1, n, dtype=torch.bool))
+    design = logistic.design(
+        torch.from_numpy(side)[None, :, None], torch.ones(1, n, dtype=torch.bool)
+    )
     strengths = torch.full((1, 1), strength, dtype=torch.float64)
     found, left = logistic.minimise(design, labels, torch.arange(1), strengths, 1e-12, 100)
     weights, bias = logistic.standardised(design, torch.arange(1), found)
@@ -61,12 +68,20 @@ def test_the_optimum_of_one_yes_or_no_feature_is_the_root_of_an_equation():
 @pytest.mark.parametrize(("n_items", "d"), [(30, 8), (8, 30), (40, 40)])
 def test_a_preconditioner_of_fewer_directions_leads_to_the_same_optimum(monkeypatch, n_items, d):
     generator = torch.Generator().manual_seed(1)
-    x, labels = torch.randn(2, n_items, d, generator=generator), torch.rand(2, n_items, generator=generator) < 0.5
-    masks, strengths = torch.ones(1, n_items, dtype=torch.bool), torch.full((2, 1), 0.5, dtype=torch.float64)
+    x, labels = (
+        torch.randn(2, n_items, d, generator=generator),
+        torch.rand(2, n_items, generator=generator) < 0.5,
+    )
+    masks, strengths = (
+        torch.ones(1, n_items, dtype=torch.bool),
+        torch.full((2, 1), 0.5, dtype=torch.float64),
+    )
 
     def optimum():
         design = logistic.design(x, masks)
-        return design.basis.shape[2], logistic.minimise(design, labels, torch.arange(1), strengths, 1e-11, 500)
+        return design.basis.shape[2], logistic.minimise(
+            design, labels, torch.arange(1), strengths, 1e-11, 500
+        )
 
     rank, (exact, left) = optimum()
     monkeypatch.setattr(logistic, "RANK", 3)
@@ -81,6 +96,8 @@ def test_starting_at_the_optimum_takes_no_step():
     design = logistic.design(x, torch.ones(1, x.shape[1], dtype=torch.bool))
     strengths = torch.ones(4, 1, dtype=torch.float64)
     found, _ = logistic.minimise(design, labels, torch.arange(1), strengths, 1e-10, 2000)
-    again, left = logistic.minimise(design, labels, torch.arange(1), strengths, 1e-9, 1, start=found)
+    again, left = logistic.minimise(
+        design, labels, torch.arange(1), strengths, 1e-9, 1, start=found
+    )
     assert left == 0
     assert torch.equal(found, again)

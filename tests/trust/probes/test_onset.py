@@ -25,11 +25,17 @@ def test_onset(curve, expected):
 
 
 def test_above_another_curve():
-    assert onset(STEPS, np.array([0.5, 0.6, 0.7, 0.8]), np.array([0.4, 0.7, 0.6, 0.6])) == Onset(1, 10)
+    assert onset(STEPS, np.array([0.5, 0.6, 0.7, 0.8]), np.array([0.4, 0.7, 0.6, 0.6])) == Onset(
+        1, 10
+    )
 
 
 def test_words():
-    assert [str(one) for one in (Onset(None, 0), Onset(10, 1000), Onset(5, None))] == ["by 0", "10–1,000", "never"]
+    assert [str(one) for one in (Onset(None, 0), Onset(10, 1000), Onset(5, None))] == [
+        "by 0",
+        "10–1,000",
+        "never",
+    ]
 
 
 @pytest.mark.parametrize("steps", [[0, 1, 10], [0, 10, 1, 100], [0, 1, 1, 100]])

@@ -29,7 +29,11 @@ def pair(request, tmp_path_factory):
     else:
         folder, texts = tmp_path_factory.mktemp(request.param), tiny.TEXTS
         tiny.save(getattr(tiny, request.param)(), folder)
-    return zoo.load(str(folder), device="cpu"), AutoModelForCausalLM.from_pretrained(folder).eval(), texts
+    return (
+        zoo.load(str(folder), device="cpu"),
+        AutoModelForCausalLM.from_pretrained(folder).eval(),
+        texts,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +44,15 @@ def model(tmp_path_factory):
 def reference(other, ids, lengths) -> torch.Tensor:
     """Hidden states one text at a time, without padding; the last block's output by a hook, as `transformers` norms it."""
     base = other.base_model
-    blocks = next(child for child in base.children() if isinstance(child, torch.nn.ModuleList) and len(child) > 1)
+    blocks = next(
+        child
+        for child in base.children()
+        if isinstance(child, torch.nn.ModuleList) and len(child) > 1
+    )
     caught = []
-    handle = blocks[-1].register_forward_hook(lambda module, args, out: caught.append(out[0] if isinstance(out, tuple) else out))
+    handle = blocks[-1].register_forward_hook(
+        lambda module, args, out: caught.append(out[0] if isinstance(out, tuple) else out)
+    )
     rows = []
     for row, length in zip(ids, lengths, strict=True):
         with torch.no_grad():
@@ -71,9 +81,17 @@ def test_they_are_the_hidden_states_of_transformers(pair):
 def test_a_text_gives_the_same_vector_in_any_batch(pair):
     bridge, _, texts = pair
     ids, lengths = activations.encode(bridge, texts)
-    single = [activations.last_token(bridge, ids[i : i + 1, : lengths[i]], lengths[i : i + 1]) for i in range(len(texts))]
+    single = [
+        activations.last_token(bridge, ids[i : i + 1, : lengths[i]], lengths[i : i + 1])
+        for i in range(len(texts))
+    ]
     for batch_size in (2, len(texts)):
-        assert difference(activations.last_token(bridge, ids, lengths, batch_size), torch.cat(single, dim=1)) < 1e-5
+        assert (
+            difference(
+                activations.last_token(bridge, ids, lengths, batch_size), torch.cat(single, dim=1)
+            )
+            < 1e-5
+        )
 
 
 def test_what_stands_in_the_padding_does_not_matter(pair):
@@ -83,9 +101,18 @@ def test_what_stands_in_the_padding_does_not_matter(pair):
     assert padding.any()
     noise = torch.randint(bridge.cfg.d_vocab, ids.shape, generator=torch.Generator().manual_seed(0))
     changed = torch.where(padding, noise, ids)
-    assert torch.equal(activations.last_token(bridge, changed, lengths), activations.last_token(bridge, ids, lengths))
+    assert torch.equal(
+        activations.last_token(bridge, changed, lengths),
+        activations.last_token(bridge, ids, lengths),
+    )
     wider = torch.cat([ids, noise[:, :3]], dim=1)
-    assert difference(activations.last_token(bridge, wider, lengths), activations.last_token(bridge, ids, lengths)) < 1e-5
+    assert (
+        difference(
+            activations.last_token(bridge, wider, lengths),
+            activations.last_token(bridge, ids, lengths),
+        )
+        < 1e-5
+    )
 
 
 def test_bfloat16_stays_within_its_tolerance(pair):
@@ -117,14 +144,26 @@ def test_one_pass_a_batch_leaves_no_hook_and_no_logits(model):
 
 
 def test_native_models_have_the_same_sites():
-    shape = {"n_layers": 2, "n_heads": 2, "d_model": 8, "d_head": 4, "d_mlp": 16, "n_ctx": 10, "d_vocab": 15}
-    recipe = Recipe("toy", "none", shape | {"act_fn": "relu", "normalization_type": "LN"}, {}, 1, 1, 1e-3, 0)
+    shape = {
+        "n_layers": 2,
+        "n_heads": 2,
+        "d_model": 8,
+        "d_head": 4,
+        "d_mlp": 16,
+        "n_ctx": 10,
+        "d_vocab": 15,
+    }
+    recipe = Recipe(
+        "toy", "none", shape | {"act_fn": "relu", "normalization_type": "LN"}, {}, 1, 1, 1e-3, 0
+    )
     native = training.build_model(recipe).eval()
     ids, lengths = torch.arange(20).reshape(2, 10) % 15, torch.tensor([10, 4])
     found = activations.last_token(native, ids, lengths)
     _, cache = native.run_with_cache(ids)
     for layer, name in enumerate(activations.site_names(2)):
-        torch.testing.assert_close(found[layer], cache[name][torch.arange(2), lengths - 1], atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            found[layer], cache[name][torch.arange(2), lengths - 1], atol=1e-6, rtol=0
+        )
 
 
 def test_encoding_is_the_tokenizers_own(shared_dir):
@@ -134,7 +173,10 @@ def test_encoding_is_the_tokenizers_own(shared_dir):
     model, tokenizer = zoo.load(str(folder), device="cpu"), AutoTokenizer.from_pretrained(folder)
     ids, lengths = activations.encode(model, STORIES)
     for row, length, text in zip(ids, lengths, STORIES, strict=True):
-        assert row[:length].tolist() == [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False).input_ids]
+        assert row[:length].tolist() == [
+            tokenizer.bos_token_id,
+            *tokenizer(text, add_special_tokens=False).input_ids,
+        ]
         assert not row[length:].any()
         assert tokenizer.decode(row[:length], skip_special_tokens=True) == text
     bare, shorter = activations.encode(model, STORIES, prepend_bos=False)
@@ -153,7 +195,9 @@ def test_gpt2_gets_no_beginning_that_it_was_not_trained_with(shared_dir, model):
     ids, lengths = activations.encode(wide, ["Hello world", "naïve 😀 <|endoftext|>"])
     assert ids[0, :2].tolist() == [15496, 995]  # published ids of "Hello" and " world"
     assert lengths[0] == 2
-    assert activations.encode(wide, ["Hello world"], prepend_bos=True)[0].tolist() == [[50256, 15496, 995]]
+    assert activations.encode(wide, ["Hello world"], prepend_bos=True)[0].tolist() == [
+        [50256, 15496, 995]
+    ]
 
 
 class _With:
@@ -162,22 +206,30 @@ class _With:
     def __init__(self, model, tokenizer, **changes):
         from types import SimpleNamespace
 
-        self.cfg = SimpleNamespace(**({"d_vocab": model.cfg.d_vocab, "n_ctx": model.cfg.n_ctx} | changes))
+        self.cfg = SimpleNamespace(
+            **({"d_vocab": model.cfg.d_vocab, "n_ctx": model.cfg.n_ctx} | changes)
+        )
         self.tokenizer = tokenizer
 
 
 def test_words_that_the_tokenizer_does_not_know_are_named(model):
     with pytest.raises(LabError, match=r"text 1 has 'sofa', 'zebra'"):
         activations.encode(model, ["the cat", "the zebra sees a sofa"])
-    assert activations.encode(model, ["the [UNK] sees"])[0].tolist() == [[2, 0, 6]], "unless the text asks for it"
+    assert activations.encode(model, ["the [UNK] sees"])[0].tolist() == [[2, 0, 6]], (
+        "unless the text asks for it"
+    )
 
 
 def test_characters_that_vanish_are_named(model):
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    letters = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE({"a": 0, "b": 1, " ": 2}, [])))
-    assert letters("a é b").input_ids == [0, 2, 2, 1], "this kind of tokenizer drops what it does not know"
+    letters = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.BPE({"a": 0, "b": 1, " ": 2}, []))
+    )
+    assert letters("a é b").input_ids == [0, 2, 2, 1], (
+        "this kind of tokenizer drops what it does not know"
+    )
     with pytest.raises(LabError, match=r"text 0 has 'é'"):
         activations.encode(_With(model, letters), ["a é b"])
 

@@ -12,9 +12,16 @@ from helpers.trust.series import integrity
 MATRIX = torch.arange(12.0).reshape(3, 4)
 
 
-def checkpoint(matrix: float, other: float, bias: float = 0.0, frozen: float = 7.0) -> integrity.Prints:
+def checkpoint(
+    matrix: float, other: float, bias: float = 0.0, frozen: float = 7.0
+) -> integrity.Prints:
     """Fingerprints of a checkpoint with two trained matrices, a bias and a frozen matrix."""
-    tensors = {"w": MATRIX + matrix, "v": MATRIX * other, "b": torch.full((4,), bias), "f": torch.full((2, 2), frozen)}
+    tensors = {
+        "w": MATRIX + matrix,
+        "v": MATRIX * other,
+        "b": torch.full((4,), bias),
+        "f": torch.full((2, 2), frozen),
+    }
     return integrity.of_tensors(tensors)
 
 
@@ -22,7 +29,9 @@ def test_equal_numbers_have_equal_fingerprints():
     same = integrity.fingerprint(MATRIX)
     assert integrity.fingerprint(MATRIX.half()) == same
     assert integrity.fingerprint(MATRIX.bfloat16()) == same
-    assert integrity.fingerprint(MATRIX.t().contiguous().t()) == same, "the layout in memory does not count"
+    assert integrity.fingerprint(MATRIX.t().contiguous().t()) == same, (
+        "the layout in memory does not count"
+    )
     assert integrity.fingerprint(MATRIX.reshape(4, 3)) != same
     assert integrity.fingerprint(MATRIX.t()) != same
     nearly = MATRIX.clone()
@@ -32,7 +41,9 @@ def test_equal_numbers_have_equal_fingerprints():
 
 def test_the_sign_of_zero_is_no_difference():
     """In two published Pythia checkpoints it is the only one (EleutherAI/pythia issue 203)."""
-    assert integrity.fingerprint(torch.tensor([0.0, -0.0])) == integrity.fingerprint(torch.tensor([-0.0, 0.0]))
+    assert integrity.fingerprint(torch.tensor([0.0, -0.0])) == integrity.fingerprint(
+        torch.tensor([-0.0, 0.0])
+    )
 
 
 def test_pieces_do_not_change_the_hash(monkeypatch):
@@ -42,8 +53,12 @@ def test_pieces_do_not_change_the_hash(monkeypatch):
 
 
 def test_integers_and_empty_tensors_have_fingerprints():
-    assert integrity.fingerprint(torch.tensor([1, 2])) != integrity.fingerprint(torch.tensor([1, 3]))
-    assert integrity.fingerprint(torch.tensor([True])) != integrity.fingerprint(torch.tensor([False]))
+    assert integrity.fingerprint(torch.tensor([1, 2])) != integrity.fingerprint(
+        torch.tensor([1, 3])
+    )
+    assert integrity.fingerprint(torch.tensor([True])) != integrity.fingerprint(
+        torch.tensor([False])
+    )
     assert integrity.fingerprint(torch.zeros(0, 3)) != integrity.fingerprint(torch.zeros(3, 0))
 
 
@@ -53,7 +68,9 @@ def test_files_and_models_agree(tmp_path):
     save_file({"a": tensors["a"].half()}, tmp_path / "2.safetensors")
     found = integrity.of_files(tmp_path.glob("*.safetensors"))
     assert found == integrity.of_tensors(tensors)
-    assert integrity.digest(found) != integrity.digest(integrity.of_tensors({"a": MATRIX, "b": torch.zeros(3)}))
+    assert integrity.digest(found) != integrity.digest(
+        integrity.of_tensors({"a": MATRIX, "b": torch.zeros(3)})
+    )
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -69,8 +86,17 @@ def test_different_checkpoints_have_no_twins():
 
 
 def test_neighbours_may_be_dropped_with_a_note():
-    prints = {0: checkpoint(0, 1), 1: checkpoint(0, 1), 2: checkpoint(0, 1), 4: checkpoint(1, 2), 8: checkpoint(2, 3)}
-    with pytest.raises(LabError, match="other weights at every step of toy; steps 0 and 1 hold the same weights; steps 0 and 2"):
+    prints = {
+        0: checkpoint(0, 1),
+        1: checkpoint(0, 1),
+        2: checkpoint(0, 1),
+        4: checkpoint(1, 2),
+        8: checkpoint(2, 3),
+    }
+    with pytest.raises(
+        LabError,
+        match="other weights at every step of toy; steps 0 and 1 hold the same weights; steps 0 and 2",
+    ):
         integrity.settle("toy", prints)
     kept, notes = integrity.settle("toy", prints, allow_duplicates=True)
     assert kept == (0, 4, 8)
@@ -83,22 +109,39 @@ def test_neighbours_may_be_dropped_with_a_note():
 @pytest.mark.parametrize("allow", [False, True])
 def test_twins_with_other_weights_between_are_never_settled(allow):
     """As pythia-2.8b, where early branches serve the final weights: dropping the later twin would keep the wrong one."""
-    prints = {0: checkpoint(0, 1), 1000: checkpoint(9, 9), 2000: checkpoint(1, 2), 143000: checkpoint(9, 9)}
-    with pytest.raises(LabError, match=r"steps 1000 and 143000 hold the same weights, with other weights between them"):
+    prints = {
+        0: checkpoint(0, 1),
+        1000: checkpoint(9, 9),
+        2000: checkpoint(1, 2),
+        143000: checkpoint(9, 9),
+    }
+    with pytest.raises(
+        LabError,
+        match=r"steps 1000 and 143000 hold the same weights, with other weights between them",
+    ):
         integrity.settle("toy", prints, allow)
 
 
 @pytest.mark.parametrize("allow", [False, True])
 def test_a_part_of_another_checkpoint_is_found(allow):
     """As pythia-12b at step 50 000: one file of three is the final model's."""
-    prints = {0: checkpoint(0, 1), 50: checkpoint(9, 2), 60: checkpoint(2, 3), 143: checkpoint(9, 4)}
+    prints = {
+        0: checkpoint(0, 1),
+        50: checkpoint(9, 2),
+        60: checkpoint(2, 3),
+        143: checkpoint(9, 4),
+    }
     with pytest.raises(LabError, match="steps 50 and 143 share 1 of 2 matrices, with other"):
         integrity.settle("toy", prints, allow)
 
 
 def test_what_training_leaves_alone_is_no_evidence():
     """Frozen matrices are the same everywhere; biases stay at 0 through the first small steps."""
-    prints = {0: checkpoint(0, 1, bias=0.0), 1: checkpoint(1, 2, bias=0.0), 2: checkpoint(2, 3, bias=0.5)}
+    prints = {
+        0: checkpoint(0, 1, bias=0.0),
+        1: checkpoint(1, 2, bias=0.0),
+        2: checkpoint(2, 3, bias=0.5),
+    }
     assert integrity.twins(prints) == []
 
 
@@ -110,7 +153,9 @@ def test_a_tensor_that_steps_lack_makes_them_no_twins():
     prints[3]["late"] = "2x2:2"
     assert integrity.twins(prints) == []  # it never changes where it exists
     prints[4] = checkpoint(4, 5) | {"late": "2x2:4"}
-    assert [str(pair) for pair in integrity.twins(prints)] == ["steps 2 and 3 share 1 of 3 matrices"]
+    assert [str(pair) for pair in integrity.twins(prints)] == [
+        "steps 2 and 3 share 1 of 3 matrices"
+    ]
 
 
 def test_a_part_that_is_frozen_for_a_time_is_a_choice():
@@ -124,7 +169,10 @@ def test_a_part_that_is_frozen_for_a_time_is_a_choice():
 
 def test_a_series_of_one_model_only():
     same = {step: checkpoint(0, 1) for step in (0, 5, 9)}
-    assert [(pair.first, pair.later, pair.whole) for pair in integrity.twins(same)] == [(0, 5, True), (0, 9, True)]
+    assert [(pair.first, pair.later, pair.whole) for pair in integrity.twins(same)] == [
+        (0, 5, True),
+        (0, 9, True),
+    ]
     assert integrity.settle("toy", same, allow_duplicates=True)[0] == (0,)
 
 

@@ -19,21 +19,30 @@ from helpers.trust.series.keys import work_key
 
 def made(source: str, name: str = "work", **environment):
     """A function from source text, as a notebook would define it."""
-    environment |= {"__name__": "notebook", "functools": functools, "dataclass": dataclass, "torch": torch}
+    environment |= {
+        "__name__": "notebook",
+        "functools": functools,
+        "dataclass": dataclass,
+        "torch": torch,
+    }
     exec(source, environment)
     return environment[name]
 
 
 SET = LabelledSet("two", ("a", "b"), np.array([True, False]), ("1", "2"))
 WORK = "def work(model, step):\n    return {'a': model.cfg.d_model * 2}\n"
-HELPED = "def double(x):\n    return x * 2\ndef work(model, step):\n    return {'a': double(step)}\n"
+HELPED = (
+    "def double(x):\n    return x * 2\ndef work(model, step):\n    return {'a': double(step)}\n"
+)
 DATA = "def work(model, step):\n    return {'a': step * factor}\n"
 INNER = "def work(model, step):\n    return {'a': sum(x * 2 for x in range(step))}\n"
 
 
 def test_the_same_work_has_the_same_key():
     assert work_key(made(WORK), ()) == work_key(made(WORK), ())
-    assert work_key(made("\n\n# a comment\n" + WORK), ()) == work_key(made(WORK), ()), "its place in the file does not count"
+    assert work_key(made("\n\n# a comment\n" + WORK), ()) == work_key(made(WORK), ()), (
+        "its place in the file does not count"
+    )
 
 
 def test_sending_it_to_another_process_does_not_change_a_key():
@@ -130,7 +139,20 @@ def work(model, step):
     try: return {"a": step * 2}
     except ValueError: return {}
 """
-SOURCES = (METHOD, FIELDS, PROPERTY, CLASS, CACHED, WRAPPED, TABLE, OBJECT, OWN_DICT, BOUND, NETWORK, HANDLED)
+SOURCES = (
+    METHOD,
+    FIELDS,
+    PROPERTY,
+    CLASS,
+    CACHED,
+    WRAPPED,
+    TABLE,
+    OBJECT,
+    OWN_DICT,
+    BOUND,
+    NETWORK,
+    HANDLED,
+)
 
 
 @pytest.mark.parametrize("source", [WORK, HELPED, INNER, *SOURCES])
@@ -142,8 +164,12 @@ def test_a_changed_function_has_another_key(source):
 def test_data_that_a_work_uses_belongs_to_the_key():
     assert work_key(made(DATA, factor=2), ()) == work_key(made(DATA, factor=2), ())
     assert work_key(made(DATA, factor=2), ()) != work_key(made(DATA, factor=3), ())
-    assert work_key(made(DATA, factor=torch.ones(2)), ()) != work_key(made(DATA, factor=torch.zeros(2)), ())
-    assert work_key(made(DATA, factor=2, unused=1), ()) == work_key(made(DATA, factor=2, unused=5), ())
+    assert work_key(made(DATA, factor=torch.ones(2)), ()) != work_key(
+        made(DATA, factor=torch.zeros(2)), ()
+    )
+    assert work_key(made(DATA, factor=2, unused=1), ()) == work_key(
+        made(DATA, factor=2, unused=5), ()
+    )
 
 
 def test_closures_arguments_and_versions_belong_to_the_key():
@@ -152,7 +178,9 @@ def test_closures_arguments_and_versions_belong_to_the_key():
 
     assert work_key(outer(2), ()) == work_key(outer(2), ())
     assert work_key(outer(2), ()) != work_key(outer(3), ())
-    assert work_key(functools.partial(math.pow, 2), ()) != work_key(functools.partial(math.pow, 3), ())
+    assert work_key(functools.partial(math.pow, 2), ()) != work_key(
+        functools.partial(math.pow, 3), ()
+    )
     assert work_key(math.sin, ()) != work_key(math.cos, ())
     assert work_key(math.sin, (), "1") != work_key(math.sin, (), "2")
 
@@ -176,7 +204,9 @@ def test_what_a_closure_holds_is_told_apart_by_its_place():
 def test_objects_among_the_data_belong_to_the_key():
     from sklearn.linear_model import LogisticRegression
 
-    fitted = [LogisticRegression().fit([[0.0], [1.0]], labels) for labels in ([0, 1], [1, 0], [0, 1])]
+    fitted = [
+        LogisticRegression().fit([[0.0], [1.0]], labels) for labels in ([0, 1], [1, 0], [0, 1])
+    ]
     keys = [work_key(made(DATA, factor=one), ()) for one in fitted]
     assert keys[0] == keys[2] != keys[1]
 
@@ -191,7 +221,10 @@ def test_the_work_that_reads_activations_is_seen_whole(monkeypatch):
 
 def test_what_the_key_does_not_see_is_what_its_module_says():
     """Functions of other modules count by name, as do attributes of modules."""
-    one, other = made("def half(x): return x / 2\n", "half"), made("def half(x): return x / 3\n", "half")
+    one, other = (
+        made("def half(x): return x / 2\n", "half"),
+        made("def half(x): return x / 3\n", "half"),
+    )
     one.__module__ = other.__module__ = "elsewhere"
     source = "def work(model, step): return {'a': half(step)}\n"
     assert work_key(made(source, half=one), ()) == work_key(made(source, half=other), ())
@@ -226,7 +259,9 @@ def test_callable_objects_and_methods_have_keys():
 
 
 def test_a_function_that_calls_itself_has_a_key():
-    assert work_key(made("def work(model, step):\n    return work(model, step - 1) if step else {}\n"), ())
+    assert work_key(
+        made("def work(model, step):\n    return work(model, step - 1) if step else {}\n"), ()
+    )
 
 
 PROCESS = """
@@ -269,7 +304,11 @@ def test_keys_are_the_same_in_another_process():
     keys = set()
     for seed in ("0", "1", "2"):
         done = subprocess.run(
-            [sys.executable, "-c", script], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         keys.add(done.stdout)
     assert len(keys) == 1

@@ -19,7 +19,15 @@ from helpers.trust.series import activations, sources, streaming
 from helpers.zoo import publish
 from tests.trust import tiny
 
-SHAPE = {"n_layers": 1, "n_heads": 2, "d_model": 8, "d_head": 4, "d_mlp": 16, "n_ctx": 8, "d_vocab": 7}
+SHAPE = {
+    "n_layers": 1,
+    "n_heads": 2,
+    "d_model": 8,
+    "d_head": 4,
+    "d_mlp": 16,
+    "n_ctx": 8,
+    "d_vocab": 7,
+}
 TOY = Recipe(
     name="toy",
     task="successor",
@@ -93,7 +101,12 @@ class FakeHub:
 @pytest.fixture
 def fake_hub(made, tmp_path, monkeypatch) -> FakeHub:
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
-    revisions = {"step0": made / "step0", "step1": made / "step0", "step8": made / "step-8", "step64": made / "checkpoint-64"}
+    revisions = {
+        "step0": made / "step0",
+        "step1": made / "step0",
+        "step8": made / "step-8",
+        "step64": made / "checkpoint-64",
+    }
     found = FakeHub(revisions, tmp_path / "cache")
     monkeypatch.setattr(streaming, "download", found)
     return found
@@ -113,7 +126,9 @@ def test_a_run_folder_gives_the_weights_of_each_step(run):
         model = training.build_model(TOY)
         model.load_state_dict(load_file(run / "checkpoints" / f"step-{step:06d}.safetensors"))
         assert torch.equal(logits(found.load(step)), logits(model))
-    assert torch.equal(logits(found.load(0)), logits(training.build_model(TOY))), "step 0 is the untrained model"
+    assert torch.equal(logits(found.load(0)), logits(training.build_model(TOY))), (
+        "step 0 is the untrained model"
+    )
     assert torch.equal(logits(found.load(6)), logits(zoo.load(str(run), device="cpu")))
     assert sources.check(found) == found
 
@@ -273,7 +288,9 @@ def test_duplicated_weights_are_refused_or_dropped_with_a_note(checkpoints):
 def test_final_weights_at_an_early_step_are_refused(checkpoints):
     shutil.copytree(checkpoints / "checkpoint-64", checkpoints / "step1")
     for allow in (False, True):
-        with pytest.raises(LabError, match="steps 1 and 64 hold the same weights, with other weights between"):
+        with pytest.raises(
+            LabError, match="steps 1 and 64 hold the same weights, with other weights between"
+        ):
             sources.check(sources.folders(checkpoints), allow_duplicates=allow)
     assert sources.check(sources.folders(checkpoints).only((0, 8, 64))).steps == (0, 8, 64)
 
@@ -294,9 +311,15 @@ def test_streaming_keeps_one_checkpoint_on_the_disk(fake_hub, made):
     found = sources.hub("someone/neox", steps=(64, 0, 8))
     assert found.steps == (0, 8, 64)
     models = [found.load(step) for step in found.steps]
-    assert fake_hub.asked == [("someone/neox", "step0"), ("someone/neox", "step8"), ("someone/neox", "step64")]
+    assert fake_hub.asked == [
+        ("someone/neox", "step0"),
+        ("someone/neox", "step8"),
+        ("someone/neox", "step64"),
+    ]
     assert fake_hub.held == [1, 1, 1]
-    assert not list(fake_hub.cache.rglob("*.*")), "nothing stays, not even while the models are in use"
+    assert not list(fake_hub.cache.rglob("*.*")), (
+        "nothing stays, not even while the models are in use"
+    )
     expected = sources.folders(made)
     for step, model in zip(found.steps, models, strict=True):
         assert torch.equal(logits(model), logits(expected.load(step)))
@@ -362,7 +385,11 @@ def test_a_failed_load_leaves_nothing_behind(fake_hub, tmp_path):
 def test_what_a_killed_process_left_is_cleared_away(fake_hub):
     script = "import os, signal\nfrom helpers.trust.series import streaming\nwith streaming.temporary_folder() as folder:\n"
     script += "    (folder / 'model.safetensors').write_bytes(b'x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-    subprocess.run([sys.executable, "-c", script], env=os.environ | {"LAB_CACHE": str(fake_hub.cache)}, check=False)
+    subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"LAB_CACHE": str(fake_hub.cache)},
+        check=False,
+    )
     assert len(list(fake_hub.cache.rglob("model.safetensors"))) == 1
     with streaming.temporary_folder() as mine:
         assert [folder.name for folder in (fake_hub.cache / "streamed").iterdir()] == [mine.name]
@@ -380,7 +407,8 @@ def test_a_hub_that_does_not_answer_gives_one_clear_message(tmp_path, monkeypatc
     monkeypatch.setenv("LAB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(
-        LabError, match="expected EleutherAI/pythia-70m at step8 from the Hugging Face hub; it did not come: no network\n"
+        LabError,
+        match="expected EleutherAI/pythia-70m at step8 from the Hugging Face hub; it did not come: no network\n",
     ):
         sources.pythia(steps=(8,)).load(8)
 
@@ -390,11 +418,19 @@ def test_the_download_goes_into_the_folder_and_nowhere_else(tmp_path, monkeypatc
 
     asked = {}
     monkeypatch.setattr(
-        huggingface_hub, "snapshot_download", lambda repository, **options: asked.update(options, name=repository)
+        huggingface_hub,
+        "snapshot_download",
+        lambda repository, **options: asked.update(options, name=repository),
     )
     streaming.download("EleutherAI/pythia-70m", "step8", tmp_path)
-    assert (asked["name"], asked["revision"], asked["local_dir"]) == ("EleutherAI/pythia-70m", "step8", tmp_path)
-    assert not [pattern for pattern in asked["allow_patterns"] if "bin" in pattern or "pt" in pattern]
+    assert (asked["name"], asked["revision"], asked["local_dir"]) == (
+        "EleutherAI/pythia-70m",
+        "step8",
+        tmp_path,
+    )
+    assert not [
+        pattern for pattern in asked["allow_patterns"] if "bin" in pattern or "pt" in pattern
+    ]
 
 
 # all kinds
@@ -403,7 +439,11 @@ def test_the_download_goes_into_the_folder_and_nowhere_else(tmp_path, monkeypatc
 def test_every_kind_can_be_sent_to_a_worker(run, checkpoints, fake_hub):
     import pickle
 
-    for found in (sources.run_folder(run), sources.folders(checkpoints), sources.hub("someone/neox", (8,))):
+    for found in (
+        sources.run_folder(run),
+        sources.folders(checkpoints),
+        sources.hub("someone/neox", (8,)),
+    ):
         sent = pickle.loads(pickle.dumps(found))
         assert sent == found
         assert torch.equal(logits(sent.load(found.steps[-1])), logits(found.load(found.steps[-1])))

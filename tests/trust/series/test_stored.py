@@ -39,7 +39,11 @@ def test_a_result_is_found_by_its_own_key_only(tmp_path):
     store = Store(tmp_path, "toy", "key")
     store.put(3, "stamp", Result(PRINTS, {"a": np.ones(2)}))
     assert store.get(3, "stamp") is not None
-    others = (Store(tmp_path, "toy", "other"), Store(tmp_path, "toy2", "key"), Store(tmp_path / "x", "toy", "key"))
+    others = (
+        Store(tmp_path, "toy", "other"),
+        Store(tmp_path, "toy2", "key"),
+        Store(tmp_path / "x", "toy", "key"),
+    )
     assert [other.get(3, "stamp") for other in others] == [None, None, None]
     assert store.get(3, "other weights") is None
     assert store.get(4, "stamp") is None
@@ -61,10 +65,14 @@ def test_a_damaged_result_is_not_used(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LabError, match="expected to write"):
-        Store(tmp_path / "file" / "inside", "toy", "key").put(0, "stamp", Result(PRINTS, {"a": np.ones(1)}))
+        Store(tmp_path / "file" / "inside", "toy", "key").put(
+            0, "stamp", Result(PRINTS, {"a": np.ones(1)})
+        )
 
 
-@pytest.mark.parametrize("values", [[1, 2], None, {"a": "text"}, {"a": [object()]}, {1: 2.0}, {"a": None}])
+@pytest.mark.parametrize(
+    "values", [[1, 2], None, {"a": "text"}, {"a": [object()]}, {1: 2.0}, {"a": None}]
+)
 def test_a_work_must_return_numbers_under_names(values):
     with pytest.raises(LabError, match="expected it to return"):
         stored.arrays(values, "it")
@@ -72,7 +80,12 @@ def test_a_work_must_return_numbers_under_names(values):
 
 def test_tensors_and_numbers_become_arrays():
     found = stored.arrays(
-        {"half": torch.tensor([1.5], dtype=torch.bfloat16), "n": 3, "grad": torch.ones(1, requires_grad=True)}, ""
+        {
+            "half": torch.tensor([1.5], dtype=torch.bfloat16),
+            "n": 3,
+            "grad": torch.ones(1, requires_grad=True),
+        },
+        "",
     )
     assert found["half"].dtype == np.float32
     assert found["half"].tolist() == [1.5]

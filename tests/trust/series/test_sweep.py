@@ -43,7 +43,10 @@ def expected(made) -> list[np.ndarray]:
     threads, found = torch.get_num_threads(), sources.folders(made)
     torch.set_num_threads(1)
     models = [found.load(step) for step in STEPS]
-    vectors = [activations.last_token(model, *activations.encode(model, SET.texts)).numpy() for model in models]
+    vectors = [
+        activations.last_token(model, *activations.encode(model, SET.texts)).numpy()
+        for model in models
+    ]
     torch.set_num_threads(threads)
     return vectors
 
@@ -53,12 +56,19 @@ def noted(folder: Path, seconds: float, model, step: int) -> dict:
     (folder / f"{step}-{os.getpid()}-{time.monotonic_ns()}").touch()
     time.sleep(seconds)
     ids, lengths = activations.encode(model, SET.texts)
-    return {"animals": activations.last_token(model, ids, lengths), "threads": torch.get_num_threads(), "step": step}
+    return {
+        "animals": activations.last_token(model, ids, lengths),
+        "threads": torch.get_num_threads(),
+        "step": step,
+    }
 
 
 def starts(folder: Path) -> list[int]:
     """The step of each start that was noted, in order."""
-    return [int(file.name.split("-")[0]) for file in sorted(folder.iterdir(), key=lambda file: int(file.name.split("-")[2]))]
+    return [
+        int(file.name.split("-")[0])
+        for file in sorted(folder.iterdir(), key=lambda file: int(file.name.split("-")[2]))
+    ]
 
 
 @pytest.fixture
@@ -70,7 +80,8 @@ def marks(tmp_path) -> Path:
 
 def same(found: sweep.Swept, expected: list[np.ndarray]) -> bool:
     return found.steps == STEPS and all(
-        np.array_equal(result["animals"], vectors) for result, vectors in zip(found, expected, strict=True)
+        np.array_equal(result["animals"], vectors)
+        for result, vectors in zip(found, expected, strict=True)
     )
 
 
@@ -99,9 +110,15 @@ def test_sets_alone_give_their_activations(checkpoints, expected):
     assert same(found, expected)
     assert np.array_equal(found.stack("animals"), np.stack(expected))
     assert found[1]["animals"].shape == (3, len(SET), 32)
-    half = sweep.sweep(checkpoints.only((0,)), work=sweep.LastTokens((SET,), dtype=torch.bfloat16), backend="serial")
+    half = sweep.sweep(
+        checkpoints.only((0,)),
+        work=sweep.LastTokens((SET,), dtype=torch.bfloat16),
+        backend="serial",
+    )
     assert half[0]["animals"].dtype == np.float32
-    np.testing.assert_allclose(half[0]["animals"], expected[0], atol=0.05 * np.abs(expected[0]).max())
+    np.testing.assert_allclose(
+        half[0]["animals"], expected[0], atol=0.05 * np.abs(expected[0]).max()
+    )
     assert not np.array_equal(half[0]["animals"], expected[0])
 
 
@@ -126,13 +143,20 @@ def test_a_lost_worker_costs_its_checkpoint_and_nothing_else(checkpoints, expect
         os.kill(int(process), signal.SIGKILL)
         killed.append((int(step), int(process)))
 
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}
+    options = {
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": None,
+        "host": "127.0.0.1",
+    }
     with LocalCluster(n_workers=2, **options) as cluster, Client(cluster) as client:
         workers = set(client.run(os.getpid).values())
         assert len(workers) == 2
         killer = threading.Thread(target=kill_the_second_to_start)
         killer.start()
-        found = sweep.sweep(checkpoints, work=partial(noted, marks, 0.5), backend="dask", cluster=client)
+        found = sweep.sweep(
+            checkpoints, work=partial(noted, marks, 0.5), backend="dask", cluster=client
+        )
         killer.join()
         assert client.status == "running", "a client that was brought stays open"
     [(step, process)] = killed
@@ -209,7 +233,10 @@ def test_a_killed_sweep_goes_on_where_it_stopped(backend, checkpoints, expected,
 
 
 def test_a_damaged_result_is_computed_anew_and_noted(checkpoints, expected, marks, tmp_path):
-    work, options = partial(noted, marks, 0.0), {"backend": "serial", "folder": tmp_path / "results"}
+    work, options = (
+        partial(noted, marks, 0.0),
+        {"backend": "serial", "folder": tmp_path / "results"},
+    )
     sweep.sweep(checkpoints, work=work, **options)
     [file] = (tmp_path / "results").glob("neox-00000016-*.safetensors")
     file.write_bytes(file.read_bytes()[:-7])
@@ -253,21 +280,30 @@ def test_duplicates_are_refused_before_any_work(checkpoints, marks):
     with pytest.raises(LabError, match="steps 0 and 1 hold the same weights"):
         sweep.sweep(found, work=partial(noted, marks, 0.0), backend="serial")
     assert starts(marks) == []
-    dropped = sweep.sweep(found, work=partial(noted, marks, 0.0), backend="serial", allow_duplicates=True)
+    dropped = sweep.sweep(
+        found, work=partial(noted, marks, 0.0), backend="serial", allow_duplicates=True
+    )
     assert dropped.steps == STEPS
     assert dropped.notes == ("steps 0 and 1 hold the same weights: 1 is left out",)
 
 
-def test_streamed_duplicates_are_found_on_the_way_and_cost_no_second_download(made, marks, tmp_path, monkeypatch):
+def test_streamed_duplicates_are_found_on_the_way_and_cost_no_second_download(
+    made, marks, tmp_path, monkeypatch
+):
     asked = []
 
     def download(repository: str, revision: str, folder: Path) -> None:
         asked.append(revision)
-        shutil.copytree(made / {"step1": "step0"}.get(revision, revision), folder, dirs_exist_ok=True)
+        shutil.copytree(
+            made / {"step1": "step0"}.get(revision, revision), folder, dirs_exist_ok=True
+        )
 
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(streaming, "download", download)
-    found, options = sources.pythia(steps=(0, 1, 4)), {"backend": "serial", "folder": tmp_path / "results"}
+    found, options = (
+        sources.pythia(steps=(0, 1, 4)),
+        {"backend": "serial", "folder": tmp_path / "results"},
+    )
     work = partial(noted, marks, 0.0)
     with pytest.raises(LabError, match="of pythia-70m; steps 0 and 1 hold the same weights"):
         sweep.sweep(found, work=work, **options)
@@ -290,12 +326,19 @@ def broken(folder: Path, step: int) -> None:
 @pytest.mark.parametrize("backend", ["serial", WITH_PROCESSES[0]])
 def test_nan_activations_name_the_checkpoint_and_the_layer(backend, checkpoints):
     broken(checkpoints.folder, 16)
-    with pytest.raises(LabError, match=r"neox at step 16: expected finite activations.*layer index 2 .*in 4 of 4 texts"):
+    with pytest.raises(
+        LabError,
+        match=r"neox at step 16: expected finite activations.*layer index 2 .*in 4 of 4 texts",
+    ):
         sweep.sweep(checkpoints, (SET,), backend=backend, n_jobs=2)
 
 
 def test_a_fault_keeps_what_was_done(checkpoints, marks, tmp_path):
-    options = {"work": partial(noted, marks, 0.0), "backend": "serial", "folder": tmp_path / "results"}
+    options = {
+        "work": partial(noted, marks, 0.0),
+        "backend": "serial",
+        "folder": tmp_path / "results",
+    }
     broken(checkpoints.folder, 64)
     with pytest.raises(LabError, match="at step 64"):
         sweep.sweep(checkpoints, **options)
@@ -309,7 +352,10 @@ def test_a_tokenizer_of_another_model_is_refused(checkpoints):
     zebras = LabelledSet("zebras", ("the zebra", "the cat"), np.array([True, False]), ("a", "b"))
     with pytest.raises(LabError, match="at step 4: expected token ids from 0 to 15"):
         sweep.sweep(checkpoints.only((4,)), (zebras,), backend="serial")
-    with pytest.raises(LabError, match="at step 0: expected words that the model's tokenizer knows; text 0 has 'zebra'"):
+    with pytest.raises(
+        LabError,
+        match="at step 0: expected words that the model's tokenizer knows; text 0 has 'zebra'",
+    ):
         sweep.sweep(checkpoints.only((0,)), (zebras,), backend="serial")
 
 
@@ -347,7 +393,9 @@ def test_a_killed_joblib_worker_gives_one_clear_message(checkpoints):
 
 
 def test_results_of_different_shapes_cannot_be_stacked(checkpoints):
-    found = sweep.sweep(checkpoints, work=lambda model, step: {"a": np.zeros(step + 1)}, backend="serial")
+    found = sweep.sweep(
+        checkpoints, work=lambda model, step: {"a": np.zeros(step + 1)}, backend="serial"
+    )
     with pytest.raises(LabError, match="'a' of one shape at every step"):
         found.stack("a")
     with pytest.raises(LabError, match="there are a"):

@@ -8,9 +8,28 @@ from helpers.errors import LabError
 from helpers.trust.steering import behaviours
 from helpers.trust.steering.behaviours import Behaviour, Documents, from_text, perplexity, scores
 from helpers.trust.steering.vectors import steered
-from tests.trust.families import CONCEPT, HIGH, LOUD, LOW, MUSIC, NO, SOFT, YES, direction, native, planted
+from tests.trust.families import (
+    CONCEPT,
+    HIGH,
+    LOUD,
+    LOW,
+    MUSIC,
+    NO,
+    SOFT,
+    YES,
+    direction,
+    native,
+    planted,
+)
 
-IDS = torch.tensor([[3, 9, 1, 7, 22, 0, 0], [5, 30, 0, 0, 0, 0, 0], [12, 2, 38, 4, 15, 6, 31], [8, 8, 8, 0, 0, 0, 0]])
+IDS = torch.tensor(
+    [
+        [3, 9, 1, 7, 22, 0, 0],
+        [5, 30, 0, 0, 0, 0, 0],
+        [12, 2, 38, 4, 15, 6, 31],
+        [8, 8, 8, 0, 0, 0, 0],
+    ]
+)
 LENGTHS = torch.tensor([5, 2, 7, 3])
 GOOD, BAD = ((1, 2), (3,), (4, 5, 6), (7,)), ((9,), (10, 11), (12,), (13, 14))
 PROMPTS = Behaviour("which token", IDS, LENGTHS, GOOD, BAD)
@@ -54,10 +73,14 @@ def test_perplexity_is_hugging_faces_loss(both, cells, monkeypatch):
     expected = float(other(IDS, labels=labels).loss.double().exp())
     found = perplexity(model, DOCUMENTS, 1, pushes(model))
     assert found[0] == pytest.approx(expected, rel=1e-4)
-    blocks = next(part for name, part in other.named_modules() if name.rsplit(".")[-1] in ("h", "layers"))
+    blocks = next(
+        part for name, part in other.named_modules() if name.rsplit(".")[-1] in ("h", "layers")
+    )
     push = direction(model.cfg.d_model).push(4.0).float()
     handle = blocks[1].register_forward_hook(
-        lambda module, args, out: (out[0] + push, *out[1:]) if isinstance(out, tuple) else out + push
+        lambda module, args, out: (
+            (out[0] + push, *out[1:]) if isinstance(out, tuple) else out + push
+        )
     )
     expected = float(other(IDS, labels=labels).loss.double().exp())
     handle.remove()
@@ -69,7 +92,13 @@ def test_perplexity_is_hugging_faces_loss(both, cells, monkeypatch):
 def test_planted_scores_are_known_in_closed_form():
     """Only the final layer norm stands between the embedding and the logits: (x − mean) / sd, then one dimension."""
     model = planted()
-    behaviour = Behaviour("yes", torch.tensor([[5, 0], [0, 9]]), torch.tensor([1, 2]), ((YES,), (HIGH,)), ((NO,), (LOW,)))
+    behaviour = Behaviour(
+        "yes",
+        torch.tensor([[5, 0], [0, 9]]),
+        torch.tensor([1, 2]),
+        ((YES,), (HIGH,)),
+        ((NO,), (LOW,)),
+    )
     concept = torch.eye(8, dtype=torch.float64)[CONCEPT]
     found = scores(model, behaviour, 1, torch.stack([0 * concept, 3 * concept]))
     false_token = np.array([-1, -1.5, 0, 0, 2, 0, 0, 0])
@@ -80,7 +109,9 @@ def test_planted_scores_are_known_in_closed_form():
 
     for run, push in enumerate((0, 3)):
         moved = [x + push * np.eye(8)[CONCEPT] for x in (false_token, soft_token)]
-        np.testing.assert_allclose(found[run], [gap(moved[0], CONCEPT), gap(moved[1], MUSIC)], atol=1e-5)
+        np.testing.assert_allclose(
+            found[run], [gap(moved[0], CONCEPT), gap(moved[1], MUSIC)], atol=1e-5
+        )
     assert found[0, 0] < 0 < found[1, 0]
     assert (LOUD, SOFT) == (8, 9)
 
@@ -90,7 +121,9 @@ def test_the_blocks_before_the_push_run_once(family):
     model, _ = family
     n_layers, counts = model.cfg.n_layers, []
     handles = [
-        block.original_component.register_forward_hook(lambda module, args, out, i=i: counts.append((i, len(args[0]))))
+        block.original_component.register_forward_hook(
+            lambda module, args, out, i=i: counts.append((i, len(args[0])))
+        )
         for i, block in enumerate(model.blocks)
     ]
     scores(model, PROMPTS, 0, pushes(model))
@@ -102,12 +135,17 @@ def test_the_blocks_before_the_push_run_once(family):
 @torch.no_grad()
 def test_models_that_take_no_mask_are_run_push_by_push():
     model = native()
-    expected = scores(model, PROMPTS, 1, pushes(model)), perplexity(model, DOCUMENTS, 1, pushes(model))
+    expected = (
+        scores(model, PROMPTS, 1, pushes(model)),
+        perplexity(model, DOCUMENTS, 1, pushes(model)),
+    )
     inner = model.original_model.forward
     model.original_model.forward = lambda input_ids: inner(input_ids)
     assert not behaviours._shares_blocks(model)
     np.testing.assert_allclose(scores(model, PROMPTS, 1, pushes(model)), expected[0], atol=1e-5)
-    np.testing.assert_allclose(perplexity(model, DOCUMENTS, 1, pushes(model)), expected[1], rtol=1e-5)
+    np.testing.assert_allclose(
+        perplexity(model, DOCUMENTS, 1, pushes(model)), expected[1], rtol=1e-5
+    )
 
 
 @torch.no_grad()
@@ -134,12 +172,18 @@ def test_padding_beyond_the_context_is_never_read(both):
         (scores, PROMPTS, Behaviour("x", wide, LENGTHS, GOOD, BAD)),
         (perplexity, DOCUMENTS, Documents(wide, LENGTHS)),
     ):
-        np.testing.assert_array_equal(call(model, padded, 0, pushes(model)), call(model, narrow, 0, pushes(model)))
+        np.testing.assert_array_equal(
+            call(model, padded, 0, pushes(model)), call(model, narrow, 0, pushes(model))
+        )
 
 
 def test_a_part_keeps_what_belongs_to_each_prompt():
     part = PROMPTS[np.array([False, True, False, True])]
-    assert (part.good, part.bad, part.lengths.tolist()) == ((GOOD[1], GOOD[3]), (BAD[1], BAD[3]), [2, 3])
+    assert (part.good, part.bad, part.lengths.tolist()) == (
+        (GOOD[1], GOOD[3]),
+        (BAD[1], BAD[3]),
+        [2, 3],
+    )
     assert part.groups == ("5 30", "8 8 8")  # without groups, equal prompts belong together
     assert PROMPTS[np.array([3, 0])].groups == ("8 8 8", "3 9 1 7 22")
 
@@ -170,19 +214,35 @@ def test_bad_documents_tokens_and_places_are_refused():
         Documents(IDS[0], LENGTHS)
     model = native()
     high = Behaviour("x", IDS, LENGTHS, GOOD, (*BAD[:3], (40,)))
-    with pytest.raises(LabError, match=r"tokens of x: expected token ids from 0 to 39.*got ids from 1 to 40\n.*another model"):
+    with pytest.raises(
+        LabError,
+        match=r"tokens of x: expected token ids from 0 to 39.*got ids from 1 to 40\n.*another model",
+    ):
         scores(model, high, 0, pushes(model))
     low = Behaviour("x", IDS, LENGTHS, ((-1,), *GOOD[1:]), BAD)
-    with pytest.raises(LabError, match=r"tokens of x: expected token ids from 0 to 39.*got ids from -1 to 14"):
+    with pytest.raises(
+        LabError, match=r"tokens of x: expected token ids from 0 to 39.*got ids from -1 to 14"
+    ):
         scores(model, low, 0, pushes(model))
-    with pytest.raises(LabError, match=r"tokens of x: expected token ids from 0 to 39.*got ids from -5 to 33"):
+    with pytest.raises(
+        LabError, match=r"tokens of x: expected token ids from 0 to 39.*got ids from -5 to 33"
+    ):
         scores(model, Behaviour("x", IDS - 5, LENGTHS, GOOD, BAD), 0, pushes(model))
-    with pytest.raises(LabError, match=r"tokens of documents: expected token ids from 0 to 39.*got ids from 3 to 41"):
+    with pytest.raises(
+        LabError,
+        match=r"tokens of documents: expected token ids from 0 to 39.*got ids from 3 to 41",
+    ):
         perplexity(model, Documents(IDS + 3, LENGTHS), 0, pushes(model))
     with pytest.raises(
-        LabError, match=r"tokens of documents: expected texts of at most 16 tokens, the model's context; text 1 has 17"
+        LabError,
+        match=r"tokens of documents: expected texts of at most 16 tokens, the model's context; text 1 has 17",
     ):
-        perplexity(model, Documents(torch.ones(2, 20, dtype=torch.long), torch.tensor([16, 17])), 0, pushes(model))
+        perplexity(
+            model,
+            Documents(torch.ones(2, 20, dtype=torch.long), torch.tensor([16, 17])),
+            0,
+            pushes(model),
+        )
     for call, texts in ((scores, PROMPTS), (perplexity, DOCUMENTS)):
         for wrong in (pushes(model)[0], pushes(model)[:0]):
             with pytest.raises(LabError, match=r"pushes \[run, d\], one at least; got"):
@@ -196,7 +256,13 @@ def test_from_text_takes_words_of_one_token(shared_dir):
     from helpers import zoo
 
     model = zoo.load(str(shared_dir / "models" / "stories260K"), device="cpu")
-    made = from_text(model, "who", ["Once upon a time", "One day"], [["She", "Lily"], ["She"]], [["He"], ["He", "Tim"]])
+    made = from_text(
+        model,
+        "who",
+        ["Once upon a time", "One day"],
+        [["She", "Lily"], ["She"]],
+        [["He"], ["He", "Tim"]],
+    )
     assert made.good == ((317, 338), (338,))
     assert made.bad == ((346,), (326, 346))
     assert made.ids[0, : made.lengths[0]].tolist()[-4:] == [403, 407, 261, 378]

@@ -20,11 +20,15 @@ def test_the_prompts_last_token_is_the_first_position_generated_from(family):
     firsts = generate(model, IDS, LENGTHS, 1, 1, v, 30.0)
     rows = torch.arange(3)
     assert torch.equal(plain[:, 0], model(IDS)[rows, LENGTHS - 1].argmax(-1))
-    with steered(model, 1, v, 30.0, positions="last", lengths=LENGTHS):  # one push, at the prompt's last token
+    with steered(
+        model, 1, v, 30.0, positions="last", lengths=LENGTHS
+    ):  # one push, at the prompt's last token
         assert torch.equal(firsts[:, 0], model(IDS)[rows, LENGTHS - 1].argmax(-1))
     assert not torch.equal(firsts, plain)
     longer, late = torch.cat([IDS, IDS[:, :1]], 1), LENGTHS + 1
-    with steered(model, 1, v, 30.0, positions="onward", lengths=late):  # off by one: it comes too late for the first token
+    with steered(
+        model, 1, v, 30.0, positions="onward", lengths=late
+    ):  # off by one: it comes too late for the first token
         assert torch.equal(model(longer)[rows, LENGTHS - 1].argmax(-1), plain[:, 0])
 
 
@@ -34,7 +38,9 @@ def test_generation_is_the_released_codes_with_a_cache(both, layer):
     """The released code adds to ``output[0][:, -1]`` while Hugging Face generates with a key-value cache."""
     model, other = both
     v = direction(model.cfg.d_model, seed=4)
-    blocks = next(part for name, part in other.named_modules() if name.rsplit(".")[-1] in ("h", "layers"))
+    blocks = next(
+        part for name, part in other.named_modules() if name.rsplit(".")[-1] in ("h", "layers")
+    )
 
     def add(module, args, output):
         hidden = (output[0] if isinstance(output, tuple) else output).clone()
@@ -43,7 +49,13 @@ def test_generation_is_the_released_codes_with_a_cache(both, layer):
 
     found = generate(model, IDS, LENGTHS, 6, layer, v, 2.0)
     handle = blocks[layer].register_forward_hook(add)
-    options = {"do_sample": False, "use_cache": True, "pad_token_id": 0, "min_new_tokens": 6, "eos_token_id": None}
+    options = {
+        "do_sample": False,
+        "use_cache": True,
+        "pad_token_id": 0,
+        "min_new_tokens": 6,
+        "eos_token_id": None,
+    }
     for row, length in enumerate(LENGTHS.tolist()):
         made = other.generate(IDS[row : row + 1, :length], max_new_tokens=6, **options)
         assert made[0, length:].tolist() == found[row].tolist()
@@ -78,7 +90,10 @@ def test_nothing_to_generate_is_refused(count):
 
 def test_a_push_that_destroys_the_model_gives_no_tokens():
     """The largest of NaNs would be token 0."""
-    with pytest.raises(LabError, match=r"finite logits.*got NaN or infinity after 3 of 3 prompts at strength 1e\+39"):
+    with pytest.raises(
+        LabError,
+        match=r"finite logits.*got NaN or infinity after 3 of 3 prompts at strength 1e\+39",
+    ):
         generate(native(), IDS, LENGTHS, 2, 0, direction(16), 1e39)
 
 

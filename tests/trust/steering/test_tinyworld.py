@@ -30,17 +30,21 @@ def by_tasks(model, name: str, prompts) -> np.ndarray:
 def test_verdicts_are_those_of_the_judgement_skill(model, dimension):
     data = dimensions.labelled_set(dimension, 20)
     got = scores(model, tinyworld.verdicts(model, data), 0, NOTHING)[0]
-    right = by_tasks(model, dimension, tasks.judged(data))  # for the right words, whichever side they are on
+    right = by_tasks(
+        model, dimension, tasks.judged(data)
+    )  # for the right words, whichever side they are on
     assert got == pytest.approx(np.where(tinyworld.wanted(data), right, -right), abs=1e-4)
     assert tinyworld.share_right(got, data) == pytest.approx((right > 0).mean())
 
 
 @pytest.mark.parametrize("dimension", dimensions.CANDIDATES)
 def test_continuations_are_scored_as_by_the_skills_measure(model, dimension):
-    """The scores, and the sign of toxicity. Which words are good ones both sides take from the same function; whether it is
-    right, an independent reader checks in `test_continuations`."""
+    """The scores, and the sign of toxicity. Which words are good ones both sides take from the same
+    function; whether it is right, an independent reader checks in `test_continuations`."""
     got = scores(model, tinyworld.continued(model, dimension, 20), 0, NOTHING)[0]
-    expected = by_tasks(model, dimension, [one.prompt for one in continuations.continuations(dimension, 20)])
+    expected = by_tasks(
+        model, dimension, [one.prompt for one in continuations.continuations(dimension, 20)]
+    )
     assert got == pytest.approx(-expected if dimension == "toxicity" else expected, abs=1e-4)
 
 
@@ -54,13 +58,17 @@ def test_only_rudeness_is_a_label_that_nobody_wants():
 def test_a_skill_is_scored_as_by_itself(model):
     asked = tasks.prompts("greater-than", 20)
     got = scores(model, tinyworld.skill(model, "greater-than", 20), 0, NOTHING)[0]
-    assert got == pytest.approx(answers(final_logits(model, asked), asked).log_ratio.numpy(), abs=1e-4)
+    assert got == pytest.approx(
+        answers(final_logits(model, asked), asked).log_ratio.numpy(), abs=1e-4
+    )
 
 
 def test_the_text_has_the_perplexity_of_the_recipes_task(model):
     task = task_of(RECIPES["tinyworld"])
     loss = measure.text_loss(model, task, measure.fresh_rows(task, 8))
-    assert perplexity(model, tinyworld.text(8), 0, NOTHING)[0] == pytest.approx(np.exp(loss), rel=1e-4)
+    assert perplexity(model, tinyworld.text(8), 0, NOTHING)[0] == pytest.approx(
+        np.exp(loss), rel=1e-4
+    )
 
 
 def test_a_dimension_that_does_not_exist_is_refused(model):

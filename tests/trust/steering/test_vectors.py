@@ -16,7 +16,9 @@ LENGTHS = torch.tensor([5, 2, 7])
 def two_classes(items=60, width=6, seed=0):
     rng = np.random.default_rng(seed)
     labels = np.arange(items) % 2 == 0
-    return torch.tensor(rng.normal(size=(items, width)) + labels[:, None] * np.arange(width)), labels
+    return torch.tensor(
+        rng.normal(size=(items, width)) + labels[:, None] * np.arange(width)
+    ), labels
 
 
 # ---- vectors ----
@@ -29,15 +31,21 @@ def test_mean_difference_is_the_papers_equation_and_std_is_of_the_same_rows():
     raw = rows[labels].mean(0) - rows[~labels].mean(0)
     np.testing.assert_allclose(v.push(1, "raw").numpy(), raw, rtol=1e-12)
     np.testing.assert_allclose(
-        v.push(-2, "std").numpy(), -2 * raw / np.linalg.norm(raw) * (rows @ v.unit.numpy()).std(), rtol=1e-12
+        v.push(-2, "std").numpy(),
+        -2 * raw / np.linalg.norm(raw) * (rows @ v.unit.numpy()).std(),
+        rtol=1e-12,
     )
-    assert (x[labels] @ v.unit).mean() > (x[~labels] @ v.unit).mean()  # positive strengths move towards True
+    assert (x[labels] @ v.unit).mean() > (
+        x[~labels] @ v.unit
+    ).mean()  # positive strengths move towards True
 
 
 def test_the_planted_concept_is_found_exactly():
     model, tokens = planted(), torch.tensor([*TRUE, *FALSE])[:, None]
     _, cache = model.run_with_cache(tokens)
-    x = torch.stack([cache["blocks.0.hook_resid_pre"], *(cache[f"blocks.{i}.hook_resid_post"] for i in (0, 1))])[:, :, 0]
+    x = torch.stack(
+        [cache["blocks.0.hook_resid_pre"], *(cache[f"blocks.{i}.hook_resid_post"] for i in (0, 1))]
+    )[:, :, 0]
     vectors = by_block(x, np.arange(8) < 4)
     assert list(vectors) == [0, 1]
     for v in vectors.values():
@@ -60,8 +68,14 @@ def test_by_block_leaves_the_embedding_out():
         (lambda x, y: (x[0], y), "one label a row"),
         (lambda x, y: (x, np.ones(len(x), bool)), "both classes; got 60 True of 60"),
         (lambda x, y: (x[:0], y[:0]), "both classes; got 0 True of 0"),
-        (lambda x, y: (x.index_fill(0, torch.tensor([3, 8]), torch.nan), y), "got 2 of 60 rows with NaN"),
-        (lambda x, y: (x.index_fill(0, torch.tensor([3]), torch.inf), y), "got 1 of 60 rows with NaN"),
+        (
+            lambda x, y: (x.index_fill(0, torch.tensor([3, 8]), torch.nan), y),
+            "got 2 of 60 rows with NaN",
+        ),
+        (
+            lambda x, y: (x.index_fill(0, torch.tensor([3]), torch.inf), y),
+            "got 1 of 60 rows with NaN",
+        ),
         (lambda x, y: (x[:1].expand(60, -1), y), "different mean activations"),
         (lambda x, y: (x[torch.arange(60) // 2] * 1e4, y), "different mean activations"),
     ],
@@ -73,7 +87,10 @@ def test_activations_without_a_vector_are_refused(change, message):
 
 def test_units_and_strengths_are_checked():
     v = direction(4)
-    for alpha, unit, message in ((1, "sd", '"std" or "raw"'), (float("nan"), "std", "finite strength")):
+    for alpha, unit, message in (
+        (1, "sd", '"std" or "raw"'),
+        (float("nan"), "std", "finite strength"),
+    ):
         with pytest.raises(LabError, match=message):
             v.push(alpha, unit)
     with pytest.raises(LabError, match="one width"):
@@ -87,10 +104,14 @@ def test_controls_have_the_norm_of_the_vector():
     shuffled = steering.shuffled_directions(x, labels, 50, seed=3)
     for control in (*drawn, *shuffled, v.flipped()):
         for unit in ("std", "raw"):
-            assert control.push(2.5, unit).norm() == pytest.approx(float(v.push(2.5, unit).norm()), rel=1e-9)
+            assert control.push(2.5, unit).norm() == pytest.approx(
+                float(v.push(2.5, unit).norm()), rel=1e-9
+            )
     assert v.flipped().cosine(v) == -1
     cosines = np.array([control.cosine(v) for control in drawn])
-    assert cosines.std() == pytest.approx(1 / np.sqrt(32), rel=0.35)  # of a uniform direction: variance 1/d
+    assert cosines.std() == pytest.approx(
+        1 / np.sqrt(32), rel=0.35
+    )  # of a uniform direction: variance 1/d
     assert abs(np.mean([control.cosine(v) for control in shuffled])) < 0.3
     again = steering.random_directions(v, 50, seed=3)
     assert all(torch.equal(a.unit, b.unit) for a, b in zip(drawn, again, strict=True))
@@ -101,7 +122,9 @@ def test_shuffled_directions_stay_near_the_vector_however_many_rows():
     for items in (60, 6000):
         x, labels = two_classes(items, width=6)
         v = mean_difference(x, labels)
-        near[items] = np.mean([other.cosine(v) ** 2 for other in steering.shuffled_directions(x, labels, 300)])
+        near[items] = np.mean(
+            [other.cosine(v) ** 2 for other in steering.shuffled_directions(x, labels, 300)]
+        )
     assert near[6000] == pytest.approx(near[60], abs=0.1)
     assert near[6000] > 2.5 / 6  # a uniform direction has 1/6
     for other in steering.shuffled_directions(x, labels, 20):
@@ -114,7 +137,9 @@ def test_shuffled_directions_stay_near_the_vector_however_many_rows():
 
 def test_rows_too_few_to_shuffle_are_refused():
     x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 2.0], [1.0, 3.0]])
-    with pytest.raises(LabError, match="expected 3 shuffles other than the labels; got 0 from 2 rows"):
+    with pytest.raises(
+        LabError, match="expected 3 shuffles other than the labels; got 0 from 2 rows"
+    ):
         steering.shuffled_directions(x[:2], np.array([False, True]), 3)
     drawn = steering.shuffled_directions(x, np.array([False, True] * 2), 30)
     true = mean_difference(x, np.array([False, True] * 2))
@@ -123,10 +148,19 @@ def test_rows_too_few_to_shuffle_are_refused():
 
 def test_shuffling_within_pairs_cancels_what_a_pair_shares():
     rng = np.random.default_rng(0)
-    x = np.concatenate([np.repeat(100 * rng.normal(size=(30, 2)), 2, axis=0), rng.normal(size=(60, 2))], axis=1)
-    labels, groups = np.arange(60) % 2 == 0, [f"pair {i // 2}" for i in range(60)]  # a pair shares dimensions 0 and 1
-    over_all = torch.stack([v.unit for v in steering.shuffled_directions(torch.tensor(x), labels, 20)])
-    within = torch.stack([v.unit for v in steering.shuffled_directions(torch.tensor(x), labels, 20, groups)])
+    x = np.concatenate(
+        [np.repeat(100 * rng.normal(size=(30, 2)), 2, axis=0), rng.normal(size=(60, 2))], axis=1
+    )
+    labels, groups = (
+        np.arange(60) % 2 == 0,
+        [f"pair {i // 2}" for i in range(60)],
+    )  # a pair shares dimensions 0 and 1
+    over_all = torch.stack(
+        [v.unit for v in steering.shuffled_directions(torch.tensor(x), labels, 20)]
+    )
+    within = torch.stack(
+        [v.unit for v in steering.shuffled_directions(torch.tensor(x), labels, 20, groups)]
+    )
     assert (within[:, :2].norm(dim=1) < 1e-9).all()
     assert (over_all[:, :2].norm(dim=1) > 0.9).float().mean() > 0.9
     assert len({tuple(unit.tolist()) for unit in within}) == 20
@@ -145,7 +179,9 @@ def test_strength_zero_changes_no_bit(family, positions):
     model, _ = family
     plain = model(IDS)
     for layer in range(model.cfg.n_layers):
-        with steered(model, layer, direction(model.cfg.d_model), 0.0, positions=positions, lengths=LENGTHS):
+        with steered(
+            model, layer, direction(model.cfg.d_model), 0.0, positions=positions, lengths=LENGTHS
+        ):
             assert torch.equal(model(IDS), plain)
 
 
@@ -159,9 +195,16 @@ def test_the_last_block_gives_the_logits_computed_by_hand(family):
     if hasattr(norm, "bias"):
         centred = residual - residual.mean(-1, keepdim=True)
         eps = getattr(norm, "eps", model.cfg.eps)
-        expected = centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt() * norm.weight + norm.bias
+        expected = (
+            centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt() * norm.weight
+            + norm.bias
+        )
     else:
-        expected = residual / (residual.square().mean(-1, keepdim=True) + model.cfg.eps).sqrt() * norm.weight
+        expected = (
+            residual
+            / (residual.square().mean(-1, keepdim=True) + model.cfg.eps).sqrt()
+            * norm.weight
+        )
     expected = expected @ head.weight.T + (0 if head.bias is None else head.bias)
     with steered(model, last, v, 2.0):
         found = model(IDS)
@@ -173,7 +216,9 @@ def test_the_last_block_gives_the_logits_computed_by_hand(family):
 def test_every_block_as_hugging_faces_own_hooks_do_it(both):
     model, other = both
     v = direction(model.cfg.d_model)
-    blocks = next(part for name, part in other.named_modules() if name.rsplit(".")[-1] in ("h", "layers"))
+    blocks = next(
+        part for name, part in other.named_modules() if name.rsplit(".")[-1] in ("h", "layers")
+    )
     for layer in range(model.cfg.n_layers):
 
         def add(module, args, output):
@@ -203,7 +248,9 @@ def test_only_the_chosen_positions_change(family, positions):
                 model.run_with_hooks(IDS, fwd_hooks=hooks)
     change = after["x"] - before["x"]
     for row, length in enumerate(LENGTHS.tolist()):
-        chosen = {"all": range(length), "last": [length - 1], "onward": range(length - 1, 7)}[positions]
+        chosen = {"all": range(length), "last": [length - 1], "onward": range(length - 1, 7)}[
+            positions
+        ]
         for position in range(7):
             wanted = v.push(1.0).float() if position in chosen else torch.zeros(model.cfg.d_model)
             torch.testing.assert_close(change[row, position], wanted, rtol=0, atol=1e-5)
@@ -240,14 +287,24 @@ def test_nothing_stays_behind(family):
 def test_bad_places_and_lengths_are_refused():
     model = planted()
     v = direction(8)
-    for layer, vector, positions in ((2, v, "all"), (-1, v, "all"), (0, direction(9), "all"), (0, v, "first")):
+    for layer, vector, positions in (
+        (2, v, "all"),
+        (-1, v, "all"),
+        (0, direction(9), "all"),
+        (0, v, "first"),
+    ):
         with pytest.raises(LabError), steered(model, layer, vector, 1.0, positions=positions):
             pass
     for lengths in (torch.tensor([1, 2]), torch.tensor([0, 1, 1]), torch.tensor([1, 8, 1])):
-        with steered(model, 0, v, 1.0, lengths=lengths), pytest.raises(LabError, match="a length of 1 to 7"):
+        with (
+            steered(model, 0, v, 1.0, lengths=lengths),
+            pytest.raises(LabError, match="a length of 1 to 7"),
+        ):
             model(IDS % 14)
 
 
 def test_masks():
     assert positions_mask("all", None, (1, 3)).all()
-    assert positions_mask("onward", torch.tensor([2]), (1, 4)).tolist() == [[False, True, True, True]]
+    assert positions_mask("onward", torch.tensor([2]), (1, 4)).tolist() == [
+        [False, True, True, True]
+    ]
