@@ -15,11 +15,12 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.interventions import has_mlps
+from helpers.model import Model
 
 
 @torch.no_grad()
 def direct_logit_attribution(
-    model,
+    model: Model,
     tokens: Int[Tensor, "batch pos"],
     position: int,
     directions: Int[Tensor, " batch"] | Float[Tensor, "batch vocab"],
@@ -60,7 +61,9 @@ def direct_logit_attribution(
 
 
 @torch.no_grad()
-def read_directions(model, weights: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch d_model"]:
+def read_directions(
+    model: Model, weights: Float[Tensor, "batch vocab"]
+) -> Float[Tensor, "batch d_model"]:
     """Where a write into the last residual stream raises a weighted sum of logits.
 
     The scalar product of the write with this direction, over the final LayerNorm's scale, is what
@@ -95,7 +98,7 @@ def _weights(
 
 
 def _run(
-    model, tokens: Int[Tensor, "batch pos"], position: int
+    model: Model, tokens: Int[Tensor, "batch pos"], position: int
 ) -> tuple[Float[Tensor, "batch vocab"], dict[str, Tensor]]:
     """Logits at a position, and everything written into the residual stream there, by hook name."""
     kept: dict[str, Tensor] = {}
@@ -120,7 +123,7 @@ def _run(
 
 
 def _parts(
-    model, kept: dict[str, Tensor]
+    model: Model, kept: dict[str, Tensor]
 ) -> tuple[list[str], Float[Tensor, "component batch d_model"]]:
     parts = {"embed": kept["hook_embed"]}
     if "hook_pos_embed" in kept:  # models with rotary positions add none to the residual stream

@@ -20,12 +20,20 @@ Writing a node's own value over itself changes nothing; the tests assert it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.model import Model
+
+Ablation = Literal["zero", "mean", "resample"]
+"""What replaces the output of a node that is taken away (see the module docstring)."""
+
+Head = tuple[int, int]
+"""Layer and head."""
 
 
 @dataclass(frozen=True, order=True)
@@ -78,17 +86,17 @@ class Activations:
         return Activations(torch.zeros_like(self.z[:, :1]), torch.zeros_like(self.mlp[:, :1]))
 
 
-def device_of(model) -> torch.device:
+def device_of(model: Model) -> torch.device:
     """Where the model computes. Tokens may lie elsewhere: results come back to where the tokens are."""
     return next(model.parameters()).device
 
 
-def has_mlps(model) -> bool:
+def has_mlps(model: Model) -> bool:
     """Whether the model's blocks have MLPs."""
     return not getattr(model.cfg, "attn_only", False)
 
 
-def all_nodes(model, positions: Iterable[int]) -> list[Node]:
+def all_nodes(model: Model, positions: Iterable[int]) -> list[Node]:
     """Every head and MLP at the given positions, in order of position, layer, head (the MLP last)."""
     heads = [*range(model.cfg.n_heads), *([-1] if has_mlps(model) else [])]
     return [
@@ -115,7 +123,7 @@ def _keep(kept: dict[str, Tensor], name: str, value: Tensor, hook) -> None:
 
 @torch.no_grad()
 def collect(
-    model, tokens: Int[Tensor, "batch pos"], batch_size: int = 512
+    model: Model, tokens: Int[Tensor, "batch pos"], batch_size: int = 512
 ) -> tuple[Activations, Tensor]:
     """Node outputs and logits of the model on tokens.
 
@@ -178,7 +186,7 @@ def _hooks(nodes: Iterable[Node], source: Activations) -> list[tuple]:
     return [head_hook(*item) for item in heads.items()] + [mlp_hook(*item) for item in mlps.items()]
 
 
-def check_nodes(model, nodes: Iterable[Node], n_positions: int) -> None:
+def check_nodes(model: Model, nodes: Iterable[Node], n_positions: int) -> None:
     """Refuse nodes that the model does not have.
 
     Raises:
@@ -200,7 +208,7 @@ def check_nodes(model, nodes: Iterable[Node], n_positions: int) -> None:
 
 @torch.no_grad()
 def run_with_replaced(
-    model,
+    model: Model,
     tokens: Int[Tensor, "batch pos"],
     nodes: Iterable[Node],
     source: Activations,
@@ -237,11 +245,11 @@ def run_with_replaced(
 
 
 def ablate(
-    model,
+    model: Model,
     tokens: Int[Tensor, "batch pos"],
     nodes: Iterable[Node],
     reference: Activations,
-    mode: str = "mean",
+    ablation: Ablation = "mean",
     seed: int = 0,
 ) -> Float[Tensor, "batch pos vocab"]:
     """Logits with `nodes` ablated.
@@ -249,44 +257,45 @@ def ablate(
     Args:
         reference: activations on a reference set (see `collect`); not used by ``"zero"`` except for
             its shape.
-        mode: ``"zero"``, ``"mean"`` or ``"resample"`` (see the module docstring). Resampling draws
+        ablation: ``"zero"``, ``"mean"`` or ``"resample"`` (see the module docstring). Resampling draws
             one reference question for each question, the same for all nodes, so that what is
             written is one consistent run.
-        seed: of the resampling.
+        seed: Seed of the draw of reference questions for ``"resample"``.
 
     Raises:
-        LabError: an unknown mode.
+        LabError: an unknown ablation.
     """
-    if mode == "zero":
+    if ablation == "zero":
         source = reference.zeros()
-    elif mode == "mean":
+    elif ablation == "mean":
         source = reference.mean()
-    elif mode == "resample":
+    elif ablation == "resample":
         generator = torch.Generator().manual_seed(seed)
         source = reference.rows(
             torch.randint(reference.z.shape[1], (len(tokens),), generator=generator)
         )
     else:
-        raise LabError('expected the mode "zero", "mean" or "resample"', f"got {mode!r}")
+        raise LabError('expected the ablation "zero", "mean" or "resample"', f"got {ablation!r}")
     return run_with_replaced(model, tokens, nodes, source)
 
 
 def patch(
-    model, clean: Int[Tensor, "batch pos"], nodes: Iterable[Node], stored: Int[Tensor, "batch pos"]
+    model: Model,
+    clean: Int[Tensor, "batch pos"],
+    nodes: Iterable[Node],
+    stored: Int[Tensor, "batch pos"],
 ) -> Float[Tensor, "batch pos vocab"]:
     """Logits on the `clean` tokens with the outputs of `nodes` taken from the run on the `stored` tokens."""
     return run_with_replaced(model, clean, nodes, collect(model, stored)[0])
 
 
 @torch.no_grad()
-def head_writes(model, activations: Activations) -> Float[Tensor, "layer batch pos head d_model"]:
+def head_writes(
+    model: Model, activations: Activations
+) -> Float[Tensor, "layer batch pos head d_model"]:
     """What each head adds to the residual stream: ``z @ W_O``, without the layer's shared bias b_O.
 
     Summed over heads, plus b_O, this is ``hook_attn_out``.
     """
     weights = torch.stack([model.blocks[layer].attn.W_O for layer in range(model.cfg.n_layers)])
     return torch.einsum("lbphd,lhdm->lbphm", activations.z, weights.to(activations.z))
-
-
-Head = tuple[int, int]
-"""Layer and head."""

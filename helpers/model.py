@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Model(Protocol):
-        """A decoder-only transformer with TransformerLens' names; called on tokens [batch, pos], it gives logits [batch, pos, word]."""
+        """A decoder-only transformer: tokens [batch, pos] to logits [batch, pos, word]."""
 
         cfg: Any
 

@@ -17,6 +17,7 @@ from helpers.circuits.oracle import stored
 from helpers.circuits.oracle.stored import MEASURED, MODEL, settings_of, store
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.tinyworld.sets import tasks
 
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(model, task: str, ablation: str, arguments: argparse.Namespace) -> None:
+def _measure(model: Model, task: str, ablation: str, arguments: argparse.Namespace) -> None:
     name, asked = (
         f"{task}/{ablation}",
         settings_of(task, ablation, arguments.prompts, arguments.seed),

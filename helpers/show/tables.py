@@ -68,7 +68,7 @@ def claims(rows: Iterable[tuple[str, str, str, bool | None]]) -> None:
 def markdown(head: list[str], rows: list[list[str]], numbers: int = 0) -> str:
     """A Markdown table whose last `numbers` columns are right-aligned.
 
-    >>> print(table(["class", "share"], [["S0", "5 %"]], numbers=1))
+    >>> print(markdown(["class", "share"], [["S0", "5 %"]], numbers=1))
     | class | share |
     |---|--:|
     | S0 | 5 % |

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from helpers.model import Model
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -36,7 +38,9 @@ class Prompts:
         return len(self.texts)
 
 
-def final_logits(model, prompts: Prompts, batch_size: int = 256) -> Float[Tensor, "prompt word"]:
+def final_logits(
+    model: Model, prompts: Prompts, batch_size: int = 256
+) -> Float[Tensor, "prompt word"]:
     """Logits of the word after each prompt."""
     parts = []
     with torch.no_grad():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from helpers.errors import LabError
+from helpers.model import Model
 
 PAD, BEGIN, UNKNOWN = 0, 1, 2
 SPECIAL = ("<pad>", "<begin>", "<unknown>")
@@ -78,7 +79,7 @@ class Vocabulary:
         names = dict(zip(("pad_token", "bos_token", "unk_token"), SPECIAL, strict=True))
         return PreTrainedTokenizerFast(tokenizer_object=core, padding_side="right", **names)
 
-    def attach(self, model) -> None:
+    def attach(self, model: Model) -> None:
         """Give a `TransformerBridge` this vocabulary, so that it takes text: ``model.to_tokens("an
         owl")``.
 

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from helpers import runtime, training
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.texts.vocabulary import Vocabulary
 from helpers.training import Recipe, series_file
 from helpers.training.folder import WORDS
@@ -136,7 +137,7 @@ def words_of(recipe: Recipe) -> str:
     return recipe.data.get("words", "")
 
 
-def into_model(model, path: Path, hint: str, words_checksum: str = ""):
+def into_model(model: Model, path: Path, hint: str, words_checksum: str = ""):
     """Fill a model from a safetensors file: exactly its tensors, of its shapes, all finite; and its
     vocabulary, if it has one.
 

@@ -24,6 +24,7 @@ from helpers.arithmetic.circuit.patching import Experiment, NodeSet, Rate, measu
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
 from helpers.interventions import Node, all_nodes, device_of
+from helpers.model import Model
 from helpers.runtime import progress
 
 STRONG, PARTIAL, WEAK = 0.9, 0.3, 0.1
@@ -57,7 +58,7 @@ def _groups(nodes: list[Node], size: int) -> list[NodeSet]:
     return list(combinations([node for node in nodes if not node.is_mlp], size))
 
 
-def _search(model, fmt: Format, experiment: Experiment, position: int) -> list[Role]:
+def _search(model: Model, fmt: Format, experiment: Experiment, position: int) -> list[Role]:
     def passing(node_sets: list[NodeSet], floor: float) -> list[Rate]:
         return [
             rate
@@ -83,7 +84,7 @@ def _search(model, fmt: Format, experiment: Experiment, position: int) -> list[R
 
 
 def roles_at(
-    model,
+    model: Model,
     fmt: Format,
     task: Interchange,
     digit: int,
@@ -101,7 +102,7 @@ def roles_at(
 
 
 def find_roles(
-    model,
+    model: Model,
     fmt: Format,
     count: int = 100,
     seed: int = 0,
@@ -160,7 +161,7 @@ def carry_kind(
 
 
 def mean_pattern(
-    model, tokens: Int[Tensor, "question pos"]
+    model: Model, tokens: Int[Tensor, "question pos"]
 ) -> Float[Tensor, "layer head query key"]:
     """Attention pattern of every head, averaged over questions."""
     layers = range(model.cfg.n_layers)

@@ -13,6 +13,7 @@ from helpers.arithmetic.questions.batch import answer_tokens, join
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, collect, run_with_replaced
+from helpers.model import Model
 from helpers.stats import clopper_pearson
 
 NodeSet = tuple[Node, ...]
@@ -109,7 +110,7 @@ def draw(
 
 
 def prepare(
-    model, fmt: Format, task: Interchange, digit: int, count: int = 100, seed: int = 0
+    model: Model, fmt: Format, task: Interchange, digit: int, count: int = 100, seed: int = 0
 ) -> Experiment:
     """Draw the pairs of one sub-task and run the model once on their stored questions."""
     pairs, null = (draw(task, digit, fmt.n_digits, count, seed, null) for null in (False, True))
@@ -118,13 +119,13 @@ def prepare(
 
 
 def _answers(
-    model, fmt: Format, pairs: Pairs, nodes: NodeSet, stored: Activations
+    model: Model, fmt: Format, pairs: Pairs, nodes: NodeSet, stored: Activations
 ) -> Int[Tensor, "pair answer"]:
     return answer_tokens(run_with_replaced(model, pairs.clean.tokens(fmt), nodes, stored), fmt)
 
 
 def as_predicted(
-    model, fmt: Format, pairs: Pairs, node_sets: Sequence[NodeSet]
+    model: Model, fmt: Format, pairs: Pairs, node_sets: Sequence[NodeSet]
 ) -> tuple[Bool[Tensor, "set pair"], Int[Tensor, "set pair answer"]]:
     """For every node set and pair: is the whole patched answer the predicted one? And the answer itself (token ids)."""
     stored, _ = collect(model, pairs.stored.tokens(fmt))
@@ -133,7 +134,11 @@ def as_predicted(
 
 
 def measure(
-    model, fmt: Format, experiment: Experiment, node_sets: Sequence[NodeSet], floor: float = 0.0
+    model: Model,
+    fmt: Format,
+    experiment: Experiment,
+    node_sets: Sequence[NodeSet],
+    floor: float = 0.0,
 ) -> list[Rate]:
     """Run an experiment on many node sets.
 
@@ -171,7 +176,7 @@ def measure(
 
 
 def rates(
-    model,
+    model: Model,
     fmt: Format,
     task: Interchange,
     digit: int,

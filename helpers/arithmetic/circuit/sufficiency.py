@@ -22,6 +22,7 @@ from helpers.arithmetic.questions.batch import Questions, answer_tokens, join, o
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, ablate, all_nodes, collect
+from helpers.model import Model
 from helpers.runtime import progress
 
 OPERATIONS = {"S": "ADD", "M": "SUB", "N": "NEG"}
@@ -125,7 +126,7 @@ def mixture(
 
 
 def bench(
-    model,
+    model: Model,
     fmt: Format,
     per_class: int = 50,
     reference_per_class: int = 100,

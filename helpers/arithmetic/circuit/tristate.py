@@ -21,6 +21,7 @@ from helpers.arithmetic.questions.batch import Questions
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
 from helpers.interventions import Node, check_nodes, collect, head_writes
+from helpers.model import Model
 
 CASES = ("0", "U", "1")
 
@@ -74,7 +75,7 @@ def questions_by_case(
 
 
 def node_output(
-    model, tokens: Int[Tensor, "batch pos"], node: Node
+    model: Model, tokens: Int[Tensor, "batch pos"], node: Node
 ) -> Float[Tensor, "batch d_model"]:
     """What one node adds to the residual stream (a head without its share of the layer's bias b_O).
 
@@ -102,7 +103,7 @@ def separation(
 
 
 def tri_state(
-    model,
+    model: Model,
     fmt: Format,
     node: Node,
     digit: int,

@@ -25,6 +25,7 @@ from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.verification.verify import check_model
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, all_nodes, collect, run_with_replaced
+from helpers.model import Model
 from helpers.runtime import in_colab, in_notebook
 from helpers.show.viewer import asset
 
@@ -50,7 +51,7 @@ def is_live() -> bool:
 
 
 def live_explorer(
-    model,
+    model: Model,
     fmt: Format,
     questions: Questions | None = None,
     name: str = "the model",
@@ -89,7 +90,11 @@ class Result:
 
 
 def run(
-    model, fmt: Format, question: Questions, nodes: Sequence[Node], source: Activations | None
+    model: Model,
+    fmt: Format,
+    question: Questions,
+    nodes: Sequence[Node],
+    source: Activations | None,
 ) -> Result:
     """The model on one question, intact and with the outputs of `nodes` replaced by `source`."""
     reader = Reader(fmt)
@@ -120,7 +125,7 @@ class LiveExplorer:
         LabError: a model that does not fit the format, or ipywidgets missing.
     """
 
-    def __init__(self, model, fmt: Format, name: str = "the model") -> None:
+    def __init__(self, model: Model, fmt: Format, name: str = "the model") -> None:
         try:
             import ipywidgets as widgets
         except ImportError:

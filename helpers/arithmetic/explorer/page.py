@@ -38,6 +38,7 @@ from helpers.interventions import (
     has_mlps,
     run_with_replaced,
 )
+from helpers.model import Model
 
 HERE = Path(__file__).parent
 
@@ -124,7 +125,7 @@ class Reader:
 
     fmt: Format
 
-    def tokens(self, model, questions: Questions) -> Int[Tensor, "question pos"]:
+    def tokens(self, model: Model, questions: Questions) -> Int[Tensor, "question pos"]:
         """The questions where the model is, without their last token, which predicts nothing."""
         return questions.tokens(self.fmt)[:, :-1].to(next(model.parameters()).device)
 
@@ -150,7 +151,9 @@ def node_positions(fmt: Format) -> range:
     return range(fmt.operator_position, fmt.n_ctx - 1)
 
 
-def reference_sample(model, fmt: Format, count: int = REFERENCE, seed: int = 0) -> Activations:
+def reference_sample(
+    model: Model, fmt: Format, count: int = REFERENCE, seed: int = 0
+) -> Activations:
     """Activations on uniform additions; their mean is what mean ablation writes."""
     return collect(
         model,
@@ -160,7 +163,7 @@ def reference_sample(model, fmt: Format, count: int = REFERENCE, seed: int = 0) 
 
 @torch.no_grad()
 def patterns(
-    model, tokens: Int[Tensor, "question pos"]
+    model: Model, tokens: Int[Tensor, "question pos"]
 ) -> Float[Tensor, "question layer head query key"]:
     """Attention patterns of every head."""
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
@@ -169,7 +172,7 @@ def patterns(
 
 
 def precompute(
-    model,
+    model: Model,
     fmt: Format,
     questions: Questions | None = None,
     nodes: Sequence[Node] | None = None,
@@ -244,7 +247,7 @@ def precompute(
     }
 
 
-def _heads(model) -> Iterator[tuple[int, int]]:
+def _heads(model: Model) -> Iterator[tuple[int, int]]:
     return (
         (layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)
     )
@@ -278,14 +281,14 @@ def _levels(values: Float[Tensor, "query key"], rows: Sequence[int]) -> str:
 
 
 def _sources(
-    model, reader: Reader, partners: Sequence[Questions], seed: int
+    model: Model, reader: Reader, partners: Sequence[Questions], seed: int
 ) -> dict[str, Activations]:
     reference = reference_sample(model, reader.fmt, seed=seed)
     pair, other = (collect(model, reader.tokens(model, partner))[0] for partner in partners)
     return {"mean": reference.mean(), "zero": reference.zeros(), "pair": pair, "other": other}
 
 
-def _effects(model, reader, tokens, intact, nodes, source) -> list[dict]:
+def _effects(model: Model, reader, tokens, intact, nodes, source) -> list[dict]:
     """For each question: what replacing each node's output, alone, does to the predicted answer tokens."""
     effects: list[dict] = [{"changed": {}, "drop": ""} for _ in range(len(tokens))]
     best, ids = intact.max(-1)
@@ -318,7 +321,11 @@ def columns(question: Questions) -> dict[str, list[str]]:
 
 
 def explorer(
-    model, fmt: Format, questions: Questions | None = None, name: str = "the model", seed: int = 0
+    model: Model,
+    fmt: Format,
+    questions: Questions | None = None,
+    name: str = "the model",
+    seed: int = 0,
 ):
     """The explorer as a self-contained view: put it last in a cell.
 

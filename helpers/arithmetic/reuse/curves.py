@@ -27,6 +27,7 @@ from helpers.arithmetic.questions.batch import Questions, join, uniform
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.verification.verify import score
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.runtime import progress
 
 UNIFORM, PER_CLASS = 10_000, 200
@@ -187,7 +188,7 @@ def curve_of(folder: Path, seed: int = 0) -> Curve:
 
 
 def _measured(
-    model, fmt: Format, step: int, questions: dict[str, Questions], thorough: bool
+    model: Model, fmt: Format, step: int, questions: dict[str, Questions], thorough: bool
 ) -> Point:
     right, asked = {}, {}
     for mix in MIXES:
@@ -196,7 +197,7 @@ def _measured(
 
 
 def _answered(
-    model, fmt: Format, questions: Questions, thorough: bool
+    model: Model, fmt: Format, questions: Questions, thorough: bool
 ) -> tuple[Bool[Tensor, " question"], Questions]:
     """The questions asked, stage by stage, and whether each was answered right."""
     index, done, right = (

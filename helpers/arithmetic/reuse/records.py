@@ -27,6 +27,7 @@ from helpers.arithmetic.reuse.transfer import Count, Passed, Retest
 from helpers.arithmetic.training.recipes import SOURCES
 from helpers.errors import LabError
 from helpers.interventions import Node
+from helpers.model import Model
 from helpers.training import Recipe
 
 DATA = files.DATA / "reuse.json"
@@ -153,7 +154,7 @@ def measure_source(n_digits: int) -> Source:
     )
 
 
-def _bench(model, fmt: Format, operations: str, seed: int) -> sufficiency.Bench:
+def _bench(model: Model, fmt: Format, operations: str, seed: int) -> sufficiency.Bench:
     return sufficiency.bench(
         model, fmt, SETTINGS["per_class"], SETTINGS["reference_per_class"], seed, operations
     )

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.arithmetic.training.insertion import check_fits
+from helpers.model import Model
 
 ENDS = {"W_E": "embed.weight", "W_pos": "pos_embed.weight", "W_U": "unembed.weight"}
 
@@ -51,7 +52,7 @@ def cosine(a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> float:
     )
 
 
-def head_weights(model, layer: int) -> dict[str, Float[Tensor, "head ..."]]:
+def head_weights(model: Model, layer: int) -> dict[str, Float[Tensor, "head ..."]]:
     """W_Q, W_K, W_V [head, d_model, d_head], W_O [head, d_head, d_model], and their circuits W_Q W_K^T and W_V W_O."""
     attention = model.blocks[layer].attn
     q, k, v, o = (getattr(attention, name).detach() for name in ("W_Q", "W_K", "W_V", "W_O"))

@@ -21,6 +21,7 @@ from helpers.arithmetic.circuit.usage import renamings
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
 from helpers.interventions import Node, check_nodes
+from helpers.model import Model
 from helpers.runtime import progress
 from helpers.stats import clopper_pearson
 
@@ -111,14 +112,14 @@ def _count(evidence: Rate) -> Count:
 
 
 def passed(
-    model, fmt: Format, count: int = 60, seed: int = 0, tasks: tuple[str, ...] = LATE
+    model: Model, fmt: Format, count: int = 60, seed: int = 0, tasks: tuple[str, ...] = LATE
 ) -> list[Passed]:
     """The patch tests that a model passes: its strong roles (`nodemap.find_roles`)."""
     found = (role.evidence for role in find_roles(model, fmt, count, seed, tasks) if role.strong)
     return [Passed(one.task, one.digit, tuple(sorted(one.nodes)), _count(one)) for one in found]
 
 
-def alternatives(model, nodes: NodeSet) -> list[NodeSet]:
+def alternatives(model: Model, nodes: NodeSet) -> list[NodeSet]:
     """All sets of as many heads at the position and layer of `nodes`; for an MLP the MLPs of all layers."""
     position, layer = nodes[0].position, nodes[0].layer
     if nodes[0].is_mlp:

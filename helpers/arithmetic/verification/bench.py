@@ -9,6 +9,7 @@ from helpers import zoo
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.verification.plan import Chunk
 from helpers.arithmetic.verification.verify import BATCH_SIZE, Model, ask, greedy, predict
+from helpers.model import Model
 from helpers.parallel import in_parallel
 from helpers.timing import Ratio, take_turns
 
@@ -67,7 +68,7 @@ def _against_greedy(
 
 
 def _against_matmul(
-    model, fmt: Format, chunks: list[Chunk], workers: int, rounds: int, work: str
+    model: Model, fmt: Format, chunks: list[Chunk], workers: int, rounds: int, work: str
 ) -> Ratio:
     flop = flop_per_question(model.cfg, fmt) * _count(chunks)
     repeats = max(1, round(flop / (2 * MATRIX**3) / workers))

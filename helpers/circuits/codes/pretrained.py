@@ -24,6 +24,7 @@ from helpers.circuits.codes import lens_sae
 from helpers.circuits.tasks import twins
 from helpers.errors import LabError
 from helpers.interventions import collect
+from helpers.model import Model
 from helpers.texts.prompts import Prompts
 
 RELEASE = "gpt2-small-hook-z-kk"
@@ -52,7 +53,7 @@ class Pretrained:
         return self.sae.encode(activations)
 
 
-def attention_z(model, prompts: Prompts, layer: int) -> Float[Tensor, "token d_in"]:
+def attention_z(model: Model, prompts: Prompts, layer: int) -> Float[Tensor, "token d_in"]:
     """All heads' ``z`` of a layer side by side, at every real token: what autoencoders of `RELEASE` are for."""
     z = collect(model, prompts.tokens, batch_size=32)[0].z[layer]
     return z[twins.real(prompts)].flatten(1)

@@ -30,6 +30,7 @@ from helpers import zoo
 from helpers.circuits.tasks import twins
 from helpers.errors import LabError
 from helpers.interventions import device_of
+from helpers.model import Model
 from helpers.texts.prompts import Prompts
 
 WEIGHTS = ("raw", "processed")
@@ -54,7 +55,7 @@ def load(name: str, weights: str = "processed", revision: str | None = None):
     return model
 
 
-def weights_of(model) -> str:
+def weights_of(model: Model) -> str:
     """Whether a model's weights are "raw" or "processed"."""
     folded = str(model.cfg.normalization_type).endswith(
         "Pre"
@@ -62,20 +63,24 @@ def weights_of(model) -> str:
     return "processed" if getattr(model, "compatibility_mode", folded) else "raw"
 
 
-def output_weights(model, layer: int) -> Float[Tensor, "head d_head d_model"]:
+def output_weights(model: Model, layer: int) -> Float[Tensor, "head d_head d_model"]:
     """W_O of a layer by head, also where the model has it as one matrix."""
     found = model.blocks[layer].attn.W_O.detach()
     return found if found.ndim == 3 else found.reshape(model.cfg.n_heads, -1, model.cfg.d_model)
 
 
-def _output_bias(model, layer: int) -> Float[Tensor, " d_model"] | float:
+def _output_bias(model: Model, layer: int) -> Float[Tensor, " d_model"] | float:
     found = getattr(model.blocks[layer].attn, "b_O", None)
     return 0.0 if found is None else found.detach()
 
 
 @torch.no_grad()
 def head_writes(
-    model, prompts: Prompts, pool: str = "mean", weights: str | None = None, batch_size: int = 32
+    model: Model,
+    prompts: Prompts,
+    pool: str = "mean",
+    weights: str | None = None,
+    batch_size: int = 32,
 ) -> Float[Tensor, "prompt head d_model"]:
     """What each head adds to the residual stream, one vector a prompt; heads in layer-major order.
 
@@ -123,7 +128,7 @@ class _Enough(Exception):
     """Raised by a hook on the last attention: what comes after it is not needed."""
 
 
-def _pooled(model, prompts: Prompts, pool: str) -> tuple[list[Tensor], list[Tensor]]:
+def _pooled(model: Model, prompts: Prompts, pool: str) -> tuple[list[Tensor], list[Tensor]]:
     """Each layer's ``z`` [prompt, head, d_head] and attention output [prompt, d_model], pooled."""
     share = (
         twins.real(prompts).float()
@@ -155,7 +160,7 @@ def _pooled(model, prompts: Prompts, pool: str) -> tuple[list[Tensor], list[Tens
     return [value.reshape(len(prompts), model.cfg.n_heads, -1) for value in z], written
 
 
-def _check(model, writes: list[Tensor], written: list[Tensor]) -> None:
+def _check(model: Model, writes: list[Tensor], written: list[Tensor]) -> None:
     """Sum over heads, plus b_O, is what the attention writes, but for rounding: the square root of the type's precision."""
     for layer, (heads, whole) in enumerate(zip(writes, written, strict=True)):
         gap = (

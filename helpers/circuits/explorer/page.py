@@ -16,6 +16,7 @@ from helpers.circuits.explorer.data import LOW, STEP, TaskPage, encode
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.interventions import device_of
+from helpers.model import Model
 from helpers.tinyworld.language.vocabulary import vocabulary
 
 HERE = Path(__file__).parent
@@ -117,7 +118,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 
 @torch.no_grad()
 def read_texts(
-    model, twins: Twins
+    model: Model, twins: Twins
 ) -> tuple[list[list[str]], list[list[str]], Float[ndarray, "head text key"]]:
     """Words of TinyWorld prompts and of their twins, and what every head attends to from their last
     tokens.

@@ -22,6 +22,7 @@ from helpers.circuits.graph.edges import Edge, Stage, head_name, layout
 from helpers.circuits.tasks.twins import Twins, check_prompts, real
 from helpers.errors import LabError
 from helpers.interventions import Head, has_mlps
+from helpers.model import Model
 from helpers.texts.prompts import Prompts
 
 
@@ -56,7 +57,7 @@ class Graph:
             something that the graph does not know.
     """
 
-    def __init__(self, model) -> None:
+    def __init__(self, model: Model) -> None:
         self.weights = weights.of(model)
         self.device = self.weights.tokens.device
         shape = (model.cfg.n_layers, model.cfg.n_heads)
@@ -73,7 +74,7 @@ class Graph:
         self._check(model)
 
     @torch.no_grad()
-    def _check(self, model) -> None:
+    def _check(self, model: Model) -> None:
         tokens = torch.arange(
             min(8, len(self.weights.positions), len(self.weights.tokens)), device=self.device
         )[None]

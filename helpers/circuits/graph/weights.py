@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from helpers.errors import LabError
 from helpers.interventions import has_mlps
+from helpers.model import Model
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -104,7 +105,7 @@ class Weights:
         return self.tokens[tokens] + self.positions[: tokens.shape[1]]
 
 
-def of(model) -> Weights:
+def of(model: Model) -> Weights:
     """The weights of a `TransformerBridge` model.
 
     Raises:

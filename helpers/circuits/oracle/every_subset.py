@@ -31,6 +31,7 @@ from helpers.circuits.oracle.subsets import Oracle
 from helpers.circuits.tasks.twins import Twins, check_prompts, real
 from helpers.errors import LabError
 from helpers.interventions import collect
+from helpers.model import Model
 from helpers.parallel import in_parallel
 from helpers.runtime import cores, progress
 from helpers.texts.prompts import Prompts, final_logits
@@ -43,7 +44,7 @@ FASTER = 100
 
 @torch.no_grad()
 def replacements(
-    model, twins: Twins, ablation: str, reference: Prompts | None
+    model: Model, twins: Twins, ablation: str, reference: Prompts | None
 ) -> Float[Tensor, "layer prompt pos head d_head"]:
     """What replaces the z of every head at every token: its mean on reference prompts, or its z on
     the twin.
@@ -75,7 +76,7 @@ def replacements(
 
 @torch.no_grad()
 def oracle(
-    model,
+    model: Model,
     twins: Twins,
     ablation: str = "mean",
     reference: Prompts | None = None,
@@ -124,7 +125,7 @@ def oracle(
     return found
 
 
-def _too_many(model, twins: Twins, n_heads: int, most: int) -> LabError:
+def _too_many(model: Model, twins: Twins, n_heads: int, most: int) -> LabError:
     began = time.perf_counter()
     final_logits(model, twins.clean)
     subsets = Decimal(2) ** n_heads  # a float ends at 2^1024
@@ -144,7 +145,7 @@ def _duration(seconds: Decimal) -> str:
     return f"{seconds:.3g} seconds"
 
 
-def _check_full(model, twins: Twins, found: Oracle) -> None:
+def _check_full(model: Model, twins: Twins, found: Oracle) -> None:
     """The tree's whole model against the model itself, so that no weight is read in a wrong way unnoticed."""
     itself = twins.behaviour(final_logits(model, twins.clean).cpu())
     apart = float((itself - found.behaviour[-1]).abs().max())

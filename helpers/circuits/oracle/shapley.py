@@ -31,6 +31,7 @@ from torch import Tensor
 from helpers.circuits.oracle.every_subset import replacements
 from helpers.circuits.tasks.twins import Twins, real
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.texts.prompts import Prompts
 
 Values = Float[Tensor, "subset *prompt"] | Float[ndarray, "subset *prompt"]
@@ -170,7 +171,7 @@ def sampled(
 
 
 def by_hooks(
-    model, twins: Twins, ablation: str = "mean", reference: Prompts | None = None
+    model: Model, twins: Twins, ablation: str = "mean", reference: Prompts | None = None
 ) -> Callable[[int], Float[Tensor, " prompt"]]:
     """The behaviour of any bridge model with a subset of its heads, by hooks: one forward pass a
     subset.

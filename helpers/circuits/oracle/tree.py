@@ -27,6 +27,7 @@ from torch.nn import functional
 from helpers.circuits.graph import weights as plain_weights
 from helpers.circuits.tasks.twins import METRICS, Twins
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.texts.prompts import Prompts
 
 ROOM = 1 << 21
@@ -70,7 +71,7 @@ class Weights:
         return (x.square().mean(-1, keepdim=True) + self.eps).rsqrt() if self.normalised else 1.0
 
 
-def check_supported(model) -> None:
+def check_supported(model: Model) -> None:
     """Refuse models that the tree does not compute.
 
     Raises:
@@ -107,7 +108,7 @@ def check_supported(model) -> None:
 
 
 @torch.no_grad()
-def read_weights(model) -> Weights:
+def read_weights(model: Model) -> Weights:
     """The weights of a native model, on the CPU, as the tree computes with them.
 
     Raises:

@@ -27,6 +27,7 @@ from helpers.circuits.graph.forward import Graph, Value, replacements
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.interventions import Head
+from helpers.model import Model
 
 DAMAGES = ("kl", "task")
 TAUS = tuple(round(10 ** (power / 2), 5) for power in range(-6, 1))
@@ -177,7 +178,7 @@ def survival(graph: Graph, circuits: Sequence[Circuit]) -> Float[Tensor, " head"
 
 
 def scores(
-    model,
+    model: Model,
     twins: Twins,
     value: Value = "resample",
     damage: str = "kl",

@@ -27,6 +27,7 @@ from helpers.circuits.graph.edges import outgoing
 from helpers.circuits.graph.forward import Graph, Value, Writes, replacements
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
+from helpers.model import Model
 
 
 def _batches(graph: Graph, twins: Twins, value: Value, size: int) -> Iterator[tuple[Twins, Writes]]:
@@ -94,14 +95,16 @@ def edge_attribution(
     return total / len(twins)
 
 
-def attribution_patching(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
+def attribution_patching(
+    model: Model, twins: Twins, value: Value = "resample"
+) -> Float[Tensor, " head"]:
     """Absolute estimated mean loss of behaviour without each head; heads layer by layer."""
     graph = Graph(model)
     return node_attribution(graph, twins, value)[graph.sources_of(graph.heads)].mean(1).abs().cpu()
 
 
 def hisp(
-    model, twins: Twins, value: Value = "resample", by_layer: bool = False
+    model: Model, twins: Twins, value: Value = "resample", by_layer: bool = False
 ) -> Float[Tensor, " head"]:
     """Head importance: the mean over prompts of the absolute estimated loss; heads layer by layer.
 
@@ -118,14 +121,14 @@ def hisp(
     return found.cpu()
 
 
-def eap(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
+def eap(model: Model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
     """For each head the sum of absolute EAP scores of the edges that leave it; heads layer by layer."""
     graph = Graph(model)
     return outgoing(graph.edges, edge_attribution(graph, twins, value).abs().cpu(), graph.heads)
 
 
 def eap_ig(
-    model, twins: Twins, value: Value = "resample", steps: int = 5
+    model: Model, twins: Twins, value: Value = "resample", steps: int = 5
 ) -> Float[Tensor, " head"]:
     """For each head the sum of absolute EAP-IG scores of the edges that leave it; heads layer by layer."""
     graph = Graph(model)

@@ -21,6 +21,7 @@ from helpers.circuits.graph import weights
 from helpers.circuits.graph.edges import KINDS, outgoing
 from helpers.circuits.graph.forward import Graph, Run, Value, attend, replacements
 from helpers.circuits.tasks.twins import Twins
+from helpers.model import Model
 
 
 @torch.no_grad()
@@ -102,7 +103,7 @@ def true_edges(effects: Float[Tensor, "edge prompt"], at_least: float) -> Bool[T
     return effects.mean(1).abs() >= at_least
 
 
-def scores(model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
+def scores(model: Model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
     """For each head the sum of the absolute mean effects of the edges that leave it; heads layer by layer."""
     graph = Graph(model)
     return outgoing(graph.edges, effects(graph, twins, value).mean(1).abs(), graph.heads)

@@ -21,6 +21,7 @@ from helpers import runtime
 from helpers.circuits.graph.forward import Graph, Value, replacements
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
+from helpers.model import Model
 
 LOW, HIGH, TEMPERATURE = -0.1, 1.1, 2 / 3
 LEVELS, DAMAGES = ("head", "edge"), ("kl", "task")
@@ -144,7 +145,11 @@ class _Pool:
 
 
 def scores(
-    model, twins: Twins, value: Value | None = None, settings: Settings | None = None, seed: int = 0
+    model: Model,
+    twins: Twins,
+    value: Value | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
 ) -> Float[Tensor, " head"]:
     """For each head the logit of its trained mask; heads layer by layer.
 

@@ -21,6 +21,7 @@ from helpers.circuits.graph.forward import Graph, replacements
 from helpers.circuits.rivals import acdc, gradients, subnetwork_probing
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
+from helpers.model import Model
 
 Scores = Float[Tensor, " head"]
 TRAIN_PROMPTS = 10
@@ -190,7 +191,7 @@ CONTROLS: dict[str, Method] = {
 """What needs no autoencoder, no training or no labels."""
 
 
-def ablate_one(model, twins: Twins, value: str = "resample") -> Scores:
+def ablate_one(model: Model, twins: Twins, value: str = "resample") -> Scores:
     """What the behaviour loses without each head alone: one run a head, and no method at all."""
     graph = Graph(model)
     replaced = replacements(graph, twins, value)

@@ -24,6 +24,7 @@ from helpers.circuits.study.methods import CODES, CONTROLS, PEERS, TRAIN_PROMPTS
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.errors import LabError
 from helpers.files import write_atomically
+from helpers.model import Model
 
 MODEL = "tinyworld-attn"
 DATA = files.DATA / "circuits.json"
@@ -151,7 +152,7 @@ def _swept(sweep: str, value: Any, trial: Trial) -> tuple[methods.Scores, method
     return methods.with_null(trial, settings, count, scored)
 
 
-def trials(model, task: str, corruption: str | None, plan: Plan) -> list[Trial]:
+def trials(model: Model, task: str, corruption: str | None, plan: Plan) -> list[Trial]:
     """Independent trials: prompts of trial i are drawn with the seeds 1000 + 2i (scoring) and 1001 + 2i (training)."""
     drawn = [
         [twins(task, plan.prompts, 1000 + 2 * i + part, corruption) for part in (0, 1)]

@@ -15,21 +15,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.texts.prompts import Prompts
+from helpers.texts.prompts import Prompts, answers
 
 Metric = Callable[[Float[Tensor, "prompt word"], Prompts], Float[Tensor, " prompt"]]
 
 
 def log_ratio(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Float[Tensor, " prompt"]:
     """Log of the right words' probability over the wrong ones', in nats; for one word each, the logit difference."""
-    return prompts.answers(logits, prompts).log_ratio
+    return answers(logits, prompts).log_ratio
 
 
 def probability_difference(
     logits: Float[Tensor, "prompt word"], prompts: Prompts
 ) -> Float[Tensor, " prompt"]:
     """Probability of the right words less that of the wrong ones."""
-    return prompts.answers(logits, prompts).difference
+    return answers(logits, prompts).difference
 
 
 def margin(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Float[Tensor, " prompt"]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from helpers.arithmetic.questions.batch import Questions, uniform
 from helpers.arithmetic.questions.format import Format
 from helpers.interventions import Activations, Node, ablate, collect, run_with_replaced
+from helpers.model import Model
 
 MODEL = "add-d5"
 Mistakes = dict[str, Tensor]
@@ -157,7 +158,7 @@ def attention(
     return found
 
 
-def logits(model, stream: Float[Tensor, "question d_model"]) -> Mistakes:
+def logits(model: Model, stream: Float[Tensor, "question d_model"]) -> Mistakes:
     """Lab0.4: logits from a stream with a step left out or done otherwise."""
     unembed, eps = model.unembed, model.cfg.eps
     centred = stream - stream.mean(-1, keepdim=True)
@@ -206,7 +207,7 @@ def logits(model, stream: Float[Tensor, "question d_model"]) -> Mistakes:
     }
 
 
-def shares(model, piece: Tensor, scale: Tensor, token: Int[Tensor, " question"]) -> Mistakes:
+def shares(model: Model, piece: Tensor, scale: Tensor, token: Int[Tensor, " question"]) -> Mistakes:
     """Lab0.5: shares of a piece in a logit, computed otherwise."""
     gain, shift = model.ln_final.weight, model.ln_final.bias
     centred = piece - piece.mean(-1, keepdim=True)

@@ -22,6 +22,7 @@ from helpers.course.expect import (
 )
 from helpers.errors import LabError
 from helpers.interventions import Node, ablate
+from helpers.model import Model
 
 _D_MODEL, _D_HEAD, _D_MLP = 6, 4, 8
 _SHAPES = {
@@ -248,7 +249,7 @@ BORROW_CASES = (("mix-d6", subtraction.MV, 3), ("mix-d3", addition.SC, 1))
 
 
 def _smallest(
-    model, fmt: Format, task, digit: int, count: int
+    model: Model, fmt: Format, task, digit: int, count: int
 ) -> tuple[int, dict[frozenset, float]]:
     """Size of the smallest passing sets of one or two heads, and their rates."""
     position = task.positions(fmt, digit)[0]

@@ -21,6 +21,7 @@ from torch import Tensor
 from helpers.attribution import read_directions
 from helpers.errors import LabError
 from helpers.interventions import Head, has_mlps
+from helpers.model import Model
 from helpers.texts.prompts import Prompts, answers
 
 
@@ -55,7 +56,7 @@ class Bench:
         LabError: a model with MLPs or without LayerNorm.
     """
 
-    def __init__(self, model, prompts: Prompts, reference: Prompts) -> None:
+    def __init__(self, model: Model, prompts: Prompts, reference: Prompts) -> None:
         if has_mlps(model) or model.cfg.normalization_type not in ("LN", "LNPre"):
             raise LabError(
                 "expected a model of attention only, with LayerNorm",

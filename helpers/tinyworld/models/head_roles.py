@@ -19,6 +19,7 @@ from helpers import stats
 from helpers.attribution import read_directions
 from helpers.errors import LabError
 from helpers.interventions import Head
+from helpers.model import Model
 from helpers.runtime import progress
 from helpers.tinyworld.language.vocabulary import vocabulary
 from helpers.tinyworld.models.head_effects import Bench
@@ -160,7 +161,7 @@ def repeats(
     return float((pattern * same).sum(2)[has].mean())
 
 
-def own_ranks(model, head: Head, words: tuple[str, ...]) -> Float[Tensor, " word"]:
+def own_ranks(model: Model, head: Head, words: tuple[str, ...]) -> Float[Tensor, " word"]:
     """Where each word's own logit stands among all the words when the head attends to it: 1
     highest, 0 lowest.
 
@@ -227,7 +228,9 @@ def see(bench: Bench, named: Places, head: Head) -> tuple[Seen, float]:
     return found, losses[at]
 
 
-def of_skill(model, skill: str, prompts: int = PROMPTS, subsets: bool = True) -> dict[str, Any]:
+def of_skill(
+    model: Model, skill: str, prompts: int = PROMPTS, subsets: bool = True
+) -> dict[str, Any]:
     """Everything that is known about a model's heads in one skill, as a card shows it.
 
     Raises:
@@ -297,7 +300,7 @@ def _subsets(bench: Bench) -> dict[str, Any]:
     }
 
 
-def measure(model, untrained, prompts: int = PROMPTS) -> dict[str, Any]:
+def measure(model: Model, untrained, prompts: int = PROMPTS) -> dict[str, Any]:
     """What ``measured["heads"]`` of a model's manifest entry holds: each skill, and beside it the untrained model."""
     found = {}
     for skill in SKILLS:

@@ -22,8 +22,9 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch import Tensor
 
-from helpers import training, zoo
+from helpers import files, training, zoo
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.runtime import progress
 from helpers.stats import clopper_pearson
 from helpers.texts.prompts import Prompts, answers, final_logits
@@ -83,22 +84,22 @@ def _embedded(name: str, step: int):
 
 
 def _of_run(folder: Path) -> History:
-    recipe, files = read_recipe(folder), {}
+    recipe, paths = read_recipe(folder), {}
     for path in (folder / "checkpoints").glob("*.safetensors"):
         if match := re.fullmatch(r"step-(\d+)", path.stem):
-            files[int(match[1])] = path
+            paths[int(match[1])] = path
 
     def at(step: int):
         if step == recipe.steps:
             return zoo.load(str(folder), device="cpu")
         hint = "train the run again; checkpoints are not written a second time"
-        return zoo.into_model(training.build_model(recipe), files[step], hint).eval()
+        return zoo.into_model(training.build_model(recipe), paths[step], hint).eval()
 
     final = folder / training.WEIGHTS
     sha256 = (
         files.checksum(final)[0] if final.is_file() else ""
     )  # of an unfinished run, which loading refuses
-    return History(recipe, tuple(sorted({*files, recipe.steps})), at, True, sha256)
+    return History(recipe, tuple(sorted({*paths, recipe.steps})), at, True, sha256)
 
 
 def measure(
@@ -186,7 +187,7 @@ def heads(found: History, prompts: int) -> dict[str, Any]:
     return head_roles.measure(found.at(found.recipe.steps), found.at(0), prompts)
 
 
-def skills(model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
+def skills(model: Model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
     """Every skill of a model: accuracy and its 95 % interval, and of the right words against the
     wrong ones two means.
 
@@ -220,7 +221,7 @@ def perplexity(loss: float) -> dict[str, float]:
     return {"loss": loss, "perplexity": round(math.exp(loss), 3)}
 
 
-def score(model, questions: Prompts) -> tuple[float, float]:
+def score(model: Model, questions: Prompts) -> tuple[float, float]:
     """Share of prompts whose likeliest answer is a right one, and the mean probability of right words less that of wrong ones."""
     said = answers(final_logits(model, questions), questions)
     return float(said.right.double().mean()), float(said.difference.mean())
@@ -231,7 +232,7 @@ def fresh_rows(task: TextTask, count: int = ROWS) -> Int[ndarray, "row pos"]:
     return task.batch(np.random.default_rng(FRESH), count)
 
 
-def text_loss(model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
+def text_loss(model: Model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
     """Mean cross-entropy of the next word, in nats a token."""
     with torch.no_grad():
         parts = [
@@ -241,7 +242,7 @@ def text_loss(model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
     return sum(parts) / len(text)
 
 
-def rounding_cost(model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
+def rounding_cost(model: Model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
     """The loss that a model has once it is stored in a series with eight bits a weight, in nats a token."""
     exact = {name: value.clone() for name, value in model.state_dict().items()}
     try:

@@ -37,6 +37,7 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.interventions import device_of
+from helpers.model import Model
 
 DTYPES = (torch.float32, torch.bfloat16)
 BATCH_SIZE = 64
@@ -60,7 +61,7 @@ def site_names(n_layers: int) -> list[str]:
 
 
 def encode(
-    model, texts: Sequence[str], prepend_bos: bool | None = None
+    model: Model, texts: Sequence[str], prepend_bos: bool | None = None
 ) -> tuple[Int[Tensor, "item pos"], Int[Tensor, " item"]]:
     """Token ids of texts, padded on the right with 0, and the number of real tokens of each.
 
@@ -157,7 +158,7 @@ def _lost(tokenizer, text: str, row: list[int], offsets: list[tuple[int, int]]) 
     ]
 
 
-def check_tokens(model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " item"]) -> None:
+def check_tokens(model: Model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " item"]) -> None:
     """Refuse what the model cannot read, before it fails inside an embedding.
 
     Raises:
@@ -184,7 +185,7 @@ def check_tokens(model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " ite
         )
 
 
-def check_vocabulary(model, smallest: int, largest: int) -> None:
+def check_vocabulary(model: Model, smallest: int, largest: int) -> None:
     """Refuse token ids that are none of the model's.
 
     Raises:
@@ -200,7 +201,7 @@ def check_vocabulary(model, smallest: int, largest: int) -> None:
 
 @torch.no_grad()
 def last_token(
-    model,
+    model: Model,
     ids: Int[Tensor, "item pos"],
     lengths: Int[Tensor, " item"],
     batch_size: int = BATCH_SIZE,
@@ -248,7 +249,7 @@ def last_token(
 
 
 def _one_batch(
-    model,
+    model: Model,
     ids: Int[Tensor, "batch pos"],
     last: Int[Tensor, " batch"],
     names: list[str],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from helpers import runtime
 from helpers.errors import LabError
+from helpers.model import Model
 
 
 def download(repository: str, revision: str, folder: Path) -> None:
@@ -57,7 +58,7 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def own(model):
+def own(model: Model):
     """The model with its weights in memory of its own. Loading may map the file instead of reading
     it, and a mapped file keeps its place on the disk after it was removed.
     """

@@ -40,6 +40,7 @@ from numpy import ndarray
 
 from helpers import runtime
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.parallel import in_parallel
 from helpers.texts.labelled import LabelledSet
 from helpers.trust.series import activations, integrity, keys, stored
@@ -58,10 +59,10 @@ class LastTokens:
     batch_size: int = activations.BATCH_SIZE
     dtype: torch.dtype = torch.float32
 
-    def __call__(self, model, step: int) -> dict[str, torch.Tensor]:
+    def __call__(self, model: Model, step: int) -> dict[str, torch.Tensor]:
         return {each.name: self._read(model, each) for each in self.sets}
 
-    def _read(self, model, each: LabelledSet) -> torch.Tensor:
+    def _read(self, model: Model, each: LabelledSet) -> torch.Tensor:
         ids, lengths = activations.encode(model, each.texts)
         return activations.last_token(model, ids, lengths, self.batch_size, self.dtype)
 

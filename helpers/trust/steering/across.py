@@ -16,6 +16,7 @@ from torch import Tensor
 
 from helpers import stats
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents
 from helpers.trust.steering.effects import Effect, effects
 from helpers.trust.steering.strength import Choice
@@ -23,7 +24,7 @@ from helpers.trust.steering.vectors import mean_difference
 
 
 def across_checkpoints(
-    model,
+    model: Model,
     choice: Choice,
     activations: Mapping[int, Float[Tensor, "layer item d"]],
     labels: Bool[ndarray, " item"],

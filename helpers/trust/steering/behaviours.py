@@ -26,6 +26,7 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.interventions import device_of
+from helpers.model import Model
 from helpers.trust.series.activations import check_tokens, check_vocabulary, encode
 from helpers.trust.steering.vectors import check_place, positions_mask
 
@@ -128,7 +129,7 @@ def _check_padded(ids, lengths, name: str) -> None:
 
 
 def from_text(
-    model,
+    model: Model,
     name: str,
     prompts: Sequence[str],
     good: Sequence[Sequence[str]],
@@ -152,7 +153,7 @@ def from_text(
     return Behaviour(name, ids, lengths, *sides, tuple(groups))
 
 
-def _token(model, word: str) -> int:
+def _token(model: Model, word: str) -> int:
     tokens = model.tokenizer.encode(word, add_special_tokens=False)
     if len(tokens) != 1 or tokens[0] == model.tokenizer.unk_token_id:
         raise LabError(
@@ -165,7 +166,11 @@ def _token(model, word: str) -> int:
 
 @torch.no_grad()
 def scores(
-    model, behaviour: Behaviour, layer: int, pushes: Float[Tensor, "run d"], positions: str = "all"
+    model: Model,
+    behaviour: Behaviour,
+    layer: int,
+    pushes: Float[Tensor, "run d"],
+    positions: str = "all",
 ) -> Float[ndarray, "run item"]:
     """log p(good) − log p(bad) in nats, for each push that is added to the output of a block.
 
@@ -196,7 +201,7 @@ def scores(
 
 @torch.no_grad()
 def perplexity(
-    model, documents: Documents, layer: int, pushes: Float[Tensor, "run d"]
+    model: Model, documents: Documents, layer: int, pushes: Float[Tensor, "run d"]
 ) -> Float[ndarray, " run"]:
     """Perplexity per token, with each push added at every position of a block's output.
 
@@ -225,7 +230,9 @@ def perplexity(
         )
 
 
-def _check(model, texts: Behaviour | Documents, layer: int, pushes: Tensor, *answers: int) -> None:
+def _check(
+    model: Model, texts: Behaviour | Documents, layer: int, pushes: Tensor, *answers: int
+) -> None:
     """Refuse pushes and tokens that the model cannot take, naming the texts."""
     if pushes.ndim != 2 or not len(pushes):
         raise LabError(
@@ -242,7 +249,7 @@ def _check(model, texts: Behaviour | Documents, layer: int, pushes: Tensor, *ans
 
 
 def _runs(
-    model,
+    model: Model,
     texts: Behaviour | Documents,
     layer: int,
     pushes: Float[Tensor, "run d"],
@@ -274,7 +281,7 @@ def _runs(
 
 
 def _run(
-    model, ids, lengths, layer, pushes, positions, last_only
+    model: Model, ids, lengths, layer, pushes, positions, last_only
 ) -> Float[Tensor, "run_item pos vocab"]:
     where, count = device_of(model), len(pushes)
     mask = positions_mask(positions, lengths, tuple(ids.shape))[..., None].to(where)
@@ -291,7 +298,7 @@ def _run(
     return model.run_with_hooks(ids.to(where), fwd_hooks=hooks, **shared)
 
 
-def _shares_blocks(model) -> bool:
+def _shares_blocks(model: Model) -> bool:
     """Whether mask and positions can be handed in, which a batch that grows half-way needs.
 
     Sliding-window models make two masks from one and are run push by push.
@@ -303,7 +310,7 @@ def _shares_blocks(model) -> bool:
     ) is None
 
 
-def _one_mask_for_all_rows(model, width: int) -> dict[str, Tensor]:
+def _one_mask_for_all_rows(model: Model, width: int) -> dict[str, Tensor]:
     """The causal mask and the positions with a batch of one, which fit a batch of any size."""
     where, dtype = device_of(model), next(model.parameters()).dtype
     future = torch.ones(width, width, dtype=torch.bool, device=where).triu(1)

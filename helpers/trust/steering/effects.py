@@ -16,6 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents, perplexity, scores
 from helpers.trust.steering.strength import Choice
 from helpers.trust.steering.vectors import Vector, random_directions, shuffled_directions
@@ -127,7 +128,7 @@ def controls(
 
 
 def effects(
-    model,
+    model: Model,
     choice: Choice,
     vectors: Mapping[str, Vector],
     behaviour: Behaviour,

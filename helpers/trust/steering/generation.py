@@ -6,13 +6,14 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.interventions import device_of
+from helpers.model import Model
 from helpers.trust.series.activations import check_tokens
 from helpers.trust.steering.vectors import Vector, steered
 
 
 @torch.no_grad()
 def generate(
-    model,
+    model: Model,
     ids: Int[Tensor, "item pos"],
     lengths: Int[Tensor, " item"],
     count: int,

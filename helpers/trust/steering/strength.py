@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents, perplexity, scores
 from helpers.trust.steering.vectors import Vector
 
@@ -63,7 +64,7 @@ class Choice:
 
 
 def choose(
-    model,
+    model: Model,
     vectors: Mapping[int, Vector],
     behaviour: Behaviour,
     documents: Documents,

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool
 from numpy import ndarray
 
+from helpers.model import Model
 from helpers.texts.labelled import LabelledSet
 from helpers.tinyworld.models import measure
 from helpers.tinyworld.models.recipes import RECIPES, task_of
@@ -39,7 +40,7 @@ def wanted(data: LabelledSet) -> Bool[ndarray, " item"]:
     return data.labels ^ (data.name in UNWANTED)
 
 
-def verdicts(model, data: LabelledSet) -> Behaviour:
+def verdicts(model: Model, data: LabelledSet) -> Behaviour:
     """What the model says of each text of a dimension's labelled set: the trustworthy words against
     the others.
 
@@ -57,7 +58,7 @@ def verdicts(model, data: LabelledSet) -> Behaviour:
     )
 
 
-def continued(model, dimension: str, count: int = 120, seed: int = 0) -> Behaviour:
+def continued(model: Model, dimension: str, count: int = 120, seed: int = 0) -> Behaviour:
     """How the model goes on with statements of a dimension; groups are what each statement is
     about.
 
@@ -70,7 +71,7 @@ def continued(model, dimension: str, count: int = 120, seed: int = 0) -> Behavio
     return from_text(model, f"continuation, {dimension}", texts, *zip(*sides, strict=True), groups)
 
 
-def skill(model, name: str, count: int = 100, seed: int = 0) -> Behaviour:
+def skill(model: Model, name: str, count: int = 100, seed: int = 0) -> Behaviour:
     """One of `tasks.NAMES` as a behaviour, to see what else a push does.
 
     Raises:

@@ -27,6 +27,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.model import Model
 
 SMALLEST = 1e-9
 """A difference of means below this share of the rows' own length is rounding, not a direction."""
@@ -251,7 +252,7 @@ def positions_mask(
     return masks[positions]
 
 
-def check_place(model, layer: int, width: int) -> None:
+def check_place(model: Model, layer: int, width: int) -> None:
     """Refuse a block that the model does not have, or a vector of another width.
 
     Raises:
@@ -266,7 +267,7 @@ def check_place(model, layer: int, width: int) -> None:
 
 @contextmanager
 def steered(
-    model,
+    model: Model,
     layer: int,
     vector: Vector,
     alpha: float,
