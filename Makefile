@@ -7,18 +7,22 @@ STAMP  := $(VENV)/.ready
 FRESH  := _build/.fresh
 BUILT  := _build/.built
 CODE   := $(shell find helpers -type f -not -path '*/__pycache__/*')
+JOBS   ?= logical
+VIEWS  := $(shell find helpers book/_static -name '*.js' -o -name '*.css')
 PAGES  := _config.yml _toc.yml README.md CHANGELOG.md CITATION.cff $(shell find book labs -type f -not -name '*.ipynb')
 
 # One thread a process: the models are small, and the tests compare bit for bit. Labs run one after the other, on up to 4.
 export OMP_NUM_THREADS ?= 1
 $(BUILT): export OMP_NUM_THREADS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4)))
+# Threads that wait sleep; threads that spin take the cores from each other wherever the machine has other work.
+export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONHASHSEED ?= 0
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export WANDB_MODE := disabled
 export MPLBACKEND := agg
 
-.PHONY: help setup book test lint format notebooks lock serve clean
+.PHONY: help setup book test quick lint format notebooks lock serve clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -47,16 +51,23 @@ $(BUILT): $(STAMP) $(FRESH) $(PAGES)
 	$(BIN)/jupyter-book build --warningiserror --nitpick --keep-going .
 	@touch $@
 
-test: setup  ## run the test suite
-	$(BIN)/python -m pytest $(PYTEST)
+test: setup  ## run the test suite, on all cores (PYTEST="tests/zoo -x" runs a part, JOBS=2 on two)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) $(PYTEST)
 
-lint: setup  ## style and format, without changing a file
+quick: setup  ## the tests that matter while writing: under two minutes on two cores
+	$(BIN)/python -m pytest --numprocesses $(JOBS) -m "not slow and not long and not browser and not book" $(PYTEST)
+
+# The linters of the views' scripts have no wheel for every machine; continuous integration has them.
+lint: setup  ## style, format and types, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	@if test -x $(BIN)/oxlint; then $(BIN)/oxlint helpers && $(BIN)/oxfmt --check $(VIEWS); fi
 
 format: setup  ## mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@if test -x $(BIN)/oxfmt; then $(BIN)/oxfmt $(VIEWS); fi
 
 notebooks: setup  ## student notebooks and tables anew, from the lab sources
 	$(BIN)/python -m helpers notebooks

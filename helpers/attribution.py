@@ -25,24 +25,21 @@ def direct_logit_attribution(
     position: int,
     directions: Int[Tensor, " batch"] | Float[Tensor, "batch vocab"],
 ) -> tuple[list[str], Float[Tensor, "component batch"]]:
-    """Split a logit, or a difference of logits, at one position into what each part of the model
-    adds to it.
+    """Split a logit, or a difference of logits, into what each part of the model adds to it.
 
     Args:
-        position: whose prediction is split; the token at ``position + 1`` is what it predicts.
-        directions: one token id a question (the logit of that token), or one row of weights over
+        position: Position whose prediction is split: that of the token at ``position + 1``.
+        directions: One token id per question (the logit of that token), or one row of weights over
             the vocabulary (+1 for one token and -1 for another is a logit difference).
 
     Returns:
         Names of the parts (``embed``, ``pos``, ``L0H0``, …, ``L0M``, …, ``biases``) and their
-        contributions in logits.
-        For each question they sum to the logit (or difference) that the model computes. ``biases``
-        are those of the
-        attention outputs, of the final LayerNorm and of the unembedding; an MLP's own bias belongs
-        to the MLP.
+        contributions in logits. For each question they sum to the logit (or difference) that the
+        model computes. ``biases`` are those of the attention outputs, of the final LayerNorm and of
+        the unembedding; an MLP's own bias belongs to the MLP.
 
     Raises:
-        LabError: a position outside the tokens, directions of another shape, or a model whose last
+        LabError: A position outside the tokens, directions of another shape, or a model whose last
             residual stream is not the sum of these parts (it rescales what its blocks write, or
             caps its logits).
     """
@@ -71,10 +68,8 @@ def read_directions(
     """
     gain, _ = _affine(model.ln_final)
     read = weights.to(model.W_U) @ model.W_U.T * gain
-    centred = model.cfg.normalization_type in (
-        "LN",
-        "LNPre",
-    )  # the norm takes the mean out of a write; here out of its reader
+    # the norm takes the mean out of a write; here it is taken out of its reader
+    centred = model.cfg.normalization_type in ("LN", "LNPre")
     return read - read.mean(-1, keepdim=True) if centred else read
 
 
@@ -115,9 +110,8 @@ def _run(
 
         return name, keep
 
-    there = [
-        name for name in names if name in model.hook_dict
-    ]  # a model without norm, MLPs or positions has fewer
+    # a model without norm, MLPs or positions has fewer
+    there = [name for name in names if name in model.hook_dict]
     logits = model.run_with_hooks(tokens, fwd_hooks=[keeper(name) for name in there])
     return logits[:, position], kept
 
@@ -149,11 +143,11 @@ def _affine(norm: torch.nn.Module) -> tuple[Tensor | float, Tensor | float]:
 
 def _check_sum(total: Float[Tensor, " batch"], logits: Float[Tensor, " batch"]) -> None:
     largest = float((total - logits).abs().max())
-    if largest > 1e-3 * max(
-        1.0, float(logits.abs().max())
-    ):  # float32 sums of a few dozen terms agree to about 1e-6
+    # float32 sums of a few dozen terms agree to about 1e-6
+    if largest > 1e-3 * max(1.0, float(logits.abs().max())):
         raise LabError(
             "expected the parts to sum to the model's logit",
             f"they miss it by up to {largest:.3g}",
-            hint="the model rescales its residual stream or its logits; this decomposition does not hold for it",
+            hint="the model rescales its residual stream or its logits; "
+            "this decomposition does not hold for it",
         )

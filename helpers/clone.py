@@ -1,10 +1,10 @@
-"""NEW: docstring."""
+"""The clone of the book: where its folder is, and where its files can be had on the web."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.errors import LabError
+from helpers.errors import LabError, optional
 
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
@@ -30,7 +30,8 @@ class Repository:
 
     def colab(self, path: str) -> str:
         """Address that opens a notebook in Colab."""
-        return f"https://colab.research.google.com/github/{self.url.removeprefix('https://github.com/')}/blob/{self.branch}/{path}"
+        name = self.url.removeprefix("https://github.com/")
+        return f"https://colab.research.google.com/github/{name}/blob/{self.branch}/{path}"
 
     def badge(self, path: str) -> str:
         """Markdown of the button that opens a notebook in Colab."""
@@ -45,7 +46,8 @@ def find_root() -> Path:
     raise LabError(
         "expected a clone of the book (a folder with _config.yml and labs/)",
         f"got {Path.cwd()}",
-        hint="clone the repository and run the command in its folder; the labs themselves need only the package",
+        hint="clone the repository and run the command in its folder; "
+        "the labs themselves need only the package",
     )
 
 
@@ -53,9 +55,10 @@ def repository(root: Path) -> Repository:
     """The repository's address and branch from ``_config.yml``.
 
     Raises:
-        LabError: there is none, or it is not on GitHub, where alone Colab opens notebooks.
+        LabError: There is none, or it is not on GitHub, where alone Colab opens notebooks.
     """
-    import yaml
+    with optional("book"):
+        import yaml
 
     entry = (yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8")) or {}).get(
         "repository"

@@ -1,8 +1,11 @@
 """The one exception that the package raises for a fault a person can mend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LabError(Exception):
-    """A fault with a remedy: what was expected, what came, the likely cause, where to read on.
+    """A fault with a remedy: what was expected, what came, and what to do about it.
 
     The command line prints its message without a traceback and exits with 1.
 
@@ -11,8 +14,30 @@ class LabError(Exception):
       try: pass --digits 3
     """
 
-    def __init__(self, expected: str, got: str = "", hint: str = "", see: str = "") -> None:
+    def __init__(self, expected: str, got: str = "", hint: str = "") -> None:
         message = expected + (f"; {got}" if got else "")
         message += f"\n  try: {hint}" if hint else ""
-        message += f"\n  see: {see}" if see else ""
         super().__init__(message)
+
+
+@contextmanager
+def optional(extra: str) -> Iterator[None]:
+    """The place to import a library that only an extra of the package brings.
+
+    Raises:
+        LabError: The library is not there; the message names the extra.
+
+    >>> with optional("scale"):
+    ...     import absent
+    Traceback (most recent call last):
+    helpers.errors.LabError: expected a library of the extra [scale]; No module named 'absent'
+      try: pip install 'trustworthy-circuits[scale]'
+    """
+    try:
+        yield
+    except ImportError as fault:
+        raise LabError(
+            f"expected a library of the extra [{extra}]",
+            str(fault),
+            hint=f"pip install 'trustworthy-circuits[{extra}]'",
+        ) from None

@@ -1,8 +1,11 @@
-"""Files that a kill cannot leave half written, their checksums, and where stored measurements lie."""
+"""Files that a kill cannot leave half written, checksums, and the package's stored measurements."""
 
 import hashlib
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -10,11 +13,13 @@ from torch import Tensor
 
 from helpers.errors import LabError
 
+Content = TypeVar("Content")
 DATA = Path(__file__).parent / "data"
 """Stored measurements that the package brings."""
 
 
 def cannot_write(path: Path, fault: Exception) -> LabError:
+    """The fault of a folder that cannot be written, or is full."""
     return LabError(
         f"expected to write {path}",
         f"the system says: {fault}",
@@ -27,7 +32,7 @@ def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, 
     of one.
 
     Raises:
-        LabError: the folder cannot be written, or is full; the old file is still there.
+        LabError: The folder cannot be written, or is full; the old file is still there.
     """
     scratch = path.with_suffix(".tmp")
     try:
@@ -47,7 +52,7 @@ def write_atomically(text: str, path: Path) -> None:
     """Write a text file in the same way.
 
     Raises:
-        LabError: the folder cannot be written, or is full; the old file is still there.
+        LabError: The folder cannot be written, or is full; the old file is still there.
     """
     scratch = path.with_suffix(".tmp")
     try:
@@ -59,6 +64,23 @@ def write_atomically(text: str, path: Path) -> None:
         raise cannot_write(path, fault) from None
 
 
+def read_stored(path: Path, parse: Callable[[Any], Content], hint: str) -> Content:
+    """What `parse` makes of a JSON file of stored measurements.
+
+    Args:
+        hint: How to get the file, or to measure anew.
+
+    Raises:
+        LabError: The file is missing, damaged, or not what `parse` expects.
+    """
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise LabError(
+            f"expected stored measurements in {path}", f"cannot use it: {fault!r}", hint=hint
+        ) from None
+
+
 def _put_in_place(scratch: Path, path: Path) -> None:
     with open(scratch, "rb+") as handle:
         os.fsync(handle.fileno())  # else a power cut could leave the new name with no content
@@ -66,6 +88,7 @@ def _put_in_place(scratch: Path, path: Path) -> None:
 
 
 def discard(scratch: Path) -> None:
+    """Remove a half-written file, if it can be."""
     try:
         scratch.unlink(missing_ok=True)
     except OSError:
@@ -76,7 +99,7 @@ def checksum(path: Path) -> tuple[str, int]:
     """sha256 and size of a file.
 
     Raises:
-        LabError: the file cannot be read.
+        LabError: The file cannot be read.
     """
     try:
         content = path.read_bytes()

@@ -41,9 +41,9 @@ class Node:
     """One head or one MLP at one position.
 
     Attributes:
-        position: token position.
-        layer: layer index.
-        head: head index, or -1 for the MLP.
+        position: Token position.
+        layer: Layer index.
+        head: Head index, or -1 for the MLP.
 
     >>> str(Node(11, 0, 2)), str(Node(11, 1))
     ('P11L0H2', 'P11L1M')
@@ -66,12 +66,12 @@ class Activations:
     """Outputs of all nodes on a batch.
 
     Attributes:
-        z: head outputs before W_O.
+        z: Head outputs before W_O.
         mlp: MLP outputs; no layers in an attention-only model.
     """
 
     z: Float[Tensor, "layer batch pos head d_head"]
-    mlp: Float[Tensor, "layer batch pos d_model"]
+    mlp: Float[Tensor, "mlp_layer batch pos d_model"]
 
     def mean(self) -> "Activations":
         """The mean over the batch, kept as a batch of one."""
@@ -87,7 +87,7 @@ class Activations:
 
 
 def device_of(model: Model) -> torch.device:
-    """Where the model computes. Tokens may lie elsewhere: results come back to where the tokens are."""
+    """Where the model computes; results come back to where the tokens lie."""
     return next(model.parameters()).device
 
 
@@ -97,7 +97,7 @@ def has_mlps(model: Model) -> bool:
 
 
 def all_nodes(model: Model, positions: Iterable[int]) -> list[Node]:
-    """Every head and MLP at the given positions, in order of position, layer, head (the MLP last)."""
+    """Every head and MLP at the given positions, by position, layer and head; the MLP last."""
     heads = [*range(model.cfg.n_heads), *([-1] if has_mlps(model) else [])]
     return [
         Node(p, layer, head)
@@ -138,7 +138,6 @@ def collect(
     where = device_of(model)
     for chunk in tokens.split(batch_size):
         kept: dict[str, Tensor] = {}
-
         hooks = [(name, partial(_keep, kept, name)) for name in names]
         logits.append(model.run_with_hooks(chunk.to(where), fwd_hooks=hooks).to(tokens.device))
         kept = {name: value.to(tokens.device) for name, value in kept.items()}
@@ -190,7 +189,7 @@ def check_nodes(model: Model, nodes: Iterable[Node], n_positions: int) -> None:
     """Refuse nodes that the model does not have.
 
     Raises:
-        LabError: naming the first such node and the model's shape.
+        LabError: Naming the first such node and the model's shape.
     """
     for node in nodes:
         inside = 0 <= node.position < n_positions and 0 <= node.layer < model.cfg.n_layers
@@ -200,7 +199,8 @@ def check_nodes(model: Model, nodes: Iterable[Node], n_positions: int) -> None:
             or (node.is_mlp and not has_mlps(model))
         ):
             raise LabError(
-                f"expected a node of a model with {n_positions} positions, {model.cfg.n_layers} layers and "
+                f"expected a node of a model with {n_positions} positions, "
+                f"{model.cfg.n_layers} layers and "
                 f"{model.cfg.n_heads} heads" + ("" if has_mlps(model) else " and no MLPs"),
                 f"got {node!r}",
             )
@@ -217,11 +217,11 @@ def run_with_replaced(
     """Logits of the model when the outputs of `nodes` are overwritten by those in `source`.
 
     Args:
-        source: one row for all questions (a mean, zeros) or one row a question (a patch, a
+        source: One row for all questions (a mean, zeros) or one row per question (a patch, a
             resample).
 
     Raises:
-        LabError: a node the model does not have, or a `source` of other rows, positions, layers or
+        LabError: A node the model does not have, or a `source` of other rows, positions, layers or
             heads.
     """
     nodes = list(nodes)
@@ -255,15 +255,15 @@ def ablate(
     """Logits with `nodes` ablated.
 
     Args:
-        reference: activations on a reference set (see `collect`); not used by ``"zero"`` except for
+        reference: Activations on a reference set (see `collect`); not used by ``"zero"`` except for
             its shape.
-        ablation: ``"zero"``, ``"mean"`` or ``"resample"`` (see the module docstring). Resampling draws
-            one reference question for each question, the same for all nodes, so that what is
+        ablation: ``"zero"``, ``"mean"`` or ``"resample"`` (see the module docstring). Resampling
+            draws one reference question for each question, the same for all nodes, so that what is
             written is one consistent run.
         seed: Seed of the draw of reference questions for ``"resample"``.
 
     Raises:
-        LabError: an unknown ablation.
+        LabError: An unknown ablation.
     """
     if ablation == "zero":
         source = reference.zeros()
@@ -285,7 +285,7 @@ def patch(
     nodes: Iterable[Node],
     stored: Int[Tensor, "batch pos"],
 ) -> Float[Tensor, "batch pos vocab"]:
-    """Logits on the `clean` tokens with the outputs of `nodes` taken from the run on the `stored` tokens."""
+    """Logits on the `clean` tokens, the outputs of `nodes` taken from the run on `stored` ones."""
     return run_with_replaced(model, clean, nodes, collect(model, stored)[0])
 
 

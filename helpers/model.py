@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         """A decoder-only transformer: tokens [batch, pos] to logits [batch, pos, word]."""
 
         cfg: Any
+        tokenizer: Any
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
         def __getattr__(self, name: str) -> Any: ...

@@ -1,4 +1,4 @@
-"""Where a lab runs: device, seed, progress bars, cache folder, and the line that opens every lab."""
+"""Where a lab runs: device, seed, progress bars, cache folder, and the lines that open a lab."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _QUIET = {  # set before the libraries are imported; a value that the user has s
 
 @dataclass(frozen=True)
 class Cost:
-    """What a lab cost when it was last measured: wall-clock seconds, peak memory in MiB, on how many CPU cores."""
+    """What a lab cost when it was last measured: seconds, peak memory in MiB, on how many cores."""
 
     seconds: float
     peak_mib: float
@@ -33,7 +33,7 @@ class Cost:
 
 
 def in_colab() -> bool:
-    """Whether this is a Google Colab kernel: only there the module is loaded before the first cell runs."""
+    """Whether this is a Google Colab kernel: only there is this module loaded before any cell."""
     return "google.colab" in sys.modules
 
 
@@ -48,7 +48,7 @@ def device() -> str:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch. The helpers take their own seeds; this one is for code a reader adds."""
+    """Seed Python, NumPy and torch, for code that a reader adds; the helpers have their own."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -80,32 +80,30 @@ def progress(items: Iterable, label: str, **options):
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries whose behaviour the labs depend on."""
     names = ("torch", "transformer-lens", "transformers", "numpy", "matplotlib")
-    found = {"python": sys.version.split()[0]}
+    installed = {"python": sys.version.split()[0]}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return found
+            installed[name] = "missing"
+    return installed
 
 
 def cores() -> int:
-    """CPU cores that this process may use: the machine's, less what its affinity or container withholds."""
-    allowed = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    """CPU cores that this process may use: those that its affinity and its container leave it."""
+    allowed = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return max(1, min(allowed, int(quota) // int(period)))
-    except (
-        OSError,
-        ValueError,
-    ):  # no such file (not Linux, no container), or no limit ("max 100000")
+    # no such file (not Linux, no container), or no limit ("max 100000")
+    except (OSError, ValueError):
         return allowed
 
 
 def measured(lab: str, file: Path | None = None) -> Cost | None:
-    """The measured cost of a lab, from ``helpers/data/measured.json``; None where it has not been measured."""
+    """The cost of a lab as ``helpers/data/measured.json`` has it; None if it was not measured."""
     file = file or Path(__file__).parent / "data" / "measured.json"
     if not file.is_file():
         return None
@@ -119,29 +117,24 @@ def start(lab: str, seed: int = 0) -> None:
     It installs and upgrades nothing, and asks nothing of the network.
 
     Args:
-        lab: the lab's name, as ``"lab0"``.
-        seed: seeds Python, NumPy and torch; the helpers take their own.
+        lab: Name of the lab, such as ``"lab0"``.
+        seed: Seed of Python, NumPy and torch; the helpers take their own.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    warnings.filterwarnings(
-        "ignore", message=".*HF_TOKEN.*"
-    )  # none of the labs' models needs a token
-    torch.set_num_threads(
-        min(torch.get_num_threads(), cores())
-    )  # torch counts cores that a container withholds
+    warnings.filterwarnings("ignore", message=".*HF_TOKEN.*")  # no model of the labs needs a token
+    # torch counts cores that a container withholds
+    torch.set_num_threads(min(torch.get_num_threads(), cores()))
     seed_everything(seed)
     threads = torch.get_num_threads()
-    print(
-        f"{lab} · helpers {__version__} · device {device()}, {threads} CPU thread{'s' * (threads > 1)} · seed {seed}"
-    )
+    place = f"device {device()}, {threads} CPU thread{'s' * (threads > 1)}"
+    print(f"{lab} · helpers {__version__} · {place} · seed {seed}")
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     cost = measured(lab)
     if cost:
-        minutes, memory = max(1, round(cost.seconds / 60)), cost.peak_mib / 1024
-        print(
-            f"expect about {minutes} min and {memory:.1f} GiB of memory (measured on {cost.cores} CPU cores)"
-        )
+        minutes, memory = max(1, round(cost.seconds / 60)), f"{cost.peak_mib / 1024:.1f} GiB"
+        measured_on = f"(measured on {cost.cores} CPU cores)"
+        print(f"expect about {minutes} min and {memory} of memory {measured_on}")
     for name, version in versions().items():
         if version == "missing":
             print(f"{name} is missing: install it with  pip install {name}")

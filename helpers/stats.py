@@ -23,7 +23,7 @@ def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[fl
     0. Clopper and Pearson, Biometrika 26 (1934).
 
     Raises:
-        LabError: no trials, fewer than 0 failures or more than trials, a level outside (0, 1).
+        LabError: No trials, fewer than 0 failures or more than trials, a level outside (0, 1).
 
     >>> low, high = clopper_pearson(0, 1_000_000)
     >>> low, f"{high:.3g}"
@@ -56,10 +56,10 @@ def bootstrap(
     interval takes its place.
 
     Args:
-        statistic: a function of a sample, such as ``np.mean`` or ``np.median``.
+        statistic: A function of a sample, such as ``np.mean`` or ``np.median``.
 
     Raises:
-        LabError: fewer than two values, a value that is not finite, a level outside (0, 1).
+        LabError: Fewer than two values, a value that is not finite, a level outside (0, 1).
 
     >>> low, high = bootstrap(np.arange(100.0))
     >>> 40 < low < 49.5 < high < 59
@@ -79,15 +79,14 @@ def bootstrap(
             "batch": 256,
         }
         with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-            warnings.simplefilter(
-                "ignore", stats.DegenerateDataWarning
-            )  # handled: the other method is next
-            found = stats.bootstrap(
-                (sample,), statistic, rng=np.random.default_rng(seed), **options
-            ).confidence_interval
-        if np.isfinite(found).all():
+            # handled: the other method is next
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+            rng = np.random.default_rng(seed)
+            result = stats.bootstrap((sample,), statistic, rng=rng, **options)
+        interval = result.confidence_interval
+        if np.isfinite(interval).all():
             break
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,9 @@ class Null:
     """Result of a permutation test.
 
     Attributes:
-        observed: the statistic on the true labels.
-        draws: the statistic on each shuffle of the labels.
-        p_value: share of shuffles, the true order counted among them, that reach what was observed.
+        observed: The statistic on the true labels.
+        draws: The statistic on each shuffle of the labels.
+        p_value: Share of shuffles, the true order counted among them, that reach what was observed.
     """
 
     observed: float
@@ -120,16 +119,18 @@ def permutation_null(
     no finite number of shuffles can show (Phipson and Smyth, 2010).
 
     Raises:
-        LabError: not one label a value, or fewer than one permutation.
+        LabError: Not one label per value, or fewer than one permutation.
 
-    >>> null = permutation_null(lambda x, y: x[y == 1].mean() - x[y == 0].mean(), np.arange(8.0), np.arange(8) > 3)
+    >>> difference = lambda x, y: x[y == 1].mean() - x[y == 0].mean()
+    >>> null = permutation_null(difference, np.arange(8.0), np.arange(8) > 3)
     >>> null.observed, null.p_value < 0.05
     (4.0, True)
     """
     values, labels = np.asarray(values), np.asarray(labels)
     if len(values) != len(labels):
         raise LabError(
-            "expected one label a value", f"got {len(values)} values and {len(labels)} labels"
+            "expected one label per value",
+            f"got {len(values)} values and {len(labels)} labels",
         )
     if permutations < 1:
         raise LabError("expected at least one permutation", f"got {permutations}")
@@ -138,9 +139,8 @@ def permutation_null(
     draws = np.array(
         [float(statistic(values, rng.permutation(labels))) for _ in range(permutations)]
     )
-    reached = draws >= observed - 1e-12 * max(
-        1.0, abs(observed)
-    )  # equal sums may differ in their last bit
+    rounding = 1e-12 * max(1.0, abs(observed))  # equal sums may differ in their last bit
+    reached = draws >= observed - rounding
     return Null(observed, draws, (1 + int(reached.sum())) / (1 + permutations))
 
 
@@ -151,8 +151,8 @@ def auroc(scores: Float[ndarray, " sample"], labels: ndarray) -> float:
     Computed from ranks (the Mann–Whitney statistic divided by the number of pairs).
 
     Raises:
-        LabError: labels that are not 0 and 1 with both present, not one label a score, a score that
-            is not finite.
+        LabError: Labels that are not 0 and 1 with both present, not one label per score, or a
+            score that is not finite.
 
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1]))
     0.875
@@ -162,7 +162,8 @@ def auroc(scores: Float[ndarray, " sample"], labels: ndarray) -> float:
     scores, labels = _finite(scores, "scores"), np.asarray(labels)
     if len(scores) != len(labels):
         raise LabError(
-            "expected one label a score", f"got {len(scores)} scores and {len(labels)} labels"
+            "expected one label per score",
+            f"got {len(scores)} scores and {len(labels)} labels",
         )
     if set(np.unique(labels).tolist()) != {0, 1}:
         raise LabError(

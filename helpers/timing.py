@@ -1,4 +1,4 @@
-"""``python -m helpers bench``: speed as ratios, both sides of each measured in one run.
+"""Speed as a ratio, both sides measured in one run.
 
 A speed in seconds says little away from the machine it was measured on; a ratio travels. The two
 sides take turns (A B A B …) and their medians are compared, so that a disturbance falls on both.
@@ -15,11 +15,11 @@ class Ratio:
     """One comparison.
 
     Attributes:
-        name: what is compared.
-        ratio: other_seconds / ours_seconds; above 1 ours is faster.
-        ours_seconds, other_seconds: medians for the same work.
-        other: what ours is compared with.
-        note: what the work was, and how it was counted.
+        name: What is compared.
+        ratio: Other_seconds / ours_seconds; above 1, ours is faster.
+        ours_seconds, other_seconds: Medians for the same work.
+        other: What ours is compared with.
+        note: What the work was, and how it was counted.
     """
 
     name: str

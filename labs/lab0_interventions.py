@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Lab 0 · Hooks, caches and causal interventions
 #
-# People say: "this attention head adds the digits". How would you find out whether that is true? You look inside the
-# model, you change something there, and you see what happens to the answer. This lab teaches the tools for that, on a
-# model so small that every claim can be checked against arithmetic.
+# People say: "this attention head adds the digits". How would you find out whether that is true?
+# You look inside the model, you change something there, and you see what happens to the answer.
+# This lab teaches the tools for that, on a model so small that every claim can be checked against
+# arithmetic.
 #
 # **You will be able to**
 #
@@ -13,11 +14,12 @@
 # - ablate a component in three ways, and say why they disagree;
 # - patch a component, predict the new answer *before* you run the model, and be right.
 #
-# **You need** PyTorch (tensors, indexing, a forward pass). You need not know what a transformer is: the parts are
-# explained where they appear.
+# **You need** PyTorch (tensors, indexing, a forward pass). You need not know what a transformer is:
+# the parts are explained where they appear.
 #
-# **Cost** Ten exercises of 2 to 6 minutes, about 50 minutes in all. The code itself runs in less than 2 minutes on two CPU
-# cores; the set-up cell prints the time and the memory that were measured.
+# **Cost** Ten exercises of 2 to 6 minutes, about 50 minutes in all. The code itself runs in less
+# than 2 minutes on two CPU cores; the set-up cell prints the time and the memory that were
+# measured.
 
 # %% tags=["setup"]
 from helpers import runtime
@@ -28,34 +30,25 @@ runtime.start("lab0")
 import numpy as np
 import torch
 
-from helpers import attribution, stats, training, zoo
-from helpers.arithmetic.questions import algorithm
-from helpers.arithmetic.questions.batch import Questions, uniform
-from helpers.arithmetic.questions.format import Format
+from helpers import attribution, interventions, stats, training, zoo
+from helpers.arithmetic.questions import Format, Questions, algorithm, uniform
 from helpers.course.check import check, scores
-from helpers.interventions import (
-    Activations,
-    Node,
-    ablate,
-    all_nodes,
-    collect,
-    patch,
-    run_with_replaced,
-)
-from helpers.show import grids, pictures, plots
-from helpers.show.tables import percent, rate, table
+from helpers.interventions import Node, ablate, all_nodes, collect, patch, run_with_replaced
+from helpers.show import grids, percent, pictures, plots, rate, table
 
 # %% [markdown]
-# Every rate in this lab stands beside its 95 % interval: Clopper–Pearson for counts, a bootstrap for averages.
+# Every rate in this lab stands beside its 95 % interval: Clopper–Pearson for counts, a bootstrap
+# for averages.
 
 # %% [markdown]
 # ## 1 · What does the model read, and what does it say?
 #
-# The model adds two 5-digit numbers. It is a *language* model: it reads a row of tokens, and for every position it
-# guesses the next token. A token here is one character.
+# The model adds two 5-digit numbers. It is a *language* model: it reads a row of tokens, and for
+# every position it guesses the next token. A token here is one character.
 #
-# A 5-digit question has 19 tokens. $D_4 \ldots D_0$ are the digits of the first number, $D'_4 \ldots D'_0$ those of the
-# second, and $A_5 \ldots A_0$ those of the sum. Index 0 is always the units. The sum is written after a sign.
+# A 5-digit question has 19 tokens. $D_4 \ldots D_0$ are the digits of the first number,
+# $D'_4 \ldots D'_0$ those of the second, and $A_5 \ldots A_0$ those of the sum. Index 0 is always
+# the units. The sum is written after a sign.
 
 # %%
 NAME = "add-d5"
@@ -78,24 +71,25 @@ table(
 )
 
 # %% [markdown]
-# `model(tokens)` returns *logits* of shape (question, position, token). The logits at position $p$ are scores for the
-# token at position $p + 1$; the largest one is the model's guess. So each guess may use only what stands at or before
-# its own position.
+# `model(tokens)` returns *logits* of shape (question, position, token). The logits at position $p$
+# are scores for the token at position $p + 1$; the largest one is the model's guess. So each guess
+# may use only what stands at or before its own position.
 #
-# We feed the whole question with its true answer, and read off all guesses in one pass. This is called *teacher
-# forcing*: each answer digit is guessed with the true digits before it.
+# We feed the whole question with its true answer, and read off all guesses in one pass. This is
+# called *teacher forcing*: each answer digit is guessed with the true digits before it.
 
 # %% [markdown]
 # ### Exercise 0.1 · Which position says it?
 #
 # *1 point · 2 minutes · ●○○*
 #
-# The token $A_k$ stands at some position. Its guess is read off somewhere else. Write a function that returns the
-# position whose logits predict $A_k$, for a question with `n_digits` digits.
+# The token $A_k$ stands at some position. Its guess is read off somewhere else. Write a function
+# that returns the position whose logits predict $A_k$, for a question with `n_digits` digits.
 #
 # <details><summary>Hint</summary>
 #
-# The table above shows $n = 5$. In general a question has $3n + 4$ tokens, and $A_0$ is the last one.
+# The table above shows $n = 5$. In general a question has $3n + 4$ tokens, and $A_0$ is the last
+# one.
 #
 # </details>
 
@@ -115,8 +109,9 @@ check("lab0.1", source_position)
 
 
 # %% [markdown]
-# From here on the lab uses the library's own version of what you write, so that you can go on even if an exercise stays
-# open. How good is the model? Beside it stands its control: a model of the same shape that was never trained.
+# From here on the lab uses the library's own version of what you write, so that you can go on even
+# if an exercise stays open. How good is the model? Beside it stands its control: a model of the
+# same shape that was never trained.
 
 
 # %%
@@ -140,15 +135,16 @@ for name, some_model in (("trained", model), ("untrained (control)", untrained))
 table(["model", *columns], rows)
 
 # %% [markdown]
-# **Found.** The trained model is right on this sample; the untrained one is near guessing. How to verify such a model
-# properly, on every kind of carry, is the subject of Lab 1. Here we ask how to look inside.
+# **Found.** The trained model is right on this sample; the untrained one is near guessing. How to
+# verify such a model properly, on every kind of carry, is the subject of Lab 1. Here we ask how to
+# look inside.
 
 # %% [markdown]
 # ## 2 · What is inside: the residual stream
 #
-# At each position the model keeps one vector, here of 96 numbers. It is called the *residual stream*. It starts as the
-# sum of two looked-up vectors: one for the token, one for the position. Then each *component* reads the stream and
-# **adds** something to it. Nothing is ever overwritten.
+# At each position the model keeps one vector, here of 96 numbers. It is called the *residual
+# stream*. It starts as the sum of two looked-up vectors: one for the token, one for the position.
+# Then each *component* reads the stream and **adds** something to it. Nothing is ever overwritten.
 #
 # ```text
 # token ────┐
@@ -158,16 +154,18 @@ table(["model", *columns], rows)
 #                    └─── layer 0 ───┘   └─── layer 1 ───┘
 # ```
 #
-# - An attention **head** is the only part that moves information between positions: it looks at this and earlier
-#   positions, and copies something from them.
+# - An attention **head** is the only part that moves information between positions: it looks at
+#   this and earlier positions, and copies something from them.
 # - An **MLP** works on one position alone: a linear map, a ReLU, a linear map.
 # - Each layer's heads share one bias vector $b_O$, which is added too.
 #
-# Before a component reads the stream, it normalises what it reads (*LayerNorm*, see section 4). The stream itself stays
-# as it is. At the end the same is done once more, and the matrix $W_U$, the *unembedding*, turns the stream into logits.
+# Before a component reads the stream, it normalises what it reads (*LayerNorm*, see section 4). The
+# stream itself stays as it is. At the end the same is done once more, and the matrix $W_U$, the
+# *unembedding*, turns the stream into logits.
 
 # %% [markdown]
-# `run_with_cache` runs the model and keeps every intermediate value. The values have names; these are the ones we need.
+# `run_with_cache` runs the model and keeps every intermediate value. The values have names; these
+# are the ones we need.
 
 # %%
 logits, cache = model.run_with_cache(tokens)
@@ -175,7 +173,8 @@ logits, cache = model.run_with_cache(tokens)
 meaning = {
     "hook_embed": "looked up for the token",
     "hook_pos_embed": "looked up for the position",
-    "blocks.0.attn.hook_pattern": "attention of layer 0: question, head, position that looks, position looked at",
+    "blocks.0.attn.hook_pattern": "attention of layer 0: question, head, position that looks, "
+    "position looked at",
     "blocks.0.attn.hook_z": "heads of layer 0, before W_O: question, position, head, 32 numbers",
     "blocks.0.hook_mlp_out": "what the MLP of layer 0 adds",
     "blocks.1.hook_resid_post": "the stream after layer 1, the last one",
@@ -191,18 +190,19 @@ table(
 #
 # *3 points · 6 minutes · ●●○*
 #
-# Collect everything that is added to the stream at one position, as a dictionary from name to tensor
-# [question, 96]. Use the names `"embed"`, `"pos"`, and for each layer `"L0H0"`, `"L0H1"`, `"L0H2"` (heads),
-# `"L0b"` (the bias $b_O$) and `"L0M"` (the MLP), and the same with `L1`. If you have everything, the sum equals
-# `blocks.1.hook_resid_post`.
+# Collect everything that is added to the stream at one position, as a dictionary from name to
+# tensor [question, 96]. Use the names `"embed"`, `"pos"`, and for each layer `"L0H0"`, `"L0H1"`,
+# `"L0H2"` (heads), `"L0b"` (the bias $b_O$) and `"L0M"` (the MLP), and the same with `L1`. If you
+# have everything, the sum equals `blocks.1.hook_resid_post`.
 #
-# A head adds `z @ W_O`, where `z` is its part of `hook_z`, and `W_O = model.blocks[layer].attn.W_O[head]` has shape
-# [32, 96]. The bias is `model.blocks[layer].attn.b_O`, shape [96].
+# A head adds `z @ W_O`, where `z` is its part of `hook_z`, and
+# `W_O = model.blocks[layer].attn.W_O[head]` has shape [32, 96]. The bias is
+# `model.blocks[layer].attn.b_O`, shape [96].
 #
 # <details><summary>Hint</summary>
 #
-# `cache[f"blocks.{layer}.attn.hook_z"][:, position, head]` has shape [question, 32]. A bias of shape [96] may stay as it
-# is: PyTorch broadcasts it in the sum.
+# `cache[f"blocks.{layer}.attn.hook_z"][:, position, head]` has shape [question, 32]. A bias of
+# shape [96] may stay as it is: PyTorch broadcasts it in the sum.
 #
 # </details>
 
@@ -227,8 +227,8 @@ def components(model, cache, position):
 check("lab0.2", components)
 
 # %% [markdown]
-# Does it really add up? Here in larger pieces: `hook_attn_out` is all heads of a layer and their bias together. The
-# control leaves one piece out, the smallest one.
+# Does it really add up? Here in larger pieces: `hook_attn_out` is all heads of a layer and their
+# bias together. The control leaves one piece out, the smallest one.
 
 # %%
 DIGIT = 2  # the answer digit that we follow through the lab
@@ -259,18 +259,20 @@ table(
 )
 
 # %% [markdown]
-# **Found.** The stream is the sum of its pieces, up to rounding of 32-bit numbers. That is exact, for every transformer
-# of this kind. So we may ask of each piece: where does it come from, and what does it do?
+# **Found.** The stream is the sum of its pieces, up to rounding of 32-bit numbers. That is exact,
+# for every transformer of this kind. So we may ask of each piece: where does it come from, and what
+# does it do?
 
 # %% [markdown]
 # ## 3 · Where do the heads look?
 #
-# At each position a head spreads one unit of *attention* over this and all earlier positions. From each of them it takes
-# 32 numbers that a learned linear map reads off the stream there. Their average, weighted by the attention, is the head's
-# `z`. The matrix $W_O$ turns it into the 96 numbers that the head adds here.
+# At each position a head spreads one unit of *attention* over this and all earlier positions. From
+# each of them it takes 32 numbers that a learned linear map reads off the stream there. Their
+# average, weighted by the attention, is the head's `z`. The matrix $W_O$ turns it into the 96
+# numbers that the head adds here.
 #
-# The weights are the *pattern*: one row for each position that looks (query), one column for each position that is looked
-# at (key). Each row sums to 1.
+# The weights are the *pattern*: one row for each position that looks (query), one column for each
+# position that is looked at (key). Each row sums to 1.
 #
 # Here are the average patterns of the three heads in layer 0.
 
@@ -286,8 +288,9 @@ pictures.show(
     grids.attention(
         average.numpy(), labels, [f"L0H{head}" for head in range(3)], "Layer 0: average attention"
     ),
-    alt="Three heat maps, one a head of layer 0. Rows look, columns are looked at; above the diagonal all is empty, for no "
-    "position sees a later one. The darkest column in each of the six rows that predict A5 to A0 is, "
+    alt="Three heat maps, one a head of layer 0. Rows look, columns are looked at; above the "
+    "diagonal all is empty, for no position sees a later one. The darkest column in each of the "
+    "six rows that predict A5 to A0 is, "
     + "; ".join(f"for L0H{head}: {', '.join(found)}" for head, found in enumerate(darkest))
     + ".",
 )
@@ -297,15 +300,16 @@ pictures.show(
 #
 # *2 points · 5 minutes · ●●○*
 #
-# To say $A_k$, the model must see $D_k$ and $D'_k$. Write a function that returns, for each head, the share of its
-# attention that goes to $D_j$ and $D'_j$ together, *from the position that predicts* $A_k$, averaged over questions.
+# To say $A_k$, the model must see $D_k$ and $D'_k$. Write a function that returns, for each head,
+# the share of its attention that goes to $D_j$ and $D'_j$ together, *from the position that
+# predicts* $A_k$, averaged over questions.
 #
 # `fmt.operand_positions(j)` gives the positions of $D_j$ and $D'_j$.
 #
 # <details><summary>Hint</summary>
 #
-# The axes of `pattern` are question, head, query, key. You look from one query at two keys. The query is the answer to
-# exercise 0.1; in code it is `fmt.answer_position(k) - 1`.
+# The axes of `pattern` are question, head, query, key. You look from one query at two keys. The
+# query is the answer to exercise 0.1; in code it is `fmt.answer_position(k) - 1`.
 #
 # </details>
 
@@ -325,13 +329,14 @@ check("lab0.3", attention_share)
 
 
 # %% [markdown]
-# Which heads read digit $k$ itself, and which read the digit below it, $k - 1$, where a carry would come from? Beside
-# each share stands its control: what a head would give to two positions if it looked everywhere evenly.
+# Which heads read digit $k$ itself, and which read the digit below it, $k - 1$, where a carry would
+# come from? Beside each share stands its control: what a head would give to two positions if it
+# looked everywhere evenly.
 
 
 # %%
 def share(k, j):
-    """Average attention of each head of layer 0, from the position that predicts A_k, to D_j and D'_j together."""
+    """Average attention of each head of layer 0, from where A_k is predicted, to D_j and D'_j."""
     return average[:, source(k)][:, list(fmt.operand_positions(j))].sum(-1)
 
 
@@ -354,21 +359,23 @@ table(
 readers = [head for head in range(3) if share(DIGIT, DIGIT)[head] > 0.5]
 carrier = int(share(DIGIT, DIGIT - 1).argmax())
 print(
-    f"Heads of layer 0 that give more than half of their attention to D{DIGIT} and D'{DIGIT}: {readers}"
+    f"Heads of layer 0 that give more than half of their attention to D{DIGIT} and D'{DIGIT}: "
+    f"{readers}"
 )
 print(f"Head of layer 0 that looks most at D{DIGIT - 1} and D'{DIGIT - 1}: {carrier}")
 
 # %% [markdown]
-# **Found.** Some heads read the two digits of their own column, and another one reads the column below. It looks as if
-# the first gave the sum of the digits, and the other gave the carry. But a pattern says only where a head *looks*. It
-# does not say what the head copies, nor whether anyone uses it. For that we must go on to the logits, and then intervene.
+# **Found.** Some heads read the two digits of their own column, and another one reads the column
+# below. It looks as if the first gave the sum of the digits, and the other gave the carry. But a
+# pattern says only where a head *looks*. It does not say what the head copies, nor whether anyone
+# uses it. For that we must go on to the logits, and then intervene.
 
 # %% [markdown]
 # ## 4 · From the stream to the logits
 #
-# The last stream becomes logits in two steps. First *LayerNorm*: subtract the mean of the 96 numbers, divide by their
-# standard deviation, multiply by a learned weight and add a learned bias (both [96]). Then a linear map: $W_U$ [96, 15]
-# and $b_U$ [15].
+# The last stream becomes logits in two steps. First *LayerNorm*: subtract the mean of the 96
+# numbers, divide by their standard deviation, multiply by a learned weight and add a learned bias
+# (both [96]). Then a linear map: $W_U$ [96, 15] and $b_U$ [15].
 #
 # $$\text{logits} = \left(\frac{x - \bar{x}}{\sqrt{\operatorname{var}(x) + \epsilon}} \odot w + b\right) W_U + b_U$$
 
@@ -382,7 +389,8 @@ print(f"Head of layer 0 that looks most at D{DIGIT - 1} and D'{DIGIT - 1}: {carr
 #
 # <details><summary>Hint</summary>
 #
-# Mean and variance run over the last axis, with `keepdim=True`. `torch.var` has an argument `unbiased`.
+# Mean and variance run over the last axis, with `keepdim=True`. `torch.var` has an argument
+# `unbiased`.
 #
 # </details>
 
@@ -402,9 +410,10 @@ def logits_by_hand(model, stream):
 check("lab0.4", logits_by_hand)
 
 # %% [markdown]
-# **Found.** Everything after the stream is a centring, a division and a linear map. Only the division is not linear. And
-# if we *hold its scale fixed* at the value that it had in this run, the whole way from a piece of the stream to the
-# logits is linear. Then each piece has its own share of each logit, and the shares add up.
+# **Found.** Everything after the stream is a centring, a division and a linear map. Only the
+# division is not linear. And if we *hold its scale fixed* at the value that it had in this run, the
+# whole way from a piece of the stream to the logits is linear. Then each piece has its own share of
+# each logit, and the shares add up.
 
 # %% [markdown]
 # ## 5 · Who wrote the logit?
@@ -413,8 +422,8 @@ check("lab0.4", logits_by_hand)
 #
 # $$\text{share}_t(c) = \left(\frac{c - \bar{c}}{s} \odot w\right) \cdot W_U[:, t]$$
 #
-# where $s$ is the scale of the whole stream. The model has stored it as `ln_final.hook_scale`. The biases $b$ and $b_U$
-# belong to no piece; they are one more constant.
+# where $s$ is the scale of the whole stream. The model has stored it as `ln_final.hook_scale`. The
+# biases $b$ and $b_U$ belong to no piece; they are one more constant.
 
 # %% [markdown]
 # ### Exercise 0.5 · The share of one component
@@ -425,7 +434,8 @@ check("lab0.4", logits_by_hand)
 #
 # <details><summary>Hint</summary>
 #
-# `W_U[:, token]` has shape [96, question]. Centre the piece with its own mean, but divide by the scale that is given.
+# `W_U[:, token]` has shape [96, question]. Centre the piece with its own mean, but divide by the
+# scale that is given.
 #
 # </details>
 
@@ -434,7 +444,8 @@ check("lab0.4", logits_by_hand)
 def direct_share(model, piece, scale, token):
     """Share of one piece in a logit, [question].
 
-    piece: [question, d_model]. scale: [question, 1], of the whole stream. token: [question], a token for each question.
+    piece: [question, d_model]. scale: [question, 1], of the whole stream. token: [question], a
+    token for each question.
     """
     # BEGIN SOLUTION
     centred = piece - piece.mean(-1, keepdim=True)
@@ -458,18 +469,20 @@ names, shares = attribution.direct_logit_attribution(
 logit = logits[:, HERE].gather(1, answer[:, None])[:, 0]
 print("pieces:", ", ".join(names))
 print(
-    f"largest difference between the sum of the shares and the logit: {(shares.sum(0) - logit).abs().max():.1e}"
+    "largest difference between the sum of the shares and the logit: "
+    f"{(shares.sum(0) - logit).abs().max():.1e}"
 )
 
 # %% [markdown]
-# Now the average share. A logit alone means little, for adding the same number to all logits changes nothing. So we ask
-# for the logit of the right digit *minus the average over the ten digits*. The function takes such a difference as a row
-# of weights. The control asks for the answer digit of *another* question instead.
+# Now the average share. A logit alone means little, for adding the same number to all logits
+# changes nothing. So we ask for the logit of the right digit *minus the average over the ten
+# digits*. The function takes such a difference as a row of weights. The control asks for the answer
+# digit of *another* question instead.
 
 
 # %%
 def above_average(digit):
-    """Weights over the vocabulary: the logit of a digit minus the average over the ten digits, [question, token]."""
+    """Weights [question, token]: the logit of a digit minus the average over the ten digits."""
     weights = torch.nn.functional.one_hot(digit, model.cfg.d_vocab).float()
     weights[:, :10] -= 0.1
     return weights
@@ -499,10 +512,11 @@ pictures.show(
     plots.bars_with_intervals(
         names, series, "share of the logit", f"Who writes the logit of A{DIGIT}?"
     ),
-    alt=f"Bars with intervals for {len(names)} pieces of the stream. For the right digit the largest are "
+    alt=f"Bars with intervals for {len(names)} pieces of the stream. For the right digit the "
+    "largest are "
     + " and ".join(f"{name} with {direct[name][0]:.1f}" for name in ranked[:2])
-    + f"; the next is {ranked[2]} with {direct[ranked[2]][0]:.2f}. For the control the largest bar in either direction is "
-    f"{np.abs(series[CONTROL][:, 0]).max():.2f}.",
+    + f"; the next is {ranked[2]} with {direct[ranked[2]][0]:.2f}. For the control the largest bar "
+    f"in either direction is {np.abs(series[CONTROL][:, 0]).max():.2f}.",
 )
 
 # %%
@@ -515,15 +529,16 @@ print(
 )
 
 # %% [markdown]
-# **Found.** The MLPs write the answer. The heads that read the digits write next to nothing of it. Does that mean that
-# they do not matter? Attribution cannot say: it sees only what a piece writes *directly* into the logits. It does not see
-# what later components read from it. For this we must take the piece away and run the rest of the model again.
+# **Found.** The MLPs write the answer. The heads that read the digits write next to nothing of it.
+# Does that mean that they do not matter? Attribution cannot say: it sees only what a piece writes
+# *directly* into the logits. It does not see what later components read from it. For this we must
+# take the piece away and run the rest of the model again.
 
 # %% [markdown]
 # ## 6 · Take a piece away: zero ablation
 #
-# A *hook* is a function that the model calls in the middle of a forward pass. It gets a value and may return another one.
-# The model goes on with that.
+# A *hook* is a function that the model calls in the middle of a forward pass. It gets a value and
+# may return another one. The model goes on with that.
 #
 # ```python
 # def hook(value, hook):        # the second argument must have this name
@@ -532,28 +547,28 @@ print(
 # model.run_with_hooks(tokens, fwd_hooks=[("blocks.0.hook_mlp_out", hook)])
 # ```
 #
-# We call one head or one MLP *at one position* a **node**. `Node(15, 0, 2)` is head 2 of layer 0 at position 15, and
-# `Node(15, 0)` is the MLP of layer 0 there.
+# We call one head or one MLP *at one position* a **node**. `Node(15, 0, 2)` is head 2 of layer 0 at
+# position 15, and `Node(15, 0)` is the MLP of layer 0 there.
 
 # %% [markdown]
 # ### Exercise 0.6 · Write the hook
 #
 # *3 points · 6 minutes · ●●○*
 #
-# Run the model with the output of one head at one position set to zero. Return the logits. Only this head, only this
-# position, only this layer.
+# Run the model with the output of one head at one position set to zero. Return the logits. Only
+# this head, only this position, only this layer.
 #
 # <details><summary>Hint</summary>
 #
-# `hook_z` of the node's layer has shape [question, position, head, 32]. `node.position`, `node.layer` and `node.head`
-# say which part. Do not forget to return `z`.
+# `hook_z` of the node's layer has shape [question, position, head, 32]. `node.position`,
+# `node.layer` and `node.head` say which part. Do not forget to return `z`.
 #
 # </details>
 
 
 # %%
 def zero_head(model, tokens, node):
-    """Logits [question, position, token] with the output of one head at one position set to zero."""
+    """Logits [question, position, token] with one head's output at one position set to zero."""
 
     # BEGIN SOLUTION
     def write_zero(z, hook):
@@ -571,9 +586,10 @@ def zero_head(model, tokens, node):
 check("lab0.6", zero_head)
 
 # %% [markdown]
-# Now the head that looks most at the two digits of its column. Two controls: the head of layer 1 that wrote most of the
-# answer directly, and the same head of layer 0 one position before, which works on the digit before. (One position
-# *later* would be no control at all: nothing flows backwards, so it could not change this guess in any model.)
+# Now the head that looks most at the two digits of its column. Two controls: the head of layer 1
+# that wrote most of the answer directly, and the same head of layer 0 one position before, which
+# works on the digit before. (One position *later* would be no control at all: nothing flows
+# backwards, so it could not change this guess in any model.)
 
 # %%
 reference, _ = collect(
@@ -593,27 +609,30 @@ for label, node, name in (
 table(["node", "what it is", "direct share", f"$A_{DIGIT}$ right after zero ablation"], rows)
 
 # %% [markdown]
-# **Found.** The reader writes nothing into the logits, and yet the answer breaks without it. Its effect goes through
-# the MLPs, which read what it wrote. The *direct* effect and the *total* effect of a component are two different
-# things. Do not take one for the other.
+# **Found.** The reader writes nothing into the logits, and yet the answer breaks without it. Its
+# effect goes through the MLPs, which read what it wrote. The *direct* effect and the *total* effect
+# of a component are two different things. Do not take one for the other.
 
 # %% [markdown]
 # ## 7 · Zero is not nothing: mean ablation
 #
-# Zero is an arbitrary value. A component whose output is about the same on every question acts like a bias: the rest of
-# the model has learned to rely on it. With zero in its place, the stream is one that the model never met in training.
-# The answer may break although the component carried no information about this question at all.
+# Zero is an arbitrary value. A component whose output is about the same on every question acts like
+# a bias: the rest of the model has learned to rely on it. With zero in its place, the stream is one
+# that the model never met in training. The answer may break although the component carried no
+# information about this question at all.
 #
-# *Mean ablation* writes the component's average output instead. The average is taken over many questions, separately for
-# each layer and each position. What is constant stays; what tells questions apart goes.
+# *Mean ablation* writes the component's average output instead. The average is taken over many
+# questions, separately for each layer and each position. What is constant stays; what tells
+# questions apart goes.
 
 # %% [markdown]
 # ### Exercise 0.7 · The means
 #
 # *2 points · 5 minutes · ●●○*
 #
-# Compute the mean output of each MLP at each position: shape [layer, position, 96]. Beware of the trap that a published
-# analysis fell into: it took the means of layer 0, and wrote them into every layer.
+# Compute the mean output of each MLP at each position: shape [layer, position, 96]. Beware of the
+# trap that a published analysis fell into: it took the means of layer 0, and wrote them into every
+# layer.
 #
 # <details><summary>Hint</summary>
 #
@@ -636,12 +655,12 @@ def mean_mlp_outputs(model, cache):
 check("lab0.7", mean_mlp_outputs)
 
 # %% [markdown]
-# What does the trap cost? We replace the MLP of layer 1 at each answer position: once by its own mean, once by the mean
-# of layer 0. For comparison the MLP of layer 0, where both are the same.
+# What does the trap cost? We replace the MLP of layer 1 at each answer position: once by its own
+# mean, once by the mean of layer 0. For comparison the MLP of layer 0, where both are the same.
 
 # %%
 own = reference.mean()
-from_layer_0 = Activations(own.z[:1].expand_as(own.z), own.mlp[:1].expand_as(own.mlp))
+from_layer_0 = interventions.Activations(own.z[:1].expand_as(own.z), own.mlp[:1].expand_as(own.mlp))
 rows = []
 for k in reversed(range(6)):
     row = [f"$A_{k}$"]
@@ -666,7 +685,8 @@ table(
 )
 
 # %% [markdown]
-# All six digits together. The six results of one question hang together, so the interval is a bootstrap over questions.
+# All six digits together. The six results of one question hang together, so the interval is a
+# bootstrap over questions.
 
 # %%
 trap = {}
@@ -679,37 +699,41 @@ for name, values in (("own mean", own), ("mean of layer 0", from_layer_0)):
     print(f"MLP of layer 1, {name}: {percent(*trap[name])} right")
 
 # %% [markdown]
-# **Found.** With means from the wrong layer the damage is another one, and part of it is not the component's doing. An
-# ablation result is only as good as the value that was written.
+# **Found.** With means from the wrong layer the damage is another one, and part of it is not the
+# component's doing. An ablation result is only as good as the value that was written.
 
 # %% [markdown]
 # ## 8 · Someone else's value: resample ablation
 #
-# A mean is a value that no single question ever produced. *Resample ablation* (also: random patching) writes the output
-# that the same node had on *another* question, drawn at random. So each value is a real one, and over many questions the
-# node's values keep their whole distribution. Only the link to the present question is cut.
+# A mean is a value that no single question ever produced. *Resample ablation* (also: random
+# patching) writes the output that the same node had on *another* question, drawn at random. So each
+# value is a real one, and over many questions the node's values keep their whole distribution. Only
+# the link to the present question is cut.
 #
-# There is a price. The mean is silent about this question; another question's value *speaks*, and says something wrong.
+# There is a price. The mean is silent about this question; another question's value *speaks*, and
+# says something wrong.
 
 # %% [markdown]
 # ### Exercise 0.8 · Draw donors
 #
 # *2 points · 5 minutes · ●●○*
 #
-# `z` holds the head outputs of reference questions: [layer, reference question, position, head, 32]. `donors[i]` says
-# which reference question gives its value to question `i`. Run the model with the node's output replaced in this way.
+# `z` holds the head outputs of reference questions: [layer, reference question, position, head,
+# 32]. `donors[i]` says which reference question gives its value to question `i`. Run the model with
+# the node's output replaced in this way.
 #
 # <details><summary>Hint</summary>
 #
-# Take your hook of exercise 0.6. Instead of 0, write `z[node.layer][donors, node.position, node.head]`. Beware of two
-# different things called `z`: the hook's argument and the reference.
+# Take your hook of exercise 0.6. Instead of 0, write
+# `z[node.layer][donors, node.position, node.head]`. Beware of two different things called `z`: the
+# hook's argument and the reference.
 #
 # </details>
 
 
 # %%
 def resample_head(model, tokens, node, z, donors):
-    """Logits [question, position, token] with one head's output at one position taken from donor questions."""
+    """Logits [question, position, token] with one head's output taken from donor questions."""
 
     # BEGIN SOLUTION
     def write_donor(value, hook):
@@ -729,12 +753,13 @@ check("lab0.8", resample_head)
 # %% [markdown]
 # ### Three ablations, one node
 #
-# Do the three agree? We try all of them on every node at the positions that predict an answer digit. We let the results
-# pick three nodes: one that only zero ablation calls important, one that only resampling calls important, and one that
-# all three call important. A fourth is drawn at random, as a control.
+# Do the three agree? We try all of them on every node at the positions that predict an answer
+# digit. We let the results pick three nodes: one that only zero ablation calls important, one that
+# only resampling calls important, and one that all three call important. A fourth is drawn at
+# random, as a control.
 #
-# We picked the nodes *because* their results were extreme. So their numbers on these questions would flatter us. We
-# choose on one set of questions, and report on fresh ones.
+# We picked the nodes *because* their results were extreme. So their numbers on these questions
+# would flatter us. We choose on one set of questions, and report on fresh ones.
 
 # %%
 MODES = ("zero", "mean", "resample")
@@ -794,7 +819,8 @@ pictures.show(
         "One node, three answers to “does it matter?”",
         limits=(0, 1),
     ),
-    alt="Four groups of three bars: the share of right answers after zero, mean and resample ablation. "
+    alt="Four groups of three bars: the share of right answers after zero, mean and resample "
+    "ablation. "
     + "; ".join(
         f"{label}: " + ", ".join(f"{mode} {series_modes[mode][i, 0]:.2f}" for mode in MODES)
         for i, label in enumerate(chosen)
@@ -806,10 +832,12 @@ pictures.show(
 # %% [markdown]
 # Why? Two measurements on the same nodes.
 #
-# - How much of a node's output is the same on every question? (Its mean, squared, over its mean square.) And how far from
-#   the mean does zero lie, in units of the node's own spread? The value of another question lies about 1 away.
-# - How large is the last stream after the ablation? The last LayerNorm divides by a scale, which is 1 here for the intact
-#   model. A scale that is not 1 shows a stream unlike those the model was trained on.
+# - How much of a node's output is the same on every question? (Its mean, squared, over its mean
+#   square.) And how far from the mean does zero lie, in units of the node's own spread? The value
+#   of another question lies about 1 away.
+# - How large is the last stream after the ablation? The last LayerNorm divides by a scale, which is
+#   1 here for the intact model. A scale that is not 1 shows a stream unlike those the model was
+#   trained on.
 
 
 # %%
@@ -872,29 +900,34 @@ if not bias_like.is_mlp:
 # %% [markdown]
 # **Found.** Read the three rows one by one.
 #
-# - *Bias-like*: its output hardly depends on the question, for it looks at tokens that are the same in every question. Zero lies many spreads away from anything that the model has
-#   seen, and the answer breaks. The mean and another question's value are both as good as its own. The node tells nothing
-#   about the question; zero ablation alone would have called it important.
-# - *Overheard*: the answer survives without it, so others must carry what it carries. But when it says something wrong,
-#   the others are partly overruled. So its information is *used*, though it is not *needed*.
-# - *Needed*: all three agree. Still, compare the scales: zero and mean leave a smaller stream, as if the model were less
-#   sure; another question's value leaves one of nearly the usual size. The model is then just as sure, of the wrong digit.
+# - *Bias-like*: its output hardly depends on the question, for it looks at tokens that are the same
+#   in every question. Zero lies many spreads away from anything that the model has seen, and the
+#   answer breaks. The mean and another question's value are both as good as its own. The node tells
+#   nothing about the question; zero ablation alone would have called it important.
+# - *Overheard*: the answer survives without it, so others must carry what it carries. But when it
+#   says something wrong, the others are partly overruled. So its information is *used*, though it
+#   is not *needed*.
+# - *Needed*: all three agree. Still, compare the scales: zero and mean leave a smaller stream, as
+#   if the model were less sure; another question's value leaves one of nearly the usual size. The
+#   model is then just as sure, of the wrong digit.
 #
-# And note the floor. After resampling, a wrong digit is still right by chance in about one case in ten, because the
-# donor may happen to have the same digit.
+# And note the floor. After resampling, a wrong digit is still right by chance in about one case in
+# ten, because the donor may happen to have the same digit.
 #
-# No ablation is "the" right one. Say which one you used, and why. Lab 1 reports mean and resample side by side.
+# No ablation is "the" right one. Say which one you used, and why. Lab 1 reports mean and resample
+# side by side.
 
 
 # %% [markdown]
 # ## 9 · Say in advance what will happen: activation patching
 #
-# "Something broke" is weak evidence. A wrench in a gearbox also changes something. A stronger test says *which* wrong
-# answer must come out.
+# "Something broke" is weak evidence. A wrench in a gearbox also changes something. A stronger test
+# says *which* wrong answer must come out.
 #
-# Take two questions: a *clean* one and a *stored* one. Run the clean one, but give one or more nodes the value that they
-# had on the stored one. If these nodes carry the sum of the digits $D_k + D'_k$ and nothing else, then the model must now
-# answer with the **stored** digits' sum and the **clean** question's carry.
+# Take two questions: a *clean* one and a *stored* one. Run the clean one, but give one or more
+# nodes the value that they had on the stored one. If these nodes carry the sum of the digits
+# $D_k + D'_k$ and nothing else, then the model must now answer with the **stored** digits' sum and
+# the **clean** question's carry.
 #
 # $$A_k^{\text{patched}} = (D_k^{\text{stored}} + D_k'^{\text{ stored}} + \text{carry}_k^{\text{clean}}) \bmod 10$$
 
@@ -903,21 +936,21 @@ if not bias_like.is_mlp:
 #
 # *2 points · 6 minutes · ●●○*
 #
-# Write this formula for batches of questions. `clean.first` and `clean.second` hold the digits of $D$ and $D'$,
-# shape [question, digit], units first. `clean.answer_digits()` holds those of the sum. The carry is not given: work it
-# out.
+# Write this formula for batches of questions. `clean.first` and `clean.second` hold the digits of
+# $D$ and $D'$, shape [question, digit], units first. `clean.answer_digits()` holds those of the
+# sum. The carry is not given: work it out.
 #
 # <details><summary>Hint</summary>
 #
-# The carry into column $k$ is what is missing between $D_k + D'_k$ and $A_k$, modulo 10. In Python and PyTorch
-# `(3 - 5) % 10` is 8.
+# The carry into column $k$ is what is missing between $D_k + D'_k$ and $A_k$, modulo 10. In Python
+# and PyTorch `(3 - 5) % 10` is 8.
 #
 # </details>
 
 
 # %%
 def patched_digit(clean, stored, k):
-    """Digit A_k that must come out if the stored digits' sum meets the clean question's carry, [question]."""
+    """Digit A_k [question] that comes out if the stored digits' sum meets the clean carry."""
     # BEGIN SOLUTION
     carry = (clean.answer_digits()[:, k] - clean.first[:, k] - clean.second[:, k]) % 10
     return (stored.first[:, k] + stored.second[:, k] + carry) % 10
@@ -928,9 +961,10 @@ def patched_digit(clean, stored, k):
 check("lab0.9", patched_digit)
 
 # %% [markdown]
-# Now patch. The library's `algorithm` has the two parts of the sum as functions: `sa` is the column's sum without a carry,
-# `sv` the carry out of each column. There are four combinations: sum and carry may each come from the clean or from the
-# stored question. We keep pairs for which the four give four different digits, so that the answer tells which one it was.
+# Now patch. The library's `algorithm` has the two parts of the sum as functions: `sa` is the
+# column's sum without a carry, `sv` the carry out of each column. There are four combinations: sum
+# and carry may each come from the clean or from the stored question. We keep pairs for which the
+# four give four different digits, so that the answer tells which one it was.
 
 
 # %%
@@ -973,46 +1007,47 @@ for label, group in patches.items():
 table(["patched", *(f"sum {a}, carry {b}" for a, b in digits)], rows)
 
 # %% [markdown]
-# **Found.** Look first at the column *sum stored, carry clean*: it is the prediction of exercise 0.9. All readers together
-# bring it about, nearly always. One position before, the same heads move nothing. The strongest reader alone is not enough
-# in part of the cases: the other reader still tells the old digits.
+# **Found.** Look first at the column *sum stored, carry clean*: it is the prediction of exercise
+# 0.9. All readers together bring it about, nearly always. One position before, the same heads move
+# nothing. The strongest reader alone is not enough in part of the cases: the other reader still
+# tells the old digits.
 #
-# Then the column *sum clean, carry stored*. It takes the head that reads the column below, **and** the heads of layer 1. So
-# the carry has two ways into the answer. We come back to that.
+# Then the column *sum clean, carry stored*. It takes the head that reads the column below, **and**
+# the heads of layer 1. So the carry has two ways into the answer. We come back to that.
 #
-# We now know *what* these heads carry, not only that they matter. It is a double dissociation: one group moves the sum and
-# leaves the carry, the other moves the carry and leaves the sum.
+# We now know *what* these heads carry, not only that they matter. It is a double dissociation: one
+# group moves the sum and leaves the carry, the other moves the carry and leaves the sum.
 
 # %% [markdown]
 # ## 10 · Two directions: what is necessary, and what is sufficient?
 #
 # Patching can be done in two directions.
 #
-# - **Noising**: run the clean question, take the nodes from the corrupted one. If the clean answer is lost, the nodes
-#   were *necessary* for it.
-# - **Denoising**: run the corrupted question, take the nodes from the clean one. If the clean answer appears, the nodes
-#   are *sufficient* for it.
+# - **Noising**: run the clean question, take the nodes from the corrupted one. If the clean answer
+#   is lost, the nodes were *necessary* for it.
+# - **Denoising**: run the corrupted question, take the nodes from the clean one. If the clean
+#   answer appears, the nodes are *sufficient* for it.
 #
-# They are not the same question asked twice. Say that two sources carry the same fact and either is enough (an OR gate):
-# then noising finds neither, for the other one steps in; and denoising finds both. If both are needed (an AND gate), it
-# is the other way round.
+# They are not the same question asked twice. Say that two sources carry the same fact and either is
+# enough (an OR gate): then noising finds neither, for the other one steps in; and denoising finds
+# both. If both are needed (an AND gate), it is the other way round.
 
 # %% [markdown]
 # ### Exercise 0.10 · Both directions
 #
 # *1 point · 5 minutes · ●●●*
 #
-# You get a function `run(base, donor, nodes)`. It returns the answers, [question], of the model on the questions `base`
-# when the given nodes have the values from the questions `donor`. With no nodes, `run(base, donor, [])`, it returns the
-# plain answers on `base`.
+# You get a function `run(base, donor, nodes)`. It returns the answers, [question], of the model on
+# the questions `base` when the given nodes have the values from the questions `donor`. With no
+# nodes, `run(base, donor, [])`, it returns the plain answers on `base`.
 #
-# Return two numbers: the share of questions whose clean answer is *lost* by noising, and the share whose clean answer
-# *appears* by denoising.
+# Return two numbers: the share of questions whose clean answer is *lost* by noising, and the share
+# whose clean answer *appears* by denoising.
 #
 # <details><summary>Hint</summary>
 #
-# Both are compared with the same thing: the plain answers on the clean questions. In the first case the base is clean, in
-# the second it is corrupted.
+# Both are compared with the same thing: the plain answers on the clean questions. In the first case
+# the base is clean, in the second it is corrupted.
 #
 # </details>
 
@@ -1033,8 +1068,8 @@ check("lab0.10", both_directions)
 
 
 # %% [markdown]
-# Try it on the digit sum. The corrupted question gets new digits in column $k$ only, such that the answer digit $A_k$
-# changes and no other does.
+# Try it on the digit sum. The corrupted question gets new digits in column $k$ only, such that the
+# answer digit $A_k$ changes and no other does.
 
 
 # %%
@@ -1048,7 +1083,7 @@ def new_column(questions, column, rng):
 
 
 def pairs_that_differ(k, column, count, seed):
-    """Pairs of questions that differ in one column only, and in the answer digit A_k, but not in the carry."""
+    """Pairs of questions that differ in one column and in the digit A_k, but not in the carry."""
     rng = np.random.default_rng(seed)
     clean = uniform(5, count, rng)
     corrupted = new_column(clean, column, rng)
@@ -1060,7 +1095,7 @@ def pairs_that_differ(k, column, count, seed):
 
 
 def lost_and_restored(clean, corrupted, nodes):
-    """Which clean answers noising loses, and which denoising restores, each [question]; nodes at one position."""
+    """Clean answers that noising loses, and those that denoising restores, each [question]."""
     position = nodes[0].position
     wanted = clean[:, position + 1]
     noised = patch(model, clean, nodes, corrupted)[:, position].argmax(-1)
@@ -1090,17 +1125,19 @@ table(
 )
 
 # %% [markdown]
-# **Found.** All readers together are both necessary and sufficient; so is the last MLP, through which everything must
-# pass. The controls do nothing. A single reader scores lower in denoising than in noising: a wrong voice does damage more
-# easily than a right one repairs it. And the readers are not alike, although their attention is: compare their rows here
-# with their shares in section 3.
+# **Found.** All readers together are both necessary and sufficient; so is the last MLP, through
+# which everything must pass. The controls do nothing. A single reader scores lower in denoising
+# than in noising: a wrong voice does damage more easily than a right one repairs it. And the
+# readers are not alike, although their attention is: compare their rows here with their shares in
+# section 3.
 
 # %% [markdown]
 # ### When two components back each other up
 #
-# Section 9 found two ways for the carry: the head of layer 0 that looks at the column below, and the heads of layer 1. We
-# mean-ablate each way alone, and both together. If the ways were independent, the losses would about add up. The control
-# ablates as many heads, drawn at random from this position and the earlier ones, eight times.
+# Section 9 found two ways for the carry: the head of layer 0 that looks at the column below, and
+# the heads of layer 1. We mean-ablate each way alone, and both together. If the ways were
+# independent, the losses would about add up. The control ablates as many heads, drawn at random
+# from this position and the earlier ones, eight times.
 
 
 # %%
@@ -1111,7 +1148,7 @@ def random_heads(position, count, rng):
 
 
 def survives(group, position, some):
-    """Whether the guess made at a position stays right when the nodes are mean-ablated, [question]."""
+    """Whether the guess at a position stays right when the nodes are mean-ablated [question]."""
     return right(ablate(model, some, group, reference, "mean"), some, position)
 
 
@@ -1152,9 +1189,10 @@ table(
 )
 
 # %% [markdown]
-# **Found.** Compare the last two columns. Where the joint loss is much larger than the sum, each way covers for the
-# other: either is nearly enough, and one-at-a-time ablation calls both of them unimportant. This is why a map of a
-# circuit that was drawn by single ablations can miss parts of it, and why Lab 1 tests whole sets of nodes.
+# **Found.** Compare the last two columns. Where the joint loss is much larger than the sum, each
+# way covers for the other: either is nearly enough, and one-at-a-time ablation calls both of them
+# unimportant. This is why a map of a circuit that was drawn by single ablations can miss parts of
+# it, and why Lab 1 tests whole sets of nodes.
 
 # %% [markdown]
 # ## What you may claim
@@ -1184,8 +1222,10 @@ def verdict(holds):
 claims = [
     [
         "A head that looks at the digits carries the digits",
-        f"patching all readers brings the predicted digit: {rate(patched['all readers']['stored', 'clean'])}",
-        f"one position before: {rate(patched['all readers, one position before (control)']['stored', 'clean'])}",
+        "patching all readers brings the predicted digit: "
+        f"{rate(patched['all readers']['stored', 'clean'])}",
+        "one position before: "
+        f"{rate(patched['all readers, one position before (control)']['stored', 'clean'])}",
         verdict(patched["all readers"]["stored", "clean"].float().mean() > 0.95),
     ],
     [
@@ -1201,7 +1241,8 @@ claims = [
             f"`{chosen[label]}`: {' / '.join(f'{x:.2f}' for x in spreads[label])}"
             for label in ("bias-like", "overheard")
         ),
-        f"`{chosen['needed']}`: {' / '.join(f'{x:.2f}' for x in spreads['needed'])} (zero / mean / resample)",
+        f"`{chosen['needed']}`: {' / '.join(f'{x:.2f}' for x in spreads['needed'])} (zero / mean / "
+        "resample)",
         verdict(max(max(values) - min(values) for values in spreads.values()) < 0.1),
     ],
     [
@@ -1224,9 +1265,10 @@ if weaker:  # two heads that look at the same digits
     claims.append(
         [
             "Heads that look at the same digits do the same work",
-            f"L0H{pair[0]} and L0H{pair[1]} give {looks} of their attention to the digits, and restore "
-            + " and ".join(rate(hits) for hits in restored),
-            f"L0H{carrier}, which looks elsewhere: {rate(directions[f'head L0H{carrier} (control)'][1])}",
+            f"L0H{pair[0]} and L0H{pair[1]} give {looks} of their attention to the digits, and "
+            "restore " + " and ".join(rate(hits) for hits in restored),
+            f"L0H{carrier}, which looks elsewhere: "
+            f"{rate(directions[f'head L0H{carrier} (control)'][1])}",
             verdict(abs(restored[0].float().mean() - restored[1].float().mean()) < 0.1),
         ]
     )
@@ -1235,114 +1277,40 @@ table(["one often reads", "we measured", "control", "verdict"], claims)
 # %% [markdown]
 # ## Limits
 #
-# - One model, trained once (one seed), on one task. That a certain head reads a certain digit is a fact about these
-#   weights; another seed may put it elsewhere. The *methods*, and the ways in which they mislead, are general.
-# - Questions are drawn uniformly, so long carries are rare. A component that only serves them would hardly show. Lab 1
-#   samples every kind of carry on purpose.
-# - Intervals are for the questions drawn, not for the choice of model. Seeds: 0 to 8, one for each draw.
-# - The guesses are teacher-forced. Under an intervention this is not what the model would write by itself, for it would
-#   then read its own wrong digits.
-# - Patching tests only the difference that the pair has. Two questions that share the carry say nothing about the carry.
+# - One model, trained once (one seed), on one task. That a certain head reads a certain digit is a
+#   fact about these weights; another seed may put it elsewhere. The *methods*, and the ways in
+#   which they mislead, are general.
+# - Questions are drawn uniformly, so long carries are rare. A component that only serves them would
+#   hardly show. Lab 1 samples every kind of carry on purpose.
+# - Intervals are for the questions drawn, not for the choice of model. Seeds: 0 to 8, one for each
+#   draw.
+# - The guesses are teacher-forced. Under an intervention this is not what the model would write by
+#   itself, for it would then read its own wrong digits.
+# - Patching tests only the difference that the pair has. Two questions that share the carry say
+#   nothing about the carry.
 
 # %% [markdown]
 # ## Further reading
 #
-# - Nelson Elhage and others, [A Mathematical Framework for Transformer Circuits](https://transformer-circuits.pub/2021/framework/index.html)
+# - Nelson Elhage and others,
+#   [A Mathematical Framework for Transformer Circuits](https://transformer-circuits.pub/2021/framework/index.html)
 #   (2021): the residual stream as a sum.
-# - Kevin Wang and others, [Interpretability in the Wild](https://arxiv.org/abs/2211.00593) (2022): attribution, patching
-#   and backup heads in GPT-2 small.
-# - Fred Zhang and Neel Nanda, [Towards Best Practices of Activation Patching in Language Models](https://arxiv.org/abs/2309.16042)
+# - Kevin Wang and others, [Interpretability in the Wild](https://arxiv.org/abs/2211.00593) (2022):
+#   attribution, patching and backup heads in GPT-2 small.
+# - Fred Zhang and Neel Nanda,
+#   [Towards Best Practices of Activation Patching in Language Models](https://arxiv.org/abs/2309.16042)
 #   (2023): how metric and corruption change the result.
-# - Stefan Heimersheim and Neel Nanda, [How to use and interpret activation patching](https://arxiv.org/abs/2404.15255)
-#   (2024): noising, denoising, AND and OR.
-# - Thomas McGrath and others, [The Hydra Effect](https://arxiv.org/abs/2307.15771) (2023): later layers make up for what
-#   was ablated.
-# - Maximilian Li and Lucas Janson, [Optimal ablation for interpretability](https://arxiv.org/abs/2409.09951) (2024): which
-#   value to write.
-# - Philip Quirke, Clement Neo and Fazl Barez, [Understanding Addition and Subtraction in Transformers](https://arxiv.org/abs/2402.02619)
+# - Stefan Heimersheim and Neel Nanda,
+#   [How to use and interpret activation patching](https://arxiv.org/abs/2404.15255) (2024):
+#   noising, denoising, AND and OR.
+# - Thomas McGrath and others, [The Hydra Effect](https://arxiv.org/abs/2307.15771) (2023): later
+#   layers make up for what was ablated.
+# - Maximilian Li and Lucas Janson,
+#   [Optimal ablation for interpretability](https://arxiv.org/abs/2409.09951) (2024): which value to
+#   write.
+# - Philip Quirke, Clement Neo and Fazl Barez,
+#   [Understanding Addition and Subtraction in Transformers](https://arxiv.org/abs/2402.02619)
 #   (2024): the paper of Lab 1.
 
 # %%
 scores("lab0")
-
-
-# %% tags=["book-only", "remove-cell"]
-# The sentences after "Found", as conditions: the page is not built if one of them is no longer true of the weights.
-def mean(hits):
-    return hits.float().mean().item()
-
-
-means = {key: mean(hits) for key, hits in after.items()}
-bias_scales, needed_scales = profile["bias-like"][2:], profile["needed"][2:]
-moved = {
-    label: {name: mean(hits) for name, hits in rates.items()} for label, rates in patched.items()
-}
-both_ways = {label: (mean(lost), mean(restored)) for label, (lost, restored) in directions.items()}
-losses = {name: 1 - mean(hits) for name, hits in backup[shown].items()}
-facts = {
-    "1 trained right, untrained near guessing": min(map(mean, accuracy["trained"])) > 0.99
-    and max(map(mean, accuracy["untrained (control)"])) < 0.2,
-    "2 the pieces sum to the stream": (whole - stream).abs().max()
-    < 1e-4
-    < (without - stream).abs().max(),
-    "3 two readers, and another head below": len(readers) == 2 and carrier not in readers,
-    "3 the head below looks there": share(DIGIT, DIGIT - 1)[carrier] > 0.5,
-    "5 the MLPs write the answer": set(ranked[:2]) == {"L0M", "L1M"}
-    and direct["L1M"][0] + direct["L0M"][0] > 15,
-    "5 the readers write next to nothing": all(
-        abs(direct[f"L0H{head}"][0]) < 0.2 for head in readers
-    ),
-    "5 the control is near zero": np.abs(series[CONTROL][:, 0]).max() < 1,
-    "6 the reader is needed, the controls are not": mean(zeroed[0]) < 0.7
-    and min(map(mean, zeroed[1:])) > 0.98,
-    "7 the wrong layer's mean does other damage": abs(
-        trap["own mean"][0] - trap["mean of layer 0"][0]
-    )
-    > 0.05,
-    "8 bias-like: only zero hurts": means["bias-like", "zero"]
-    < 0.8
-    < 0.98
-    < min(means["bias-like", m] for m in MODES[1:]),
-    "8 bias-like: constant, zero far away": profile["bias-like"][0] > 0.9
-    and profile["bias-like"][1] > 3,
-    "8 bias-like: it looks at constant tokens": set() < set(looked_at) <= {"op", "=", "±"},
-    "8 bias-like: only zero changes the scale": abs(bias_scales[0] - 1)
-    > 0.1
-    > 0.03
-    > max(abs(x - 1) for x in bias_scales[1:]),
-    "8 overheard: only resampling hurts": means["overheard", "resample"]
-    < 0.9
-    < 0.98
-    < min(means["overheard", m] for m in MODES[:2]),
-    "8 needed: all three hurt": max(means["needed", mode] for mode in MODES) < 0.3,
-    "8 needed: only resampling keeps the scale": max(needed_scales[:2])
-    < 0.85
-    < 0.9
-    < needed_scales[2]
-    < 1.1,
-    "9 the readers carry the sum": moved["all readers"]["stored", "clean"] > 0.95,
-    "9 one reader is not always enough": 0.5
-    < moved["the strongest reader"]["stored", "clean"]
-    < 0.95,
-    "9 one position before: nothing": moved["all readers, one position before (control)"][
-        "clean", "clean"
-    ]
-    > 0.98,
-    "9 the carry needs both": moved["that head and the heads of layer 1"]["clean", "stored"] > 0.95
-    and moved["the head that reads the column below"]["clean", "stored"] < 0.95,
-    "10 necessary and sufficient": min(*both_ways["all readers"], *both_ways["L1 MLP"]) > 0.97,
-    "10 the controls do nothing": max(
-        x for label, two in both_ways.items() if "control" in label for x in two
-    )
-    < 0.02,
-    "10 one reader: less in denoising": all(
-        both_ways[f"reader L0H{h}"][1] < both_ways[f"reader L0H{h}"][0] - 0.05 for h in readers
-    ),
-    "10 the readers are not alike": abs(
-        both_ways[f"reader L0H{reader}"][1] - both_ways[f"reader L0H{(weaker or [reader])[0]}"][1]
-    )
-    > 0.3,
-    "10 each way covers for the other": losses["both"] > 2 * (losses["early"] + losses["late"]),
-    "10 random heads do less": losses["control"] < losses["both"] / 2,
-}
-assert all(facts.values()), [fact for fact, holds in facts.items() if not holds]

@@ -1,18 +1,20 @@
 # %% [markdown]
 # # Lab 2 · Reuse of a verified circuit
 #
-# Lab 1 ended with a circuit that adds. Can it be *reused*: built into a larger model that must learn subtraction too? The
-# paper answers yes, and supports it by counting: most of the nodes that were inserted are used again, by addition and by
-# subtraction alike. This lab repeats the insertion and adds what the paper leaves out: whether the copy still adds before
-# any training, what a model trained from scratch looks like under the same counts, and what chance would give.
+# Lab 1 ended with a circuit that adds. Can it be *reused*: built into a larger model that must
+# learn subtraction too? The paper answers yes, and supports it by counting: most of the nodes that
+# were inserted are used again, by addition and by subtraction alike. This lab repeats the insertion
+# and adds what the paper leaves out: whether the copy still adds before any training, what a model
+# trained from scratch looks like under the same counts, and what chance would give.
 #
-# The programme is that of Quirke, Neo and Barez, [*Understanding Addition and Subtraction in
-# Transformers*](https://arxiv.org/abs/2402.02619). The chapter [Verified arithmetic](../book/ch1_verified_arithmetic.md)
-# explains it.
+# The programme is that of Quirke, Neo and Barez,
+# [*Understanding Addition and Subtraction in Transformers*](https://arxiv.org/abs/2402.02619). The
+# chapter [Verified arithmetic](../book/ch1_verified_arithmetic.md) explains it.
 #
 # **You will be able to**
 #
-# - build a trained model into a larger one without changing a single answer, and say which weights decide that;
+# - build a trained model into a larger one without changing a single answer, and say which weights
+#   decide that;
 # - tell the reuse of a circuit from the reuse of an initialisation;
 # - read learning curves with a band, and say what a head start is worth;
 # - measure reuse in three ways, each against a model that reused nothing;
@@ -20,7 +22,8 @@
 #
 # **You need** Lab 1: cascades, patch tests, sufficiency.
 #
-# **Cost** Six exercises of 6 to 10 minutes, about an hour in all. The set-up cell prints the measured run time.
+# **Cost** Six exercises of 6 to 10 minutes, about an hour in all. The set-up cell prints the
+# measured run time.
 
 # %% tags=["setup"]
 from helpers import runtime
@@ -32,56 +35,61 @@ import numpy as np
 import torch
 
 from helpers import stats, training, zoo
+from helpers.arithmetic import reuse
 from helpers.arithmetic.circuit import addition, maps, patching, subtraction, sufficiency, usage
-from helpers.arithmetic.questions import algorithm, cascades
-from helpers.arithmetic.questions.batch import Questions, answer_tokens, mixed, parse, uniform
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.reuse import curves, transfer
-from helpers.arithmetic.reuse import records as reuse
-from helpers.arithmetic.training import insertion
-from helpers.arithmetic.training.recipes import EXPERIMENTS, RECIPES, task_of
-from helpers.arithmetic.verification.verify import answer_text, score, verify
+from helpers.arithmetic.questions import (
+    Format,
+    Questions,
+    algorithm,
+    answer_tokens,
+    cascades,
+    mixed,
+    parse,
+    uniform,
+)
+from helpers.arithmetic.training import EXPERIMENTS, RECIPES, insertion, task_of
+from helpers.arithmetic.verification import answer_text, score, verify
 from helpers.course.check import check, scores
 from helpers.interventions import Node, ablate
-from helpers.show import pictures, plots
-from helpers.show.tables import claims, percent, rate, say, table
+from helpers.show import claims, percent, pictures, plots, rate, say, table
 
 # %% [markdown]
 # ## 1 · What does it take to insert a model?
 #
-# The source is `add-d6`, the 6-digit adder of Lab 1: 2 layers, 3 heads. The target has 3 layers and 4 heads of the same
-# width. The source's heads become heads 0 to 2 of the target's first two layers; head 3 of every layer and the whole third
-# layer are new.
+# The source is `add-d6`, the 6-digit adder of Lab 1: 2 layers, 3 heads. The target has 3 layers and
+# 4 heads of the same width. The source's heads become heads 0 to 2 of the target's first two
+# layers; head 3 of every layer and the whole third layer are new.
 #
 # A layer adds to the residual stream $x$ first what its heads write, then what its MLP writes:
 #
 # $$x' = x + \sum_h z_h W_O^{(h)} + b_O, \qquad x'' = x' + \mathrm{ReLU}\bigl(\mathrm{LN}_2(x') W_{in} + b_{in}\bigr) W_{out} + b_{out}.$$
 #
-# The copied parts do in the target what they did in the source if, and as far as, they see the same $x$. So the question
-# is what the *new* parts write.
+# The copied parts do in the target what they did in the source if, and as far as, they see the same
+# $x$. So the question is what the *new* parts write.
 
 # %% [markdown]
 # ### Exercise 2.1 · A new layer that changes nothing, and can still learn
 #
 # *3 points · 8 minutes · ●●○*
 #
-# You get the weights of one freshly initialised layer as a dictionary of tensors: `W_Q`, `W_K`, `W_V` [d_model, d_head],
-# `W_O` [d_head, d_model], `b_Q`, `b_K`, `b_V`, `b_O`, `W_in`, `b_in`, `W_out`, `b_out` and the two layer norms `ln1_w`,
-# `ln1_b`, `ln2_w`, `ln2_b`. Return a dictionary with the same names in which the layer passes every $x$ on unchanged. But
-# training must be able to wake it up: after one step of gradient descent, its attention and its MLP must each write something that
-# depends on $x$.
+# You get the weights of one freshly initialised layer as a dictionary of tensors: `W_Q`, `W_K`,
+# `W_V` [d_model, d_head], `W_O` [d_head, d_model], `b_Q`, `b_K`, `b_V`, `b_O`, `W_in`, `b_in`,
+# `W_out`, `b_out` and the two layer norms `ln1_w`, `ln1_b`, `ln2_w`, `ln2_b`. Return a dictionary
+# with the same names in which the layer passes every $x$ on unchanged. But training must be able to
+# wake it up: after one step of gradient descent, its attention and its MLP must each write
+# something that depends on $x$.
 #
 # <details><summary>Hint</summary>
 #
-# Only what is *written* into the stream has to vanish. If you set more to zero than that, look at the product rule: a
-# product of two zero factors has no gradient in either.
+# Only what is *written* into the stream has to vanish. If you set more to zero than that, look at
+# the product rule: a product of two zero factors has no gradient in either.
 #
 # </details>
 
 
 # %%
 def neutral_layer(weights):
-    """The weights of a layer that passes the residual stream on unchanged and still gets a gradient."""
+    """Weights of a layer that passes the residual stream on unchanged, and gets a gradient."""
     # BEGIN SOLUTION
     written = {"W_O", "b_O", "W_out", "b_out"}
     return {
@@ -99,7 +107,8 @@ check("lab2.1", neutral_layer)
 #
 # ## 2 · Does the copy still add?
 #
-# Four ways to start, called *arms*. Everything that is not copied keeps the random start of the target.
+# Four ways to start, called *arms*. Everything that is not copied keeps the random start of the
+# target.
 #
 # | arm | copied from the source |
 # |---|---|
@@ -113,16 +122,17 @@ check("lab2.1", neutral_layer)
 #
 # *4 points · 10 minutes · ●●○*
 #
-# Below is what the released code does, retold in a few lines: `start` runs once before training, `write_back` runs every
-# hundred steps to "freeze" the heads that were inserted. Weights of heads are lists with one entry a head. Each function has
-# one bug. Repair both, and return the two repaired functions from `repaired()`. A layer has these tensors: `W_K`, `W_O`, `W_Q`,
-# `W_V`, `b_K`, `b_Q`, `b_V`, each a list with one entry a head; `W_in`, `W_out`, `b_O`, `b_in`, `b_out`, `ln1_b`, `ln1_w`, `ln2_b`,
-# `ln2_w`, each one entry.
+# Below is what the released code does, retold in a few lines: `start` runs once before training,
+# `write_back` runs every hundred steps to "freeze" the heads that were inserted. Weights of heads
+# are lists with one entry a head. Each function has one bug. Repair both, and return the two
+# repaired functions from `repaired()`. A layer has these tensors: `W_K`, `W_O`, `W_Q`, `W_V`,
+# `b_K`, `b_Q`, `b_V`, each a list with one entry a head; `W_in`, `W_out`, `b_O`, `b_in`, `b_out`,
+# `ln1_b`, `ln1_w`, `ln2_b`, `ln2_w`, each one entry.
 #
 # <details><summary>Hint</summary>
 #
-# For the first: go through the list of tensors. For the second: insert three heads into four, and write down which head
-# `start` fills and which one `write_back` overwrites.
+# For the first: go through the list of tensors. For the second: insert three heads into four, and
+# write down which head `start` fills and which one `write_back` overwrites.
 #
 # </details>
 
@@ -203,8 +213,9 @@ table(
 )
 
 # %% [markdown]
-# Which of the forgotten tensors matters? Take the `whole` copy and put the fresh start of one of them back: random for
-# $W_O$, zero for the biases, one and zero for $\mathrm{LN}_2$. The last row puts back all of them but $W_O$ at once.
+# Which of the forgotten tensors matters? Take the `whole` copy and put the fresh start of one of
+# them back: random for $W_O$, zero for the biases, one and zero for $\mathrm{LN}_2$. The last row
+# puts back all of them but $W_O$ at once.
 
 # %%
 FORGOTTEN = {
@@ -234,16 +245,17 @@ table(
 )
 
 # %% [markdown]
-# **Found.** The released copy does not add: at step 0 it answers nothing. What it lacks is $W_O$. Each of the other
-# four omissions costs next to nothing alone, and all four together about two answers in a hundred. With $W_O$, even the
-# random new parts hardly disturb the answers, though they move the logits. Only with the new parts silent is the
-# function exactly kept.
+# **Found.** The released copy does not add: at step 0 it answers nothing. What it lacks is $W_O$.
+# Each of the other four omissions costs next to nothing alone, and all four together about two
+# answers in a hundred. With $W_O$, even the random new parts hardly disturb the answers, though
+# they move the logits. Only with the new parts silent is the function exactly kept.
 #
 # ## 3 · What is hard about subtraction?
 #
-# A borrow cascades like a carry: a column with $D_k < D'_k$ *borrows*, a column with *equal* digits passes a borrow on.
-# And something new: if $D < D'$ the answer is negative. The sign is the first token of the answer, and the highest column
-# that differs decides it. The model then has to write the digits of $D' - D$.
+# A borrow cascades like a carry: a column with $D_k < D'_k$ *borrows*, a column with *equal* digits
+# passes a borrow on. And something new: if $D < D'$ the answer is negative. The sign is the first
+# token of the answer, and the highest column that differs decides it. The model then has to write
+# the digits of $D' - D$.
 #
 # | operation | class | the paper's name | digit | borrow | cascaded borrow |
 # |---|---|---|---|---|---|
@@ -251,8 +263,9 @@ table(
 # | SUB, $D \ge D'$ | $M_0 \ldots M_{n-1}$ | M | $MD_k = (D_k - D'_k) \bmod 10$ | $MB_k = [D_k < D'_k]$ | $MV_k$ |
 # | NEG, $D < D'$ | $N_1 \ldots N_n$ | N | $ND_k = (D'_k - D_k) \bmod 10$ | $NB_k = [D'_k < D_k]$ | $NV_k$ |
 #
-# The index of $M_m$ and $N_m$ is the length of the longest run of equal columns above a column with $D_k < D'_k$, that
-# column included. For a negative answer, columns of two zeros at the front do not count.
+# The index of $M_m$ and $N_m$ is the length of the longest run of equal columns above a column with
+# $D_k < D'_k$, that column included. For a negative answer, columns of two zeros at the front do
+# not count.
 
 # %%
 borrow_share = cascades.frequencies(cascades.subtraction(6), 6)
@@ -282,11 +295,12 @@ say(
 )
 
 # %% [markdown]
-# The released generator lost its equal columns at some point: it enriches carries, but borrow cascades come only by chance.
-# The paper's subtraction models are often wrong, and how often depends on the seed. With both enriched, 60 % of the
-# questions subtractions, three models are embedded: `mix-d3` and `mix-d6` grew from the function-preserving insertion,
-# `mix-d6-scratch` from nothing. These are the full verifications of their weights (`python -m helpers verify mix-d6
-# --operations +- --questions 1000000`).
+# The released generator lost its equal columns at some point: it enriches carries, but borrow
+# cascades come only by chance. The paper's subtraction models are often wrong, and how often
+# depends on the seed. With both enriched, 60 % of the questions subtractions, three models are
+# embedded: `mix-d3` and `mix-d6` grew from the function-preserving insertion, `mix-d6-scratch` from
+# nothing. These are the full verifications of their weights
+# (`python -m helpers verify mix-d6 --operations +- --questions 1000000`).
 
 # %%
 NAMES = ("mix-d3", "mix-d6", "mix-d6-scratch")
@@ -321,14 +335,14 @@ table(
 )
 
 # %% [markdown]
-# These counts pool uniform questions with further ones of every class, so they are no failure rate. The uniform
-# questions alone give one: a million additions and a million subtractions of each 6-digit model. (Of `mix-d3` every
-# question was asked.)
+# These counts pool uniform questions with further ones of every class, so they are no failure rate.
+# The uniform questions alone give one: a million additions and a million subtractions of each
+# 6-digit model. (Of `mix-d3` every question was asked.)
 
 
 # %%
 def per_million(found):
-    """Failures among uniform questions, with the 95 % interval of the rate in failures per million."""
+    """Failures among uniform questions, and the 95 % interval of their rate per million."""
     low, high = (1e6 * end for end in found["ci95"])
     return f"{found['failures']} of {found['questions']:,} [{low:.2g} to {high:.2g} in a million]"
 
@@ -361,22 +375,24 @@ quick = verify(
 print(quick.table())
 
 # %% [markdown]
-# **Found.** Long borrow cascades are as rare as long carries, and the training mixture makes them common. Both ways to
-# begin end in models of 6 digits that are wrong on at most a few questions of more than two million, and the 3-digit
-# model is wrong on none at all. `mix-d6` is not perfect: of a million uniform additions it gets one wrong, of a million
-# subtractions none. The model from scratch gets none of either wrong. One and none are too few to call them different,
-# and the intervals allow a few in a million for both.
+# **Found.** Long borrow cascades are as rare as long carries, and the training mixture makes them
+# common. Both ways to begin end in models of 6 digits that are wrong on at most a few questions of
+# more than two million, and the 3-digit model is wrong on none at all. `mix-d6` is not perfect: of
+# a million uniform additions it gets one wrong, of a million subtractions none. The model from
+# scratch gets none of either wrong. One and none are too few to call them different, and the
+# intervals allow a few in a million for both.
 #
 # ## 4 · Is a copied circuit worth anything to training?
 #
-# First the beginning, live: a hundred steps of every arm at 3 digits, on the same questions. The source is `add-d3`, which
-# answers every addition.
+# First the beginning, live: a hundred steps of every arm at 3 digits, on the same questions. The
+# source is `add-d3`, which answers every addition.
 #
-# The paper also tries to *keep* the inserted circuit, by writing parts of it back every hundred steps. Here such parts are
-# frozen: they have no gradient and never move. The fifth line, `frozen`, is the function-preserving insertion with everything frozen that was
-# inserted into the two layers: the verified weights stay, bit for bit, and only the new heads, the new layer, the embeddings and
-# the read-out may learn. (`python -m helpers train mix-d3-paper-qkv` and `mix-d3-paper-qkv-mlp` train the paper's own two modes, on its
-# own copy and for all inserted heads.)
+# The paper also tries to *keep* the inserted circuit, by writing parts of it back every hundred
+# steps. Here such parts are frozen: they have no gradient and never move. The fifth line, `frozen`,
+# is the function-preserving insertion with everything frozen that was inserted into the two layers:
+# the verified weights stay, bit for bit, and only the new heads, the new layer, the embeddings and
+# the read-out may learn. (`python -m helpers train mix-d3-paper-qkv` and `mix-d3-paper-qkv-mlp`
+# train the paper's own two modes, on its own copy and for all inserted heads.)
 
 # %%
 STARTS = (*insertion.ARMS, "frozen")
@@ -421,7 +437,8 @@ pictures.show(
     figure,
     "Share of additions right over the first hundred steps, with 95 % intervals. "
     + " ".join(
-        f"{arm}: {rate(early[arm, 0]['additions'])} at step 0, least {rate(early[arm, least[arm]]['additions'])} at step {least[arm]}, "
+        f"{arm}: {rate(early[arm, 0]['additions'])} at step 0, least "
+        f"{rate(early[arm, least[arm]]['additions'])} at step {least[arm]}, "
         f"{rate(early[arm, 100]['additions'])} at step 100."
         for arm in STARTS
     ),
@@ -449,23 +466,25 @@ table(
 )
 
 # %% [markdown]
-# **Found.** Keeping the function at step 0 does not keep it at step 10. The first steps, pulled by the loss on
-# subtractions, wreck addition in both arms that had it: that is *catastrophic forgetting*. After a hundred steps both
-# answer most additions again, while the model from scratch can do nothing yet. (Most is not all: the whole training,
-# below, shows when additions are right for good.) The released copy began with nothing, and has learned something by
-# then: what it was given is a good place to start from, though it is not a circuit.
+# **Found.** Keeping the function at step 0 does not keep it at step 10. The first steps, pulled by
+# the loss on subtractions, wreck addition in both arms that had it: that is *catastrophic
+# forgetting*. After a hundred steps both answer most additions again, while the model from scratch
+# can do nothing yet. (Most is not all: the whole training, below, shows when additions are right
+# for good.) The released copy began with nothing, and has learned something by then: what it was
+# given is a good place to start from, though it is not a circuit.
 #
-# Freezing does not prevent the loss. Not one frozen weight has moved, and addition is lost all the same for a while:
-# the frozen heads read a stream into which embeddings and new heads now write other things, and the read-out has
-# changed. To keep a circuit's weights is not to keep what it does. This is one run of a hundred steps, and says no more
-# than that: at its end the frozen model answers nearly all additions again, and fewer subtractions than either copy
-# that may move.
+# Freezing does not prevent the loss. Not one frozen weight has moved, and addition is lost all the
+# same for a while: the frozen heads read a stream into which embeddings and new heads now write
+# other things, and the read-out has changed. To keep a circuit's weights is not to keep what it
+# does. This is one run of a hundred steps, and says no more than that: at its end the frozen model
+# answers nearly all additions again, and fewer subtractions than either copy that may move.
 #
-# Now the whole training. All arms were trained on the same mixture, with the same number of steps and the same schedule;
-# at 3 digits with three seeds each. A run takes minutes on two cores, so it was done before, and every run can be repeated:
-# `python -m helpers train mix-d3-paper --seed 1`, then `python -m helpers reuse DIR` measures it. What is shown comes from
-# these stored measurements: up to 20 000 uniform questions a checkpoint (1 000 as long as fewer than 98 % are right, 5 000 up to
-# 99.8 %).
+# Now the whole training. All arms were trained on the same mixture, with the same number of steps
+# and the same schedule; at 3 digits with three seeds each. A run takes minutes on two cores, so it
+# was done before, and every run can be repeated: `python -m helpers train mix-d3-paper --seed 1`,
+# then `python -m helpers reuse DIR` measures it. What is shown comes from these stored
+# measurements: up to 20 000 uniform questions a checkpoint (1 000 as long as fewer than 98 % are
+# right, 5 000 up to 99.8 %).
 
 # %%
 stored = reuse.stored()
@@ -490,7 +509,7 @@ def spread(values):
 # %%
 for operation, name in (("ADD", "additions"), ("NEG", "negative answers")):
     bands = {
-        arm: curves.band([r.curve for r in runs_of(arm, 3)], operation=operation)
+        arm: reuse.band([r.curve for r in runs_of(arm, 3)], operation=operation)
         for arm in insertion.ARMS
     }
     steps = [step for step in bands["scratch"].steps if step >= 10]
@@ -514,8 +533,9 @@ for operation, name in (("ADD", "additions"), ("NEG", "negative answers")):
         )
     pictures.show(
         figure,
-        f"Share of {name} right over the steps of training, one line an arm with a band from the lowest to the highest of "
-        f"{len(runs_of('scratch', 3))} seeds. The median stays above one half "
+        f"Share of {name} right over the steps of training, one line an arm with a band from the "
+        f"lowest to the highest of {len(runs_of('scratch', 3))} seeds. The median stays above one "
+        "half "
         + ", ".join(f"{when} ({arm})" for arm, when in kept_from.items())
         + "; at the last step it is at "
         + ", ".join(f"{r[-1][0]:.4f} ({arm})" for arm, r in rows.items())
@@ -525,8 +545,8 @@ for operation, name in (("ADD", "additions"), ("NEG", "negative answers")):
 
 # %%
 def steps_needed(record, level, operation=None):
-    """The checkpoint from which on a level is kept, of one operation or of all; infinite if it never is."""
-    reached = curves.steps_to(record.curve, level, operation=operation)
+    """The checkpoint from which on a level is kept, infinite if it never is."""
+    reached = reuse.steps_to(record.curve, level, operation=operation)
     return reached.by if reached else float("inf")
 
 
@@ -568,8 +588,9 @@ table(
     ],
 )
 say(
-    "Median, with the least and the most of the seeds; at 6 digits there is one seed. A level counts from the first checkpoint on "
-    "that never falls below it again; checkpoints lie about a tenth apart."
+    "Median, with the least and the most of the seeds; at 6 digits there is one seed. A level "
+    "counts from the first checkpoint on that never falls below it again; checkpoints lie about a "
+    "tenth apart."
 )
 dips = {
     (n, arm): [
@@ -589,29 +610,32 @@ say(
 )
 
 # %% [markdown]
-# **Found.** The head start is real and short. With a copy that adds, half of the answers are right much sooner. But
-# that is the easy half, the additions; for negative answers the model from scratch is even ahead at 3 digits, in the
-# median. There no arm comes to 99 % or to 99.99 % before the model from scratch in all three seeds. At 6 digits, with
-# one seed, the best arm is one checkpoint ahead at 99 %, and none at 99.99 %. All arms end without a mistake among
-# 20 000.
+# **Found.** The head start is real and short. With a copy that adds, half of the answers are right
+# much sooner. But that is the easy half, the additions; for negative answers the model from scratch
+# is even ahead at 3 digits, in the median. There no arm comes to 99 % or to 99.99 % before the
+# model from scratch in all three seeds. At 6 digits, with one seed, the best arm is one checkpoint
+# ahead at 99 %, and none at 99.99 %. All arms end without a mistake among 20 000.
 #
-# Is it the new skill that takes the time? Not it alone. Additions by themselves, which two arms could do at step 0,
-# fall back below 95 % after step 100 in every run of these arms. They stay above 99 % about when additions learned from
-# scratch do: no arm is ahead in all three seeds at 3 digits, and the best one is a checkpoint ahead at 6. What was
-# given is learned to the end together with what was not.
+# Is it the new skill that takes the time? Not it alone. Additions by themselves, which two arms
+# could do at step 0, fall back below 95 % after step 100 in every run of these arms. They stay
+# above 99 % about when additions learned from scratch do: no arm is ahead in all three seeds at 3
+# digits, and the best one is a checkpoint ahead at 6. What was given is learned to the end together
+# with what was not.
 
 # %% [markdown]
 # ## 5 · Reuse by place: are the inserted nodes used?
 #
-# The paper's count. A node is *useful* for an operation if mean-ablating it alone breaks at least one question of that
-# operation. A node is *inserted* if the source has a useful node at the same position, layer and head. The paper finds
-# that of 96 useful nodes 64 % serve ADD, 73 % SUB and 55 % NEG; of the 48 inserted ones 88, 83 and 60 %. It also counts how many
-# nodes serve two or three operations: *polysemantic* nodes.
+# The paper's count. A node is *useful* for an operation if mean-ablating it alone breaks at least
+# one question of that operation. A node is *inserted* if the source has a useful node at the same
+# position, layer and head. The paper finds that of 96 useful nodes 64 % serve ADD, 73 % SUB and 55
+# % NEG; of the 48 inserted ones 88, 83 and 60 %. It also counts how many nodes serve two or three
+# operations: *polysemantic* nodes.
 #
-# Two things to mind. "At least one question" depends on how many are asked (here 20 of every class), so a second count asks for 5 %
-# of the questions of an operation. And the model from scratch is the control, if it is independent of the source. At 6 digits both
-# have seed 0, so embeddings, positions and the layer-0 queries of heads 0 to 2 *began* as the same random numbers. The 3-digit
-# models from scratch with seeds 1 and 2 share nothing with their source.
+# Two things to mind. "At least one question" depends on how many are asked (here 20 of every
+# class), so a second count asks for 5 % of the questions of an operation. And the model from
+# scratch is the control, if it is independent of the source. At 6 digits both have seed 0, so
+# embeddings, positions and the layer-0 queries of heads 0 to 2 *began* as the same random numbers.
+# The 3-digit models from scratch with seeds 1 and 2 share nothing with their source.
 
 # %%
 GROUPS = {"6 digits, seed 0": (6, [0]), "3 digits, seeds 1, 2": (3, [1, 2])}
@@ -624,13 +648,13 @@ def chosen(arm, group):
     return [record for record in runs_of(arm, n_digits) if record.seed in seeds]
 
 
-def counted(arm, group, share, at_source=False, mode="mean"):
-    """Used nodes, summed over the runs of a group; with `at_source` only those at useful places of the source."""
+def counted(arm, group, share, at_source=False, ablation="mean"):
+    """Used nodes, summed over the runs of a group; `at_source`: at the source's useful places."""
     tables = []
     for record in chosen(arm, group):
-        places = stored.sources[record.source].use[mode].used("ADD", share)
+        places = stored.sources[record.source].use[ablation].used("ADD", share)
         among = usage.located(places, 3, 4) if at_source else None
-        tables.append(usage.table(record.use[mode], share, among))
+        tables.append(usage.node_counts(record.use[ablation], share, among))
     return {key: sum(one[key] for one in tables) for key in tables[0]}
 
 
@@ -654,9 +678,9 @@ for group in GROUPS:
 table(["runs", "arm", "useful nodes", *OPERATIONS, "used by three", "by two", "by one"], rows)
 
 # %% [markdown]
-# How many nodes are polysemantic depends on the count: by two operations or by all three, and when a node is useful. So
-# here are both, for nodes that break one question, for those that break 5 % of the questions of an operation, and for
-# resampling in place of the mean.
+# How many nodes are polysemantic depends on the count: by two operations or by all three, and when
+# a node is useful. So here are both, for nodes that break one question, for those that break 5 % of
+# the questions of an operation, and for resampling in place of the mean.
 
 # %%
 COUNTS = {
@@ -667,8 +691,8 @@ COUNTS = {
 polysemantic = {}
 for group in GROUPS:
     for arm in insertion.ARMS:
-        for label, (mode, share) in COUNTS.items():
-            found = counted(arm, group, share, mode=mode)
+        for label, (ablation, share) in COUNTS.items():
+            found = counted(arm, group, share, ablation=ablation)
             polysemantic[group, arm, label, "all three"] = found["three"] / found["nodes"]
             polysemantic[group, arm, label, "two or three"] = (
                 found["two"] + found["three"]
@@ -695,35 +719,38 @@ table(
 )
 
 # %% [markdown]
-# **Found.** ADD and SUB have about the paper's shares, within some 15 points; NEG has more, seven nodes in ten and
-# above where the paper has 55 %. Nodes that serve all three operations are not a trace of insertion: the model from
-# scratch has as many as the arms that copied or more (with resampling at 3 digits it lies among them). Nodes that
-# serve two or three are, by the paper's own count, fewer in the model from scratch, at 3 and at 6 digits: there more
-# nodes serve one operation only. With 5 % of the questions, or with resampling, that difference does not hold up: the
-# model from scratch lies among the arms that copied, or above them.
+# **Found.** ADD and SUB have about the paper's shares, within some 15 points; NEG has more, seven
+# nodes in ten and above where the paper has 55 %. Nodes that serve all three operations are not a
+# trace of insertion: the model from scratch has as many as the arms that copied or more (with
+# resampling at 3 digits it lies among them). Nodes that serve two or three are, by the paper's own
+# count, fewer in the model from scratch, at 3 and at 6 digits: there more nodes serve one operation
+# only. With 5 % of the questions, or with resampling, that difference does not hold up: the model
+# from scratch lies among the arms that copied, or above them.
 #
-# And the inserted nodes? How much of their use is chance? If the source uses $a_p$ of the $N_p$ nodes at position $p$ and the target
-# uses $b_p$ of them, two models that know nothing of each other share some all the same.
+# And the inserted nodes? How much of their use is chance? If the source uses $a_p$ of the $N_p$
+# nodes at position $p$ and the target uses $b_p$ of them, two models that know nothing of each
+# other share some all the same.
 
 # %% [markdown]
 # ### Exercise 2.3 · What chance would share
 #
 # *2 points · 6 minutes · ●●○*
 #
-# Given the counts per position as three lists, return the share of the source's nodes that the target is expected to use
-# if the source's nodes were drawn at random, at every position as many as there are.
+# Given the counts per position as three lists, return the share of the source's nodes that the
+# target is expected to use if the source's nodes were drawn at random, at every position as many as
+# there are.
 #
 # <details><summary>Hint</summary>
 #
-# One node drawn at random at position $p$ is among the target's with probability $b_p / N_p$. Then weigh the positions by
-# how many nodes the source has there.
+# One node drawn at random at position $p$ is among the target's with probability $b_p / N_p$. Then
+# weigh the positions by how many nodes the source has there.
 #
 # </details>
 
 
 # %%
 def chance_share(source_counts, target_counts, nodes_per_position):
-    """Expected share of the source's nodes that the target uses, for random nodes at the same positions."""
+    """Expected share of the source's nodes that random nodes at the same positions would hit."""
     # BEGIN SOLUTION
     expected = sum(
         a * b / n for a, b, n in zip(source_counts, target_counts, nodes_per_position, strict=True)
@@ -736,9 +763,10 @@ def chance_share(source_counts, target_counts, nodes_per_position):
 check("lab2.3", chance_share)
 
 # %% [markdown]
-# The table has the share of the source's useful nodes that each operation of the target uses. For ADD three controls stand beside
-# it: random nodes at the same positions; the source's nodes with their heads renamed within each layer, averaged over all
-# renamings (p is the share of renamings that do at least as well as the true names); and the best renaming, which is the fair number for a
+# The table has the share of the source's useful nodes that each operation of the target uses. For
+# ADD three controls stand beside it: random nodes at the same positions; the source's nodes with
+# their heads renamed within each layer, averaged over all renamings (p is the share of renamings
+# that do at least as well as the true names); and the best renaming, which is the fair number for a
 # model whose heads have no given names.
 
 # %%
@@ -791,9 +819,9 @@ table(
 )
 
 # %% [markdown]
-# And how many operations does one inserted node serve? (The paper: 39 of 48 serve two or three.) Below it: why renaming
-# the heads may change little. Where the answer is predicted, from the equals sign on, how many heads of each layer are
-# useful, whatever their name?
+# And how many operations does one inserted node serve? (The paper: 39 of 48 serve two or three.)
+# Below it: why renaming the heads may change little. Where the answer is predicted, from the equals
+# sign on, how many heads of each layer are useful, whatever their name?
 
 # %%
 at_source = {
@@ -823,7 +851,7 @@ table(
 
 
 def busy(arm, group, layer):
-    """Useful heads of a layer where the answer is predicted, over the runs of a group, and how many there are."""
+    """Useful heads of a layer where the answer is predicted, and how many heads there are."""
     masks = [
         r.use["mean"].useful()[Format(r.n_digits).equals_position :, layer, :-1]
         for r in chosen(arm, group)
@@ -842,24 +870,26 @@ table(
 adder_use = stored.sources["add-d6"].use["mean"].used("ADD")
 adder_heads = [int(adder_use[:, layer, :-1].sum()) for layer in range(2)]
 say(
-    f"Of the {int(adder_use.sum())} useful nodes of `add-d6`, {int(adder_use[..., -1].sum())} are MLPs, {adder_heads[0]} heads of layer 0 "
-    f"and {adder_heads[1]} of layer 1."
+    f"Of the {int(adder_use.sum())} useful nodes of `add-d6`, {int(adder_use[..., -1].sum())} are "
+    f"MLPs, {adder_heads[0]} heads of layer 0 and {adder_heads[1]} of layer 1."
 )
 
 # %% [markdown]
-# **Found.** At 6 digits the paper's shares for ADD and SUB come out again, and NEG is higher: most inserted nodes are
-# used, far more than random nodes would be, and most of them by all three operations. But most of the same places are
-# used in the model from scratch, and renaming the heads at random changes next to nothing. The reason is where they
-# lie. Half of the source's useful nodes are MLPs, which no renaming moves, and all but one of its useful heads are in
-# layer 0. There, where the answer is predicted, at least three quarters of the heads are useful in any arm, whatever
-# their name. (In layer 1 it is less than a third.) So the count cannot tell which head it is, and by itself it is no
-# evidence of reuse. At 3 digits it does separate the arms.
+# **Found.** At 6 digits the paper's shares for ADD and SUB come out again, and NEG is higher: most
+# inserted nodes are used, far more than random nodes would be, and most of them by all three
+# operations. But most of the same places are used in the model from scratch, and renaming the heads
+# at random changes next to nothing. The reason is where they lie. Half of the source's useful nodes
+# are MLPs, which no renaming moves, and all but one of its useful heads are in layer 0. There,
+# where the answer is predicted, at least three quarters of the heads are useful in any arm,
+# whatever their name. (In layer 1 it is less than a third.) So the count cannot tell which head it
+# is, and by itself it is no evidence of reuse. At 3 digits it does separate the arms.
 #
 # ## 6 · Reuse by weight: is it still the same circuit?
 #
-# A node at the same place may do something else. So compare the weights: the cosine of what was inserted with what training
-# made of it. A head's function depends on $W_Q W_K^T$ (where it looks) and $W_V W_O$ (what it writes), so these products are
-# compared. Controls: other heads of the same layer; the fresh model before anything was inserted; and the model from scratch. At 6 digits the
+# A node at the same place may do something else. So compare the weights: the cosine of what was
+# inserted with what training made of it. A head's function depends on $W_Q W_K^T$ (where it looks)
+# and $W_V W_O$ (what it writes), so these products are compared. Controls: other heads of the same
+# layer; the fresh model before anything was inserted; and the model from scratch. At 6 digits the
 # fresh model is not independent, as said above; its row shows by how much.
 
 # %%
@@ -895,28 +925,31 @@ table(
 )
 
 # %% [markdown]
-# **Found.** What was copied is still there, turned by training but far from forgotten, in every arm that copied it. The
-# paper's copy kept its look (QK). Its OV is lower: $W_V$ was copied, but $W_O$ began at random. The model from scratch
-# has nothing of the source, but for the start that they share at 6 digits.
+# **Found.** What was copied is still there, turned by training but far from forgotten, in every arm
+# that copied it. The paper's copy kept its look (QK). Its OV is lower: $W_V$ was copied, but $W_O$
+# began at random. The model from scratch has nothing of the source, but for the start that they
+# share at 6 digits.
 #
 # ## 7 · Reuse by function: do the source's tests still pass?
 #
-# The strictest measure. Take every patch test that the source passes, the exact nodes included, and run it in the new model.
-# The tests ask about additions, so they could all pass.
+# The strictest measure. Take every patch test that the source passes, the exact nodes included, and
+# run it in the new model. The tests ask about additions, so they could all pass.
 
 # %% [markdown]
 # ### Exercise 2.4 · Predict which tests transfer
 #
 # *4 points · 6 minutes · ●●○*
 #
-# Before you look: for each arm, what share of the head tests of `add-d6` is still *strong* (at least 90 % of the pairs as predicted) at
-# the source's nodes in the 6-digit model? Return a dictionary from the arm to one of the words `"most"` (at least two thirds),
-# `"some"`, `"few"` (at most one third). You have seen the learning curves and the cosines. Each arm is worth one point.
+# Before you look: for each arm, what share of the head tests of `add-d6` is still *strong* (at
+# least 90 % of the pairs as predicted) at the source's nodes in the 6-digit model? Return a
+# dictionary from the arm to one of the words `"most"` (at least two thirds), `"some"`, `"few"` (at
+# most one third). You have seen the learning curves and the cosines. Each arm is worth one point.
 #
 # <details><summary>Hint</summary>
 #
-# What is needed for an *old test at an old place* to pass: that the head still looks there, still reads the same, and that
-# what it writes is understood. Which of these did each arm begin with, and which can training supply?
+# What is needed for an *old test at an old place* to pass: that the head still looks there, still
+# reads the same, and that what it writes is understood. Which of these did each arm begin with, and
+# which can training supply?
 #
 # </details>
 
@@ -933,19 +966,20 @@ def predicted_transfer():
 check("lab2.4", predicted_transfer)
 
 # %% [markdown]
-# The control is all other sets of as many heads of the layer; some of them share a head with the tested set. The last columns count roles
-# as a whole: of the source's strong roles, how many does the new model have at exactly the same heads, and how many would it
-# share under a random renaming of the heads?
+# The control is all other sets of as many heads of the layer; some of them share a head with the
+# tested set. The last columns count roles as a whole: of the source's strong roles, how many does
+# the new model have at exactly the same heads, and how many would it share under a random renaming
+# of the heads?
 
 # %%
 moved = {
-    (group, arm): [transfer.transferred(r.retests) for r in chosen(arm, group)]
+    (group, arm): [reuse.transferred(r.retests) for r in chosen(arm, group)]
     for group in GROUPS
     for arm in insertion.ARMS
 }
 roles = {
     (group, arm): [
-        transfer.shared_roles(stored.sources[r.source].passed, r.passed, n_heads=4)
+        reuse.shared_roles(stored.sources[r.source].passed, r.passed, n_heads=4)
         for r in chosen(arm, group)
     ]
     for group in GROUPS
@@ -982,12 +1016,12 @@ table(
 )
 
 # %% [markdown]
-# The tests of MLPs. An MLP has no other name in its layer, so the control is the MLPs of the other layers at the same
-# position.
+# The tests of MLPs. An MLP has no other name in its layer, so the control is the MLPs of the other
+# layers at the same position.
 
 # %%
 moved_mlps = {
-    (group, arm): [transfer.transferred(r.retests, mlps=True) for r in chosen(arm, group)]
+    (group, arm): [reuse.transferred(r.retests, mlps=True) for r in chosen(arm, group)]
     for group in GROUPS
     for arm in insertion.ARMS
 }
@@ -1002,22 +1036,24 @@ for key, found in moved_mlps.items():
 table(["runs", "arm", "MLP tests strong", "pairs", "MLPs of other layers"], rows)
 
 # %% [markdown]
-# **Found.** By function the inserted circuit is reused, clearly: most of the source's tests pass at the same heads, and
-# none or almost none in the model from scratch. Those of the MLPs pass as well. They say less at 6 digits, where most
-# pairs come out as predicted at an MLP of another layer too.
+# **Found.** By function the inserted circuit is reused, clearly: most of the source's tests pass at
+# the same heads, and none or almost none in the model from scratch. Those of the MLPs pass as well.
+# They say less at 6 digits, where most pairs come out as predicted at an MLP of another layer too.
 #
-# The surprise is the first arm. The released copy could not add at all at step 0, and ends with as many of the old
-# roles as the copies that could. Training taught the old heads their old jobs again, in new directions. So no function
-# was carried over there: reuse is real, and it is the reuse of an initialisation. What the released copy did have is
-# where the heads look and what the MLPs compute, so these should be what was reused. That is an inference: no arm was
-# given the one without the other.
+# The surprise is the first arm. The released copy could not add at all at step 0, and ends with as
+# many of the old roles as the copies that could. Training taught the old heads their old jobs
+# again, in new directions. So no function was carried over there: reuse is real, and it is the
+# reuse of an initialisation. What the released copy did have is where the heads look and what the
+# MLPs compute, so these should be what was reused. That is an inference: no arm was given the one
+# without the other.
 #
 # ## 8 · Where is the new skill?
 #
-# The exchange tests of subtraction are built like those of addition: two questions that differ in one value only, and a
-# prediction by exact arithmetic. Carries beside borrows: the local ones (does column $k$ alone carry, or borrow?) and the
-# cascaded ones (column $k$ passes on what comes from below), asked of all heads of one layer at the position that predicts
-# $A_{k+1}$, for $k = 1 \ldots 4$.
+# The exchange tests of subtraction are built like those of addition: two questions that differ in
+# one value only, and a prediction by exact arithmetic. Carries beside borrows: the local ones (does
+# column $k$ alone carry, or borrow?) and the cascaded ones (column $k$ passes on what comes from
+# below), asked of all heads of one layer at the position that predicts $A_{k+1}$, for
+# $k = 1 \ldots 4$.
 
 
 # %%
@@ -1079,14 +1115,16 @@ widest = max(
     high - low for low, high in (stats.clopper_pearson(hits, COUNT) for hits in range(COUNT + 1))
 )
 say(
-    f"Pairs as predicted at $k = 1$ · 2 · 3 · 4. Each number stands for {COUNT} pairs; its 95 % interval is at most {100 * widest:.0f} points "
-    "wide. The layers need not add up to 100 %: for many pairs the exchange in either of two layers is enough."
+    f"Pairs as predicted at $k = 1$ · 2 · 3 · 4. Each number stands for {COUNT} pairs; its 95 % "
+    f"interval is at most {100 * widest:.0f} points wide. The layers need not add up to 100 %: for "
+    "many pairs the exchange in either of two layers is enough."
 )
 
 # %% [markdown]
-# Two more things that an adder need not know: the sign, asked at the equals sign (which column decides it: here 0, 2 and 4),
-# and the operator. For the operator the stored question has other operands *and* the other operator; a hit means that
-# $A_k$ becomes that of the clean operands under the stored operator.
+# Two more things that an adder need not know: the sign, asked at the equals sign (which column
+# decides it: here 0, 2 and 4), and the operator. For the operator the stored question has other
+# operands *and* the other operator; a hit means that $A_k$ becomes that of the clean operands under
+# the stored operator.
 
 # %%
 chosen_by = []
@@ -1115,48 +1153,52 @@ table(
 )
 
 # %% [markdown]
-# **Found.** Carries stay; borrows go through the new layer, and not through it alone. In `mix-d6` the cascaded carry
-# goes through the inserted layer 1 in every pair at every digit, as it did in `add-d6`, and not at all through the new
-# layer. The cascaded borrow, positive or negative, goes through the new layer in most pairs at every digit. Through
-# layer 1 it goes in most pairs at $k = 1$, and in a fifth to a half of them above. So the old cascade is shared at
-# the lowest of these digits, and only in part above it.
+# **Found.** Carries stay; borrows go through the new layer, and not through it alone. In `mix-d6`
+# the cascaded carry goes through the inserted layer 1 in every pair at every digit, as it did in
+# `add-d6`, and not at all through the new layer. The cascaded borrow, positive or negative, goes
+# through the new layer in most pairs at every digit. Through layer 1 it goes in most pairs at
+# $k = 1$, and in a fifth to a half of them above. So the old cascade is shared at the lowest of
+# these digits, and only in part above it.
 #
-# The control says how much of this is due to insertion. From scratch borrows go mostly through layer 2 as well, and at
-# $k = 1$ through both layers alike. What differs is the carries: there they pass from layer 1 to layer 2 as the digits
-# rise. So from scratch no layer is for one operation: at $k = 1$ layer 1 serves all three, as much as in `mix-d6`, and
-# at $k = 4$ layer 2 does. In `mix-d6` the new layer has none of the carries. (One model each.)
+# The control says how much of this is due to insertion. From scratch borrows go mostly through
+# layer 2 as well, and at $k = 1$ through both layers alike. What differs is the carries: there they
+# pass from layer 1 to layer 2 as the digits rise. So from scratch no layer is for one operation: at
+# $k = 1$ layer 1 serves all three, as much as in `mix-d6`, and at $k = 4$ layer 2 does. In `mix-d6`
+# the new layer has none of the carries. (One model each.)
 #
-# The *local* carry of columns 1 to 3 is brought by one inserted head, L0H2, and so are most local borrows. Not in
-# column 4, next to the top one: there the head brings most carries but hardly a borrow, which goes through layer 1.
-# From scratch one head brings most carries of columns 1 to 3 too, but about half of the borrows or fewer.
-# What a column borrows in a negative answer is also passed on by the new layer, nearly always; in a positive one less
-# often.
+# The *local* carry of columns 1 to 3 is brought by one inserted head, L0H2, and so are most local
+# borrows. Not in column 4, next to the top one: there the head brings most carries but hardly a
+# borrow, which goes through layer 1. From scratch one head brings most carries of columns 1 to 3
+# too, but about half of the borrows or fewer. What a column borrows in a negative answer is also
+# passed on by the new layer, nearly always; in a positive one less often.
 #
-# The sign is decided by one head of the new layer where the lower columns decide it, and the new head of layer 0 reads the operator: written
-# alone, it turns sums into differences, and back, in more than half of the pairs. In the model from scratch no single head does
-# as much.
+# The sign is decided by one head of the new layer where the lower columns decide it, and the new
+# head of layer 0 reads the operator: written alone, it turns sums into differences, and back, in
+# more than half of the pairs. In the model from scratch no single head does as much.
 
 # %% [markdown]
 # ### Exercise 2.5 · Find the borrow heads
 #
 # *4 points · 10 minutes · ●●●*
 #
-# Write a search. Given a model, its format, a sub-task and a digit, return the *smallest* set of heads, of any layers, at the
-# sub-task's position that carries it: at least 90 % of the pairs as predicted, and at least 90 % of the null pairs unchanged. Look
-# at single heads and at pairs. If several sets of the smallest size pass, return the one with the highest rate; if none
-# does, an empty tuple. `patching.rates(model, fmt, task, digit, node_sets, count)` gives one result a set, with `rate`,
-# `null_rate` and `nodes`; `task.positions(fmt, digit)` gives the positions.
+# Write a search. Given a model, its format, a sub-task and a digit, return the *smallest* set of
+# heads, of any layers, at the sub-task's position that carries it: at least 90 % of the pairs as
+# predicted, and at least 90 % of the null pairs unchanged. Look at single heads and at pairs. If
+# several sets of the smallest size pass, return the one with the highest rate; if none does, an
+# empty tuple. `patching.rates(model, fmt, task, digit, node_sets, count)` gives one result a set,
+# with `rate`, `null_rate` and `nodes`; `task.positions(fmt, digit)` gives the positions.
 #
 # <details><summary>Hint</summary>
 #
-# `itertools.combinations(heads, size)` for size 1, then 2; stop at the first size at which one passes.
+# `itertools.combinations(heads, size)` for size 1, then 2; stop at the first size at which one
+# passes.
 #
 # </details>
 
 
 # %%
 def borrow_heads(model, fmt, task, digit, count=40):
-    """The smallest set of one or two heads at the sub-task's position that carries it, as a tuple of nodes."""
+    """The smallest set of one or two heads at the sub-task's position that carries it."""
     # BEGIN SOLUTION
     from itertools import combinations
 
@@ -1183,15 +1225,18 @@ check("lab2.5", borrow_heads)
 #
 # *3 points · 8 minutes · ●●●*
 #
-# `mix-d6` was asked millions of questions. Now take two heads away where $A_3$ is predicted: an inserted one, L0H2, which brings the
-# local carry or borrow of column 2, and one of the new layer, L2H1. Both are replaced by their mean; either alone is hardly missed. Give two 6-digit
-# subtractions with a positive answer, as texts such as `"777777-123456"`, that differ in **column 2 only**: one that the
-# damaged model gets wrong, and one that it gets right. (The intact model answers both.)
+# `mix-d6` was asked millions of questions. Now take two heads away where $A_3$ is predicted: an
+# inserted one, L0H2, which brings the local carry or borrow of column 2, and one of the new layer,
+# L2H1. Both are replaced by their mean; either alone is hardly missed. Give two 6-digit
+# subtractions with a positive answer, as texts such as `"777777-123456"`, that differ in **column 2
+# only**: one that the damaged model gets wrong, and one that it gets right. (The intact model
+# answers both.)
 #
 # <details><summary>Hint</summary>
 #
-# What does the damaged model no longer know, and what does it assume instead? `damaged("777777-123456")` shows its answer.
-# Not every question of the right kind breaks: try a few.
+# What does the damaged model no longer know, and what does it assume instead?
+# `damaged("777777-123456")` shows its answer. Not every question of the right kind breaks: try a
+# few.
 #
 # </details>
 
@@ -1214,7 +1259,7 @@ print(parse("777777-123456", 6).text(), "damaged:", damaged("777777-123456"))
 
 # %%
 def breaking_pair():
-    """(a question that the damaged model gets wrong, one that it gets right), different in column 2 only."""
+    """Questions apart in column 2 only: the damaged model errs on the first alone."""
     # BEGIN SOLUTION
     for d in range(1, 10):  # column 2 is 0 - d: it borrows from column 3. With 9 - d it does not.
         pair = f"865042-12{d - 1}{d}11", f"865942-12{d - 1}{d}11"
@@ -1258,22 +1303,24 @@ table(
 )
 
 # %% [markdown]
-# **Found.** Without the two heads most questions in which column 2 borrows break, and no other: the damaged model takes it that column 2
-# never borrows. Alone, L0H2 is hardly missed, and L2H1 in about a quarter of the borrows. The controls, one head of the pair with another
-# one, do not do this: they break a few questions of either kind, or no more than the one head alone.
+# **Found.** Without the two heads most questions in which column 2 borrows break, and no other: the
+# damaged model takes it that column 2 never borrows. Alone, L0H2 is hardly missed, and L2H1 in
+# about a quarter of the borrows. The controls, one head of the pair with another one, do not do
+# this: they break a few questions of either kind, or no more than the one head alone.
 
 # %% [markdown]
 # ## 9 · Is the map enough, for each operation?
 #
-# The paper's re-analysis keeps the 98 useful nodes of its mixed model and ablates the rest: 89 % of the additions stay right,
-# 48 % of the subtractions, 36 % of the negative answers. The same here, for every arm: keep the nodes that are useful alone.
+# The paper's re-analysis keeps the 98 useful nodes of its mixed model and ablates the rest: 89 % of
+# the additions stay right, 48 % of the subtractions, 36 % of the negative answers. The same here,
+# for every arm: keep the nodes that are useful alone.
 
 # %%
 rows = []
 for arm in insertion.ARMS:
     for kept in runs_of(arm, 6)[0].kept:
         if kept.share == 0.0:
-            rows.append([arm, kept.mode, kept.nodes])
+            rows.append([arm, kept.ablation, kept.nodes])
             rows[-1] += [
                 f"{100 * kept.right[op]:.0f} % (random: {100 * kept.random[op]:.0f} %)"
                 for op in ("ADD", "SUB", "NEG")
@@ -1281,16 +1328,17 @@ for arm in insertion.ARMS:
 table(["arm", "the others are ablated by", "useful nodes", "ADD", "SUB", "NEG"], rows)
 
 # %% [markdown]
-# And as in Lab 1, a set chosen as a whole: from all nodes drop one after the other, as long as the answers of every
-# operation stay right. The choice takes minutes, so the sets are stored; their test on new questions runs here.
+# And as in Lab 1, a set chosen as a whole: from all nodes drop one after the other, as long as the
+# answers of every operation stay right. The choice takes minutes, so the sets are stored; their
+# test on new questions runs here.
 
 # %%
 fresh = sufficiency.bench(model, fmt, per_class=60, seed=200, operations="+-")
 chosen_maps = maps.stored()["mix-d6"].nodes
 kept_by = {
-    (chosen, mode): fresh.kept(chosen_maps[chosen], mode).all(1)
+    (chosen, ablation): fresh.kept(chosen_maps[chosen], ablation).all(1)
     for chosen in chosen_maps
-    for mode in ("mean", "resample")
+    for ablation in ("mean", "resample")
 }
 groups_of = {
     op: torch.tensor([other == op for other in fresh.operations]) for op in ("ADD", "SUB", "NEG")
@@ -1303,10 +1351,10 @@ rows = [
     [
         f"chosen under {chosen} ablation",
         len(chosen_maps[chosen]),
-        mode,
+        ablation,
         *(rate(right[group]) for group in groups_of.values()),
     ]
-    for (chosen, mode), right in kept_by.items()
+    for (chosen, ablation), right in kept_by.items()
 ]
 chance = {}
 for label, sets in controls.items():
@@ -1326,8 +1374,9 @@ for label, sets in controls.items():
 table(["nodes kept", "number", "the others are ablated by", "ADD", "SUB", "NEG"], rows)
 
 # %% [markdown]
-# **Found.** As in Lab 1, the nodes that are useful one at a time do not suffice, whatever the arm. A set chosen as a whole does, for all
-# three operations, with well under half of the nodes; the one chosen under resampling holds under both ablations.
+# **Found.** As in Lab 1, the nodes that are useful one at a time do not suffice, whatever the arm.
+# A set chosen as a whole does, for all three operations, with well under half of the nodes; the one
+# chosen under resampling holds under both ablations.
 #
 # ## 10 · Is reuse worth it, and is it reuse?
 #
@@ -1361,7 +1410,7 @@ own = {op: float(kept_by["mean", "mean"][group].float().mean()) for op, group in
 shared = [min(by_layer["mix-d6", task.name, k][1].rate for task in CASCADED) > 0.5 for k in DIGITS]
 rare = [end for found in uniformly["mix-d6"].values() for end in found["ci95"]]
 useful_kept = {
-    arm: next(k.right for k in runs_of(arm, 6)[0].kept if (k.mode, k.share) == ("mean", 0.0))
+    arm: next(k.right for k in runs_of(arm, 6)[0].kept if (k.ablation, k.share) == ("mean", 0.0))
     for arm in insertion.ARMS
 }
 
@@ -1372,7 +1421,7 @@ def shares(values):
 
 
 def faster(arm):
-    """For how many of the two levels every seed of an arm was faster than every seed from scratch."""
+    """Number of the two levels at which every seed of an arm was faster than any from scratch."""
     return sum(
         max(needed[3, arm, level]) < min(needed[3, "scratch", level]) for level in (0.99, 0.9999)
     )
@@ -1404,7 +1453,8 @@ claims(
         (
             "a verified adder is inserted (the released copy)",
             f"right at step 0: {rate(at_start['paper'].target_right)}",
-            f"whole copy {rate(at_start['whole'].target_right)}, function-preserving {rate(at_start['preserving'].target_right)}",
+            f"whole copy {rate(at_start['whole'].target_right)}, function-preserving "
+            f"{rate(at_start['preserving'].target_right)}",
             float(at_start["paper"].target_right.float().mean()) > 0.99,
         ),
         (
@@ -1432,8 +1482,9 @@ claims(
         (
             "88 / 83 / 60 % of the inserted nodes serve ADD / SUB / NEG, so they are reused",
             f"6 digits, preserving: {shares(by_place['6 digits, seed 0', 'preserving'])}",
-            f"scratch {shares(by_place['6 digits, seed 0', 'scratch'])}; at 3 digits {shares(by_place[CLEAN, 'preserving'])} and "
-            f"{shares(by_place[CLEAN, 'scratch'])}; heads renamed: p = {min(renamed_p):.2f} or more",
+            f"scratch {shares(by_place['6 digits, seed 0', 'scratch'])}; at 3 digits "
+            f"{shares(by_place[CLEAN, 'preserving'])} and {shares(by_place[CLEAN, 'scratch'])}; "
+            f"heads renamed: p = {min(renamed_p):.2f} or more",
             False
             if by_place["6 digits, seed 0", "preserving"]["ADD"] < 0.8
             else (
@@ -1455,7 +1506,8 @@ claims(
             else min(strong[g, "preserving"] for g in GROUPS) >= 0.9 or None,
         ),
         (
-            "nodes that serve several operations come from insertion (its latest abstract concedes that they do not)",
+            "nodes that serve several operations come from insertion (its latest abstract concedes "
+            "that they do not)",
             "preserving: " + several("preserving"),
             "scratch: " + several("scratch"),
             True if all(more.values()) else None if any(more.values()) else False,
@@ -1481,7 +1533,8 @@ claims(
         (
             "a small part of the model suffices",
             f"{shares(own)} with {len(chosen_maps['mean'])} of {len(fresh.nodes)} nodes",
-            f"random nodes, as many at every position: at most {shares(chance['random, as many at every position'])}",
+            "random nodes, as many at every position: at most "
+            f"{shares(chance['random, as many at every position'])}",
             own["ADD"] >= 0.98
             and min(own["SUB"], own["NEG"]) >= 0.95
             and max(chance["random, as many at every position"].values()) < 0.5,
@@ -1490,22 +1543,22 @@ claims(
 )
 
 # %% tags=["hide-input"]
-batch_size, full = (
-    RECIPES["mix-d3"].batch_size,
-    RECIPES["add-d3"].steps * RECIPES["add-d3"].batch_size,
-)
+batch_size = RECIPES["mix-d3"].batch_size
+full = RECIPES["add-d3"].steps * RECIPES["add-d3"].batch_size
 saved = batch_size * (
     np.median(needed[3, "scratch", 0.99]) - np.median(needed[3, "preserving", 0.99])
 )
 say(
     f"""
-- **Proven**, by asking every question when the weights were published (`python -m helpers verify mix-d3 --exhaustive` repeats it): `mix-d3`
-  answers {total["mix-d3"]:,} additions and subtractions of 3-digit numbers, {failed["mix-d3"]} wrong.
-- **Tested to a bound**: `mix-d6`, {total["mix-d6"]:,} questions, {failed["mix-d6"]} wrong; `mix-d6-scratch`, {total["mix-d6-scratch"]:,} questions,
-  {failed["mix-d6-scratch"]} wrong.
-- **Measured**: at 3 digits the function-preserving insertion comes to 99 % {abs(saved):,.0f} training questions
-  {"earlier" if saved > 0 else "later"} than the start from scratch, in the median. The adder itself was trained on {full:,}, more than a whole mixed
-  run. So a head start can pay only where the adder exists already.
+- **Proven**, by asking every question when the weights were published (repeated by `python -m
+  helpers verify mix-d3 --exhaustive`): `mix-d3` answers {total["mix-d3"]:,} additions and
+  subtractions of 3-digit numbers, {failed["mix-d3"]} wrong.
+- **Tested to a bound**: `mix-d6`, {total["mix-d6"]:,} questions, {failed["mix-d6"]} wrong;
+  `mix-d6-scratch`, {total["mix-d6-scratch"]:,} questions, {failed["mix-d6-scratch"]} wrong.
+- **Measured**: at 3 digits the function-preserving insertion comes to 99 % {abs(saved):,.0f}
+  training questions {"earlier" if saved > 0 else "later"} than the start from scratch, in the
+  median. The adder itself was trained on {full:,}, more than a whole mixed run. So a head start can
+  pay only where the adder exists already.
 - **Believed**: that seeds, sizes and schedules that were not tried behave alike.
 """
 )
@@ -1513,239 +1566,31 @@ say(
 # %% [markdown]
 # ## Limits
 #
-# - Three seeds an arm at 3 digits, one at 6. The runs share the source; a source of another seed was not tried.
-# - At seed 0 the model from scratch and the source start from *identical* embeddings, positions and layer-0 queries of heads 0 to 2.
-#   That can only make the model from scratch look more like the source. At 6 digits no other seed was trained.
-# - One schedule for all arms: a learning rate that suits a fresh model may be too high for one that can add already.
-# - Frozen models were followed for a hundred steps, with one seed. `mix-d3-frozen`, `mix-d3-paper-qkv` and `mix-d3-paper-qkv-mlp` can
-# be trained by command, and were not trained to the end: whether freezing keeps the circuit, or costs the new skill, is
-# open.
+# - Three seeds an arm at 3 digits, one at 6. The runs share the source; a source of another seed
+#   was not tried.
+# - At seed 0 the model from scratch and the source start from *identical* embeddings, positions and
+#   layer-0 queries of heads 0 to 2. That can only make the model from scratch look more like the
+#   source. At 6 digits no other seed was trained.
+# - One schedule for all arms: a learning rate that suits a fresh model may be too high for one that
+#   can add already.
+# - Frozen models were followed for a hundred steps, with one seed. `mix-d3-frozen`,
+#   `mix-d3-paper-qkv` and `mix-d3-paper-qkv-mlp` can be trained by command, and were not trained to
+#   the end: whether freezing keeps the circuit, or costs the new skill, is open.
 # - Which layer passes on what was tested in one model of each kind, the 6-digit ones with seed 0.
-# - Place is measured under mean ablation. Place, weight and function are measured one node or one patch test at a time; what several nodes do together is seen only in
-#   the maps.
+# - Place is measured under mean ablation. Place, weight and function are measured one node or one
+#   patch test at a time; what several nodes do together is seen only in the maps.
 # - All interventions are read teacher forced. For subtraction the digits see the true sign.
 #
 # ## Further reading
 #
-# - Quirke, Neo and Barez, [Understanding Addition and Subtraction in Transformers](https://arxiv.org/abs/2402.02619)
-# - Chen, Goodfellow and Shlens, [Net2Net: Accelerating Learning via Knowledge Transfer](https://arxiv.org/abs/1511.05641)
-# - Merullo, Eickhoff and Pavlick, [Circuit Component Reuse Across Tasks in Transformer Language Models](https://arxiv.org/abs/2310.08744)
-# - Zhang and Nanda, [Towards Best Practices of Activation Patching](https://arxiv.org/abs/2309.16042)
+# - Quirke, Neo and Barez,
+#   [Understanding Addition and Subtraction in Transformers](https://arxiv.org/abs/2402.02619)
+# - Chen, Goodfellow and Shlens,
+#   [Net2Net: Accelerating Learning via Knowledge Transfer](https://arxiv.org/abs/1511.05641)
+# - Merullo, Eickhoff and Pavlick,
+#   [Circuit Component Reuse Across Tasks in Transformer Language Models](https://arxiv.org/abs/2310.08744)
+# - Zhang and Nanda,
+#   [Towards Best Practices of Activation Patching](https://arxiv.org/abs/2309.16042)
 
 # %%
 scores("lab2")
-
-
-# %% tags=["book-only", "remove-cell"]
-# The sentences after "Found", as conditions: the page is not built if one of them is no longer true of weights and stored runs.
-right_at = {
-    key: float(hits["additions"].float().mean()) for key, hits in early.items()
-}  # [arm, step]: share of additions right in the first hundred steps
-taken = {
-    arm: float(early[arm, 100]["subtractions"].float().mean()) for arm in STARTS
-}  # subtractions right at step 100
-part_of = {  # [group, arm]: share of the useful nodes that serve each operation
-    (g, arm): {op: found[op] / found["nodes"] for op in OPERATIONS}
-    for g in GROUPS
-    for arm in insertion.ARMS
-    for found in [counted(arm, g, 0.0)]
-}
-COPIED = insertion.ARMS[:3]
-
-
-def among(label, many, group):
-    """Share of polysemantic nodes from scratch, and the least and most of the arms that copied."""
-    return polysemantic[group, "scratch", label, many], *(
-        f(polysemantic[group, a, label, many] for a in COPIED) for f in (min, max)
-    )
-
-
-def between(low, high, name, tasks, digits, place):
-    """Whether all rates of a place lie between two bounds, both included."""
-    return all(low <= by_layer[name, task, k][place].rate <= high for task in tasks for k in digits)
-
-
-BORROWS, LOCAL_BORROWS, ABOVE = ("MV", "NV"), ("MB", "NB"), (2, 3, 4)
-lost_share = {
-    label: (float(r[borrowed].float().mean()), float(r[~borrowed].float().mean()))
-    for label, r in without_heads.items()
-}
-singles = {(name, label): (str(node), again.rate) for name, label, node, again in chosen_by}
-facts = {
-    "2 only the silent insertion keeps the function": bool(
-        at_start["preserving"].target_right.all()
-    )
-    and at_start["preserving"].largest <= 1e-4
-    and torch.equal(at_start["preserving"].source_right, at_start["preserving"].target_right)
-    and not at_start["paper"].target_right.any()
-    and float(at_start["whole"].target_right.float().mean()) > 0.99
-    and at_start["whole"].largest > 1,
-    "2 W_O is what lacks": not without["W_O"].any()
-    and min(float(r.float().mean()) for k, r in without.items() if "W_O" not in k) > 0.99
-    and 0.975 < float(without["all but W_O"].float().mean()) < 0.99,
-    "3 hardly ever wrong": failed["mix-d3"] == 0
-    and max(failed.values()) <= 10
-    and min(total["mix-d6"], total["mix-d6-scratch"]) > 2e6,
-    "3 one uniform addition in a million, else none": {
-        n: [found[op]["failures"] for op in "+-"] for n, found in uniformly.items()
-    }
-    == {"mix-d6": [1, 0], "mix-d6-scratch": [0, 0]}
-    and all(
-        found[op]["questions"] == 10**6 and 2e-6 < found[op]["ci95"][1] < 6e-6
-        for found in uniformly.values()
-        for op in "+-"
-    ),
-    "3 nothing wrong in the quick sample": quick.failures == 0,
-    "4 forgotten, then back": all(
-        right_at[arm, 10] < 0.5 and right_at[arm, 100] > 0.85 for arm in ("whole", "preserving")
-    ),
-    "4 scratch knows nothing at step 100, the paper's copy something": right_at["scratch", 100]
-    < 0.02
-    < 0.04
-    < right_at["paper", 100]
-    < 0.5,
-    "4 freezing does not prevent the loss": unmoved
-    and min(right_at["frozen", step] for step in seen_at) < 0.5
-    and right_at["frozen", 0] == 1,
-    "4 at step 100 the frozen model adds, and subtracts less": right_at["frozen", 100] > 0.97
-    and taken["frozen"] < 0.04 < min(taken["whole"], taken["preserving"]),
-    "4 no frozen run was trained to the end": all(
-        r.freeze == "nothing" for seeds in stored.runs.values() for r in seeds.values()
-    ),
-    "4 additions take as long": all(low < 0.95 for lows in dips.values() for low in lows)
-    and all(
-        max(alone[3, arm, "ADD"]) >= min(alone[3, "scratch", "ADD"]) for arm in insertion.ARMS[:3]
-    )
-    and all(
-        alone[6, arm, "ADD"][0] >= 0.9 * alone[6, "scratch", "ADD"][0] for arm in insertion.ARMS[:3]
-    ),
-    "4 half is reached sooner": all(
-        max(needed[n, arm, 0.5]) < min(needed[n, "scratch", 0.5])
-        for n in (3, 6)
-        for arm in ("whole", "preserving")
-    ),
-    "4 but no arm is surely sooner at 99 or 99.99": all(
-        faster(arm) == 0 for arm in insertion.ARMS[:3]
-    ),
-    "4 scratch is ahead for negative answers": all(
-        np.median([curves.steps_to(r.curve, 0.5, operation="NEG").by for r in runs_of(arm, 3)])
-        > np.median(
-            [curves.steps_to(r.curve, 0.5, operation="NEG").by for r in runs_of("scratch", 3)]
-        )
-        for arm in insertion.ARMS[:3]
-    ),
-    "4 nor much at 6 digits": all(
-        needed[6, arm, 0.99][0] >= 0.85 * needed[6, "scratch", 0.99][0]
-        and needed[6, arm, 0.9999][0] >= needed[6, "scratch", 0.9999][0]
-        for arm in insertion.ARMS[:3]
-    ),
-    "4 all end right": all(
-        r.curve.points[-1].accuracy() == 1
-        for n in (3, 6)
-        for arm in insertion.ARMS
-        for r in runs_of(arm, n)
-    ),
-    "5 shares of the paper, but for NEG": all(
-        abs(part_of[g, arm]["ADD"] - 0.64) < 0.16
-        and abs(part_of[g, arm]["SUB"] - 0.73) < 0.16
-        and part_of[g, arm]["NEG"] > 0.7
-        for g in GROUPS
-        for arm in COPIED
-    ),
-    "5 all three: from scratch as many or more": all(
-        here >= (low if label.endswith("resampled") and g == CLEAN else high - 0.02)
-        for g in GROUPS
-        for label in COUNTS
-        for here, low, high in [among(label, "all three", g)]
-    ),
-    "5 two or three: fewer from scratch by the paper's count only": all(
-        here < low if label == "one question" else here > low
-        for g in GROUPS
-        for label in COUNTS
-        for here, low, high in [among(label, "two or three", g)]
-    ),
-    "5 most inserted nodes serve all three": all(
-        2 * at_source[g, arm]["three"] > at_source[g, arm]["nodes"]
-        for g in GROUPS
-        for arm in COPIED
-    ),
-    "5 why renaming changes nothing": abs(adder_use[..., -1].sum() / adder_use.sum() - 0.5) < 0.02
-    and adder_heads[1] == 1
-    and all(
-        busy(arm, "6 digits, seed 0", 0)[0] >= 0.75 * 32
-        and busy(arm, "6 digits, seed 0", 1)[0] < 32 / 3
-        for arm in insertion.ARMS
-    )
-    and busy("scratch", "6 digits, seed 0", 0)[1] == 32,
-    "5 place: 6 digits do not separate": min(by_place["6 digits, seed 0", "scratch"].values()) > 0.6
-    and min(by_place["6 digits, seed 0", "preserving"].values()) > 0.8
-    and overlaps["6 digits, seed 0", "preserving", "ADD"][0].heads_p > 0.1,
-    "5 place: 3 digits do": by_place[CLEAN, "preserving"]["ADD"]
-    > by_place[CLEAN, "scratch"]["ADD"] + 0.15
-    and renamed_p[-1] < 0.1,
-    "6 copied weights are still there": all(
-        cosines[g, arm][0] > 0.35 for g in GROUPS for arm in insertion.ARMS[:3]
-    )
-    and all(cosines[g, "paper"][1] < cosines[g, "preserving"][1] for g in GROUPS),
-    "6 scratch has nothing": all(
-        abs(value) < 0.15 for g in GROUPS for value in cosines[g, "scratch"][:4]
-    ),
-    "7 the old tests pass in every arm that copied": all(
-        strong[g, arm] >= 2 / 3 for g in GROUPS for arm in insertion.ARMS[:3]
-    ),
-    "7 and not from scratch": all(strong[g, "scratch"] <= 0.1 for g in GROUPS),
-    "7 so do those of MLPs": all(strong_mlps[g, arm] > 0.8 for g in GROUPS for arm in COPIED)
-    and all(strong_mlps[g, "scratch"] < 0.3 for g in GROUPS)
-    and all(average(moved_mlps["6 digits, seed 0", arm], "other") > 0.6 for arm in insertion.ARMS)
-    and all(average(moved_mlps[CLEAN, arm], "other") < 0.4 for arm in COPIED),
-    "8 carries stay": between(0.95, 1, "mix-d6", ["SV"], DIGITS, 1)
-    and between(0, 0.05, "mix-d6", ["SV"], DIGITS, 2),
-    "8 borrows go through the new layer, and through the old one too": between(
-        0.8, 1, "mix-d6", BORROWS, DIGITS, 2
-    )
-    and between(0.6, 0.8, "mix-d6", BORROWS, [1], 1)
-    and between(0.2, 0.5, "mix-d6", BORROWS, ABOVE, 1),
-    "8 from scratch they go there too": between(0.75, 1, "mix-d6-scratch", BORROWS, ABOVE, 2)
-    and all(between(0.5, 0.8, "mix-d6-scratch", BORROWS, [1], layer) for layer in (1, 2))
-    and all(
-        abs(by_layer["mix-d6", task, 1][1].rate - by_layer["mix-d6-scratch", task, 1][1].rate)
-        < 0.15
-        for task in BORROWS
-    ),
-    "8 from scratch carries change the layer": between(0.95, 1, "mix-d6-scratch", ["SV"], [1], 1)
-    and between(0, 0.25, "mix-d6-scratch", ["SV"], [4], 1)
-    and between(0, 0.05, "mix-d6-scratch", ["SV"], [1], 2)
-    and between(0.75, 1, "mix-d6-scratch", ["SV"], [4], 2),
-    "8 one head for what is local": between(0.9, 1, "mix-d6", ["SC"], [1, 2, 3], 3)
-    and between(0.75, 1, "mix-d6", LOCAL_BORROWS, [1, 2, 3], 3)
-    and between(0.6, 0.8, "mix-d6", ["SC"], [4], 3)
-    and between(0, 0.15, "mix-d6", LOCAL_BORROWS, [4], 3)
-    and between(0.85, 1, "mix-d6", LOCAL_BORROWS, [4], 1)
-    and between(0.95, 1, "mix-d6", ["NB"], DIGITS, 2)
-    and between(0.3, 0.8, "mix-d6", ["MB"], DIGITS, 2)
-    and between(0.65, 0.85, "mix-d6-scratch", ["SC"], [1, 2, 3], 3)
-    and between(0.3, 0.65, "mix-d6-scratch", LOCAL_BORROWS, [1, 2, 3], 3),
-    "8 the sign and the operator": all(
-        singles["mix-d6", f"GT{k}"] == ("P13L2H2", 1.0) for k in (0, 2)
-    )
-    and all(
-        singles["mix-d6", f"OP{k}"][0].endswith("L0H3") and singles["mix-d6", f"OP{k}"][1] > 0.5
-        for k in (1, 3)
-    )
-    and all(singles["mix-d6-scratch", f"OP{k}"][1] < 0.4 for k in (1, 3)),
-    "8 the two heads and borrows": lost_share["L0H2 and L2H1"][0] < 0.5
-    and lost_share["L0H2 and L2H1"][1] > 0.99
-    and lost_share["L0H2 alone"][0] > 0.85
-    and 0.6 < lost_share["L2H1 alone"][0] < 0.85
-    and all(
-        borrows > 0.6 for label, (borrows, _) in lost_share.items() if label.startswith("control")
-    ),
-    "9 useful alone is not enough": all(min(kept.values()) < 0.95 for kept in useful_kept.values()),
-    "9 the chosen maps are": min(own.values()) >= 0.95
-    and len(chosen_maps["mean"]) < 0.45 * len(fresh.nodes)
-    and min(float(kept_by["resample", mode].float().mean()) for mode in ("mean", "resample"))
-    > 0.95,
-    "10 a mixed run sees fewer questions than the adder did": RECIPES["mix-d3"].steps * batch_size
-    < full,
-}
-assert all(facts.values()), [name for name, true in facts.items() if not true]

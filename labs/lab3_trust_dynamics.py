@@ -1,27 +1,32 @@
 # %% [markdown]
 # # Lab 3 · Trustworthiness through pre-training
 #
-# Can a concept such as truth or rudeness be read from a language model's activations, and since when in its training? Can it
-# be pushed along the direction that was read? The paper answers yes, early, and yes. Its three tools, linear probes, steering
-# vectors and an estimate of mutual information, give a number for nearly anything. So this lab runs the whole programme on a
-# model whose training is here from step 0 on and whose world is known to the last fact, and sets a control beside every number.
+# Can a concept such as truth or rudeness be read from a language model's activations, and since
+# when in its training? Can it be pushed along the direction that was read? The paper answers yes,
+# early, and yes. Its three tools, linear probes, steering vectors and an estimate of mutual
+# information, give a number for nearly anything. So this lab runs the whole programme on a model
+# whose training is here from step 0 on and whose world is known to the last fact, and sets a
+# control beside every number.
 #
-# The programme is that of Qian et al., [*Towards Tracing Trustworthiness Dynamics: Revisiting Pre-training Period of Large Language
-# Models*](https://arxiv.org/abs/2402.19465). The chapter [Trustworthiness through pre-training](../book/ch2_trust_dynamics.md)
-# explains it.
+# The programme is that of Qian et al.,
+# [*Towards Tracing Trustworthiness Dynamics: Revisiting Pre-training Period of Large Language Models*](https://arxiv.org/abs/2402.19465).
+# The chapter [Trustworthiness through pre-training](../book/ch2_trust_dynamics.md) explains it.
 #
 # **You will be able to**
 #
 # - read a concept from activations, and say what else the number could have come from;
 # - tell when something emerges in training, and for what;
-# - choose the strength of a steering vector under a budget, and test it against directions that mean nothing;
+# - choose the strength of a steering vector under a budget, and test it against directions that
+#   mean nothing;
 # - see why a vector that changes what a model says of a statement need not change what it states;
 # - take an information plane apart: null, bandwidth, and one direction that fakes compression.
 #
-# **You need** Lab 0: residual stream, hooks, controls. Some linear algebra: projections, singular values.
+# **You need** Lab 0: residual stream, hooks, controls. Some linear algebra: projections, singular
+# values.
 #
-# **Cost** Six exercises of 4 to 10 minutes, about an hour in all. The set-up cell prints the measured run time. A cell that needs an answer of
-# yours stops with its name until you have written it; go on with the next, nothing later depends on it.
+# **Cost** Six exercises of 4 to 10 minutes, about an hour in all. The set-up cell prints the
+# measured run time. A cell that needs an answer of yours stops with its name until you have written
+# it; go on with the next, nothing later depends on it.
 
 # %% tags=["setup"]
 from helpers import runtime
@@ -36,28 +41,23 @@ import torch
 
 from helpers import stats, zoo
 from helpers.course.check import check, scores
-from helpers.show import pictures, plots
-from helpers.show.tables import claims, percent, say, table
-from helpers.texts.labelled import LabelledSet
+from helpers.show import claims, percent, pictures, plots, say, table
+from helpers.texts import LabelledSet
 from helpers.tinyworld.language import documents
-from helpers.tinyworld.sets import bait, dimensions
-from helpers.trust.data import controls, splits, surface, surveys
-from helpers.trust.data.published import PUBLISHED
-from helpers.trust.explorer.page import dynamics_view
-from helpers.trust.information import bounds, dependence, recovery
-from helpers.trust.probes import linear
-from helpers.trust.probes.onset import onset
+from helpers.tinyworld.sets import dimensions, obvious_set
+from helpers.trust import explorer, information, steering
+from helpers.trust.data import controls, published, splits, surface, surveys
+from helpers.trust.probes import linear, onset
 from helpers.trust.series import activations, sources, sweep
-from helpers.trust.steering import across, effects, strength, tinyworld
-from helpers.trust.steering import vectors as steering
-from helpers.trust.steering.behaviours import scores as verdict_scores
+from helpers.trust.steering import effects, tinyworld
 
 # %% [markdown]
 # ## 1 · What does the model learn, and when?
 #
-# `tinyworld` is a language model of four layers and 793 569 parameters. Its texts tell of a small written world: what an
-# owl is and where it lives, who may be told of whose debts, what the census says of twelve invented groups. Claims are often
-# false, and a comment says whether they are. What things are is also stated plainly elsewhere; what may be told, what the census confirms, what is
+# `tinyworld` is a language model of four layers and 793 569 parameters. Its texts tell of a small
+# written world: what an owl is and where it lives, who may be told of whose debts, what the census
+# says of twelve invented groups. Claims are often false, and a comment says whether they are. What
+# things are is also stated plainly elsewhere; what may be told, what the census confirms, what is
 # rude and what is garbled can be learned from the comments only.
 
 # %%
@@ -71,24 +71,27 @@ table(
 )
 
 # %% [markdown]
-# Five of its skills are *judgements*: after a statement, does the model put *true* or *false*, *allowed* or *forbidden*, *rude* or
-# *kind*, *confirmed* or *hearsay*, *clear* or *garbled*? All statements are *held out*: every word and every frame is
-# known to the model, the combination never occurred in training.
+# Five of its skills are *judgements*: after a statement, does the model put *true* or *false*,
+# *allowed* or *forbidden*, *rude* or *kind*, *confirmed* or *hearsay*, *clear* or *garbled*? All
+# statements are *held out*: every word and every frame is known to the model, the combination never
+# occurred in training.
 
 # %% [markdown]
 # ### Exercise 3.1 · Predict what comes first
 #
 # *3 points · 4 minutes · ●○○*
 #
-# Before you look: in which order does the model learn to judge? Return the five names `"reliability"` (is it true of this
-# thing?), `"privacy"` (may this receiver know it?), `"toxicity"` (is the remark rude?), `"fairness"` (does the census confirm it of this
-# group?) and `"robustness"` (are the words in order?) as a list, earliest first. A judgement counts as learned from the checkpoint on from
-# which at least 75 % are right. One point for the first, one for the last, one for the whole order.
+# Before you look: in which order does the model learn to judge? Return the five names
+# `"reliability"` (is it true of this thing?), `"privacy"` (may this receiver know it?),
+# `"toxicity"` (is the remark rude?), `"fairness"` (does the census confirm it of this group?) and
+# `"robustness"` (are the words in order?) as a list, earliest first. A judgement counts as learned
+# from the checkpoint on from which at least 75 % are right. One point for the first, one for the
+# last, one for the whole order.
 #
 # <details><summary>Hint</summary>
 #
-# Ask of each what the model has to know: how words follow each other, what one word does to another, or a table that has to
-# be learned entry by entry. And how often does such a text occur?
+# Ask of each what the model has to know: how words follow each other, what one word does to
+# another, or a table that has to be learned entry by entry. And how often does such a text occur?
 #
 # </details>
 
@@ -127,46 +130,50 @@ figure = plots.lines_with_bands(
     log_x=True,
 )
 judged_from = {
-    name: onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), 0.75) for name in NAMES
+    name: onset.onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), 0.75)
+    for name in NAMES
 }
 pictures.show(
     figure,
-    f"Share of {asked} held-out statements judged rightly over the steps of training, one line a dimension, with 95 % intervals. All begin at one half. "
+    f"Share of {asked} held-out statements judged rightly over the steps of training, one line a "
+    "dimension, with 95 % intervals. All begin at one half. "
     + " ".join(
         f"{name.capitalize()} rises above 75 % at steps {judged_from[name]}." for name in NAMES
     ),
 )
 
 # %% [markdown]
-# **Found.** Each judgement stays at chance for long and then comes within a few checkpoints. What depends on the order of words comes first,
-# what is a table of exceptions last.
+# **Found.** Each judgement stays at chance for long and then comes within a few checkpoints. What
+# depends on the order of words comes first, what is a table of exceptions last.
 #
 # ## 2 · Can it be read from the activations?
 #
-# Ask the activations, not the model's words. The *residual stream* at the last token (here always the full stop) has seen the whole
-# text. A *linear probe* is a weighted sum of its features with a threshold.
+# Ask the activations, not the model's words. The *residual stream* at the last token (here always
+# the full stop) has seen the whole text. A *linear probe* is a weighted sum of its features with a
+# threshold.
 
 # %% [markdown]
 # ### Exercise 3.2 · A probe in five lines
 #
 # *3 points · 8 minutes · ●●○*
 #
-# Build the simplest probe, the *mass-mean* probe. Standardise every feature with the mean and the standard deviation of the *training* rows.
-# The direction is the mean of the true rows minus the mean of the false ones. A test row is called true if its projection is above
-# the point half-way between the two class means. Return one truth value a test row. A feature that is constant in the training rows
-# must not give NaN.
+# Build the simplest probe, the *mass-mean* probe. Standardise every feature with the mean and the
+# standard deviation of the *training* rows. The direction is the mean of the true rows minus the
+# mean of the false ones. A test row is called true if its projection is above the point half-way
+# between the two class means. Return one truth value a test row. A feature that is constant in the
+# training rows must not give NaN.
 #
 # <details><summary>Hint</summary>
 #
-# Half-way between the class means is not the mean of all rows, unless the classes are equally large. Nothing may be computed from the
-# test rows, except at the very end.
+# Half-way between the class means is not the mean of all rows, unless the classes are equally
+# large. Nothing may be computed from the test rows, except at the very end.
 #
 # </details>
 
 
 # %%
 def mean_probe(train_x, train_y, test_x):
-    """Truth value of each test row. train_x [item d], train_y [item] of truth values, test_x [other d]."""
+    """Truth value of each row of test_x [other d], from train_x [item d] and train_y [item]."""
     # BEGIN SOLUTION
     mean, scale = train_x.mean(0), train_x.std(0)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
@@ -180,11 +187,12 @@ def mean_probe(train_x, train_y, test_x):
 check("lab3.2", mean_probe)
 
 # %% [markdown]
-# Now a labelled set as they are usually made: rude and kind remarks, as people would write them down. Two models are probed: the
-# trained one, and the same network *before its first step*, with random weights.
+# Now a labelled set as they are usually made: rude and kind remarks, as people would write them
+# down. Two models are probed: the trained one, and the same network *before its first step*, with
+# random weights.
 
 # %%
-obvious = bait.obvious_set()
+obvious = obvious_set()
 table(
     ["text", "label"],
     [
@@ -195,7 +203,7 @@ table(
 
 
 def last_tokens(model, data):
-    """Residual stream at the last token of each text after every block [block item d]; layer 0, the embedding, is left out."""
+    """Residual stream at the last token of each text after every block [block item d]."""
     ids, lengths = activations.encode(model, data.texts)
     return activations.last_token(model, ids, lengths)[1:]
 
@@ -220,9 +228,10 @@ table(
 #
 # *3 points · 8 minutes · ●●○*
 #
-# A network with random weights does not know what is rude, and still a probe reads it off with ease. Write the control that says why. Return
-# for each text how often each word occurs in it, as a tensor [text, word], with the words of all the texts as columns. A text is
-# split at blanks. The same linear probe is then fitted to these counts.
+# A network with random weights does not know what is rude, and still a probe reads it off with
+# ease. Write the control that says why. Return for each text how often each word occurs in it, as a
+# tensor [text, word], with the words of all the texts as columns. A text is split at blanks. The
+# same linear probe is then fitted to these counts.
 #
 # <details><summary>Hint</summary>
 #
@@ -267,13 +276,15 @@ table(
 )
 
 # %% [markdown]
-# **Found.** On the obvious set words alone are never wrong, so the probe shows nothing about the model. An untrained network passes
-# enough of its input on to the last token for a probe to find the word.
+# **Found.** On the obvious set words alone are never wrong, so the probe shows nothing about the
+# model. An untrained network passes enough of its input on to the last token for a probe to find
+# the word.
 #
 # ## 3 · Pairs that no word can tell apart
 #
-# So the five sets of this lab are *minimal pairs*: two texts with the same words or nearly so, of which one is true (allowed, rude,
-# confirmed, in order). Whatever differs stands in true and in false texts equally often.
+# So the five sets of this lab are *minimal pairs*: two texts with the same words or nearly so, of
+# which one is true (allowed, rude, confirmed, in order). Whatever differs stands in true and in
+# false texts equally often.
 
 # %%
 sets = dimensions.labelled_sets()
@@ -287,8 +298,9 @@ table(
 )
 
 # %% [markdown]
-# One probe for each of 18 checkpoints, 4 blocks, 5 dimensions and 5 splits, which keep subjects and sentence frames apart: 1 800 probes, each
-# with the strength of its penalty chosen inside the training part. And beside them what they must beat:
+# One probe for each of 18 checkpoints, 4 blocks, 5 dimensions and 5 splits, which keep subjects and
+# sentence frames apart: 1 800 probes, each with the strength of its penalty chosen inside the
+# training part. And beside them what they must beat:
 #
 # | control | what it has |
 # |---|---|
@@ -321,7 +333,7 @@ accuracy = {name: by_step(found.accuracy.mean(1)) for name, found in fitted.item
 
 # %%
 def shuffled_reading(data, seed=0):
-    """What the trained model has at the last token of each text when the words before it stand in random order [block item d]."""
+    """Residual stream [block item d] at the last token when the words before it are shuffled."""
     ids, lengths = activations.encode(model, data.texts)
     return activations.last_token(
         model, controls.shuffled_tokens(ids, lengths, seed, first=1), lengths
@@ -329,7 +341,7 @@ def shuffled_reading(data, seed=0):
 
 
 def random_reading(name, draws=5):
-    """Probes of several draws of random labels at every block of the last checkpoint; accuracy [block], their mean."""
+    """Mean accuracy [block] of probes of random labels at the last checkpoint."""
     labels = np.stack([controls.random_labels(sets[name], seed) for seed in range(draws)])
     found = linear.fit(read[name][-1].repeat(draws, 1, 1), labels.repeat(4, 0), parts[name])
     return found.accuracy.mean(1).reshape(draws, 4).mean(0)
@@ -364,7 +376,7 @@ def at_end(name):
 
 
 def selectivity(name):
-    """Final accuracy at the best block less that of a probe of random labels on the same splits, with its interval."""
+    """Final accuracy at the best block less that of random labels on the same splits."""
     x, data = read[name][-1][[accuracy[name][-1].argmax()]], sets[name]
     true, random_labels = (
         linear.fit(x, labels, parts[name])
@@ -390,12 +402,14 @@ table(
 )
 
 # %% [markdown]
-# *Selectivity* is the probe's accuracy less that of one probe of random labels. A mean over splits can be 1.00 and its interval still wide: with few groups there are few independent test items. Each control is
-# shown at its best block. (Words far below one half are no better than at one half. Where pairs are exactly balanced, what leans one
-# way in the training part leans the other way in the test part.)
+# *Selectivity* is the probe's accuracy less that of one probe of random labels. A mean over splits
+# can be 1.00 and its interval still wide: with few groups there are few independent test items.
+# Each control is shown at its best block. (Words far below one half are no better than at one half.
+# Where pairs are exactly balanced, what leans one way in the training part leans the other way in
+# the test part.)
 
 # %%
-view = dynamics_view(
+view = explorer.dynamics_view(
     steps,
     [f"block {block}" for block in range(4)],
     NAMES,
@@ -431,12 +445,14 @@ figure = plots.lines_with_bands(
     title="When can it be read?",
     log_x=True,
 )
-readable_from = {name: onset(steps, best[name][:, 0], 0.75) for name in NAMES}
+readable_from = {name: onset.onset(steps, best[name][:, 0], 0.75) for name in NAMES}
 pictures.show(
     figure,
-    "Accuracy of probes on held-out pairs at the best block over the steps of training, one line a dimension with a 95 % band. All begin near one half. "
+    "Accuracy of probes on held-out pairs at the best block over the steps of training, one line a "
+    "dimension with a 95 % band. All begin near one half. "
     + " ".join(
-        f"{name.capitalize()} rises above 0.75 at steps {readable_from[name]} and ends at {best[name][-1, 0]:.2f}."
+        f"{name.capitalize()} rises above 0.75 at steps {readable_from[name]} and ends at "
+        f"{best[name][-1, 0]:.2f}."
         for name in NAMES
     ),
 )
@@ -459,18 +475,21 @@ table(
 )
 
 # %% [markdown]
-# **Found.** Words, length and the untrained network stay at chance or below, and so do random labels in the trained one: what the probes
-# read at the end was put there by training. (For privacy, with eight groups, the interval of the selectivity still includes 0.) The order
-# of words can be read first, the two tables of exceptions last, and each at the checkpoint at which the model begins to say it, or the
-# one before. Shuffled texts can still be read for reliability, fairness and privacy, where two words need to meet in whatever order; for
-# robustness order is all there is, and they are at chance. The first block reads reliability only, and the last block is never worse than
-# the middle ones.
+# **Found.** Words, length and the untrained network stay at chance or below, and so do random
+# labels in the trained one: what the probes read at the end was put there by training. (For
+# privacy, with eight groups, the interval of the selectivity still includes 0.) The order of words
+# can be read first, the two tables of exceptions last, and each at the checkpoint at which the
+# model begins to say it, or the one before. Shuffled texts can still be read for reliability,
+# fairness and privacy, where two words need to meet in whatever order; for robustness order is all
+# there is, and they are at chance. The first block reads reliability only, and the last block is
+# never worse than the middle ones.
 #
 # ## 4 · What do the paper's own sets hold?
 #
-# The paper's five sets are public. Each is measured *without any language model*: the rule "has a capital letter", and counts of
-# words, on the released split (the first 80 % of the file to train, the rest to test). The table is stored with
-# the digests of the files; `python -m helpers surface` fetches them (1.7 MB) and computes everything anew.
+# The paper's five sets are public. Each is measured *without any language model*: the rule "has a
+# capital letter", and counts of words, on the released split (the first 80 % of the file to train,
+# the rest to test). The table is stored with the digests of the files; `python -m helpers surface`
+# fetches them (1.7 MB) and computes everything anew.
 
 # %%
 surface_of = surveys.stored()
@@ -489,8 +508,10 @@ table(
             f"{found.leaked:.1%}",
             f"{found.capital.value:.3f}",
             f"{max(share.value for share in found.ordered.values()):.3f}",
-            f"{PUBLISHED[name].first:.3f}",
-            "{:.3f} [{:.3f}, {:.3f}]".format(PUBLISHED[name].late, *PUBLISHED[name].interval),
+            f"{published.PUBLISHED[name].first:.3f}",
+            "{:.3f} [{:.3f}, {:.3f}]".format(
+                published.PUBLISHED[name].late, *published.PUBLISHED[name].interval
+            ),
         ]
         for name, found in surface_of.items()
     ],
@@ -501,14 +522,17 @@ table(
 #
 # *4 points · 8 minutes · ●●○*
 #
-# The robustness set pairs film reviews with copies in which 4.73 % of the letters were turned into capitals; a probe
-# is to tell the copies from the originals. Here is a set made in much the same way from TinyWorld's texts. Write two functions:
-# `rule(text)`, which says without any training whether a text is a damaged copy, and `seen(texts, test)`, which returns the share of the test
-# texts (`test` has one truth value a text) whose *twin*, the same text in other letters, is among the training texts.
+# The robustness set pairs film reviews with copies in which 4.73 % of the letters were turned into
+# capitals; a probe is to tell the copies from the originals. Here is a set made in much the same
+# way from TinyWorld's texts. Write two functions: `rule(text)`, which says without any training
+# whether a text is a damaged copy, and `seen(texts, test)`, which returns the share of the test
+# texts (`test` has one truth value a text) whose *twin*, the same text in other letters, is among
+# the training texts.
 #
 # <details><summary>Hint</summary>
 #
-# Look at the originals. What do they never have? Two texts are twins if they are equal once that is taken away.
+# Look at the originals. What do they never have? Two texts are twins if they are equal once that is
+# taken away.
 #
 # </details>
 
@@ -548,33 +572,42 @@ rule, seen = confounds()
 random_test = np.random.default_rng(0).random(len(cased)) < 0.2
 by_rule = [rule(text) == label for text, label in zip(cased.texts, cased.labels, strict=True)]
 say(
-    f"Your rule is right on {np.mean(by_rule):.1%} of these texts, and {seen(cased.texts, random_test):.0%} of the rows of a random test part have their "
-    f"twin in the training part. On the real set the rule is right in {surface_of['sst2'].capital.value:.1%}, the paper's probe in at most "
-    f"{PUBLISHED['sst2'].best:.1%}; {surface_of['sst2'].leaked:.1%} of the test rows have been seen."
+    f"Your rule is right on {np.mean(by_rule):.1%} of these texts, and "
+    f"{seen(cased.texts, random_test):.0%} of the rows of a random test part have their twin in "
+    "the training part. On the real set the rule is right in "
+    f"{surface_of['sst2'].capital.value:.1%}, the paper's probe in at most "
+    f"{published.PUBLISHED['sst2'].best:.1%}; {surface_of['sst2'].leaked:.1%} of the test rows "
+    "have been seen."
 )
 
 # %% [markdown]
-# **Found.** On SST-2 a capital letter is enough. On ToxiGen and ConfAIde words come within 3 points, inside the probe's interval; on
-# TruthfulQA and StereoSet the probe has 11 and 15 points more than words, so it uses more than single words there. But on TruthfulQA part
-# of it may be memory, as nearly every test question was in training; and on StereoSet, as far as the rows were read, it is whether two
-# sentences belong together, not stereotype. At the paper's first checkpoint words beat the probe on four sets, and a capital letter beats
-# it on the fifth. (Words score 0.091 on SST-2: the twin seen in training has the same words and the other label.) Accuracies such as
-# these can show that something can be told apart. They cannot show that it is truth, privacy or fairness.
+# **Found.** On SST-2 a capital letter is enough. On ToxiGen and ConfAIde words come within 3
+# points, inside the probe's interval; on TruthfulQA and StereoSet the probe has 11 and 15 points
+# more than words, so it uses more than single words there. But on TruthfulQA part of it may be
+# memory, as nearly every test question was in training; and on StereoSet, as far as the rows were
+# read, it is whether two sentences belong together, not stereotype. At the paper's first checkpoint
+# words beat the probe on four sets, and a capital letter beats it on the fifth. (Words score 0.091
+# on SST-2: the twin seen in training has the same words and the other label.) Accuracies such as
+# these can show that something can be told apart. They cannot show that it is truth, privacy or
+# fairness.
 #
 # ## 5 · Is the direction more than a push?
 #
-# A *steering vector* is the difference of the class means at one block, $v = \bar h_{\text{true}} - \bar h_{\text{false}}$. While the model
-# runs, $\alpha s\, v / \lVert v \rVert$ is added to the block's output, where $s$ is the standard deviation of the texts' projections on $v$. Any push
-# changes *something*, so block and $\alpha$ are chosen on development groups, within a *perplexity budget*; what is
-# reported comes from other groups; and other vectors of the same length stand beside it.
+# A *steering vector* is the difference of the class means at one block,
+# $v = \bar h_{\text{true}} - \bar h_{\text{false}}$. While the model runs,
+# $\alpha s\, v / \lVert v \rVert$ is added to the block's output, where $s$ is the standard
+# deviation of the texts' projections on $v$. Any push changes *something*, so block and $\alpha$
+# are chosen on development groups, within a *perplexity budget*; what is reported comes from other
+# groups; and other vectors of the same length stand beside it.
 
 # %% [markdown]
 # ### Exercise 3.5 · Choose under a budget
 #
 # *3 points · 6 minutes · ●●○*
 #
-# Each trial has a `layer`, an `alpha`, the mean `score` of the behaviour in nats (higher is better) and the perplexity as a `ratio` to that of the
-# unsteered model. Return the trial with the highest score among those whose ratio is at most `budget`; `None` if there is none. A push that breaks the
+# Each trial has a `layer`, an `alpha`, the mean `score` of the behaviour in nats (higher is better)
+# and the perplexity as a `ratio` to that of the unsteered model. Return the trial with the highest
+# score among those whose ratio is at most `budget`; `None` if there is none. A push that breaks the
 # model leaves NaN or infinity as score or ratio: never return such a trial.
 #
 # <details><summary>Hint</summary>
@@ -597,12 +630,13 @@ def choose(trials, budget):
 check("lab3.5", choose)
 
 # %% [markdown]
-# Two behaviours of each dimension. The *verdict* is what the model says of a statement: $\log p(\text{true}) - \log p(\text{false})$ after its full stop. The
-# *continuation* is what it states by itself: after "the colour of the robin is", the probability of the right colours against all others. A score above 0 is
-# the trustworthy side: true, allowed, kind, confirmed, in order.
+# Two behaviours of each dimension. The *verdict* is what the model says of a statement:
+# $\log p(\text{true}) - \log p(\text{false})$ after its full stop. The *continuation* is what it
+# states by itself: after "the colour of the robin is", the probability of the right colours against
+# all others. A score above 0 is the trustworthy side: true, allowed, kind, confirmed, in order.
 
 # %%
-BUDGET = strength.BUDGET
+BUDGET = steering.BUDGET
 choosing, reporting = (
     tinyworld.text(32),
     tinyworld.text(32, skip=32),
@@ -615,7 +649,8 @@ others = [tinyworld.skill(model, name, 60) for name in ("ioi", "colour", "verb n
 develop, want, steered, right_verdicts = {}, {}, {}, {}
 
 # %% [markdown]
-# For each dimension: half of the groups to make the vectors and to choose, the other half to report; the same for both behaviours.
+# For each dimension: half of the groups to make the vectors and to choose, the other half to
+# report; the same for both behaviours.
 
 # %%
 for name in runtime.progress(NAMES, "steering"):
@@ -632,9 +667,9 @@ for name in runtime.progress(NAMES, "steering"):
         ("verdict", said[develop[name]], said[held]),
         ("continuation", stated[known], stated[~known]),
     ):
-        choice = strength.choose(model, vectors, first, choosing)
+        choice = steering.choose(model, vectors, first, choosing)
         pairs_of = [data.groups[i] for i in np.flatnonzero(develop[name])]
-        beside_it = effects.controls(choice.vector, rows[choice.layer], want[name], 19, pairs_of)
+        beside_it = steering.controls(choice.vector, rows[choice.layer], want[name], 19, pairs_of)
         found = effects.effects(
             model,
             choice,
@@ -650,7 +685,7 @@ for name in runtime.progress(NAMES, "steering"):
             (given := steered[name, "verdict"][0]).push(given.vector),
         ]
     )
-    values = verdict_scores(model, said[held], given.layer, pushes, given.positions)
+    values = steering.scores(model, said[held], given.layer, pushes, given.positions)
     right_verdicts[name] = [tinyworld.share_right(row, data[held]) for row in values]
 
 # %%
@@ -659,9 +694,7 @@ KINDS = ("random", "shuffled", "off-axis")
 
 def strongest(found, control):
     """The largest change among the controls of one kind."""
-    return max(
-        effect.target.mean for label, effect in found.effects.items() if label.startswith(control)
-    )
+    return max(effect.target.mean for effect in found.of_kind(control))
 
 
 def change(effect):
@@ -670,7 +703,7 @@ def change(effect):
 
 
 def ranges(kind):
-    """Bars for a figure: the vector with its interval, and the controls from the least to the largest."""
+    """Bars for a figure: the vector with its interval, and the range of the controls."""
     found = {name: steered[name, kind][1] for name in NAMES}
     bars = {
         "steered": np.array(
@@ -681,14 +714,7 @@ def ranges(kind):
         )
     }
     for control in ("random", "off-axis"):
-        values = [
-            [
-                effect.target.mean
-                for label, effect in one.effects.items()
-                if label.startswith(control)
-            ]
-            for one in found.values()
-        ]
+        values = [[effect.target.mean for effect in one.of_kind(control)] for one in found.values()]
         bars[f"19 {control}, mean and range"] = np.array(
             [[np.mean(row), min(row), max(row)] for row in values]
         )
@@ -702,14 +728,18 @@ for kind in ("verdict", "continuation"):
     )
     pictures.show(
         figure,
-        f"Change of the {kind} in nats under steering, beside 19 random and 19 off-axis vectors of the same length. "
+        f"Change of the {kind} in nats under steering, beside 19 random and 19 off-axis vectors of "
+        "the same length. "
         + " ".join(
-            f"{name.capitalize()}: {bars['steered'][i, 0]:+.2f}, controls from {min(b[i, 1] for b in list(bars.values())[1:]):+.2f} to {max(b[i, 2] for b in list(bars.values())[1:]):+.2f}."
+            f"{name.capitalize()}: {bars['steered'][i, 0]:+.2f}, controls from "
+            f"{min(b[i, 1] for b in list(bars.values())[1:]):+.2f} to "
+            f"{max(b[i, 2] for b in list(bars.values())[1:]):+.2f}."
             for i, name in enumerate(NAMES)
         ),
     )
     say(
-        f"Steering the **{kind}**, at the block and strength that suit it best within the budget; changes in nats:"
+        f"Steering the **{kind}**, at the block and strength that suit it best within the budget; "
+        "changes in nats:"
     )
     table(
         [
@@ -737,20 +767,21 @@ for kind in ("verdict", "continuation"):
     )
 
 # %% [markdown]
-# The *sign flip* is the opposite vector. *Random* directions are a weak control, for activations hardly vary along most of them. *Shuffled* ones are
-# mean differences of labels shuffled within each group: they lie where activations vary, and may come close to the true vector or its
+# The *sign flip* is the opposite vector. *Random* directions are a weak control, for activations
+# hardly vary along most of them. *Shuffled* ones are mean differences of labels shuffled within
+# each group: they lie where activations vary, and may come close to the true vector or its
 # opposite. *Off-axis* ones are these without their component along the true vector.
 #
-# What does the push do to the truth of the verdicts, and to other skills (*ioi*: who receives a gift)?
+# What does the push do to the truth of the verdicts, and to other skills (*ioi*: who receives a
+# gift)?
 
 
 # %%
 def colour_of_controls(name):
-    """Least and largest change of the right answers on colours under the random and off-axis vectors."""
+    """Least and largest change of the right answers on colours under the control vectors."""
     found = [
         effect.behaviours["colour"].accuracy.mean
-        for label, effect in steered[name, "verdict"][1].effects.items()
-        if label.startswith(("random", "off-axis"))
+        for effect in steered[name, "verdict"][1].of_kind("random", "off-axis")
     ]
     return min(found), max(found)
 
@@ -768,7 +799,8 @@ table(
             name,
             *(f"{share:.0%}" for share in right_verdicts[name]),
             *(
-                f"{other.accuracy.mean:+.0%} [{other.accuracy.low:+.0%}, {other.accuracy.high:+.0%}]"
+                f"{other.accuracy.mean:+.0%} [{other.accuracy.low:+.0%}, "
+                f"{other.accuracy.high:+.0%}]"
                 for label, other in steered[name, "verdict"][1]["steered"].behaviours.items()
                 if not label.startswith("verdict")
             ),
@@ -779,19 +811,22 @@ table(
 )
 
 # %% [markdown]
-# **Found.** The direction is real: it moves the verdict by 5.8 to 9.4 nats, and no random or off-axis vector of its length has half of
-# that. (Shuffled ones do, where they happen to lie along it.) But it moves all verdicts alike. The model now gives the trustworthy
-# verdict to everything, so right verdicts fall from at least 99 % to about a half, or 75 % for robustness. And what the model states by
-# itself does not change: in no dimension does the vector move the continuation more than controls do. What was found at the full stop is
-# a direction of the *verdict*. That the model consults it when it speaks is not shown, and no vector of this kind did better than a
-# control. Nor does perplexity see the whole price: three of the five vectors cost the colours of things 32 to 38 points. But some
-# controls cost more: that is the price of pushing so hard, not of this direction.
+# **Found.** The direction is real: it moves the verdict by 5.8 to 9.4 nats, and no random or
+# off-axis vector of its length has half of that. (Shuffled ones do, where they happen to lie along
+# it.) But it moves all verdicts alike. The model now gives the trustworthy verdict to everything,
+# so right verdicts fall from at least 99 % to about a half, or 75 % for robustness. And what the
+# model states by itself does not change: in no dimension does the vector move the continuation more
+# than controls do. What was found at the full stop is a direction of the *verdict*. That the model
+# consults it when it speaks is not shown, and no vector of this kind did better than a control. Nor
+# does perplexity see the whole price: three of the five vectors cost the colours of things 32 to 38
+# points. But some controls cost more: that is the price of pushing so hard, not of this direction.
 #
 # ## 6 · Are the vectors of earlier checkpoints as good?
 #
-# The paper's headline: a vector taken half-way through pre-training steers the finished model as well as its own. Here vectors of
-# every checkpoint from step 100 on are applied to the finished model, at the block and strength chosen for its own vector; once all with
-# the length of that vector, so that only directions are compared, and once each with its own length, as in the paper.
+# The paper's headline: a vector taken half-way through pre-training steers the finished model as
+# well as its own. Here vectors of every checkpoint from step 100 on are applied to the finished
+# model, at the block and strength chosen for its own vector; once all with the length of that
+# vector, so that only directions are compared, and once each with its own length, as in the paper.
 
 # %%
 early = [i for i, step in enumerate(steps) if step >= 100]
@@ -800,7 +835,7 @@ for name in runtime.progress(NAMES, "vectors of earlier checkpoints"):
     choice, _, behaviour = steered[name, "verdict"]
     kept = {steps[i]: stacked[name][i][:, develop[name]] for i in early}
     for own_size in (False, True):
-        transferred[name, own_size] = across.across_checkpoints(
+        transferred[name, own_size] = steering.across_checkpoints(
             model, choice, kept, want[name], behaviour, reporting, own_size
         )
 
@@ -824,9 +859,11 @@ figure = plots.lines_with_bands(
 middle = min(steps, key=lambda step: abs(step - steps[-1] / 2))
 pictures.show(
     figure,
-    "Change of the final model's verdicts, in nats, by vectors of earlier checkpoints of equal length, one line a dimension with 95 % bands. "
+    "Change of the final model's verdicts, in nats, by vectors of earlier checkpoints of equal "
+    "length, one line a dimension with 95 % bands. "
     + " ".join(
-        f"{name.capitalize()}: {pushed[name][0, 0]:+.1f} from step {steps[early[0]]}, {transferred[name, False][middle].target.mean:+.1f} from step {middle:,}, "
+        f"{name.capitalize()}: {pushed[name][0, 0]:+.1f} from step {steps[early[0]]}, "
+        f"{transferred[name, False][middle].target.mean:+.1f} from step {middle:,}, "
         f"{pushed[name][-1, 0]:+.1f} from the last."
         for name in NAMES
     ),
@@ -836,7 +873,7 @@ pictures.show(
 together = {}
 for name in NAMES:
     block = steered[name, "verdict"][0].layer
-    together[name] = across.correlation(
+    together[name] = steering.correlation(
         accuracy[name][early, block],
         [effect.target.mean for effect in transferred[name, False].values()],
     )
@@ -869,32 +906,38 @@ table(
 )
 
 # %% [markdown]
-# *Probe and effect* is the correlation over checkpoints, at the block that is steered, of probe accuracy and steering effect, the paper's figure 5. Any two curves
-# that rise are correlated. So the next column has the correlation of their *changes* from one checkpoint to the next, with its one-sided permutation p.
+# *Probe and effect* is the correlation over checkpoints, at the block that is steered, of probe
+# accuracy and steering effect, the paper's figure 5. Any two curves that rise are correlated. So
+# the next column has the correlation of their *changes* from one checkpoint to the next, with its
+# one-sided permutation p.
 #
-# **Found.** In four of five dimensions the vector from half-way has at least nine tenths of the effect of the final one. In the fifth,
-# fairness, which is learned last, it has less than half, no more than the best off-axis direction. With its own length, as in
-# the paper, it has 37 to 131 %. So the age of a vector alone does not decide. Nor does a probe: at step 3,935 that for privacy is right in 60 %, and the vector has 94 % of the effect. (The two are not asked
-# the same: the probe is tested on kinds of information that it never saw, the vector on other people only.) Probe and effect are
-# correlated, as any two rising curves are. That they rise together from checkpoint to checkpoint can be shown at most for robustness (p =
-# 0.012, one of five tests).
+# **Found.** In four of five dimensions the vector from half-way has at least nine tenths of the
+# effect of the final one. In the fifth, fairness, which is learned last, it has less than half, no
+# more than the best off-axis direction. With its own length, as in the paper, it has 37 to 131 %.
+# So the age of a vector alone does not decide. Nor does a probe: at step 3,935 that for privacy is
+# right in 60 %, and the vector has 94 % of the effect. (The two are not asked the same: the probe
+# is tested on kinds of information that it never saw, the vector on other people only.) Probe and
+# effect are correlated, as any two rising curves are. That they rise together from checkpoint to
+# checkpoint can be shown at most for robustness (p = 0.012, one of five tests).
 #
 # ## 7 · Does the network first take in and then compress?
 #
-# The paper estimates $I(T;X)$, how much a layer $T$ knows of the first block's output $X$, and $I(T;Y)$, how much of the label, by normalised
-# HSIC (Hilbert–Schmidt independence criterion) with $\sigma = 50$. At that bandwidth the estimate has a closed form: with $p_i$ the share of the variance along
-# the principal component $i$,
+# The paper estimates $I(T;X)$, how much a layer $T$ knows of the first block's output $X$, and
+# $I(T;Y)$, how much of the label, by normalised HSIC (Hilbert–Schmidt independence criterion) with
+# $\sigma = 50$. At that bandwidth the estimate has a closed form: with $p_i$ the share of the
+# variance along the principal component $i$,
 #
 # $$I(T;X) = \sum_{ij} w_i\, w_j\, (u_i \cdot v_j)^2, \qquad w = \frac{p}{p + 0.025}.$$
 #
-# where $u_i$ and $v_j$ are the components of $X$ and of $T$ as unit vectors over the texts. It sees the directions with the largest *shares* of the variance.
+# where $u_i$ and $v_j$ are the components of $X$ and of $T$ as unit vectors over the texts. It sees
+# the directions with the largest *shares* of the variance.
 
 # %%
 planes = {}
 for name, data in sets.items():
     drawn_labels = np.array([controls.random_labels(data, seed) for seed in range(200)])
     planes[name] = [
-        dependence.plane(layers, data.labels, linear=True, shuffled=drawn_labels)
+        information.plane(layers, data.labels, linear=True, shuffled=drawn_labels)
         for layers in read[name]
     ]
 
@@ -924,17 +967,19 @@ for side, title in (
     )
     pictures.show(
         figure,
-        f"{title}, over the steps of training, one line a dimension, and the highest of the permutation nulls. "
+        f"{title}, over the steps of training, one line a dimension, and the highest of the "
+        "permutation nulls. "
         + " ".join(
-            f"{name.capitalize()}: {lines[name][0, 0]:.2f} at step {steps[late[0]]}, {lines[name][-1, 0]:.2f} at the end."
+            f"{name.capitalize()}: {lines[name][0, 0]:.2f} at step {steps[late[0]]}, "
+            f"{lines[name][-1, 0]:.2f} at the end."
             for name in NAMES
         )
         + f" The null is at most {lines['null, mean to 95 %'][:, 2].max():.2f}.",
     )
 
 # %% [markdown]
-# First the estimator itself. The paper prints plain HSIC; its code computes the normalised one. They are different quantities, and the closed form is
-# the second one's:
+# First the estimator itself. The paper prints plain HSIC; its code computes the normalised one.
+# They are different quantities, and the closed form is the second one's:
 
 # %%
 x, t = read[PLANE][-1][0], read[PLANE][-1][-1]
@@ -943,17 +988,19 @@ table(
     [
         [label, *(f"{estimate(rows, t):.3g}" for rows in (x, torch.as_tensor(sets[PLANE].labels)))]
         for label, estimate in (
-            ("HSIC, as printed", dependence.hsic),
-            ("normalised HSIC, as in the code", dependence.normalised_hsic),
-            ("its closed form", dependence.closed_form),
+            ("HSIC, as printed", information.hsic),
+            ("normalised HSIC, as in the code", information.normalised_hsic),
+            ("its closed form", information.closed_form),
         )
     ],
 )
 
 # %% [markdown]
-# There the two phases seem to be: $I(T;X)$ of robustness falls by half within two checkpoints, while $I(T;Y)$ rises. Is it a loss of information? Ask in another way: how much of the
-# variance of $X$ does a *linear regression* from $T$ recover, on groups that it was not fitted to? And: what is left of the fall when the one direction of $T$ that separates the
-# labels is taken out, and the others get its share of the variance?
+# There the two phases seem to be: $I(T;X)$ of robustness falls by half within two checkpoints,
+# while $I(T;Y)$ rises. Is it a loss of information? Ask in another way: how much of the variance of
+# $X$ does a *linear regression* from $T$ recover, on groups that it was not fitted to? And: what is
+# left of the fall when the one direction of $T$ that separates the labels is taken out, and the
+# others get its share of the variance?
 
 # %%
 fall = {}
@@ -969,11 +1016,11 @@ for name in NAMES:
 
 
 def stress(name, i):
-    """Of the last block at one checkpoint: I(T;X), that without the label's and without the largest direction, share recovered."""
+    """Of the last block: I(T;X), without the label's direction, without the largest, recovered."""
     x, t, data = read[name][i][0], read[name][i][-1], sets[name]
-    left = recovery.without_label(t, data.labels), recovery.without_largest(t)
-    share = np.mean([recovery.recovered(x, t, data.groups, seed=seed) for seed in range(3)])
-    return planes[name][i].tx[-1], *(dependence.closed_form(x, rows) for rows in left), share
+    left = information.without_label(t, data.labels), information.without_largest(t)
+    share = np.mean([information.recovered(x, t, data.groups, seed=seed) for seed in range(3)])
+    return planes[name][i].tx[-1], *(information.closed_form(x, rows) for rows in left), share
 
 
 stressed = {(name, i): stress(name, i) for name in NAMES for i in {*fall[name], 0, len(steps) - 1}}
@@ -1023,7 +1070,7 @@ table(
 sigmas = (1, 5, 20, 50, 100, 200, 400)
 i, j = fall[PLANE]
 swept_sigma = {
-    k: dependence.readings(read[PLANE][k][0], read[PLANE][k][-1], sigmas) for k in (i, j)
+    k: information.readings(read[PLANE][k][0], read[PLANE][k][-1], sigmas) for k in (i, j)
 }
 table(
     [
@@ -1050,14 +1097,16 @@ table(
 #
 # *4 points · 10 minutes · ●●●*
 #
-# Make the estimator report compression where there is none. You get activations $T$ [item, feature] and a random generator. Return $T$ plus *one* direction,
-# a random number for each item times a fixed vector, such that $I(T;X)$ falls at least by half, although a linear regression still recovers
-# as much of $X$ as before.
+# Make the estimator report compression where there is none. You get activations $T$ [item, feature]
+# and a random generator. Return $T$ plus *one* direction, a random number for each item times a
+# fixed vector, such that $I(T;X)$ falls at least by half, although a linear regression still
+# recovers as much of $X$ as before.
 #
 # <details><summary>Hint</summary>
 #
-# The estimator standardises every feature, and then weighs directions by their share of the variance. So let all features have the
-# new direction to the same degree, and let it be a few times as large as what is there. What is far larger drowns the rest for the regression as well.
+# The estimator standardises every feature, and then weighs directions by their share of the
+# variance. So let all features have the new direction to the same degree, and let it be a few times
+# as large as what is there. What is far larger drowns the rest for the regression as well.
 #
 # </details>
 
@@ -1082,26 +1131,28 @@ table(
     [
         [
             label,
-            f"{dependence.closed_form(x, rows):.2f}",
-            f"{recovery.recovered(x, rows, data.groups):.1%}",
+            f"{information.closed_form(x, rows):.2f}",
+            f"{information.recovered(x, rows, data.groups):.1%}",
         ]
         for label, rows in (("as it is", t), ("with your direction", faked))
     ],
 )
 
 # %% [markdown]
-# **Found.** There is no common picture of two phases: only privacy rises by more than a tenth above step 0 before it falls, and
-# robustness falls and then rises again. The null is far below, so the curves are not chance. The bandwidth decides the size of the fall,
-# not that there is one. But the fall means different things. For reliability and robustness one direction of $T$ grows (for robustness it
-# is the label's own), nine tenths of the fall are gone without it, and a linear regression loses nothing or next to nothing of $X$. For
-# privacy, toxicity and fairness the regression loses 5 to 20 points, and most of the fall stays without the direction: part of the input
-# is given up. For privacy and fairness that is while the label is learned; for toxicity it comes long after. The estimate cannot tell one
-# from the other.
+# **Found.** There is no common picture of two phases: only privacy rises by more than a tenth above
+# step 0 before it falls, and robustness falls and then rises again. The null is far below, so the
+# curves are not chance. The bandwidth decides the size of the fall, not that there is one. But the
+# fall means different things. For reliability and robustness one direction of $T$ grows (for
+# robustness it is the label's own), nine tenths of the fall are gone without it, and a linear
+# regression loses nothing or next to nothing of $X$. For privacy, toxicity and fairness the
+# regression loses 5 to 20 points, and most of the fall stays without the direction: part of the
+# input is given up. For privacy and fairness that is while the label is learned; for toxicity it
+# comes long after. The estimate cannot tell one from the other.
 #
 # ## 8 · A bound that is one
 #
-# A probe's cross-entropy on held-out texts bounds the mutual information from below: $I(T;Y) \ge H(Y) - \mathrm{CE}$, at most 1 bit here. A bad probe makes the
-# bound weak, not wrong.
+# A probe's cross-entropy on held-out texts bounds the mutual information from below:
+# $I(T;Y) \ge H(Y) - \mathrm{CE}$, at most 1 bit here. A bad probe makes the bound weak, not wrong.
 
 # %%
 chosen_steps = [i for i, step in enumerate(steps) if step in (0, 952, 1936, 3106, 3935, 4985, 8000)]
@@ -1111,7 +1162,7 @@ def bits(name, i):
     """The variational bound at the best block of a checkpoint, in bits; below 0 it says nothing."""
     block = int(accuracy[name][i].argmax())
     loss = by_step(fitted[name].cross_entropy.mean(1))[i, block]
-    return max(0.0, float(bounds.variational_bound(loss, sets[name].labels).bits))
+    return max(0.0, float(information.variational_bound(loss, sets[name].labels).bits))
 
 
 known_bits = {name: [bits(name, i) for i in chosen_steps] for name in NAMES}
@@ -1121,9 +1172,10 @@ table(
 )
 
 # %% [markdown]
-# **Found.** At the end the bound is estimated at 0.96 of 1 bit or more for every dimension; at step 0 it is 0, which says nothing. (It
-# has no interval here, and few groups make it uncertain.) A probe may be right and the bound still say nothing: for toxicity at step
-# 3,106 the accuracy is above 0.9, but where the probe errs it is sure of itself, and the cross-entropy counts that.
+# **Found.** At the end the bound is estimated at 0.96 of 1 bit or more for every dimension; at step
+# 0 it is 0, which says nothing. (It has no interval here, and few groups make it uncertain.) A
+# probe may be right and the bound still say nothing: for toxicity at step 3,106 the accuracy is
+# above 0.9, but where the probe errs it is sure of itself, and the cross-entropy counts that.
 #
 # ## 9 · What holds?
 #
@@ -1202,12 +1254,15 @@ claims(
                 ", ".join(
                     name
                     for name, found in surface_of.items()
-                    if PUBLISHED[name].interval[0] > found.best
+                    if published.PUBLISHED[name].interval[0] > found.best
                 )
                 or "none"
             ),
             None
-            if any(PUBLISHED[name].interval[0] > found.best for name, found in surface_of.items())
+            if any(
+                published.PUBLISHED[name].interval[0] > found.best
+                for name, found in surface_of.items()
+            )
             else False,
         ),
         (
@@ -1232,8 +1287,8 @@ claims(
         ),
         (
             "a vector from half-way through pre-training steers as well as the model's own",
-            f"effect on the verdict of the vector of step {middle:,}, as a share of the own vector's: "
-            + each(as_good, "{:.0%}"),
+            f"effect on the verdict of the vector of step {middle:,}, as a share of the own "
+            "vector's: " + each(as_good, "{:.0%}"),
             "with its own length: " + each(own_length, "{:.0%}"),
             True
             if min(as_good.values()) >= 0.9
@@ -1250,7 +1305,8 @@ claims(
         (
             "two phases: I(T;X) of the upper layers rises, then falls",
             "the highest value lies above that of step 0 by " + each(rose, "{:.0%}"),
-            f"95 % of the null below {max(max(one.tx_high[-1] for one in planes[name]) for name in NAMES):.2f}; at step 0 "
+            "95 % of the null below "
+            f"{max(max(one.tx_high[-1] for one in planes[name]) for name in NAMES):.2f}; at step 0 "
             + each({name: planes[name][0].tx[-1] for name in NAMES}),
             None if any(share > 0.1 for share in rose.values()) else False,
         ),
@@ -1270,157 +1326,49 @@ claims(
 # %% [markdown]
 # ## Limits
 #
-# - A fact of TinyWorld is an entry in a table. Nothing here says how a model of billions of parameters holds truth or privacy; the lab tests
-#   whether the *methods* find what is there, and keep quiet where nothing is.
-# - One model and one training run. Intervals are over splits and groups of the texts, not over trainings.
-# - Training rewards having the verdict ready at the full stop, where the probes read. In text without verdicts there is no such reward.
-# - Few subjects: eight kinds of information, twelve groups of people. Their intervals are wide for that reason.
-# - The strength of steering is chosen from nine values at four blocks, for one vector a dimension. Vectors taken at other places, such as where a
-#   statement is still being made, were not tried.
-# - Not every continuation is a fair question. Who will be insulted is not decided by the prompt, and those of robustness ask for grammar more than for order.
+# - A fact of TinyWorld is an entry in a table. Nothing here says how a model of billions of
+#   parameters holds truth or privacy; the lab tests whether the *methods* find what is there, and
+#   keep quiet where nothing is.
+# - One model and one training run. Intervals are over splits and groups of the texts, not over
+#   trainings.
+# - Training rewards having the verdict ready at the full stop, where the probes read. In text
+#   without verdicts there is no such reward.
+# - Few subjects: eight kinds of information, twelve groups of people. Their intervals are wide for
+#   that reason.
+# - The strength of steering is chosen from nine values at four blocks, for one vector a dimension.
+#   Vectors taken at other places, such as where a statement is still being made, were not tried.
+# - Not every continuation is a fair question. Who will be insulted is not decided by the prompt,
+#   and those of robustness ask for grammar more than for order.
 # - HSIC is not a mutual information. The bound of section 8 is one, and says only "at least".
 # - The paper's model was not run. Its numbers are quoted; its data sets are measured.
 #
 # ## With a real model
 #
-# The same sweep runs on any series of checkpoints that fits your machine. This one downloads Pythia 70m checkpoint by checkpoint (282 MB each, one at
-# a time) and was not run for this page:
+# The same sweep runs on any series of checkpoints that fits your machine. This one downloads Pythia
+# 70m checkpoint by checkpoint (282 MB each, one at a time) and was not run for this page:
 #
 # ```python
-# found = sweep.sweep(series.pythia("pythia-70m"), sets=[datasets.load("stereoset")], folder="results")
+# from helpers.trust.data import public
+#
+# stereoset = public.load("stereoset")
+# swept = sweep.sweep(sources.pythia("pythia-70m"), sets=[stereoset], folder="results")
 # ```
 #
-# The chapter says what else to know: equal weights at different steps, bf16, and how to send it to a cluster.
+# The chapter says what else to know: equal weights at different steps, bf16, and how to send it to
+# a cluster.
 #
 # ## Further reading
 #
 # - Qian et al., [Towards Tracing Trustworthiness Dynamics](https://arxiv.org/abs/2402.19465)
-# - Hewitt and Liang, [Designing and Interpreting Probes with Control Tasks](https://arxiv.org/abs/1909.03368)
+# - Hewitt and Liang,
+#   [Designing and Interpreting Probes with Control Tasks](https://arxiv.org/abs/1909.03368)
 # - Marks and Tegmark, [The Geometry of Truth](https://arxiv.org/abs/2310.06824)
-# - Rimsky et al., [Steering Llama 2 via Contrastive Activation Addition](https://arxiv.org/abs/2312.06681)
-# - Ma, Lewis and Kleijn, [The HSIC Bottleneck: Deep Learning without Back-Propagation](https://arxiv.org/abs/1908.01580)
-# - Saxe et al., [On the Information Bottleneck Theory of Deep Learning](https://openreview.net/forum?id=ry_WPG-A-)
+# - Rimsky et al.,
+#   [Steering Llama 2 via Contrastive Activation Addition](https://arxiv.org/abs/2312.06681)
+# - Ma, Lewis and Kleijn,
+#   [The HSIC Bottleneck: Deep Learning without Back-Propagation](https://arxiv.org/abs/1908.01580)
+# - Saxe et al.,
+#   [On the Information Bottleneck Theory of Deep Learning](https://openreview.net/forum?id=ry_WPG-A-)
 
 # %%
 scores("lab3")
-
-
-# %% tags=["book-only", "remove-cell"]
-# The sentences after "Found", as conditions: the page is not built if one of them is no longer true of the weights.
-place = {step: i for i, step in enumerate(steps)}
-order = sorted(NAMES, key=lambda name: readable_from[name].by)
-verdict_of = {name: steered[name, "verdict"][1] for name in NAMES}
-colour_lost = {
-    name: verdict_of[name]["steered"].behaviours["colour"].accuracy.mean for name in NAMES
-}
-facts = {
-    "1 sudden, and in the order of the exercise": sorted(
-        NAMES, key=lambda name: judged_from[name].by
-    )
-    == predicted_order(),
-    "2 the bait": on_bait["untrained"].accuracy.mean(1).min() > 0.75
-    and counted["obvious toxicity"].accuracy.mean() > 0.99,
-    "3 controls at chance": max(to_beat.values()) < 0.6,
-    "3 all can be read at the end": all(best[name][-1, 0] > 0.98 for name in NAMES),
-    "3 the order, readable when said or one checkpoint before": order == predicted_order()
-    and all(
-        0
-        <= list(steps).index(min(s for s in steps if s >= judged_from[name].by))
-        - list(steps).index(readable_from[name].by)
-        <= 1
-        for name in NAMES
-    ),
-    "3 the first block": accuracy["reliability"][-1, 0] > 0.9
-    and all(accuracy[n][-1, 0] < 0.65 for n in NAMES if n != "reliability"),
-    "3 shuffled": highest["reliability"]["shuffled words"] > 0.85
-    and highest["robustness"]["shuffled words"] < 0.6,
-    "3 depth": all(3 in best_block[name] for name in NAMES),
-    "4 surface": surface_of["sst2"].capital.value > PUBLISHED["sst2"].best
-    and all(
-        0 < surface_of[n].gain < 0.035 and PUBLISHED[n].interval[0] < surface_of[n].best
-        for n in ("toxigen", "confaide")
-    )
-    and [round(100 * surface_of[n].gain) for n in ("truthfulqa", "stereoset")] == [11, 15],
-    "4 the first checkpoint": all(
-        PUBLISHED[n].first
-        < (
-            found.capital.value
-            if n == "sst2"
-            else max(share.value for share in found.ordered.values())
-        )
-        for n, found in surface_of.items()
-    ),
-    "5 verdicts move": all(
-        5.5 < moved["verdict"][n].mean < 9.6
-        and moved["verdict"][n].low > any_control[n, "verdict"] + 2
-        for n in NAMES
-    ),
-    "5 some shuffled ones come near": max(
-        strongest(verdict_of[n], "shuffled") / moved["verdict"][n].mean for n in NAMES
-    )
-    > 0.9,
-    "5 right and wrong alike": all(
-        before >= 0.985 and after < 0.55
-        for n, (before, after) in right_verdicts.items()
-        if n != "robustness"
-    )
-    and 0.65 < right_verdicts["robustness"][1] < 0.85,
-    "5 continuations do not": all(
-        moved["continuation"][n].low <= any_control[n, "continuation"] for n in NAMES
-    ),
-    "5 colours": sum(-0.42 < lost_share < -0.25 for lost_share in colour_lost.values()) == 3,
-    "5 controls cost colours too": all(
-        colour_of_controls(n)[0] <= lost for n, lost in colour_lost.items() if lost < -0.25
-    ),
-    "6 own length": np.allclose(
-        [min(own_length.values()), max(own_length.values())], [0.37, 1.31], atol=0.03
-    ),
-    "6 half-way": middle == 3935
-    and all(0.9 < as_good[n] < 1.15 for n in NAMES if n != "fairness")
-    and 0.35 < as_good["fairness"] < 0.6,
-    "6 fairness is no better than a control": transferred["fairness", False][middle].target.mean
-    < strongest(verdict_of["fairness"], "off-axis") + 0.5,
-    "6 privacy before its probe": best["privacy"][place[3935], 0] < 0.65,
-    "6 correlations": min(found.low for found in together.values()) > 0.4
-    and all((found.p_steps < 0.05) == (name == "robustness") for name, found in together.items()),
-    "7 no common picture": [name for name in NAMES if rose[name] > 0.1] == ["privacy"]
-    and planes["robustness"][place[752]].tx[-1] < 0.6 * planes["robustness"][0].tx[-1]
-    and planes["robustness"][place[4985]].tx[-1] > 1.5 * planes["robustness"][place[752]].tx[-1],
-    "7 what is given up when": fall["toxicity"][0] > place[1936]
-    and steps[fall["privacy"][1]] == 4985
-    and steps[fall["fairness"][1]] == 6315,
-    "7 the null": all(
-        one.tx[-1] > 2 * one.tx_high[-1] for those in planes.values() for one in those
-    ),
-    "7 bandwidth": all(
-        b.value < 0.85 * a.value for a, b in zip(*swept_sigma.values(), strict=True)
-    ),
-    "7 nothing forgotten": all(
-        gone[n] > 0.8 and lost[n] < 0.03 for n in ("reliability", "robustness")
-    ),
-    "7 given up": all(
-        gone[n] < 0.3 and 0.03 < lost[n] < 0.25 for n in ("privacy", "toxicity", "fairness")
-    ),
-    "8 bits": all(values[-1] >= 0.95 and values[0] == 0 for values in known_bits.values()),
-    "8 right, and no bound": known_bits["toxicity"][3] < 0.1
-    and best["toxicity"][place[3106], 0] > 0.9,
-}
-QUOTED = {  # what the chapter says: verdict, its best control, right verdicts in %, continuation, its best control
-    "reliability": (9.4, 3.9, 99, 51, -0.02, 0.03),
-    "privacy": (8.2, 1.5, 100, 50, 0.10, 0.43),
-    "toxicity": (7.1, 2.0, 100, 50, 0.01, 0.03),
-    "fairness": (9.3, 4.2, 100, 50, 0.10, 0.19),
-    "robustness": (5.8, 1.9, 100, 75, 0.43, 0.80),
-}
-for name, said in QUOTED.items():
-    found = (
-        moved["verdict"][name].mean,
-        any_control[name, "verdict"],
-        *(100 * share for share in right_verdicts[name]),
-        moved["continuation"][name].mean,
-        any_control[name, "continuation"],
-    )
-    facts[f"chapter: {name}"] = np.allclose(
-        found, said, rtol=0.03, atol=(0.1, 0.1, 1.5, 1.5, 0.03, 0.03)
-    )
-assert all(facts.values()), [name for name, true in facts.items() if not true]

@@ -1,14 +1,16 @@
 # %% [markdown]
 # # Lab 4 · Circuits in seconds, and the truth about them
 #
-# Which attention heads of a language model do a given task? The usual answers patch or prune one piece after the other, which takes hours for
-# a model of any size. The paper of this lab proposes a way that takes seconds: a tiny autoencoder turns what each head writes into one
-# integer, and heads that show integers of their own on the task's prompts are the circuit. It was judged by lists of heads that people
-# found by hand. Here the truth is known: the model has 16 heads, and its behaviour with *every* one of their 65 536 subsets has
-# been computed.
+# Which attention heads of a language model do a given task? The usual answers patch or prune one
+# piece after the other, which takes hours for a model of any size. The paper of this lab proposes a
+# way that takes seconds: a tiny autoencoder turns what each head writes into one integer, and heads
+# that show integers of their own on the task's prompts are the circuit. It was judged by lists of
+# heads that people found by hand. Here the truth is known: the model has 16 heads, and its
+# behaviour with *every* one of their 65 536 subsets has been computed.
 #
-# The method is that of O'Neill and Bui, [*Sparse Autoencoders Enable Scalable and Reliable Circuit Identification in Language
-# Models*](https://arxiv.org/abs/2405.12522). The chapter [Circuit discovery](../book/ch4_circuit_discovery.md) explains it and its rivals.
+# The method is that of O'Neill and Bui,
+# [*Sparse Autoencoders Enable Scalable and Reliable Circuit Identification in Language Models*](https://arxiv.org/abs/2405.12522).
+# The chapter [Circuit discovery](../book/ch4_circuit_discovery.md) explains it and its rivals.
 #
 # **You will be able to**
 #
@@ -20,8 +22,9 @@
 #
 # **You need** Lab 0: residual stream, ablation, controls. Lab 3 is not needed.
 #
-# **Cost** Six exercises of 5 to 12 minutes, about an hour with the reading. The set-up cell prints the measured run time. A cell that needs an answer of
-# yours stops with its name until you have written it; go on with the next, nothing later depends on it.
+# **Cost** Six exercises of 5 to 12 minutes, about an hour with the reading. The set-up cell prints
+# the measured run time. A cell that needs an answer of yours stops with its name until you have
+# written it; go on with the next, nothing later depends on it.
 
 # %% tags=["setup"]
 from helpers import runtime
@@ -33,27 +36,18 @@ import numpy as np
 import torch
 
 from helpers import stats, zoo
+from helpers.circuits import codes, explorer, judging
 from helpers.circuits.codes import controls, discrete_sae, lens_sae
-from helpers.circuits.codes import scores as codes
-from helpers.circuits.explorer.data import TaskPage, count_codes
-from helpers.circuits.explorer.page import circuit_explorer, read_texts
-from helpers.circuits.graph import handwired
-from helpers.circuits.graph.edges import head_name
-from helpers.circuits.graph.forward import Graph
-from helpers.circuits.judging import curves, metrics
-from helpers.circuits.judging.published_results import ACDC_BEST, AUC, SWEEPS
-from helpers.circuits.judging.published_results import TASKS as PUBLISHED_TASKS
-from helpers.circuits.oracle import every_subset as oracle
-from helpers.circuits.oracle import shapley, stored, truths
-from helpers.circuits.oracle.minimal import minimal
+from helpers.circuits.graph import Graph, handwired, head_name
+from helpers.circuits.judging import published_results as published
+from helpers.circuits.oracle import ABLATIONS, minimal, oracle, shapley, stored, truths
 from helpers.circuits.rivals import path_patching
-from helpers.circuits.study import growth, methods, trials
+from helpers.circuits.study import growth, jobs, methods, trials
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.course.check import check, scores
-from helpers.show import grids, pictures, plots
-from helpers.show.tables import claims, say, table
-from helpers.texts.prompts import final_logits
-from helpers.tinyworld.language import world as worlds
+from helpers.show import claims, grids, pictures, plots, say, table
+from helpers.texts import final_logits
+from helpers.tinyworld.language import world
 
 model = zoo.load("tinyworld-attn")
 TASKS = tuple(CORRUPTIONS)
@@ -68,10 +62,12 @@ def named(heads):
 # %% [markdown]
 # ## 1 · Three tasks and their twins
 #
-# `tinyworld-attn` has four layers of four heads, no MLPs, and was trained on plain text about a small invented world. It does three things that were
-# studied in GPT-2: it names the *receiver* of a gift, it says a *later year*, it documents the *next argument*.
+# `tinyworld-attn` has four layers of four heads, no MLPs, and was trained on plain text about a
+# small invented world. It does three things that were studied in GPT-2: it names the *receiver* of
+# a gift, it says a *later year*, it documents the *next argument*.
 #
-# Each prompt has a *twin*: the same tokens but for those that the answer depends on. A method of circuit discovery compares the two.
+# Each prompt has a *twin*: the same tokens but for those that the answer depends on. A method of
+# circuit discovery compares the two.
 
 # %%
 pairs = {task: twins(task, 250, seed=0) for task in TASKS}
@@ -95,30 +91,35 @@ say(
 )
 
 # %% [markdown]
-# **Found** The model does all three, and its twins take the answer away. On greater-than something is left: after 02 any later year is right, and some of these are right for the prompt as well. Twins in docstring define other
-# arguments, and the model then names those: the metric falls far below a guess.
+# **Found** The model does all three, and its twins take the answer away. On greater-than something
+# is left: after 02 any later year is right, and some of these are right for the prompt as well.
+# Twins in docstring define other arguments, and the model then names those: the metric falls far
+# below a guess.
 
 # %% [markdown]
 # ## 2 · One integer a head
 #
-# What a head adds to the residual stream at a token is a vector of 128 numbers. The method takes its mean over the tokens of a prompt, $x$, and
-# trains one sparse autoencoder on the $x$ of all heads on ten prompts:
+# What a head adds to the residual stream at a token is a vector of 128 numbers. The method takes
+# its mean over the tokens of a prompt, $x$, and trains one sparse autoencoder on the $x$ of all
+# heads on ten prompts:
 #
 # $$z = \mathrm{ReLU}(W_e(x-b)+b_e), \qquad \hat x = W_d z + b, \qquad L = \overline{(\hat x-x)^2} + \lambda\,\overline{\lVert z\rVert_1}.$$
 #
-# The first mean is over vectors and dimensions, the second over vectors. The vectors of the dictionary are the *columns* of $W_d$, one a latent. They are held at length 1, or the penalty could be escaped: halve $z$, double $W_d$. The rows of $W_e$ have
-# length 1 as well.
+# The first mean is over vectors and dimensions, the second over vectors. The vectors of the
+# dictionary are the *columns* of $W_d$, one a latent. They are held at length 1, or the penalty
+# could be escaped: halve $z$, double $W_d$. The rows of $W_e$ have length 1 as well.
 #
 # ### Exercise 4.1 · Find the slip
 #
 # *2 points · 5 minutes · ●○○*
 #
-# This is how the released code keeps $W_d$, of shape `[d_model, latents]`, in shape. Which vectors have length 1 afterwards? Write
-# `unit_dictionary` so that it does what was meant.
+# This is how the released code keeps $W_d$, of shape `[d_model, latents]`, in shape. Which vectors
+# have length 1 afterwards? Write `unit_dictionary` so that it does what was meant.
 #
 # <details><summary>Hint</summary>
 #
-# Which axis of the decoder counts the latents? A norm is taken *along* the axis that it makes disappear.
+# Which axis of the decoder counts the latents? A norm is taken *along* the axis that it makes
+# disappear.
 #
 # </details>
 
@@ -131,7 +132,7 @@ def released_norm(decoder):
 
 # %%
 def unit_dictionary(decoder):
-    """The decoder [d_model, latents] with dictionary vectors of length 1, their directions unchanged."""
+    """The decoder [d_model, latents] with dictionary vectors of length 1 in their directions."""
     # BEGIN SOLUTION
     return decoder / decoder.norm(dim=0, keepdim=True)
     # END SOLUTION
@@ -190,21 +191,25 @@ table(
 )
 
 # %% [markdown]
-# **Found** With the published λ the autoencoder reconstructs no better than a constant would. A vector of length $r$ pays for an active latent only where $r > d\lambda/2$, here 1.28, and the typical length is
-# about 1.2: nearly all activations are pressed to almost 0. And yet it hands out nearly all of its codes. An arg max over latents that mean little still tells vectors apart, as a hash does. With a twentieth of
-# λ three quarters of the variance are explained, with less than half as many codes. Keep this in mind when codes are counted.
+# **Found** With the published λ the autoencoder reconstructs no better than a constant would. A
+# vector of length $r$ pays for an active latent only where $r > d\lambda/2$, here 1.28, and the
+# typical length is about 1.2: nearly all activations are pressed to almost 0. And yet it hands out
+# nearly all of its codes. An arg max over latents that mean little still tells vectors apart, as a
+# hash does. With a twentieth of λ three quarters of the variance are explained, with less than half
+# as many codes. Keep this in mind when codes are counted.
 
 # %% [markdown]
 # ## 3 · Codes that only the task has
 #
-# A head belongs to the circuit, says the method, if it shows many codes on clean prompts that it never shows on twins.
+# A head belongs to the circuit, says the method, if it shows many codes on clean prompts that it
+# never shows on twins.
 #
 # ### Exercise 4.2 · Count them
 #
 # *2 points · 6 minutes · ●○○*
 #
-# Write the score of one head: how many different codes occur among `positive` and not among `negative`. A code of `-1` means that no latent was active,
-# which is no code.
+# Write the score of one head: how many different codes occur among `positive` and not among
+# `negative`. A code of `-1` means that no latent was active, which is no code.
 #
 # <details><summary>Hint</summary>
 #
@@ -215,7 +220,7 @@ table(
 
 # %%
 def own_codes(positive, negative):
-    """Number of codes of one head that clean prompts have and twins do not; both are lists of integers."""
+    """Number of codes of one head that clean prompts have and twins do not, from two lists."""
     # BEGIN SOLUTION
     return len(set(positive) - set(negative) - {-1})
     # END SOLUTION
@@ -238,41 +243,44 @@ highest = {
 }
 pictures.show(
     figure,
-    "Heat map of three tasks by sixteen heads: how many codes each head has for clean prompts alone. The five highest: "
+    "Heat map of three tasks by sixteen heads: how many codes each head has for clean prompts "
+    "alone. The five highest: "
     + "; ".join(f"{task}: {named(heads)}" for task, heads in highest.items())
     + ".",
 )
 
 # %% [markdown]
-# **Found** Many heads have codes of their own, in every layer and every task. Nothing so far says whether these are the right ones.
+# **Found** Many heads have codes of their own, in every layer and every task. Nothing so far says
+# whether these are the right ones.
 
 # %% [markdown]
 # ## 4 · The truth
 #
-# With 16 heads there are 65 536 subsets. For each: keep its heads, replace what the others write by what they write on the twin, and measure. A subset's *faithfulness*
+# With 16 heads there are 65 536 subsets. For each: keep its heads, replace what the others write by
+# what they write on the twin, and measure. A subset's *faithfulness*
 #
 # $$F(C) = \frac{m(C)-m(\emptyset)}{m(\text{all})-m(\emptyset)}$$
 #
-# is 0 with no head and 1 with all. Here is the whole table for one task, computed now: subsets that share their first layers share the work.
+# is 0 with no head and 1 with all. Here is the whole table for one task, computed now: subsets that
+# share their first layers share the work.
 
 # %%
-live = oracle.oracle(model, twins("ioi", 32, seed=5), "resample")
+live = oracle(model, twins("ioi", 32, seed=5), "resample")
 known = {
-    (task, ablation): stored.stored(task, ablation)
-    for task in TASKS
-    for ablation in oracle.ABLATIONS
+    (task, ablation): stored.stored(task, ablation) for task in TASKS for ablation in ABLATIONS
 }
 F = {key: np.asarray(summary.faithfulness) for key, summary in known.items()}
 apart = float(np.abs(np.asarray(live.faithfulness) - F["ioi", "resample"]).max())
 size = np.array([subset.bit_count() for subset in range(1 << 16)])
 say(
-    f"{len(live.faithfulness):,} subsets on 32 prompts. The stored table, on other prompts, differs from it by {apart:.2f} at most. With all heads the "
-    f"logit difference is {live.full:.2f}, with none {live.none:.2f}."
+    f"{len(live.faithfulness):,} subsets on 32 prompts. The stored table, on other prompts, "
+    f"differs from it by {apart:.2f} at most. With all heads the logit difference is "
+    f"{live.full:.2f}, with none {live.none:.2f}."
 )
 
 # %% tags=["hide-input"]
 figure, axes = pictures.make_panels(3, 10, 3)
-best_of_size = {task: curves.best_circuits(F[task, "resample"])[0] for task in TASKS}
+best_of_size = {task: judging.best_circuits(F[task, "resample"])[0] for task in TASKS}
 with pictures.style():
     for task, ax in zip(TASKS, axes, strict=True):
         by_size = [F[task, "resample"][size == k] for k in range(17)]
@@ -288,9 +296,11 @@ with pictures.style():
     axes[0].legend(loc="upper left")
 pictures.show(
     figure,
-    "Faithfulness of all 65 536 subsets by the number of heads kept, one panel a task: mean, 5 to 95 % range, and the best subset of each size. "
+    "Faithfulness of all 65 536 subsets by the number of heads kept, one panel a task: mean, 5 to "
+    "95 % range, and the best subset of each size. "
     + " ".join(
-        f"{task}: with 8 heads the mean is {F[task, 'resample'][size == 8].mean():.2f}, the best {best_of_size[task][8]:.2f}."
+        f"{task}: with 8 heads the mean is {F[task, 'resample'][size == 8].mean():.2f}, the best "
+        f"{best_of_size[task][8]:.2f}."
         for task in TASKS
     ),
 )
@@ -300,12 +310,15 @@ pictures.show(
 #
 # *3 points · 8 minutes · ●●○*
 #
-# Subset number $s$ keeps head $i$ if bit $i$ of $s$ is set; head $i$ is `(i // 4, i % 4)` in a model of four heads a layer. Given the faithfulness of all subsets, return the
-# circuits of the smallest size with $F \ge$ `enough`: a list, each a set of head numbers. It must work for a table of any $2^n$ entries.
+# Subset number $s$ keeps head $i$ if bit $i$ of $s$ is set; head $i$ is `(i // 4, i % 4)` in a
+# model of four heads a layer. Given the faithfulness of all subsets, return the circuits of the
+# smallest size with $F \ge$ `enough`: a list, each a set of head numbers. It must work for a table
+# of any $2^n$ entries.
 #
 # <details><summary>Hint</summary>
 #
-# `int.bit_count()` is the size of a subset, `s >> i & 1` its bit `i`. First the smallest size, then all subsets that have it.
+# `int.bit_count()` is the size of a subset, `s >> i & 1` its bit `i`. First the smallest size, then
+# all subsets that have it.
 #
 # </details>
 
@@ -385,9 +398,11 @@ figure = grids.heatmap(
 leading = {task: [HEADS[i] for i in np.argsort(-values[task])[:4]] for task in TASKS}
 pictures.show(
     figure,
-    "Heat map of the Shapley values of sixteen heads in three tasks; each row adds up to 1. The four highest: "
+    "Heat map of the Shapley values of sixteen heads in three tasks; each row adds up to 1. The "
+    "four highest: "
     + "; ".join(
-        f"{task}: {', '.join(f'{named([head])} {values[task][HEADS.index(head)]:.2f}' for head in heads)}"
+        f"{task}: "
+        f"{', '.join(f'{named([head])} {values[task][HEADS.index(head)]:.2f}' for head in heads)}"
         for task, heads in leading.items()
     )
     + ".",
@@ -398,15 +413,20 @@ pictures.show(
 #
 # *3 points · 8 minutes · ●●○*
 #
-# The smallest circuits of greater-than differ in one head only. Use the stored table `F["greater-than", "resample"]`, and return three things:
+# The smallest circuits of greater-than differ in one head only. Use the stored table
+# `F["greater-than", "resample"]`, and return three things:
 #
-# 1. the set of heads `(layer, head)` of which each smallest circuit (with $F \ge 0.8$) has exactly one;
+# 1. the set of heads `(layer, head)` of which each smallest circuit (with $F \ge 0.8$) has exactly
+#    one;
 # 2. the faithfulness of the whole model less *all* of these heads;
 # 3. the largest loss of faithfulness when just *one* of them is taken from the whole model.
 #
 # <details><summary>Hint</summary>
 #
-# Heads that are in some smallest circuit and not in all. If you skipped 4.3: `circuits["greater-than", "resample"].smallest` has the numbers of the circuits, and `known[...].kept(number)` their heads. The whole model less some heads is the subset $2^{16}-1$ without their bits.
+# Heads that are in some smallest circuit and not in all. If you skipped 4.3:
+# `circuits["greater-than", "resample"].smallest` has the numbers of the circuits, and
+# `known[...].kept(number)` their heads. The whole model less some heads is the subset $2^{16}-1$
+# without their bits.
 #
 # </details>
 
@@ -432,36 +452,44 @@ def stand_ins():
 check("lab4.4", stand_ins)
 
 # %% [markdown]
-# **Found** When the other heads write what they write on the twin, IOI has, at 0.8, *one* minimal circuit: five heads in three layers. Its 2 048 supersets are circuits and no other
-# subset is: none of the five can be spared, no other head is needed. The smallest circuit of docstring is the same five heads: the model uses the same heads to copy a word in stories and in code. Greater-than
-# has four smallest circuits of seven heads: six are common to all, the seventh is any one of four. Taken away singly each of the four costs 0.06 at most; without all four $F$ is 0.80, just enough.
+# **Found** When the other heads write what they write on the twin, IOI has, at 0.8, *one* minimal
+# circuit: five heads in three layers. Its 2 048 supersets are circuits and no other subset is: none
+# of the five can be spared, no other head is needed. The smallest circuit of docstring is the same
+# five heads: the model uses the same heads to copy a word in stories and in code. Greater-than has
+# four smallest circuits of seven heads: six are common to all, the seventh is any one of four.
+# Taken away singly each of the four costs 0.06 at most; without all four $F$ is 0.80, just enough.
 #
-# With the *mean* in place of the twin's write other circuits come out, larger for IOI and docstring, and for greater-than without a single head that is in all of them. The threshold matters as well: at 0.7 IOI has 15 minimal circuits. There is no circuit of a task as such. There is one for
-# a task, a replacement, a threshold and a set of prompts.
+# With the *mean* in place of the twin's write other circuits come out, larger for IOI and
+# docstring, and for greater-than without a single head that is in all of them. The threshold
+# matters as well: at 0.7 IOI has 15 minimal circuits. There is no circuit of a task as such. There
+# is one for a task, a replacement, a threshold and a set of prompts.
 
 # %% [markdown]
 # ## 5 · Does the method find the truth?
 #
-# *AUROC*: the chance that a head of the circuit scores higher than one that is not. 0.5 is a guess, 1 a perfect ranking. The circuit is, to begin with, all heads of the smallest
-# faithful circuits of the table above, others replaced by their writes on the twin.
+# *AUROC*: the chance that a head of the circuit scores higher than one that is not. 0.5 is a guess,
+# 1 a perfect ranking. The circuit is, to begin with, all heads of the smallest faithful circuits of
+# the table above, others replaced by their writes on the twin.
 #
 # ### Exercise 4.5 · Beat it in one line
 #
 # *3 points · 6 minutes · ●●○*
 #
-# Write a score that needs no autoencoder and nothing to train: from what heads write on clean prompts and on their twins to one number a head. It passes if its mean AUROC over the three tasks is above
-# the discrete SAE's; a point for coming within 0.1 of it.
+# Write a score that needs no autoencoder and nothing to train: from what heads write on clean
+# prompts and on their twins to one number a head. It passes if its mean AUROC over the three tasks
+# is above the discrete SAE's; a point for coming within 0.1 of it.
 #
 # <details><summary>Hint</summary>
 #
-# A head that has to do with the answer writes otherwise when the answer is gone. Before or after taking the mean over prompts?
+# A head that has to do with the answer writes otherwise when the answer is gone. Before or after
+# taking the mean over prompts?
 #
 # </details>
 
 
 # %%
 def one_line(positive, negative):
-    """One score a head, from writes [prompt, head, d_model] on clean prompts and on their twins, row by row."""
+    """One score per head, from writes [prompt, head, d_model] on clean prompts and their twins."""
     # BEGIN SOLUTION
     return (positive.mean(0) - negative.mean(0)).norm(dim=-1)
     # END SOLUTION
@@ -471,14 +499,16 @@ def one_line(positive, negative):
 check("lab4.5", one_line)
 
 # %% [markdown]
-# Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials. Gradients and ablations have the first 100 of them, ACDC the first 20. The measurements are stored (`python -m helpers circuits` repeats them, in about an hour on one core).
+# Now everything on one footing: the same model, 250 fresh prompts and twins a trial, ten trials.
+# Gradients and ablations have the first 100 of them, ACDC the first 20. The measurements are stored
+# (`python -m helpers circuits` repeats them, in about an hour on one core).
 
 # %% tags=["hide-input"]
 measured = trials.stored()
 true = {task: truths.labels(known[task, "resample"]) for task in TASKS}
-FAMILIES = {"codes": methods.CODES, "controls": methods.CONTROLS, "sees the metric": methods.PEERS}
+FAMILIES = {"codes": methods.CODES, "controls": methods.CONTROLS, "sees the metric": methods.RIVALS}
 areas = {
-    (name, task): metrics.over_seeds(measured.item("method", task, name).scores, true[task])
+    (name, task): judging.over_seeds(measured.item("method", task, name).scores, true[task])
     for family in FAMILIES.values()
     for name in family
     for task in TASKS
@@ -508,7 +538,8 @@ figure = plots.bars_with_intervals(
 )
 pictures.show(
     figure,
-    f"Bars of AUROC for {len(shown)} ways of scoring heads on three tasks, with 95 % intervals over ten trials. "
+    f"Bars of AUROC for {len(shown)} ways of scoring heads on three tasks, with 95 % intervals "
+    "over ten trials. "
     + " ".join(
         f"{name}: {', '.join(f'{areas[name, task].mean:.2f}' for task in TASKS)}." for name in shown
     ),
@@ -521,6 +552,11 @@ def interval(one):
     return f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"
 
 
+seconds = {
+    name: [value for task in TASKS for value in measured.item("method", task, name).seconds]
+    for members in FAMILIES.values()
+    for name in members
+}
 table(
     ["family", "method", *TASKS, "seconds a trial, beyond the writes"],
     [
@@ -528,7 +564,7 @@ table(
             family,
             name,
             *(interval(areas[name, task]) for task in TASKS),
-            f"{np.median([second for task in TASKS for second in measured.item('method', task, name).seconds]):.1f}",
+            f"{np.median(seconds[name]):.1f}",
         ]
         for family, members in FAMILIES.items()
         for name in members
@@ -537,19 +573,20 @@ table(
 
 # %% tags=["hide-input"]
 gain = {
-    task: metrics.OverSeeds(found.mean(), *stats.bootstrap(found), found)
+    task: judging.OverSeeds(found.mean(), *stats.bootstrap(found), found)
     for task in TASKS
     for found in [areas["discrete SAE", task].values - areas["shuffled labels", task].values]
 }
 counted = {
-    task: metrics.auroc(
+    task: judging.auroc(
         [len(set(one.tolist()) - {-1}) for one in torch.cat([positive[task], negative[task]]).T],
         true[task],
     )
     for task in TASKS
 }
 say(
-    "What the labels add, trial by trial (AUROC of the codes less that of the same codes with shuffled labels): "
+    "What the labels add, trial by trial (AUROC of the codes less that of the same codes with "
+    "shuffled labels): "
     + "; ".join(
         f"{task} {one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for task, one in gain.items()
     )
@@ -559,13 +596,16 @@ say(
 )
 
 # %% [markdown]
-# AUROC looks at the whole ranking. A circuit needs a threshold, and there the released code prints a number under the name F1 that is the harmonic mean of sensitivity and *specificity*; F1 is that of
-# precision and recall. Both are taken at the threshold that the truth likes best, which flatters: look at the random scores. *p* is the share of all placements of the circuit that reach the AUROC.
+# AUROC looks at the whole ranking. A circuit needs a threshold, and there the released code prints
+# a number under the name F1 that is the harmonic mean of sensitivity and *specificity*; F1 is that
+# of precision and recall. Both are taken at the threshold that the truth likes best, which
+# flatters: look at the random scores. *p* is the share of all placements of the circuit that reach
+# the AUROC.
 
 # %% tags=["hide-input"]
 judged = {
     (name, task): [
-        metrics.judge(row, true[task]) for row in measured.item("method", task, name).scores
+        judging.judge(row, true[task]) for row in measured.item("method", task, name).scores
     ]
     for name in ("discrete SAE", "mean difference", "random", "ACDC")
     for task in TASKS
@@ -608,8 +648,8 @@ table(
 
 # %% tags=["hide-input"]
 bars = {
-    method: [AUC["node", method][task] for task in TASKS]
-    for level, method in AUC
+    method: [published.AUC["node", method][task] for task in TASKS]
+    for level, method in published.AUC
     if level == "node"
 }
 table(
@@ -621,7 +661,7 @@ table(
     + [
         [
             "paper: ACDC at its best setting, over edges",
-            *(f"{ACDC_BEST['ACDC'][PUBLISHED_TASKS.index(task)]:.2f}" for task in TASKS),
+            *(f"{published.ACDC_BEST['ACDC'][published.TASKS.index(task)]:.2f}" for task in TASKS),
         ]
     ]
     + [
@@ -631,12 +671,14 @@ table(
 )
 
 # %% [markdown]
-# Does the verdict hang on what is called the circuit? *Smallest*: heads of any smallest circuit; *core*: heads of every circuit (greater-than under mean ablation has none); *Shapley*: heads with a value of 5 % or more.
+# Does the verdict hang on what is called the circuit? *Smallest*: heads of any smallest circuit;
+# *core*: heads of every circuit (greater-than under mean ablation has none); *Shapley*: heads with
+# a value of 5 % or more.
 
 # %% tags=["hide-input"]
 by_truth = {}
 for kind in truths.KINDS:
-    for ablation in oracle.ABLATIONS:
+    for ablation in ABLATIONS:
         for task in TASKS:
             labels = truths.labels(known[task, ablation], kind)
             if 0 < labels.sum() < len(labels):
@@ -646,7 +688,7 @@ for kind in truths.KINDS:
                     "mean difference",
                     "ablate one head",
                 ):
-                    by_truth[kind, ablation, task, name] = metrics.over_seeds(
+                    by_truth[kind, ablation, task, name] = judging.over_seeds(
                         measured.item("method", task, name).scores, labels
                     ).mean
 table(
@@ -677,27 +719,37 @@ table(
             ),
         ]
         for kind in truths.KINDS
-        for ablation in oracle.ABLATIONS
+        for ablation in ABLATIONS
         for task in TASKS
         if (kind, ablation, task, "discrete SAE") in by_truth
     ],
 )
 
 # %% [markdown]
-# **Found** With the published settings the codes rank heads about as well as the paper says: 0.77, 0.83 and 0.91. The length of the mean difference needs no autoencoder and is ahead on IOI and docstring. Taking away one head after the other puts every
-# head of the circuit above every other in all three tasks, and ACDC and most gradient methods come close.
+# **Found** With the published settings the codes rank heads about as well as the paper says: 0.77,
+# 0.83 and 0.91. The length of the mean difference needs no autoencoder and is ahead on IOI and
+# docstring. Taking away one head after the other puts every head of the circuit above every other
+# in all three tasks, and ACDC and most gradient methods come close.
 #
-# The *labels* add nothing on IOI, 0.05 on docstring and 0.24 on greater-than. A likely reason: the score counts codes, and a head that writes many different things has many, some of which occur in one class only, whatever the classes are. The plain number of codes,
-# labels unused, has 0.93 and 0.94 on IOI and docstring (one trial). Training the autoencoder adds 0.15 on greater-than, and little elsewhere. The released variant, with its slip, cannot be told from ours; pairs are worse than single heads.
+# The *labels* add nothing on IOI, 0.05 on docstring and 0.24 on greater-than. A likely reason: the
+# score counts codes, and a head that writes many different things has many, some of which occur in
+# one class only, whatever the classes are. The plain number of codes, labels unused, has 0.93 and
+# 0.94 on IOI and docstring (one trial). Training the autoencoder adds 0.15 on greater-than, and
+# little elsewhere. The released variant, with its slip, cannot be told from ours; pairs are worse
+# than single heads.
 #
-# What is called F1 in the released code is another number, larger or smaller than F1. And the verdict does hang on what is called the circuit: under mean ablation most AUROCs fall, and the codes are ahead of the mean difference in three of eight rows. Ablating single heads
-# loses its perfect score there, and is still ahead of the codes in every row but one.
+# What is called F1 in the released code is another number, larger or smaller than F1. And the
+# verdict does hang on what is called the circuit: under mean ablation most AUROCs fall, and the
+# codes are ahead of the mean difference in three of eight rows. Ablating single heads loses its
+# perfect score there, and is still ahead of the codes in every row but one.
 
 # %% [markdown]
 # ## 6 · With sae-lens
 #
-# The same idea with a maintained library: its standard autoencoder with an L1 penalty, and TopK with $k=1$, which keeps one latent a vector while it trains, so that nothing is lost by the arg max.
-# sae-lens sums the squared error over dimensions where the paper takes the mean, so λ becomes $128 \cdot 0.02$.
+# The same idea with a maintained library: its standard autoencoder with an L1 penalty, and TopK
+# with $k=1$, which keeps one latent a vector while it trains, so that nothing is lost by the arg
+# max. sae-lens sums the squared error over dimensions where the paper takes the mean, so λ becomes
+# $128 \cdot 0.02$.
 
 # %% tags=["hide-input"]
 library_says = []
@@ -736,13 +788,17 @@ table(
 )
 
 # %% [markdown]
-# **Found** With sae-lens' standard autoencoder the codes rank heads as well as with the paper's on IOI and greater-than, and worse on docstring. With TopK they rank at chance or just above, though it is by far the better autoencoder: it explains most of the variance with a third of the codes. A likely reason is that
-# such codes occur in both classes.
+# **Found** With sae-lens' standard autoencoder the codes rank heads as well as with the paper's on
+# IOI and greater-than, and worse on docstring. With TopK they rank at chance or just above, though
+# it is by far the better autoencoder: it explains most of the variance with a third of the codes. A
+# likely reason is that such codes occur in both classes.
 
 # %% [markdown]
 # ## 7 · What does it depend on?
 #
-# The paper says: five to ten prompts are enough, and the settings hardly matter. Each is varied alone, ten trials each. Dashed: the same with *shuffled labels*. Dotted: what the paper or its code reports, on GPT-2 and a four-layer model and against hand-made lists.
+# The paper says: five to ten prompts are enough, and the settings hardly matter. Each is varied
+# alone, ten trials each. Dashed: the same with *shuffled labels*. Dotted: what the paper or its
+# code reports, on GPT-2 and a four-layer model and against hand-made lists.
 
 
 # %% tags=["hide-input"]
@@ -756,10 +812,10 @@ PAPER = {
 
 def swept(sweep, task, values=None):
     """AUROC over the values of a sweep, and with shuffled labels: rows (mean, low, high)."""
-    values = trials.SWEEPS[sweep] if values is None else values
+    values = jobs.SWEEPS[sweep] if values is None else values
     items = [measured.item(sweep, task, value) for value in values]
     both = [
-        [metrics.over_seeds(part, true[task]) for part in (item.scores, item.null)]
+        [judging.over_seeds(part, true[task]) for part in (item.scores, item.null)]
         for item in items
     ]
     return [
@@ -781,18 +837,25 @@ for sweep, label in (
             for rows, style, name in zip(
                 lines[task], ("-", "--"), ("labels as they are", "shuffled"), strict=True
             ):
-                ax.fill_between(trials.SWEEPS[sweep], rows[:, 1], rows[:, 2], alpha=0.2)
-                ax.plot(trials.SWEEPS[sweep], rows[:, 0], style, label=name)
-            ax.plot(SWEEPS[PAPER[sweep]].at, SWEEPS[PAPER[sweep]].auc[task], ":", label="published")
+                ax.fill_between(jobs.SWEEPS[sweep], rows[:, 1], rows[:, 2], alpha=0.2)
+                ax.plot(jobs.SWEEPS[sweep], rows[:, 0], style, label=name)
+            ax.plot(
+                published.SWEEPS[PAPER[sweep]].at,
+                published.SWEEPS[PAPER[sweep]].auc[task],
+                ":",
+                label="published",
+            )
             ax.set(title=task, xlabel=label, xscale="log", ylim=(0.3, 1.02))
         axes[0].set_ylabel("AUROC")
         axes[0].legend(loc="lower right")
-    ends = trials.SWEEPS[sweep][0], trials.SWEEPS[sweep][-1]
+    ends = jobs.SWEEPS[sweep][0], jobs.SWEEPS[sweep][-1]
     pictures.show(
         figure,
-        f"AUROC over {label}, from {ends[0]} to {ends[1]}, one panel a task, with 95 % intervals over ten trials, with true and with shuffled labels, and as published. "
+        f"AUROC over {label}, from {ends[0]} to {ends[1]}, one panel a task, with 95 % intervals "
+        "over ten trials, with true and with shuffled labels, and as published. "
         + " ".join(
-            f"{task}: from {found_rows[0][0, 0]:.2f} to {found_rows[0][-1, 0]:.2f}; shuffled from {found_rows[1][0, 0]:.2f} to {found_rows[1][-1, 0]:.2f}."
+            f"{task}: from {found_rows[0][0, 0]:.2f} to {found_rows[0][-1, 0]:.2f}; shuffled from "
+            f"{found_rows[1][0, 0]:.2f} to {found_rows[1][-1, 0]:.2f}."
             for task, found_rows in lines.items()
         ),
     )
@@ -813,8 +876,8 @@ table(
         [
             sweep,
             task,
-            ends(SWEEPS[theirs].at, SWEEPS[theirs].auc[task]),
-            *(ends(trials.SWEEPS[sweep], rows[:, 0]) for rows in swept(sweep, task)),
+            ends(published.SWEEPS[theirs].at, published.SWEEPS[theirs].auc[task]),
+            *(ends(jobs.SWEEPS[sweep], rows[:, 0]) for rows in swept(sweep, task)),
         ]
         for sweep, theirs in PAPER.items()
         for task in TASKS
@@ -835,17 +898,20 @@ table(
 #
 # *3 points · 12 minutes · ●●●*
 #
-# The method needs twins on which the task cannot be done. Break it: write twins of the prompts about gifts on which the task *can* be done as before. At least one word of each prompt
-# is replaced, there are as many words as before, the model's logit difference stays at 80 % or more, and the discrete SAE's AUROC falls to 0.75 or less (mean of five trials).
+# The method needs twins on which the task cannot be done. Break it: write twins of the prompts
+# about gifts on which the task *can* be done as before. At least one word of each prompt is
+# replaced, there are as many words as before, the model's logit difference stays at 80 % or more,
+# and the discrete SAE's AUROC falls to 0.75 or less (mean of five trials).
 #
 # <details><summary>Hint</summary>
 #
-# What in *"after martin and lydia went to the shop , martin offered the cake to"* has nothing to do with who gets the cake? `PLACES` has all places of the world.
+# What in *"after martin and lydia went to the shop , martin offered the cake to"* has nothing to do
+# with who gets the cake? `PLACES` has all places of the world.
 #
 # </details>
 
 # %%
-PLACES = worlds.load().lists["stories.places"]
+PLACES = world.load().lists["stories.places"]
 print(PLACES)
 
 
@@ -866,7 +932,7 @@ check("lab4.6", useless_twin)
 # %% tags=["hide-input"]
 negatives = {
     task: {
-        name: [metrics.over_seeds(part, true[task]) for part in (item.scores, item.null)]
+        name: [judging.over_seeds(part, true[task]) for part in (item.scores, item.null)]
         for name in CORRUPTIONS[task]
         for item in [measured.item("negatives", task, name)]
     }
@@ -888,14 +954,21 @@ table(
 )
 
 # %% [markdown]
-# **Found** Few prompts to *train* on are enough, here as in the paper: five do as well as 250. To *score* by, five of each class lose 0.07 to 0.17. Width and λ change the AUROC by 0.13 to 0.42. More latents raise it on IOI and docstring, with shuffled labels as well; on greater-than it is highest at 200.
-# Writes at the last token alone give less than their mean. Twins that still tell the answer cost 0.14 to 0.33, down to chance on greater-than; latents and λ cost as much or more on the other two. With the paper's own twins, which ask for a year above 01, greater-than has 0.69.
+# **Found** Few prompts to *train* on are enough, here as in the paper: five do as well as 250. To
+# *score* by, five of each class lose 0.07 to 0.17. Width and λ change the AUROC by 0.13 to 0.42.
+# More latents raise it on IOI and docstring, with shuffled labels as well; on greater-than it is
+# highest at 200. Writes at the last token alone give less than their mean. Twins that still tell
+# the answer cost 0.14 to 0.33, down to chance on greater-than; latents and λ cost as much or more
+# on the other two. With the paper's own twins, which ask for a year above 01, greater-than has
+# 0.69.
 
 # %% [markdown]
 # ## 8 · From heads to edges
 #
-# The paper scores *pairs* of heads by pairs of codes and calls that the edge level, but evaluates heads. Here are true edges: replace what one head passes to one other head (its queries, keys or values) by what it passes
-# on the twin, and nothing else. If the behaviour changes by more than 2 % of what all heads together change, the edge is true.
+# The paper scores *pairs* of heads by pairs of codes and calls that the edge level, but evaluates
+# heads. Here are true edges: replace what one head passes to one other head (its queries, keys or
+# values) by what it passes on the twin, and nothing else. If the behaviour changes by more than 2 %
+# of what all heads together change, the edge is true.
 
 
 # %%
@@ -943,18 +1016,22 @@ table(
 )
 
 # %% [markdown]
-# **Found** Few pairs of heads are true edges, five to eight of 96. On IOI pairs of codes find them nearly perfectly, and with shuffled labels as well; on greater-than they do no better than chance. The product of two mean differences does at least as well on all three.
+# **Found** Few pairs of heads are true edges, five to eight of 96. On IOI pairs of codes find them
+# nearly perfectly, and with shuffled labels as well; on greater-than they do no better than chance.
+# The product of two mean differences does at least as well on all three.
 
 # %% [markdown]
 # ## 9 · A circuit known by construction
 #
-# The second ground truth is wired by hand: three layers of four heads that answer *"ant red cat blue ? cat = "* with *blue*. Two paths do it, either of which alone gives the same logits; four *decoys* find the same things and write them five times as loud where nobody reads;
-# two heads are silent.
+# The second ground truth is wired by hand: three layers of four heads that answer *"ant red cat
+# blue ? cat = "* with *blue*. Two paths do it, either of which alone gives the same logits; four
+# *decoys* find the same things and write them five times as loud where nobody reads; two heads are
+# silent.
 
 # %%
 built = handwired.build()
 wired = {"scoring": handwired.twins(250, seed=0), "training": handwired.twins(250, seed=1)}
-wired_true = metrics.membership(built.all_heads, built.heads)
+wired_true = judging.membership(built.all_heads, built.heads)
 tried = [methods.Trial(built.model, wired["scoring"], wired["training"], seed) for seed in range(5)]
 wired_scores = {
     name: np.stack([method(one).numpy() for one in tried])
@@ -967,14 +1044,14 @@ wired_scores = {
 }
 few = wired["scoring"].rows(slice(32))
 wired_scores |= {
-    name: methods.PEERS[name](built.model, few).numpy()[None]
+    name: methods.RIVALS[name](built.model, few).numpy()[None]
     for name in ("ablate one head", "EAP", "EAP-IG", "ACDC")
 }
-decoys = metrics.membership(built.all_heads, built.decoys)
+decoys = judging.membership(built.all_heads, built.decoys)
 
 
 def among_first(row, count=6):
-    """How many decoys are among the first heads by a score; tied heads count by their chance to be."""
+    """How many decoys are among the first heads by a score; ties count by their chance."""
     limit = np.sort(row)[-count]
     certain, tied = row > limit, row == limit
     return decoys[certain].sum() + decoys[tied].sum() * (count - certain.sum()) / tied.sum()
@@ -985,7 +1062,7 @@ table(
     [
         [
             name,
-            f"{np.mean([metrics.auroc(row, wired_true) for row in rows]):.2f}",
+            f"{np.mean([judging.auroc(row, wired_true) for row in rows]):.2f}",
             f"{np.mean([among_first(row) for row in rows]):.1f} of {decoys.sum()}",
         ]
         for name, rows in wired_scores.items()
@@ -1013,9 +1090,10 @@ wired_null = [
     ]
 ]
 say(
-    f"Pairs of codes over the {len(couples)} pairs of heads, {wired_edges.sum()} of them true edges: AUROC {area_of_pairs:.2f}; with shuffled labels {np.mean(wired_null):.2f}."
+    f"Pairs of codes over the {len(couples)} pairs of heads, {wired_edges.sum()} of them true "
+    f"edges: AUROC {area_of_pairs:.2f}; with shuffled labels {np.mean(wired_null):.2f}."
 )
-every_subset = oracle.oracle(built.model, wired["scoring"].rows(slice(8)), "resample")
+every_subset = oracle(built.model, wired["scoring"].rows(slice(8)), "resample")
 wired_minimal = minimal(every_subset)
 between = shapley.interactions(every_subset.faithfulness)
 say(
@@ -1025,26 +1103,34 @@ say(
         for one in wired_minimal.named()
     )
     + ". Shapley interaction of 1.1 and 1.0, of two paths: "
-    + f"{between[order.index((1, 1)), order.index((1, 0))]:+.2f}; of 0.3 and 1.0, of one path: {between[order.index((0, 3)), order.index((1, 0))]:+.2f}."
+    + f"{between[order.index((1, 1)), order.index((1, 0))]:+.2f}; of 0.3 and 1.0, of one path: "
+    f"{between[order.index((0, 3)), order.index((1, 0))]:+.2f}."
 )
 
 # %% [markdown]
-# **Found** Two different minimal circuits do the whole task, each by itself. They differ in every head but one, and what one brings the other brings already: heads of different paths interact negatively, heads of one path positively. Whoever asks for *the* circuit gets either.
+# **Found** Two different minimal circuits do the whole task, each by itself. They differ in every
+# head but one, and what one brings the other brings already: heads of different paths interact
+# negatively, heads of one path positively. Whoever asks for *the* circuit gets either.
 #
-# The methods change places. Norms put the four decoys first; the codes do better, even with shuffled labels. EAP and EAP-IG are perfect here and nearly so on TinyWorld. Ablating one head at a time, perfect on
-# TinyWorld, sees only the one head that both paths share, and ACDC keeps one path and drops the other.
+# The methods change places. Norms put the four decoys first; the codes do better, even with
+# shuffled labels. EAP and EAP-IG are perfect here and nearly so on TinyWorld. Ablating one head at
+# a time, perfect on TinyWorld, sees only the one head that both paths share, and ACDC keeps one
+# path and drops the other.
 
 # %% [markdown]
 # ## 10 · Keep the best k heads
 #
-# A ranking can also be judged by what its best heads do alone. *CPR* is the area under the curve of faithfulness over the share of heads kept (large is good), *CMD* the area between the curve and 1 (0 is best; where no curve exceeds 1 it is just 1 less CPR).
+# A ranking can also be judged by what its best heads do alone. *CPR* is the area under the curve of
+# faithfulness over the share of heads kept (large is good), *CMD* the area between the curve and 1
+# (0 is best; where no curve exceeds 1 it is just 1 less CPR).
 
 
 # %% tags=["hide-input"]
 def curve_of(name, task):
     """Curves of a method's trials."""
     return [
-        curves.curve(row, F[task, "resample"]) for row in measured.item("method", task, name).scores
+        judging.curve(row, F[task, "resample"])
+        for row in measured.item("method", task, name).scores
     ]
 
 
@@ -1052,8 +1138,8 @@ curve_names = ("discrete SAE", "shuffled labels", "mean difference", "EAP-IG", "
 DRAWN = ("discrete SAE", "mean difference", "EAP-IG")
 kept = {(name, task): curve_of(name, task) for name in curve_names for task in TASKS}
 for task in TASKS:
-    by_chance = curves.random_circuits(F[task, "resample"])
-    best_line = curves.best_circuits(F[task, "resample"])[0]
+    by_chance = judging.random_circuits(F[task, "resample"])
+    best_line = judging.best_circuits(F[task, "resample"])[0]
     lines = {
         name: np.array(
             [
@@ -1073,9 +1159,9 @@ for task in TASKS:
         plots.lines_with_bands(
             np.arange(17), lines, xlabel="heads kept", ylabel="faithfulness", title=task
         ),
-        f"Faithfulness of the best k heads by {len(DRAWN)} rankings on {task}, with 95 % intervals over trials, beside all random circuits and the best circuit of each size. With six heads: "
-        + ", ".join(f"{name} {rows[6, 0]:.2f}" for name, rows in lines.items())
-        + ".",
+        f"Faithfulness of the best k heads by {len(DRAWN)} rankings on {task}, with 95 % intervals "
+        "over trials, beside all random circuits and the best circuit of each size. With six "
+        "heads: " + ", ".join(f"{name} {rows[6, 0]:.2f}" for name, rows in lines.items()) + ".",
     )
 
 # %% tags=["hide-input"]
@@ -1083,7 +1169,7 @@ areas_under = {
     key: (np.mean([one.cpr for one in found]), np.mean([one.cmd for one in found]))
     for key, found in kept.items()
 }
-chance = {task: curves.random_rankings(F[task, "resample"]) for task in TASKS}
+chance = {task: judging.random_rankings(F[task, "resample"]) for task in TASKS}
 table(
     ["ranking", *(f"{task}: CPR, CMD" for task in TASKS)],
     [
@@ -1106,7 +1192,8 @@ table(
         [
             "random rankings, best 5 %",
             *(
-                f"{np.quantile(chance[task][0], 0.95):.2f}, {np.quantile(chance[task][1], 0.05):.2f}"
+                f"{np.quantile(chance[task][0], 0.95):.2f}, "
+                f"{np.quantile(chance[task][1], 0.05):.2f}"
                 for task in TASKS
             ),
         ]
@@ -1114,13 +1201,18 @@ table(
 )
 
 # %% [markdown]
-# **Found** Six heads by the codes bring back about half of IOI and docstring and little of greater-than: more than six random heads, less than six heads by the length of the mean difference. By
-# CPR the codes are better than 95 % of random rankings on two tasks, and so are the same codes with shuffled labels.
+# **Found** Six heads by the codes bring back about half of IOI and docstring and little of
+# greater-than: more than six random heads, less than six heads by the length of the mean
+# difference. By CPR the codes are better than 95 % of random rankings on two tasks, and so are the
+# same codes with shuffled labels.
 
 # %% [markdown]
 # ## 11 · Seconds instead of hours
 #
-# Run time does not depend on what weights are, so it was measured on random models of GPT-2's width, of 2 to 12 layers (`python -m helpers bench circuits` repeats it). ACDC tests edge after edge, 32 491 of them in GPT-2 small; a sample of its tests on 50 prompts was timed and scaled to all edges. The codes had 200 prompts and as many twins.
+# Run time does not depend on what weights are, so it was measured on random models of GPT-2's
+# width, of 2 to 12 layers (`python -m helpers bench circuits` repeats it). ACDC tests edge after
+# edge, 32 491 of them in GPT-2 small; a sample of its tests on 50 prompts was timed and scaled to
+# all edges. The codes had 200 prompts and as many twins.
 
 # %% tags=["hide-input"]
 grown = growth.stored()
@@ -1140,27 +1232,32 @@ pictures.show(
     figure,
     "Seconds over the number of heads, on a logarithmic scale. "
     + " ".join(
-        f"{one.heads} heads: discrete SAE {one.sae:.0f} s, EAP {one.eap:.0f} s, ACDC {one.acdc:.0f} s, {one.ratio:.0f} times the SAE."
+        f"{one.heads} heads: discrete SAE {one.sae:.0f} s, EAP {one.eap:.0f} s, ACDC "
+        f"{one.acdc:.0f} s, {one.ratio:.0f} times the SAE."
         for one in grown
     ),
 )
 
 # %% [markdown]
-# **Found** The claim holds, by a wide margin: at the size of GPT-2 small the codes need seconds where one search of ACDC would need a day on the machine where it was measured, and the ratio grows with the number of heads. EAP, which ranks heads better, needs one and a half times to twice the time of the codes, and on
-# TinyWorld less than they do.
+# **Found** The claim holds, by a wide margin: at the size of GPT-2 small the codes need seconds
+# where one search of ACDC would need a day on the machine where it was measured, and the ratio
+# grows with the number of heads. EAP, which ranks heads better, needs one and a half times to twice
+# the time of the codes, and on TinyWorld less than they do.
 
 # %% [markdown]
 # ## 12 · Explore
 #
-# Everything at once: choose a task and a score, move the threshold and see precision, recall and faithfulness, or choose heads by hand and look up any of the 65 536 circuits. Click a head for its codes, the prompts that light them, and what it looks at.
+# Everything at once: choose a task and a score, move the threshold and see precision, recall and
+# faithfulness, or choose heads by hand and look up any of the 65 536 circuits. Click a head for its
+# codes, the prompts that light them, and what it looks at.
 
 # %% tags=["hide-input"]
 pages = []
 for task in TASKS:
     both = trial[task].positive, trial[task].negative
-    prompts, others, looks = read_texts(model, pairs[task].rows(slice(8)))
+    prompts, others, looks = explorer.read_texts(model, pairs[task].rows(slice(8)))
     pages.append(
-        TaskPage(
+        explorer.TaskPage(
             task,
             known[task, "resample"].metric,
             HEADS,
@@ -1176,18 +1273,19 @@ for task in TASKS:
                 "write norm": controls.write_norm(*both).numpy(),
                 "Shapley value (exact)": values[task],
             },
-            count_codes(positive[task], negative[task]),
+            explorer.count_codes(positive[task], negative[task]),
             prompts,
             others,
             looks,
         )
     )
-circuit_explorer(pages)
+explorer.circuit_explorer(pages)
 
 # %% [markdown]
 # ## 13 · What holds?
 #
-# The verdicts below are computed from the numbers of this page. The circuit is that of the smallest faithful subsets.
+# The verdicts below are computed from the numbers of this page. The circuit is that of the smallest
+# faithful subsets.
 
 
 # %% tags=["hide-input"]
@@ -1310,7 +1408,8 @@ claims(
         ),
         (
             "seconds instead of hours",
-            f"{grown[-1].heads} heads: {grown[-1].sae:.0f} s against {grown[-1].acdc / 3600:.1f} h for one search of ACDC, {grown[-1].ratio:.0f} times",
+            f"{grown[-1].heads} heads: {grown[-1].sae:.0f} s against {grown[-1].acdc / 3600:.1f} h "
+            f"for one search of ACDC, {grown[-1].ratio:.0f} times",
             f"EAP: {grown[-1].eap:.0f} s",
             grown[-1].ratio >= 50,
         ),
@@ -1320,190 +1419,61 @@ claims(
 # %% [markdown]
 # ## Limits
 #
-# - One small model of attention only. That a method misses the circuit here does not say how it does on GPT-2, where nobody knows the circuit; nor does a hand-made list of heads.
-# - The truth depends on the ablation, the threshold and the definition of the circuit. Ablation and definition are varied in section 5, and the order of the methods changes with them; the threshold is varied in section 4 only.
-# - Truth and rivals replace heads by their writes on the same kind of twins. That is the question which the rivals were made for. The codes see no metric and no ablation.
-# - 16 heads make an AUROC coarse: with five true heads it moves in steps of 0.018, and a random ranking reaches 0.75 in about 6 %.
+# - One small model of attention only. That a method misses the circuit here does not say how it
+#   does on GPT-2, where nobody knows the circuit; nor does a hand-made list of heads.
+# - The truth depends on the ablation, the threshold and the definition of the circuit. Ablation and
+#   definition are varied in section 5, and the order of the methods changes with them; the
+#   threshold is varied in section 4 only.
+# - Truth and rivals replace heads by their writes on the same kind of twins. That is the question
+#   which the rivals were made for. The codes see no metric and no ablation.
+# - 16 heads make an AUROC coarse: with five true heads it moves in steps of 0.018, and a random
+#   ranking reaches 0.75 in about 6 %.
 # - Positions are not told apart: a head is kept or replaced at all tokens.
-# - Settings are the published ones, for GPT-2, whose heads may write longer vectors; section 2 says what λ does here, section 7 what other values give. Training prompts are pooled, not stratified by class, and encoder and decoder are not tied; neither was varied.
+# - Settings are the published ones, for GPT-2, whose heads may write longer vectors; section 2 says
+#   what λ does here, section 7 what other values give. Training prompts are pooled, not stratified
+#   by class, and encoder and decoder are not tied; neither was varied.
 # - Intervals are over ten draws of prompts and starts, with the same model.
 #
 # ## With a real model
 #
-# The same functions run on GPT-2 through its bridge, in one pass over the prompts. This downloads GPT-2 small (548 MB) and was not run for this page:
+# The same functions run on GPT-2 through its bridge, in one pass over the prompts. This downloads
+# GPT-2 small (548 MB) and was not run for this page:
 #
 # ```python
-# from helpers.circuits import gpt2_ioi, methods, metrics, published_circuits, real_models
+# from helpers.circuits.codes import load_model
+# from helpers.circuits.judging import metrics, published_circuits
+# from helpers.circuits.study import methods
+# from helpers.circuits.tasks import gpt2_ioi
 # from transformers import AutoTokenizer
 #
-# gpt2 = real_models.load("gpt2", "processed")
+# gpt2, task = load_model("gpt2", "processed"), gpt2_ioi.task()
 # tokenizer = AutoTokenizer.from_pretrained("openai-community/gpt2")
-# trial = methods.Trial(gpt2, gpt2_ioi.twins(tokenizer, 250, seed=0), gpt2_ioi.twins(tokenizer, 25, seed=1))
+# trial = methods.Trial(gpt2, task.twins(tokenizer, 250, seed=0), task.twins(tokenizer, 25, seed=1))
 # for name in ("discrete SAE", "shuffled labels", "mean difference"):
 #     score = (methods.CODES | methods.CONTROLS)[name](trial)
 #     for variant in published_circuits.variants("ioi"):
-#         print(name, variant, metrics.auroc(score, published_circuits.labels("ioi", variant, 12, 12)))
+#         labels = published_circuits.labels("ioi", variant, 12, 12)
+#         print(name, variant, metrics.auroc(score, labels))
 # ```
 #
-# `gpt2_greater_than` has the other task, in both published forms. Both lists of heads are printed, as sources disagree. Docstring needs `attn-only-4l`, which the hub has as
-# a pickle only; the chapter says what to do. What a pretrained autoencoder of GPT-2's heads makes of the same prompts is in `helpers.circuits.codes.pretrained`, which checks its reconstruction first.
+# `gpt2_greater_than` has the other task, in both published forms. Both lists of heads are printed,
+# as sources disagree. Docstring needs `attn-only-4l`, which the hub has as a pickle only; the
+# chapter says what to do.
 #
 # ## Further reading
 #
-# - O'Neill and Bui, [Sparse Autoencoders Enable Scalable and Reliable Circuit Identification in Language Models](https://arxiv.org/abs/2405.12522)
-# - Conmy et al., [Towards Automated Circuit Discovery for Mechanistic Interpretability](https://arxiv.org/abs/2304.14997)
-# - Wang et al., [Interpretability in the Wild: a Circuit for Indirect Object Identification in GPT-2 small](https://arxiv.org/abs/2211.00593)
-# - Hanna, Pezzelle and Belinkov, [Have Faith in Faithfulness: Going Beyond Circuit Overlap When Finding Model Mechanisms](https://arxiv.org/abs/2403.17806)
-# - Miller, Chughtai and Saunders, [Transformer Circuit Faithfulness Metrics are not Robust](https://arxiv.org/abs/2407.08734)
-# - Mueller et al., [MIB: A Mechanistic Interpretability Benchmark](https://arxiv.org/abs/2504.13151)
+# - O'Neill and Bui,
+#   [Sparse Autoencoders Enable Scalable and Reliable Circuit Identification in Language Models](https://arxiv.org/abs/2405.12522)
+# - Conmy et al.,
+#   [Towards Automated Circuit Discovery for Mechanistic Interpretability](https://arxiv.org/abs/2304.14997)
+# - Wang et al.,
+#   [Interpretability in the Wild: a Circuit for Indirect Object Identification in GPT-2 small](https://arxiv.org/abs/2211.00593)
+# - Hanna, Pezzelle and Belinkov,
+#   [Have Faith in Faithfulness: Going Beyond Circuit Overlap When Finding Model Mechanisms](https://arxiv.org/abs/2403.17806)
+# - Miller, Chughtai and Saunders,
+#   [Transformer Circuit Faithfulness Metrics are not Robust](https://arxiv.org/abs/2407.08734)
+# - Mueller et al.,
+#   [MIB: A Mechanistic Interpretability Benchmark](https://arxiv.org/abs/2504.13151)
 
 # %%
 scores("lab4")
-
-
-# %% tags=["book-only", "remove-cell"]
-# The sentences after "Found", as conditions: the page is not built if one of them is no longer true of the weights.
-sae_area, null_area, norm_area, one_area = (
-    np.array([areas[name, task].mean for task in TASKS])
-    for name in ("discrete SAE", "shuffled labels", "mean difference", "ablate one head")
-)
-six = {
-    name: [np.mean([one.mean[6] for one in kept[name, task]]) for task in TASKS]
-    for name in curve_names
-}
-lost_by = {task: few_scored[task][-1, 0] - few_scored[task][0, 0] for task in TASKS}
-ranges = [value for those in spread.values() for value in those.values()]
-falls = {task: good[task] - poor[task] for task in TASKS}
-wired_area = {
-    name: np.mean([metrics.auroc(row, wired_true) for row in rows])
-    for name, rows in wired_scores.items()
-}
-one_removed = {
-    name: 1 - F["greater-than", "resample"][(1 << 16) - 1 - (1 << HEADS.index(name))]
-    for name in stand_ins()[0]
-}
-codes_by_lambda = {sparsity: (share, count) for sparsity, share, count, _ in fits}
-facts = {
-    "2 no better than a constant, nearly all codes": abs(codes_by_lambda[0.02][0]) < 0.1
-    and codes_by_lambda[0.02][1] > 180,
-    "2 length": abs(float(trial["ioi"].positive.norm(dim=-1).square().mean().sqrt()) - 1.2) < 0.06,
-    "2 a twentieth of λ": 0.7 < codes_by_lambda[0.001][0] < 0.82
-    and codes_by_lambda[0.001][1] < codes_by_lambda[0.02][1] / 2,
-    "4 one circuit of five heads": len(circuits["ioi", "resample"].circuits) == 1
-    and circuits["ioi", "resample"].n_faithful == 2048
-    and named(circuits["ioi", "resample"].core) == "0.1 0.3 1.3 2.2 2.3",
-    "4 the same in docstring": list(circuits["docstring", "resample"].smallest)
-    == list(circuits["ioi", "resample"].smallest),
-    "4 greater-than": len(circuits["greater-than", "resample"].smallest) == 4
-    and len(circuits["greater-than", "resample"].circuits) == 27
-    and len(stand_ins()[0]) == 4
-    and max(one_removed.values()) < 0.06
-    and stand_ins()[1] >= 0.8,
-    "4 mean ablation": not circuits["greater-than", "mean"].core
-    and all(
-        int(circuits[task, "mean"].smallest[0]).bit_count()
-        > int(circuits[task, "resample"].smallest[0]).bit_count()
-        for task in ("ioi", "docstring")
-    ),
-    "5 the published level": np.allclose(sae_area, (0.77, 0.83, 0.91), atol=0.006),
-    "5 controls": norm_area[0] > sae_area[0] + 0.1
-    and norm_area[2] > sae_area[2] + 0.04
-    and one_area.min() > 0.999
-    and min(areas[name, task].mean for name in methods.PEERS for task in TASKS) > 0.9
-    and areas["mean difference", "greater-than"].mean > sae_area[1],
-    "5 shuffled": np.allclose([one.mean for one in gain.values()], (-0.06, 0.24, 0.05), atol=0.011)
-    and above_null == ["greater-than", "docstring"],
-    "5 number of codes": np.allclose(
-        (counted["ioi"], counted["docstring"]), (0.93, 0.94), atol=0.02
-    ),
-    "5 training adds": abs(sae_area[1] - areas["untrained SAE", "greater-than"].mean - 0.15) < 0.011
-    and all(abs(sae_area[i] - areas["untrained SAE", TASKS[i]].mean) < 0.08 for i in (0, 2)),
-    "5 three of eight": sum(
-        by_truth[kind, "mean", task, "discrete SAE"]
-        > by_truth[kind, "mean", task, "mean difference"]
-        for kind, ablation, task, name in by_truth
-        if ablation == "mean" and name == "discrete SAE"
-    )
-    == 3,
-    "5 the slip": all(
-        areas["discrete SAE", task].low
-        < areas["discrete SAE, released code", task].mean
-        < areas["discrete SAE", task].high
-        for task in TASKS
-    ),
-    "5 pairs": all(
-        areas["discrete SAE, pairs", task].mean < areas["discrete SAE", task].mean for task in TASKS
-    ),
-    "5 another number": any(
-        over(v, "best_released") > over(v, "best_f1") + 0.02 for v in judged.values()
-    )
-    and any(over(v, "best_released") < over(v, "best_f1") - 0.02 for v in judged.values()),
-    "5 by definition": sum(
-        by_truth[kind, ablation, task, "ablate one head"]
-        < by_truth[kind, ablation, task, "discrete SAE"]
-        for kind, ablation, task, name in by_truth
-        if name == "discrete SAE"
-    )
-    == 1
-    and all(
-        by_truth[kind, "mean", task, "ablate one head"] < 0.99
-        for kind, a, task, _ in by_truth
-        if a == "mean"
-    ),
-    "6 L1": areas["sae-lens, L1", "docstring"].high < areas["discrete SAE", "docstring"].low
-    and all(
-        areas["sae-lens, L1", task].mean > areas["discrete SAE", task].mean
-        for task in ("ioi", "greater-than")
-    ),
-    "6 TopK": all(areas["sae-lens, TopK", task].mean < 0.56 for task in TASKS)
-    and library_says[1][1] > 0.6
-    and library_says[1][2] < 0.4 * library_says[0][2],
-    "7 training": all(abs(rows[0, 0] - rows[-1, 0]) < 0.05 for rows in few_trained.values()),
-    "7 scoring": min(lost_by.values()) > 0.06 and max(lost_by.values()) < 0.18,
-    "7 settings": np.allclose([min(ranges), max(ranges)], [0.13, 0.42], atol=0.011),
-    "7 latents": int(swept("latents", "greater-than")[0][:, 0].argmax())
-    == trials.SWEEPS["latents"].index(200)
-    and all(
-        swept("latents", task)[part][-1, 0] > swept("latents", task)[part][0, 0] + 0.2
-        for task in ("ioi", "docstring")
-        for part in (0, 1)
-    ),
-    "7 last token": all(
-        swept("pooling", task)[0][1, 0] < swept("pooling", task)[0][0, 0] for task in TASKS
-    ),
-    "7 the paper's twins": abs(negatives["greater-than"]["01"][0].mean - 0.69) < 0.006
-    and matter_most == ["greater-than"],
-    "7 twins": np.allclose([min(falls.values()), max(falls.values())], [0.14, 0.33], atol=0.011)
-    and abs(poor["greater-than"] - 0.5) < 0.02,
-    "8 edges": all(5 <= labels.sum() <= 8 for labels, _ in wiring.values())
-    and pair_area["ioi"] > 0.95
-    and pair_null["ioi"] > 0.95
-    and pair_area["greater-than"] < 0.5
-    and all(
-        area_of(each_score["product of mean differences"], labels) >= pair_area[task] - 0.005
-        for task, (labels, each_score) in wiring.items()
-    ),
-    "9 two circuits": sorted(map(len, wired_minimal.named())) == [3, 4]
-    and all(
-        abs(float(every_subset.faithfulness[number]) - 1) < 0.01
-        for number in wired_minimal.circuits
-    )
-    and between[order.index((1, 1)), order.index((1, 0))] < -0.1
-    and between[order.index((0, 3)), order.index((1, 0))] > 0.1,
-    "9 decoys": wired_area["mean difference"] < 0.4
-    and wired_area["write norm"] < 0.4
-    and 0.05 < wired_area["discrete SAE"] - wired_area["shuffled labels"] < 0.2
-    and wired_area["EAP"] == wired_area["EAP-IG"] == 1
-    and wired_area["ablate one head"] < 0.65
-    and 0.7 < wired_area["ACDC"] < 0.95,
-    "10 six heads": all(0.45 < six["discrete SAE"][i] < 0.62 for i in (0, 2))
-    and six["discrete SAE"][1] < 0.25
-    and all(a < b for a, b in zip(six["discrete SAE"], six["mean difference"], strict=True)),
-    "10 CPR": ahead == ["ioi", "docstring"]
-    and all(areas_under["shuffled labels", task][0] > high[task] for task in ahead),
-    "11 a day, and EAP": grown[-1].acdc > 86_400
-    and all(1.4 < one.eap / one.sae < 2.1 for one in grown)
-    and grown[-1].ratio >= 50,
-    "11 the ratio grows": list(np.argsort([one.ratio for one in grown])) == list(range(len(grown))),
-}
-assert all(facts.values()), [name for name, true in facts.items() if not true]

@@ -4,28 +4,56 @@ import os
 from pathlib import Path
 
 import pytest
+import seconds
+from jaxtyping import install_import_hook
 
-CORE = (
-    "arithmetic",
-    "test_attribution",
-    "test_interventions",
-    "test_stats",
-    "test_training",
-    "test_zoo",
-)
+# Before anything of the package is imported: its shapes are checked in every test.
+if os.environ.get("SHAPES"):
+    install_import_hook("helpers", "shape_checks.after_the_call")
+
+HERE = Path(__file__).parent
+CORE = ("arithmetic", "training", "zoo", "test_attribution", "test_interventions", "test_stats")
+"""Folders and files of tests that must hold on the newest transformer-lens as well."""
+LONG = ("labs", "book")
+"""Folders whose tests take minutes: they begin first, so that no core waits at the end."""
 
 
-def pytest_collection_modifyitems(items) -> None:
-    """Mark what must also hold on the newest transformer-lens, and what needs a browser."""
-    here = Path(__file__).parent
+def place(item: pytest.Item) -> str:
+    """First folder or file below ``tests``; "" for a doctest of the package."""
+    inside = HERE in item.path.parents
+    return item.path.relative_to(HERE).parts[0].removesuffix(".py") if inside else ""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--store-seconds`` measures anew which tests take long."""
+    parser.addoption("--store-seconds", action="store_true", help="measure which tests take long")
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Store the seconds of a run that was asked to."""
+    if config.getoption("--store-seconds"):
+        reports = [report for group in terminalreporter.stats.values() for report in group]
+        seconds.store(report for report in reports if isinstance(report, pytest.TestReport))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser or long, what belongs to the core, and what stays together.
+
+    Tests of one file share their fixtures, so one process runs them; each lab is on its own.
+    """
+    long = seconds.long_functions()
     for item in items:
+        if seconds.function_of(item.nodeid) in long:
+            item.add_marker(pytest.mark.long)
         if "chromium" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        elif (
-            here in item.path.parents
-            and item.path.relative_to(here).parts[0].removesuffix(".py") in CORE
-        ):
+        elif place(item) in CORE:
             item.add_marker(pytest.mark.core)
+        group = item.path.relative_to(HERE.parent).as_posix()
+        if place(item) == "labs" and "path" in getattr(item, "fixturenames", ()):
+            group += f" {item.callspec.params['path'].stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: place(item) not in LONG)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +95,7 @@ QUIET = ("quic", "background-networking", "component-update", "sync")
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A headless Chromium. One a module: an open one keeps an event loop that other tests could not start."""
+    """A headless Chromium, one per module: an open one keeps an event loop that others need."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -89,7 +117,10 @@ def chromium():
 
 @pytest.fixture
 def open_view(chromium, tmp_path):
-    """Opens a `View` in a page without a network; fails on any request, console error or script error not expected."""
+    """Opens a `View` in a page without a network.
+
+    Fails on any request, and on any console or script error that is not expected.
+    """
     contexts, found = [], []
 
     def open_it(view, body: str = "", faults: tuple[str, ...] = (), **options):

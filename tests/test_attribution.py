@@ -1,4 +1,4 @@
-"""The parts of a logit: they sum to it, and each equals what a hand-made model was built to write."""
+"""The parts of a logit: they sum to it, and each is what a hand-made model was built to write."""
 
 import pytest
 import torch

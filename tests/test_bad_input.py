@@ -63,7 +63,7 @@ def test_an_unknown_model_name(refused, shelf):
 
 
 def test_an_unknown_recipe_lists_the_models_and_the_experiments(refused):
-    from helpers.arithmetic.training.recipes import EXPERIMENTS, RECIPES
+    from helpers.arithmetic.training import EXPERIMENTS, RECIPES
 
     message = refused("train", "mix-d4")
     assert re.findall(r"(?:add|mix)-[\w-]+", message) == [*RECIPES, *EXPERIMENTS, "mix-d4"]
@@ -83,7 +83,7 @@ def test_digits_out_of_range(refused, shelf, tmp_path, digits):
 
 
 def test_numbers_that_do_not_fit_the_digits():
-    from helpers.arithmetic.questions.batch import from_numbers, parse
+    from helpers.arithmetic.questions import from_numbers, parse
     from helpers.errors import LabError
 
     with pytest.raises(LabError, match="from 0 to 999 for 3 digits"):
@@ -159,7 +159,7 @@ def test_a_file_where_the_folder_should_be(refused, tmp_path):
 
 
 def without_override() -> None:
-    """Give up root's right to write where the permission bits forbid it; other users have none to give up."""
+    """Give up root's right to write where permission bits forbid it; other users have none."""
     drop_from_bounding_set, dac_override = 24, 1  # PR_CAPBSET_DROP and CAP_DAC_OVERRIDE of Linux
     ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override, 0, 0, 0)
 

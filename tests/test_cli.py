@@ -27,10 +27,14 @@ def test_help_lists_every_command_and_stays_light(tmp_path):
     done = call("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert all(name in done.stdout for name in (*cli.COMMANDS, *cli.LATER))
-    program = "import sys; from helpers.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
-    assert subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT
-    ).stdout.endswith("False\n")
+    program = (
+        "import sys; from helpers.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.stdout.endswith("False\n")
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -112,8 +116,7 @@ def test_training_starts_stops_at_ctrl_c_and_says_how_to_go_on(tmp_path):
     try:
         deadline = time.monotonic() + 90
         while "train add-d3:" not in log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.5)  # the bar has appeared; let it take some steps
+            time.sleep(0.05)  # when the bar appears, an interrupt already waits for a step's end
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     finally:

@@ -59,7 +59,7 @@ def native(**changes):
 
 
 class Reference:
-    """The network in NumPy. `replaced` maps (position, layer, head or -1) to the output that is written there."""
+    """The network in NumPy; `replaced` maps (position, layer, head or -1) to the output there."""
 
     def __init__(self, model) -> None:
         self.p = {name: value.double().numpy() for name, value in model.state_dict().items()}
@@ -176,7 +176,7 @@ def test_any_set_of_nodes_can_be_zeroed_mean_ablated_and_patched(model, data):
 
 
 def test_the_mean_is_of_the_nodes_own_layer(model):
-    """Writing layer 0's mean into layer 1 is the defect of the released code; it must give something else."""
+    """The released code writes layer 0's mean into layer 1; that must give something else."""
     activations = collect(model, OTHER)[0]
     node, mean = Node(2, 1, 0), activations.mean()
     ours = run_with_replaced(model, CLEAN, [node], mean)
@@ -197,7 +197,7 @@ def test_writing_a_nodes_own_value_changes_nothing(model):
 
 
 def test_with_every_node_written_only_the_embeddings_still_depend_on_the_question():
-    """With the embeddings zeroed as well, two questions give one answer; with those of a third one, it is the third's."""
+    """Without embeddings, two questions give one answer; with a third's, they give the third's."""
     model = native()
     with torch.no_grad():
         model.embed.weight.zero_()  # all that the nodes do not carry
@@ -215,7 +215,7 @@ def test_with_every_node_written_only_the_embeddings_still_depend_on_the_questio
 
 
 def test_patching_all_nodes_at_the_last_position_is_the_stored_run_if_the_last_token_agrees():
-    """Two questions that end in one token: the last position of the clean run becomes that of the stored run."""
+    """Two questions end in one token: the clean run's last position becomes the stored run's."""
     model, clean, stored = native(), CLEAN.clone(), OTHER.clone()
     clean[:, -1] = stored[:, -1]
     patched = patch(model, clean, all_nodes(model, [N_POS - 1]), stored)
@@ -234,7 +234,7 @@ def test_zeroing_everything_leaves_the_embeddings_and_the_shared_biases():
 
 
 def test_a_head_wired_to_copy_the_first_token_copies_the_stored_one():
-    """One head attends to position 0 only and writes the token there; patching it at the end must change the answer."""
+    """A head copies the token of position 0; patching it at the end must change the answer."""
     model = native(
         n_layers=1,
         n_heads=1,
@@ -356,7 +356,7 @@ def gpt2(tmp_path_factory):
 
 
 def test_a_gpt2_shaped_model_from_transformers(gpt2):
-    """The same tools on another architecture; transformers itself, with the layer's output edited, is the reference."""
+    """The same tools on another architecture; the reference is transformers with edited outputs."""
     from transformers import GPT2LMHeadModel
 
     model, folder = gpt2

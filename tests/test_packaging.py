@@ -1,4 +1,4 @@
-"""What an installation brings: declared imports, a lock that fits the ranges, Colab left as it is, all files in the wheel."""
+"""What an installation brings: declared imports, a fitting lock, all files; Colab is left alone."""
 
 import ast
 import re
@@ -59,7 +59,7 @@ def pins() -> dict[str, str]:
 
 
 def imports(tree: ast.Module, nested: bool) -> set[str]:
-    """Top-level names of the packages that a module imports when it is loaded, or in its functions."""
+    """Top-level names of the packages that a module imports, also within its functions."""
     nodes = ast.walk(tree) if nested else tree.body
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     nodes = ast.walk(tree) if nested else tree.body
@@ -126,7 +126,7 @@ def tracked() -> list[Path]:
 
 
 def test_the_repository_is_named_in_one_place():
-    """Elsewhere its address stands only in generated files, which other tests compare with their sources."""
+    """Elsewhere its address stands in generated files only, which other tests look after."""
     import yaml
 
     address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].removeprefix(
@@ -201,7 +201,10 @@ def test_the_wheel_holds_weights_data_and_assets(tmp_path):
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = "import sys, helpers; print(sorted({'torch', 'numpy', 'transformer_lens', 'matplotlib'} & sys.modules.keys()))"
+    code = (
+        "import sys, helpers; heavy = {'torch', 'numpy', 'transformer_lens', 'matplotlib'}; "
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ import torch
 from helpers import runtime
 
 pytestmark = pytest.mark.core
+ROOT = str(Path(runtime.__file__).parents[1])
+POLICY = "OMP_WAIT_POLICY"
 
 
 def test_colab_is_known_by_its_module_and_by_nothing_else(monkeypatch):
     assert not runtime.in_colab()
-    monkeypatch.setitem(
-        sys.modules, "google", types.ModuleType("google")
-    )  # protobuf alone makes such a namespace
+    # protobuf alone makes such a namespace
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
     assert not runtime.in_colab()
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     assert runtime.in_colab()
@@ -98,9 +100,42 @@ def test_start_needs_neither_the_network_nor_the_heavy_libraries():
         "socket.socket.connect = refuse\n"
         "from helpers import runtime\n"
         "runtime.start('lab0')\n"
-        "heavy = {'transformers', 'transformer_lens', 'matplotlib', 'ipywidgets', 'plotly', 'jupytext'} & set(sys.modules)\n"
-        "sys.exit(str(heavy) if heavy else 0)\n"
+        "heavy = {'transformers', 'transformer_lens', 'matplotlib', 'ipywidgets', 'jupytext'}\n"
+        "loaded = heavy & set(sys.modules)\n"
+        "sys.exit(str(loaded) if loaded else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+LOADED = "import sys, types; sys.modules['torch'] = types.ModuleType('torch')"
+
+
+def run_beside(policy: str | None, code: str, **more: str) -> subprocess.CompletedProcess:
+    """Run a program in an environment where the user has set the policy, or has not."""
+    environment = {name: value for name, value in os.environ.items() if name != POLICY}
+    environment |= {"PYTHONPATH": ROOT, **more} | ({POLICY: policy} if policy else {})
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "expected"),
+    [("", None, "PASSIVE"), ("", "ACTIVE", "ACTIVE"), (LOADED, None, None)],
+    ids=["before torch", "the user has set it", "torch is loaded"],
+)
+def test_the_package_asks_for_threads_that_sleep(before, given, expected):
+    code = f"{before}\nimport os, sys, helpers\nprint(os.environ.get({POLICY!r}))"
+    done = run_beside(given, code)
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there torch has another OpenMP")
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_torchs_openmp_reads_the_policy(given, expected):
+    """The library itself prints what it has read, while it loads."""
+    done = run_beside(given, "from helpers import runtime", OMP_DISPLAY_ENV="TRUE")
+    assert f"{POLICY} = '{expected}'" in done.stderr

@@ -1,13 +1,15 @@
 """The benchmark command, its registry, and what its numbers mean."""
 
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from helpers import cli, parallel, timing
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 from helpers.arithmetic.verification import bench as arithmetic_bench
 from helpers.circuits.oracle import bench as circuits_bench
 from helpers.circuits.study import growth
@@ -15,6 +17,7 @@ from helpers.commands import bench
 from helpers.tinyworld.models import bench as text_bench
 from helpers.training import Recipe, build_model
 from helpers.trust.probes import bench as trust_bench
+from helpers.zoo import bench as thread_bench
 
 pytestmark = pytest.mark.core
 
@@ -25,16 +28,23 @@ def test_turns_alternate_after_a_warm_up_of_each():
     assert calls == ["a", "b"] * 3
 
 
-def test_medians_are_those_of_the_right_side():
-    ours, other = timing.take_turns(lambda: time.sleep(0.002), lambda: time.sleep(0.03), rounds=3)
-    assert 0.002 <= ours < 0.03 <= other
+def test_medians_are_those_of_the_right_side(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+
+    def lasting(*seconds: float):
+        left = iter(seconds)
+        return lambda: clock.__setitem__(0, clock[0] + next(left))
+
+    ours, other = lasting(9, 1, 3, 2), lasting(9, 20, 10, 60)  # the first of each is the warm-up
+    assert timing.take_turns(ours, other, rounds=3) == (2, 20)
 
 
 def test_unknown_names_are_refused_with_the_list(capsys):
     assert cli.main(["bench", "nothing"]) == 1
     printed = capsys.readouterr()
     assert (
-        "expected a benchmark among verify, probes, text, circuits, oracle; got 'nothing'"
+        "expected a benchmark among threads, verify, probes, text, circuits, oracle; got 'nothing'"
         in printed.err
     )
     assert printed.out == ""
@@ -48,7 +58,14 @@ def test_every_registered_benchmark_can_be_imported():
 
 def test_the_command_prints_stable_json(monkeypatch, capsys):
     ratio = timing.Ratio("a", 2.0, 1.0, 2.0, "b", "c")
-    modules = (arithmetic_bench, trust_bench, text_bench, growth, circuits_bench)
+    modules = (
+        thread_bench,
+        arithmetic_bench,
+        trust_bench,
+        text_bench,
+        growth,
+        circuits_bench,
+    )
     assert {module.__name__ for module in modules} == set(
         bench.BENCHES.values()
     )  # none is left to run for minutes
@@ -93,18 +110,26 @@ def test_parallel_results_keep_their_order_and_torchs_threads():
         assert torch.get_num_threads() == before
 
 
-def test_a_fault_in_parallel_work_is_raised_and_drops_what_is_queued():
-    done = []
+def test_a_fault_in_parallel_work_is_raised_and_drops_what_is_queued(monkeypatch):
+    done, dropped, shutdown = [], threading.Event(), ThreadPoolExecutor.shutdown
+
+    def drop_then_wait(pool: ThreadPoolExecutor, **options) -> None:
+        shutdown(pool, wait=False, **options)
+        dropped.set()
+        shutdown(pool)
 
     def work(x: int) -> None:
         done.append(x)
-        time.sleep(0.01)
         if x == 1:
             raise ValueError("broken")
+        if x > 1:
+            dropped.wait(60)  # else work would go on for as long as the fault needs to arrive
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", drop_then_wait)
 
     with pytest.raises(ValueError, match="broken"):
         list(parallel.in_parallel(work, range(1000), 2))
-    assert len(done) < 100
+    assert len(done) <= 4
 
 
 @pytest.mark.slow
@@ -120,7 +145,7 @@ def test_verification_beats_greedy_decoding_and_uses_the_machine():
 
 @pytest.mark.slow
 def test_the_tree_over_layers_beats_one_pass_a_subset():
-    """A small sample of what is promised with 64 prompts; the floor leaves room for a busy machine."""
+    """A sample of what is promised with 64 prompts; the floor leaves room for a busy machine."""
     (found,) = circuits_bench.measure(prompts=8, sample=8)
     assert found.ratio == pytest.approx(found.other_seconds / found.ours_seconds)
     assert found.ratio > 30

@@ -1,4 +1,4 @@
-"""What it costs to build the book from nothing: seconds, and the memory of the builder and its kernels together."""
+"""What it costs to build the book from nothing: seconds, and the memory of all processes."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from helpers.errors import LabError
+from helpers.errors import LabError, optional
 
 INTERVAL = 0.2
 """Seconds between two looks at the memory; a peak shorter than this can be missed."""
@@ -15,9 +15,8 @@ INTERVAL = 0.2
 def build_command(root: Path, out: Path) -> list[str]:
     """The command that builds the book into ``out/_build``, with every warning an error."""
     options = ["--warningiserror", "--nitpick", "--keep-going", "--path-output", str(out)]
-    start = (
-        "from jupyter_book.cli.main import main; main()"  # its module does nothing when run with -m
-    )
+    # the module does nothing when run with -m
+    start = "from jupyter_book.cli.main import main; main()"
     return [sys.executable, "-c", start, "build", *options, str(root)]
 
 
@@ -28,7 +27,7 @@ def measure_build(root: Path) -> tuple[float, float]:
         Wall-clock seconds, and the peak of the resident memory of all processes together, in MiB.
 
     Raises:
-        LabError: the book did not build.
+        LabError: The book did not build.
     """
     with tempfile.TemporaryDirectory() as out, tempfile.TemporaryFile("w+") as log:
         started = time.perf_counter()
@@ -51,8 +50,9 @@ def measure_build(root: Path) -> tuple[float, float]:
 
 
 def _resident(process_id: int) -> float:
-    """Resident memory of a process and its descendants, in MiB; pages that they share count once a process."""
-    import psutil
+    """Resident memory of a process and its descendants, in MiB; shared pages count for each."""
+    with optional("book"):
+        import psutil
 
     total = 0
     try:

@@ -1,41 +1,57 @@
-"""Cards of the data: TinyWorld and the public sets, in Markdown, from the files and records themselves."""
+"""Cards of the data, in Markdown: TinyWorld and the public sets, from their files and records."""
 
 from collections import Counter
 
-from helpers.show.tables import markdown as table
+from helpers.show import markdown
 
 
 def world_contents() -> str:
     """How much there is of everything in TinyWorld."""
+    from helpers.tinyworld.language import vocabulary
     from helpers.tinyworld.language import world as worlds
-    from helpers.tinyworld.language.vocabulary import vocabulary
 
     world, frames = worlds.load(), worlds.frames()
     kinds, realms, colours, places = (len(world.values(relation)) for relation in worlds.RELATIONS)
     rows = {
-        "entities": f"{len(world.entities)}: {kinds} kinds in {realms} realms; {colours} colours; {places} places",
-        "people": f"{len(world.people)}: profession, town, hobby; private: {', '.join(worlds.PRIVATE)}",
-        "customs": f"{len(world.customs)} kinds of information, {len(world.receivers)} receivers, half of them allowed",
-        "groups": f"{len(world.census)} invented ones, {len(world.traits)} traits, half of them confirmed by the census",
-        "forum": f"{len(world.lists['forum.insults'])} mild insults, {len(world.lists['forum.praises'])} words of praise",
+        "entities": (
+            f"{len(world.entities)}: {kinds} kinds in {realms} realms; {colours} colours; {places} "
+            "places"
+        ),
+        "people": (
+            f"{len(world.people)}: profession, town, hobby; private: {', '.join(worlds.PRIVATE)}"
+        ),
+        "customs": (
+            f"{len(world.customs)} kinds of information, {len(world.receivers)} receivers, half of "
+            "them allowed"
+        ),
+        "groups": (
+            f"{len(world.census)} invented ones, {len(world.traits)} traits, half of them "
+            "confirmed by the census"
+        ),
+        "forum": (
+            f"{len(world.lists['forum.insults'])} mild insults, "
+            f"{len(world.lists['forum.praises'])} words of praise"
+        ),
         "sentence frames": f"{sum(map(len, frames.values()))} in {len(frames)} families",
-        "vocabulary": f"{len(vocabulary()):,} words, one token each; checksum `{vocabulary().checksum}`",
+        "vocabulary": (
+            f"{len(vocabulary()):,} words, one token each; checksum `{vocabulary().checksum}`"
+        ),
         "checksum of both files": f"`{worlds.checksum()}`",
     }
-    return table(["what", "how many"], [[name, value] for name, value in rows.items()])
+    return markdown(["what", "how many"], [[name, value] for name, value in rows.items()])
 
 
 def mixtures() -> str:
     """Kinds of documents, and their share in each mixture."""
-    from helpers.tinyworld.language.documents import MIXTURES, WRITERS
+    from helpers.tinyworld.language import MIXTURES, WRITERS
 
     rows = []
     for name, write in WRITERS.items():
-        what = (write.__doc__ or "").split("\n")[0].rstrip(".")
+        what = " ".join((write.__doc__ or "").split()).rstrip(".")
         rows.append(
             [name, what or "–", *(f"{100 * shares[name]:.0f} %" for shares in MIXTURES.values())]
         )
-    return table(
+    return markdown(
         ["document", "what it tells", *(f"`{name}`" for name in MIXTURES)],
         rows,
         numbers=len(MIXTURES),
@@ -48,7 +64,10 @@ def labelled_sets() -> str:
 
     rows = []
     for name, data in dimensions.labelled_sets().items():
-        counts = f"{len(data)} texts, {len(Counter(data.groups))} groups, {len(Counter(data.templates))} templates"
+        counts = (
+            f"{len(data)} texts, {len(Counter(data.groups))} groups, "
+            f"{len(Counter(data.templates))} templates"
+        )
         rows.append(
             [
                 name,
@@ -57,7 +76,7 @@ def labelled_sets() -> str:
                 f"*{data.negative}*: {data.texts[1]}",
             ]
         )
-    return table(["dimension", "drawn with seed 0", "label true", "its twin"], rows)
+    return markdown(["dimension", "drawn with seed 0", "label true", "its twin"], rows)
 
 
 def tinyworld_twins() -> str:
@@ -65,15 +84,15 @@ def tinyworld_twins() -> str:
     from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 
     rows = []
-    for task, known in CORRUPTIONS.items():
-        for name in known:
+    for task, corruptions in CORRUPTIONS.items():
+        for name in corruptions:
             pairs = twins(task, 3, 0, name)
             clean, twin = (side.texts[-1].split() for side in (pairs.clean, pairs.corrupted))
             shown = " ".join(
                 new if new == old else f"**{new}**" for old, new in zip(clean, twin, strict=True)
             )
             rows.append([task, name, shown if name != "copy" else "the prompt itself: " + shown])
-    return table(["task", "corruption", "twin, replaced words in bold"], rows)
+    return markdown(["task", "corruption", "twin, replaced words in bold"], rows)
 
 
 def gpt2_twins() -> str:
@@ -83,9 +102,18 @@ def gpt2_twins() -> str:
     ioi, years, code = gpt2_ioi, gpt2_greater_than, gpt2_docstring
     templates = len(ioi.BABA) + len(ioi.ABBA)
     drawn = {
-        "ioi": f"{templates} templates, {len(ioi.NAMES)} names, {len(ioi.PLACES)} places, {len(ioi.OBJECTS)} objects",
-        "greater-than": f"{len(years.FORMS)} forms, {len(years.EVENTS)} events, years {years.YEARS[0]} to {years.YEARS[-1]}",
-        "docstring": f"1 template, {len(code.VARIABLES)} arguments, {len(code.METHODS)} methods, {len(code.NOUNS)} nouns",
+        "ioi": (
+            f"{templates} templates, {len(ioi.NAMES)} names, {len(ioi.PLACES)} places, "
+            f"{len(ioi.OBJECTS)} objects"
+        ),
+        "greater-than": (
+            f"{len(years.FORMS)} forms, {len(years.EVENTS)} events, years {years.YEARS[0]} to "
+            f"{years.YEARS[-1]}"
+        ),
+        "docstring": (
+            f"1 template, {len(code.VARIABLES)} arguments, {len(code.METHODS)} methods, "
+            f"{len(code.NOUNS)} nouns"
+        ),
     }
     corruptions = {
         "ioi": ioi.CORRUPTIONS,
@@ -93,7 +121,7 @@ def gpt2_twins() -> str:
         "docstring": code.CORRUPTIONS,
     }
     rows = [[task, drawn[task], ", ".join(corruptions[task])] for task in drawn]
-    return table(["task", "drawn from", "corruptions, the first by default"], rows)
+    return markdown(["task", "drawn from", "corruptions, the first by default"], rows)
 
 
 def public_sets() -> str:
@@ -104,16 +132,16 @@ def public_sets() -> str:
     for name, source in SOURCES.items():
         rows = {
             "dimension in the paper": source.dimension,
-            "file": f"`{source.file}`, {source.size:,} bytes, sha256 `{source.sha256[:32]}` `{source.sha256[32:]}`",
+            "file": (
+                f"`{source.file}`, {source.size:,} bytes, sha256 `{source.sha256[:32]}` "
+                f"`{source.sha256[32:]}`"
+            ),
             "label 1": f"{source.positive}; {source.rows[1]:,} rows",
             "label 0": f"{source.negative}; {source.rows[0]:,} rows",
             "origin": source.origin,
             "licence of the texts": source.licence,
             "caution": source.caution,
         }
-        facts = table(
-            ["property", "value"],
-            [[what, value.replace("|", "\\|")] for what, value in rows.items()],
-        )
+        facts = markdown(["property", "value"], rows.items())
         parts.append(f"### `{name}`\n\n{facts}")
     return "\n\n".join(parts)

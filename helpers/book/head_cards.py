@@ -1,80 +1,73 @@
-"""What a model card says of single attention heads: what is lost without them, what they look at, write and are called."""
+"""What a model card says of single heads: what is lost without them, what they read and write."""
 
 from typing import Any
 
-from helpers.show.tables import markdown as table
+from helpers.book.prose import sentences
+from helpers.show import markdown
+
+COLUMNS = [
+    "head (layer.head)",
+    "lost without it (95 %)",
+    "by which way (logits)",
+    "works at: looks at",
+    "writes",
+    "role",
+]
 
 
-def section(found: dict[str, Any]) -> str:
+def section(measured: dict[str, Any]) -> str:
     """How the heads were measured, and a table for each skill.
 
     Args:
-        found: what `helpers.tinyworld.models.head_roles.measure` returns.
+        measured: What `helpers.tinyworld.models.head_roles.measure` returns.
     """
-    limits = {name: percent_of(value) for name, value in found["thresholds"].items()}
-    copies, suppresses, favours = (
-        found["thresholds"]["copies"],
-        found["thresholds"]["suppresses"],
-        limits["favours"],
-    )
-    how = (
-        f"**What the heads do**, on {found['prompts']} held-out prompts a skill. A head is taken away by putting the mean of "
-        f"its output, over all tokens of {found['prompts']} other prompts, in its place. Listed are the heads without which "
-        f"at least {limits['matters']} of the behaviour goes, with the 95 % interval over prompts. *By which way*: what the "
-        "logits of right less wrong words lose because the head itself no longer writes (direct), because later heads write "
-        "less, and because the scale of the last LayerNorm changes; the three add up. *Works at*: the tokens where alone "
-        "taking it away costs most; *looks at*: its attention from there. *Writes*: the rank of a word's own logit among all "
-        "words of its kind when the head attends to the word (1 highest, 0 lowest, 0.5 by chance), and how often it raises a "
-        "right word above a wrong one at the last token (50 % by chance). The *role* follows by fixed thresholds "
-        f"(`helpers.tinyworld.models.head_roles.role`): to look at something takes {limits['looks']} of the attention, for the token "
-        f"itself or the one before {limits['mostly']}; a mover has rank {copies:g} or more and favours the right words in "
-        f"{favours}, a suppressor has rank {suppresses:g} or less. Where no rule holds, the role is unclear. The rules were "
-        "settled after both models had been looked at: the few roles of the untrained one check the rules and do not test them."
-    )
-    return "\n\n".join(
-        [how, *(_skill_heads(name, skill, limits) for name, skill in found["skills"].items())]
-    )
+    thresholds = measured["thresholds"]
+    limits = {name: percent_of(value) for name, value in thresholds.items()}
+    ranks = {name: thresholds[name] for name in ("copies", "suppresses")}
+    how = sentences("heads")["how"].format(prompts=measured["prompts"], **limits | ranks)
+    skills = measured["skills"].items()
+    return "\n\n".join([how, *(_skill(name, skill, limits["enough"]) for name, skill in skills)])
 
 
-def _skill_heads(name: str, skill: dict[str, Any], limits: dict[str, str]) -> str:
+def _skill(name: str, skill: dict[str, Any], enough: str) -> str:
     """The table of one skill, and what few heads do alone."""
-    heads, control = skill["heads"], skill["untrained"]
+    heads, control, metric = skill["heads"], skill["untrained"], skill["metric"]
     needed = sorted(
         (head for head in heads if heads[head]["needed"]), key=lambda head: -heads[head]["loss"][0]
     )
-    rows = [[head, *_head(heads[head])] for head in needed]
-    columns = [
-        "head (layer.head)",
-        "lost without it (95 %)",
-        "by which way (logits)",
-        "works at: looks at",
-        "writes",
-        "role",
-    ]
     low, high = skill["interval"]
-    clear = sum(head["role"] != "unclear" for head in heads.values())
-    told = ", ".join(f"{head} {role}" for head, role in control["roles"].items())
+    roles = ", ".join(f"{head} {role}" for head, role in control["roles"].items())
+    few = sentences("heads")["few"].format(
+        best=skill["alone"][0],
+        share=percent_of(skill["alone"][1]),
+        enough=enough,
+        size=len(skill["subset"]),
+        subset=", ".join(skill["subset"]),
+        subset_share=percent_of(skill["subset_share"]),
+        clear=sum(head["role"] != "unclear" for head in heads.values()),
+        heads=len(heads),
+        untrained=len(control["roles"]),
+        roles=f" ({roles})" if roles else "",
+        metric=metric,
+        full=control["full"],
+    )
+    with_all = f"{metric} {skill['full']:.2f} [{low:.2f}, {high:.2f}]"
     return (
-        f"Skill `{name}`: {skill['metric']} {skill['full']:.2f} [{low:.2f}, {high:.2f}]; {skill['none']:.2f} with no head left."
-        f"\n\n{table(columns, rows)}\n\n"
-        f"The best head alone, {skill['alone'][0]}, brings back {percent_of(skill['alone'][1])} of the behaviour. The smallest "
-        f"set found that brings back {limits['enough']}, by adding and by removing heads greedily, has {len(skill['subset'])}: "
-        f"{', '.join(skill['subset'])} ({percent_of(skill['subset_share'])}); a smaller one may exist. Control: a role other "
-        f"than unclear fits {clear} of the {len(heads)} heads, needed or not, and {len(control['roles'])} of those of the "
-        f"untrained model{f' ({told})' if told else ''}, whose {skill['metric']} is {control['full']:z.2f}.{_repeats(skill)}"
+        f"Skill `{name}`: {with_all}; {skill['none']:.2f} with no head left.\n\n"
+        f"{markdown(COLUMNS, [[head, *_head(heads[head])] for head in needed])}\n\n"
+        f"{few}{_repeats(skill)}"
     )
 
 
 def _repeats(skill: dict[str, Any]) -> str:
-    """Whether any head looks for earlier tokens of the same word, as duplicate-token and induction heads do."""
-    found = skill.get("repeats", {})
-    if set(found) != {"same", "after_same"}:
+    """Whether a head looks for earlier tokens of the same word, as induction heads do."""
+    repeats = skill.get("repeats", {})
+    if set(repeats) != {"same", "after_same"}:
         return ""
-    (one, same), (other, after) = found["same"], found["after_same"]
-    return (
-        f" From a word of the answers' kind that stood there before, the most that any head attends to where it stood is "
-        f"{percent_of(same)} (head {one}), and to the token after that {percent_of(after)} (head {other})."
-    )
+    (same_head, same), (after_head, after) = repeats["same"], repeats["after_same"]
+    shares = {"same": percent_of(same), "after": percent_of(after)}
+    told = sentences("heads")["repeats"]
+    return " " + told.format(same_head=same_head, after_head=after_head, **shares)
 
 
 def _head(head: dict[str, Any]) -> list[str]:

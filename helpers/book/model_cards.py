@@ -8,32 +8,21 @@ history of checkpoints.
 
 from typing import Any
 
-from helpers.show.tables import markdown, percent, short
+from helpers.book import head_cards
+from helpers.book.prose import sentences
+from helpers.show import markdown, percent, short
 from helpers.training import Recipe
 from helpers.zoo import Entry
 
 LEARNED_AT = 8
-"""Checkpoints in the table of a card, step 0 and the last included; between them each at twice the step before."""
+"""Checkpoints in the table of a card: step 0, the last, and between them each at twice the step."""
 
-EXCEPTIONS = (
-    "Exceptions: facts about people are memory; and what is held out of *sentiment* (a pair of adjectives, of which a clause "
-    "shows one) and of *noun number* (the noun to come) is not in the prompt, so that its sentences do occur in training."
-)
-"""Skills whose prompts themselves are not held out."""
 UNTELLING = ("greater-than",)
 """Skills whose percentage of right answers says nothing."""
-NOTES = {
-    "greater-than": "the percentage says nothing, since every later year is right: whoever always answers 99 has 100 %. The "
-    "difference does.",
-    "sentiment": "two words at fixed places decide: the adjective, third from the end, and whether *not* stands just before it. "
-    "The adjective alone gives 76 %.",
-    "verb number": "all prompts have one frame, with the noun fourth from the end.",
-}
-"""What the words at fixed places give away (`helpers.tinyworld.sets.tasks`)."""
 
 
 def overview(entries: list[Entry]) -> str:
-    """One row a model."""
+    """One row per model."""
     rows = []
     for entry in entries:
         shape = entry.recipe.model
@@ -58,9 +47,7 @@ def card(entry: Entry) -> str:
     facts |= {
         "architecture": _architecture(recipe.model),
         "parameters": f"{entry.parameters:,}",
-        "training": f"{recipe.steps:,} steps of {recipe.batch_size} fresh {'rows' if of_text else 'questions'}; AdamW, learning "
-        f"rate {recipe.learning_rate:g} after {recipe.warmup_steps} warm-up steps, then cosine to 0; weight decay "
-        f"{recipe.weight_decay:g}; gradient norm at most {recipe.gradient_clip:g}; seed {recipe.seed}",
+        "training": _training(recipe, "rows" if of_text else "questions"),
         "recipe fingerprint": f"`{entry.fingerprint}`",
         **_file(entry.file, entry.bytes, entry.sha256),
         **_checkpoints(entry),
@@ -70,6 +57,19 @@ def card(entry: Entry) -> str:
     return f"(model-{entry.name})=\n### `{entry.name}`\n\n{rows}\n\n{_measured(entry)}"
 
 
+def _training(recipe: Recipe, units: str) -> str:
+    return "; ".join(
+        [
+            f"{recipe.steps:,} steps of {recipe.batch_size} fresh {units}",
+            f"AdamW, learning rate {recipe.learning_rate:g} after {recipe.warmup_steps} warm-up "
+            "steps, then cosine to 0",
+            f"weight decay {recipe.weight_decay:g}",
+            f"gradient norm at most {recipe.gradient_clip:g}",
+            f"seed {recipe.seed}",
+        ]
+    )
+
+
 def _layers(shape: dict) -> str:
     return "1 layer" if shape["n_layers"] == 1 else f"{shape['n_layers']} layers"
 
@@ -77,7 +77,8 @@ def _layers(shape: dict) -> str:
 def _architecture(shape: dict) -> str:
     mlp = "no MLPs" if shape.get("attn_only") else f"MLP {shape['d_mlp']} ({shape['act_fn']})"
     return (
-        f"{_layers(shape)}, {shape['n_heads']} heads of {shape['d_head']}, residual stream {shape['d_model']}, {mlp}, "
+        f"{_layers(shape)}, {shape['n_heads']} heads of {shape['d_head']}, residual stream "
+        f"{shape['d_model']}, {mlp}, "
         f"{shape['normalization_type']}, learned positions"
     )
 
@@ -94,7 +95,9 @@ def _checkpoints(entry: Entry) -> dict[str, str]:
     if not entry.series:
         return {}
     facts = {
-        "checkpoints": f"{len(entry.steps)}, at steps {', '.join(f'{step:,}' for step in entry.steps)}"
+        "checkpoints": (
+            f"{len(entry.steps)}, at steps {', '.join(f'{step:,}' for step in entry.steps)}"
+        )
     }
     rounding = "; eight bits a weight, vectors 16 bits, the last step in full"
     facts |= _file(
@@ -114,7 +117,10 @@ def _sum_facts(recipe: Recipe) -> dict[str, str]:
 
 def _operation(recipe: Recipe) -> str:
     if recipe.task == "mixed":
-        return f"addition and subtraction ({100 * recipe.data['p_subtract']:.0f} % of the training questions)"
+        return (
+            f"addition and subtraction ({100 * recipe.data['p_subtract']:.0f} % of the training "
+            "questions)"
+        )
     return recipe.task
 
 
@@ -127,13 +133,16 @@ def _start(data: dict) -> str:
 
 
 def _text_facts(recipe: Recipe) -> dict[str, str]:
-    from helpers.tinyworld.language.documents import MIXTURES
+    from helpers.tinyworld.language import MIXTURES
 
     data = recipe.data
     shares = sorted(MIXTURES[data["mixture"]].items(), key=lambda share: -share[1])
     return {
         "task": f"next word of TinyWorld text, everywhere in rows of {data['length']} tokens",
-        "vocabulary": f"{recipe.model['d_vocab']:,} words, one token each; checksum `{data['words']}`, stored with the weights",
+        "vocabulary": (
+            f"{recipe.model['d_vocab']:,} words, one token each; checksum `{data['words']}`, "
+            "stored with the weights"
+        ),
         "world": f"`world.toml` and `frames.toml` with checksum `{data['world']}`",
         "documents": f"mixture `{data['mixture']}`: "
         + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares),
@@ -174,7 +183,10 @@ def _failures(entry: Entry) -> str:
     how = (
         "every question there is" if exhaustive else "uniform ones, and further ones in every class"
     )
-    head = f"Measured on {_when(entry)}, teacher forced, all answer tokens right: **{failed:,} of {asked:,} wrong** ({how})."
+    head = (
+        f"Measured on {_when(entry)}, teacher forced, all answer tokens right: **{failed:,} of "
+        f"{asked:,} wrong** ({how})."
+    )
     if uniform := report.get("uniform"):  # of no use where every question was asked
         head += f" Of the uniform ones alone: {_uniform(uniform)}."
     rows = []
@@ -187,11 +199,11 @@ def _failures(entry: Entry) -> str:
     )
 
 
-def _uniform(found: dict[str, dict[str, Any]]) -> str:
-    """Wrong answers to uniform questions of each operation: pooled with questions of rare classes they would give no rate."""
+def _uniform(counts: dict[str, dict[str, Any]]) -> str:
+    """Wrong answers to uniform questions of each operation; rare classes would spoil the rate."""
     names = {"+": "additions", "-": "subtractions"}
     parts = []
-    for operator, count in found.items():
+    for operator, count in counts.items():
         low, high = count["ci95"]
         interval = f"failure rate {short(low)} to {short(high)}, 95 %"
         parts.append(
@@ -206,11 +218,7 @@ def _skills(entry: Entry) -> str:
     head = f"Measured on {_when(entry)}, on fresh text: **{report['loss']:.3f} nats a word**"
     head += f", perplexity {report['perplexity']:.2f}" if "perplexity" in report else ""
     count = f", {report['prompts']} a skill" if "prompts" in report else ""
-    head += (
-        f". Skills on prompts that training held out{count} (words, entities and frames seen, their combination not)."
-        f" {EXCEPTIONS} An answer is right when the likeliest of the right and wrong words is a right one. The difference is the"
-        " probability of the right words less that of the wrong ones."
-    )
+    head += ". " + sentences("skills")["held_out"].format(count=count)
     rows = []
     for name, skill in report["skills"].items():
         right = percent(skill["accuracy"], skill["low"], skill["high"])
@@ -225,7 +233,8 @@ def _skills(entry: Entry) -> str:
         "log ratio, right to wrong (nats)",
         "different prompts",
     ]
-    notes = [f"*{name}*: {note}" for name, note in NOTES.items() if name in report["skills"]]
+    notes = sentences("notes").items()
+    notes = [f"*{name}*: {note}" for name, note in notes if name in report["skills"]]
     return "\n\n".join([head, markdown(columns, rows, numbers=4), *notes])
 
 
@@ -235,7 +244,7 @@ def _plain(value: float) -> str:
     >>> _plain(-0.0007), _plain(-1.234)
     ('0.00', '-1.23')
     """
-    return f"{round(value, 2) + 0.0:.2f}"
+    return f"{value:z.2f}"
 
 
 def _curve(curve: dict[str, Any]) -> str:
@@ -289,11 +298,12 @@ def _rounding(entry: Entry) -> str:
     if not costs:
         return ""
     worst = max(costs, key=lambda step: abs(costs[step]))
-    return f"Rounding the checkpoints to eight bits changes the loss by at most {abs(costs[worst]):.4f} nats (at step {worst:,})."
+    return (
+        "Rounding the checkpoints to eight bits changes the loss by at most "
+        f"{abs(costs[worst]):.4f} nats (at step {worst:,})."
+    )
 
 
-def _heads(found: dict[str, Any]) -> str:
+def _heads(heads: dict[str, Any]) -> str:
     """What single heads do."""
-    from helpers.book import head_cards  # it takes `table` from here
-
-    return head_cards.section(found) if found else ""
+    return head_cards.section(heads) if heads else ""

@@ -1,5 +1,4 @@
-"""``python -m helpers pages``: the parts of the book that follow from data, written between marks
-in its pages.
+"""The parts of the book that follow from data, written between marks in its pages.
 
 A page says where a generated part stands; what stands around the marks is written by hand::
 
@@ -18,19 +17,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helpers import zoo
-from helpers.book import data_cards
-from helpers.book import model_cards as cards
+from helpers.book import data_cards, model_cards
 from helpers.errors import LabError
-from helpers.show.tables import markdown as table
-from helpers.show.tables import short
+from helpers.files import DATA
+from helpers.show import markdown, short
 from helpers.zoo import Entry
 
 _PART = re.compile(
-    r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<old>.*?)(?P<end><!-- end of generated part -->)",
+    r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n)(?P<old>.*?)"
+    r"(?P<end><!-- end of generated part -->)",
     re.DOTALL,
 )
 _BEGIN = "<!-- generated: "
-from helpers.files import DATA
 
 
 def _entries() -> list[Entry]:
@@ -44,19 +42,18 @@ def _of_sums() -> list[Entry]:
 
 
 def model_overview() -> str:
-    """One row an embedded model."""
-    return cards.overview(_entries())
+    """One row per embedded model."""
+    return model_cards.overview(_entries())
 
 
-def model_cards() -> str:
-    """A section an embedded model: what it is, how it was trained, what was measured on exactly these weights."""
-    return "\n\n".join(cards.card(entry) for entry in _entries())
+def cards_of_models() -> str:
+    """A section per embedded model: what it is, how it was trained, what was measured on it."""
+    return "\n\n".join(model_cards.card(entry) for entry in _entries())
 
 
 def class_shares() -> str:
-    """Exact share of each cascade class among uniform questions, for the digit counts of the embedded models."""
+    """Exact share of each cascade class among uniform questions, for the models' digit counts."""
     from helpers.arithmetic.questions import cascades
-    from helpers.arithmetic.verification import plan
 
     recipes = [entry.recipe for entry in _of_sums()]
     parts = []
@@ -70,13 +67,13 @@ def class_shares() -> str:
         )
         if not digits:
             continue
-        shares = {n: cascades.frequencies(plan.automaton_of(n, subtract), n) for n in digits}
+        shares = {n: cascades.frequencies(cascades.automaton_of(n, subtract), n) for n in digits}
         rows = [
             [name, *(short(shares[n][name]) if name in shares[n] else "–" for n in digits)]
             for name in shares[digits[-1]]
         ]
         parts.append(
-            table(
+            markdown(
                 [f"class, {operation}", *(f"{n} digits" for n in digits)], rows, numbers=len(digits)
             )
         )
@@ -103,7 +100,7 @@ def training_mixture() -> str:
         "each class at least",
         "questions seen",
     ]
-    return table(head, rows, numbers=6)
+    return markdown(head, rows, numbers=6)
 
 
 def _shares(data: dict) -> list[str]:
@@ -139,7 +136,7 @@ def lab_costs() -> str:
             [name, f"{build['seconds']:.0f} s", f"{build['peak_mib']:.0f} MiB", str(build["cores"])]
         )
     return (
-        table(["what", "run time", "peak memory", "cores"], rows, numbers=3)
+        markdown(["what", "run time", "peak memory", "cores"], rows, numbers=3)
         if rows
         else "Not measured yet."
     )
@@ -149,7 +146,7 @@ def build_versions() -> str:
     """Versions with which the costs were measured."""
     versions = _stored("build.json").get("versions", {})
     return (
-        table(["library", "version"], [[name, version] for name, version in versions.items()])
+        markdown(["library", "version"], [[name, version] for name, version in versions.items()])
         if versions
         else "Not measured yet."
     )
@@ -162,7 +159,7 @@ def _stored(name: str) -> dict:
 
 PARTS: dict[str, Callable[[], str]] = {
     "model-overview": model_overview,
-    "model-cards": model_cards,
+    "model-cards": cards_of_models,
     "class-shares": class_shares,
     "training-mixture": training_mixture,
     "tinyworld-contents": data_cards.world_contents,
@@ -180,7 +177,7 @@ def filled(text: str, where: str) -> str:
     """A page with every generated part brought up to date.
 
     Raises:
-        LabError: the page asks for a part that does not exist, or one does not end before the next
+        LabError: The page asks for a part that does not exist, or one does not end before the next
             begins.
     """
 

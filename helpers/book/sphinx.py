@@ -36,8 +36,9 @@ def _mend(app, pagename: str, templatename: str, context: dict[str, Any], doctre
 
 
 def _is_unused(file: Any) -> bool:
-    """Whether a script or style sheet, given by name or as inline code, is one that no page needs."""
-    text = f"{getattr(file, 'filename', file)} {getattr(file, 'attributes', {}).get('body', '')}".lower()
+    """Whether no page needs a script or style sheet, given by name or as inline code."""
+    inline = getattr(file, "attributes", {}).get("body", "")
+    text = f"{getattr(file, 'filename', file)} {inline}".lower()
     return any(name in text for name in UNUSED)
 
 

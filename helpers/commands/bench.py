@@ -1,4 +1,4 @@
-"""NEW: docstring."""
+"""``python -m helpers bench``: speed as ratios, both sides of each measured in one run."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from importlib import import_module
 from helpers.errors import LabError
 
 BENCHES: dict[str, str] = {
+    "threads": "helpers.zoo.bench",
     "verify": "helpers.arithmetic.verification.bench",
     "probes": "helpers.trust.probes.bench",
     "text": "helpers.tinyworld.models.bench",
@@ -19,7 +20,7 @@ BENCHES: dict[str, str] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", nargs="?", help=f"one of {', '.join(BENCHES)}; all of them if left away"
+        "name", nargs="?", help=f"one of {', '.join(BENCHES)}; without a name, all of them"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
@@ -36,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for ratio in ratios:
             print(f"{ratio.name}: {ratio.ratio:.2f} x {ratio.other}")
-            print(
-                f"  ours {ratio.ours_seconds:.3f} s, other {ratio.other_seconds:.3f} s; {ratio.note}"
-            )
+            seconds = f"ours {ratio.ours_seconds:.3f} s, other {ratio.other_seconds:.3f} s"
+            print(f"  {seconds}; {ratio.note}")
     return 0

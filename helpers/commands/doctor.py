@@ -1,4 +1,4 @@
-"""``python -m helpers doctor``: is everything here that the labs need, and what to do where it is not."""
+"""``python -m helpers doctor``: whether everything is here that the labs need, and what to do."""
 
 import argparse
 import os
@@ -14,19 +14,7 @@ from helpers import __version__
 from helpers.errors import LabError
 
 PYTHON = (3, 11)
-REQUIRED = {  # the base install of pyproject.toml; a test compares them
-    "torch": "2.6",
-    "transformer-lens": "3.9",
-    "jaxtyping": "0.3",
-    "numpy": "2.0",
-    "scipy": "1.13",
-    "scikit-learn": "1.5",
-    "matplotlib": "3.9",
-    "safetensors": "0.4",
-    "tqdm": "4.66",
-    "ipywidgets": "7.7",
-    "joblib": "1.4",
-}
+PROJECT = "trustworthy-circuits"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -35,9 +23,9 @@ class Finding:
     """One thing looked at.
 
     Attributes:
-        text: what was found.
-        remedy: what to do about it; empty if all is well.
-        optional: whether the labs work without it.
+        text: What was seen.
+        remedy: What to do about it; empty if all is well.
+        optional: Whether the labs work without it.
     """
 
     text: str
@@ -73,7 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
 def examine() -> Iterator[Finding]:
     """Everything the doctor looks at, in order."""
     yield python_version(sys.version_info[:3])
-    packages = [package(name, least) for name, least in REQUIRED.items()]
+    try:
+        packages = [package(name, least) for name, least in required().items()]
+    except metadata.PackageNotFoundError:
+        yield Finding(f"{PROJECT} is not installed", "pip install --editable . in its folder")
+        return
     yield from packages
     if any(finding.is_fault for finding in packages):
         return  # the rest imports these packages
@@ -83,24 +75,34 @@ def examine() -> Iterator[Finding]:
     yield browser()
 
 
-def python_version(found: tuple[int, ...]) -> Finding:
-    text = f"Python {'.'.join(map(str, found))}"
-    return Finding(
-        text, "" if found[:2] >= PYTHON else f"install Python {PYTHON[0]}.{PYTHON[1]} or newer"
-    )
+def python_version(version: tuple[int, ...]) -> Finding:
+    """Whether Python is new enough."""
+    text = f"Python {'.'.join(map(str, version))}"
+    is_new = version[:2] >= PYTHON
+    return Finding(text, "" if is_new else f"install Python {PYTHON[0]}.{PYTHON[1]} or newer")
+
+
+def required() -> dict[str, str]:
+    """Least version of each library of the base install, as the package itself declares them.
+
+    Raises:
+        PackageNotFoundError: The package runs from its source without being installed.
+    """
+    lines = [line for line in metadata.requires(PROJECT) or () if "extra ==" not in line]
+    pairs = (re.fullmatch(r"([\w.-]+)>=([\d.]+)", line) for line in lines)
+    return {pair[1]: pair[2] for pair in pairs if pair}
 
 
 def package(name: str, least: str) -> Finding:
     """Whether a package is there and new enough."""
+    remedy = f'pip install "{name}>={least}"'
     try:
-        found = metadata.version(name)
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding(f"{name} is not installed", f'pip install "{name}>={least}"')
-    if _numbers(found) < _numbers(least):
-        return Finding(
-            f"{name} {found} is too old: {least} is needed", f'pip install "{name}>={least}"'
-        )
-    return Finding(f"{name} {found}")
+        return Finding(f"{name} is not installed", remedy)
+    if _numbers(version) < _numbers(least):
+        return Finding(f"{name} {version} is too old: {least} is needed", remedy)
+    return Finding(f"{name} {version}")
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -137,13 +139,17 @@ def weights() -> Iterator[Finding]:
         return
     for name in names:
         try:
-            known = zoo.check(name)
-            yield Finding(f"weights of {name}: {known.bytes / 1e6:.1f} MB, checksum right")
+            entry = zoo.check(name)
+            yield Finding(f"weights of {name}: {entry.bytes / 1e6:.1f} MB, checksum right")
         except LabError as fault:
             yield _finding(fault)
     for name in sorted((RECIPES | TEXTS).keys() - set(names)):
-        again = f"reinstall the package, or `python -m helpers train {name}` and `python -m helpers publish {name} runs/{name}`"
-        yield Finding(f"weights of {name}: not in the manifest", again)
+        again = (
+            f"`python -m helpers train {name}` and `python -m helpers publish {name} runs/{name}`"
+        )
+        yield Finding(
+            f"weights of {name}: not in the manifest", f"reinstall the package, or {again}"
+        )
 
 
 def _finding(fault: LabError) -> Finding:
@@ -155,26 +161,21 @@ def cache() -> Finding:
     """Whether downloads and results can be stored."""
     from helpers import runtime
 
+    remedy = "set LAB_CACHE to a folder that you may write to"
     try:
         folder = runtime.cache_dir()
     except OSError as fault:
-        return Finding(
-            f"the cache folder cannot be made: {fault}",
-            "set LAB_CACHE to a folder that you may write to",
-        )
+        return Finding(f"the cache folder cannot be made: {fault}", remedy)
     if not os.access(folder, os.W_OK):
-        return Finding(
-            f"the cache folder {folder} is read-only",
-            "set LAB_CACHE to a folder that you may write to",
-        )
+        return Finding(f"the cache folder {folder} is read-only", remedy)
     return Finding(f"cache folder {folder}")
 
 
 def browser() -> Finding:
     """Whether the tests of the rendered pages can run."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found:
-        return Finding(f"browser for the page tests: {found}")
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if program:
+        return Finding(f"browser for the page tests: {program}")
     return Finding(
         "no Chromium: the tests of the rendered pages are skipped",
         "apt-get install chromium",

@@ -1,4 +1,7 @@
-"""NEW: docstring."""
+"""``python -m helpers maps NAME``: choose the small sets of nodes that suffice in a mixed model.
+
+A map that is stored for the same weights is not chosen again.
+"""
 
 import argparse
 import sys
@@ -18,20 +21,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=maps.DATA,
         metavar="FILE",
-        help="where to store (the package's own file)",
+        help="file to store in (default: the package's own)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     for name in arguments.names:
-        known = maps.stored(arguments.out) if arguments.out.exists() else {}
-        if name in known and known[name].sha256 == zoo.check(name).sha256:
+        chosen = maps.stored(arguments.out) if arguments.out.exists() else {}
+        if name in chosen and chosen[name].sha256 == zoo.check(name).sha256:
             print(f"{name}: already stored", file=sys.stderr)
             continue
-        known[name] = maps.choose(name)
-        write_atomically(maps.to_text(known), arguments.out)
-        sizes = ", ".join(
-            f"{len(nodes)} nodes ({mode})" for mode, nodes in known[name].nodes.items()
-        )
+        chosen[name] = maps.choose(name)
+        write_atomically(maps.to_text(chosen), arguments.out)
+        nodes = chosen[name].nodes.items()
+        sizes = ", ".join(f"{len(kept)} nodes ({ablation})" for ablation, kept in nodes)
         print(f"{name}: {sizes}; stored in {arguments.out}", file=sys.stderr)
     return 0

@@ -1,4 +1,4 @@
-"""NEW: docstring."""
+"""``python -m helpers notebooks``: the student notebooks, written or checked, and labs measured."""
 
 import argparse
 import sys

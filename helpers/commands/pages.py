@@ -1,4 +1,4 @@
-"""NEW: docstring."""
+"""``python -m helpers pages``: write the generated parts of the book, or check them."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""NEW: docstring."""
+"""``python -m helpers publish``: put a finished training run among the embedded models."""
 
 import argparse
 import sys
@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--measured",
         type=Path,
         metavar="FILE",
-        help="what `python -m helpers verify DIR --json`, or `python -m helpers skills DIR`, printed for these weights",
+        help="what `python -m helpers verify DIR --json`, or `python -m helpers skills DIR`, "
+        "printed for these weights",
     )
     parser.add_argument(
         "--steps",
@@ -31,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     added = publish(arguments.name, arguments.folder, arguments.measured, arguments.steps)
     print(
-        f"published {added.name}: {added.parameters} parameters, {added.bytes} bytes, sha256 {added.sha256}",
+        f"published {added.name}: {added.parameters} parameters, {added.bytes} bytes, "
+        f"sha256 {added.sha256}",
         file=sys.stderr,
     )
     return 0

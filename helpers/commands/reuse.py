@@ -10,9 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from helpers.arithmetic.reuse import records
-from helpers.arithmetic.reuse.records import SETTINGS, Record, Source, Stored
-from helpers.arithmetic.training.recipes import SOURCES
+from helpers.arithmetic.reuse import RunRecord, SourceRecord, Stored, measuring, records
+from helpers.arithmetic.training import SOURCES
 from helpers.files import write_atomically
 from helpers.runtime import progress
 from helpers.training import Recipe
@@ -37,17 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     out = arguments.out
-    known = _read(out)  # before any work: a damaged file is never written over
-    runs = [(folder, *records.identity(folder)) for folder in arguments.folders]
+    stored = _read(out)  # before any work: a damaged file is never written over
+    runs = [(folder, *measuring.identity(folder)) for folder in arguments.folders]
     for folder, recipe, sha256 in progress(runs, "runs"):
-        if _is_stored(known, recipe, sha256):
+        if _is_stored(stored, recipe, sha256):
             print(f"{recipe.name}, seed {recipe.seed}: already stored", file=sys.stderr)
             continue
-        known = _with_source(known, recipe.data["n_digits"], out)
-        record = records.measure(folder, known.sources[SOURCES[recipe.data["n_digits"]][0]])
-        known = _add(out, record)
+        stored = _with_source(stored, recipe.data["n_digits"], out)
+        record = measuring.measure(folder, stored.sources[SOURCES[recipe.data["n_digits"]].name])
+        stored = _add(out, record)
         print(
-            f"{recipe.name}, seed {recipe.seed}: measured in {record.seconds:.0f} s; stored in {out}",
+            f"{recipe.name}, seed {recipe.seed}: measured in {record.seconds:.0f} s; "
+            f"stored in {out}",
             file=sys.stderr,
         )
     return 0
@@ -57,34 +57,32 @@ def _read(out: Path) -> Stored:
     return records.stored(out) if out.exists() else Stored({}, {})
 
 
-def _is_stored(known: Stored, recipe: Recipe, sha256: str) -> bool:
-    record = known.runs.get(recipe.name, {}).get(recipe.seed)
-    source = SOURCES.get(recipe.data["n_digits"], ("", ""))
-    if record is None or not record.source_sha256.startswith(source[1]):
+def _is_stored(stored: Stored, recipe: Recipe, sha256: str) -> bool:
+    record = stored.runs.get(recipe.name, {}).get(recipe.seed)
+    source = SOURCES.get(recipe.data["n_digits"])
+    if record is None or (source and not record.source_sha256.startswith(source.sha256)):
         return False
-    return (record.fingerprint, record.sha256, record.settings) == (
-        recipe.fingerprint,
-        sha256,
-        SETTINGS,
-    )
+    measured = (record.fingerprint, record.sha256, record.settings)
+    return measured == (recipe.fingerprint, sha256, measuring.SETTINGS)
 
 
-def _with_source(known: Stored, n_digits: int, out: Path) -> Stored:
+def _with_source(stored: Stored, n_digits: int, out: Path) -> Stored:
     """The records with the source that runs of so many digits are compared with."""
-    name, sha256 = SOURCES.get(n_digits, ("", ""))
-    found = known.sources.get(name)
-    if found and found.sha256.startswith(sha256) and found.settings == records.source_settings():
-        return known
-    return _add(out, records.measure_source(n_digits))
+    source = SOURCES.get(n_digits)
+    record = stored.sources.get(source.name) if source else None
+    same_weights = source and record and record.sha256.startswith(source.sha256)
+    if record and same_weights and record.settings == measuring.source_settings():
+        return stored
+    return _add(out, measuring.measure_source(n_digits))
 
 
-def _add(out: Path, entry: Source | Record) -> Stored:
-    """Store one more entry. The file is read again first: another process may have added to it."""
-    known = _read(out)
-    if isinstance(entry, Source):
-        known = replace(known, sources=known.sources | {entry.name: entry})
+def _add(out: Path, record: SourceRecord | RunRecord) -> Stored:
+    """Store one more record. The file is read again first: another process may have added to it."""
+    stored = _read(out)
+    if isinstance(record, SourceRecord):
+        stored = replace(stored, sources=stored.sources | {record.name: record})
     else:
-        seeds = known.runs.get(entry.name, {}) | {entry.seed: entry}
-        known = replace(known, runs=known.runs | {entry.name: seeds})
-    write_atomically(records.to_text(known), out)
-    return known
+        seeds = stored.runs.get(record.name, {}) | {record.seed: record}
+        stored = replace(stored, runs=stored.runs | {record.name: seeds})
+    write_atomically(records.to_text(stored), out)
+    return stored

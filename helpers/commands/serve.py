@@ -25,22 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    with make_server(arguments.dir, arguments.port) as server:
-        print(
-            f"the book is at http://127.0.0.1:{server.server_port}/ ; Ctrl-C stops it",
-            file=sys.stderr,
-            flush=True,
-        )
-        try:
+    try:
+        with make_server(arguments.dir, arguments.port) as server:
+            address = f"http://127.0.0.1:{server.server_port}/"
+            print(f"the book is at {address} ; Ctrl-C stops it", file=sys.stderr, flush=True)
             server.serve_forever()
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
+    except KeyboardInterrupt:  # at whatever moment it comes
+        print("stopped", file=sys.stderr)
     return 0
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *arguments) -> None:
-        """Say nothing about pages that were found; a missing one is still reported by `log_error`."""
+        """Say nothing about pages that are there; `log_error` still reports a missing one."""
 
     def log_error(self, format: str, *arguments) -> None:
         print(f"{self.path}: {format % arguments}", file=sys.stderr)
@@ -50,7 +47,7 @@ def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
     """A server of the folder that only this machine can reach.
 
     Raises:
-        LabError: no book in the folder, or a port that cannot be had.
+        LabError: No book in the folder, or a port that cannot be had.
     """
     if not (folder / "index.html").is_file():
         raise LabError(
@@ -63,8 +60,9 @@ def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
             ("127.0.0.1", port), partial(_QuietHandler, directory=str(folder))
         )
     except (OSError, OverflowError) as fault:
+        another = port + 1 if 0 < port < 65535 else 8001
         raise LabError(
             f"expected port {port} of 127.0.0.1 to be free",
             f"the system says: {fault}",
-            hint=f"stop what uses it, or take another: python -m helpers serve --port {port + 1 if 0 < port < 65535 else 8001}",
+            hint=f"stop what uses it, or take another: python -m helpers serve --port {another}",
         ) from None

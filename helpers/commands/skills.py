@@ -1,4 +1,4 @@
-"""``python -m helpers skills``: what a model of TinyWorld can do, over its training, as one JSON object."""
+"""``python -m helpers skills``: what a model of TinyWorld can do, over its training, as JSON."""
 
 import argparse
 import json
@@ -24,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=measure.PROMPTS,
         metavar="N",
-        help=f"of each skill, at the end ({measure.PROMPTS})",
+        help=f"number of prompts of each skill, at the end ({measure.PROMPTS})",
     )
     parser.add_argument(
         "--curve-prompts",
         type=int,
         default=measure.CURVE_PROMPTS,
         metavar="N",
-        help=f"of each skill, at each checkpoint ({measure.CURVE_PROMPTS})",
+        help=f"number of prompts of each skill, at each checkpoint ({measure.CURVE_PROMPTS})",
     )
     parser.add_argument(
         "--heads",
@@ -40,21 +40,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=head_roles.PROMPTS,
         default=0,
         metavar="N",
-        help=f"measure the roles of heads too, with N prompts a skill ({head_roles.PROMPTS}); attention-only models",
+        help=f"measure the roles of heads too, with N prompts per skill ({head_roles.PROMPTS}); "
+        "attention-only models",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     counts = arguments.prompts, arguments.curve_prompts, arguments.heads
-    found = measure.measure(arguments.name, arguments.steps, *counts)
-    for name, skill in found["skills"].items():
+    report = measure.measure(arguments.name, arguments.steps, *counts)
+    for name, skill in report["skills"].items():
         print(
             f"{name:<18} {skill['accuracy']:.3f} [{skill['low']:.3f}, {skill['high']:.3f}]",
             file=sys.stderr,
         )
     print(
-        f"loss {found['loss']:.4f} nats a token, perplexity {found['perplexity']:.2f}",
+        f"loss {report['loss']:.4f} nats per token, perplexity {report['perplexity']:.2f}",
         file=sys.stderr,
     )
-    print(json.dumps(found))
+    print(json.dumps(report))
     return 0

@@ -1,4 +1,4 @@
-"""``python -m helpers surface``: what the surface of the public sets gives, computed anew beside what is stored."""
+"""``python -m helpers surface``: the surveys of the public sets, computed anew and stored."""
 
 import argparse
 import json
@@ -27,35 +27,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    known = (
-        None if arguments.write else surveys.stored(surveys.DATA)
-    )  # before any work; what is to be replaced may be damaged
-    found = surveys.compute(arguments.folder)
+    # read before any work; but what is to be replaced may be damaged
+    stored = None if arguments.write else surveys.stored(surveys.DATA)
+    computed = surveys.compute(arguments.folder)
     if arguments.write:
-        write_atomically(surveys.to_text(found), surveys.DATA)
+        write_atomically(surveys.to_text(computed), surveys.DATA)
         print(f"stored in {surveys.DATA}", file=sys.stderr)
-    known = known or surveys.stored(surveys.DATA)
+    stored = stored or surveys.stored(surveys.DATA)
     if arguments.json:
-        sides = {"computed": found, "stored": known}
-        print(
-            json.dumps(
-                {
-                    side: {name: surveys.plain(one) for name, one in sets.items()}
-                    for side, sets in sides.items()
-                }
-            )
-        )
+        sides = {"computed": computed, "stored": stored}
+        plain = {
+            side: {name: surveys.plain(survey) for name, survey in sets.items()}
+            for side, sets in sides.items()
+        }
+        print(json.dumps(plain))
     else:
-        print("\n".join(_table(found, known)))
-    surveys.compare(found, known)
+        print("\n".join(_table(computed, stored)))
+    surveys.compare(computed, stored)
     return 0
 
 
-def _table(found: Mapping[str, Survey], known: Mapping[str, Survey]) -> list[str]:
+def _table(computed: Mapping[str, Survey], stored: Mapping[str, Survey]) -> list[str]:
     lines = ["set         from      " + "  ".join(title for title, _ in surveys.COLUMNS)]
-    for name in found:
-        for side, one in (("computed", found[name]), ("stored", known[name])):
-            values = surveys.numbers(one)
+    for name in computed:
+        for side, survey in (("computed", computed[name]), ("stored", stored[name])):
+            values = surveys.numbers(survey)
             cells = (f"{values[key]:{len(title)}.3f}" for title, key in surveys.COLUMNS)
             lines.append(f"{name:<12}{side:<10}" + "  ".join(cells))
     return lines

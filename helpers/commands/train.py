@@ -28,25 +28,22 @@ def run(arguments: argparse.Namespace) -> int:
     from helpers.arithmetic.training import recipes as sums
     from helpers.tinyworld.models import recipes as texts
 
-    task_of = dict.fromkeys(sums.RECIPES | sums.EXPERIMENTS, sums.task_of) | dict.fromkeys(
-        texts.RECIPES, texts.task_of
-    )
-    known = sums.RECIPES | sums.EXPERIMENTS | texts.RECIPES
-    if arguments.name not in known:
+    of_sums = sums.RECIPES | sums.EXPERIMENTS
+    recipes = of_sums | texts.RECIPES
+    if arguments.name not in recipes:
         raise LabError(
-            f"expected a model with a recipe: {', '.join(known)}", f"got {arguments.name!r}"
+            f"expected a model with a recipe: {', '.join(recipes)}", f"got {arguments.name!r}"
         )
     if arguments.seed is not None and arguments.seed < 0:
         raise LabError("expected a seed of 0 or more", f"got {arguments.seed}")
-    recipe = known[arguments.name]
+    recipe = recipes[arguments.name]
     recipe = recipe if arguments.seed is None else replace(recipe, seed=arguments.seed)
     folder = arguments.out or Path("runs") / recipe.name
     seed = "" if arguments.seed is None else f" --seed {arguments.seed}"
     again = f"python -m helpers train {recipe.name} --out {folder}{seed} --resume"
+    task = sums.task_of(recipe) if recipe.name in of_sums else texts.task_of(recipe)
     try:
-        done = training.train(
-            recipe, task_of[recipe.name](recipe), folder, arguments.resume, device=runtime.device()
-        )
+        done = training.train(recipe, task, folder, arguments.resume, device=runtime.device())
     except KeyboardInterrupt:
         print(f"stopped; nothing is lost. Continue with\n  {again}", file=sys.stderr)
         return 130

@@ -6,67 +6,60 @@ The exit code is 0 when the verification ran, whatever it found; the failures ar
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from helpers import files, zoo
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.verification.verify import verify
+from helpers.arithmetic.questions import Format
+from helpers.arithmetic.verification import verify
 from helpers.errors import LabError
 from helpers.training import RECIPE, WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "name", help="an embedded model such as add-d6, a local folder, or a hub name"
+    add = parser.add_argument
+    add("name", help="an embedded model such as add-d6, a local folder, or a hub name")
+    add(
+        "--questions",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="number of uniform questions (1000000)",
     )
-    parser.add_argument(
-        "--questions", type=int, default=1_000_000, metavar="N", help="uniform questions (1000000)"
-    )
-    parser.add_argument(
+    add(
         "--per-class",
         type=int,
         default=20_000,
         metavar="N",
-        help="further questions in each class (20000)",
+        help="number of further questions in each class (20000)",
     )
-    parser.add_argument(
-        "--exhaustive", action="store_true", help="ask every question instead (at most 3 digits)"
-    )
-    parser.add_argument(
+    add("--exhaustive", action="store_true", help="ask every question instead (at most 3 digits)")
+    add(
         "--operations",
         choices=("+", "-", "+-"),
         help="operators to ask about (those that the model was trained on, else +)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the questions (0)"
+    add("--seed", type=int, default=0, metavar="N", help="seed of the questions (0)")
+    add("--json", action="store_true", help="print one JSON object instead of a table")
+    _add_format(
+        parser.add_argument_group(
+            "the format of a model that was not trained by this package"
+        ).add_argument
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of a table"
-    )
-    foreign = parser.add_argument_group(
-        "the format of a model that was not trained by this package"
-    )
-    foreign.add_argument("--digits", type=int, metavar="N", help="digits of an operand")
-    foreign.add_argument(
-        "--digit-ids", type=_ids, metavar="IDS", help="token ids of 0 to 9, as 0,1,2,3,4,5,6,7,8,9"
-    )
-    foreign.add_argument(
-        "--symbols",
-        type=_ids,
-        metavar="IDS",
-        help="token ids of plus, minus and equals, as 10,11,12",
-    )
-    foreign.add_argument(
-        "--prefix", type=_ids, default=(), metavar="IDS", help="token ids before the question"
-    )
-    foreign.add_argument("--no-sign", action="store_true", help="the answer has no sign token")
+
+
+def _add_format(add: Callable) -> None:
+    add("--digits", type=int, metavar="N", help="number of digits of an operand")
+    add("--digit-ids", type=_ids, metavar="IDS", help="token ids of 0 to 9: 0,1,2,3,4,5,6,7,8,9")
+    add("--symbols", type=_ids, metavar="IDS", help="token ids of plus, minus, equals: 10,11,12")
+    add("--prefix", type=_ids, default=(), metavar="IDS", help="token ids before the question")
+    add("--no-sign", action="store_true", help="the answer has no sign token")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    model = zoo.load(
-        arguments.name
-    )  # first: a name that does not exist is the likelier mistake than a missing format
+    # The model first: a name that does not exist is the likelier mistake than a missing format.
+    model = zoo.load(arguments.name)
     recipe = _recipe(arguments.name)
     report = verify(
         model,
@@ -78,22 +71,21 @@ def run(arguments: argparse.Namespace) -> int:
         operations=arguments.operations or ("+-" if recipe.get("task") == "mixed" else "+"),
         seed=arguments.seed,
     )
-    print(
-        json.dumps(report.to_json() | _weights(arguments.name))
-        if arguments.json
-        else report.table()
-    )
+    if arguments.json:
+        print(json.dumps(report.to_json() | _weights(arguments.name)))
+    else:
+        print(report.table())
     if report.failures == report.questions:
         print(
-            f"no question was right: has {arguments.name} learned this format? See --digits, --digit-ids, --symbols, "
-            "--prefix, --no-sign and --operations",
+            f"no question was right: has {arguments.name} learned this format? See --digits, "
+            "--digit-ids, --symbols, --prefix, --no-sign and --operations",
             file=sys.stderr,
         )
     return 0
 
 
 def _weights(name: str) -> dict[str, str]:
-    """Which weights were asked: the checksum of their file; none for a model that was not trained by this package."""
+    """The checksum of the weights that were asked; empty for a model of another package."""
     if name in zoo.names():
         return {"sha256": zoo.entry(name).sha256}
     folder = Path(name).expanduser()
@@ -106,14 +98,15 @@ def _ids(text: str) -> tuple[int, ...]:
 
 def _format(arguments: argparse.Namespace, recipe: dict) -> Format:
     """The format of a model: its recipe's number of digits, or what the options say."""
-    digits = recipe.get("data", {}).get("n_digits")
-    if digits is None and arguments.digits is None:
+    trained: int | None = recipe.get("data", {}).get("n_digits")
+    digits: int | None = arguments.digits if trained is None else trained
+    if digits is None:
         raise LabError(
             f"expected the number of digits of {arguments.name}",
             "it has no recipe that says so",
             hint="pass --digits N, and --digit-ids and --symbols if its token ids are not 0 to 12",
         )
-    if digits is not None and arguments.digits not in (None, digits):
+    if arguments.digits not in (None, digits):
         raise LabError(
             f"expected {digits} digits, as {arguments.name} was trained",
             f"got --digits {arguments.digits}",
@@ -128,11 +121,11 @@ def _format(arguments: argparse.Namespace, recipe: dict) -> Format:
                 f"got {len(arguments.symbols)}",
             )
         settings |= dict(zip(("plus", "minus", "equals"), arguments.symbols, strict=True))
-    return Format(digits or arguments.digits, **settings)
+    return Format(digits, **settings)
 
 
 def _recipe(name: str) -> dict:
-    """The fields of a model's recipe; none for a model that was not trained by this package."""
+    """The fields of a model's recipe; empty for a model of another package."""
     noted = Path(name).expanduser() / RECIPE
     if name in zoo.names():
         return asdict(zoo.entry(name).recipe)

@@ -1,6 +1,8 @@
-"""The course: one source a lab, student notebooks made from it, and checks that name the likely
-mistake.
+"""The course: labs made from one source each, and checks of answers that name the likely mistake.
 
-``source`` turns the text of a lab into notebooks, ``notebooks`` writes them, ``check`` and
-``expect`` grade answers, ``execute`` runs a notebook's cells, ``measure`` times a lab.
+- `check`: what a lab calls; an exercise, its check, and the verdict on an answer.
+- `expect`: comparisons for checks, each of which says in words what is wrong.
+- `sheet`: the scores of one run of a lab.
+- `checks`: the checks themselves, one module per lab.
+- `labs`: from the source of a lab to its notebooks, and running them.
 """

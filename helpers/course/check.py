@@ -1,17 +1,17 @@
-"""``check("lab0.3", answer)``: one line that says whether an answer is right, and if not, the
-likely mistake.
+"""``check("lab0.3", answer)``: whether an answer is right, in one line, or the likely mistake.
 
-The checks of a lab stand in ``helpers/course/labN.py``::
+The checks of a lab stand in ``helpers/course/checks/labN.py``::
 
-    from helpers.course.check import Wrong, call, exercise, expect_close
+    from helpers.course.check import exercise
+    from helpers.course.expect import call, expect_close
 
     @exercise("lab0.3", points=2, title="Logit difference")
     def logit_difference(answer):
-        expect_close(call(answer, logits, 1, 0), expected, mistakes={"did you swap right and
-        wrong?": -expected})
+        mistakes = {"did you swap right and wrong?": -expected}
+        expect_close(call(answer, logits, 1, 0), expected, mistakes=mistakes)
 
-A check returns nothing (or a remark, as text) where the answer is right, and raises :class:`Wrong`
-where it is not.
+A check returns nothing (or a remark, as text) where the answer is right. Where it is not, the check
+raises `helpers.course.expect.Wrong`.
 """
 
 import difflib
@@ -23,41 +23,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module, util
 from pathlib import Path
+from typing import Any
 
 import helpers
 from helpers.course import sheet
-from helpers.course.expect import (
-    Wrong,
-    as_array,
-    call,
-    expect_close,
-    expect_function,
-    expect_functions,
-    expect_number,
-    expect_shape,
-    expect_type,
-)
-from helpers.course.sheet import ERROR, OPEN, PART, RIGHT, WRONG, Result
+from helpers.course.expect import Wrong
+from helpers.course.sheet import ERROR, OPEN, PART, RIGHT, WRONG, Result, Status
 from helpers.errors import LabError
-
-__all__ = [
-    "Exercise",
-    "Result",
-    "Wrong",
-    "as_array",
-    "call",
-    "check",
-    "evaluate",
-    "exercise",
-    "exercises",
-    "expect_close",
-    "expect_function",
-    "expect_functions",
-    "expect_number",
-    "expect_shape",
-    "expect_type",
-    "scores",
-]
 
 _STUB = re.compile(r"(lab\d+\.\w+): ")
 _LIBRARIES = tuple(
@@ -73,12 +45,12 @@ class Exercise:
     name: str
     points: float
     title: str
-    test: Callable[[object], str | None]
+    test: Callable[[Any], str | None]
 
 
 def exercise(
     name: str, points: float, title: str
-) -> Callable[[Callable[[object], str | None]], Exercise]:
+) -> Callable[[Callable[[Any], str | None]], Exercise]:
     """Make a function that looks at an answer the check of an exercise.
 
     >>> @exercise("lab0.1", points=1, title="Double")
@@ -100,18 +72,11 @@ def exercises(lab: str) -> dict[str, Exercise]:
     """
     if not re.fullmatch(r"lab\d+", lab) or util.find_spec(f"helpers.course.checks.{lab}") is None:
         folder = str(Path(__file__).parent / "checks")
-        known = sorted(
-            module.name
-            for module in pkgutil.iter_modules([folder])
-            if re.fullmatch(r"lab\d+", module.name)
-        )
-        raise LabError(f"expected a lab: {', '.join(known)}", f"got {lab!r}")
-    found = [
-        value
-        for value in vars(import_module(f"helpers.course.checks.{lab}")).values()
-        if isinstance(value, Exercise)
-    ]
-    return {item.name: item for item in found}
+        modules = (module.name for module in pkgutil.iter_modules([folder]))
+        labs = sorted(name for name in modules if re.fullmatch(r"lab\d+", name))
+        raise LabError(f"expected a lab: {', '.join(labs)}", f"got {lab!r}")
+    values = vars(import_module(f"helpers.course.checks.{lab}")).values()
+    return {value.name: value for value in values if isinstance(value, Exercise)}
 
 
 def find(name: str) -> Exercise:
@@ -120,16 +85,16 @@ def find(name: str) -> Exercise:
     Raises:
         LabError: there is no such lab or exercise; the message names those that come near.
     """
-    known = exercises(name.partition(".")[0]) if isinstance(name, str) else {}
-    if not isinstance(name, str) or name not in known:
-        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.0)
+    of_lab = exercises(name.partition(".")[0]) if isinstance(name, str) else {}
+    if not isinstance(name, str) or name not in of_lab:
+        near = difflib.get_close_matches(str(name), of_lab, n=3, cutoff=0.0)
         hint = (
             f"did you mean {' or '.join(near)}?"
             if near
             else 'write the name first: check("lab0.1", answer)'
         )
         raise LabError("expected the name of an exercise", f"got {name!r}", hint=hint)
-    return known[name]
+    return of_lab[name]
 
 
 def evaluate(name: str, answer: object) -> Result:
@@ -156,8 +121,8 @@ def check(name: str, answer: object) -> None:
     """Check an answer, print one line about it, and keep the score for :func:`scores`.
 
     Args:
-        name: the exercise, as ``"lab0.3"``.
-        answer: what the exercise asks for; where it asks for a function, the function itself.
+        name: The exercise, as ``"lab0.3"``.
+        answer: What the exercise asks for; where it asks for a function, the function itself.
     """
     try:
         result = evaluate(name, answer)
@@ -171,15 +136,15 @@ def check(name: str, answer: object) -> None:
 def scores(lab: str) -> None:
     """Print the score table of a lab: every exercise, its points and status, and the total."""
     try:
-        known = exercises(lab).values()
+        tasks = exercises(lab).values()
     except LabError as fault:
         print(f"✗ {fault}")
         return
-    blank = (Result(item.name, item.title, 0, item.points, OPEN) for item in known)
+    blank = (Result(task.name, task.title, 0, task.points, OPEN) for task in tasks)
     print(sheet.table(sheet.current().rows(blank)))
 
 
-def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[str, str]:
+def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[Status, str]:
     """Status and message for an exception that is not a verdict of the check."""
     if isinstance(error, NotImplementedError):
         stub = _STUB.match(str(error))
@@ -198,10 +163,9 @@ def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[str,
     if frames:
         line = f" `{frames[-1].line}`" if frames[-1].line else ""
         return ERROR, f"your code raised {said} (line {frames[-1].lineno}{line})"
-    return (
-        ERROR,
-        f"the answer, of type {type(answer).__name__}, is not in the form that the exercise asks for ({said})",
-    )
+    kind = type(answer).__name__
+    form = f"the answer, of type {kind}, is not in the form that the exercise asks for ({said})"
+    return ERROR, form
 
 
 def _is_students(filename: str, checks_file: str) -> bool:

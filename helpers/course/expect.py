@@ -1,4 +1,4 @@
-"""Comparators for checks: each says what is wrong with an answer in words, and never what the right answer is."""
+"""Comparisons for checks: each says in words what is wrong, and never what the right answer is."""
 
 import inspect
 import math
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Wrong(Exception):
-    """An answer is not right: the likely mistake in words, and the points that it earns all the same."""
+    """An answer is not right: the likely mistake in words, and the points it earns nevertheless."""
 
     def __init__(self, message: str, points: float = 0) -> None:
         super().__init__(message)
@@ -33,14 +33,15 @@ def expect_type(answer: object, *types: type, name: str = "the answer") -> None:
         raise Wrong(f"expected {name} to be {wanted}; got {type(answer).__name__}")
 
 
-def expect_function(answer: object) -> None:
+def expect_function(answer: Any) -> None:
     """Refuse what cannot be called.
 
     >>> expect_function(len)
     """
     if not callable(answer):
         raise Wrong(
-            f"expected a function; got {type(answer).__name__}: pass the function itself, without calling it"
+            f"expected a function; got {type(answer).__name__}: pass the function itself, without "
+            "calling it"
         )
 
 
@@ -50,16 +51,15 @@ def expect_shape(
     """Refuse an array or tensor of another shape.
 
     Args:
-        answer: anything with ``.shape``, or nested lists of numbers.
-        shape: the shape expected; -1 stands for any length.
-        axes: what the axes are, as ``"question position"``, for the message.
+        answer: Anything with ``.shape``, or nested lists of numbers.
+        shape: The shape expected; -1 stands for any length.
+        axes: What the axes are, as ``"question position"``, for the message.
 
     >>> expect_shape(np.zeros((2, 3)), (2, -1))
-    >>> expect_shape(np.zeros((3, 2)), (2, 3), axes="question digit")
+    >>> expect_shape(np.zeros((3, 2)), (2, 3), "z")
     Traceback (most recent call last):
         ...
-    helpers.course.expect.Wrong: expected the answer in shape [2, 3] (question digit); got [3, 2]:
-    are its axes swapped?
+    helpers.course.expect.Wrong: expected z in shape [2, 3]; got [3, 2]: are its axes swapped?
     """
     got = as_array(answer, name).shape
     if len(got) == len(shape) and all(
@@ -87,13 +87,13 @@ def expect_close(
     they are one's.
 
     Args:
-        actual: number, array, tensor or nested list from the student.
-        expected: the right values.
-        tolerance: largest absolute difference that still counts as equal.
-        mistakes: wrong values that well-known mistakes give, each with its message: pairs or a
+        actual: Number, array, tensor or nested list from the student.
+        expected: The right values.
+        tolerance: Largest absolute difference that still counts as equal.
+        mistakes: Wrong values that well-known mistakes give, each with its message: pairs or a
             mapping, in either order.
-        name: how the message calls the answer.
-        points: what a wrong answer earns all the same.
+        name: How the message calls the answer.
+        points: What a wrong answer earns nevertheless.
 
     >>> expect_close(0.5, 0.5)
     >>> expect_close(1.0, 2.0, mistakes={"did you take the mean instead of the sum?": 1.0})
@@ -140,7 +140,7 @@ def _difference(got: np.ndarray, right: np.ndarray, tolerance: float, name: str)
     return f"{int(wrong.sum())} of {wrong.size} values of {name} are not right{hint}"
 
 
-def as_array(answer: object, name: str = "the answer") -> np.ndarray:
+def as_array(answer: Any, name: str = "the answer") -> np.ndarray:
     """Numbers as a float64 array: a number, an array, a tensor on any device, or nested lists of
     numbers.
 
@@ -177,7 +177,8 @@ def expect_number(answer: object, name: str = "the answer") -> None:
     array = as_array(answer, name)
     if array.size != 1:
         raise Wrong(
-            f"expected {name} to be one number; got shape {list(array.shape)}: which axis is still to be reduced?"
+            f"expected {name} to be one number; got shape {list(array.shape)}: which axis is still "
+            "to be reduced?"
         )
     if not math.isfinite(float(array.reshape(()))):
         raise Wrong(
@@ -185,16 +186,15 @@ def expect_number(answer: object, name: str = "the answer") -> None:
         )
 
 
-def call(function: Callable, *inputs: object, **options: object) -> object:
+def call(function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
     """Call the student's function; refuse what cannot be called so, and a missing return value.
 
     >>> call(abs, -3)
     3
-    >>> call(lambda first: first, 1, 2)
+    >>> call(print)
     Traceback (most recent call last):
         ...
-    helpers.course.expect.Wrong: the function cannot be called as the exercise says: too many
-    positional arguments
+    helpers.course.expect.Wrong: the function returns None: is its last line a return?
     """
     expect_function(function)
     try:
@@ -210,18 +210,18 @@ def call(function: Callable, *inputs: object, **options: object) -> object:
 
 
 def expect_functions(
-    answer: object, tests: Mapping[str, Callable[[Callable], None]], points: float
+    answer: Any, tests: Mapping[str, Callable[[Callable], None]], points: float
 ) -> None:
     """Refuse an answer that does not return the functions named, in order, or returns one that
     fails its test.
 
     Args:
-        answer: the student's function, which returns the functions.
-        tests: for each function's name, a test that raises `Wrong`.
-        points: what each function is worth by itself.
+        answer: The student's function, which returns the functions.
+        tests: For each function's name, a test that raises `Wrong`.
+        points: What each function is worth by itself.
 
     Raises:
-        Wrong: with what each faulty function lacks, and the points of the others.
+        Wrong: With what each faulty function lacks, and the points of the others.
 
     >>> def is_abs(function):
     ...     expect_close(function(-3), 3)

@@ -1,18 +1,23 @@
 """Results of exercises, and the sheet that keeps the last result of each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
-RIGHT, PART, WRONG, ERROR, OPEN = "right", "partly right", "not right", "error", "not answered"
-_SIGNS = {RIGHT: "✓", PART: "◐", WRONG: "✗", ERROR: "✗", OPEN: "○"}
+Status = Literal["right", "partly right", "not right", "error", "not answered"]
+RIGHT: Final = "right"
+PART: Final = "partly right"
+WRONG: Final = "not right"
+ERROR: Final = "error"
+OPEN: Final = "not answered"
+_SIGNS: dict[Status, str] = {RIGHT: "✓", PART: "◐", WRONG: "✗", ERROR: "✗", OPEN: "○"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found: the exercise, the points earned of those possible, a status and a message
-    in words.
+    """The verdict of a check: the exercise, points of those possible, a status, and words.
 
     >>> print(Result("lab0.1", "Count", 0, 2, WRONG, "one too many"))
     ✗ lab0.1 Count: 0 of 2 points. One too many
@@ -22,7 +27,7 @@ class Result:
     title: str
     points: float
     maximum: float
-    status: str
+    status: Status
     message: str = ""
 
     @property
@@ -33,7 +38,8 @@ class Result:
     def __str__(self) -> str:
         message = " ".join(self.message.split())
         said = f". {message[:1].upper()}{message[1:]}" if message else ""
-        return f"{self.sign} {self.exercise} {self.title}: {self.points:g} of {self.maximum:g} points{said}"
+        points = f"{self.points:g} of {self.maximum:g} points"
+        return f"{self.sign} {self.exercise} {self.title}: {points}{said}"
 
 
 @dataclass
@@ -46,15 +52,16 @@ class Sheet:
         """Keep a result in place of an earlier one of the same exercise."""
         self.results[result.exercise] = result
 
-    def rows(self, exercises: Iterator[Result]) -> list[Result]:
-        """The recorded results, each in place of the given one (which stands for "not answered")."""
+    def rows(self, exercises: Iterable[Result]) -> list[Result]:
+        """The recorded results, each in place of the given one, which says "not answered"."""
         return [self.results.get(blank.exercise, blank) for blank in exercises]
 
 
 def table(rows: list[Result]) -> str:
     """A score table in plain text, with the total.
 
-    >>> print(table([Result("lab0.1", "Count", 2, 2, RIGHT), Result("lab0.2", "Patch", 0, 3, OPEN)]))
+    >>> count = Result("lab0.1", "Count", 2, 2, RIGHT)
+    >>> print(table([count, Result("lab0.2", "Patch", 0, 3, OPEN)]))
     exercise  title  points  status
     lab0.1    Count   2 / 2  ✓ right
     lab0.2    Patch   0 / 3  ○ not answered

@@ -1,4 +1,4 @@
-"""Figures that are grids: heat maps, attention patterns, maps of nodes. Use them through `plots`."""
+"""Figures that are grids: heat maps, attention patterns, maps of nodes; `plots` has them too."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -52,14 +52,14 @@ def heatmap(
     """A labelled grid of numbers; a NaN leaves its cell white.
 
     Args:
-        unit: label of the colour bar, such as "probability" or "logit difference".
-        limits: values of the two ends of the colour scale; default the data's own, symmetric if
+        unit: Label of the colour bar, such as "probability" or "logit difference".
+        limits: Values of the two ends of the colour scale; default the data's own, symmetric if
             `diverging`.
-        diverging: whether 0 is a middle, with blue below and red above.
-        digits: write the numbers into the cells with this many decimals.
+        diverging: Whether 0 is a middle, with blue below and red above.
+        digits: Write the numbers into the cells with this many decimals.
 
     Raises:
-        LabError: another number of labels than rows or columns.
+        LabError: Another number of labels than rows or columns.
     """
     values = np.asarray(values, dtype=float)
     _check_shape(values, rows, columns)
@@ -95,11 +95,10 @@ def attention(
     titles: Sequence[str],
     title: str = "",
 ) -> Figure:
-    """Attention patterns of some heads, side by side: one row a query position, one column a key
-    position.
+    """Attention patterns of some heads, side by side: queries in rows, keys in columns.
 
     Raises:
-        LabError: patterns that are not one square a title, with one row a label.
+        LabError: Patterns that are not one square per title, with one row per label.
     """
     patterns = np.asarray(patterns, dtype=float)
     wanted = (len(titles), len(labels), len(labels))
@@ -122,7 +121,7 @@ def attention(
 
 
 def _node_rows(n_layers: int, n_heads: int, mlps: bool) -> list[tuple[int, int]]:
-    """Rows of a node grid as (layer, head), the last layer on top as in the residual stream drawn upwards."""
+    """Rows of a node grid as (layer, head), the last layer on top: the residual stream goes up."""
     heads = [*([-1] if mlps else []), *reversed(range(n_heads))]
     return [(layer, head) for layer in reversed(range(n_layers)) for head in heads]
 
@@ -134,8 +133,8 @@ def _node_frame(
     for node in nodes:
         if (node.layer, node.head) not in rows or not 0 <= node.position < len(positions):
             raise LabError(
-                f"expected nodes within {len(positions)} positions, {n_layers} layers, {n_heads} heads"
-                + ("" if mlps else ", no MLPs"),
+                f"expected nodes within {len(positions)} positions, {n_layers} layers, "
+                + f"{n_heads} heads{'' if mlps else ', no MLPs'}",
                 f"got {node}",
             )
     return rows
@@ -160,48 +159,32 @@ def node_grid(
     same letters (``SA``) share a colour.
 
     Args:
-        positions: label of each position.
-        legend: what each family of roles means, such as ``{"SA": "digit sum"}``; names the colours
+        positions: Label of each position.
+        legend: What each family of roles means, such as ``{"SA": "digit sum"}``; names the colours
             in this order.
 
     Raises:
-        LabError: a node outside the grid.
+        LabError: A node outside the grid.
     """
     rows = _node_frame(roles, positions, n_layers, n_heads, mlps)
-    families = list(legend or ()) + sorted(
-        {_family(role) for role in roles.values()} - set(legend or ())
-    )
+    meanings = legend or {}
+    unnamed = {_family(role) for role in roles.values()} - set(meanings)
+    families = [*meanings, *sorted(unnamed)]
     colours = {family: COLOURS[i % len(COLOURS)] for i, family in enumerate(families)}
     with style():
         fig, (ax,) = make_panels(1, max(4.0, 1.2 + 0.36 * len(positions)), 1.3 + 0.34 * len(rows))
         for node, role in roles.items():
-            x, y, colour = (
-                node.position,
-                rows.index((node.layer, node.head)),
-                colours[_family(role)],
-            )
+            x, y = node.position, rows.index((node.layer, node.head))
+            colour = colours[_family(role)]
             ax.add_patch(Rectangle((x - 0.46, y - 0.43), 0.92, 0.86, facecolor=colour))
             ax.text(x, y, role, ha="center", va="center", fontsize=9, color=_ink(to_rgba(colour)))
         _label_grid(ax, _row_names(rows), positions)
         ax.set(title=title, xlim=(-0.5, len(positions) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-        ax.hlines(
-            np.arange(len(rows) + 1) - 0.5,
-            -0.5,
-            len(positions) - 0.5,
-            color="#dddddd",
-            linewidth=0.6,
-            zorder=0,
-        )
-        ax.vlines(
-            np.arange(len(positions) + 1) - 0.5,
-            -0.5,
-            len(rows) - 0.5,
-            color="#dddddd",
-            linewidth=0.6,
-            zorder=0,
-        )
+        grid = {"color": "#dddddd", "linewidth": 0.6, "zorder": 0}
+        ax.hlines(np.arange(len(rows) + 1) - 0.5, -0.5, len(positions) - 0.5, **grid)
+        ax.vlines(np.arange(len(positions) + 1) - 0.5, -0.5, len(rows) - 0.5, **grid)
         marks = [
-            Patch(color=colours[f], label=f"{f}: {legend[f]}" if f in (legend or {}) else f)
+            Patch(color=colours[f], label=f"{f}: {meanings[f]}" if f in meanings else f)
             for f in families
         ]
         if marks:
@@ -221,13 +204,13 @@ def node_heatmap(
     mlps: bool = True,
     **options,
 ) -> Figure:
-    """One number a node, such as the accuracy lost by its ablation; nodes without one stay white.
+    """One number per node, such as the accuracy lost by its ablation; nodes without one stay white.
 
     Args:
-        options: of `heatmap`: title, unit, limits, diverging, digits.
+        options: Of `heatmap`: title, unit, limits, diverging, digits.
 
     Raises:
-        LabError: a node outside the grid.
+        LabError: A node outside the grid.
     """
     rows = _node_frame(values, positions, n_layers, n_heads, mlps)
     grid = np.full((len(rows), len(positions)), np.nan)

@@ -14,8 +14,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
+from cycler import cycler
 from matplotlib.figure import Figure
 
 from helpers.errors import LabError
@@ -27,7 +29,7 @@ LINES = ("-", "--", "-.", ":")
 SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"
 DISPLAY_DPI = 96  # CSS pixels an inch
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.labelsize": 10,
@@ -36,7 +38,7 @@ STYLE = {
     "legend.fontsize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "axes.titlelocation": "left",
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -48,7 +50,7 @@ STYLE = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The house style for figures drawn by hand: ``with plots.style(): …``; settings are restored afterwards."""
+    """The house style for figures drawn by hand: ``with plots.style(): …`` and no longer."""
     with matplotlib.rc_context(STYLE):
         yield
 
@@ -58,10 +60,10 @@ class Picture:
     """A rendered figure that displays itself with its alt text.
 
     Attributes:
-        png: the picture, at twice its display size.
-        alt: what is seen, in words.
-        caption: line below the picture; may be empty.
-        width: width on the page, in CSS pixels.
+        png: The picture, at twice its display size.
+        alt: What is seen, in words.
+        caption: Line below the picture; may be empty.
+        width: Width on the page, in CSS pixels.
     """
 
     png: bytes
@@ -72,7 +74,8 @@ class Picture:
     def _repr_html_(self) -> str:
         source = "data:image/png;base64," + base64.b64encode(self.png).decode()
         card = "background:#fff;border-radius:6px;max-width:100%;height:auto"
-        image = f'<img src="{source}" alt="{html.escape(self.alt)}" width="{self.width}" style="{card}">'
+        alt = html.escape(self.alt)
+        image = f'<img src="{source}" alt="{alt}" width="{self.width}" style="{card}">'
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         return f'<figure style="margin:0.5em 0">{image}{caption}</figure>'
 
@@ -85,7 +88,7 @@ def describe(fig: Figure, alt: str) -> Figure:
     is.
 
     Raises:
-        LabError: empty text.
+        LabError: Empty text.
     """
     if not alt.strip():
         raise LabError(
@@ -99,17 +102,18 @@ def picture(fig: Figure, alt: str | None = None, caption: str = "") -> Picture:
     """Render a figure with its alt text.
 
     Raises:
-        LabError: no alt text, neither here nor by `describe`.
+        LabError: No alt text, neither here nor by `describe`.
     """
     from PIL import Image
 
-    describe(fig, alt if alt is not None else fig.get_label())
+    alt = str(fig.get_label()) if alt is None else alt
+    describe(fig, alt)
     buffer, small = io.BytesIO(), io.BytesIO()
     with style():
         fig.savefig(buffer, format="png", dpi=2 * DISPLAY_DPI, bbox_inches="tight", pad_inches=0.1)
     image = Image.open(buffer).convert("RGB")
     image.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    return Picture(small.getvalue(), fig.get_label(), caption, image.width // 2)
+    return Picture(small.getvalue(), str(fig.get_label()), caption, image.width // 2)
 
 
 def show(fig: Figure, alt: str | None = None, caption: str = "") -> None:
@@ -117,7 +121,7 @@ def show(fig: Figure, alt: str | None = None, caption: str = "") -> None:
     terminal.
 
     Raises:
-        LabError: no alt text, neither here nor by `describe`.
+        LabError: No alt text, neither here nor by `describe`.
     """
     shown = picture(fig, alt, caption)
     _close(fig)
@@ -130,7 +134,7 @@ def show(fig: Figure, alt: str | None = None, caption: str = "") -> None:
 
 
 def _close(fig: Figure) -> None:
-    """Take a figure made with pyplot off its list, or a notebook shows it once more without alt text."""
+    """Take a figure off pyplot's list; else a notebook shows it again, without alt text."""
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(fig)
 

@@ -57,10 +57,10 @@ def bars_with_intervals(
     """Bars side by side, each with its interval: a measurement beside its controls.
 
     Args:
-        series: for each kind of bar, one row (value, low, high) a label.
+        series: For each kind of bar, one row (value, low, high) a label.
 
     Raises:
-        LabError: another number of rows than labels, or a value outside its interval.
+        LabError: Another number of rows than labels, or a value outside its interval.
     """
     with style():
         width = 0.8 / max(1, len(series))
@@ -105,10 +105,10 @@ def lines_with_bands(
     """Lines with their intervals as bands, told apart by colour, dashes and markers.
 
     Args:
-        series: for each line, one row (value, low, high) a point.
+        series: For each line, one row (value, low, high) per point.
 
     Raises:
-        LabError: another number of rows than points, or a value outside its interval.
+        LabError: Another number of rows than points, or a value outside its interval.
     """
     with style():
         fig, (ax,) = make_panels(1, 6.0, 3.4)
@@ -155,15 +155,15 @@ def scatter_classes(
     most: int = 600,
     seed: int = 0,
 ) -> Figure:
-    """Points in a plane with a colour and a marker a class; panels side by side, such as a model
+    """Points in a plane with a colour and a marker per class; panels side by side, such as a model
     and its control.
 
     Args:
-        panels: points and class names of each panel.
-        most: draw at most so many points a panel, chosen with `seed`.
+        panels: Points and class names of each panel.
+        most: Draw at most so many points per panel, chosen with `seed`.
 
     Raises:
-        LabError: points that are not pairs, or not one class a point.
+        LabError: Points that are not pairs, or not one class a point.
     """
     classes = sorted({str(label) for _, labels in panels.values() for label in labels})
     with style():

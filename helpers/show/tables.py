@@ -13,18 +13,26 @@ from helpers.stats import clopper_pearson
 CLAIMS = ("the paper says", "we measured", "the control says", "verdict")
 
 
-def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
-    """Display rows as a table."""
-    say(
-        "\n".join(
-            "| " + " | ".join(map(_cell, line)) + " |"
-            for line in [header, ["---"] * len(header), *rows]
-        )
-    )
+def markdown(header: Sequence[object], rows: Iterable[Sequence[object]], numbers: int = 0) -> str:
+    """A Markdown table whose last `numbers` columns are right-aligned.
+
+    >>> print(markdown(["class", "share"], [["S0", "5 %"]], numbers=1))
+    | class | share |
+    |---|--:|
+    | S0 | 5 % |
+    """
+    rule = "|" + "|".join(["---"] * (len(header) - numbers) + ["--:"] * numbers) + "|"
+    head, *lines = ["| " + " | ".join(map(_cell, cells)) + " |" for cells in (header, *rows)]
+    return "\n".join([head, rule, *lines])
 
 
 def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
+    """Display rows as a table."""
+    say(markdown(header, rows))
 
 
 def say(markdown: str) -> None:
@@ -58,24 +66,11 @@ def claims(rows: Iterable[tuple[str, str, str, bool | None]]) -> None:
     claim holds.
 
     Args:
-        rows: claim, measurement and control as text, and the verdict: holds, does not hold, or None
+        rows: Claim, measurement and control as text, and the verdict: holds, does not hold, or None
             for partly.
     """
     words = {True: "holds", False: "**does not hold**", None: "holds in part"}
     table(CLAIMS, [(*row[:3], words[row[3]]) for row in rows])
-
-
-def markdown(head: list[str], rows: list[list[str]], numbers: int = 0) -> str:
-    """A Markdown table whose last `numbers` columns are right-aligned.
-
-    >>> print(markdown(["class", "share"], [["S0", "5 %"]], numbers=1))
-    | class | share |
-    |---|--:|
-    | S0 | 5 % |
-    """
-    rule = "|" + "|".join(["---"] * (len(head) - numbers) + ["--:"] * numbers) + "|"
-    lines = ["| " + " | ".join(line) + " |" for line in (head, *rows)]
-    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def short(value: float) -> str:
@@ -90,4 +85,5 @@ def short(value: float) -> str:
     if value == 0 or value >= 1e-3:
         return f"{value:.3g}"
     mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa} × 10{raised}"

@@ -27,7 +27,7 @@ from helpers.errors import LabError
 ASSETS = Path(__file__).parent / "assets"
 
 MAX_BYTES = 300_000
-"""The largest view. A page of the book stays quick on a phone, and a notebook that holds it stays small."""
+"""The largest view: a page stays quick on a phone, and a notebook that holds the view small."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class View:
     a cell.
 
     Attributes:
-        title: names the view, on the page and for screen readers.
-        summary: what the view shows, in words. It is the text of the view where HTML cannot be
+        title: Names the view, on the page and for screen readers.
+        summary: What the view shows, in words. It is the text of the view where HTML cannot be
             shown.
-        fragment: markup of the shadow root.
-        data: what the script is given, JSON-serialisable.
-        script: body of a JavaScript function of ``root`` (the shadow root), ``data`` and ``host``
+        fragment: Markup of the shadow root.
+        data: What the script is given, JSON-serialisable.
+        script: Body of a JavaScript function of ``root`` (the shadow root), ``data`` and ``host``
             (the element around it).
         style: CSS of the shadow root, after the house style.
-        fallback: static HTML with the view's main content.
+        fallback: Static HTML with the view's main content.
     """
 
     title: str
@@ -80,8 +80,8 @@ class View:
         )
         script = asset("view.js").replace("__KEY__", self.key).replace("__RENDER__", self.script)
         return (
-            f'<div class="lab-view" data-lab-view="{self.key}" data-lm-suppress-shortcuts="true" role="group" '
-            f'aria-label="{html.escape(self.title)}">\n'
+            f'<div class="lab-view" data-lab-view="{self.key}" data-lm-suppress-shortcuts="true" '
+            f'role="group" aria-label="{html.escape(self.title)}">\n'
             f"<style>{asset('host.css')}</style>\n"
             f'<div slot="fallback"><p>{html.escape(self.summary)}</p>{self.fallback}</div>\n'
             f'<script type="application/json">{payload}</script>\n'
@@ -105,7 +105,7 @@ class View:
         """Write the view as a document of its own.
 
         Raises:
-            LabError: a path that cannot be written.
+            LabError: A path that cannot be written.
         """
         path = Path(path)
         try:
@@ -130,21 +130,22 @@ def embed(
     """Put markup, data and a script together into a view.
 
     Args:
-        fragment: markup that the script fills.
+        fragment: Markup that the script fills.
         data: JSON-serialisable.
-        script: body of a function of ``root``, ``data`` and ``host``. It must not reach outside
+        script: Body of a function of ``root``, ``data`` and ``host``. It must not reach outside
             ``root``.
-        title, summary: in words; both required, because they are all that some readers get.
+        title, summary: In words; both required, because they are all that some readers get.
         style: CSS for the fragment. The house style gives it ``--ink``, ``--paper``, ``--accent``
             and other colours.
-        fallback: static HTML with the same content, as far as it goes.
-        max_bytes: refuse a larger view.
+        fallback: Static HTML with the same content, as far as it goes.
+        max_bytes: Refuse a larger view.
 
     Raises:
-        LabError: no title or summary, data that are not JSON, a script or style that would end its
+        LabError: No title or summary, data that are not JSON, a script or style that would end its
             own element, a view that is too large.
 
-    >>> view = embed("<p></p>", {"word": "</script>"}, "root.querySelector('p').textContent = data.word", "A", "Shows a word.")
+    >>> script = "root.querySelector('p').textContent = data.word"
+    >>> view = embed("<p></p>", {"word": "</script>"}, script, "A", "Shows a word.")
     >>> view
     A. Shows a word.
     >>> "</script>" in to_json(view.data)
@@ -171,7 +172,7 @@ def to_json(data: Any) -> str:
     r"""Compact JSON that can stand inside a ``<script>`` element.
 
     Raises:
-        LabError: data that JSON cannot hold, NaN and infinity included.
+        LabError: Data that JSON cannot hold, NaN and infinity included.
 
     >>> to_json({"a": "<b> & c"})
     '{"a":"\\u003cb\\u003e \\u0026 c"}'
@@ -185,12 +186,21 @@ def to_json(data: Any) -> str:
     return text
 
 
+def script(folder: Path, *names: str) -> str:
+    """The script of a view: the house's kit, then the files of the view's own folder, in order.
+
+    Raises:
+        LabError: No such file in the installed package.
+    """
+    return "\n".join([asset("kit.js"), *(asset(name, folder) for name in names)])
+
+
 @cache
 def asset(name: str, folder: Path = ASSETS) -> str:
     """Text of a view's file: of the house's own ``assets``, or of the folder of the view's module.
 
     Raises:
-        LabError: no such file in the installed package.
+        LabError: No such file in the installed package.
     """
     try:
         return (folder / name).read_text(encoding="utf-8").strip()

@@ -19,17 +19,19 @@ class LabelledSet:
     """Texts with a yes-or-no label.
 
     Attributes:
-        name: of the set.
-        texts: the items.
-        labels: one a text.
-        groups: of each text; texts of one group must not be split between training and test part.
-        templates: sentence frame of each text, or "" where there is none.
-        positive, negative: what the labels True and False mean, in words.
+        name: Name of the set.
+        texts: The items.
+        labels: One label per text.
+        groups: Group of each text; texts of one group must not be split between training and test
+            part.
+        templates: Sentence frame of each text, or "" where there is none.
+        positive, negative: What the labels True and False mean, in words.
 
     Raises:
-        LabError: no items, items of one class only, or fields of different lengths.
+        LabError: No items, items of one class only, or fields of different lengths.
 
-    >>> pair = LabelledSet("truth", ("a cat is a bird .", "a cat is a mammal ."), np.array([False, True]), ("cat", "cat"))
+    >>> texts = ("a cat is a bird .", "a cat is a mammal .")
+    >>> pair = LabelledSet("truth", texts, np.array([False, True]), ("cat", "cat"))
     >>> pair.balance
     0.5
     """

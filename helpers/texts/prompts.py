@@ -1,4 +1,4 @@
-"""NEW: docstring."""
+"""Prompts with right and wrong next words, and what a model answers to them."""
 
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ class Prompts:
     """Prompts of one skill as tokens, padded on the right.
 
     Attributes:
-        last: position of each prompt's last token, where the answer is predicted.
-        good, bad: which words of the vocabulary count as right and as wrong, a row a prompt.
+        last: Position of each prompt's last token, where the answer is predicted.
+        good, bad: Which words of the vocabulary count as right and as wrong, one row per prompt.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Answers:
     """What a model says to some prompts.
 
     Attributes:
-        right: whether the likeliest of the good and bad words is a good one.
-        difference: probability of the good words less that of the bad ones.
-        log_ratio: log of the good words' probability over the bad ones', in nats; for one word
+        right: Whether the likeliest of the good and bad words is a good one.
+        difference: Probability of the good words less that of the bad ones.
+        log_ratio: Log of the good words' probability over the bad ones', in nats; for one word
             each, the logit difference.
     """
 

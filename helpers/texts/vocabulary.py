@@ -1,4 +1,4 @@
-"""A vocabulary of whole words: one token a word.
+"""A vocabulary of whole words: one token per word.
 
 Token 0 is padding, token 1 begins every text, token 2 stands for a word that is not in the list.
 The list is stored with the weights of the model that was trained on it, so that no later list can
@@ -46,15 +46,17 @@ class Vocabulary:
         """Tokens of a text, the beginning mark first.
 
         Raises:
-            LabError: a word that is not in the list.
+            LabError: A word that is not in the list.
         """
         try:
             return [BEGIN] * begin + [self.index[word] for word in text.split()]
         except KeyError as missing:
             raise LabError(
-                f"expected words of the model's vocabulary of {len(self)}, separated by spaces (full stops and commas too)",
+                f"expected words of the model's vocabulary of {len(self)}, separated by spaces "
+                "(full stops and commas too)",
                 f"got {missing}",
-                hint="the words of TinyWorld are those of helpers/tinyworld/world.toml and frames.toml",
+                hint="the words of TinyWorld are those of helpers/tinyworld/world.toml "
+                "and frames.toml",
             ) from None
 
     def token(self, word: str) -> int:
@@ -66,7 +68,7 @@ class Vocabulary:
         return " ".join(self.words[int(token)] for token in tokens if int(token) != PAD)
 
     def tokenizer(self):
-        """The same vocabulary as a fast tokenizer of the transformers library, for code that is written for any model."""
+        """The same vocabulary as a tokenizer of transformers, for code written for any model."""
         from tokenizers import Tokenizer, models, pre_tokenizers, processors
         from transformers import PreTrainedTokenizerFast
 
@@ -80,11 +82,10 @@ class Vocabulary:
         return PreTrainedTokenizerFast(tokenizer_object=core, padding_side="right", **names)
 
     def attach(self, model: Model) -> None:
-        """Give a `TransformerBridge` this vocabulary, so that it takes text: ``model.to_tokens("an
-        owl")``.
+        """Give a bridge this vocabulary, so that it takes text: ``model.to_tokens("an owl")``.
 
         Raises:
-            LabError: the model has more or fewer tokens.
+            LabError: The model has more or fewer tokens.
         """
         if len(self) != model.cfg.d_vocab:
             raise LabError(

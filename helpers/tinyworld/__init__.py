@@ -1,1 +1,9 @@
-"""TinyWorld: a small written world, a grammar that speaks about it, and language models trained on nothing else."""
+"""TinyWorld: a made-up world, its language, and small models trained on it.
+
+The world says what is true, so every statement about it has a label, and every model that was
+trained on its texts can be asked what it knows. Papers use this room; it uses none of them.
+
+- `language`: the world, its sentences, documents made of them, and their words.
+- `sets`: labelled sets of texts, prompts with a right answer, and the places in them.
+- `models`: recipes, what a model can do, and what its heads are for.
+"""

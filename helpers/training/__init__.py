@@ -1,4 +1,4 @@
-"""Training: what determines a run, the loop, the folder that a run keeps itself in, and its history in one file."""
+"""Training: what determines a run, the loop, the run's folder, and its history in one file."""
 
 from helpers.training.folder import RECIPE, REPORT, STATE, WEIGHTS, WORDS, read_recipe
 from helpers.training.loop import Task, build_model, final_loss, start, take_step, train

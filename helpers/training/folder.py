@@ -1,14 +1,13 @@
-"""The folder of a training run: who may write into it, and files that a kill cannot leave half
-written.
+"""The folder of a training run: who may write into it, and what it holds.
 
-====================  ==============================================================================================
+====================  ==========================================================================
 recipe.json           what is trained; written first
 state.safetensors     parameters, Adam moments, loss history and step; all that resumption needs
 checkpoints/step-N    snapshots, where the recipe asks for them
 model.safetensors     the final weights
 report.json           steps, seconds and losses; written last
-.lock                 held by the process that trains here; the system frees it when the process ends, however it ends
-====================  ==============================================================================================
+.lock                 held by the process that trains here; freed when it ends, however it ends
+====================  ==========================================================================
 """
 
 import json
@@ -37,16 +36,15 @@ STATE, WEIGHTS, RECIPE, REPORT, LOCK = (
     ".lock",
 )
 WORDS = "words"
-"""Under this name the metadata of a weight file hold the vocabulary of a language model, separated by spaces."""
+"""Name under which the metadata of a weight file hold a language model's vocabulary."""
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a run folder against other processes, and clear away what a killed one left half
-    written.
+    """Hold a run folder against other processes; clear away what a killed one left half written.
 
     Raises:
-        LabError: another process trains into the folder, or it cannot be written.
+        LabError: Another process trains into the folder, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +95,7 @@ def restore_state(run: "Run", folder: Path) -> None:
     """Load a stored state into a run at step 0.
 
     Raises:
-        LabError: the state is damaged or belongs to another recipe.
+        LabError: The state is damaged or belongs to another recipe.
     """
     path = folder / STATE
     try:
@@ -119,7 +117,8 @@ def _check_owner(run: "Run", path: Path, metadata: dict[str, str]) -> None:
         raise LabError(
             f"expected a state of recipe {run.recipe.name} ({run.recipe.fingerprint})",
             f"{path} holds a state of another recipe ({metadata.get('fingerprint')})",
-            hint="train into another folder with --out DIR, or pass the seed that the folder was started with",
+            hint="train into another folder with --out DIR, "
+            "or pass the seed that the folder was started with",
         )
 
 
@@ -144,7 +143,7 @@ def read_recipe(folder: Path) -> Recipe:
     """The recipe of a run folder.
 
     Raises:
-        LabError: the file is missing or damaged.
+        LabError: The file is missing or damaged.
     """
     path = folder / RECIPE
     try:

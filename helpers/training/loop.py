@@ -27,6 +27,7 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.files import save_atomically, write_atomically
+from helpers.model import Model
 from helpers.runtime import progress
 from helpers.training.folder import (
     RECIPE,
@@ -43,9 +44,9 @@ from helpers.training.run import Frozen, Run
 
 
 class Task(Protocol):
-    """What a recipe trains on. Implementations live with the paper that needs them and inherit what they leave as it is."""
+    """What a recipe trains on. A task inherits what it leaves as it is."""
 
-    def initialise(self, model: torch.nn.Module) -> dict[str, Bool[Tensor, "..."]]:
+    def initialise(self, model: Model) -> dict[str, Bool[Tensor, "..."]]:
         """Change a freshly built model before step 0.
 
         Returns:
@@ -59,18 +60,20 @@ class Task(Protocol):
 
     def batch(self, rng: np.random.Generator, size: int) -> Any:
         """Draw one batch; everything random comes from `rng`."""
+        ...
 
-    def loss(self, model: torch.nn.Module, batch: Any) -> Float[Tensor, ""]:
+    def loss(self, model: Model, batch: Any) -> Float[Tensor, ""]:
         """Scalar training loss of the batch, in nats."""
+        ...
 
 
-def build_model(recipe: Recipe) -> torch.nn.Module:
+def build_model(recipe: Recipe) -> Model:
     """A freshly initialised model of the recipe's shape, seeded by the recipe.
 
     Every tensor of its state is a parameter, the bias of the output layer included.
 
     Raises:
-        LabError: the recipe's model lacks a field or has an unknown one.
+        LabError: The recipe's model lacks a field or has an unknown one.
     """
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -90,8 +93,8 @@ def build_model(recipe: Recipe) -> torch.nn.Module:
     return model
 
 
-def _make_output_bias_a_parameter(model: torch.nn.Module) -> None:
-    """TransformerLens 4 keeps the output layer's bias as a fixed zero buffer, TransformerLens 3 trains it; so do we."""
+def _make_output_bias_a_parameter(model: Model) -> None:
+    """TransformerLens 4 keeps the output layer's bias fixed at zero, 3 trains it; so do we."""
     head = model.unembed.original_component
     if "bias" in dict(head.named_buffers()):
         bias = head.bias
@@ -103,7 +106,7 @@ def start(recipe: Recipe, device: str = "cpu", task: Task | None = None) -> Run:
     """A run at step 0.
 
     Args:
-        task: what initialises the model; without it the model is the freshly built one.
+        task: What initialises the model; without it the model is the freshly built one.
     """
     model = build_model(recipe)
     masks = task.initialise(model) if task else {}
@@ -118,16 +121,14 @@ def start(recipe: Recipe, device: str = "cpu", task: Task | None = None) -> Run:
     return Run(recipe, model, optimizer, _freeze(model, masks))
 
 
-def _freeze(model: torch.nn.Module, masks: dict[str, Bool[Tensor, "..."]]) -> list[Frozen]:
-    """Find the parameters of the masks: the names of a bridge's state are not those of its parameters."""
-    state, parameters = (
-        model.state_dict(),
-        {parameter.data_ptr(): parameter for parameter in model.parameters()},
-    )
-    found = [(parameters[state[name].data_ptr()], mask) for name, mask in masks.items()]
+def _freeze(model: Model, masks: dict[str, Bool[Tensor, "..."]]) -> list[Frozen]:
+    """Find the masks' parameters: a bridge's state has other names than its parameters."""
+    state = model.state_dict()
+    parameters = {parameter.data_ptr(): parameter for parameter in model.parameters()}
+    masked = [(parameters[state[name].data_ptr()], mask) for name, mask in masks.items()]
     return [
         Frozen(parameter, mask.to(parameter.device), parameter.detach().clone())
-        for parameter, mask in found
+        for parameter, mask in masked
     ]
 
 
@@ -135,7 +136,7 @@ def take_step(run: Run, task: Task) -> float:
     """One optimiser step; returns the loss before it, in nats.
 
     Raises:
-        LabError: a loss or gradient that is not finite; the weights are then as before the step.
+        LabError: A loss or gradient that is not finite; the weights are then as before the step.
     """
     recipe = run.recipe
     batch = task.batch(np.random.default_rng([recipe.seed, run.step]), recipe.batch_size)
@@ -145,12 +146,12 @@ def take_step(run: Run, task: Task) -> float:
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     for part in run.frozen:  # a frozen entry has no part in the clipping, and no moments
-        part.parameter.grad.masked_fill_(part.mask, 0.0)
+        if part.parameter.grad is not None:
+            part.parameter.grad.masked_fill_(part.mask, 0.0)
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.gradient_clip)
     value = float(loss.detach())
-    if not (
-        math.isfinite(value) and math.isfinite(float(norm))
-    ):  # before the step, which would spoil the weights
+    # before the step, which would spoil the weights
+    if not (math.isfinite(value) and math.isfinite(float(norm))):
         raise LabError(
             f"expected a finite loss and gradient at step {run.step} of {recipe.name}",
             f"got a loss of {value} and a gradient of norm {float(norm)}",
@@ -179,20 +180,20 @@ def train(
     save_every_seconds: float = 20.0,
     on_step: Callable[[Run], None] | None = None,
 ) -> Run:
-    """Train a recipe into a folder (see `run_folder`), or continue there.
+    """Train a recipe into a folder (see `helpers.training.folder`), or continue there.
 
     Ctrl-C stores the state after the step in progress and then ends the run; a second Ctrl-C ends
     it at once. Resuming a run that is complete trains nothing and writes its final files again.
 
     Args:
-        resume: continue the run in the folder if there is one.
-        save_every_seconds: how much work a kill may cost. The weights do not depend on it.
-        on_step: called after every step.
+        resume: Continue the run in the folder if there is one.
+        save_every_seconds: How much work a kill may cost. The weights do not depend on it.
+        on_step: Called after every step.
 
     Raises:
-        LabError: the folder belongs to another recipe or process, holds a run and `resume` is
+        LabError: The folder belongs to another recipe or process, holds a run and `resume` is
             false, is damaged or cannot be written; or the loss is no longer finite.
-        KeyboardInterrupt: after the state was stored.
+        KeyboardInterrupt: After the state was stored.
     """
     with held(folder):
         _check_folder(recipe, folder, resume)
@@ -224,7 +225,8 @@ def _check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
     """Refuse to overwrite a run by accident."""
     if (folder / RECIPE).exists() and read_recipe(folder).fingerprint != recipe.fingerprint:
         raise LabError(
-            f"expected {folder} to be empty or to hold a run of {recipe.name} with seed {recipe.seed}",
+            f"expected {folder} to be empty or to hold a run of {recipe.name} "
+            f"with seed {recipe.seed}",
             "it holds a run of another recipe or seed",
             hint="train into another folder with --out DIR",
         )
@@ -244,7 +246,7 @@ def _check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Event]:
-    """Turn Ctrl-C into an event, so that it cannot split an optimiser step; a second Ctrl-C acts at once."""
+    """Turn Ctrl-C into an event, so that it cannot split a step; a second Ctrl-C acts at once."""
     interrupted = Event()
     if current_thread() is not main_thread():  # only the main thread receives signals
         yield interrupted

@@ -20,11 +20,11 @@ class Recipe:
     """Everything that determines a training run.
 
     Attributes:
-        name: the model's name in the zoo.
-        task: which task makes the batches and the loss, e.g. "arithmetic".
-        model: fields of a `TransformerBridgeConfig` (n_layers, d_model, …).
-        data: the task's own settings.
-        n_checkpoints: how many log-spaced snapshots to keep, step 0 and the last step included; 0
+        name: The model's name in the zoo.
+        task: Which task makes the batches and the loss, e.g. "arithmetic".
+        model: Fields of a `TransformerBridgeConfig` (n_layers, d_model, …).
+        data: The task's own settings.
+        n_checkpoints: How many log-spaced snapshots to keep, step 0 and the last step included; 0
             keeps none.
     """
 
@@ -50,9 +50,9 @@ class Recipe:
         """The recipe whose `to_json` was parsed into `fields`.
 
         Raises:
-            TypeError, KeyError: a field is missing or unknown.
+            TypeError, KeyError: A field is missing or unknown.
         """
-        return cls(**(fields | {"betas": tuple(fields["betas"])}))
+        return cls(**{**fields, "betas": tuple(fields["betas"])})
 
     @property
     def fingerprint(self) -> str:

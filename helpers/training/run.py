@@ -1,4 +1,4 @@
-"""NEW: docstring."""
+"""A training run in progress: its model, its optimiser and how far it has come."""
 
 from dataclasses import dataclass, field
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from helpers.model import Model
 from helpers.training.recipe import Recipe
 
 
@@ -23,14 +24,14 @@ class Run:
     """A training run in progress.
 
     Attributes:
-        frozen: the parameters of which training leaves a part alone.
-        losses: training loss before each step so far, in nats.
-        seconds: time spent in training, over all sessions.
-        resumed_at: step at which this session began.
+        frozen: The parameters of which training leaves a part alone.
+        losses: Training loss before each step so far, in nats.
+        seconds: Time spent in training, over all sessions.
+        resumed_at: Step at which this session began.
     """
 
     recipe: Recipe
-    model: torch.nn.Module
+    model: Model
     optimizer: torch.optim.AdamW
     frozen: list[Frozen] = field(default_factory=list)
     step: int = 0

@@ -1,10 +1,10 @@
-"""A model's training history in one file: a series of checkpoints, each weight rounded to eight
-bits.
+"""A model's training history in one file: checkpoints with each weight rounded to eight bits.
 
-Every matrix row w is stored as whole numbers q and one scale s, q = round(w / s) with s = max|w| / 127, so that no weight
-moves by more than s / 2, half a 127th of the largest in its row; vectors are stored as 16-bit floats. That is a quarter
-of the bytes. What it changes in the model's loss is measured when a series is published, and stands on its card. The last
-checkpoint of a series is the model itself, unrounded.
+Every matrix row w is stored as whole numbers q and one scale s, q = round(w / s) with
+s = max|w| / 127, so that no weight moves by more than s / 2, half a 127th of the largest in its
+row; vectors are stored as 16-bit floats. That is a quarter of the bytes. What it changes in the
+model's loss is measured when a series is published, and stands on its card. The last checkpoint of
+a series is the model itself, unrounded.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ def pack(series: dict[int, dict[str, Tensor]], path: Path, metadata: dict[str, s
     """Write a series of states, by step, into one file.
 
     Raises:
-        LabError: the file cannot be written; a value that the file cannot hold, or a name that ends
+        LabError: The file cannot be written; a value that the file cannot hold, or a name that ends
             as those of scales do.
     """
     tensors = {}
@@ -79,7 +79,7 @@ def unpack(path: Path, step: int, hint: str = "") -> dict[str, Tensor]:
     """The state of one checkpoint.
 
     Raises:
-        LabError: the file is missing or damaged, is no series, or has no such step.
+        LabError: The file is missing or damaged, is no series, or has no such step.
     """
     try:
         with safe_open(path, framework="pt") as handle:

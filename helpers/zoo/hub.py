@@ -1,11 +1,11 @@
-"""Models of the Hugging Face hub, and folders in its form: a `TransformerBridge` around what
-`transformers` loads.
+"""Models of the Hugging Face hub, and folders in its form, as a `TransformerBridge`.
 
 Only safetensors files are read: a pickle can run code when it is opened.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -18,7 +18,7 @@ class HubModel:
 
     Attributes:
         repository: ``owner/model``.
-        revision: the commit that the labs were written for.
+        revision: The commit that the labs were written for.
     """
 
     repository: str
@@ -35,12 +35,11 @@ HUB: dict[str, HubModel] = {
 }
 
 PICKLED = {"attn-only-4l": "NeelNanda/Attn_Only_4L512W_C4_Code"}
-"""Models of published work whose weights exist only as a pickle, by the name that TransformerLens gives them."""
+"""Published models whose weights exist only as a pickle, by their name in TransformerLens."""
 
 
 def is_name(name: str) -> bool:
-    """Whether a name could be one of the hub: ``owner/model``, one slash, and not the start of a
-    path.
+    """Whether a name could be one of the hub: ``owner/model``, not the start of a path.
 
     >>> is_name("gpt2"), is_name("someone/model"), is_name("./model")
     (True, True, False)
@@ -51,39 +50,40 @@ def is_name(name: str) -> bool:
 
 
 def load(name: str, revision: str | None):
-    """A model by its short name or as ``owner/model``; without a revision at its pinned commit, or
-    the newest.
+    """A model by its short name or as ``owner/model``; by default at its pinned commit, if any.
 
     Raises:
-        LabError: the hub does not answer, or has no safetensors weights of an architecture that the
+        LabError: The hub does not answer, or has no safetensors weights of an architecture that the
             bridge takes.
     """
     if name in PICKLED or name in PICKLED.values():
         raise LabError(
             f"expected a model with safetensors weights, unlike {name}",
             "its only weights are a pickle, which can run code when it is opened",
-            hint='if you trust it, open it yourself: HookedTransformer.from_pretrained("attn-only-4l") of transformer-lens 3; '
+            hint="if you trust it, open it yourself: "
+            'HookedTransformer.from_pretrained("attn-only-4l") of transformer-lens 3; '
             "helpers.circuits.codes.writes.head_writes takes what comes",
         )
     by_repository = {model.repository: model for model in HUB.values()}
-    known = HUB.get(name) or by_repository.get(name) or HubModel(name, "main")
-    return boot(download(known.repository, revision or known.revision), known.repository)
+    model = HUB.get(name) or by_repository.get(name) or HubModel(name, "main")
+    return boot(download(model.repository, revision or model.revision), model.repository)
 
 
 def boot(folder: Path, called: str):
     """A bridge around a Hugging Face folder.
 
     Raises:
-        LabError: incomplete files, or an architecture that the bridge does not take.
+        LabError: Incomplete files, or an architecture that the bridge does not take.
     """
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import AutoModelForCausalLM
 
     try:
         # transformers fills weights that a file lacks with random numbers, and only logs it
-        _, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True
         )
+        info = loaded[1]
         if info["missing_keys"]:
             raise ValueError(f"the weights lack {sorted(info['missing_keys'])[0]}")
         return TransformerBridge.boot_transformers(str(folder), device="cpu")
@@ -99,16 +99,16 @@ def boot(folder: Path, called: str):
         raise LabError(
             f"expected {called} to be a model that TransformerBridge.boot_transformers takes",
             f"it says: {type(fault).__name__}: {str(fault).strip()[:400]}",
-            hint="check that the files are complete and that the architecture is one of TransformerLens",
+            hint="check that the files are complete "
+            "and that the architecture is one of TransformerLens",
         ) from None
 
 
 def download(repository: str, revision: str) -> Path:
-    """Folder with the model's files: from the cache if it is there, else from the hub. Only
-    safetensors weights.
+    """Folder with the model's files, from the cache or the hub; weights as safetensors only.
 
     Raises:
-        LabError: the hub does not answer, or the repository has no safetensors weights.
+        LabError: The hub does not answer, or the repository has no safetensors weights.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -132,7 +132,8 @@ def download(repository: str, revision: str) -> Path:
         raise LabError(
             f"expected {repository} at {revision} from the Hugging Face hub",
             f"it did not come: {(str(fault).strip() or type(fault).__name__).splitlines()[0]}",
-            hint="check the name and the network, or download the model elsewhere and pass its folder; "
+            hint="check the name and the network, "
+            "or download the model elsewhere and pass its folder; "
             "the embedded models need no network",
         ) from None
     if not list(folder.glob("*.safetensors")):

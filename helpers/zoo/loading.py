@@ -1,14 +1,15 @@
 """One loader for three kinds of model: ours, yours, and the hub's.
 
-==========  ================================================  ====================================================
-kind        `name`                                            weights come from
-==========  ================================================  ====================================================
-embedded    a name in ``weights/manifest.json``: ``add-d5``   this package; size, sha256 and tensors are checked
-local       a folder: ``./runs/add-d5``, ``~/my-gpt2``        a run of ``python -m helpers train``, or a Hugging
-                                                              Face folder with ``config.json``
-hub         a short name of `hub.HUB`, or ``owner/model``     the Hugging Face hub, at a pinned commit where `HUB`
-                                                              knows one
-==========  ================================================  ====================================================
+==========  ==============================  ========================================================
+kind        `name`                          weights come from
+==========  ==============================  ========================================================
+embedded    a name in                       this package; size, sha256 and tensors are checked
+            ``weights/manifest.json``
+local       a folder: ``./runs/add-d5``,    a run of ``python -m helpers train``, or a Hugging Face
+            ``~/my-gpt2``                   folder with ``config.json``
+hub         a short name of `hub.HUB`, or   the Hugging Face hub, at a pinned commit where `HUB`
+            ``owner/model``                 knows one
+==========  ==============================  ========================================================
 
 Every tier reads safetensors files only: a pickle can run code when it is opened, a safetensors file
 cannot. The model comes back as a `TransformerBridge` in evaluation mode. Its parameters keep
@@ -27,24 +28,23 @@ from torch import Tensor
 from helpers import runtime, training
 from helpers.errors import LabError
 from helpers.model import Model
-from helpers.texts.vocabulary import Vocabulary
-from helpers.training import Recipe, series_file
-from helpers.training.folder import WORDS
+from helpers.texts import Vocabulary
+from helpers.training import WORDS, Recipe, series_file
 from helpers.zoo import hub
-from helpers.zoo.manifest import REPAIR, Entry, _unknown, entry, read_manifest, weights_folder
+from helpers.zoo.manifest import REPAIR, Entry, entry, read_manifest, unknown_name, weights_folder
 
 
 def check(name: str) -> Entry:
     """Check size and checksum of an embedded model's weight file and return its entry.
 
     Raises:
-        LabError: the file is missing, has another size or another checksum; with the remedy.
+        LabError: The file is missing, has another size or another checksum; with the remedy.
     """
-    known = entry(name)
-    _check_file(name, weights_folder() / known.file, known.bytes, known.sha256)
-    if known.series:
-        _check_series(known)
-    return known
+    model = entry(name)
+    _check_file(name, weights_folder() / model.file, model.bytes, model.sha256)
+    if model.series:
+        _check_series(model)
+    return model
 
 
 def _check_file(name: str, path: Path, size: int, sha256: str) -> None:
@@ -60,18 +60,16 @@ def _check_file(name: str, path: Path, size: int, sha256: str) -> None:
             f"it has {len(content)}: truncated or changed",
             hint=REPAIR,
         )
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
         raise LabError(
-            f"expected sha256 {sha256[:12]}… of {path}", f"got {found[:12]}…: damaged", hint=REPAIR
+            f"expected sha256 {sha256[:12]}… of {path}", f"got {actual[:12]}…: damaged", hint=REPAIR
         )
 
 
-def _check_series(known: Entry) -> Path:
-    path = weights_folder() / known.series["file"]
-    _check_file(
-        f"{known.name} over its training", path, known.series["bytes"], known.series["sha256"]
-    )
+def _check_series(model: Entry) -> Path:
+    series, path = model.series, weights_folder() / model.series["file"]
+    _check_file(f"{model.name} over its training", path, series["bytes"], series["sha256"])
     return path
 
 
@@ -81,15 +79,15 @@ def load(
     """Load a model by name, as a `TransformerBridge` in evaluation mode.
 
     Args:
-        name: an embedded name, a local folder, or a hub name (see the module docstring).
-        device: where to put it; default `runtime.device()`.
-        revision: branch, tag or commit of a hub model; default the pinned commit, or the newest
+        name: An embedded name, a local folder, or a hub name (see the module docstring).
+        device: Where to put it; by default `runtime.device()`.
+        revision: Branch, tag or commit of a hub model; by default the pinned commit, or the newest
             where none is pinned.
-        step: of training, for an embedded model with checkpoints (`Entry.steps`); default the
-            trained model.
+        step: Step of training, for an embedded model with checkpoints (`Entry.steps`); by default
+            the trained model.
 
     Raises:
-        LabError: an unknown name (with near matches), damaged or missing weights, a step without
+        LabError: An unknown name (with near matches), damaged or missing weights, a step without
             checkpoint, or a hub that does not answer.
     """
     device = device or runtime.device()
@@ -107,25 +105,25 @@ def load(
     elif hub.is_name(name):
         model = hub.load(name, revision)
     else:
-        raise _unknown(name, list(entries))
+        raise unknown_name(name, list(entries))
     if device != "cpu":
         model = model.to(device)
     return model.eval()
 
 
 def _embedded(name: str, step: int | None = None):
-    known = entry(name)
-    path = weights_folder() / known.file
-    _check_file(name, path, known.bytes, known.sha256)
-    model = into_model(training.build_model(known.recipe), path, REPAIR, words_of(known.recipe))
-    if step is None or step == known.recipe.steps:
+    stored = entry(name)
+    recipe, path = stored.recipe, weights_folder() / stored.file
+    _check_file(name, path, stored.bytes, stored.sha256)
+    model = into_model(training.build_model(recipe), path, REPAIR, words_of(recipe))
+    if step is None or step == recipe.steps:
         return model
-    if step not in known.steps:
+    if step not in stored.steps:
         raise LabError(
-            f"expected a step at which {name} is stored: {', '.join(map(str, known.steps))}",
+            f"expected a step at which {name} is stored: {', '.join(map(str, stored.steps))}",
             f"got {step}",
         )
-    series = _check_series(known)
+    series = _check_series(stored)
     state = series_file.unpack(series, step, REPAIR)
     check_tensors(state, model.state_dict(), series, REPAIR)
     model.load_state_dict(state, strict=True)
@@ -142,11 +140,11 @@ def into_model(model: Model, path: Path, hint: str, words_checksum: str = ""):
     vocabulary, if it has one.
 
     Args:
-        words_checksum: of the vocabulary that the file must have; without, it need not have one, as
-            checkpoints of a run.
+        words_checksum: Checksum of the vocabulary that the file must have; without it, the file
+            need not have one, such as a checkpoint of a run.
 
     Raises:
-        LabError: anything else is in the file.
+        LabError: Anything else is in the file.
     """
     try:
         tensors = load_file(path)
@@ -158,16 +156,16 @@ def into_model(model: Model, path: Path, hint: str, words_checksum: str = ""):
         ) from None
     check_tensors(tensors, model.state_dict(), path, hint)
     model.load_state_dict(tensors, strict=True)
-    known = Vocabulary(tuple((words or "").split()))
-    if words_checksum and known.checksum != words_checksum:
-        got = f"{len(known)} words with checksum {known.checksum}" if words else "no words"
+    vocabulary = Vocabulary(tuple((words or "").split()))
+    if words_checksum and vocabulary.checksum != words_checksum:
+        got = f"{len(vocabulary)} words with checksum {vocabulary.checksum}"
         raise LabError(
             f"expected the vocabulary with checksum {words_checksum} in {path}",
-            f"got {got}",
+            f"got {got if words else 'no words'}",
             hint=hint,
         )
     if words:
-        known.attach(model)
+        vocabulary.attach(model)
     return model
 
 
@@ -177,7 +175,7 @@ def check_tensors(
     """Refuse tensors that are not exactly the wanted ones, or not finite.
 
     Raises:
-        LabError: naming the first tensor that is missing, unexpected, of another shape or not
+        LabError: Naming the first tensor that is missing, unexpected, of another shape or not
             finite.
     """
     for name in sorted(wanted.keys() | tensors.keys()):
@@ -199,13 +197,15 @@ def check_tensors(
 def _local(folder: Path):
     if (folder / training.RECIPE).exists():
         recipe = training.read_recipe(folder)
-        hint = f"finish or repair the run with `python -m helpers train {recipe.name} --out {folder} --resume`"
+        again = f"python -m helpers train {recipe.name} --out {folder} --resume"
+        hint = f"finish or repair the run with `{again}`"
         return into_model(
             training.build_model(recipe), folder / training.WEIGHTS, hint, words_of(recipe)
         )
     if not (folder / "config.json").exists():
         raise LabError(
-            f"expected {training.RECIPE} (a training run) or config.json (a Hugging Face model) in {folder}",
+            f"expected {training.RECIPE} (a training run) or config.json (a Hugging Face model) "
+            f"in {folder}",
             f"it holds {', '.join(sorted(p.name for p in folder.iterdir())[:6]) or 'nothing'}",
         )
     if not list(folder.glob("*.safetensors")):

@@ -1,4 +1,4 @@
-"""NEW: docstring."""
+"""The manifest of the embedded models: what the package brings, under which name."""
 
 import difflib
 import json
@@ -12,9 +12,10 @@ from helpers.training import Recipe
 from helpers.zoo.hub import HUB
 
 MANIFEST = "manifest.json"
-
-
-REPAIR = "reinstall the package or check the file out again; `python -m helpers doctor` checks all of them"
+REPAIR = (
+    "reinstall the package or check the file out again; "
+    "`python -m helpers doctor` checks all of them"
+)
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,18 @@ class Entry:
     """What the manifest knows about one embedded model.
 
     Attributes:
-        name: the name that `load` takes.
-        file: weight file inside the weights folder.
-        sha256: its checksum, 64 hex digits.
-        bytes: its size.
-        parameters: number of trained numbers.
-        recipe: how it was trained; training it again gives a model of the same behaviour.
-        fingerprint: of the recipe.
-        measured: what `python -m helpers verify NAME --json` printed, or `skills NAME` for a model
+        name: The name that `load` takes.
+        file: Weight file inside the weights folder.
+        sha256: Checksum of that file, 64 hex digits.
+        bytes: Size of that file.
+        parameters: Number of trained numbers.
+        recipe: How it was trained; training it again gives a model of the same behaviour.
+        fingerprint: Fingerprint of the recipe.
+        measured: What `python -m helpers verify NAME --json` printed, or `skills NAME` for a model
             of text; empty if not measured. Its ``sha256`` is that of the weights that were
-            measured; it is missing in reports of before it was noted.
+            measured; older reports lack it.
         licence: SPDX name.
-        series: of the model's checkpoints, where they are shipped: file, sha256, bytes, and their
+        series: File of the model's checkpoints, where they are shipped, its sha256, bytes, and the
             steps, the last of which is the model itself.
     """
 
@@ -63,7 +64,7 @@ def read_manifest() -> dict[str, Entry]:
     """All entries of the manifest, by name.
 
     Raises:
-        LabError: the manifest is missing, is not JSON, or an entry lacks a field or contradicts its
+        LabError: The manifest is missing, is not JSON, or an entry lacks a field or contradicts its
             recipe.
     """
     path = weights_folder() / MANIFEST
@@ -80,7 +81,7 @@ def read_manifest() -> dict[str, Entry]:
 
 def _entry(name: str, fields: dict[str, Any]) -> Entry:
     recipe = Recipe.from_dict(fields["recipe"])
-    entry = Entry(name=name, **(fields | {"recipe": recipe}))
+    entry = Entry(**{**fields, "name": name, "recipe": recipe})
     if entry.fingerprint != recipe.fingerprint:
         raise ValueError(
             f"the fingerprint of {name} is not that of its recipe ({recipe.fingerprint})"
@@ -99,7 +100,7 @@ def _check_inside(name: str, file: str) -> None:
 
 
 def _check_fields(name: str, series: dict[str, Any], last: int) -> None:
-    """What the manifest says about a series: its file, and steps that ascend to the trained model's."""
+    """What the manifest says about a series: its file, and ascending steps up to the last."""
     wanted = {"file": str, "sha256": str, "bytes": int, "steps": list}
     for field_name, kind in wanted.items():
         if not isinstance(series[field_name], kind):
@@ -123,15 +124,16 @@ def entry(name: str) -> Entry:
     """The manifest's entry of an embedded model.
 
     Raises:
-        LabError: no embedded model has this name.
+        LabError: No embedded model has this name.
     """
     entries = read_manifest()
     if name not in entries:
-        raise _unknown(name, list(entries))
+        raise unknown_name(name, list(entries))
     return entries[name]
 
 
-def _unknown(name: str, embedded: list[str]) -> LabError:
+def unknown_name(name: str, embedded: list[str]) -> LabError:
+    """The fault of a name that no model has, with those that are near."""
     near = difflib.get_close_matches(name, [*embedded, *HUB], n=3, cutoff=0.5)
     return LabError(
         f"expected an embedded model ({', '.join(embedded)}), a short hub name ({', '.join(HUB)}), "

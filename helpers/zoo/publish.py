@@ -1,4 +1,4 @@
-"""``python -m helpers publish``: put a finished training run among the embedded models."""
+"""Put a finished training run among the embedded models: its weights, its series, its entry."""
 
 import hashlib
 import json
@@ -27,11 +27,11 @@ def publish(
     The weights are checked first: they must belong to the folder's recipe, be complete and finite.
 
     Args:
-        steps: checkpoints to ship with the model, rounded to eight bits; the last step comes by
+        steps: Checkpoints to ship with the model, rounded to eight bits; the last step comes by
             itself.
 
     Raises:
-        LabError: an unfinished run, another name, weights of another recipe or vocabulary, an
+        LabError: An unfinished run, another name, weights of another recipe or vocabulary, an
             unreadable file of measurements or one of other weights, a step without checkpoint.
     """
     recipe = training.read_recipe(folder)
@@ -70,9 +70,8 @@ def publish(
         (json.dumps(stored, indent=1) + "\n").encode(),
     )
     if not added.series:
-        _series_file(name).unlink(
-            missing_ok=True
-        )  # else the package would bring checkpoints of weights that are gone
+        # else the package would bring checkpoints of weights that are gone
+        _series_file(name).unlink(missing_ok=True)
     return added
 
 
@@ -128,14 +127,15 @@ def _read_measured(path: Path | None, sha256: str) -> dict[str, Any]:
             f"expected an object with questions and failures, or with skills and loss, in {path}",
             "they are not there",
         )
-    found = measured.get("sha256")
-    if found != sha256:
+    measured_sha256 = measured.get("sha256")
+    if measured_sha256 != sha256:
         raise LabError(
             f"expected measurements of the weights with sha256 {sha256[:12]}… in {path}",
-            f"they are of {str(found)[:12]}…"
-            if found
+            f"they are of {str(measured_sha256)[:12]}…"
+            if measured_sha256
             else "they do not say of which weights they are",
-            hint="measure the run's folder again: `python -m helpers verify DIR --json` or `python -m helpers skills DIR`",
+            hint="measure the run's folder again: `python -m helpers verify DIR --json` "
+            "or `python -m helpers skills DIR`",
         )
     return measured
 

@@ -8,7 +8,7 @@ head 0 and the MLP at positions 4 and 5, and nothing else.
 
 import torch
 
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 from helpers.interventions import Node
 
 FMT = Format(1)
@@ -16,9 +16,8 @@ CIRCUIT = [Node(4, 0), Node(4, 0, 0), Node(5, 0), Node(5, 0, 0)]
 
 VALUE, SUM, OPERAND, ONE, TENS, UNITS, PLUS, DECOY = range(8)  # residual dimensions; logits follow
 LOGITS = 8
-STEPS = torch.arange(
-    -1, 20
-)  # hidden unit relu(s - step): second differences of these are indicators of s
+# hidden unit relu(s - step): second differences of these are indicators of s
+STEPS = torch.arange(-1, 20)
 
 
 @torch.no_grad()

@@ -1,5 +1,4 @@
-"""A causal model made of named values instead of weights, so that its circuit is known for any
-number of digits.
+"""A causal model of named values instead of weights: its circuit is known for any number of digits.
 
 Each head writes one value, read off the tokens; the MLP composes answers from what the heads wrote,
 after any patch. At the position that predicts A_k:
@@ -19,7 +18,7 @@ from types import SimpleNamespace
 
 import torch
 
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 
 BASE, CARRY, PASS, SELECT, SIGN, STORE = range(6)
 KINDS = ("binary", "tri-state", "cascaded")
@@ -33,9 +32,8 @@ class Oracle(torch.nn.Module):
         super().__init__()
         self.fmt, self.kind = fmt, kind
         self.cfg = SimpleNamespace(n_layers=1, n_heads=6, attn_only=False, n_ctx=fmt.n_ctx)
-        self.nothing = torch.nn.Parameter(
-            torch.zeros(1)
-        )  # where a model computes is asked of its parameters
+        # where a model computes is asked of its parameters
+        self.nothing = torch.nn.Parameter(torch.zeros(1))
 
     def run_with_hooks(self, tokens, fwd_hooks=()):
         z = self.apply(self.heads(tokens), "blocks.0.attn.hook_z", fwd_hooks)
@@ -77,13 +75,13 @@ class Oracle(torch.nn.Module):
             z[:, fmt.operand_positions(k)[1], STORE] = cases[k].float()
             base = [(a + b if plus else a - b) % 10 for a, b, plus in self.columns(tokens, k)]
             z[:, fmt.answer_position(k) - 1, BASE] = torch.stack(base, dim=1).float()
-            known = {
+            carried = {
                 "binary": (cases[k] == 1).long(),
                 "tri-state": cases[k],
                 "cascaded": self.cascade(cases[: k + 1]),
             }
             above = fmt.answer_position(k + 1) - 1
-            z[:, above, CARRY] = known[self.kind].float()
+            z[:, above, CARRY] = carried[self.kind].float()
             z[:, above, PASS] = (cases[k] == UNDECIDED).float()
         minus = (tokens[:, fmt.operator_position] == fmt.minus).float()[:, None, None]
         z[:, fmt.equals_position :, SELECT] = minus

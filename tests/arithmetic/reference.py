@@ -7,7 +7,10 @@ from itertools import product
 
 
 def letter(operator: str, d: int, e: int) -> str:
-    """One column as a letter: l(ow) n(ine) c(arry) for sums; l(ess) g(reater) e(qual) 0 (both zero) for differences."""
+    """One column as a letter.
+
+    Sums: l(ow), n(ine), c(arry). Differences: l(ess), g(reater), e(qual), 0 (both zero).
+    """
     if operator == "+":
         return "l" if d + e <= 8 else "n" if d + e == 9 else "c"
     return "l" if d < e else "g" if d > e else "e" if d else "0"
@@ -35,7 +38,7 @@ def class_of(first: int, operator: str, second: int, n_digits: int) -> str:
 
 
 def share_of_classes(operator: str, n_digits: int) -> dict[str, Fraction]:
-    """Exact share of every class, by enumerating all words of column letters with their number of digit pairs."""
+    """Exact share of every class, over all words of column letters and their digit pairs."""
     pairs = Counter(letter(operator, d, e) for d, e in product(range(10), repeat=2))
     shares: Counter[str] = Counter()
     for word in product(pairs, repeat=n_digits):

@@ -1,4 +1,4 @@
-"""The whole chain — sets, patch tests, roles, maps — on a model whose circuit is known by construction."""
+"""The whole chain — sets, patch tests, roles, maps — on a model whose circuit is known."""
 
 import torch
 
@@ -6,7 +6,7 @@ from helpers.arithmetic.circuit import sufficiency
 from helpers.arithmetic.circuit.addition import SUBTASKS
 from helpers.arithmetic.circuit.nodemap import find_roles
 from helpers.arithmetic.circuit.patching import rates
-from helpers.arithmetic.questions.batch import all_additions, answer_tokens
+from helpers.arithmetic.questions import all_additions, answer_tokens
 from helpers.interventions import Node, ablate
 from tests.arithmetic.handwired import CIRCUIT, FMT, handwired_adder
 
@@ -17,8 +17,8 @@ def test_the_handwired_model_adds():
 
 
 def test_roles_are_found_where_they_were_put_and_nowhere_else():
-    found = {(role.label, role.nodes) for role in find_roles(handwired_adder(), FMT, count=60)}
-    assert found == {
+    roles = {(role.label, role.nodes) for role in find_roles(handwired_adder(), FMT, count=60)}
+    assert roles == {
         ("SA0", (Node(5, 0, 0),)),
         ("SA0", (Node(5, 0),)),
         ("SC0", (Node(4, 0, 0),)),
@@ -50,8 +50,8 @@ def test_the_smallest_map_is_the_circuit():
 
 def test_the_circuit_suffices_under_every_ablation_and_its_complement_does_not():
     bench = sufficiency.bench(handwired_adder(), FMT, per_class=40)
-    for mode in ("mean", "resample", "zero"):
-        assert bench.kept(CIRCUIT, mode).all()
+    for ablation in ("mean", "resample", "zero"):
+        assert bench.kept(CIRCUIT, ablation).all()
     assert bench.right(CIRCUIT, "resample").all(1).float().mean() < 0.5
 
 

@@ -1,4 +1,7 @@
-"""Every sub-task of both operators, on a model whose values are known: found where they were put, and nowhere else."""
+"""Every sub-task of both operators, on a model whose values are known.
+
+They are found where they were put, and nowhere else.
+"""
 
 import numpy as np
 import pytest
@@ -8,8 +11,7 @@ from helpers.arithmetic.circuit.addition import SUBTASKS as ADDITION
 from helpers.arithmetic.circuit.nodemap import carry_kind, find_roles
 from helpers.arithmetic.circuit.patching import rates
 from helpers.arithmetic.circuit.subtraction import SUBTASKS as SUBTRACTION
-from helpers.arithmetic.questions.batch import answer_tokens, mixed
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, answer_tokens, mixed
 from helpers.interventions import Node
 from tests.arithmetic.oracle import BASE, CARRY, KINDS, PASS, SELECT, SIGN, STORE, Oracle
 
@@ -32,33 +34,33 @@ def test_the_oracle_answers_everything(n, kind):
 
 def roles_by_construction(fmt: Format, kind: str) -> set[tuple[str, Node]]:
     """Test and node, from the description of the oracle alone."""
-    n, found = fmt.n_digits, set()
-    known = {
+    n, roles = fmt.n_digits, set()
+    carried = {
         "binary": "SC MB NB",
         "tri-state": "SC U MB MU NB NU",
         "cascaded": "SC U SV MB MU MV NB NU NV",
     }[kind].split()
     for k in range(n):
         position = fmt.answer_position(k) - 1
-        found |= {(f"{name}{k}", Node(position, 0, BASE)) for name in ("SA", "MD", "ND")}
-        found |= {(f"{name}{k}", Node(position, 0)) for name in ("SA", "MD", "ND", "OPR")}
-        found |= {(f"{name}{k}", Node(position, 0, SELECT)) for name in ("OPR", "OP")}
-        found |= {(f"GT{k}", Node(fmt.equals_position, 0, head)) for head in (SIGN, -1)}
+        roles |= {(f"{name}{k}", Node(position, 0, BASE)) for name in ("SA", "MD", "ND")}
+        roles |= {(f"{name}{k}", Node(position, 0)) for name in ("SA", "MD", "ND", "OPR")}
+        roles |= {(f"{name}{k}", Node(position, 0, SELECT)) for name in ("OPR", "OP")}
+        roles |= {(f"GT{k}", Node(fmt.equals_position, 0, head)) for head in (SIGN, -1)}
         for registry in (ADDITION, SUBTRACTION):
             for name in ("SC", "U", "SV", "MB", "MU", "MV", "NB", "NU", "NV"):
                 if name in registry and k in registry[name].digits(n):
                     above = fmt.answer_position(k + 1) - 1
-                    found |= {(f"{name}{k}", Node(above, 0))} | (
-                        {(f"{name}{k}", Node(above, 0, CARRY))} if name in known else set()
+                    roles |= {(f"{name}{k}", Node(above, 0))} | (
+                        {(f"{name}{k}", Node(above, 0, CARRY))} if name in carried else set()
                     )
             if k and kind == "binary":  # a nine is told from less by PASS
-                found |= {
+                roles |= {
                     (f"{name}{k}", Node(fmt.answer_position(k + 1) - 1, 0, PASS))
                     for name in ("U", "MU", "NU")
                     if k < n - (name != "U")
                 }
         stored = [name for name, above in (("ST", 1), ("MT", 2), ("NT", 2)) if k < n - above]
-        found |= {
+        roles |= {
             (f"{name}{k}", Node(fmt.operand_positions(k)[1], 0, STORE))
             for name in stored
             if kind != "cascaded"
@@ -67,18 +69,17 @@ def roles_by_construction(fmt: Format, kind: str) -> set[tuple[str, Node]]:
         Node(fmt.answer_position(n) - 1, 0),
         *([Node(fmt.answer_position(n) - 1, 0, CARRY)] if kind == "cascaded" else []),
     )
-    return found | {
-        (f"ST{n - 2}", node) for node in beside
-    }  # these write A_n, all that is left above the neighbour
+    # these write A_n, all that is left above the neighbour
+    return roles | {(f"ST{n - 2}", node) for node in beside}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_roles_are_those_of_the_construction(kind):
     """Addition and subtraction in one search."""
-    found = find_roles(Oracle(D4, kind), D4, count=40, registry=ADDITION | SUBTRACTION)
-    strong = {(role.label, node) for role in found if role.strong for node in role.nodes}
+    roles = find_roles(Oracle(D4, kind), D4, count=40, registry=ADDITION | SUBTRACTION)
+    strong = {(role.label, node) for role in roles if role.strong for node in role.nodes}
     assert strong == roles_by_construction(D4, kind)
-    assert all(len(role.nodes) == 1 for role in found)
+    assert all(len(role.nodes) == 1 for role in roles)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,4 @@
-"""The built book, served on this machine; built first where it is missing or older than its sources."""
+"""The built book, served on this machine; built first where it is missing or out of date."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def html() -> Path:
-    """Folder of the built book. `make` decides whether it is current; the environment is the one that runs the tests."""
+    """Folder of the built book, which `make` brings up to date in the environment of the tests."""
     ready = Path(sys.prefix) / ".ready"
     command = ["make", "--old-file", str(ready), f"VENV={sys.prefix}", "book"]
     done = subprocess.run(
@@ -43,6 +43,6 @@ def site(html):
 
 @pytest.fixture(scope="session")
 def pages(html) -> list[str]:
-    """Every page of the book, as a path below the site's address; not the file that only forwards to the first one."""
+    """Every page of the book, as a path below the site's address; no page that only forwards."""
     found = sorted(path.relative_to(html).as_posix() for path in html.rglob("*.html"))
     return [path for path in found if path != "index.html" and not path.startswith("_static/")]

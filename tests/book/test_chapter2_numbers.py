@@ -1,4 +1,4 @@
-"""Numbers that the chapter on trustworthiness quotes are those that the helpers compute, and the paper's are those stored."""
+"""What the chapter on trustworthiness quotes is what the helpers compute and what is stored."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def row(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def surveys():
-    """The stored ones; that they are what the files give is tested beside the module that stores them."""
+    """The stored surveys; a test beside the module that stores them says that they are right."""
     return stored()
 
 
@@ -90,9 +90,8 @@ def test_the_two_phases():
     at = [STEPS.index(step) for step in (0, 300, 3000)]
     tx, ty = ([INFORMATION[kind, 18][i] for i in at] for kind in ("tx", "ty"))
     assert (
-        "I(T;X): {:.2f} at step 0, {:.2f} at step 300, {:.2f} at step 3000. I(T;Y): {:.3f}, {:.3f}, {:.3f}.".format(
-            *tx, *ty
-        )
+        "I(T;X): {:.2f} at step 0, {:.2f} at step 300, {:.2f} at step 3000. "
+        "I(T;Y): {:.3f}, {:.3f}, {:.3f}.".format(*tx, *ty)
         in TEXT
     )
     start = [curve[0] for (kind, _), curve in INFORMATION.items() if kind == "tx"]
@@ -118,8 +117,8 @@ def test_the_size_of_the_world():
     assert f"{len(known.entities)} things of {kinds[0]} kinds in {kinds[1]} realms" in TEXT
     assert f"{len(known.people)} people" in TEXT
     assert (
-        f"{frames} {{term}}`frames <frame>` speaks about this in English of {len(vocabulary.vocabulary())} words"
-        in TEXT
+        f"{frames} {{term}}`frames <frame>` speaks about this in English of {len(vocabulary())} "
+        "words" in TEXT
     )
     assert (len(known.customs), len(known.receivers), len(known.census), len(known.traits)) == (
         8,
@@ -190,9 +189,8 @@ def test_compression_without_loss():
         100 * (1 - float(rest.square().sum() / (x - x.mean(0)).square().sum())) for rest in left
     ]
     assert (
-        "explains {:.1f} % of the variance of $X$ from $T$ at scale 0, and {:.1f} % at scale 30".format(
-            *explained
-        )
+        "explains {:.1f} % of the variance of $X$ from $T$ at scale 0, "
+        "and {:.1f} % at scale 30".format(*explained)
         in TEXT
     )
 

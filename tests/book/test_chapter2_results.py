@@ -28,7 +28,7 @@ STEPS = [
 ]
 BLOCKS = slice(1, None)  # without the embedding, which is the same full stop in every text
 TOLERANCE = 0.02
-"""Two or three of some two hundred test items: sums of floating-point numbers differ between machines."""
+"""Two or three of about 200 test items: floating-point sums differ between machines."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,8 @@ def test_the_first_block_and_the_intervals(fitted):
         for name in ("privacy", "fairness", "reliability", "robustness")
     }
     said = re.search(
-        r"begins at ([\d.]+) for privacy and at ([\d.]+) for fairness;.* begins at ([\d.]+) and ([\d.]+)\.",
+        r"begins at ([\d.]+) for privacy and at ([\d.]+) for fairness;"
+        r".* begins at ([\d.]+) and ([\d.]+)\.",
         FLAT,
     ).groups()
     assert list(low.values()) == pytest.approx(
@@ -115,5 +116,6 @@ def test_the_steering_table_is_what_the_lab_asserts(name):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "QUOTED"
     ]
     verdict, control, before, after, other, other_control = quoted[name]
-    row = f"| {name} | {verdict:+.1f} | {control:+.1f} | {before} → {after} % | {other:+.2f} | {other_control:+.2f} |"
+    row = f"| {name} | {verdict:+.1f} | {control:+.1f} | {before} → {after} % |"
+    row += f" {other:+.2f} | {other_control:+.2f} |"
     assert row.replace("-", "−") in SECTION

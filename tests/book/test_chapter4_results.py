@@ -1,4 +1,4 @@
-"""What the chapter on circuit discovery says was found, against the stored measurements; the rest is held by the lab's page."""
+"""What the chapter on circuit discovery says was found, against the stored measurements."""
 
 import re
 from pathlib import Path
@@ -6,21 +6,15 @@ from pathlib import Path
 import pytest
 
 from helpers.circuits.judging import metrics
-from helpers.circuits.oracle import minimal, stored, truths
-from helpers.circuits.study import growth, trials
+from helpers.circuits.oracle import stored, truths
+from helpers.circuits.study import TASKS, growth, jobs, trials
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = (ROOT / "book" / "ch4_circuit_discovery.md").read_text(encoding="utf-8")
 FLAT = re.sub(r"\s+", " ", PLAIN)
 ABLATIONS = {"the twin": "resample", "average": "mean"}
-METHODS = [
-    name
-    for _, _, name in (key.split("/", 2) for key in trials.stored().items)
-    if f"| {name} | " in PLAIN
-]
-METHODS = list(
-    dict.fromkeys(name for name in METHODS if re.search(rf"\| {re.escape(name)} \| \d", PLAIN))
-)
+VALUES = dict.fromkeys(key.value for key in trials.stored().items)
+METHODS = [name for name in VALUES if re.search(rf"\| {re.escape(name)} \| \d", PLAIN)]
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +38,17 @@ def test_a_row_of_the_table_of_methods(measured, name):
         for cell in re.search(rf"\| {re.escape(name)} \| (\d.+) \|", PLAIN)[1].split(" | ")
     ]
     assert said == pytest.approx(
-        [area(measured, "method", task, name) for task in trials.TASKS], abs=0.0051
+        [area(measured, "method", task, name) for task in TASKS], abs=0.0051
     )
 
 
-@pytest.mark.parametrize("task", trials.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("said", ABLATIONS)
 def test_a_row_of_the_table_of_circuits(task, said):
     row = re.search(
         rf"\| {task} \| {said} \| (\d+) of (\d+) heads \| (\d+) \| (.+) \|", PLAIN
     ).groups()
-    found = minimal.minimal(stored.stored(task, ABLATIONS[said]), truths.ENOUGH)
+    found = truths.minimal(stored.stored(task, ABLATIONS[said]), truths.ENOUGH)
     core = " ".join(f"{layer}.{head}" for layer, head in found.core) or "none"
     expected = (len(found.smallest), int(found.smallest[0]).bit_count(), len(found.circuits), core)
     assert (*map(int, row[:3]), row[3]) == expected
@@ -63,7 +57,7 @@ def test_a_row_of_the_table_of_circuits(task, said):
 def test_what_is_said_of_prompts_and_settings(measured):
     costs = [
         area(measured, "scoring prompts", task, 250) - area(measured, "scoring prompts", task, 5)
-        for task in trials.TASKS
+        for task in TASKS
     ]
     said = re.search(
         r"costs ([\d.]+) \(IOI\), ([\d.]+) \(greater-than\) and ([\d.]+) \(docstring\)", FLAT
@@ -74,8 +68,8 @@ def test_what_is_said_of_prompts_and_settings(measured):
         ("sparsity", r"0.1 by ([\d.]+) to ([\d.]+)\."),
     ):
         spread = []
-        for task in trials.TASKS:
-            values = [area(measured, sweep, task, value) for value in trials.SWEEPS[sweep]]
+        for task in TASKS:
+            values = [area(measured, sweep, task, value) for value in jobs.SWEEPS[sweep]]
             spread.append(max(values) - min(values))
         said = [float(value) for value in re.search(words, FLAT).groups()]
         assert said == pytest.approx([min(spread), max(spread)], abs=0.0051)
@@ -116,7 +110,7 @@ def test_what_labels_add(measured):
 
 
 def test_a_lower_threshold_and_the_f1_of_chance(measured):
-    assert len(minimal.minimal(stored.stored("ioi", "resample"), 0.7).circuits) == 15
+    assert len(truths.minimal(stored.stored("ioi", "resample"), 0.7).circuits) == 15
     labels = truths.labels(stored.stored("greater-than", "resample"))
     drawn = [
         metrics.judge(row, labels).best_f1

@@ -8,12 +8,10 @@ import pytest
 
 from helpers import training, zoo
 from helpers.arithmetic.circuit import lookback, sufficiency, usage
-from helpers.arithmetic.questions.batch import uniform
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, uniform
 from helpers.arithmetic.reuse import curves, records, transfer
-from helpers.arithmetic.training import insertion
-from helpers.arithmetic.training.recipes import RECIPES
-from helpers.arithmetic.verification.verify import greedy
+from helpers.arithmetic.training import RECIPES, insertion
+from helpers.arithmetic.verification import greedy
 
 TEXT = re.sub(
     r"\s+",
@@ -87,8 +85,8 @@ def test_the_mixed_models_are_as_accurate_as_the_chapter_says():
         {name: report["failures"] for name, report in found.items()},
     )
     assert (
-        f"wrong on {failed['mix-d6']} of {grouped(asked)}, `mix-d6-scratch` on {failed['mix-d6-scratch']} of as many"
-        in TEXT
+        f"wrong on {failed['mix-d6']} of {grouped(asked)}, `mix-d6-scratch` on "
+        f"{failed['mix-d6-scratch']} of as many" in TEXT
     )
     assert found["mix-d6-scratch"]["questions"] == asked
 
@@ -108,8 +106,8 @@ def test_failures_among_uniform_questions():
     assert wrong[1:] == [0, 0, 0]
     low, high, zero = (1e6 * end for end in (*ours[0]["ci95"], ours[1]["ci95"][1]))
     assert (
-        f"from {low:.2f} to {high:.1f} failures in a million for the one, and from 0 to {zero:.1f} for each zero"
-        in TEXT
+        f"from {low:.2f} to {high:.1f} failures in a million for the one, and from 0 to {zero:.1f} "
+        "for each zero" in TEXT
     )
 
 
@@ -136,8 +134,8 @@ def test_when_additions_are_right_for_good():
         for name in ("mix-d3", "mix-d3-scratch")
     )
     assert (
-        f"only after {min(ours)} to {max(ours)} steps, about as late as from scratch ({min(scratch)} to {max(scratch)})"
-        in TEXT
+        f"only after {min(ours)} to {max(ours)} steps, about as late as from scratch "
+        f"({min(scratch)} to {max(scratch)})" in TEXT
     )
 
 
@@ -147,8 +145,8 @@ def test_the_head_start():
         for level in (0.5, 0.99)
     )
     assert (
-        f"after {half['mix-d6']} steps (`preserving`) instead of {half['mix-d6-scratch']} (`scratch`)"
-        in TEXT
+        f"after {half['mix-d6']} steps (`preserving`) instead of {half['mix-d6-scratch']} "
+        "(`scratch`)" in TEXT
     )
     assert almost["mix-d6"] == almost["mix-d6-scratch"]
     assert f"To 99 % both need {almost['mix-d6']}" in TEXT
@@ -159,7 +157,9 @@ def test_the_head_start():
 
 
 def test_polysemantic_nodes_by_two_counts():
-    ours, scratch = (usage.table(run_of(name).use["mean"]) for name in ("mix-d6", "mix-d6-scratch"))
+    ours, scratch = (
+        usage.node_counts(run_of(name).use["mean"]) for name in ("mix-d6", "mix-d6-scratch")
+    )
     three = [100 * found["three"] / found["nodes"] for found in (scratch, ours)]
     several = [100 * (found["two"] + found["three"]) / found["nodes"] for found in (scratch, ours)]
     assert (

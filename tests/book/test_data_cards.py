@@ -29,7 +29,8 @@ def test_the_worlds_contents_are_counted():
         )
     assert found["people"].startswith(f"{len(reading.people())}:")
     assert found["customs"].startswith(
-        f"{len(world['customs']['kinds'])} kinds of information, {len(world['customs']['receivers'])} "
+        f"{len(world['customs']['kinds'])} kinds of information, "
+        f"{len(world['customs']['receivers'])} "
     )
     frames = [
         line

@@ -1,4 +1,4 @@
-"""The generated parts of the book's pages are current, and say what the manifest and the exact counts say."""
+"""The generated parts of the pages are current, and say what manifest and exact counts say."""
 
 import itertools
 
@@ -65,7 +65,7 @@ def test_a_stale_page_is_named(tmp_path):
 
 
 def test_every_embedded_model_has_a_card_with_its_checksum():
-    cards = pages.model_cards()
+    cards = pages.cards_of_models()
     for entry in zoo.read_manifest().values():
         assert f"(model-{entry.name})=" in cards
         assert entry.sha256[:32] in cards

@@ -1,4 +1,4 @@
-"""Every link inside the built book leads somewhere, and nothing in it points to another host's files."""
+"""Every link inside the built book leads somewhere, and no file comes from another host."""
 
 import re
 from functools import cache

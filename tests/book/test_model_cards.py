@@ -1,4 +1,4 @@
-"""Model cards: what they say of models of sums, of a language model, and of entries that lack measurements."""
+"""Model cards of models of sums, of a language model, and of entries without measurements."""
 
 import json
 from dataclasses import replace
@@ -186,23 +186,21 @@ def test_the_heads_of_a_skill_stand_in_a_table_with_their_ways_and_the_control()
         "1.0",
         "0.1",
     ]  # the one that costs most first, the one that is not needed not at all
-    assert (
-        said[1][1:]
-        == [
-            "2.71 [2.50, 2.90]",
-            "direct 1.50, later heads 1.10 (1.0 0.90), scale -0.10",  # the other later head is less than a tenth of it
-            "last token: receiver 65 %, verb 30 %",
-            "own word 0.99; right over wrong 80 %",
-            "mover",
-        ]
-    )
+    assert said[1][1:] == [
+        "2.71 [2.50, 2.90]",
+        # the other later head is less than a tenth of it
+        "direct 1.50, later heads 1.10 (1.0 0.90), scale -0.10",
+        "last token: receiver 65 %, verb 30 %",
+        "own word 0.99; right over wrong 80 %",
+        "mover",
+    ]
     assert "logit difference 6.50 [6.10, 6.90]; -0.25 with no head left" in text
     assert "head alone, 0.1, brings back 44 %" in text
     assert "has 2: 0.1, 1.0 (91 %)" in text
     assert "where it stood is 15 % (head 1.1), and to the token after that 11 % (head 0.0)" in text
     assert (
-        "fits 2 of the 3 heads, needed or not, and 1 of those of the untrained model (0.0 own token)"
-        in text
+        "fits 2 of the 3 heads, needed or not, and 1 of those of the untrained model (0.0 own "
+        "token)" in text
     )
 
 
@@ -236,8 +234,8 @@ def test_a_card_of_sums_gives_the_uniform_questions_apart_from_the_pooled_ones()
     text = model_cards.card(zoo.entry("mix-d6"))
     assert "**2 of 2,380,000 wrong**" in text
     assert (
-        "Of the uniform ones alone: 1 of 1,000,000 additions wrong (failure rate 2.5 × 10⁻⁸ to 5.6 × 10⁻⁶, 95 %)"
-        in text
+        "Of the uniform ones alone: 1 of 1,000,000 additions wrong (failure rate 2.5 × 10⁻⁸ to 5.6 "
+        "× 10⁻⁶, 95 %)" in text
     )
     assert "0 of 1,000,000 subtractions wrong (failure rate 0 to 3.7 × 10⁻⁶, 95 %)." in text
     assert "uniform" not in model_cards.card(zoo.entry("mix-d3"))  # every question was asked
@@ -315,6 +313,8 @@ def test_a_language_model_leaves_the_tables_of_sums_as_they_are(shelf_with_words
 
 
 def test_cards_stand_in_alphabetical_order(shelf_with_words):
-    names = [line[7:-2] for line in pages.model_cards().splitlines() if line.startswith("(model-")]
+    names = [
+        line[7:-2] for line in pages.cards_of_models().splitlines() if line.startswith("(model-")
+    ]
     assert "words" in names
     assert names == sorted(names)

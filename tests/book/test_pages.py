@@ -1,4 +1,4 @@
-"""Every page of the built book in headless Chromium with the network blocked: light on a wide screen, dark on a phone."""
+"""Every page of the built book, offline in headless Chromium: light and wide, dark on a phone."""
 
 from dataclasses import dataclass, field
 
@@ -13,10 +13,14 @@ SCREENS = {
 TYPESET = "() => window.MathJax?.startup?.promise ?? true"
 LOOK = """() => ({
     theme: document.documentElement.dataset.theme,
-    silent: [...document.images].filter(i => !(i.alt || '').trim()).map(i => i.outerHTML.slice(0, 200)),
-    broken: [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.outerHTML.slice(0, 200)),
-    failed: [...document.querySelectorAll('.traceback, .output.stderr')].map(e => e.innerText.slice(0, 500)),
-    raw: [...document.querySelectorAll('span.math, div.math')].filter(e => !e.querySelector('mjx-container, mjx-math')).length,
+    silent: [...document.images].filter(i => !(i.alt || '').trim())
+        .map(i => i.outerHTML.slice(0, 200)),
+    broken: [...document.images].filter(i => !i.complete || !i.naturalWidth)
+        .map(i => i.outerHTML.slice(0, 200)),
+    failed: [...document.querySelectorAll('.traceback, .output.stderr')]
+        .map(e => e.innerText.slice(0, 500)),
+    raw: [...document.querySelectorAll('span.math, div.math')]
+        .filter(e => !e.querySelector('mjx-container, mjx-math')).length,
     merror: [...document.querySelectorAll('mjx-merror')].map(e => e.innerText),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
 })"""

@@ -1,18 +1,19 @@
-"""Small random models of every kind that the labs use, random pairs for them, and a model with one known path."""
+"""Small random models of every kind that the labs use, random pairs for them, and a model with one
+known path."""
 
 import torch
 
 from helpers.circuits.graph import handwired
 from helpers.circuits.graph.handwired import HandWired
-from helpers.circuits.tasks.twins import Twins
-from helpers.texts.prompts import Prompts
+from helpers.circuits.tasks import Twins
+from helpers.texts import Prompts
 
 VOCAB = 20
 RIGHT, WRONG = 3, 5
 
 
 def native(**options):
-    """A random model; its weights are larger than at the beginning of training, so that attention is not uniform."""
+    """A random model; its weights are so large that attention is not uniform."""
     from transformer_lens.model_bridge import TransformerBridge
 
     shape = {
@@ -58,7 +59,10 @@ def gpt2(folder):
 
 
 def random_twins(count: int = 5, length: int = 9, seed: int = 2) -> Twins:
-    """Pairs of random tokens that differ in two places, padded to different lengths; one right word and one wrong one."""
+    """Pairs of random tokens that differ in two places, padded to different lengths.
+
+    Every prompt has one right word and one wrong one.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def prompts(tokens) -> Prompts:
@@ -75,7 +79,7 @@ def random_twins(count: int = 5, length: int = 9, seed: int = 2) -> Twins:
 
 
 @torch.no_grad()
-def one_path(name: str, sharpness: float = 80.0) -> tuple[HandWired, handwired.Circuit]:
+def one_path(name: str, sharpness: float = 80.0) -> tuple[HandWired, handwired.WiredCircuit]:
     """The hand-wired model with the true heads of its other path silenced, and the path that is
     left.
 

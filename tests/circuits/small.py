@@ -10,13 +10,13 @@ SHAPE = {"n_layers": 2, "n_heads": 2, "d_model": 16, "d_head": 8}
 
 
 def model(seed: int = 0, noise: float = 0.4, **shape):
-    """An untrained model with TinyWorld's vocabulary; its weights are drawn so large that every head matters."""
-    known = RECIPES["tinyworld-attn"].model | SHAPE | shape
-    built = training.build_model(Recipe("small", "tinyworld", known, {}, 1, 8, 1e-3, seed)).eval()
+    """An untrained model with TinyWorld's vocabulary; with its weights all heads matter."""
+    shape = RECIPES["tinyworld-attn"].model | SHAPE | shape
+    built = training.build_model(Recipe("small", "tinyworld", shape, {}, 1, 8, 1e-3, seed)).eval()
     generator = torch.Generator().manual_seed(seed)
     state = {
-        name: value + noise * torch.randn(value.shape, generator=generator)
-        for name, value in built.state_dict().items()
+        name: tensor + noise * torch.randn(tensor.shape, generator=generator)
+        for name, tensor in built.state_dict().items()
     }
     built.load_state_dict(state)
     return built

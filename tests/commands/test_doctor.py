@@ -42,12 +42,8 @@ def shelf(tmp_path, monkeypatch) -> Path:
         publish.publish(name, tmp_path / name)
         return little
 
-    for (
-        name,
-        recipe,
-    ) in (
-        recipes.RECIPES.items()
-    ):  # the adders first: the mixed models are built on these very weights
+    # the adders first: the mixed models are built on these very weights
+    for name, recipe in recipes.RECIPES.items():
         source = recipe.data.get("source")
         data = recipe.data | ({"sha256": zoo.entry(source).sha256[:12]} if source else {})
         small[name] = shelve(name, recipe, data, recipes.task_of)
@@ -132,10 +128,15 @@ def test_an_old_python_is_a_fault():
 
 def test_the_required_versions_are_those_of_the_project():
     stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert (
-        dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", line).groups() for line in stated)
-        == doctor.REQUIRED
-    )
+    pairs = [re.fullmatch(r"([\w-]+)>=([\d.]+)", line).groups() for line in stated]
+    assert doctor.required() == dict(pairs)
+
+
+def test_a_package_that_is_not_installed_is_one_fault(monkeypatch):
+    monkeypatch.setattr(doctor, "PROJECT", "no-such-package-here")
+    (fault,) = faults()
+    assert "no-such-package-here is not installed" in fault
+    assert "pip install" in fault
 
 
 def test_without_a_browser_there_is_a_note_but_no_fault(monkeypatch):

@@ -1,5 +1,8 @@
 """The local server: it serves the book to this machine only, and explains why it cannot."""
 
+import io
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -62,10 +65,20 @@ def test_a_book_that_is_not_built_is_one_clear_message(tmp_path, capsys):
     assert "make book" in capsys.readouterr().err
 
 
-def test_ctrl_c_stops_it_cleanly(book):
-    import os
-    import signal
+def test_ctrl_c_before_the_first_page_is_served_stops_it_too(book, monkeypatch):
+    """The interrupt comes at the moment when the address has been printed."""
 
+    class Interrupting(io.StringIO):
+        def flush(self) -> None:
+            raise KeyboardInterrupt
+
+    said = Interrupting()
+    monkeypatch.setattr(sys, "stderr", said)
+    assert cli.main(["serve", "--dir", str(book), "--port", "0"]) == 0
+    assert said.getvalue().endswith("Ctrl-C stops it\nstopped\n")
+
+
+def test_ctrl_c_stops_it_cleanly(book):
     command = [sys.executable, "-m", "helpers", "serve", "--dir", str(book), "--port", "0"]
     environment = os.environ | {"PYTHONPATH": str(Path(serve.__file__).parents[2])}
     process = subprocess.Popen(
@@ -74,9 +87,8 @@ def test_ctrl_c_stops_it_cleanly(book):
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        ),  # ignored where the tests run in the background
+        # ignored where the tests run in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         assert "http://127.0.0.1:" in process.stderr.readline()

@@ -1,4 +1,6 @@
-"""A whole lab in miniature: its source, its checks, its mutants. No page of the book, only a specimen for the tests."""
+"""A whole lab in miniature, as a specimen for the tests: source, checks, facts, mutants."""
+
+from types import SimpleNamespace
 
 from helpers.course.check import exercise
 from helpers.course.expect import (
@@ -80,12 +82,6 @@ check(
     spread,
 )
 
-# %% tags=["book-only"]
-print("only on the page")
-
-# %% tags=["notebook-only"]
-print("only in the notebook")
-
 # %% [markdown]
 # ### Exercise lab99.3 · Count
 # 1 point · 1 minute · ●○○
@@ -134,6 +130,11 @@ def count(answer):
     expect_type(value, int)
     if value != 4:
         raise Wrong("there are more" if value < 4 else "there are fewer")
+
+
+def facts(lab: SimpleNamespace) -> dict[str, bool]:
+    """What the lab says it found, and whether it is true."""
+    return {"the mean of two numbers": lab.mean([1, 2]) == 1.5, "there are four": lab.count() == 4}
 
 
 def mutants(solved: dict) -> dict[str, list]:

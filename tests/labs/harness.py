@@ -3,7 +3,8 @@
 import importlib.util
 import math
 import re
-from pathlib import Path
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 
 import torch
 
@@ -11,6 +12,9 @@ from helpers.course import check
 from helpers.course.labs import execute, source
 
 FEWEST_MUTANTS = 3
+WIDTH = 100
+WHOLE = re.compile(r"# +([|#]|\$\$)|# +(- )?\[[^\]]*\]\([^)]*\)\S*$")
+"""Prose that is not broken: tables, headings, mathematics, and a link alone on its line."""
 GARBAGE = [
     None,
     math.nan,
@@ -62,30 +66,45 @@ def stub_complaints(lab: source.Lab, run: execute.Run) -> list[str]:
 
 
 def solution_complaints(lab: source.Lab, run: execute.Run) -> list[str]:
-    """The solution runs through, earns every point, and the lab asks what its checks know, in their order."""
+    """The solution runs through and earns every point; lab and checks have the same exercises."""
     said = [failure.traceback for failure in run.failures]
-    known = check.exercises(lab.name)
-    if list(known) != list(lab.exercises):
+    tasks = check.exercises(lab.name)
+    if list(tasks) != list(lab.exercises):
         said.append(
-            f"exercises {list(lab.exercises)} in the lab, {list(known)} in helpers/course/{lab.name}.py"
+            f"exercises {list(lab.exercises)} in the lab, {list(tasks)} in "
+            f"helpers/course/checks/{lab.name}.py"
         )
-    for name, task in known.items():
+    for name, task in tasks.items():
         result = run.sheet.results.get(name)
         if result is None or result.points != task.points:
             said.append(f"{name}: expected {task.points:g} points for the solution; got {result}")
     return said
 
 
-def mutants(lab: source.Lab, run: execute.Run, file: Path) -> dict[str, list]:
-    """The wrong answers of ``labN_mutants.py``: what its function ``mutants(variables of the solution)`` returns."""
-    spec = importlib.util.spec_from_file_location(f"{lab.name}_mutants", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.mutants(run.namespace)
+def beside(lab: source.Lab, kind: str) -> ModuleType:
+    """The module ``labN_mutants`` or ``labN_facts`` beside this file."""
+    return importlib.import_module(f"tests.labs.{lab.name}_{kind}")
+
+
+def fact_complaints(
+    lab: source.Lab, run: execute.Run, facts: Callable[[SimpleNamespace], dict[str, bool]]
+) -> list[str]:
+    """What the lab says after "Found" is true of the variables that its solution leaves.
+
+    Args:
+        lab: The lab.
+        run: A run of its solution.
+        facts: From the variables, whether each such sentence (in short) is true.
+    """
+    try:
+        held = facts(SimpleNamespace(**run.namespace))
+    except AttributeError as missing:
+        return [f"{lab.name}: a fact needs a variable that the lab does not have: {missing}"]
+    return [f"{lab.name}: no longer true: {fact}" for fact, holds in held.items() if not holds]
 
 
 def mutant_complaints(lab: source.Lab, wrong: dict[str, list]) -> list[str]:
-    """Every exercise has at least three plausible wrong answers, and its check refuses each in words."""
+    """Every exercise has three plausible wrong answers or more, and its check refuses each."""
     said = [f"{name} is no exercise of {lab.name}" for name in wrong if name not in lab.exercises]
     for name in lab.exercises:
         answers = wrong.get(name, [])
@@ -114,7 +133,7 @@ def garbage_complaints(lab: source.Lab) -> list[str]:
 
 
 def leak_complaints(lab: source.Lab) -> list[str]:
-    """No solution stands a second time in the student notebook, be it indented or commented otherwise."""
+    """No solution stands a second time in the student notebook, be it indented or in comments."""
 
     def plain(lines: list[str]) -> str:
         return "\n".join(text for line in lines if (text := line.strip(" #")))
@@ -146,9 +165,20 @@ def marking_complaints(lab: source.Lab) -> list[str]:
     return said
 
 
+def width_complaints(lab: source.Lab) -> list[str]:
+    """No line of code or prose is wider than the book's one width."""
+    said, drawn = [], False
+    for number, line in enumerate(lab.text.split("\n"), start=1):
+        if line.startswith("# ```"):
+            drawn = line == "# ```text"
+        if len(line) > WIDTH and not drawn and not WHOLE.match(line):
+            said.append(f"line {number} of {lab.name} has {len(line)} columns: {line}")
+    return said
+
+
 def heading_complaints(lab: source.Lab) -> list[str]:
-    """Before each exercise stands its name, its points as the check gives them, minutes, difficulty and a hint."""
-    said, known = [], check.exercises(lab.name)
+    """Before each exercise stand its name, its points, minutes, difficulty and a hint."""
+    said, tasks = [], check.exercises(lab.name)
     prose = ""
     for cell in source.student_notebook(lab).cells:
         if cell.cell_type == "markdown":
@@ -157,7 +187,7 @@ def heading_complaints(lab: source.Lab) -> list[str]:
             r"NotImplementedError\(\"(lab\d+\.\w+): ",
             cell.source if cell.cell_type == "code" else "",
         ):
-            points = f"{known[name].points:g} point"
+            points = f"{tasks[name].points:g} point"
             missing = [
                 want
                 for want in (name.removeprefix("lab"), points, "minute", "●", "<details>")

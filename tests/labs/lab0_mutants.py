@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 
 
 def mutants(lab: dict) -> dict[str, list]:

@@ -185,20 +185,22 @@ def _shares() -> list:
         return [node for node in bench.nodes if node not in set(nodes)]
 
     return [
-        lambda bench, nodes, mode="mean": bench.right(nodes, mode).all(1).float().mean().item(),
-        lambda bench, nodes, mode="mean": (
-            bench.right(outside(bench, nodes), mode).float().mean().item()
+        lambda bench, nodes, ablation="mean": (
+            bench.right(nodes, ablation).all(1).float().mean().item()
         ),
-        lambda bench, nodes, mode="mean": (
+        lambda bench, nodes, ablation="mean": (
+            bench.right(outside(bench, nodes), ablation).float().mean().item()
+        ),
+        lambda bench, nodes, ablation="mean": (
             bench.right(outside(bench, nodes)).all(1).float().mean().item()
         ),
-        lambda bench, nodes, mode="mean": (
-            bench.right(outside(bench, nodes), mode).all(1).sum().item()
+        lambda bench, nodes, ablation="mean": (
+            bench.right(outside(bench, nodes), ablation).all(1).sum().item()
         ),
-        lambda bench, nodes, mode="mean": bench.share_right(nodes, mode),
-        lambda bench, nodes, mode="mean": (
+        lambda bench, nodes, ablation="mean": bench.share_right(nodes, ablation),
+        lambda bench, nodes, ablation="mean": (
             bench.kept(nodes).all(1).float().mean()
-        ),  # the mode is ignored
+        ),  # the ablation is ignored
     ]
 
 

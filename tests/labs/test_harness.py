@@ -1,4 +1,4 @@
-"""The demands on labs can fail: each is tried on a specimen that meets it and on one that does not."""
+"""The demands on labs can fail: each is tried on a lab that meets it and one that does not."""
 
 import pytest
 
@@ -28,6 +28,7 @@ def test_a_good_lab_gives_no_complaints(run):
     assert harness.marking_complaints(LAB) == []
     assert harness.heading_complaints(LAB) == []
     assert harness.leak_complaints(LAB) == []
+    assert harness.width_complaints(LAB) == []
 
 
 def test_a_stub_that_scores_is_found(toy):  # noqa: F811
@@ -56,6 +57,16 @@ def test_a_solution_that_falls_short_is_found(toy, old, new, words):  # noqa: F8
     assert words in "\n".join(harness.solution_complaints(lab, harness.run_solution(lab)))
 
 
+def test_a_sentence_that_is_no_longer_true_is_found(run):
+    assert harness.fact_complaints(LAB, run, specimen.facts) == []
+    run.namespace["count"] = lambda: 3
+    assert harness.fact_complaints(LAB, run, specimen.facts) == [
+        "lab99: no longer true: there are four"
+    ]
+    del run.namespace["mean"]
+    assert "'mean'" in harness.fact_complaints(LAB, run, specimen.facts)[0]
+
+
 def test_a_check_that_takes_a_wrong_answer_is_found(run):
     wrong = specimen.mutants(run.namespace)
     wrong["lab99.1"][1] = run.namespace["mean"]
@@ -73,6 +84,21 @@ def test_a_check_that_takes_anything_is_found(toy, monkeypatch):  # noqa: F811
     generous = harness.check.Exercise("lab99.3", 1, "Count", lambda answer: None)
     monkeypatch.setattr(toy, "count", generous)
     assert len(harness.garbage_complaints(LAB)) == len(harness.GARBAGE)
+
+
+@pytest.mark.parametrize(
+    ("line", "wide"),
+    [
+        ("# " + "word " * 20, 1),
+        ("x = 1  # " + "word " * 20, 1),
+        ("# | " + "word " * 20, 0),
+        ("# - [" + "word " * 20 + "](https://example.org)", 0),
+        ("# ```text\n# " + "word " * 20 + "\n# ```", 0),
+        ("# ```python\n# " + "word " * 20 + "\n# ```", 1),
+    ],
+)
+def test_a_wide_line_is_found(line, wide):
+    assert len(harness.width_complaints(changed("# Use your fingers.", line))) == wide
 
 
 def test_a_solution_repeated_elsewhere_is_found():

@@ -1,4 +1,4 @@
-"""Every lab in ``labs/``: the notebook is current, the stub scores nothing, the solution everything, mutants are refused."""
+"""Every lab: its notebook is current, stubs score nothing, solutions all, mutants are refused."""
 
 import json
 from pathlib import Path
@@ -68,6 +68,10 @@ def test_each_exercise_says_points_minutes_difficulty_and_hint(lab):
     assert harness.heading_complaints(lab) == []
 
 
+def test_code_and_prose_keep_to_one_width(lab):
+    assert harness.width_complaints(lab) == []
+
+
 @pytest.mark.slow
 def test_the_stub_scores_nothing(lab):
     assert harness.stub_complaints(lab, harness.run_student(lab)) == []
@@ -79,8 +83,13 @@ def test_the_solution_scores_full_marks(lab, solution):
 
 
 @pytest.mark.slow
+def test_what_the_lab_says_it_found_is_true(lab, solution):
+    assert harness.fact_complaints(lab, solution, harness.beside(lab, "facts").facts) == []
+
+
+@pytest.mark.slow
 def test_plausible_wrong_answers_are_refused_by_name(lab, solution):
-    wrong = harness.mutants(lab, solution, Path(__file__).with_name(f"{lab.name}_mutants.py"))
+    wrong = harness.beside(lab, "mutants").mutants(solution.namespace)
     assert harness.mutant_complaints(lab, wrong) == []
 
 

@@ -1,4 +1,4 @@
-"""Figures: what is drawn is what was given, alt text reaches the page, text is large enough, colour is not alone."""
+"""Figures: they draw what was given, with alt text, in large letters, never by colour alone."""
 
 import io
 import os
@@ -230,14 +230,15 @@ kernelspec: {name: python3, display_name: Python 3}
 # Page
 ```{code-cell}
 from helpers.show import plots
-plots.show(plots.heatmap([[0.0, 1.0]], ["a"], ["x", "y"]), "Cell a x is 0, cell a y is 1.", caption="Two cells")
+figure = plots.heatmap([[0.0, 1.0]], ["a"], ["x", "y"])
+plots.show(figure, "Cell a x is 0, cell a y is 1.", caption="Two cells")
 ```
 """
 
 
 @pytest.mark.slow
 def test_alt_text_reaches_a_page_that_the_books_builder_executes(tmp_path):
-    """The real chain: kernel, myst-nb, Sphinx; one image, with its words, and no second one without."""
+    """The real chain: kernel, myst-nb, Sphinx; one image, with its words, none without."""
     pytest.importorskip("myst_nb")
     (tmp_path / "conf.py").write_text(
         "extensions = ['myst_nb']\nnb_execution_raise_on_error = True\n"

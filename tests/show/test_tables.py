@@ -20,7 +20,7 @@ def shown(monkeypatch):
 def test_a_table_keeps_its_cells_apart(shown):
     tables.table(["a", "b"], [[1, "x|y"], ["two\nlines", 3.5]])
     lines = shown[0].splitlines()
-    assert lines == ["| a | b |", "| --- | --- |", "| 1 | x\\|y |", "| two lines | 3.5 |"]
+    assert lines == ["| a | b |", "|---|---|", "| 1 | x\\|y |", "| two lines | 3.5 |"]
 
 
 def test_a_rate_has_the_interval_of_another_library():

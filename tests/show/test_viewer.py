@@ -1,4 +1,4 @@
-"""Views: what they embed stays data, and they hold up in a page, without scripts and without a network."""
+"""Views: what they embed stays data; they stand in a page, without scripts, without a network."""
 
 import json
 import re
@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from helpers.errors import LabError
 from helpers.show import viewer
 
-HOSTILE = "</script><script>window.broken = 1</script><!-- <img src=x onerror='window.broken = 2'> \u2028 & \"quoted\""
+HOSTILE = (
+    "</script><script>window.broken = 1</script><!-- "
+    "<img src=x onerror='window.broken = 2'> \u2028 & \"quoted\""
+)
 
 
 def simple(**changes):
@@ -140,7 +143,7 @@ THEMES = [
 def test_the_theme_of_the_page_is_followed_while_it_changes(open_view, page_says, system, expected):
     page = open_view(simple(), color_scheme=system)
     page.evaluate(page_says)
-    page.wait_for_selector(f'.lab-view[data-view-theme="{expected}"]', timeout=2000)
+    page.wait_for_selector(f'.lab-view[data-view-theme="{expected}"]')
     background = page.locator(".lab-view").evaluate(
         "element => getComputedStyle(element).backgroundColor"
     )

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from helpers import training
 from helpers.errors import LabError
-from helpers.texts.vocabulary import BEGIN, PAD, SPECIAL, UNKNOWN, Vocabulary
+from helpers.texts import BEGIN, PAD, SPECIAL, UNKNOWN, Vocabulary
 from helpers.tinyworld.language import documents
-from helpers.tinyworld.language.vocabulary import vocabulary as tinyworld
+from helpers.tinyworld.language import vocabulary as tinyworld
 from helpers.training import Recipe
 
 FEW = Vocabulary((*SPECIAL, "an", "owl", ".", ",", "("))

@@ -84,7 +84,7 @@ def sources(family: str) -> list[str]:
 
 
 def fits(family: str, slots: dict[str, str]) -> bool:
-    """Whether the words in the slots are of the right sort; else a frame could read what it did not write."""
+    """Whether the words fit their slots; else a frame could read what it did not write."""
     sorts = {
         "entity": entities(),
         "name": people(),
@@ -137,7 +137,7 @@ def spellings(frame: str) -> tuple[tuple[str, ...], ...]:
 
 
 def begun(start: str, *families: str) -> Iterator[Reading]:
-    """Every way in which the first words of a sentence are the beginning of a frame of the families."""
+    """Every way in which first words are the beginning of a frame of the families."""
     words = ["a" if word == "an" else word for word in start.split()]
     for family in families:
         for number, source in enumerate(sources(family)):
@@ -229,7 +229,7 @@ CLAUSES = re.compile(r" but | and (?=the |\w+ found )")
 
 
 def clauses(review: str) -> set[tuple]:
-    """Frame, aspect and adjective of every clause of a review's second sentence. Its held-out key has the opposite too."""
+    """Frame, aspect and adjective of every clause of a review's second sentence."""
     body = review.split(" . ")[1].removesuffix(" .")
     ways = [read(clause, "review.clause") for clause in CLAUSES.split(body)]
     assert all(ways), review
@@ -241,7 +241,7 @@ def clauses(review: str) -> set[tuple]:
 
 
 def agreements(text: str) -> list[tuple[str, ...]]:
-    """Every sentence of a garden from its determiner on, before it "," where the frame begins with "look ,"."""
+    """Every sentence of a garden from its determiner on, after any "look ," at its beginning."""
     found = []
     for sentence in text.removesuffix(" .").split(" . "):
         words = sentence.split()

@@ -1,4 +1,4 @@
-"""A TinyWorld model small enough to be trained in a second or two, published, and loaded at its checkpoints."""
+"""A TinyWorld model small enough to be trained, published and loaded in a second or two."""
 
 from dataclasses import replace
 

@@ -62,7 +62,7 @@ def run(recipe: Recipe, folder: Path, **options) -> training.Run:
 
 @pytest.fixture(scope="module")
 def server():
-    """Starts processes that have the libraries loaded already, so that a kill meets the training, not an import."""
+    """Starts processes with the libraries loaded, so that a kill meets the training, no import."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["transformer_lens.model_bridge", "helpers.training", "helpers.arithmetic.training.recipes"]
@@ -165,7 +165,7 @@ def test_ctrl_c_stops_between_steps_and_loses_nothing(server, uninterrupted, tmp
 
 
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path, same_weights):
-    """The signal comes while the optimiser is at work, which is where a torn state would come from."""
+    """The signal comes while the optimiser is at work: there a torn state would come from."""
 
     @dataclass
     class Impatient(training.Task):
@@ -192,9 +192,8 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path, same_weights
 
 
 def test_it_learns(tmp_path):
-    """Two-digit addition in a few seconds: the loss falls far below that of guessing, and most answers are right."""
-    from helpers.arithmetic.questions.batch import uniform
-    from helpers.arithmetic.questions.format import Format
+    """Two-digit addition in a few seconds: a loss far below guessing, and most answers right."""
+    from helpers.arithmetic.questions import Format, uniform
 
     recipe = replace(
         TINY, steps=700, batch_size=128, learning_rate=8e-3, warmup_steps=50, n_checkpoints=0
@@ -283,9 +282,9 @@ def test_a_recipe_survives_json_and_its_fingerprint_sees_every_field():
 
 
 def test_the_shipped_recipes_keep_their_fingerprints():
-    """The manifest's weights were trained with these; a changed default would silently describe another training."""
+    """The manifest's weights were trained with these; other defaults would describe another run."""
     from helpers import zoo
-    from helpers.arithmetic.training.recipes import RECIPES
+    from helpers.arithmetic.training import RECIPES
     from helpers.tinyworld.models.recipes import RECIPES as TEXTS
 
     for name in zoo.names():
@@ -374,7 +373,7 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):
-    """A limit on file sizes stands for the full disk: the system refuses the write half-way in the same manner."""
+    """A limit on file sizes stands for the full disk: the write fails half-way just the same."""
     path, text = tmp_path / "state.safetensors", tmp_path / "report.json"
     save_atomically({"x": torch.ones(4)}, path, {})
     write_atomically("old", text)
@@ -394,7 +393,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 
 def frozen_recipe() -> Recipe:
     """The embedded three-digit adder, left alone inside a larger model, in a few small batches."""
-    from helpers.arithmetic.training.recipes import EXPERIMENTS
+    from helpers.arithmetic.training import EXPERIMENTS
 
     return replace(
         EXPERIMENTS["mix-d3-frozen"], steps=25, batch_size=4, warmup_steps=2, n_checkpoints=3
@@ -448,7 +447,7 @@ def test_frozen_entries_keep_every_bit_and_the_rest_of_the_tensor_moves():
 
 
 def test_a_frozen_gradient_does_not_use_up_the_clipping():
-    """The first moment after one step is (1 - beta1) times the clipped gradient, so its norm shows what was clipped."""
+    """After one step the first moment is (1 - beta1) times the clipped gradient."""
     recipe = replace(SHORT, gradient_clip=1e-3)
     norms = {}
     for name, task in (("frozen", PartlyFrozen(task_of(recipe))), ("free", task_of(recipe))):

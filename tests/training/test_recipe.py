@@ -1,4 +1,4 @@
-"""A recipe as a file and as numbers: what is read back, what is refused, the learning rate, the snapshots."""
+"""A recipe as a file and as numbers: reading, refusing, the learning rate, the snapshots."""
 
 import json
 from dataclasses import fields, replace
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.arithmetic.training.recipes import EXPERIMENTS, RECIPES
+from helpers.arithmetic.training import EXPERIMENTS, RECIPES
 from helpers.errors import LabError
 from helpers.training import RECIPE, Recipe, read_recipe
 

@@ -1,4 +1,4 @@
-"""Series of checkpoints: how far rounding moves a weight, what a file says of itself, and what is refused."""
+"""Series of checkpoints: how far rounding moves a weight, what a file says, what is refused."""
 
 import math
 from functools import partial
@@ -166,7 +166,7 @@ def test_what_a_series_cannot_hold_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("scale", [None, torch.ones(3, 1), torch.ones(5), torch.ones(1)])
 def test_numbers_without_the_scale_of_their_row_are_no_weights(tmp_path, scale):
-    """They would come back as whole numbers, a hundred times too large, or fail in a product of shapes."""
+    """They would come back as whole numbers, a hundred times too large, or not at all."""
     path = tmp_path / "s.safetensors"
     series_file.pack(series(), path, {})
     tensors = {

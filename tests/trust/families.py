@@ -40,7 +40,7 @@ def native(**changes):
 
 
 def load(request, tmp_path_factory):
-    """What a fixture over families gives: a bridge, and the Hugging Face model of the same weights where there is one."""
+    """A bridge, and the Hugging Face model of the same weights where there is one."""
     if request.param == "llama":
         request.getfixturevalue("shared_dir")  # skips where there is none
     return pair(request.param, tmp_path_factory.getbasetemp() / request.param)
@@ -85,13 +85,12 @@ def pair(family: str, folder: Path):
 
 
 CONCEPT, OTHER, MUSIC = 0, 1, 2
-"""Residual dimensions of the planted model: the concept, an irrelevant one that varies more, and another skill."""
+"""Dimensions of the planted model: the concept, an irrelevant one that varies more, a skill."""
 TRUE, FALSE, LOUD, SOFT, YES, NO, HIGH, LOW = (range(0, 4), range(4, 8), 8, 9, 10, 11, 12, 13)
 
 
 def planted():
-    """A model whose residual stream is the embedding, and whose vocabulary reads chosen dimensions
-    off it.
+    """A model whose residual stream is the embedding, and whose output reads chosen dimensions.
 
     Token i of `TRUE` and token i of `FALSE` are twins: they differ in the concept, by +1 and −1,
     and share what they have in the irrelevant dimension. YES − NO reads the concept, HIGH − LOW the

@@ -1,4 +1,4 @@
-"""Tiny Hugging Face models with random weights and a word-level tokenizer, saved as folders like those of the hub."""
+"""Tiny Hugging Face models with random weights and a word-level tokenizer, saved as folders."""
 
 from pathlib import Path
 

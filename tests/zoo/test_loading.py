@@ -43,7 +43,7 @@ TOKENS = torch.arange(10)[None] % 15
 
 @pytest.fixture(scope="module")
 def toy_run(tmp_path_factory) -> Path:
-    from helpers.arithmetic.training.recipes import task_of
+    from helpers.arithmetic.training import task_of
 
     folder = tmp_path_factory.mktemp("runs") / "toy"
     training.train(TOY, task_of(TOY), folder)
@@ -125,7 +125,7 @@ def test_a_pointer_file_in_place_of_weights_is_refused(shelf):
 
 
 def rewrite(shelf: Path, tensors: dict) -> None:
-    """Other tensors, with a manifest that agrees: only the strict look at the tensors can refuse them."""
+    """Other tensors, with a manifest that agrees: only a look at the tensors can refuse them."""
     path = shelf / "toy.safetensors"
     save_file(tensors, path)
     manifest = json.loads((shelf / zoo.MANIFEST).read_text())
@@ -371,7 +371,7 @@ def test_the_embedded_models_are_whole_and_small():
 
 @pytest.fixture(scope="module")
 def history_run(tmp_path_factory) -> Path:
-    """A finished run that kept checkpoints, of a language model whose words come with its weights."""
+    """A finished run with checkpoints, of a language model whose words come with its weights."""
     from helpers.tinyworld.models.recipes import task_of
     from tests.tinyworld import tiny
 
@@ -382,7 +382,7 @@ def history_run(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def history(tmp_path, monkeypatch, history_run) -> Path:
-    """A weights folder with that model and three of its checkpoints, published at the command line."""
+    """A weights folder with that model and three checkpoints, published by the command."""
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / zoo.MANIFEST).write_text("{}")
@@ -430,7 +430,7 @@ def test_the_last_step_is_the_model_itself(history, history_run):
 
 @pytest.mark.parametrize("step", [None, 0, 4])
 def test_a_language_model_takes_text_at_every_step(history, step):
-    from helpers.tinyworld.language.vocabulary import vocabulary
+    from helpers.tinyworld.language import vocabulary
 
     model = zoo.load("tinyworld", device="cpu", step=step)
     assert not model.training
@@ -543,9 +543,9 @@ def test_a_model_published_again_without_checkpoints_leaves_no_series_behind(his
 def test_weights_with_another_vocabulary_than_the_recipes_are_refused(
     history_run, shelf, tmp_path, words
 ):
-    """Eight words for 993 rows, or two words exchanged: the model would read other words than it was trained on."""
-    from helpers.tinyworld.language.vocabulary import vocabulary
-    from helpers.training.folder import WORDS
+    """Eight words for 993 rows, or two exchanged: the model would read what it never learnt."""
+    from helpers.tinyworld.language import vocabulary
+    from helpers.training import WORDS
 
     folder = tmp_path / "run"
     shutil.copytree(history_run, folder)

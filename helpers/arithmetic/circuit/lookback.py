@@ -17,9 +17,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import algorithm
-from helpers.arithmetic.questions.batch import Questions
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, Questions, algorithm
 from helpers.errors import LabError
 
 P_LOW, P_NINE, P_CARRY = 0.45, 0.10, 0.45
@@ -30,9 +28,9 @@ def lookback_answer(questions: Questions) -> Int[Tensor, "question answer_digit"
     """Answer digits by the one-column look-back rule, units first, n + 1 of them.
 
     Raises:
-        LabError: subtractions among the questions.
+        LabError: Subtractions among the questions.
 
-    >>> from helpers.arithmetic.questions.batch import parse
+    >>> from helpers.arithmetic.questions import parse
     >>> lookback_answer(parse("77778+22222")).tolist()  # the true answer is 100000
     [[0, 0, 0, 9, 9, 0]]
     """
@@ -50,11 +48,11 @@ def lookback_answer(questions: Questions) -> Int[Tensor, "question answer_digit"
 
 
 def failure_rate(n_digits: int) -> float:
-    """Exact share of uniform questions on which the rule is wrong, by dynamic programming over the
-    columns.
+    """Exact share of uniform questions on which the rule is wrong.
 
-    Four states, from the units up: no carry to pass on; a carry made in this column; one passed
-    through one nine; and failed, which a second nine leads to and nothing leaves.
+    It is computed by dynamic programming over the columns, with four states, from the units up: no
+    carry to pass on; a carry made in this column; one passed through one nine; and failed, which a
+    second nine leads to and nothing leaves.
 
     >>> [f"{failure_rate(n):.4f}" for n in (3, 4, 5, 6, 10)]
     ['0.0045', '0.0090', '0.0135', '0.0180', '0.0357']
@@ -76,10 +74,10 @@ class Comparison:
     """The rule and a model on the same additions, question by question.
 
     Attributes:
-        questions: what was asked.
-        rule, model: answer digits of each, units first; the model's are -1 where it put no digit
+        questions: The questions asked.
+        rule, model: Answer digits of each, units first; the model's are -1 where it put no digit
             first.
-        truth: the right digits.
+        truth: The right digits.
     """
 
     questions: Questions
@@ -96,16 +94,16 @@ class Comparison:
         return (self.model != self.truth).any(1)
 
     def contingency(self) -> Int[np.ndarray, "rule_fails model_fails"]:
-        """Number of questions by verdict: row 1 is where the rule fails, column 1 where the model
-        fails.
+        """Number of questions by verdict.
 
-        Agreement is the diagonal. A model that follows the rule has nothing off it.
+        Row 1 is where the rule fails, column 1 where the model fails. Agreement is the
+        diagonal; a model that follows the rule has nothing off it.
         """
         cell = 2 * self.rule_fails.long() + self.model_fails.long()
         return torch.bincount(cell, minlength=4).view(2, 2).numpy()
 
     def by_class(self) -> dict[str, dict[str, int]]:
-        """Per class: questions, failures of the rule and of the model, and questions on which the verdicts agree."""
+        """Per class: questions, failures of the rule and of the model, and equal verdicts."""
         names = np.array(self.questions.classes())
         rule, model = self.rule_fails.numpy(), self.model_fails.numpy()
         counts = {}
@@ -120,13 +118,16 @@ class Comparison:
         return counts
 
     def same_mistake(self) -> tuple[int, int]:
-        """Of the questions that both get wrong: how many get the same wrong answer, in every digit, and how many there are."""
+        """Of the questions that both get wrong: how many with one answer, and how many in all."""
         both = self.rule_fails & self.model_fails
         same = (self.rule == self.model).all(1)
         return int((both & same).sum()), int(both.sum())
 
     def wrong_digits(self) -> Int[np.ndarray, "answer_digit verdict"]:
-        """For every answer digit, units first: questions on which only the rule, only the model, or both get it wrong."""
+        """Questions on which only the rule, only the model, or both get an answer digit wrong.
+
+        Digits are listed units first.
+        """
         rule, model = self.rule != self.truth, self.model != self.truth
         return torch.stack(
             [(rule & ~model).sum(0), (model & ~rule).sum(0), (rule & model).sum(0)], dim=1
@@ -139,12 +140,12 @@ def compare(
     """Hold a model's answers against the rule's.
 
     Args:
-        answers: the model's answer tokens from `verify.predict` or `verify.greedy`. The rule knows
+        answers: The model's answer tokens from `verify.predict` or `verify.greedy`. The rule knows
             only the question, so `greedy` is the fairer reading where a model may lean on the
             answer digits before.
 
     Raises:
-        LabError: subtractions among the questions.
+        LabError: Subtractions among the questions.
     """
     digit_of = torch.full((max(int(answers.max()) + 1, fmt.d_vocab_needed),), -1)
     digit_of[torch.tensor(fmt.digit_ids)] = torch.arange(10)

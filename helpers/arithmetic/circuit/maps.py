@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from helpers import files, zoo
-from helpers.arithmetic.circuit import sufficiency
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.circuit.sufficiency import bench, smallest_map
+from helpers.arithmetic.questions import Format
 from helpers.errors import LabError
-from helpers.interventions import Node
+from helpers.interventions import Ablation, Node
 
 DATA = files.DATA / "maps.json"
-MODES = ("mean", "resample")
+ABLATIONS: tuple[Ablation, ...] = ("mean", "resample")
 PER_CLASS, REFERENCE_PER_CLASS, SEED, TARGET = 40, 60, 0, 0.997
 
 
@@ -26,19 +26,19 @@ class Map:
     """Nodes that suffice.
 
     Attributes:
-        sha256: of the weights that they were chosen on.
-        nodes: for each way to ablate the others, the nodes kept.
+        sha256: Checksum of the weights that they were chosen on.
+        nodes: The nodes kept, for each way to ablate the others.
     """
 
     sha256: str
-    nodes: dict[str, list[Node]]
+    nodes: dict[Ablation, list[Node]]
 
 
 def choose(name: str) -> Map:
     """Choose the maps of an embedded mixed model.
 
     Raises:
-        LabError: no such model, or one that was not trained on both operations.
+        LabError: No such model, or one that was not trained on both operations.
     """
     entry = zoo.check(name)
     if entry.recipe.task != "mixed":
@@ -47,39 +47,41 @@ def choose(name: str) -> Map:
         )
     model = zoo.load(name, device="cpu").requires_grad_(False)
     fmt = Format(entry.recipe.data["n_digits"])
-    bench = sufficiency.bench(model, fmt, PER_CLASS, REFERENCE_PER_CLASS, SEED, "+-")
-    return Map(
-        entry.sha256, {mode: sufficiency.smallest_map(bench, TARGET, mode) for mode in MODES}
-    )
+    asked = bench(model, fmt, PER_CLASS, REFERENCE_PER_CLASS, SEED, "+-")
+    kept: dict[Ablation, list[Node]] = {
+        ablation: smallest_map(asked, TARGET, ablation) for ablation in ABLATIONS
+    }
+    return Map(entry.sha256, kept)
 
 
 def stored(path: Path = DATA) -> dict[str, Map]:
     """The stored maps by model.
 
     Raises:
-        LabError: the file is missing or damaged.
+        LabError: The file is missing or damaged.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: Map(
-                own["sha256"],
-                {mode: [Node(**node) for node in own["nodes"][mode]] for mode in MODES},
-            )
-            for name, own in found.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise LabError(
-            f"expected stored maps in {path}",
-            f"cannot use it: {fault!r}",
-            hint="reinstall the package or check the file out again; `python -m helpers maps mix-d6` chooses a map anew",
-        ) from None
+
+    def parse(entries: dict[str, dict]) -> dict[str, Map]:
+        return {name: _from_json(entry) for name, entry in entries.items()}
+
+    hint = (
+        "reinstall the package or check the file out again; "
+        "`python -m helpers maps mix-d6` chooses a map anew"
+    )
+    return files.read_stored(path, parse, hint)
+
+
+def _from_json(entry: dict) -> Map:
+    nodes: dict[Ablation, list[Node]] = {
+        ablation: [Node(**node) for node in entry["nodes"][ablation]] for ablation in ABLATIONS
+    }
+    return Map(entry["sha256"], nodes)
 
 
 def to_text(maps: dict[str, Map]) -> str:
-    """The file that `stored` reads: one line a map."""
+    """The file that `stored` reads: one line per map."""
     lines = [
-        f'"{name}": {json.dumps(asdict(one), separators=(",", ":"))}'
-        for name, one in sorted(maps.items())
+        f'"{name}": {json.dumps(asdict(chosen), separators=(",", ":"))}'
+        for name, chosen in sorted(maps.items())
     ]
     return "{\n" + ",\n".join(lines) + "\n}\n"

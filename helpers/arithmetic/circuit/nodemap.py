@@ -21,7 +21,7 @@ from torch import Tensor
 from helpers.arithmetic.circuit.addition import SUBTASKS
 from helpers.arithmetic.circuit.pairs import Interchange
 from helpers.arithmetic.circuit.patching import Experiment, NodeSet, Rate, measure, prepare
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 from helpers.errors import LabError
 from helpers.interventions import Node, all_nodes, device_of
 from helpers.model import Model
@@ -51,14 +51,18 @@ class Role:
     def __str__(self) -> str:
         low, high = self.evidence.interval
         names = "+".join(map(str, self.nodes))
-        return f"{self.label} at {names}: {self.evidence.rate:.0%} [{low:.0%}, {high:.0%}], null {self.evidence.null_rate:.0%}"
+        rate = f"{self.evidence.rate:.0%} [{low:.0%}, {high:.0%}]"
+        return f"{self.label} at {names}: {rate}, null {self.evidence.null_rate:.0%}"
 
 
 def _groups(nodes: list[Node], size: int) -> list[NodeSet]:
+    """All sets of `size` heads."""
     return list(combinations([node for node in nodes if not node.is_mlp], size))
 
 
 def _search(model: Model, fmt: Format, experiment: Experiment, position: int) -> list[Role]:
+    """The roles of one experiment at one position (see `roles_at`)."""
+
     def passing(node_sets: list[NodeSet], floor: float) -> list[Rate]:
         return [
             rate
@@ -66,7 +70,7 @@ def _search(model: Model, fmt: Format, experiment: Experiment, position: int) ->
             if rate.null_rate >= STRONG
         ]
 
-    found: list[Role] = []
+    roles: list[Role] = []
     for layer in range(model.cfg.n_layers):
         nodes = [node for node in all_nodes(model, [position]) if node.layer == layer]
         singles = passing([(node,) for node in nodes], PARTIAL)
@@ -76,11 +80,9 @@ def _search(model: Model, fmt: Format, experiment: Experiment, position: int) ->
                 break
             strong += sorted(passing(_groups(nodes, size), STRONG), key=lambda rate: -rate.rate)[:1]
         covered = {node for rate in strong for node in rate.nodes}
-        found += [
-            Role(rate)
-            for rate in strong + [rate for rate in singles if rate.nodes[0] not in covered]
-        ]
-    return found
+        partial = [rate for rate in singles if rate.nodes[0] not in covered]
+        roles += [Role(rate) for rate in strong + partial]
+    return roles
 
 
 def roles_at(
@@ -112,12 +114,12 @@ def find_roles(
     """All roles of a model: every sub-task, every digit, every position it could be carried at.
 
     Args:
-        tasks: names of the sub-tasks to test; all of the registry by default.
-        registry: sub-tasks by name: those of addition, ``subtractions.SUBTASKS``, or both (joined
-            by ``|``).
+        tasks: Names of the sub-tasks to test; all of the registry by default.
+        registry: Sub-tasks by name: those of addition, ``subtraction.SUBTASKS``, or both (joined by
+            ``|``).
 
     Raises:
-        LabError: an unknown sub-task, or a count that is not even and positive.
+        LabError: An unknown sub-task, or a count that is not even and positive.
     """
     names = tuple(registry) if tasks is None else tasks
     if unknown := [name for name in names if name not in registry]:
@@ -125,21 +127,18 @@ def find_roles(
     work = [
         (registry[name], digit) for name in names for digit in registry[name].digits(fmt.n_digits)
     ]
-    found: list[Role] = []
+    roles: list[Role] = []
     for task, digit in progress(work, "patch tests"):
         experiment = prepare(model, fmt, task, digit, count, seed)  # once for all positions
-        found += [
-            role
-            for position in task.positions(fmt, digit)
-            for role in _search(model, fmt, experiment, position)
-        ]
-    return found
+        for position in task.positions(fmt, digit):
+            roles += _search(model, fmt, experiment, position)
+    return roles
 
 
 def carry_kind(
     sc: float, undecided: float, sv: float, high: float = STRONG, low: float = WEAK
 ) -> str:
-    """Name a carry from the rates of the three separating tests (table in `subtasks`).
+    """Name a carry from the rates of the three separating tests (table in `addition`).
 
     A rate of at least `high` counts as a flip, one of at most `low` as none; with anything in
     between, or a pattern that is not in the table, the carry is ``"mixed"``; three times none is
@@ -151,7 +150,7 @@ def carry_kind(
     pattern = tuple(
         1 if rate >= high else 0 if rate <= low else None for rate in (sc, undecided, sv)
     )
-    names = {
+    names: dict[tuple[int | None, ...], str] = {
         (1, 0, 0): "binary (SC)",
         (1, 1, 0): "tri-state (ST)",
         (1, 1, 1): "cascaded (SV)",
@@ -188,18 +187,18 @@ def attends(
     digit: int,
     at_least: float = 0.1,
 ) -> bool:
-    """The paper's attention prerequisite: does a head look at both D_k and D'_k? An MLP looks
-    nowhere.
+    """The paper's attention prerequisite: does a head look at both D_k and D'_k?
 
+    An MLP looks nowhere.
     Positions are compared as numbers, so position 1 never matches 10 … 19 (the released code
     compares substrings).
 
     Args:
-        pattern: attention averaged over questions (`mean_pattern`).
-        at_least: smallest weight on each of the two that counts as looking.
+        pattern: Attention averaged over questions (`mean_pattern`).
+        at_least: Smallest weight on each of the two that counts as looking.
 
     Raises:
-        LabError: a digit that operands of this format do not have.
+        LabError: A digit that operands of this format do not have.
     """
     if not 0 <= digit < fmt.n_digits:
         raise LabError(f"expected a digit from 0 to {fmt.n_digits - 1}", f"got {digit}")

@@ -1,7 +1,7 @@
 """Matched pairs of questions, and the interchange tests that are made of them.
 
 A test takes the output of a node from a *stored* question and writes it into a *clean* one.
-`subtasks` has the tests of addition, `subtractions` those of subtraction, `selectors` those of the
+`columns` has what the tests of `addition` and `subtraction` share, `selectors` the tests of the
 sign and of the operator; all draw their pairs here, by rejection from random questions.
 """
 
@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions.batch import Questions, join, uniform
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, Questions, join, uniform
 from helpers.errors import LabError
 
 Pair = tuple[Questions, Questions]
@@ -27,15 +26,15 @@ class Pairs:
     """Matched questions of one test.
 
     Attributes:
-        stored: the questions whose node outputs are taken.
-        clean: the questions they are written into.
-        expected: digits of the predicted answer, units first.
-        tolerated: a second answer that counts as predicted too; the same as `expected` except for
+        stored: The questions whose node outputs are taken.
+        clean: The questions that they are written into.
+        expected: Digits of the predicted answer, units first.
+        tolerated: A second answer that counts as predicted too; the same as `expected` except for
             ``ST``, ``MT`` and ``NT``, where the neighbour A_(k+1) may follow the stored column or
-            its own copy of column k (see `subtasks.SubTask`).
-        rises: direction of each pair: whether the sub-task's value is larger in the stored question
+            its own copy of column k (see `columns.ColumnTest`).
+        rises: Direction of each pair: whether the sub-task's value is larger in the stored question
             (0 < U < 1). It cannot be read off the answer: a rising carry turns a 9 into a 0.
-        negative: whether the predicted sign is minus.
+        negative: Whether the predicted sign is minus.
     """
 
     stored: Questions
@@ -76,20 +75,21 @@ Keep = Callable[[Questions, Questions], Bool[Tensor, " question"]]
 
 @dataclass(frozen=True)
 class Interchange(ABC):
-    """One interchange test, for every digit it exists for.
+    """One interchange test, for every digit that it exists for.
 
     Attributes:
-        name: short name, as in the paper.
-        meaning: one line for a reader.
-        lowest: lowest digit index the test exists for.
-        above: how many columns must lie above the digit.
+        name: Short name, as in the paper.
+        meaning: One line for a reader.
+        lowest: Lowest digit index that the test exists for.
+        above: How many columns must lie above the digit.
+        subtract: Whether the random questions that pairs are made from are subtractions.
     """
 
     name: str
     meaning: str
     lowest: int = 0
     above: int = 0
-    subtract = False  # whether the random questions that pairs are made from are subtractions
+    subtract = False
 
     @abstractmethod
     def positions(self, fmt: Format, k: int) -> list[int]:
@@ -104,22 +104,24 @@ class Interchange(ABC):
         """How to make a pair from a random question, and which pairs to keep."""
 
     def digits(self, n_digits: int) -> range:
-        """Digit indices the test exists for."""
+        """Digit indices that the test exists for."""
         return range(self.lowest, n_digits - self.above)
 
     def pairs(
         self, k: int, n_digits: int, count: int, rng: np.random.Generator, null: bool = False
     ) -> Pairs:
-        """Random matched pairs; with `null`, pairs that differ in their digits but not in the
-        sub-task's value.
+        """Random matched pairs.
+
+        With `null` they differ in their digits, but not in the sub-task's value.
 
         Raises:
-            LabError: a digit the test does not exist for.
+            LabError: A digit that the test does not exist for.
 
         >>> from helpers.arithmetic.circuit.addition import ST
-        >>> pairs = ST.pairs(1, 4, 2, np.random.default_rng(0))  # a pair a line: stored, clean, predicted answer
-        >>> for i in range(2):
-        ...     print(pairs.stored.text(i)[:9], pairs.clean.text(i)[:9], pairs.expected[i].flip(0).tolist())
+        >>> pairs = ST.pairs(1, 4, 2, np.random.default_rng(0))
+        >>> for i in range(2):  # stored question, clean question, predicted answer
+        ...     print(pairs.stored.text(i)[:9], pairs.clean.text(i)[:9], end=" ")
+        ...     print(pairs.expected[i].flip(0).tolist())
         2508+5420 2568+5480 [0, 7, 9, 4, 8]
         9681+1334 9681+1304 [1, 1, 0, 8, 5]
         """
@@ -145,7 +147,7 @@ class Interchange(ABC):
     def _draw(
         self, n_digits: int, count: int, rng: np.random.Generator, propose: Propose, keep: Keep
     ) -> Pair:
-        """Rejection sampling of pairs: propose many, keep those that satisfy the condition, until there are enough."""
+        """Rejection sampling: propose many pairs, keep the good ones, until there are enough."""
         kept: list[Pair] = []
         for _ in range(400):
             stored, clean = propose(uniform(n_digits, 4 * count, rng, self.subtract))
@@ -170,7 +172,10 @@ def with_columns(questions: Questions, columns: slice | int, rng: np.random.Gene
 
 
 def _passing(questions: Questions) -> Int[Tensor, "question digit"]:
-    """Second digits that pass a carry or a borrow on: columns of an addition sum to nine, of a subtraction are equal."""
+    """Second digits that pass a carry or a borrow on.
+
+    Columns of an addition then sum to nine, those of a subtraction are equal.
+    """
     return torch.where(questions.subtract[:, None], questions.first, 9 - questions.first)
 
 
@@ -185,8 +190,7 @@ def with_passing_column(
 
 
 def with_deciding_column(clean: Questions, k: int, rng: np.random.Generator) -> Pair:
-    """Passing columns from k down to just above a column at a random distance, and a second copy
-    with that column redrawn.
+    """Pairs that differ in one column below k, at a random distance, with passing columns between.
 
     Were all lower columns redrawn, column k - 1 would decide nine times in ten, and a node that
     knows nothing but SC_(k-1) or MB_(k-1) would pass for one that knows the cascade.

@@ -1,4 +1,7 @@
-"""Run sub-task tests on a model: how often does writing a node's stored output give exactly the predicted answer?"""
+"""Run sub-task tests on a model.
+
+How often does writing a node's stored output give exactly the predicted answer?
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from helpers.arithmetic.circuit.pairs import Interchange, Pairs
-from helpers.arithmetic.questions.batch import answer_tokens, join
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, answer_tokens, join
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, collect, run_with_replaced
 from helpers.model import Model
@@ -24,13 +26,13 @@ class Rate:
     """How often one test came out as predicted on one set of nodes.
 
     Attributes:
-        task, digit: which sub-task.
-        nodes: whose outputs were exchanged, all at once.
-        hits, trials: pairs whose whole answer was exactly the predicted one, of how many.
-        rising, falling: share of hits among pairs whose value rises, or falls (two directions of
+        task, digit: The sub-task, by its name, and the digit.
+        nodes: The nodes whose outputs were exchanged, all at once.
+        hits, trials: Pairs whose whole answer was exactly the predicted one, of how many.
+        rising, falling: Share of hits among pairs whose value rises, or falls (two directions of
             the same pair).
-        null_hits, null_trials: null pairs whose whole answer stayed right, of how many.
-        reached: pairs whose tokens that must change came out as predicted, whatever the others did.
+        null_hits, null_trials: Null pairs whose whole answer stayed right, of how many.
+        reached: Pairs whose tokens that must change came out as predicted, whatever the others did.
             More of these than hits: the value is carried here, and something else is read off the
             same nodes.
     """
@@ -73,9 +75,9 @@ class Experiment:
     """One sub-task of one digit, ready to run on any nodes: what all node sets and positions share.
 
     Attributes:
-        task, digit: which sub-task.
-        pairs, null: the matched pairs and the null pairs, each in both directions.
-        stored, null_stored: node outputs of the model on the stored questions of both.
+        task, digit: The sub-task and the digit.
+        pairs, null: The matched pairs and the null pairs, each in both directions.
+        stored, null_stored: Node outputs of the model on the stored questions of both.
     """
 
     task: Interchange
@@ -87,10 +89,12 @@ class Experiment:
 
 
 def _both_ways(pairs: Pairs, swapped: Pairs) -> Pairs:
-    parts = (join([getattr(pairs, name), getattr(swapped, name)]) for name in ("stored", "clean"))
+    """The pairs of both directions, one after the other."""
     names = ("expected", "tolerated", "rises", "negative")
     return Pairs(
-        *parts, *(torch.cat([getattr(pairs, name), getattr(swapped, name)]) for name in names)
+        join([pairs.stored, swapped.stored]),
+        join([pairs.clean, swapped.clean]),
+        *(torch.cat([getattr(pairs, name), getattr(swapped, name)]) for name in names),
     )
 
 
@@ -100,7 +104,8 @@ def draw(
     """`count` pairs, half of them with the roles of stored and clean exchanged.
 
     Raises:
-        LabError: a digit the test does not exist for, or a count that is not even and positive.
+        LabError: A digit that the test does not exist for, or a count that is not even and
+            positive.
     """
     if count < 2 or count % 2:
         raise LabError("expected an even number of pairs, at least 2", f"got {count}")
@@ -127,7 +132,11 @@ def _answers(
 def as_predicted(
     model: Model, fmt: Format, pairs: Pairs, node_sets: Sequence[NodeSet]
 ) -> tuple[Bool[Tensor, "set pair"], Int[Tensor, "set pair answer"]]:
-    """For every node set and pair: is the whole patched answer the predicted one? And the answer itself (token ids)."""
+    """For every node set and pair: whether the whole patched answer is the predicted one.
+
+    Returns:
+        The verdicts, and the answers themselves (token ids).
+    """
     stored, _ = collect(model, pairs.stored.tokens(fmt))
     answers = torch.stack([_answers(model, fmt, pairs, nodes, stored) for nodes in node_sets])
     return torch.stack([pairs.predicts(answer, fmt) for answer in answers]), answers
@@ -143,36 +152,35 @@ def measure(
     """Run an experiment on many node sets.
 
     Args:
-        floor: sets with a lower rate are left out, and their null pairs never run: half the work of
+        floor: Sets with a lower rate are left out, and their null pairs never run: half the work of
             a search.
     """
-    found = []
-    for nodes in node_sets:
-        pairs, null = experiment.pairs, experiment.null
-        answers = _answers(model, fmt, pairs, nodes, experiment.stored)
-        hit = pairs.predicts(answers, fmt)
-        if int(hit.sum()) / len(hit) < floor:
-            continue
-        same = null.predicts(_answers(model, fmt, null, nodes, experiment.null_stored), fmt)
-        rising, falling = (float(hit[way].float().mean()) for way in (pairs.rises, ~pairs.rises))
-        counts = {
-            "hits": int(hit.sum()),
-            "trials": len(hit),
-            "null_hits": int(same.sum()),
-            "null_trials": len(same),
-        }
-        counts["reached"] = int(pairs.reaches(answers, fmt).sum())
-        found.append(
-            Rate(
-                experiment.task.name,
-                experiment.digit,
-                nodes,
-                rising=rising,
-                falling=falling,
-                **counts,
-            )
-        )
-    return found
+    results = (_rate(model, fmt, experiment, nodes, floor) for nodes in node_sets)
+    return [rate for rate in results if rate is not None]
+
+
+def _rate(
+    model: Model, fmt: Format, experiment: Experiment, nodes: NodeSet, floor: float
+) -> Rate | None:
+    """The rate of one node set; None where it is below `floor`."""
+    pairs, null = experiment.pairs, experiment.null
+    answers = _answers(model, fmt, pairs, nodes, experiment.stored)
+    hit = pairs.predicts(answers, fmt)
+    if int(hit.sum()) / len(hit) < floor:
+        return None
+    same = null.predicts(_answers(model, fmt, null, nodes, experiment.null_stored), fmt)
+    return Rate(
+        experiment.task.name,
+        experiment.digit,
+        nodes,
+        hits=int(hit.sum()),
+        trials=len(hit),
+        rising=float(hit[pairs.rises].float().mean()),
+        falling=float(hit[~pairs.rises].float().mean()),
+        null_hits=int(same.sum()),
+        null_trials=len(same),
+        reached=int(pairs.reaches(answers, fmt).sum()),
+    )
 
 
 def rates(
@@ -184,11 +192,10 @@ def rates(
     count: int = 100,
     seed: int = 0,
 ) -> list[Rate]:
-    """Test one sub-task of one digit on many node sets, with its null, on the same pairs for all of
-    them.
+    """Test one sub-task of one digit, with its null, on the same pairs for many node sets.
 
     Raises:
-        LabError: a digit the test does not exist for, a count that is not even and positive, or a
-            node that the model does not have.
+        LabError: A digit that the test does not exist for, a count that is not even and positive,
+            or a node that the model does not have.
     """
     return measure(model, fmt, prepare(model, fmt, task, digit, count, seed), node_sets)

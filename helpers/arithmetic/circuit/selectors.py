@@ -27,13 +27,12 @@ from helpers.arithmetic.circuit.pairs import (
     columns_differ,
     with_columns,
 )
-from helpers.arithmetic.questions import algorithm
-from helpers.arithmetic.questions.batch import Questions, uniform
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, Questions, algorithm, uniform
 from helpers.errors import LabError
 
 
 def _with_equal_columns(questions: Questions, columns: slice) -> Questions:
+    """A copy whose chosen columns hold the same digit twice."""
     second = questions.second.clone()
     second[:, columns] = questions.first[:, columns]
     return Questions(questions.first, second, questions.subtract)
@@ -41,7 +40,7 @@ def _with_equal_columns(questions: Questions, columns: slice) -> Questions:
 
 @dataclass(frozen=True)
 class Sign(Interchange):
-    """The sign of a difference, decided in column k: all columns above are equal, and column k is redrawn."""
+    """The sign of a difference, decided in column k: all columns above are equal."""
 
     subtract = True
 
@@ -50,15 +49,14 @@ class Sign(Interchange):
         return [fmt.equals_position] if fmt.has_sign else []
 
     def predicted(self, stored: Questions, clean: Questions, k: int, null: bool = False) -> Pairs:
-        """The clean question's digits after the sign that it has with the sign of column k
-        exchanged.
+        """The clean digits, after the sign that the question has with column k's sign exchanged.
 
         With `null` the clean answer is predicted, whatever the values are.
 
         Raises:
-            LabError: a digit the questions do not have, or a question that is no subtraction.
+            LabError: A digit that the questions do not have, or a question that is no subtraction.
 
-        >>> from helpers.arithmetic.questions.batch import parse
+        >>> from helpers.arithmetic.questions import parse
         >>> pairs = GT.predicted(parse("600-210"), parse("100-210"), k=2)
         >>> pairs.clean.text(), pairs.expected.flip(1).tolist(), pairs.negative.tolist()
         ('100-210=-0110', [[0, 1, 1, 0]], [False])
@@ -98,7 +96,7 @@ class Operator(Interchange):
     """The operator as it acts on A_k; a pair rises when an addition is written into a subtraction.
 
     Attributes:
-        alone: whether the stored question has other operands, so that only the operator itself can
+        alone: Whether the stored question has other operands, so that only the operator itself can
             be of use.
     """
 
@@ -114,10 +112,10 @@ class Operator(Interchange):
         With `null` the clean answer is predicted, whatever the values are.
 
         Raises:
-            LabError: a digit the test does not exist for, operands with D < D', or, for OPR, two
-                different pairs of operands.
+            LabError: A digit that the test does not exist for, operands with D < D', or, for OPR,
+                two different pairs of operands.
 
-        >>> from helpers.arithmetic.questions.batch import parse
+        >>> from helpers.arithmetic.questions import parse
         >>> pairs = OPR.predicted(parse("275+132"), parse("275-132"), k=1)
         >>> pairs.clean.text(), pairs.expected.flip(1).tolist()
         ('275-132=+0143', [[0, 1, 0, 3]])

@@ -1,5 +1,6 @@
-"""Is the map enough, and is each node on it needed? Ablate everything else; ablate one at a time;
-compare with chance.
+"""Is the map enough, and is each node on it needed?
+
+Ablate everything else; ablate one node at a time; compare with chance.
 
 *Sufficiency* of a set of nodes is the share of questions still answered right (every answer token,
 teacher forced) when all other nodes are mean- or resample-ablated. *Necessity* of a node is the
@@ -17,35 +18,35 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import cascades
-from helpers.arithmetic.questions.batch import Questions, answer_tokens, join, of_class
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, Questions, answer_tokens, cascades, join, of_class
 from helpers.errors import LabError
-from helpers.interventions import Activations, Node, ablate, all_nodes, collect
+from helpers.interventions import Ablation, Activations, Node, ablate, all_nodes, collect
 from helpers.model import Model
 from helpers.runtime import progress
 
 OPERATIONS = {"S": "ADD", "M": "SUB", "N": "NEG"}
-"""The operation of a class, by the first letter of its name: addition, subtraction with an answer of at least 0, or below 0."""
+"""The operation of a class, by the first letter of its name.
+
+Addition, subtraction with an answer of at least zero, subtraction with an answer below zero.
+"""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What every measurement of one model shares: the questions, the truth, and the reference for
-    ablations.
+class AblationBench:
+    """What every ablation of one model shares: questions, right answers, and reference outputs.
 
     Attributes:
-        model, fmt: what is measured, and its token format.
-        questions: test questions, `per_class` of every cascade class in turn.
-        tokens: their token ids.
-        truth: right answer tokens.
-        classes: class name of each question.
-        reference: node outputs on *other* questions of the same mixture; means and resamples are
+        model, fmt: The model that is measured, and its token format.
+        questions: Test questions, `per_class` of every cascade class in turn.
+        tokens: Their token ids.
+        truth: The right answer tokens.
+        classes: Class name of each question.
+        reference: Node outputs on *other* questions of the same mixture; means and resamples are
             drawn from it.
-        nodes: all nodes that can matter (the last position predicts nothing).
+        nodes: All nodes that can matter (the last position predicts nothing).
     """
 
-    model: torch.nn.Module
+    model: Model
     fmt: Format
     questions: Questions
     tokens: Int[Tensor, "question pos"]
@@ -55,24 +56,24 @@ class Bench:
     nodes: list[Node]
 
     def right(
-        self, ablated: Iterable[Node], mode: str = "mean", seed: int = 0
+        self, ablated: Iterable[Node], ablation: Ablation = "mean", seed: int = 0
     ) -> Bool[Tensor, "question answer"]:
         """Which answer tokens are right with some nodes ablated."""
-        logits = ablate(self.model, self.tokens, ablated, self.reference, mode, seed)
+        logits = ablate(self.model, self.tokens, ablated, self.reference, ablation, seed)
         return answer_tokens(logits, self.fmt) == self.truth
 
     def kept(
-        self, keep: Iterable[Node], mode: str = "mean", seed: int = 0
+        self, keep: Iterable[Node], ablation: Ablation = "mean", seed: int = 0
     ) -> Bool[Tensor, "question answer"]:
         """Which answer tokens are right when every node *outside* `keep` is ablated."""
         keep = set(keep)
-        return self.right([node for node in self.nodes if node not in keep], mode, seed)
+        return self.right([node for node in self.nodes if node not in keep], ablation, seed)
 
-    def share_right(self, ablated: Iterable[Node], mode: str = "mean") -> float:
+    def share_right(self, ablated: Iterable[Node], ablation: Ablation = "mean") -> float:
         """Share of questions whose whole answer is right with some nodes ablated."""
-        return float(self.right(ablated, mode).all(1).double().mean())
+        return float(self.right(ablated, ablation).all(1).double().mean())
 
-    def every(self, step: int) -> "Bench":
+    def every(self, step: int) -> "AblationBench":
         """The same bench with every `step`-th question."""
         thin = slice(None, None, step)
         parts = {
@@ -90,7 +91,10 @@ class Bench:
         return [OPERATIONS[name[0]] for name in self.classes]
 
     def per_operation(self, right: Bool[Tensor, "question answer"]) -> dict[str, float]:
-        """Share of whole answers right in each operation; its classes count alike, for each has as many questions."""
+        """Share of whole answers right in each operation.
+
+        The classes of an operation count alike, for each has as many questions.
+        """
         return _shares(right, self.operations)
 
 
@@ -105,14 +109,15 @@ def _shares(right: Bool[Tensor, "question answer"], groups: list[str]) -> dict[s
 def mixture(
     n_digits: int, per_class: int, seed: int | Sequence[int], operations: str = "+"
 ) -> Questions:
-    """`per_class` questions of every class: S0 … Sn of the additions, M0 … M(n-1) and N1 … Nn of
-    the subtractions.
+    """`per_class` questions of every class.
+
+    The additions have the classes S0 … Sn, the subtractions M0 … M(n-1) and N1 … Nn.
 
     Args:
         operations: ``"+"``, ``"-"`` or ``"+-"``; the additions of ``"+-"`` are those of ``"+"``.
 
     Raises:
-        LabError: other operations.
+        LabError: Other operations.
 
     >>> len(mixture(3, 2, seed=0)), len(mixture(3, 2, seed=0, operations="+-"))
     (8, 20)
@@ -132,12 +137,13 @@ def bench(
     reference_per_class: int = 100,
     seed: int = 0,
     operations: str = "+",
-) -> Bench:
-    """Draw test questions, and reference questions from a stream that no bench tests on; collect
-    their activations.
+) -> AblationBench:
+    """Draw the test questions of a model, and run it on its reference questions.
+
+    The reference questions come from a stream that no bench tests on.
 
     Raises:
-        LabError: as `mixture`.
+        LabError: As `mixture`.
     """
     questions = mixture(fmt.n_digits, per_class, seed, operations)
     reference, _ = collect(
@@ -146,17 +152,21 @@ def bench(
     tokens = questions.tokens(fmt)
     truth = tokens[:, fmt.equals_position + 1 :]
     nodes = all_nodes(model, range(fmt.n_ctx - 1))
-    return Bench(model, fmt, questions, tokens, truth, questions.classes(), reference, nodes)
+    return AblationBench(
+        model, fmt, questions, tokens, truth, questions.classes(), reference, nodes
+    )
 
 
 def necessity(
-    bench: Bench, nodes: Sequence[Node], mode: str = "mean"
+    bench: AblationBench, nodes: Sequence[Node], ablation: Ablation = "mean"
 ) -> Float[Tensor, "node answer"]:
-    """Share of questions whose answer token goes wrong when one node is ablated, for each node and token."""
-    return torch.stack([1 - bench.right([node], mode).float().mean(0) for node in nodes])
+    """Share of questions whose answer token goes wrong without a node, for each node and token."""
+    return torch.stack([1 - bench.right([node], ablation).float().mean(0) for node in nodes])
 
 
-def smallest_map(bench: Bench, target: float = 0.998, mode: str = "mean") -> list[Node]:
+def smallest_map(
+    bench: AblationBench, target: float = 0.998, ablation: Ablation = "mean"
+) -> list[Node]:
     """Greedy backward elimination: drop one node after the other while `target` holds.
 
     Nodes are tried in order of what is lost without them alone, and those kept are tried again
@@ -165,44 +175,43 @@ def smallest_map(bench: Bench, target: float = 0.998, mode: str = "mean") -> lis
     drawn with another seed.
 
     Args:
-        target: share of questions of `bench` that must stay right.
-        mode: how the other nodes are ablated.
+        target: Share of questions of `bench` that must stay right.
+        ablation: How the other nodes are ablated.
 
     Returns:
         The nodes kept, sorted.
 
     Raises:
-        LabError: a target that the intact model misses.
+        LabError: A target that the intact model misses.
     """
     allowed = int((1 - target) * len(bench.questions) + 1e-9)  # wrong questions
     probe = bench.every(5)
 
-    def holds(on: Bench, outside: list[Node]) -> bool:
-        return int((~on.right(outside, mode).all(1)).sum()) <= allowed
+    def holds(on: AblationBench, outside: list[Node]) -> bool:
+        return int((~on.right(outside, ablation).all(1)).sum()) <= allowed
 
     if not holds(bench, []):
         raise LabError(
             f"expected a model with {target:.2%} of the bench right",
             f"intact it has {bench.share_right([]):.2%}",
         )
-    loss = {node: 1 - probe.share_right([node], mode) for node in bench.nodes}
+    loss = {node: 1 - probe.share_right([node], ablation) for node in bench.nodes}
     keep, before = sorted(bench.nodes, key=lambda node: (loss[node], -node.layer, node)), 0
     while len(keep) != before:
         before = len(keep)
         for node in progress(list(keep), "smallest map"):
             outside = [other for other in bench.nodes if other not in keep or other == node]
-            if holds(probe, outside) and holds(
-                bench, outside
-            ):  # a fifth with too many wrong spares the whole
+            # a fifth of the questions with too many wrong answers spares all of them
+            if holds(probe, outside) and holds(bench, outside):
                 keep.remove(node)
     return sorted(keep)
 
 
-def random_sets(bench: Bench, size: int, count: int, seed: int = 0) -> list[list[Node]]:
+def random_sets(bench: AblationBench, size: int, count: int, seed: int = 0) -> list[list[Node]]:
     """Random node sets of a given size: the control of every map.
 
     Raises:
-        LabError: a size that is no number of the bench's nodes.
+        LabError: A size that is no number of the bench's nodes.
     """
     if not 0 <= size <= len(bench.nodes):
         raise LabError(f"expected a size from 0 to {len(bench.nodes)}", f"got {size}")
@@ -214,9 +223,12 @@ def random_sets(bench: Bench, size: int, count: int, seed: int = 0) -> list[list
 
 
 def matched_sets(
-    bench: Bench, nodes: Iterable[Node], count: int, seed: int = 0
+    bench: AblationBench, nodes: Iterable[Node], count: int, seed: int = 0
 ) -> list[list[Node]]:
-    """Random node sets with as many nodes at every position as `nodes` has there: a harder control than any set of that size."""
+    """Random node sets with as many nodes at every position as `nodes` has there.
+
+    They are a harder control than any sets of the same size.
+    """
     rng = np.random.default_rng(seed)
     sizes = Counter(node.position for node in nodes)
     pools = {

@@ -1,5 +1,4 @@
-"""Does a node's output fall into the three cases of ST? Principal components with the two controls
-they need.
+"""Does a node's output fall into the three cases of ST? Principal components and their controls.
 
 The paper takes three clusters in the first principal components of a head's output as evidence for
 a stored tri-state. Clusters alone prove little: the case is a function of the digit sum, and
@@ -16,9 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import algorithm, cascades
-from helpers.arithmetic.questions.batch import Questions
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, Questions, algorithm, cascades
 from helpers.errors import LabError
 from helpers.interventions import Node, check_nodes, collect, head_writes
 from helpers.model import Model
@@ -31,12 +28,12 @@ class TriState:
     """A node's outputs in the plane of their first two principal components.
 
     Attributes:
-        plane: coordinates of each question.
-        case: index into `CASES`.
-        explained: share of the variance along each of the two components; zeros if the output never
+        plane: Coordinates of each question.
+        case: Index into `CASES`, for each question.
+        explained: Share of the variance along each of the two components; zeros if the output never
             varies.
-        accuracy: cross-validated nearest-centre accuracy in the plane.
-        null: the same accuracy for permuted labels, one entry a permutation.
+        accuracy: Cross-validated nearest-centre accuracy in the plane.
+        null: The same accuracy for permuted labels, one entry per permutation.
     """
 
     plane: Float[np.ndarray, "question 2"]
@@ -58,7 +55,7 @@ def questions_by_case(
         The questions and the case of each, an index into `CASES`.
 
     Raises:
-        LabError: a digit that the questions do not have.
+        LabError: A digit that the questions do not have.
     """
     if not 0 <= digit < n_digits:
         raise LabError(f"expected a digit from 0 to {n_digits - 1}", f"got {digit}")
@@ -80,7 +77,7 @@ def node_output(
     """What one node adds to the residual stream (a head without its share of the layer's bias b_O).
 
     Raises:
-        LabError: a node that the model does not have.
+        LabError: A node that the model does not have.
     """
     check_nodes(model, [node], tokens.shape[1])
     activations, _ = collect(model, tokens)
@@ -92,7 +89,10 @@ def node_output(
 def separation(
     points: Float[np.ndarray, "question dim"], case: Int[np.ndarray, " question"], seed: int = 0
 ) -> float:
-    """Accuracy of the nearest class centre in five-fold cross-validation; the largest class's share if no point differs."""
+    """Accuracy of the nearest class centre in five-fold cross-validation.
+
+    Where no point differs from another, it is the share of the largest class.
+    """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.neighbors import NearestCentroid
 
@@ -111,11 +111,10 @@ def tri_state(
     permutations: int = 50,
     seed: int = 0,
 ) -> TriState:
-    """Project a node's outputs on questions of known case, and score the separation with its
-    permutation null.
+    """Project a node's outputs on questions of known case, and score how well the cases separate.
 
     Raises:
-        LabError: a digit that the questions do not have, or a node that the model does not have.
+        LabError: A digit that the questions do not have, or a node that the model does not have.
     """
     from sklearn.decomposition import PCA
 
@@ -126,5 +125,5 @@ def tri_state(
         plane = pca.fit_transform(output)
     rng = np.random.default_rng(seed)
     null = np.array([separation(plane, rng.permutation(case), seed) for _ in range(permutations)])
-    explained = tuple(float(share) for share in np.nan_to_num(pca.explained_variance_ratio_))
-    return TriState(plane, case, explained, separation(plane, case, seed), null)
+    first, second = (float(share) for share in np.nan_to_num(pca.explained_variance_ratio_))
+    return TriState(plane, case, (first, second), separation(plane, case, seed), null)

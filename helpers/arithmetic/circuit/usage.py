@@ -25,19 +25,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import permutations, product
 from math import ceil
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
-from helpers.arithmetic.circuit.sufficiency import OPERATIONS, Bench
+from helpers.arithmetic.circuit.sufficiency import OPERATIONS, AblationBench
 from helpers.errors import LabError
-from helpers.interventions import Node
+from helpers.interventions import Ablation, Node
 from helpers.runtime import progress
 
 DRAWS = 1000
-MEASURES = ("kept", "jaccard", "unnamed")
+Measure = Literal["kept", "jaccard", "unnamed"]
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,16 @@ class Use:
     """How many questions break when one node is ablated, for every node of a model.
 
     Attributes:
-        broken: for each operation asked; units are the heads in order, and the MLP last.
-        asked: questions of each operation that the intact model answers right.
+        broken: Number of questions, for each operation asked; units are the heads in order, and the
+            MLP last.
+        asked: Questions of each operation that the intact model answers right.
     """
 
     broken: dict[str, Int[ndarray, "pos layer unit"]]
     asked: dict[str, int]
 
     def used(self, operation: str, share: float = 0.0) -> Bool[ndarray, "pos layer unit"]:
-        """Nodes without which at least one question breaks, and at least this share of the
-        questions.
+        """Nodes without which at least one question breaks, and at least a share of them.
 
         >>> Use({"ADD": np.array([[[0, 1, 5]]])}, {"ADD": 100}).used("ADD", share=0.05).tolist()
         [[[False, False, True]]]
@@ -79,14 +80,10 @@ class Use:
         )
 
 
-def use(bench: Bench, mode: str = "mean") -> Use:
-    """Ablate every node alone and count the questions that break.
-
-    Args:
-        mode: ``"mean"``, ``"resample"`` or ``"zero"``, as in `interventions.ablate`.
-    """
+def use(bench: AblationBench, ablation: Ablation = "mean") -> Use:
+    """Ablate every node alone and count the questions that break."""
     cfg, intact = bench.model.cfg, bench.right([]).all(1)
-    if mode == "mean":  # once for all nodes; the mean of one row is that row
+    if ablation == "mean":  # once for all nodes; the mean of one row is that row
         bench = replace(bench, reference=bench.reference.mean())
     names = [name for name in OPERATIONS.values() if name in bench.operations]
     groups = {
@@ -94,12 +91,10 @@ def use(bench: Bench, mode: str = "mean") -> Use:
     }
     shape = bench.fmt.n_ctx - 1, cfg.n_layers, cfg.n_heads + 1
     broken = {name: np.zeros(shape, dtype=int) for name in names}
-    for node in progress(bench.nodes, f"{mode} ablation"):
-        wrong = ~bench.right([node], mode).all(1)
-        for name, group in groups.items():
-            broken[name][node.position, node.layer, node.head] = int(
-                (wrong & group).sum()
-            )  # head -1 is the last unit
+    for node in progress(bench.nodes, f"{ablation} ablation"):
+        wrong = ~bench.right([node], ablation).all(1)
+        for name, group in groups.items():  # head -1, an MLP, is the last unit
+            broken[name][node.position, node.layer, node.head] = int((wrong & group).sum())
     return Use(broken, {name: int(group.sum()) for name, group in groups.items()})
 
 
@@ -123,22 +118,22 @@ def located(
     return wider
 
 
-def table(
+def node_counts(
     use: Use, share: float = 0.0, among: Bool[ndarray, "pos layer unit"] | None = None
 ) -> dict[str, int]:
     """How many nodes each operation uses, and how many are used by one, two and three operations.
 
     Args:
-        share: see `Use.used`.
-        among: count these nodes only; by default all that are useful.
+        share: Threshold of `Use.used`.
+        among: The nodes to count; by default all that are useful.
 
     Returns:
-        ``nodes`` (that are counted), ``ADD``, ``SUB``, ``NEG``, ``none``, ``one``, ``two``,
+        ``nodes`` (all that are counted), ``ADD``, ``SUB``, ``NEG``, ``none``, ``one``, ``two``,
         ``three``.
     """
     counted = use.useful(share) if among is None else among
     used = {name: use.used(name, share) & counted for name in use.broken}
-    how_many = sum(mask.astype(int) for mask in used.values())[counted]
+    how_many = np.sum(list(used.values()), axis=0)[counted]
     sizes = {
         name: int((how_many == number).sum())
         for number, name in enumerate(("none", "one", "two", "three"))
@@ -155,12 +150,12 @@ class Chance:
     """A share, and what it is worth.
 
     Attributes:
-        observed: with the locations as they are.
-        random, random_p: mean over random sets with as many nodes at every position, and the share
+        observed: The share with the locations as they are.
+        random, random_p: Mean over random sets with as many nodes at every position, and the share
             of such sets, the observed one among them, that reach the observed value.
-        heads, heads_p: mean over all renamings of the heads, and the share of renamings that reach
+        heads, heads_p: Mean over all renamings of the heads, and the share of renamings that reach
             the observed value.
-        best: the highest value that a renaming reaches.
+        best: The highest value that a renaming reaches.
     """
 
     observed: float
@@ -198,45 +193,48 @@ def rename(
 def overlap(
     locations: Bool[ndarray, "pos layer unit"],
     used: Bool[ndarray, "pos layer2 unit2"],
-    measure: str = "kept",
+    measure: Measure = "kept",
     seed: int = 0,
 ) -> Chance:
     """How far a target uses the locations that its source uses.
 
     Args:
-        locations: nodes of the source (`Use.used`, `Use.useful`).
-        used: nodes of the target, of at least as many layers and heads.
+        locations: Nodes of the source (`Use.used`, `Use.useful`).
+        used: Nodes of the target, of at least as many layers and heads.
         measure: ``"kept"``, the share of the locations that the target uses; ``"jaccard"``, the
             nodes used by both over the nodes used by either, anywhere in the target; or
             ``"unnamed"``, as ``"kept"``, but any heads of the layer at the position will do, as
             many as the source uses there. That is the most that renaming could give, even if heads
             were renamed at each position anew.
-        seed: of the random sets.
+        seed: Seed of the random sets.
 
     Raises:
-        LabError: another measure.
+        LabError: Another measure.
 
     >>> source = np.array([[[True, False, True]]])
     >>> overlap(source, np.array([[[True, False, False]]])).observed
     0.5
     """
-    if measure not in MEASURES:
-        raise LabError(f"expected a measure among {', '.join(MEASURES)}", f"got {measure!r}")
+    if measure not in get_args(Measure):
+        raise LabError(
+            f"expected a measure among {', '.join(get_args(Measure))}", f"got {measure!r}"
+        )
     n_layers, n_heads = used.shape[1], used.shape[2] - 1
     here = located(locations, n_layers, n_heads)
 
-    def value(some: Bool[ndarray, "... pos layer unit"]) -> ndarray:
-        both, whole = (some & used).sum((-3, -2, -1)), some
+    def value(chosen: Bool[ndarray, "... pos layer unit"]) -> ndarray:
+        both, whole = (chosen & used).sum((-3, -2, -1)), chosen
         if measure == "jaccard":
-            whole = some | used
+            whole = chosen | used
         elif measure == "unnamed":
-            heads = np.minimum(some[..., :-1].sum(-1), used[..., :-1].sum(-1)).sum((-2, -1))
-            both = heads + (some & used)[..., -1].sum((-2, -1))
+            heads = np.minimum(chosen[..., :-1].sum(-1), used[..., :-1].sum(-1)).sum((-2, -1))
+            both = heads + (chosen & used)[..., -1].sum((-2, -1))
         return both / np.maximum(whole.sum((-3, -2, -1)), 1)
 
     observed = float(value(here))
     drawn = value(matched(here, DRAWS, seed))
-    named = value(np.stack([rename(here, one) for one in renamings(locations.shape[1], n_heads)]))
+    names = renamings(locations.shape[1], n_heads)
+    named = value(np.stack([rename(here, renaming) for renaming in names]))
     reach = observed - 1e-12
     random_p = (1 + int((drawn >= reach).sum())) / (1 + DRAWS)
     return Chance(

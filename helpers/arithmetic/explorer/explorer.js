@@ -15,7 +15,12 @@ const drawModes = (question) => {
   };
   const labels = data.modes.map((mode) => {
     const [text, partner] = words[mode];
-    const input = make("input", { type: "radio", name: "mode", value: mode, checked: mode === state.mode });
+    const input = make("input", {
+      type: "radio",
+      name: "mode",
+      value: mode,
+      checked: mode === state.mode,
+    });
     input.addEventListener("change", () => {
       state.mode = mode;
       drawModel();
@@ -32,9 +37,14 @@ const say = (text, fault = false) => {
 };
 
 const fault = (a, b) => {
-  for (const [name, text] of [["first", a], ["second", b]]) {
-    if (!/^[0-9]+$/.test(text)) return `The ${name} number has to be a whole number, written with the digits 0 to 9; this is "${text}".`;
-    if (text.length > n) return `The ${name} number has ${text.length} digits; ${data.name} adds numbers of at most ${n}.`;
+  for (const [name, text] of [
+    ["first", a],
+    ["second", b],
+  ]) {
+    if (!/^[0-9]+$/.test(text))
+      return `The ${name} number has to be a whole number, written with the digits 0 to 9; this is "${text}".`;
+    if (text.length > n)
+      return `The ${name} number has ${text.length} digits; ${data.name} adds numbers of at most ${n}.`;
   }
   return "";
 };
@@ -55,13 +65,18 @@ const show = (a, b) => {
   $(".model").hidden = !question;
   $(".nearest").hidden = Boolean(question);
   if (question) {
-    const verdict = question.predicted === question.answer ? "which is right" : `where ${question.answer} is right`;
+    const verdict =
+      question.predicted === question.answer
+        ? "which is right"
+        : `where ${question.answer} is right`;
     say(`${a}+${b} is of class S${level}. ${data.name} answers ${question.predicted}, ${verdict}.`);
     drawModes(question);
     drawModel();
   } else {
     const near = nearestTo(level);
-    say(`${a}+${b} is of class S${level}. The sub-tasks below are arithmetic and hold for any numbers; what ${data.name} does with this question takes a running kernel.`);
+    say(
+      `${a}+${b} is of class S${level}. The sub-tasks below are arithmetic and hold for any numbers; what ${data.name} does with this question takes a running kernel.`,
+    );
     const button = $(".nearest button");
     button.textContent = `Show the model on ${near.first}+${near.second}, listed, ${Number(near.class.slice(1)) === level ? "of the same class" : `of class ${near.class}`}`;
     button.onclick = () => {
@@ -81,10 +96,17 @@ $(".ask").addEventListener("submit", (event) => {
   else show(a.padStart(n, "0"), b.padStart(n, "0"));
 });
 listed.append(make("option", { value: "", disabled: true }, "none of them"));
-data.questions.forEach((item, index) => listed.append(make("option", { value: String(index) }, `${item.class}  ${item.first}+${item.second}`)));
-listed.addEventListener("change", () => show(data.questions[listed.value].first, data.questions[listed.value].second));
+data.questions.forEach((item, index) =>
+  listed.append(
+    make("option", { value: String(index) }, `${item.class}  ${item.first}+${item.second}`),
+  ),
+);
+listed.addEventListener("change", () =>
+  show(data.questions[listed.value].first, data.questions[listed.value].second),
+);
 buildNodes();
-const opening = data.questions.find((item) => Number(item.class.slice(1)) >= 2) || data.questions[0];
+const opening =
+  data.questions.find((item) => Number(item.class.slice(1)) >= 2) || data.questions[0];
 const needed = Object.keys(opening.effects[state.mode].changed).map(Number);
 state.node = needed.find((index) => data.nodes[index][2] >= 0) ?? needed[0] ?? 0;
 state.head = headOf(state.node) ?? 0;

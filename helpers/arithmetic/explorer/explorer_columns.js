@@ -1,4 +1,3 @@
-const $ = (selector) => root.querySelector(selector);
 const LEVELS = 99; /* probabilities are stored as two digits, 00 to 99 for 0 to 1 */
 const n = data.digits;
 const answerLabels = data.labels.slice(-(n + 1 + data.sign));
@@ -7,16 +6,12 @@ const second = $('input[name="second"]');
 const listed = $('select[name="listed"]');
 const state = { question: null, mode: data.modes[0], node: 0, head: 0 };
 
-const make = (tag, attributes = {}, ...children) => {
-  const element = /^(svg|rect|text|g)$/.test(tag)
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
-    : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== false) element.setAttribute(name, value === true ? "" : value);
-  element.append(...children);
-  return element;
-};
-const probability = (p) => (p > 0.995 ? ">.99" : p < 0.005 ? "<.01" : p.toFixed(2).slice(1)); /* never "1.00": no softmax reaches it */
-const list = (items) => (items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`);
+const probability = (p) =>
+  p > 0.995
+    ? ">.99"
+    : p < 0.005
+      ? "<.01"
+      : p.toFixed(2).slice(1); /* never "1.00": no softmax reaches it */
 
 /* ---- arithmetic: the sub-tasks of any two numbers, units first ---- */
 
@@ -26,13 +21,21 @@ const subtasks = (a, b) => {
     const sum = Number(a[n - 1 - k]) + Number(b[n - 1 - k]);
     const st = sum >= 10 ? "1" : sum === 9 && k > 0 ? "U" : "0";
     const sv = st === "U" ? columns[k - 1].SV : st;
-    columns.push({ SA: String(sum % 10), SC: String(+(sum >= 10)), SS: String(+(sum === 9)), ST: st, SV: sv });
+    columns.push({
+      SA: String(sum % 10),
+      SC: String(+(sum >= 10)),
+      SS: String(+(sum === 9)),
+      ST: st,
+      SV: sv,
+    });
   }
   return columns;
 };
 
 const answerOf = (columns) => {
-  const digits = columns.map((column, k) => (Number(column.SA) + (k ? Number(columns[k - 1].SV) : 0)) % 10);
+  const digits = columns.map(
+    (column, k) => (Number(column.SA) + (k ? Number(columns[k - 1].SV) : 0)) % 10,
+  );
   return (data.sign ? "+" : "") + columns[n - 1].SV + digits.reverse().join("");
 };
 
@@ -50,20 +53,39 @@ const cascade = (columns) => {
 /* ---- columns ---- */
 
 const rowOf = (name, meaning, cells, kind = "") =>
-  make("tr", { class: kind }, make("th", { scope: "row", title: meaning }, make("b", {}, name), make("span", {}, meaning)), ...cells);
+  make(
+    "tr",
+    { class: kind },
+    make("th", { scope: "row", title: meaning }, make("b", {}, name), make("span", {}, meaning)),
+    ...cells,
+  );
 const cell = (text = "", kind = "") => make("td", { class: kind }, text);
 
 const drawColumns = (a, b, question) => {
   const columns = subtasks(a, b);
   const order = [...columns.keys()].reverse();
-  const lead = data.sign ? 2 : 1; /* the sign and the top answer digit have no column of their own */
+  const lead = data.sign
+    ? 2
+    : 1; /* the sign and the top answer digit have no column of their own */
   const blanks = () => Array.from({ length: lead }, () => cell());
   const digitsOf = (text) => [...blanks(), ...[...text].map((digit) => cell(digit))];
-  const meaning = { SA: "sum modulo 10", SC: "makes a carry", SS: "sums to nine", ST: "tri-case", SV: "carry that leaves" };
+  const meaning = {
+    SA: "sum modulo 10",
+    SC: "makes a carry",
+    SS: "sums to nine",
+    ST: "tri-case",
+    SV: "carry that leaves",
+  };
   const table = $(".columns");
   const head = make("tr", {}, make("th", { scope: "col", class: "corner" }, "column k"));
-  for (const label of answerLabels) head.append(make("th", { scope: "col" }, label.replace("A", "")));
-  const body = make("tbody", {}, rowOf("D", "first number", digitsOf(a)), rowOf("D′", "second number", digitsOf(b)));
+  for (const label of answerLabels)
+    head.append(make("th", { scope: "col" }, label.replace("A", "")));
+  const body = make(
+    "tbody",
+    {},
+    rowOf("D", "first number", digitsOf(a)),
+    rowOf("D′", "second number", digitsOf(b)),
+  );
   for (const name of Object.keys(meaning)) {
     const cells = order.map((k) => {
       const value = columns[k][name];
@@ -72,12 +94,31 @@ const drawColumns = (a, b, question) => {
     body.append(rowOf(name, meaning[name], [...blanks(), ...cells], name === "SA" ? "rule" : ""));
   }
   const truth = answerOf(columns);
-  body.append(rowOf("A", "answer", [...truth].map((digit) => cell(digit)), "rule total"));
+  body.append(
+    rowOf(
+      "A",
+      "answer",
+      [...truth].map((digit) => cell(digit)),
+      "rule total",
+    ),
+  );
   if (question) {
     const said = [...question.predicted];
-    body.append(rowOf("Model", "its answer", said.map((digit, i) => cell(digit, digit === truth[i] ? "" : "changed")), "total"));
-    body.append(rowOf("p", "its probability", question.p.map((p) => cell(probability(p), "small"))));
+    body.append(
+      rowOf(
+        "Model",
+        "its answer",
+        said.map((digit, i) => cell(digit, digit === truth[i] ? "" : "changed")),
+        "total",
+      ),
+    );
+    body.append(
+      rowOf(
+        "p",
+        "its probability",
+        question.p.map((p) => cell(probability(p), "small")),
+      ),
+    );
   }
   table.replaceChildren(make("thead", {}, head), body);
 };
-

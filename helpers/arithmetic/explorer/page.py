@@ -1,360 +1,52 @@
-"""The addition explorer: one question, its sub-tasks, what every head attends to, and what every
-node is needed for.
+"""The addition explorer: one question, its sub-tasks, where heads look, and what nodes are for.
 
-`precompute` runs the model on a short list of questions and on every single-node intervention;
-`explorer` puts the result into a page that works without a kernel. On that page the sub-tasks of
-*any* two numbers are computed by the page itself, since they are only arithmetic; what the model
-does is shown for the listed questions.
-
-Interventions, one node at a time (see `helpers.interventions`): the node's output is replaced by
-its mean over a reference sample, by zero, by its output on a minimal pair (one digit changed, so
-that as many carries as possible flip) and by its output on an unrelated listed question. Every
-answer token is predicted after the true ones before it (teacher forcing), so what is read off under
-an intervention is each token's own reaction, not a rewritten answer.
+The page works without a kernel. It computes the sub-tasks of *any* two numbers itself, since they
+are only arithmetic; what the model does is shown for the listed questions (see `data`).
 """
 
 import html
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from helpers.arithmetic.questions import algorithm, cascades
-from helpers.arithmetic.questions import batch as q
-from helpers.arithmetic.questions.batch import Questions
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.verification.verify import check_model
-from helpers.errors import LabError
-from helpers.interventions import (
-    Activations,
-    Node,
-    all_nodes,
-    check_nodes,
-    collect,
-    has_mlps,
-    run_with_replaced,
-)
+from helpers.arithmetic.explorer.data import SUBTASKS, precompute
+from helpers.arithmetic.questions import Format, Questions
+from helpers.interventions import Node
 from helpers.model import Model
+from helpers.show import viewer
+from helpers.show.viewer import View
 
 HERE = Path(__file__).parent
 
-LEVELS = 99
-"""Probabilities are stored as two decimal digits, 00 … 99 for 0 … 1: an error of at most half a percentage point."""
 
-REFERENCE = 2000
-"""Uniform questions over which the mean of mean ablation is taken."""
-
-SUBTASKS = {
-    "SA": "sum of the column without any carry, modulo 10",
-    "SC": "1 where the column alone makes a carry",
-    "SS": "1 where the column sums to nine, so that a carry would pass through",
-    "ST": "tri-case: 1 carry, 0 none, U undecided because the column sums to nine",
-    "SV": "the carry that really leaves the column, once everything below it is decided",
-}
-
-
-def showcase(n_digits: int, seed: int = 0) -> Questions:
-    """Two additions of every cascade class S0 … Sn, the extremes among them.
-
-    >>> from collections import Counter
-    >>> sorted(Counter(showcase(3).classes()).items())
-    [('S0', 2), ('S1', 2), ('S2', 2), ('S3', 2)]
-    """
-    rng = np.random.default_rng(seed)
-    longest = f"{'4' * (n_digits - 1)}5+{'5' * n_digits}"
-    chosen = [f"{'4' * n_digits}+{'5' * n_digits}", longest, f"{'9' * n_digits}+1"]
-    chosen += ["133357+182243"] if n_digits == 6 else []  # the paper's example
-    first = [q.parse(text, n_digits) for text in chosen]
-    drawn = [
-        q.of_class(name, n_digits, 2, rng)[i]
-        for name in cascades.addition(n_digits).classes
-        for i in range(2)
-    ]
-    return _two_of_each([*first, *drawn], cascades.addition(n_digits).classes)
-
-
-def _two_of_each(candidates: list[Questions], classes: Sequence[str]) -> Questions:
-    kept: list[Questions] = []
-    for name in classes:
-        kept += [c for c in candidates if c.classes() == [name]][:2]
-    return _join(kept)
-
-
-def _join(parts: Sequence[Questions]) -> Questions:
-    return Questions(
-        *(
-            torch.cat([getattr(part, name) for part in parts])
-            for name in ("first", "second", "subtract")
-        )
-    )
-
-
-def minimal_pair(questions: Questions) -> Questions:
-    """Each addition with one digit changed so that as many carries as possible flip, by the
-    smallest such change.
-
-    >>> minimal_pair(q.parse("999999+000001")).text()
-    '999999+000000=+0999999'
-    """
-    return _join([_closest_flip(questions[i]) for i in range(len(questions))])
-
-
-def _closest_flip(question: Questions) -> Questions:
-    variants = []
-    for operand in (1, 0):  # D' before D
-        for k in range(question.n_digits):
-            for digit in range(10):
-                digits = [question.first.clone(), question.second.clone()]
-                change = abs(int(digits[operand][0, k]) - digit)
-                digits[operand][0, k] = digit
-                variants.append((change, Questions(*digits, question.subtract)))
-    batch = _join([variant for _, variant in variants])
-    carries = algorithm.sv(batch.first, batch.second)
-    flips = (carries != algorithm.sv(question.first, question.second)).sum(1).tolist()
-    best = max(range(len(variants)), key=lambda i: (flips[i], -variants[i][0]))
-    return variants[best][1]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """What goes into a model and what is read off it, in one format."""
-
-    fmt: Format
-
-    def tokens(self, model: Model, questions: Questions) -> Int[Tensor, "question pos"]:
-        """The questions where the model is, without their last token, which predicts nothing."""
-        return questions.tokens(self.fmt)[:, :-1].to(next(model.parameters()).device)
-
-    def answer(self, question: Questions) -> str:
-        """The true answer of one question."""
-        return self.text(question.tokens(self.fmt)[0, self.fmt.equals_position + 1 :])
-
-    def probabilities(
-        self, logits: Float[Tensor, "question pos vocab"]
-    ) -> Float[Tensor, "question answer vocab"]:
-        return logits[:, self.fmt.equals_position :].float().softmax(-1).cpu()
-
-    def text(self, ids: Int[Tensor, " token"]) -> str:
-        """Token ids as characters; ``?`` for a token outside the format."""
-        fmt = self.fmt
-        symbols = {token: str(digit) for digit, token in enumerate(fmt.digit_ids)}
-        symbols |= {fmt.plus: "+", fmt.minus: "-", fmt.equals: "="} | dict.fromkeys(fmt.prefix, "^")
-        return "".join(symbols.get(token, "?") for token in ids.tolist())
-
-
-def node_positions(fmt: Format) -> range:
-    """Positions from the operator to A_1: no earlier one can know both operands' digits, A_0 predicts nothing."""
-    return range(fmt.operator_position, fmt.n_ctx - 1)
-
-
-def reference_sample(
-    model: Model, fmt: Format, count: int = REFERENCE, seed: int = 0
-) -> Activations:
-    """Activations on uniform additions; their mean is what mean ablation writes."""
-    return collect(
-        model,
-        Reader(fmt).tokens(model, q.uniform(fmt.n_digits, count, np.random.default_rng(seed))),
-    )[0]
-
-
-@torch.no_grad()
-def patterns(
-    model: Model, tokens: Int[Tensor, "question pos"]
-) -> Float[Tensor, "question layer head query key"]:
-    """Attention patterns of every head."""
-    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
-    _, cache = model.run_with_cache(tokens, names_filter=lambda name: name in names)
-    return torch.stack([cache[name].detach().float().cpu() for name in names], dim=1)
-
-
-def precompute(
-    model: Model,
-    fmt: Format,
-    questions: Questions | None = None,
-    nodes: Sequence[Node] | None = None,
-    seed: int = 0,
-) -> dict:
-    """Everything the page shows about the model, as compact JSON-serialisable data.
-
-    Args:
-        questions: additions; by default `showcase`.
-        nodes: by default every head and MLP at `node_positions`.
-        seed: of the reference sample and of the default questions.
-
-    Returns:
-        ``"questions"`` holds for each question its predicted answer, the probability of each
-        predicted token,
-        the rows ``"rows"`` of every head's attention pattern (two digits a cell, causal part only;
-        see `LEVELS`), and
-        for each mode in ``"modes"`` the predictions that a node's replacement ``"changed"`` and,
-        for every node, the
-        largest ``"drop"`` in probability of an intact prediction with the index of its answer
-        token.
-
-    Raises:
-        LabError: questions that are not additions, no questions, a node the model does not have,
-            another vocabulary.
-    """
-    questions = showcase(fmt.n_digits, seed) if questions is None else questions
-    if not len(questions) or questions.subtract.any():
-        raise LabError(
-            "expected additions",
-            f"got {int(questions.subtract.sum())} subtractions among {len(questions)} questions",
-        )
-    check_model(model, fmt)
-    nodes = all_nodes(model, node_positions(fmt)) if nodes is None else list(nodes)
-    check_nodes(model, nodes, fmt.n_ctx - 1)
-    reader, rows = Reader(fmt), list(node_positions(fmt))
-    tokens = reader.tokens(model, questions)
-    intact = reader.probabilities(model(tokens).detach())
-    attention = patterns(model, tokens)
-    unrelated = questions[torch.arange(len(questions)).roll(-(len(questions) // 2))]
-    partners = [minimal_pair(questions), unrelated]
-    sources = _sources(model, reader, partners, seed)
-    effects = {
-        mode: _effects(model, reader, tokens, intact, nodes, source)
-        for mode, source in sources.items()
-    }
-    return {
-        "digits": fmt.n_digits,
-        "sign": fmt.has_sign,
-        "layers": model.cfg.n_layers,
-        "heads": model.cfg.n_heads,
-        "mlps": has_mlps(model),
-        "labels": [label.replace("'", "′") for label in fmt.position_labels],
-        "rows": rows,
-        "nodes": [[node.position, node.layer, node.head] for node in nodes],
-        "modes": list(sources),
-        "reference": REFERENCE,
-        "questions": [
-            {
-                **_describe(questions[i], reader, intact[i]),
-                "tokens": reader.text(tokens[i]),
-                "partners": [
-                    [*operands(partner[i]), reader.answer(partner[i])] for partner in partners
-                ],
-                "attention": [
-                    _levels(attention[i, layer, head], rows) for layer, head in _heads(model)
-                ],
-                "effects": {mode: rows_of[i] for mode, rows_of in effects.items()},
-            }
-            for i in range(len(questions))
-        ],
-    }
-
-
-def _heads(model: Model) -> Iterator[tuple[int, int]]:
-    return (
-        (layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)
-    )
-
-
-def operands(question: Questions) -> list[str]:
-    """The two numbers of one question, zero-padded."""
-    return [
-        "".join(map(str, reversed(digits[0].tolist())))
-        for digits in (question.first, question.second)
-    ]
-
-
-def _describe(question: Questions, reader: Reader, intact: Float[Tensor, "answer vocab"]) -> dict:
-    best, ids = intact.max(-1)
-    first, second = operands(question)
-    return {
-        "first": first,
-        "second": second,
-        "class": question.classes()[0],
-        "answer": reader.answer(question),
-        "predicted": reader.text(ids),
-        "p": [round(p, 4) for p in best.tolist()],
-    }
-
-
-def _levels(values: Float[Tensor, "query key"], rows: Sequence[int]) -> str:
-    """The causal part of the given rows, two digits a cell."""
-    cells = torch.cat([values[row, : row + 1] for row in rows])
-    return "".join(f"{round(value * LEVELS):02d}" for value in cells.tolist())
-
-
-def _sources(
-    model: Model, reader: Reader, partners: Sequence[Questions], seed: int
-) -> dict[str, Activations]:
-    reference = reference_sample(model, reader.fmt, seed=seed)
-    pair, other = (collect(model, reader.tokens(model, partner))[0] for partner in partners)
-    return {"mean": reference.mean(), "zero": reference.zeros(), "pair": pair, "other": other}
-
-
-def _effects(model: Model, reader, tokens, intact, nodes, source) -> list[dict]:
-    """For each question: what replacing each node's output, alone, does to the predicted answer tokens."""
-    effects: list[dict] = [{"changed": {}, "drop": ""} for _ in range(len(tokens))]
-    best, ids = intact.max(-1)
-    for index, node in enumerate(nodes):
-        after = reader.probabilities(run_with_replaced(model, tokens, [node], source))
-        drop, where = (best - after.gather(-1, ids[..., None])[..., 0]).clamp(0).max(-1)
-        predicted = after.argmax(-1)
-        for i, effect in enumerate(effects):
-            effect["drop"] += f"{round(drop[i].item() * LEVELS):02d}{int(where[i]):02d}"
-            if not predicted[i].equal(ids[i]):
-                effect["changed"][str(index)] = reader.text(predicted[i])
-    return effects
-
-
-def columns(question: Questions) -> dict[str, list[str]]:
-    """Sub-task values of one addition, units first: one list for each of `SUBTASKS`; ``U`` is the
-    undecided ST.
-
-    >>> columns(q.parse("95+05"))["ST"], columns(q.parse("95+05"))["SV"]
-    (['1', 'U'], ['1', '1'])
-    """
-    values = {
-        name: getattr(algorithm, name.lower())(question.first, question.second)[0].tolist()
-        for name in SUBTASKS
-    }
-    return {
-        name: ["U" if name == "ST" and value == algorithm.U else str(value) for value in row]
-        for name, row in values.items()
-    }
-
-
-def explorer(
+def addition_explorer(
     model: Model,
     fmt: Format,
     questions: Questions | None = None,
     name: str = "the model",
     seed: int = 0,
-):
+) -> View:
     """The explorer as a self-contained view: put it last in a cell.
 
     Args:
-        questions: additions to show; by default two of every cascade class.
-        name: what the text calls the model.
-
-    Returns:
-        A `helpers.show.viewer.View`.
+        questions: Additions to show; by default two of every cascade class.
+        name: What the text calls the model.
+        seed: Seed of the reference sample and of the default questions.
 
     Raises:
-        LabError: as `precompute`; also when so many questions are asked for that the page would
+        LabError: As `precompute`; also when so many questions are asked for that the page would
             grow too large.
     """
-    from helpers.show import viewer
-
     data = precompute(model, fmt, questions, seed=seed) | {"name": name, "subtasks": SUBTASKS}
-    count, right = (
-        len(data["questions"]),
-        sum(item["answer"] == item["predicted"] for item in data["questions"]),
-    )
+    right = sum(item["answer"] == item["predicted"] for item in data["questions"])
     summary = (
-        f"The sub-tasks of an addition column by column, the attention of every head of {name}, and what changes when one "
-        f"head or MLP is ablated or patched, for {count} {fmt.n_digits}-digit questions; {name} answers {right} of them right."
+        f"The sub-tasks of an addition column by column, the attention of every head of {name}, "
+        f"and what changes when one head or MLP is ablated or patched, for "
+        f"{len(data['questions'])} {fmt.n_digits}-digit questions; "
+        f"{name} answers {right} of them right."
     )
     return viewer.embed(
         viewer.asset("explorer.html", HERE),
         data,
-        "\n".join(viewer.asset(f"explorer{part}.js", HERE) for part in ("_columns", "_model", "")),
+        viewer.script(HERE, "explorer_columns.js", "explorer_model.js", "explorer.js"),
         title="Addition explorer",
         summary=summary,
         style=viewer.asset("explorer.css", HERE),
@@ -369,25 +61,17 @@ def fallback_table(data: dict) -> str:
         for text in ("Question", "Class", "Model's answer", "Nodes it needs")
     )
     rows = "".join(_fallback_row(data, item) for item in data["questions"])
-    note = "<p>A node is needed when mean-ablating it alone changes an answer token. P11L0H2: position 11, layer 0, head 2.</p>"
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
+    return (
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        "<p>A node is needed when mean-ablating it alone changes an answer token. "
+        "P11L0H2: position 11, layer 0, head 2.</p>"
+    )
 
 
 def _fallback_row(data: dict, item: dict) -> str:
     needed = [str(Node(*data["nodes"][int(index)])) for index in item["effects"]["mean"]["changed"]]
-    verdict = (
-        "" if item["predicted"] == item["answer"] else f" (right: {html.escape(item['answer'])})"
-    )
-    cells = (
-        f"{item['first']} + {item['second']}",
-        item["class"],
-        item["predicted"],
-        f"{len(needed)}: {', '.join(needed)}",
-    )
-    return (
-        "<tr>"
-        + "".join(
-            f"<td>{html.escape(cell)}{verdict * (i == 2)}</td>" for i, cell in enumerate(cells)
-        )
-        + "</tr>"
-    )
+    right = item["predicted"] == item["answer"]
+    answer = item["predicted"] if right else f"{item['predicted']} (right: {item['answer']})"
+    question = f"{item['first']} + {item['second']}"
+    cells = (question, item["class"], answer, f"{len(needed)}: {', '.join(needed)}")
+    return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"

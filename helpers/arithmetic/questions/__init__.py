@@ -1,1 +1,39 @@
-"""NEW: face."""
+"""Questions: what is asked, how it becomes tokens, and how hard it is.
+
+The modules `algorithm` (exact arithmetic as small functions of columns) and `cascades` (classes of
+carries and borrows) are used by name: ``from helpers.arithmetic.questions import algorithm``.
+"""
+
+from helpers.arithmetic.questions.batch import (
+    Questions,
+    answer_tokens,
+    class_counts,
+    from_numbers,
+    join,
+    parse,
+)
+from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions.generators import (
+    all_additions,
+    enriched,
+    mixed,
+    of_class,
+    short_carries,
+    uniform,
+)
+
+__all__ = [
+    "Format",
+    "Questions",
+    "all_additions",
+    "answer_tokens",
+    "class_counts",
+    "enriched",
+    "from_numbers",
+    "join",
+    "mixed",
+    "of_class",
+    "parse",
+    "short_carries",
+    "uniform",
+]

@@ -1,5 +1,4 @@
-"""Addition and subtraction as the paper's sub-tasks: small functions of one column, and folds over
-columns.
+"""Addition and subtraction as the paper's sub-tasks: functions of one column, and folds of columns.
 
 Every function takes the digits of D and D', [question, digit] with the units first, and answers for
 all columns at once. Composed, they are exact integer arithmetic (`answer`). Names and definitions:
@@ -12,11 +11,11 @@ corrections that exact arithmetic demands:
 - A tie at the units gives no borrow.
 - ``TriAdd(U, 0)`` is 0 (one version of the appendix says U).
 
-=============  ======================================================================================
+=============  =====================================================================
 S (D + D')     A_0 = SA_0,  A_k = (SA_k + SV_(k-1)) mod 10,  A_n = SV_(n-1)
 M (D >= D')    A_0 = MD_0,  A_k = (MD_k - MV_(k-1)) mod 10,  A_n = 0,  sign +
 N (D < D')     A_0 = ND_0,  A_k = (ND_k - NV_(k-1)) mod 10,  A_n = 0,  sign -
-=============  ======================================================================================
+=============  =====================================================================
 """
 
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from torch import Tensor
 from helpers.arithmetic.questions.batch import Questions
 
 U = 2
-"""The third value of ST: undecided. The column sums to nine, so its carry is whatever comes from below."""
+"""The third value of ST: undecided. The column sums to nine, so its carry is the one from below."""
 
 Digits = Int[Tensor, "question digit"]
 Column = Int[Tensor, " question"]
@@ -50,10 +49,9 @@ def ss(first: Digits, second: Digits) -> Digits:
 
 
 def st(first: Digits, second: Digits) -> Digits:
-    """Tri-case: 0 (no carry), `U` (sum nine, undecided) or 1 (carry). The units are never
-    undecided.
+    """Tri-case: 0 (no carry), `U` (sum nine) or 1 (carry). The units are never undecided.
 
-    >>> st(torch.tensor([[9, 9, 5]]), torch.tensor([[0, 0, 5]])).tolist()  # 599 + 500: U only above the units
+    >>> st(torch.tensor([[9, 9, 5]]), torch.tensor([[0, 0, 5]])).tolist()  # 599 + 500
     [[0, 2, 1]]
     """
     case = torch.where(first + second == 9, U, sc(first, second))
@@ -73,7 +71,7 @@ def tri_add(high: Column, low: Column) -> Column:
 def sv(first: Digits, second: Digits) -> Digits:
     """Cascaded carry out of every column: ``TriAdd(… TriAdd(ST_k, ST_(k-1)) …, ST_0)``, 0 or 1.
 
-    >>> sv(torch.tensor([[8, 7, 7]]), torch.tensor([[2, 2, 2]])).tolist()  # 778 + 222: one carry, two nines
+    >>> sv(torch.tensor([[8, 7, 7]]), torch.tensor([[2, 2, 2]])).tolist()  # a carry and two nines
     [[1, 1, 1]]
     """
     return fold(tri_add, st(first, second))
@@ -95,13 +93,12 @@ def mz(first: Digits, second: Digits) -> Digits:
 
 
 def mt(first: Digits, second: Digits) -> Digits:
-    """Tri-case of a difference: the sign of ``D - D'`` in this column, 1, 0 (undecided) or -1 (borrow)."""
+    """Tri-case of a difference: the sign of ``D - D'``: 1, 0 (undecided) or -1 (borrow)."""
     return torch.sign(first - second)
 
 
 def tri_subtract(high: Column, low: Column) -> Column:
-    """Fold two neighbouring signs into 1 (no borrow) or -1 (borrow): the higher decides unless it
-    is 0.
+    """Fold two signs into 1 (no borrow) or -1 (borrow): the higher decides unless it is 0.
 
     A zero over a zero counts as 1, so a tie all the way down gives no borrow. For the same reason
     this fold, unlike `tri_add`, is not associative and must run from the units up: (0, 0, -1) is a

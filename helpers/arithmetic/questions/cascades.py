@@ -19,14 +19,15 @@ look-up per column), `frequencies` (forward dynamic programming, exact) and `sam
 dynamic programming, so that a class with a share of 1e-10 costs no more than a common one).
 """
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
-ADD_TYPES = ("low", "nine", "carry")
-SUB_TYPES = ("less", "greater", "equal", "blank")
+State = TypeVar("State", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class Automaton:
     """A table-driven reader of column types.
 
     Attributes:
-        types: names of the column types.
-        pairs: for each type, the digit pairs (d, d') that have it, [pair, 2]; together all 100.
-        step: next state, [state, type].
-        label: class index of each state after the last column, [state].
-        classes: class names.
-        from_units: whether columns are read from the units up (addition) or from the top down.
+        types: Names of the column types.
+        pairs: The digit pairs (d, d') of each type, [pair, 2]; together all 100.
+        step: The next state, [state, type].
+        label: Class index of each state after the last column, [state].
+        classes: Names of the classes.
+        from_units: Whether columns are read from the units up (addition) or from the top down.
     """
 
     types: tuple[str, ...]
@@ -59,9 +60,18 @@ class Automaton:
         return range(n_digits) if self.from_units else range(n_digits - 1, -1, -1)
 
 
-def _build(types, pairs, start, advance, label_of, classes, n_digits, from_units) -> Automaton:
+def _build(
+    pairs: dict[str, Int[np.ndarray, "pair 2"]],
+    start: State,
+    advance: Callable[[State, str], State],
+    class_of: Callable[[State], str],
+    classes: tuple[str, ...],
+    n_digits: int,
+    from_units: bool,
+) -> Automaton:
     """Number the states reachable from `start` within `n_digits` columns; state 0 is the start."""
-    index, frontier, edges = {start: 0}, [start], {}
+    types, index, frontier = tuple(pairs), {start: 0}, [start]
+    edges: dict[tuple[int, int], int] = {}
     for _ in range(n_digits):
         reached = []
         for state in frontier:
@@ -72,16 +82,14 @@ def _build(types, pairs, start, advance, label_of, classes, n_digits, from_units
                     reached.append(successor)
                 edges[index[state], types.index(kind)] = index[successor]
         frontier = reached
-    step = np.zeros(
-        (len(index), len(types)), dtype=np.int64
-    )  # states of the last column are never left
+    step = np.zeros((len(index), len(types)), dtype=np.int64)  # the last states are never left
     for (state, kind), successor in edges.items():
         step[state, kind] = successor
-    label = np.array([classes.index(label_of(state)) for state in index])
-    return Automaton(types, pairs, step, label, classes, from_units)
+    label = np.array([classes.index(class_of(state)) for state in index])
+    return Automaton(types, tuple(pairs.values()), step, label, classes, from_units)
 
 
-def _pairs(keep) -> Int[np.ndarray, "pair 2"]:
+def _pairs(keep: Callable[[int, int], bool]) -> Int[np.ndarray, "pair 2"]:
     return np.array([(d, e) for d in range(10) for e in range(10) if keep(d, e)])
 
 
@@ -93,18 +101,18 @@ def addition(n_digits: int) -> Automaton:
     ('S0', 'S1', 'S2', 'S3')
     """
 
-    def advance(state, kind):
+    def advance(state: tuple[int, int], kind: str) -> tuple[int, int]:
         run, longest = state
         run = 1 if kind == "carry" else run + 1 if kind == "nine" and run else 0
         return run, max(longest, run)
 
-    pairs = (
-        _pairs(lambda d, e: d + e < 9),
-        _pairs(lambda d, e: d + e == 9),
-        _pairs(lambda d, e: d + e > 9),
-    )
+    pairs = {
+        "low": _pairs(lambda d, e: d + e < 9),
+        "nine": _pairs(lambda d, e: d + e == 9),
+        "carry": _pairs(lambda d, e: d + e > 9),
+    }
     classes = tuple(f"S{m}" for m in range(n_digits + 1))
-    return _build(ADD_TYPES, pairs, (0, 0), advance, lambda s: f"S{s[1]}", classes, n_digits, True)
+    return _build(pairs, (0, 0), advance, lambda s: f"S{s[1]}", classes, n_digits, from_units=True)
 
 
 @cache
@@ -115,10 +123,9 @@ def subtraction(n_digits: int) -> Automaton:
     ('M0', 'M1', 'N1', 'N2')
     """
 
-    def advance(state, kind):
-        sign, equal, longest = (
-            state  # sign of the first difference; equal columns directly above; longest run
-        )
+    def advance(state: tuple[str, int, int], kind: str) -> tuple[str, int, int]:
+        # The sign of the first difference, equal columns directly above, the longest run so far.
+        sign, equal, longest = state
         if kind == "less":
             return sign or "N", 0, max(longest, equal + 1)
         if kind == "greater":
@@ -126,32 +133,31 @@ def subtraction(n_digits: int) -> Automaton:
         leading = kind == "blank" and not sign and not equal
         return sign, 0 if leading else equal + 1, longest
 
-    pairs = (
-        _pairs(lambda d, e: d < e),
-        _pairs(lambda d, e: d > e),
-        _pairs(lambda d, e: d == e > 0),
-        _pairs(lambda d, e: d == e == 0),
-    )
-    classes = tuple(f"M{m}" for m in range(n_digits)) + tuple(
-        f"N{m}" for m in range(1, n_digits + 1)
-    )
-    return _build(
-        SUB_TYPES,
-        pairs,
-        ("", 0, 0),
-        advance,
-        lambda s: f"{s[0] or 'M'}{s[2]}",
-        classes,
-        n_digits,
-        False,
-    )
+    def class_of(state: tuple[str, int, int]) -> str:
+        sign, _, longest = state
+        return f"{sign or 'M'}{longest}"
+
+    pairs = {
+        "less": _pairs(lambda d, e: d < e),
+        "greater": _pairs(lambda d, e: d > e),
+        "equal": _pairs(lambda d, e: d == e > 0),
+        "blank": _pairs(lambda d, e: d == e == 0),
+    }
+    classes = [f"M{m}" for m in range(n_digits)] + [f"N{m}" for m in range(1, n_digits + 1)]
+    start = ("", 0, 0)
+    return _build(pairs, start, advance, class_of, tuple(classes), n_digits, from_units=False)
+
+
+def automaton_of(n_digits: int, subtract: bool) -> Automaton:
+    """The automaton that classifies additions, or subtractions."""
+    return subtraction(n_digits) if subtract else addition(n_digits)
 
 
 def column_types(
     automaton: Automaton,
     first: Int[np.ndarray, "question digit"],
     second: Int[np.ndarray, "question digit"],
-):
+) -> Int[np.ndarray, "question digit"]:
     """Type index of every column, [question, digit]."""
     table = np.empty((10, 10), dtype=np.int64)
     for kind, pairs in enumerate(automaton.pairs):
@@ -167,7 +173,7 @@ def classify(
     """Class index of every question (name it with ``automaton.classes``).
 
     Args:
-        first, second: digits of the operands, digit 0 is the units.
+        first, second: Digits of the operands; digit 0 is the units.
 
     >>> digits = np.array([[1, 1, 2]]), np.array([[9, 8, 3]])  # 211 + 389: a carry, then a nine
     >>> addition(3).classes[classify(addition(3), *digits)[0]]
@@ -206,20 +212,18 @@ def sample_types(
     """Draw column types uniformly among all questions of the wanted class.
 
     Args:
-        targets: wanted class index of each question.
+        targets: Wanted class index of each question.
     """
-    ahead = np.zeros(
-        (n_digits + 1, len(automaton.label), len(automaton.classes))
-    )  # P(class | state, columns left)
+    shape = n_digits + 1, len(automaton.label), len(automaton.classes)
+    ahead = np.zeros(shape)  # P(class | state, columns left)
     ahead[0, np.arange(len(automaton.label)), automaton.label] = 1.0
     for left in range(1, n_digits + 1):
         ahead[left] = np.einsum("t,stc->sc", automaton.probability, ahead[left - 1][automaton.step])
     types = np.empty((len(targets), n_digits), dtype=np.int64)
     state = np.zeros(len(targets), dtype=np.int64)
     for read, digit in enumerate(automaton.order(n_digits)):
-        reachable = ahead[n_digits - read - 1][
-            automaton.step[state], targets[:, None]
-        ]  # [question, type]
+        left = ahead[n_digits - read - 1]
+        reachable = left[automaton.step[state], targets[:, None]]  # [question, type]
         weight = np.cumsum(automaton.probability * reachable, axis=1)
         draw = rng.random(len(targets)) * weight[:, -1]
         types[:, digit] = (draw[:, None] >= weight[:, :-1]).sum(axis=1)

@@ -15,20 +15,19 @@ MAX_DIGITS = 20
 
 @dataclass(frozen=True)
 class Format:
-    """How questions become tokens. The defaults are the paper's; every part can be changed to fit
-    another model.
+    """How questions become tokens; the defaults are the paper's.
 
     Attributes:
-        n_digits: digits of an operand, 1 to 20.
-        digit_ids: token ids of the digits 0 … 9.
-        plus, minus, equals: token ids of the three symbols; the sign token uses `plus` and `minus`
+        n_digits: Number of digits of an operand, 1 to 20.
+        digit_ids: Token ids of the digits 0 … 9.
+        plus, minus, equals: Token ids of the three symbols; the sign token uses `plus` and `minus`
             too.
-        has_sign: whether a sign token stands before the answer digits (the paper's first models had
+        has_sign: Whether a sign token stands before the answer digits (the paper's first models had
             none).
-        prefix: token ids before the question, such as a beginning-of-sequence token.
+        prefix: Token ids before the question, such as a beginning-of-sequence token.
 
     Raises:
-        LabError: digits out of range, one id used for two symbols, or an id below 0.
+        LabError: The digits are out of range, one id is used for two symbols, or an id is below 0.
 
     >>> Format(6).n_ctx, Format(6).equals_position, Format(6).answer_position(0)
     (22, 13, 21)
@@ -46,14 +45,12 @@ class Format:
         if not isinstance(self.n_digits, int) or not 1 <= self.n_digits <= MAX_DIGITS:
             raise LabError(f"expected 1 to {MAX_DIGITS} digits", f"got {self.n_digits!r}")
         symbols = (*self.digit_ids, self.plus, self.minus, self.equals)
-        if (
-            len(self.digit_ids) != 10
-            or len(set(symbols)) != 13
-            or min((*symbols, *self.prefix)) < 0
-        ):
+        complete = len(self.digit_ids) == 10 and len(set(symbols)) == 13
+        if not complete or min((*symbols, *self.prefix)) < 0:
             raise LabError(
                 "expected ten digit ids and three symbol ids, all different, and no id below 0",
-                f"got digits {self.digit_ids}, plus {self.plus}, minus {self.minus}, equals {self.equals}, prefix {self.prefix}",
+                f"got digits {self.digit_ids}, plus {self.plus}, minus {self.minus}, "
+                f"equals {self.equals}, prefix {self.prefix}",
             )
 
     @property

@@ -1,67 +1,44 @@
-"""Reuse of an inserted adder, measured: what is known about every run, and the file that keeps it.
+"""What is known about every run of a mixed model, and the file that keeps it.
 
-`measure` takes one finished training run of a mixed model and gives a `Record`; `stored` reads the
-records that the package carries (``data/reuse.json``, written by ``python -m helpers reuse``). A
-record holds counts, not verdicts: the functions of `usage`, `transfer`, `similarity` and `curves`
-make tables, overlaps and intervals from them, with whatever threshold a reader chooses.
+`stored` reads the records that the package carries (``data/reuse.json``, written by ``python -m
+helpers reuse``). A record holds counts, not verdicts: the functions of `usage`, `transfer`,
+`similarity` and `curves` make tables, overlaps and intervals from them, with whatever threshold a
+reader chooses.
 """
 
-import hashlib
 import json
 import re
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from helpers import files, training, zoo
-from helpers.arithmetic.circuit import sufficiency, usage
-from helpers.arithmetic.circuit.patching import NodeSet
-from helpers.arithmetic.circuit.usage import Use
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.reuse import curves, transfer
-from helpers.arithmetic.reuse.curves import Curve
-from helpers.arithmetic.reuse.similarity import Similarity, similarity
-from helpers.arithmetic.reuse.transfer import Count, Passed, Retest
-from helpers.arithmetic.training.recipes import SOURCES
-from helpers.errors import LabError
-from helpers.interventions import Node
-from helpers.model import Model
-from helpers.training import Recipe
+from helpers import files
+from helpers.arithmetic.circuit import NodeSet, Use
+from helpers.arithmetic.reuse.curves import LearningCurve
+from helpers.arithmetic.reuse.similarity import Similarity
+from helpers.arithmetic.reuse.transfer import Outcome, Passed, Retest
+from helpers.interventions import Ablation, Node
 
 DATA = files.DATA / "reuse.json"
-MODES = ("mean", "resample")
 WEIGHTS = ("weights", "fresh", "independent")
-SHARES = (0.0, 0.01, 0.05)
-"""Thresholds of `Use.used` for which the sufficiency of the useful nodes is stored."""
-SETTINGS = {
-    "per_class": 20,
-    "reference_per_class": 30,
-    "pairs": 60,
-    "seed": 0,
-    "fresh_seed": 100,
-    "random_sets": 3,
-    "independent_seed": 1000,
-} | {"curve": [curves.UNIFORM, curves.PER_CLASS, *map(list, curves.STAGES)]}
-"""How the records are measured; a record with other settings is measured again."""
+"""The fields of a record that hold similarities of weights."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Sufficiency of the useful nodes on new questions: share of answers right, per operation, with
-    all others ablated.
+    """Share of new questions still answered right when all nodes but the useful ones are ablated.
 
     Attributes:
-        mode: how the others are ablated.
-        share: threshold of `Use.used`; the use is that under the same mode.
-        nodes: how many nodes are useful.
-        right: per operation.
-        random: the same for as many random nodes at every position, mean over
-            `SETTINGS["random_sets"]` sets.
+        ablation: How the other nodes are ablated.
+        share: Threshold of `Use.used`; the use is that under the same ablation.
+        nodes: Number of useful nodes.
+        right: Share of right answers in each operation.
+        random: The same for as many random nodes at every position, mean over
+            `measuring.SETTINGS["random_sets"]` sets.
     """
 
-    mode: str
+    ablation: Ablation
     share: float
     nodes: int
     right: dict[str, float]
@@ -69,13 +46,15 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceRecord:
     """Measurements of an adder that is inserted.
 
     Attributes:
-        sha256: of its weights.
-        use: per mode, on additions; means are taken over additions.
-        passed: its patch tests, those of stored tri-states (ST) included.
+        name: Name of the adder.
+        sha256: Checksum of its weights.
+        settings: How it was measured (`measuring.source_settings`).
+        use: Its use under each ablation, on additions; means are taken over additions.
+        passed: Its patch tests, those of stored tri-states (ST) included.
     """
 
     name: str
@@ -86,25 +65,29 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """Measurements of one run of a mixed model.
 
     Attributes:
-        fingerprint: of its recipe.
-        sha256: of its final weights.
-        source, source_sha256: the adder that it is compared with: the one inserted, and for the arm
+        name, seed: Name and seed of its recipe.
+        arm, freeze: How the adder was inserted, and what training left alone.
+        n_digits: Digits of an operand.
+        fingerprint: Fingerprint of its recipe.
+        sha256: Checksum of its final weights.
+        source, source_sha256: The adder that it is compared with: the one inserted, and for the arm
             from scratch the one that the other arms insert.
-        seconds: what the measurement took.
-        curve: accuracy over training.
-        use: per mode, on additions and subtractions; means are taken over both.
-        passed: its own patch tests at the positions where answer digits are predicted.
-        retests: the source's patch tests, repeated.
-        weights: similarity of its weights to the source's.
-        fresh: the same for the freshly built model of its seed, before anything was inserted. A
+        settings: How it was measured (`measuring.SETTINGS`).
+        seconds: Time that the measurement took.
+        curve: Accuracy over training.
+        use: Its use under each ablation, on additions and subtractions; means are taken over both.
+        passed: Its own patch tests at the positions where answer digits are predicted.
+        retests: The source's patch tests, repeated.
+        weights: Similarity of its weights to the source's.
+        fresh: The same for the freshly built model of its seed, before anything was inserted. A
             source of the same seed drew part of its own start from the same random numbers, so this
             cosine need not be near 0.
-        independent: the same for a freshly built model of a seed that no run has: the control.
-        kept: sufficiency of its useful nodes.
+        independent: The same for a freshly built model of a seed that no run has: the control.
+        kept: Sufficiency of its useful nodes.
     """
 
     name: str
@@ -118,7 +101,7 @@ class Record:
     source_sha256: str
     settings: dict[str, Any]
     seconds: float
-    curve: Curve
+    curve: LearningCurve
     use: dict[str, Use]
     passed: list[Passed]
     retests: list[Retest]
@@ -128,228 +111,125 @@ class Record:
     kept: list[Kept]
 
 
-def source_settings() -> dict[str, int]:
-    """Those of the settings that a source is measured with."""
-    return {name: SETTINGS[name] for name in ("per_class", "reference_per_class", "pairs", "seed")}
-
-
-def measure_source(n_digits: int) -> Source:
-    """Measure the adder that is inserted into mixed models of so many digits.
-
-    Raises:
-        LabError: none is, or its weights are missing or damaged.
-    """
-    if n_digits not in SOURCES:
-        raise LabError(f"expected {' or '.join(map(str, SOURCES))} digits", f"got {n_digits}")
-    name, fmt = SOURCES[n_digits][0], Format(n_digits)
-    model = zoo.load(name, device="cpu")
-    tasks = (*transfer.LATE, "ST")
-    found = transfer.passed(model, fmt, SETTINGS["pairs"], SETTINGS["seed"], tasks)
-    return Source(
-        name,
-        zoo.check(name).sha256,
-        source_settings(),
-        _use(_bench(model, fmt, "+", SETTINGS["seed"])),
-        found,
-    )
-
-
-def _bench(model: Model, fmt: Format, operations: str, seed: int) -> sufficiency.Bench:
-    return sufficiency.bench(
-        model, fmt, SETTINGS["per_class"], SETTINGS["reference_per_class"], seed, operations
-    )
-
-
-def _use(bench: sufficiency.Bench) -> dict[str, Use]:
-    return {mode: usage.use(bench, mode) for mode in MODES}
-
-
-def identity(folder: Path) -> tuple[Recipe, str]:
-    """The recipe of a finished run of a mixed model, and the checksum of its weights.
-
-    Raises:
-        LabError: no such run in the folder, not finished, or a run of another task.
-    """
-    if not (folder / training.RECIPE).exists():
-        raise LabError(
-            f"expected a finished run in {folder}",
-            f"there is no {training.RECIPE}",
-            hint="pass the folder of a training run",
-        )
-    recipe = training.read_recipe(folder)
-    again = f"python -m helpers train {recipe.name} --seed {recipe.seed} --out {folder} --resume"
-    if recipe.task != "mixed":
-        raise LabError(
-            f"expected a run of a mixed model in {folder}", f"it holds {recipe.name}, which is none"
-        )
-    try:
-        return recipe, hashlib.sha256((folder / training.WEIGHTS).read_bytes()).hexdigest()
-    except OSError:
-        raise LabError(
-            f"expected a finished run in {folder}", f"there is no {training.WEIGHTS}", hint=again
-        ) from None
-
-
-def measure(folder: Path, source: Source) -> Record:
-    """Measure a finished run.
-
-    Raises:
-        LabError: as `identity` and `curves.curve_of`; or a source of other digits.
-    """
-    began = time.monotonic()
-    recipe, sha256 = identity(folder)
-    fmt, data = Format(recipe.data["n_digits"]), recipe.data
-    if SOURCES[fmt.n_digits][0] != source.name:
-        raise LabError(
-            f"expected the source {SOURCES[fmt.n_digits][0]} for {recipe.name}",
-            f"got {source.name}",
-        )
-    curve = curves.curve_of(folder, SETTINGS["seed"])
-    model, adder = zoo.load(str(folder), device="cpu"), zoo.load(source.name, device="cpu")
-    used = _use(_bench(model, fmt, "+-", SETTINGS["seed"]))
-    pairs = {"count": SETTINGS["pairs"], "seed": SETTINGS["seed"]}
-    measured = {
-        "curve": curve,
-        "use": used,
-        "passed": transfer.passed(model, fmt, **pairs),
-        "retests": transfer.transfer(source.passed, fmt, model, **pairs),
-        "weights": similarity(adder, model),
-        "fresh": similarity(adder, training.build_model(recipe)),
-        "independent": similarity(
-            adder, training.build_model(replace(recipe, seed=SETTINGS["independent_seed"]))
-        ),
-        "kept": _kept(_bench(model, fmt, "+-", SETTINGS["fresh_seed"]), used),
-    }
-    known = {
-        "name": recipe.name,
-        "seed": recipe.seed,
-        "arm": data["arm"],
-        "freeze": data["freeze"],
-        "n_digits": fmt.n_digits,
-    }
-    known |= {
-        "fingerprint": recipe.fingerprint,
-        "sha256": sha256,
-        "source": source.name,
-        "source_sha256": source.sha256,
-    }
-    return Record(
-        **known, settings=SETTINGS, seconds=round(time.monotonic() - began, 1), **measured
-    )
-
-
-def _kept(fresh: sufficiency.Bench, used: Mapping[str, Use]) -> list[Kept]:
-    found = []
-    for mode in MODES:
-        for share in SHARES:
-            nodes = usage.nodes_of(used[mode].useful(share))
-            right = fresh.per_operation(fresh.kept(nodes, mode))
-            sets = sufficiency.matched_sets(fresh, nodes, SETTINGS["random_sets"])
-            drawn = [fresh.per_operation(fresh.kept(some, mode)) for some in sets]
-            random = {name: sum(one[name] for one in drawn) / len(drawn) for name in right}
-            found.append(Kept(mode, share, len(nodes), right, random))
-    return found
-
-
 @dataclass(frozen=True)
 class Stored:
-    """All records: runs by name of the recipe and seed, sources by name."""
+    """All records: sources by name, runs by name of the recipe and seed."""
 
-    sources: dict[str, Source]
-    runs: dict[str, dict[int, Record]]
+    sources: dict[str, SourceRecord]
+    runs: dict[str, dict[int, RunRecord]]
 
 
 def stored(path: Path = DATA) -> Stored:
     """The stored measurements.
 
     Raises:
-        LabError: the file is missing or damaged.
+        LabError: The file is missing or damaged.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        sources = {name: _source(entry) for name, entry in found["sources"].items()}
-        runs = {
-            name: {int(seed): _record(one) for seed, one in seeds.items()}
-            for name, seeds in found["runs"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise LabError(
-            f"expected stored measurements in {path}",
-            f"cannot use it: {fault!r}",
-            hint="reinstall the package or check the file out again; `python -m helpers reuse RUN_DIR …` measures runs anew",
-        ) from None
+    hint = (
+        "reinstall the package or check the file out again; "
+        "`python -m helpers reuse RUN_DIR …` measures runs anew"
+    )
+    return files.read_stored(path, _from_json, hint)
+
+
+def _from_json(content: dict[str, Any]) -> Stored:
+    sources = {name: _source(entry) for name, entry in content["sources"].items()}
+    runs = {
+        name: {int(seed): _run(entry) for seed, entry in seeds.items()}
+        for name, seeds in content["runs"].items()
+    }
     return Stored(sources, runs)
 
 
 def to_text(everything: Stored) -> str:
-    """The file that `stored` reads: one line a record."""
+    """The file that `stored` reads: one line per record."""
 
     def block(entries: Mapping[Any, Any]) -> str:
         return "{\n" + ",\n".join(f'"{key}": {value}' for key, value in entries.items()) + "\n}"
 
-    def line(entry: Source | Record) -> str:
-        return json.dumps(_plain(entry), separators=(",", ":"))
+    def line(record: SourceRecord | RunRecord) -> str:
+        return json.dumps(_plain(record), separators=(",", ":"))
 
-    sources = block({name: line(entry) for name, entry in sorted(everything.sources.items())})
+    sources = block({name: line(record) for name, record in sorted(everything.sources.items())})
     runs = {
-        name: block({s: line(one) for s, one in sorted(seeds.items())})
+        name: block({seed: line(record) for seed, record in sorted(seeds.items())})
         for name, seeds in sorted(everything.runs.items())
     }
     return block({"sources": sources, "runs": block(runs)}) + "\n"
 
 
-def _plain(entry: Source | Record) -> dict:
-    own = {field.name: getattr(entry, field.name) for field in fields(entry)}
-    own["use"] = {mode: use.to_json() for mode, use in entry.use.items()}
-    own["passed"] = [_passed_to_json(one) for one in entry.passed]
-    if isinstance(entry, Record):
-        own["curve"] = entry.curve.to_json()
-        own["retests"] = [
-            [
-                _passed_to_json(one.source),
-                {
-                    _names(nodes): list(asdict(count).values())
-                    for nodes, count in one.target.items()
-                },
-            ]
-            for one in entry.retests
-        ]
-        own |= {name: [_rounded(one) for one in getattr(entry, name)] for name in WEIGHTS}
-        own["kept"] = [asdict(one) for one in entry.kept]
-    return own
+def _plain(record: SourceRecord | RunRecord) -> dict[str, Any]:
+    plain = {field.name: getattr(record, field.name) for field in fields(record)}
+    plain["use"] = {ablation: use.to_json() for ablation, use in record.use.items()}
+    plain["passed"] = [_plain_test(test) for test in record.passed]
+    if isinstance(record, RunRecord):
+        plain["curve"] = record.curve.to_json()
+        plain["retests"] = [_plain_retest(retest) for retest in record.retests]
+        for name in WEIGHTS:
+            plain[name] = [_plain_similarity(entry) for entry in getattr(record, name)]
+        plain["kept"] = [_plain_kept(kept) for kept in record.kept]
+    return plain
 
 
-def _source(own: dict) -> Source:
-    use = {mode: Use.from_json(one) for mode, one in own["use"].items()}
-    return Source(**(own | {"use": use, "passed": [_passed(one) for one in own["passed"]]}))
+def _source(plain: dict[str, Any]) -> SourceRecord:
+    return SourceRecord(**(plain | {"use": _use(plain), "passed": _tests(plain)}))
 
 
-def _record(own: dict) -> Record:
-    read = {
-        "use": {mode: Use.from_json(one) for mode, one in own["use"].items()},
-        "curve": Curve.from_json(own["curve"]),
+def _run(plain: dict[str, Any]) -> RunRecord:
+    parts: dict[str, Any] = {
+        "curve": LearningCurve.from_json(plain["curve"]),
+        "use": _use(plain),
+        "passed": _tests(plain),
+        "retests": [_retest(*parts) for parts in plain["retests"]],
+        "kept": [_kept(**parts) for parts in plain["kept"]],
     }
-    read["passed"] = [_passed(one) for one in own["passed"]]
-    read["retests"] = [
-        Retest(_passed(one), {_nodes(names): Count(*counts) for names, counts in target.items()})
-        for one, target in own["retests"]
-    ]
-    read |= {name: [Similarity(*one) for one in own[name]] for name in WEIGHTS}
-    return Record(**(own | read | {"kept": [Kept(**one) for one in own["kept"]]}))
+    for name in WEIGHTS:
+        parts[name] = [Similarity(*entry) for entry in plain[name]]
+    return RunRecord(**(plain | parts))
 
 
-def _rounded(one: Similarity) -> list:
-    other = None if one.other is None else round(one.other, 4)
-    return [one.part, one.layer, one.head, round(one.same, 4), other]
+def _use(plain: dict[str, Any]) -> dict[str, Use]:
+    return {ablation: Use.from_json(use) for ablation, use in plain["use"].items()}
 
 
-def _passed_to_json(one: Passed) -> list:
-    return [one.task, one.digit, _names(one.nodes), list(asdict(one.count).values())]
+def _tests(plain: dict[str, Any]) -> list[Passed]:
+    return [_test(*parts) for parts in plain["passed"]]
 
 
-def _passed(own: list) -> Passed:
-    task, digit, names, count = own
-    return Passed(task, digit, _nodes(names), Count(*count))
+def _plain_test(test: Passed) -> list:
+    return [test.task, test.digit, _names(test.nodes), _plain_outcome(test.outcome)]
+
+
+def _test(task: str, digit: int, names: str, outcome: list[int]) -> Passed:
+    return Passed(task, digit, _nodes(names), Outcome(*outcome))
+
+
+def _plain_retest(retest: Retest) -> list:
+    target = {_names(nodes): _plain_outcome(outcome) for nodes, outcome in retest.target.items()}
+    return [_plain_test(retest.source), target]
+
+
+def _retest(source: list, target: dict[str, list[int]]) -> Retest:
+    outcomes = {_nodes(names): Outcome(*outcome) for names, outcome in target.items()}
+    return Retest(_test(*source), outcomes)
+
+
+def _plain_outcome(outcome: Outcome) -> list[int]:
+    return list(asdict(outcome).values())
+
+
+def _plain_similarity(entry: Similarity) -> list:
+    other = None if entry.other is None else round(entry.other, 4)
+    return [entry.part, entry.layer, entry.head, round(entry.same, 4), other]
+
+
+def _plain_kept(kept: Kept) -> dict[str, Any]:
+    plain = asdict(kept)
+    return {"mode": plain.pop("ablation"), **plain}  # the file's word for it
+
+
+def _kept(mode: Ablation, **plain: Any) -> Kept:
+    return Kept(mode, **plain)
 
 
 def _names(nodes: NodeSet) -> str:
@@ -357,8 +237,13 @@ def _names(nodes: NodeSet) -> str:
 
 
 def _nodes(names: str) -> NodeSet:
-    """``"P11L0H1+P11L0H2"`` as nodes."""
-    found = [re.fullmatch(r"P(\d+)L(\d+)(?:M|H(\d+))", name) for name in names.split("+")]
-    if None in found:
-        raise ValueError(f"no nodes: {names!r}")
-    return tuple(Node(int(m[1]), int(m[2]), -1 if m[3] is None else int(m[3])) for m in found)
+    """The nodes of a text such as ``"P11L0H1+P11L0H2"``."""
+    return tuple(map(_node, names.split("+")))
+
+
+def _node(name: str) -> Node:
+    match = re.fullmatch(r"P(\d+)L(\d+)(?:M|H(\d+))", name)
+    if match is None:
+        raise ValueError(f"no node: {name!r}")
+    position, layer, head = match.groups(default="-1")
+    return Node(int(position), int(layer), int(head))

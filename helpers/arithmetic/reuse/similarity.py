@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from helpers.arithmetic.training.insertion import check_fits
+from helpers.arithmetic.training import check_fits
 from helpers.model import Model
 
 ENDS = {"W_E": "embed.weight", "W_pos": "pos_embed.weight", "W_U": "unembed.weight"}
@@ -29,9 +29,9 @@ class Similarity:
     Attributes:
         part: ``Q``, ``K``, ``V``, ``O``, ``QK``, ``OV``, ``MLP in``, ``MLP out``, ``W_E``,
             ``W_pos`` or ``W_U``.
-        layer, head: where; -1 for what has none.
-        same: at the same location.
-        other: mean over the other heads of the layer, the control; none for what is not a head.
+        layer, head: The place of the tensor; -1 where it has no layer or no head.
+        same: Cosine with the source's tensor at the same place.
+        other: Mean cosine with the other heads of the layer, the control; None for what is no head.
     """
 
     part: str
@@ -47,26 +47,25 @@ def cosine(a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> float:
     >>> round(cosine(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])), 3)
     0.707
     """
-    return float(
-        torch.nn.functional.cosine_similarity(a.flatten().double(), b.flatten().double(), dim=0)
-    )
+    a, b = a.flatten().double(), b.flatten().double()
+    return float(torch.nn.functional.cosine_similarity(a, b, dim=0))
 
 
 def head_weights(model: Model, layer: int) -> dict[str, Float[Tensor, "head ..."]]:
-    """W_Q, W_K, W_V [head, d_model, d_head], W_O [head, d_head, d_model], and their circuits W_Q W_K^T and W_V W_O."""
+    """W_Q, W_K, W_V [head, d_model, d_head], W_O [head, d_head, d_model], W_Q W_K^T and W_V W_O."""
     attention = model.blocks[layer].attn
     q, k, v, o = (getattr(attention, name).detach() for name in ("W_Q", "W_K", "W_V", "W_O"))
     return {"Q": q, "K": k, "V": v, "O": o, "QK": q @ k.transpose(1, 2), "OV": v @ o}
 
 
-def similarity(source, target) -> list[Similarity]:
+def similarities(source: Model, target: Model) -> list[Similarity]:
     """Cosine of every inserted tensor with the source's, heads one by one.
 
     Raises:
-        LabError: models of which the one has no place in the other.
+        LabError: The source has no place in the target.
     """
     check_fits(source, target)
-    found = []
+    of_heads = []
     for layer in range(source.cfg.n_layers):
         ours, theirs = head_weights(source, layer), head_weights(target, layer)
         for part in ours:
@@ -74,14 +73,14 @@ def similarity(source, target) -> list[Similarity]:
                 all_heads = [cosine(ours[part][head], other) for other in theirs[part]]
                 others = [value for other, value in enumerate(all_heads) if other != head]
                 mean = sum(others) / len(others) if others else None
-                found.append(Similarity(part, layer, head, all_heads[head], mean))
+                of_heads.append(Similarity(part, layer, head, all_heads[head], mean))
     ours, theirs = source.state_dict(), target.state_dict()
     tensors = [
         (f"MLP {side}", f"blocks.{layer}.mlp.{side}.weight", layer)
         for layer in range(source.cfg.n_layers)
         for side in ("in", "out")
     ] + [(part, name, -1) for part, name in ENDS.items()]
-    return found + [
+    return of_heads + [
         Similarity(part, layer, -1, cosine(ours[name], theirs[name]), None)
         for part, name, layer in tensors
     ]

@@ -14,11 +14,17 @@ from itertools import combinations, groupby, permutations
 from statistics import mean
 from typing import Any, TypeVar
 
+from helpers.arithmetic.circuit import (
+    STRONG,
+    NodeSet,
+    Rate,
+    find_roles,
+    measure,
+    prepare,
+    renamings,
+)
 from helpers.arithmetic.circuit.addition import SUBTASKS
-from helpers.arithmetic.circuit.nodemap import STRONG, find_roles
-from helpers.arithmetic.circuit.patching import NodeSet, Rate, measure, prepare
-from helpers.arithmetic.circuit.usage import renamings
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 from helpers.errors import LabError
 from helpers.interventions import Node, check_nodes
 from helpers.model import Model
@@ -32,8 +38,13 @@ LATE = ("SA", "SC", "U", "SV")
 
 
 @dataclass(frozen=True)
-class Count:
-    """Outcome of one test: `hits` of `trials` pairs as predicted, `null_hits` of `null_trials` null pairs unchanged."""
+class Outcome:
+    """Outcome of one test.
+
+    Attributes:
+        hits, trials: Pairs whose answer changed as predicted, of how many.
+        null_hits, null_trials: Null pairs whose answer stayed, of how many.
+    """
 
     hits: int
     trials: int
@@ -60,15 +71,15 @@ class Passed:
     """A patch test that a model passes: a strong role in a form that can be stored.
 
     Attributes:
-        task, digit: the sub-task.
-        nodes: at one position and layer, sorted.
-        count: the outcome.
+        task, digit: The sub-task, by its name, and the digit.
+        nodes: The nodes exchanged, at one position and layer, sorted.
+        outcome: The outcome in the model.
     """
 
     task: str
     digit: int
     nodes: NodeSet
-    count: Count
+    outcome: Outcome
 
     @property
     def label(self) -> str:
@@ -89,87 +100,86 @@ class Retest:
     """One patch test of the source, repeated in a target.
 
     Attributes:
-        source: the test, with its outcome in the source.
-        target: outcome at every node set tried in the target, the source's nodes among them.
+        source: The test, with its outcome in the source.
+        target: Outcome at every node set tried in the target, the source's nodes among them.
     """
 
     source: Passed
-    target: dict[NodeSet, Count]
+    target: dict[NodeSet, Outcome]
 
     @property
-    def same(self) -> Count:
+    def same(self) -> Outcome:
         """The outcome at the source's nodes."""
         return self.target[self.source.nodes]
 
     @property
-    def others(self) -> list[Count]:
+    def others(self) -> list[Outcome]:
         """The outcomes at the control's nodes."""
-        return [count for nodes, count in self.target.items() if nodes != self.source.nodes]
+        return [outcome for nodes, outcome in self.target.items() if nodes != self.source.nodes]
 
 
-def _count(evidence: Rate) -> Count:
-    return Count(evidence.hits, evidence.trials, evidence.null_hits, evidence.null_trials)
+def _outcome(rate: Rate) -> Outcome:
+    return Outcome(rate.hits, rate.trials, rate.null_hits, rate.null_trials)
 
 
 def passed(
     model: Model, fmt: Format, count: int = 60, seed: int = 0, tasks: tuple[str, ...] = LATE
 ) -> list[Passed]:
     """The patch tests that a model passes: its strong roles (`nodemap.find_roles`)."""
-    found = (role.evidence for role in find_roles(model, fmt, count, seed, tasks) if role.strong)
-    return [Passed(one.task, one.digit, tuple(sorted(one.nodes)), _count(one)) for one in found]
+    roles = find_roles(model, fmt, count, seed, tasks)
+    rates = [role.evidence for role in roles if role.strong]
+    return [Passed(r.task, r.digit, tuple(sorted(r.nodes)), _outcome(r)) for r in rates]
 
 
 def alternatives(model: Model, nodes: NodeSet) -> list[NodeSet]:
-    """All sets of as many heads at the position and layer of `nodes`; for an MLP the MLPs of all layers."""
+    """All sets of as many heads at their position and layer; for an MLP the MLPs of all layers."""
     position, layer = nodes[0].position, nodes[0].layer
     if nodes[0].is_mlp:
         return [(Node(position, other),) for other in range(model.cfg.n_layers)]
-    return list(
-        combinations([Node(position, layer, head) for head in range(model.cfg.n_heads)], len(nodes))
-    )
+    heads = [Node(position, layer, head) for head in range(model.cfg.n_heads)]
+    return list(combinations(heads, len(nodes)))
 
 
-def transfer(
-    tests: Sequence[Passed], fmt: Format, target, count: int = 60, seed: int = 0
+def retest(
+    tests: Sequence[Passed], fmt: Format, target: Model, count: int = 60, seed: int = 0
 ) -> list[Retest]:
     """Run the source's tests in the target, at the source's nodes and at those of the control.
 
     Args:
-        tests: what the source passes.
-        count: pairs a test, in both directions together.
-        seed: of the pairs. With the count and seed that `passed` had, they are the pairs of the
-            source.
+        tests: The tests that the source passes.
+        count: Pairs per test, in both directions together.
+        seed: Seed of the pairs. With the count and seed that `passed` had, they are the pairs of
+            the source.
 
     Raises:
-        LabError: a node that the target does not have.
+        LabError: The target does not have one of the nodes.
     """
-    found = []
-    for (task, digit), some in progress(
-        _grouped(tests, lambda test: (test.task, test.digit)), "transfer"
-    ):
+    retests = []
+    groups = _grouped(tests, lambda test: (test.task, test.digit))
+    for (task, digit), group in progress(groups, "transfer"):
         experiment = prepare(target, fmt, SUBTASKS[task], digit, count, seed)
-        for test in some:
+        for test in group:
             check_nodes(target, test.nodes, fmt.n_ctx)
             node_sets = alternatives(target, test.nodes)
-            outcomes = map(_count, measure(target, fmt, experiment, node_sets))
-            found.append(Retest(test, dict(zip(node_sets, outcomes, strict=True))))
-    return found
+            outcomes = map(_outcome, measure(target, fmt, experiment, node_sets))
+            retests.append(Retest(test, dict(zip(node_sets, outcomes, strict=True))))
+    return retests
 
 
 def _grouped(items: Iterable[Item], key: Callable[[Item], Any]) -> list[tuple[Any, list[Item]]]:
-    return [(value, list(some)) for value, some in groupby(sorted(items, key=key), key=key)]
+    return [(value, list(group)) for value, group in groupby(sorted(items, key=key), key=key)]
 
 
 @dataclass(frozen=True)
-class Summary:
+class TransferSummary:
     """How many of the source's tests pass in the target.
 
     Attributes:
-        tests: their number.
-        strong: how many are still strong at the same nodes.
-        hits, trials: pairs as predicted at the same nodes, over all tests.
-        other: mean rate at the control's nodes.
-        best: mean rate under the best renaming of the heads of each layer.
+        tests: Number of tests.
+        strong: How many are still strong at the same nodes.
+        hits, trials: Pairs as predicted at the same nodes, of how many, over all tests.
+        other: Mean rate at the control's nodes.
+        best: Mean rate under the best renaming of the heads of each layer.
     """
 
     tests: int
@@ -189,17 +199,17 @@ class Summary:
         return clopper_pearson(self.hits, self.trials)
 
 
-def transferred(tests: Sequence[Retest], mlps: bool = False) -> Summary:
+def transferred(tests: Sequence[Retest], mlps: bool = False) -> TransferSummary:
     """Sum up the tests of heads, or those of MLPs.
 
     Raises:
-        LabError: no such test.
+        LabError: There is no such test.
     """
     chosen = [test for test in tests if test.source.is_mlp == mlps]
     if not chosen:
         raise LabError(f"expected tests of {'MLPs' if mlps else 'heads'}", "there are none")
-    others = [mean([count.rate for count in test.others]) for test in chosen if test.others]
-    return Summary(
+    others = [mean([outcome.rate for outcome in test.others]) for test in chosen if test.others]
+    return TransferSummary(
         tests=len(chosen),
         strong=sum(test.same.strong for test in chosen),
         hits=sum(test.same.hits for test in chosen),
@@ -212,12 +222,11 @@ def transferred(tests: Sequence[Retest], mlps: bool = False) -> Summary:
 def _best_rate(tests: Sequence[Retest]) -> float:
     """Mean rate when the heads of every layer are renamed in the way that gives the highest."""
     total = 0.0
-    for _, some in _grouped(tests, lambda test: test.source.nodes[0].layer):
-        n_heads = 1 + max(node.head for test in some for nodes in test.target for node in nodes)
-        names = permutations(range(n_heads))
+    for _, group in _grouped(tests, lambda test: test.source.nodes[0].layer):
+        n_heads = 1 + max(node.head for test in group for nodes in test.target for node in nodes)
         total += max(
-            sum(test.target[_renamed(test.source.nodes, one)].rate for test in some)
-            for one in names
+            sum(test.target[_renamed(test.source.nodes, names)].rate for test in group)
+            for names in permutations(range(n_heads))
         )
     return total / len(tests)
 
@@ -234,12 +243,12 @@ class RoleOverlap:
     """How many roles of the source's heads the target has too.
 
     Attributes:
-        roles: the source's strong roles of heads.
-        same: how many of them the target has at the same nodes.
-        layer: how many it has in the same layer, at whatever heads.
-        heads, heads_p: mean of `same` over all renamings of the heads in each layer, and the share
+        roles: Number of strong roles of the source's heads.
+        same: How many of them the target has at the same nodes.
+        layer: How many it has in the same layer, at whatever heads.
+        heads, heads_p: Mean of `same` over all renamings of the heads in each layer, and the share
             of them that reach it.
-        best: the highest number a renaming gives.
+        best: The highest number that a renaming gives.
     """
 
     roles: int
@@ -251,11 +260,13 @@ class RoleOverlap:
 
 
 def shared_roles(source: Sequence[Passed], target: Sequence[Passed], n_heads: int) -> RoleOverlap:
-    """Compare two models by what their heads do: a role is a sub-task, a digit and the nodes that
-    carry it.
+    """Compare two models by what their heads do.
+
+    A role is a sub-task, a digit and the nodes that carry it.
 
     Args:
-        n_heads: of the target.
+        source, target: The tests that the two models pass.
+        n_heads: Heads of a layer of the target.
     """
     ours = [test for test in source if not test.is_mlp]
     theirs = {(test.label, test.nodes) for test in target if not test.is_mlp}

@@ -4,16 +4,17 @@ The source's heads become the first heads of the first layers of the target; the
 heads and layers are new. What is copied, for every source layer l with heads h < H (weights as they
 act on the residual stream):
 
-===============  =====================================================================================================
+===============  ===================================================================================
 arm              copied from the source; everything else is the fresh target's own random start
-===============  =====================================================================================================
-``paper``        W_Q, W_K, W_V, b_Q, b_K, b_V, the MLP, ln1, the weight of ln_final, W_E, W_pos, W_U: what the code
-                 released with arXiv 2402.02619 copies. Not W_O, b_O, ln2, the bias of ln_final, b_U
+===============  ===================================================================================
+``paper``        W_Q, W_K, W_V, b_Q, b_K, b_V, the MLP, ln1, the weight of ln_final, W_E, W_pos,
+                 W_U: what the code released with arXiv 2402.02619 copies. Not W_O, b_O, ln2, the
+                 bias of ln_final, b_U
 ``whole``        every tensor that the source has
-``preserving``   every tensor that the source has; the new heads' part of W_O and, in the new layers, W_O, b_O, W_out
-                 and b_out are zero
+``preserving``   every tensor that the source has; the new heads' part of W_O and, in the new
+                 layers, W_O, b_O, W_out and b_out are zero
 ``scratch``      nothing
-===============  =====================================================================================================
+===============  ===================================================================================
 
 Why ``preserving`` keeps the function: a block computes x + sum_h z_h W_O[h] + b_O and then adds
 MLP(ln2(x)). A new head with W_O[h] = 0 adds nothing, so every inserted block sees the residual
@@ -25,27 +26,26 @@ not zero, because z and the MLP's inner activations are not.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from helpers.arithmetic.questions.batch import Questions
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.verification.verify import BATCH_SIZE, check_model
+from helpers.arithmetic.questions import Format, Questions
+from helpers.arithmetic.verification import BATCH_SIZE, check_model
 from helpers.errors import LabError
+from helpers.model import Model
 
-ARMS = ("paper", "whole", "preserving", "scratch")
-FREEZES = ("nothing", "qkv", "qkv+mlp", "all")
+Arm = Literal["paper", "whole", "preserving", "scratch"]
+"""How a source is inserted (see the module docstring)."""
+ARMS: tuple[Arm, ...] = get_args(Arm)
 
-_QKV = (
-    "attn.q.weight",
-    "attn.q.bias",
-    "attn.k.weight",
-    "attn.k.bias",
-    "attn.v.weight",
-    "attn.v.bias",
-)
+Freeze = Literal["nothing", "qkv", "qkv+mlp", "all"]
+"""What training leaves alone (see `frozen`)."""
+FREEZES: tuple[Freeze, ...] = get_args(Freeze)
+
+_QKV = tuple(f"attn.{part}.{kind}" for part in "qkv" for kind in ("weight", "bias"))
 _MLP = ("mlp.in.weight", "mlp.in.bias", "mlp.out.weight", "mlp.out.bias")
 _PAPER_LAYER = (*_QKV, *_MLP, "ln1.weight", "ln1.bias")
 _WHOLE_LAYER = (*_PAPER_LAYER, "attn.o.weight", "attn.o.bias", "ln2.weight", "ln2.bias")
@@ -56,12 +56,11 @@ _WRITES = ("attn.o.weight", "attn.o.bias", "mlp.out.weight", "mlp.out.bias")
 
 @dataclass(frozen=True)
 class Place:
-    """One tensor of the source and the entries of the target's tensor of the same name that take
-    it.
+    """One tensor of the source, and where it goes in the target's tensor of the same name.
 
     Attributes:
-        name: the tensor's name, the same in both models.
-        index: which part of the target's tensor; the source's tensor has exactly its shape.
+        name: Name of the tensor, the same in both models.
+        index: Part of the target's tensor; the source's tensor has exactly its shape.
     """
 
     name: str
@@ -69,18 +68,18 @@ class Place:
 
 
 def _of_heads(part: str, count: int, d_head: int) -> tuple[slice, ...]:
-    """Where the first `count` heads lie in a tensor of an attention layer; the whole tensor if it is not split into heads."""
+    """Where the first `count` heads lie in a tensor of a layer; all of a tensor without heads."""
     heads = slice(0, count * d_head)
     if part == "attn.o.weight":
         return slice(None), heads  # [d_model, head * d_head]
     return (heads,) if part in _QKV else (slice(None),)
 
 
-def places(source, arm: str) -> list[Place]:
-    """What an arm copies from the source, and whereto.
+def places(source: Model, arm: Arm) -> list[Place]:
+    """What an arm copies from the source, and where to.
 
     Raises:
-        LabError: an unknown arm.
+        LabError: The arm is unknown.
 
     >>> from helpers import zoo
     >>> [place.name for place in places(zoo.load("add-d3"), "paper")][-4:]
@@ -90,23 +89,23 @@ def places(source, arm: str) -> list[Place]:
         raise LabError(f"expected an arm among {', '.join(ARMS)}", f"got {arm!r}")
     if arm == "scratch":
         return []
-    layer_parts, ends = (
-        (_PAPER_LAYER, _PAPER_ENDS) if arm == "paper" else (_WHOLE_LAYER, _WHOLE_ENDS)
-    )
+    layer_parts, ends = _WHOLE_LAYER, _WHOLE_ENDS
+    if arm == "paper":
+        layer_parts, ends = _PAPER_LAYER, _PAPER_ENDS
     cfg = source.cfg
-    found = [
+    inside = [
         Place(f"blocks.{layer}.{part}", _of_heads(part, cfg.n_heads, cfg.d_head))
         for layer in range(cfg.n_layers)
         for part in layer_parts
     ]
-    return found + [Place(name, (slice(None),)) for name in ends]
+    return inside + [Place(name, (slice(None),)) for name in ends]
 
 
-def check_fits(source, target) -> None:
+def check_fits(source: Model, target: Model) -> None:
     """Refuse a pair of models in which the source has no place.
 
     Raises:
-        LabError: the target has fewer layers or heads, or another width, context or vocabulary.
+        LabError: The target has fewer layers or heads, or another width, context or vocabulary.
     """
     for field in ("d_model", "d_head", "d_mlp", "n_ctx", "d_vocab", "act_fn", "normalization_type"):
         ours, theirs = getattr(source.cfg, field), getattr(target.cfg, field)
@@ -123,7 +122,7 @@ def check_fits(source, target) -> None:
             )
 
 
-def _zeroed(source, target) -> Iterator[tuple[str, tuple[slice, ...]]]:
+def _zeroed(source: Model, target: Model) -> Iterator[tuple[str, tuple[slice, ...]]]:
     """What the function-preserving arm sets to zero: all that the new heads and layers write."""
     new_heads = slice(source.cfg.n_heads * source.cfg.d_head, None)
     for layer in range(source.cfg.n_layers):
@@ -134,25 +133,23 @@ def _zeroed(source, target) -> Iterator[tuple[str, tuple[slice, ...]]]:
 
 
 @torch.no_grad()
-def insert(source, target, arm: str):
-    """Copy the source into the target, in place, and return the target (arXiv 2402.02619, section
-    on mixed models).
+def insert(source: Model, target: Model, arm: Arm) -> Model:
+    """Copy the source into the target, in place, and return the target.
+
+    Source: arXiv 2402.02619, section on mixed models.
 
     Args:
-        source, target: models built by `training.build_model`; the target has at least as many
+        source, target: Models built by `training.build_model`; the target has at least as many
             layers and heads.
-        arm: see the module docstring.
+        arm: How the source is inserted (see the module docstring).
 
     Raises:
-        LabError: an unknown arm, or models that do not fit.
+        LabError: The arm is unknown, or the models do not fit.
     """
-    wanted = places(source, arm)
+    copied = places(source, arm)
     check_fits(source, target)
-    ours, theirs = (
-        source.state_dict(),
-        target.state_dict(),
-    )  # the tensors themselves: writing into them writes the model
-    for place in wanted:
+    ours, theirs = source.state_dict(), target.state_dict()  # writing into theirs writes the target
+    for place in copied:
         theirs[place.name][place.index] = ours[place.name]
     if arm == "preserving":
         for name, index in _zeroed(source, target):
@@ -160,7 +157,9 @@ def insert(source, target, arm: str):
     return target
 
 
-def frozen(source, target, arm: str, freeze: str) -> dict[str, Bool[Tensor, "..."]]:
+def frozen(
+    source: Model, target: Model, arm: Arm, freeze: Freeze
+) -> dict[str, Bool[Tensor, "..."]]:
     """Masks of the inserted entries that training is to leave alone, by parameter name.
 
     The released code freezes by writing the inserted values back every hundred steps, while the
@@ -168,14 +167,14 @@ def frozen(source, target, arm: str, freeze: str) -> dict[str, Bool[Tensor, "...
     step.
 
     Args:
-        freeze: ``"nothing"``; ``"qkv"`` (the paper's mode 2, for all inserted heads); ``"qkv+mlp"``
-            (its mode 3); ``"all"``: everything inserted into the blocks, W_O, biases and layer
-            norms as far as the arm copied them. Embeddings, ln_final and unembedding always train:
-            the minus sign is new to an adder.
+        freeze: What is left alone: ``"nothing"``; ``"qkv"`` (the paper's mode 2, for all inserted
+            heads); ``"qkv+mlp"`` (its mode 3); ``"all"``: everything inserted into the blocks, W_O,
+            biases and layer norms as far as the arm copied them. Embeddings, ln_final and
+            unembedding always train: the minus sign is new to an adder.
 
     Raises:
-        LabError: an unknown arm or way to freeze, or a way to freeze for an arm that inserts
-            nothing.
+        LabError: The arm or the way to freeze is unknown, or the arm inserts nothing that could be
+            frozen.
     """
     if freeze not in FREEZES:
         raise LabError(f"expected a way to freeze among {', '.join(FREEZES)}", f"got {freeze!r}")
@@ -185,9 +184,10 @@ def frozen(source, target, arm: str, freeze: str) -> dict[str, Bool[Tensor, "...
             f"got {freeze!r}: it has nothing inserted",
         )
     parts = {"nothing": (), "qkv": _QKV, "qkv+mlp": (*_QKV, *_MLP), "all": _WHOLE_LAYER}[freeze]
+    names = {f"blocks.{layer}.{part}" for layer in range(source.cfg.n_layers) for part in parts}
     masks, theirs = {}, target.state_dict()
     for place in places(source, arm):
-        if place.name.startswith("blocks.") and place.name.endswith(parts or ("\0",)):
+        if place.name in names:
             mask = torch.zeros_like(theirs[place.name], dtype=torch.bool)
             mask[place.index] = True
             masks[place.name] = mask
@@ -199,8 +199,8 @@ class Agreement:
     """Two models on the same questions.
 
     Attributes:
-        source_right, target_right: which whole answers each got right, teacher forced.
-        largest: largest absolute difference of any logit that predicts an answer token.
+        source_right, target_right: Which whole answers each got right, teacher forced.
+        largest: Largest absolute difference of any logit that predicts an answer token.
     """
 
     source_right: Bool[Tensor, " question"]
@@ -210,12 +210,12 @@ class Agreement:
 
 @torch.inference_mode()
 def agreement(
-    source, target, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE
+    source: Model, target: Model, questions: Questions, fmt: Format, batch_size: int = BATCH_SIZE
 ) -> Agreement:
     """Run two models on the same questions and compare answers and logits.
 
     Raises:
-        LabError: a model whose vocabulary or context does not hold the format.
+        LabError: The vocabulary or the context of a model does not hold the format.
     """
     for model in (source, target):
         check_model(model, fmt)
@@ -225,4 +225,5 @@ def agreement(
         both = [model(inputs)[:, fmt.equals_position :] for model in (source, target)]
         largest = max(largest, float((both[0] - both[1]).abs().max()))
         rights.append(torch.stack([(logits.argmax(-1) == truth).all(1) for logits in both]))
-    return Agreement(*torch.cat(rights, dim=1), largest)
+    source_right, target_right = torch.cat(rights, dim=1)
+    return Agreement(source_right, target_right, largest)

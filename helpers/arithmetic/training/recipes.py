@@ -6,21 +6,22 @@ difference does not show.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions.batch import enriched, mixed, short_carries
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.training import insertion
+from helpers.arithmetic.questions import Format, enriched, mixed, short_carries
+from helpers.arithmetic.training.insertion import Arm, Freeze, frozen, insert
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.training import Recipe, Task
 
 
 def answer_loss(
-    model: torch.nn.Module, fmt: Format, tokens: Int[Tensor, "question pos"]
+    model: Model, fmt: Format, tokens: Int[Tensor, "question pos"]
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy over the answer tokens, in nats."""
     tokens = tokens.to(next(model.parameters()).device)
@@ -34,8 +35,9 @@ class AdditionTask(Task):
     """Batches of addition questions in the paper's format.
 
     Attributes:
-        p_slots, p_cascade: shares of the enriched mixture (see `questions.enriched`).
-        max_cascade: if given, the questions are drawn uniformly among the classes S0 to
+        fmt: Format of the questions.
+        p_slots, p_cascade: Shares of the enriched mixture (see `questions.enriched`).
+        max_cascade: If given, the questions are drawn uniformly among the classes S0 to
             S`max_cascade` instead.
     """
 
@@ -52,7 +54,7 @@ class AdditionTask(Task):
         )
         return questions.tokens(self.fmt)
 
-    def loss(self, model: torch.nn.Module, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
+    def loss(self, model: Model, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
         return answer_loss(model, self.fmt, batch)
 
 
@@ -61,12 +63,13 @@ class MixedTask(Task):
     """Batches of additions and subtractions, for a model into which an adder was inserted.
 
     Attributes:
-        p_subtract, p_equal, p_slots, p_cascade: shares of the mixture (see `questions.mixed`).
-        arm: how the source is inserted (see `insertion`).
-        source: name of the inserted model; none for the arm from scratch.
-        sha256: first twelve digits of the checksum of its weights, for a run is determined by them
+        fmt: Format of the questions.
+        p_subtract, p_equal, p_slots, p_cascade: Shares of the mixture (see `questions.mixed`).
+        arm: How the source is inserted (see `insertion`).
+        source: Name of the inserted model; empty for the arm from scratch.
+        sha256: First twelve digits of the checksum of its weights, for a run is determined by them
             too.
-        freeze: what training leaves alone (see `insertion.frozen`).
+        freeze: What training leaves alone (see `insertion.frozen`).
     """
 
     fmt: Format
@@ -74,39 +77,38 @@ class MixedTask(Task):
     p_equal: float
     p_slots: float
     p_cascade: float
-    arm: str
+    arm: Arm
     source: str
     sha256: str
-    freeze: str
+    freeze: Freeze
 
-    def initialise(self, model: torch.nn.Module) -> dict[str, Bool[Tensor, "..."]]:
+    def initialise(self, model: Model) -> dict[str, Bool[Tensor, "..."]]:
         """Insert the source.
 
         Raises:
-            LabError: the source has other weights than those the recipe was written for.
+            LabError: The source has other weights than those the recipe was written for.
         """
         if self.arm == "scratch":
             return {}
         from helpers import zoo
 
-        found = zoo.check(self.source).sha256
-        if not found.startswith(self.sha256):
+        sha256 = zoo.check(self.source).sha256
+        if not sha256.startswith(self.sha256):
             raise LabError(
                 f"expected {self.source} with the checksum {self.sha256}…",
-                f"its weights have {found[:12]}…: it was trained anew",
-                hint="write the new checksum into helpers/arithmetic/recipes.py and train the mixed models anew",
+                f"its weights have {sha256[:12]}…: it was trained anew",
+                hint="write the new checksum into helpers/arithmetic/training/recipes.py and train "
+                "the mixed models anew",
             )
         source = zoo.load(self.source, device="cpu")
-        insertion.insert(source, model, self.arm)
-        return insertion.frozen(source, model, self.arm, self.freeze)
+        insert(source, model, self.arm)
+        return frozen(source, model, self.arm, self.freeze)
 
     def batch(self, rng: np.random.Generator, size: int) -> Int[Tensor, "question pos"]:
-        shares = {
-            name: getattr(self, name) for name in ("p_subtract", "p_equal", "p_slots", "p_cascade")
-        }
-        return mixed(self.fmt.n_digits, size, rng, **shares).tokens(self.fmt)
+        shares = (self.p_subtract, self.p_equal, self.p_slots, self.p_cascade)
+        return mixed(self.fmt.n_digits, size, rng, *shares).tokens(self.fmt)
 
-    def loss(self, model: torch.nn.Module, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
+    def loss(self, model: Model, batch: Int[Tensor, "question pos"]) -> Float[Tensor, ""]:
         return answer_loss(model, self.fmt, batch)
 
 
@@ -146,15 +148,27 @@ def _adder(
     )
 
 
-SOURCES = {3: ("add-d3", "be4d7fcb55bd"), 6: ("add-d6", "474000970ecf")}
-"""The adder that is inserted, with the first digits of its weights' checksum."""
+class Adder(NamedTuple):
+    """An adder that is inserted into mixed models.
+
+    Attributes:
+        name: Name of the embedded model.
+        sha256: First twelve digits of the checksum of its weights.
+    """
+
+    name: str
+    sha256: str
+
+
+SOURCES = {3: Adder("add-d3", "be4d7fcb55bd"), 6: Adder("add-d6", "474000970ecf")}
+"""The adder that is inserted into mixed models of so many digits."""
 MIXED_STEPS = {3: 4000, 6: 8000}
 MIXED_DATA = {"p_subtract": 0.6, "p_equal": 0.02, "p_slots": 0.25, "p_cascade": 0.25}
 
 
-def _mixer(name: str, n_digits: int, arm: str, freeze: str = "nothing") -> Recipe:
-    source, sha256 = ("", "") if arm == "scratch" else SOURCES[n_digits]
-    inserted = {"arm": arm, "source": source, "sha256": sha256, "freeze": freeze}
+def _mixer(name: str, n_digits: int, arm: Arm, freeze: Freeze = "nothing") -> Recipe:
+    source = Adder("", "") if arm == "scratch" else SOURCES[n_digits]
+    inserted = {"arm": arm, "source": source.name, "sha256": source.sha256, "freeze": freeze}
     return Recipe(
         name=name,
         task="mixed",

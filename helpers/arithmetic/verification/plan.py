@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from helpers.arithmetic.questions import cascades
-from helpers.arithmetic.questions.batch import Questions, all_additions, of_class, uniform
+from helpers.arithmetic.questions import Questions, all_additions, cascades, of_class, uniform
 from helpers.errors import LabError
 
 CHUNK = 4096
-"""Questions drawn, classified and scored at a time; memory does not grow with the number of questions."""
+"""Questions drawn, classified and scored at a time; memory does not grow with their number."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,10 @@ class Chunk:
 
     Attributes:
         source: ``"uniform"``, ``"all"`` or the name of a class.
-        start: index of the chunk's first question within its source.
+        subtract: Whether the questions are subtractions.
+        start: Index of the chunk's first question within its source.
+        count: Number of questions.
+        seed: Seed of the chunk's own generator.
     """
 
     source: str
@@ -36,11 +38,11 @@ class Chunk:
 def plan(
     n_digits: int, questions: int, per_class: int, exhaustive: bool, operations: str, seed: int
 ) -> list[Chunk]:
-    """The chunks of a verification; the arguments are those of `verify.verify`.
+    """The chunks of a verification; the arguments are those of `counting.verify`.
 
     Raises:
-        LabError: unknown operations, negative numbers, no questions, or an exhaustive plan for more
-            than 3 digits.
+        LabError: The operations are unknown, a number is negative, there is no question to ask, or
+            an exhaustive plan is for more than 3 digits.
 
     >>> [(chunk.source, chunk.count) for chunk in plan(1, 5000, 7, False, "+", seed=0)]
     [('uniform', 4096), ('uniform', 904), ('S0', 7), ('S1', 7)]
@@ -58,36 +60,18 @@ def plan(
             f"{n_digits} digits have 10^{2 * n_digits} questions",
             hint="leave it away: uniform questions and every cascade class are then sampled",
         )
-    return [
-        Chunk(
-            source,
-            operator == "-",
-            start,
-            min(CHUNK, total - start),
-            (seed, int(operator == "-"), number, start),
-        )
-        for operator in operations
-        for number, (source, total) in enumerate(
-            _sources(n_digits, questions, per_class, exhaustive, operator)
-        )
-        for start in range(0, total, CHUNK)
-    ]
-
-
-def _sources(
-    n_digits: int, questions: int, per_class: int, exhaustive: bool, operator: str
-) -> list[tuple[str, int]]:
-    if exhaustive:
-        return [("all", 10 ** (2 * n_digits))]
-    return [
-        ("uniform", questions),
-        *((name, per_class) for name in automaton_of(n_digits, operator == "-").classes),
-    ]
-
-
-def automaton_of(n_digits: int, subtract: bool) -> cascades.Automaton:
-    """The automaton that classifies additions, or subtractions."""
-    return cascades.subtraction(n_digits) if subtract else cascades.addition(n_digits)
+    chunks = []
+    for subtract in [operator == "-" for operator in operations]:
+        if exhaustive:
+            totals = {"all": 10 ** (2 * n_digits)}
+        else:
+            classes = cascades.automaton_of(n_digits, subtract).classes
+            totals = {"uniform": questions} | dict.fromkeys(classes, per_class)
+        for number, (source, total) in enumerate(totals.items()):
+            for start in range(0, total, CHUNK):
+                own_seed = (seed, int(subtract), number, start)
+                chunks.append(Chunk(source, subtract, start, min(CHUNK, total - start), own_seed))
+    return chunks
 
 
 def draw(chunk: Chunk, n_digits: int) -> Questions:

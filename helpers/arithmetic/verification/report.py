@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from helpers.arithmetic.questions import cascades
-from helpers.arithmetic.verification.plan import Chunk, automaton_of
+from helpers.arithmetic.verification.plan import Chunk
 from helpers.stats import clopper_pearson
 
 
@@ -16,7 +16,9 @@ class Tally:
     """What one chunk of questions gave, per class index of its automaton.
 
     Attributes:
-        examples: its first failing questions as text.
+        questions: Number of questions in each class.
+        failures: Number of wrong answers in each class.
+        examples: The first failing questions as text.
     """
 
     questions: Int[np.ndarray, " class_"]
@@ -29,8 +31,8 @@ class Count:
     """Failures among questions.
 
     Attributes:
-        exhaustive: every question of the class was asked, so the rate is known and the interval is
-            a point.
+        exhaustive: Whether every question of the class was asked, so that the rate is known and
+            the interval is a point.
     """
 
     questions: int
@@ -43,12 +45,10 @@ class Count:
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """95 % Clopper-Pearson interval of the failure rate; a point when nothing was left unasked."""
-        return (
-            (self.rate, self.rate)
-            if self.exhaustive
-            else clopper_pearson(self.failures, self.questions)
-        )
+        """95 % exact interval of the failure rate; a point if every question was asked."""
+        if self.exhaustive:
+            return self.rate, self.rate
+        return clopper_pearson(self.failures, self.questions)
 
     def to_json(self) -> dict:
         return {"questions": self.questions, "failures": self.failures, "ci95": list(self.ci95)}
@@ -59,14 +59,16 @@ class Report:
     """A verification of one model.
 
     Attributes:
-        model: its name.
-        classes: pooled uniform and stratified questions of each class (see
-            `helpers.arithmetic.verification.verify`).
-        uniform: the uniform questions alone, for each operator; empty when exhaustive.
-        rate: failure rate of a uniform question, for each operator: the classes' rates weighted by
+        model: Name of the model.
+        method: ``"exhaustive"`` or ``"sampled"``.
+        seed: Seed of the questions.
+        seconds: Time that the verification took.
+        classes: Pooled uniform and stratified questions of each class (see `counting`).
+        uniform: The uniform questions alone, for each operator; empty when exhaustive.
+        rate: Failure rate of a uniform question, for each operator: the classes' rates weighted by
             their exact shares, a less noisy estimate than ``uniform`` because rare classes were
             asked more often than they occur.
-        examples: the first failing questions, with what the model answered.
+        examples: The first failing questions, with what the model answered.
     """
 
     model: str
@@ -104,24 +106,18 @@ class Report:
     def table(self) -> str:
         """The counts as lines of text."""
         rows = [("class", "questions", "failures", "failure rate, 95 % interval")]
-        named = [
-            *self.classes.items(),
-            *((f"uniform {name}", count) for name, count in self.uniform.items()),
-        ]
-        for name, count in named:
+        counts = self.classes | {f"uniform {name}": count for name, count in self.uniform.items()}
+        for name, count in counts.items():
             low, high = count.ci95
             interval = "every question asked" if count.exhaustive else f"{low:.2e} to {high:.2e}"
-            rows.append(
-                (
-                    name,
-                    f"{count.questions:,}",
-                    f"{count.failures:,}",
-                    f"{count.rate:.2e} ({interval})",
-                )
-            )
+            rate = f"{count.rate:.2e} ({interval})"
+            rows.append((name, f"{count.questions:,}", f"{count.failures:,}", rate))
         width = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [f"{a:<{width[0]}}  {b:>{width[1]}}  {c:>{width[2]}}  {d}" for a, b, c, d in rows]
-        verdict = f"{self.model}: {self.failures:,} of {self.questions:,} questions wrong ({self.method}, {self.seconds:.1f} s)"
+        verdict = (
+            f"{self.model}: {self.failures:,} of {self.questions:,} questions wrong "
+            f"({self.method}, {self.seconds:.1f} s)"
+        )
         return "\n".join([verdict, *lines, *(f"  wrong: {text}" for text in self.examples)])
 
 
@@ -140,39 +136,32 @@ def summarise(
     rate: dict[str, float] = {}
     exhaustive = chunks[0].source == "all"
     for subtract in sorted({chunk.subtract for chunk in chunks}):
-        mine = [
-            (chunk, tally)
-            for chunk, tally in zip(chunks, tallies, strict=True)
-            if chunk.subtract == subtract
-        ]
-        automaton, operator = automaton_of(n_digits, subtract), "-" if subtract else "+"
-        asked, failed = (
-            sum(tally.questions for _, tally in mine),
-            sum(tally.failures for _, tally in mine),
-        )
-        counts = {
-            c: Count(int(a), int(f), exhaustive)
-            for c, a, f in zip(automaton.classes, asked, failed, strict=True)
-            if a
-        }
-        drawn = [tally for chunk, tally in mine if chunk.source == "uniform"]
+        mine = [i for i, chunk in enumerate(chunks) if chunk.subtract == subtract]
+        automaton, operator = cascades.automaton_of(n_digits, subtract), "-" if subtract else "+"
+        counts = _per_class(automaton, [tallies[i] for i in mine], exhaustive)
+        drawn = [tallies[i] for i in mine if chunks[i].source == "uniform"]
         if drawn:
             uniform[operator] = Count(
-                int(sum(t.questions.sum() for t in drawn)),
-                int(sum(t.failures.sum() for t in drawn)),
+                sum(int(tally.questions.sum()) for tally in drawn),
+                sum(int(tally.failures.sum()) for tally in drawn),
             )
         if len(counts) == len(automaton.classes):  # a class never asked has an unknown rate
             share = cascades.frequencies(automaton, n_digits)
             rate[operator] = sum(share[c] * count.rate for c, count in counts.items())
         classes |= counts
     examples = tuple(text for tally in tallies for text in tally.examples)[:max_examples]
-    return Report(
-        name,
-        "exhaustive" if exhaustive else "sampled",
-        seed,
-        seconds,
-        classes,
-        uniform,
-        rate,
-        examples,
-    )
+    method = "exhaustive" if exhaustive else "sampled"
+    return Report(name, method, seed, seconds, classes, uniform, rate, examples)
+
+
+def _per_class(
+    automaton: cascades.Automaton, tallies: Sequence[Tally], exhaustive: bool
+) -> dict[str, Count]:
+    """The counts of each class that was asked, in class order."""
+    asked = np.sum([tally.questions for tally in tallies], axis=0)
+    failed = np.sum([tally.failures for tally in tallies], axis=0)
+    return {
+        name: Count(int(asked[index]), int(failed[index]), exhaustive)
+        for index, name in enumerate(automaton.classes)
+        if asked[index]
+    }

@@ -1,12 +1,15 @@
 """What a score has to beat: rankings of heads that need no autoencoder, no training, or not even
 the labels.
 
-Each takes what heads write on clean prompts and on their twins, and gives a score a head, as the
-discrete SAE does.
+Each takes what heads write on clean prompts and on their twins, and gives one score per head, as
+the discrete SAE does.
 """
 
+from dataclasses import replace
+
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from helpers.circuits.codes import scores
@@ -15,6 +18,8 @@ from helpers.errors import LabError
 
 Writes = Float[Tensor, "prompt head d_model"]
 Scores = Float[Tensor, " head"]
+Rows = Shaped[Tensor, "_prompt *shape"]
+"""Writes or codes of prompts."""
 
 
 def random(positive: Writes, negative: Writes, seed: int = 0) -> Scores:
@@ -36,11 +41,11 @@ def paired_difference(positive: Writes, negative: Writes, seed: int = 0) -> Scor
     """Mean length of the difference between a head's writes on a clean prompt and on its own twin.
 
     Raises:
-        LabError: not one twin a prompt.
+        LabError: not one twin per prompt.
     """
     if len(positive) != len(negative):
         raise LabError(
-            "expected one twin a prompt", f"got {len(positive)} prompts and {len(negative)} twins"
+            "expected one twin per prompt", f"got {len(positive)} prompts and {len(negative)} twins"
         )
     return (check(positive) - check(negative)).norm(dim=-1).mean(0)
 
@@ -50,12 +55,8 @@ def untrained_codes(
 ) -> Scores:
     """The discrete SAE's score with the autoencoder as it is before its first step."""
     shape = settings or Settings()
-    start = train(
-        positive.flatten(0, 1),
-        Settings(shape.latents, shape.sparsity, 0, shape.rate, shape.unit),
-        (seed,),
-    )
-    return scores.node_scores(start.codes(positive), start.codes(negative))
+    untrained = train(positive.flatten(0, 1), replace(shape, steps=0), (seed,))
+    return scores.node_scores(untrained.codes(positive), untrained.codes(negative))
 
 
 def k_means_codes(
@@ -65,30 +66,32 @@ def k_means_codes(
     clusters: int = 200,
     vectors: Float[Tensor, "vector d_model"] | None = None,
 ) -> Scores:
-    """The discrete SAE's score with the nearest of k means as the code: an arg max without an
-    autoencoder.
+    """The discrete SAE's score with the nearest of k means as the code, without an autoencoder.
 
     Args:
-        clusters: number of means; at most one a vector. With as many, the code is the nearest
+        clusters: Number of means, at most one per vector. With as many, the code is the nearest
             vector.
-        vectors: that the means are fitted to; by default all those that are scored.
+        vectors: Vectors that the means are fitted to; by default all those that are scored.
     """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
     both = torch.cat([check(positive), check(negative)])
-    fitted = (both.flatten(0, 1) if vectors is None else check(vectors)).numpy()
+    scored = both.flatten(0, 1).numpy()
+    fitted = scored if vectors is None else check(vectors).numpy()
+    means = KMeans(
+        min(clusters, len(fitted)),
+        n_init=1,  # pyright: ignore[reportArgumentType] - guessed from the default, "auto"
+        max_iter=100,
+        random_state=seed,
+    )
     with threadpool_limits(1):  # two threads on so small a problem wait for each other
-        means = KMeans(min(clusters, len(fitted)), n_init=1, max_iter=100, random_state=seed).fit(
-            fitted
-        )
-        found = torch.from_numpy(
-            means.predict(both.flatten(0, 1).numpy()).astype("int64")
-        ).unflatten(0, both.shape[:2])
-    return scores.node_scores(found[: len(positive)], found[len(positive) :])
+        nearest = np.asarray(means.fit(fitted).predict(scored), dtype=np.int64)
+    codes = torch.from_numpy(nearest).unflatten(0, both.shape[:2])
+    return scores.node_scores(codes[: len(positive)], codes[len(positive) :])
 
 
-def shuffled(positive: Writes, negative: Writes, seed: int = 0) -> tuple[Writes, Writes]:
+def shuffled(positive: Rows, negative: Rows, seed: int = 0) -> tuple[Rows, Rows]:
     """The same prompts, dealt out anew to the two classes: what is scored on them is a null."""
     both = torch.cat([positive, negative])
     both = both[torch.randperm(len(both), generator=torch.Generator().manual_seed(seed))]

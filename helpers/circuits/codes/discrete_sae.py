@@ -19,6 +19,7 @@ latent 0 had won.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -33,16 +34,17 @@ DEAD = -1
 
 @dataclass(frozen=True)
 class Settings:
-    """How an autoencoder is trained. The defaults are the authors' for IOI, but for the axis of the
-    decoder's norm.
+    """How an autoencoder is trained.
+
+    The defaults are the authors' for IOI, but for the axis of the decoder's norm.
 
     Attributes:
-        latents: number of latents, and so of codes.
+        latents: Number of latents, and so of codes.
         sparsity: λ of the loss. The authors use 0.02 for IOI and greater-than, 0.05 for docstring
             (`methods.published`).
-        steps: of Adam, each on all vectors.
-        rate: learning rate.
-        unit: what of the decoder has length 1: its "columns", the dictionary's vectors, or its
+        steps: Number of steps of Adam, each on all vectors.
+        rate: Learning rate.
+        unit: What of the decoder has length 1: its "columns", the dictionary's vectors, or its
             "rows", as released.
     """
 
@@ -50,7 +52,7 @@ class Settings:
     sparsity: float = 0.02
     steps: int = 500
     rate: float = 1e-3
-    unit: str = "columns"
+    unit: Literal["columns", "rows"] = "columns"
 
     def __post_init__(self) -> None:
         if self.unit not in ("columns", "rows"):
@@ -66,11 +68,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class DiscreteSAE:
-    """Autoencoders of one shape, one a seed, that were trained side by side.
+    """Autoencoders of one shape, one per seed, that were trained side by side.
 
     Attributes:
         encoder, encoder_bias, decoder, bias: W_e, b_e, W_d and b of the module's equations.
-        losses: reconstruction error and sparsity penalty at each step.
+        losses: Reconstruction error and sparsity penalty at each step.
     """
 
     encoder: Float[Tensor, "seed latent d_model"]
@@ -99,7 +101,7 @@ class DiscreteSAE:
     def codes(
         self, writes: Float[Tensor, "*shape d_model"], seed: int = 0, dead: int = DEAD
     ) -> Int[Tensor, "*shape"]:
-        """The largest latent of each vector; `dead` where none is active (0 as in the released code)."""
+        """The largest latent of each vector, or `dead` where none is active (released code: 0)."""
         return largest(self.encode(check(writes), seed), dead)
 
 
@@ -109,8 +111,8 @@ def largest(activations: Float[Tensor, "*shape latent"], dead: int = DEAD) -> In
     >>> largest(torch.tensor([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0]])).tolist()
     [1, -1]
     """
-    value, index = activations.max(-1)
-    return index.masked_fill(value <= 0, dead)
+    highest, index = activations.max(-1)
+    return index.masked_fill(highest <= 0, dead)
 
 
 def train(
@@ -118,15 +120,15 @@ def train(
     settings: Settings | None = None,
     seeds: tuple[int, ...] = (0,),
 ) -> DiscreteSAE:
-    """Train one autoencoder a seed; all of them at once, which costs little more than one.
+    """Train one autoencoder per seed; all at once, which costs little more than one.
 
     Args:
-        writes: the vectors to be learned: one set for all seeds, or one set a seed.
-        seeds: of the start. The training itself draws nothing: each step takes all vectors. The
-            same seeds give the same weights up to rounding (1e-5 on one machine).
+        writes: The vectors to be learned: one set for all seeds, or one set per seed.
+        seeds: Seeds of the start. The training itself draws nothing: each step takes all vectors.
+            The same seeds give the same weights up to rounding (1e-5 on one machine).
 
     Raises:
-        LabError: vectors that are not finite, or not one set a seed.
+        LabError: vectors that are not finite, or not one set per seed.
     """
     settings = settings or Settings()
     vectors = check(writes if writes.ndim == 3 else writes[None])
@@ -135,52 +137,50 @@ def train(
             "expected one set of vectors for each seed",
             f"got {len(writes)} sets and {len(seeds)} seeds",
         )
-    start = [_start(vectors.shape[-1], settings.latents, seed) for seed in seeds]
-    parameters = [torch.stack(parts).requires_grad_() for parts in zip(*start, strict=True)]
+    starts = [_start(vectors.shape[-1], settings.latents, seed) for seed in seeds]
+    parameters = [torch.stack(parts).requires_grad_() for parts in zip(*starts, strict=True)]
     optimiser = torch.optim.Adam(parameters, lr=settings.rate)
     losses = [_step(vectors, parameters, optimiser, settings) for _ in range(settings.steps)]
-    kept = [value.detach() for value in _unit(parameters, settings.unit)]
-    return DiscreteSAE(*kept, torch.stack(losses) if losses else torch.zeros(0, 2, len(seeds)))
+    encoder, encoder_bias, decoder, bias = (
+        parameter.detach() for parameter in _unit(parameters, settings.unit)
+    )
+    history = torch.stack(losses) if losses else torch.zeros(0, 2, len(seeds))
+    return DiscreteSAE(encoder, encoder_bias, decoder, bias, history)
 
 
 def _start(d_model: int, latents: int, seed: int) -> list[Tensor]:
     """Encoder, its bias, decoder and the tied bias, as the released code draws them."""
     generator = torch.Generator().manual_seed(seed)
-    encoder, decoder = (
-        torch.randn(latents, d_model, generator=generator),
-        torch.randn(d_model, latents, generator=generator),
-    )
+    encoder = torch.randn(latents, d_model, generator=generator)
+    decoder = torch.randn(d_model, latents, generator=generator)
     encoder_bias = (2 * torch.rand(1, latents, generator=generator) - 1) / d_model**0.5
     return [encoder, encoder_bias, decoder, torch.zeros(1, d_model)]
 
 
-def _unit(parameters: list[Tensor], unit: str) -> list[Tensor]:
+def _unit(parameters: list[Tensor], unit: Literal["columns", "rows"]) -> list[Tensor]:
     """The parameters with vectors of length 1 in encoder and decoder."""
     encoder, encoder_bias, decoder, bias = parameters
-    return [
-        normalize(encoder, dim=-1),
-        encoder_bias,
-        normalize(decoder, dim=-2 if unit == "columns" else -1),
-        bias,
-    ]
+    axis = -2 if unit == "columns" else -1
+    return [normalize(encoder, dim=-1), encoder_bias, normalize(decoder, dim=axis), bias]
 
 
 def _step(
-    vectors: Tensor, parameters: list[Tensor], optimiser, settings: Settings
+    vectors: Tensor,
+    parameters: list[Tensor],
+    optimiser: torch.optim.Optimizer,
+    settings: Settings,
 ) -> Float[Tensor, "2 seed"]:
     with torch.no_grad():  # in place, as released: the learning rate is one of vectors of length 1
-        for parameter, value in zip(parameters, _unit(parameters, settings.unit), strict=True):
-            parameter.copy_(value)
-    encoder, encoder_bias, decoder, bias = _unit(
-        parameters, settings.unit
-    )  # again: no gradient along the vectors
+        for parameter, scaled in zip(parameters, _unit(parameters, settings.unit), strict=True):
+            parameter.copy_(scaled)
+    # scaled once more, so that the gradient has no part along the vectors
+    encoder, encoder_bias, decoder, bias = _unit(parameters, settings.unit)
     z = torch.relu((vectors - bias) @ encoder.mT + encoder_bias)
     error = (z @ decoder.mT + bias - vectors).square().mean((1, 2))
     penalty = z.sum(-1).mean(-1)
     optimiser.zero_grad()
-    (
-        error + settings.sparsity * penalty
-    ).sum().backward()  # seeds share no parameter: the sum trains each by its own loss
+    loss = error + settings.sparsity * penalty
+    loss.sum().backward()  # seeds share no parameter: the sum trains each by its own loss
     optimiser.step()
     return torch.stack([error, penalty]).detach()
 
@@ -195,8 +195,9 @@ def check(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_mo
         raise LabError("expected vectors that heads write", f"got the shape {tuple(writes.shape)}")
     if not writes.isfinite().all():
         bad = int((~writes.isfinite()).any(-1).sum())
-        hint = "look for the layer where they begin; a model in float16 may need float32"
         raise LabError(
-            "expected finite activations", f"{bad} vectors hold NaN or infinity", hint=hint
+            "expected finite activations",
+            f"{bad} vectors hold NaN or infinity",
+            hint="look for the layer where they begin; a model in float16 may need float32",
         )
     return writes

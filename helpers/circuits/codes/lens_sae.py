@@ -4,8 +4,8 @@ TopK with k = 1.
 sae-lens sums the squared error over dimensions where the paper takes its mean, so the penalty that
 corresponds to the paper's λ is d_model · λ. It also differs in its start (decoder vectors of length
 0.1, the encoder their transpose), clips gradients at norm 1, weighs each latent by the length of
-its decoder vector, and holds no vector at length 1. TopK with k = 1 keeps one latent a vector while
-it trains, which is what an arg max reads out afterwards.
+its decoder vector, and holds no vector at length 1. TopK with k = 1 keeps one latent per vector
+while it trains, which is what an arg max reads out afterwards.
 
 The package is the extra ``sae``; its versions so far need a transformer-lens below 4.
 """
@@ -14,7 +14,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -23,7 +24,8 @@ from torch import Tensor
 from helpers.circuits.codes.discrete_sae import DEAD, Settings, check, largest
 from helpers.errors import LabError
 
-KINDS = ("standard", "topk")
+Kind = Literal["standard", "topk"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class LensSAE:
 
 def train(
     writes: Float[Tensor, "vector d_model"],
-    kind: str = "standard",
+    kind: Kind = "standard",
     settings: Settings | None = None,
     seed: int = 0,
 ) -> LensSAE:
@@ -62,9 +64,9 @@ def train(
     Args:
         kind: "standard", with the penalty d_model · `settings.sparsity`; or "topk", with k = 1 and
             no penalty.
-        settings: latents, sparsity, steps and rate; what `unit` says has no counterpart in
+        settings: Latents, sparsity, steps and rate; what `unit` says has no counterpart in
             sae-lens.
-        seed: of the start; the global random state is as it was afterwards.
+        seed: Seed of the start. Afterwards the global random state is what it was before.
 
     Raises:
         LabError: an unknown kind, vectors that are not finite, or no usable sae-lens.
@@ -91,7 +93,7 @@ def train(
         )
 
 
-def library():
+def library() -> ModuleType:
     """The package sae-lens.
 
     Raises:
@@ -103,12 +105,13 @@ def library():
         raise LabError(
             "expected sae-lens, beside a transformer-lens below 4",
             f"its import says: {fault}",
-            hint='pip install "trustworthy-circuits[sae]"; helpers.circuits.codes.discrete_sae needs neither',
+            hint='pip install "trustworthy-circuits[sae]"; '
+            "helpers.circuits.codes.discrete_sae needs neither",
         ) from None
     return sae_lens
 
 
-def _untrained(lens, kind: str, d_model: int, settings: Settings):
+def _untrained(lens: ModuleType, kind: Kind, d_model: int, settings: Settings) -> Any:
     shape = {"d_in": d_model, "d_sae": settings.latents, "apply_b_dec_to_input": True}
     if kind == "topk":
         return lens.TopKTrainingSAE(lens.TopKTrainingSAEConfig(**shape, k=1))
@@ -119,7 +122,7 @@ def _untrained(lens, kind: str, d_model: int, settings: Settings):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """sae-lens without its progress bar, which would stay on a page: half a second is no work to watch."""
+    """sae-lens without its progress bar: half a second is no work to watch."""
     from sae_lens.training import sae_trainer
 
     bar = sae_trainer.tqdm

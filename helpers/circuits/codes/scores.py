@@ -28,13 +28,15 @@ def node_scores(
     """How many codes each head has for clean prompts only.
 
     Args:
-        positive, negative: codes on clean prompts and on corrupted ones; their numbers may differ.
-        normalised: divide by the number of codes that the head shows at all.
+        positive, negative: Codes on clean prompts and on corrupted ones; the two may have
+            different numbers of prompts.
+        normalised: Whether to divide by the number of codes that the head shows at all.
 
     Raises:
         LabError: prompts of one class only, or codes of different heads.
 
-    >>> positive, negative = torch.tensor([[0, 4], [1, 4], [2, 4]]), torch.tensor([[1, 5], [3, 4], [1, 4]])
+    >>> positive = torch.tensor([[0, 4], [1, 4], [2, 4]])
+    >>> negative = torch.tensor([[1, 5], [3, 4], [1, 4]])
     >>> node_scores(positive, negative).tolist()
     [2.0, 0.0]
     """
@@ -47,8 +49,7 @@ def node_scores(
 
 
 def pair_scores(positive: Codes, negative: Int[Tensor, "other head"]) -> Float[Tensor, "head head"]:
-    """How many pairs of codes each two heads show together on clean prompts only; 0 on the
-    diagonal.
+    """How many pairs of codes two heads show together on clean prompts only; 0 on the diagonal.
 
     Raises:
         LabError: as `node_scores`.
@@ -64,10 +65,8 @@ def pair_scores(positive: Codes, negative: Int[Tensor, "other head"]) -> Float[T
     scores = torch.zeros(n_heads, n_heads)
     for first in range(n_heads):
         for second in range(first + 1, n_heads):
-            own = np.setdiff1d(
-                _pairs(clean, first, second, base), _pairs(corrupted, first, second, base)
-            )
-            scores[first, second] = scores[second, first] = len(own)
+            shown, other = (_pairs(codes, first, second, base) for codes in (clean, corrupted))
+            scores[first, second] = scores[second, first] = len(np.setdiff1d(shown, other))
     return scores
 
 
@@ -80,15 +79,14 @@ def _pairs(
 
 
 def heads_of_pairs(pairs: Float[Tensor, "head head"], entries: int) -> Float[Tensor, " head"]:
-    """How often each head is among the highest entries of the pair scores: what the paper calls its
-    edge-level circuit.
+    """How often each head is among the highest pair scores: the paper's edge-level circuit.
 
     Every pair stands in the matrix twice, once in each order, and equal scores keep the order of
     the matrix, as released.
 
     Args:
-        entries: how many heads are read off the sorted list, two a pair. The authors take half the
-            square of the heads a layer: 72 for GPT-2 small, 32 for their docstring model.
+        entries: How many heads are read off the sorted list, two per pair. The authors take half
+            the square of the heads per layer: 72 for GPT-2 small, 32 for their docstring model.
     """
     n_heads = len(pairs)
     order = pairs.flatten().argsort(descending=True, stable=True)

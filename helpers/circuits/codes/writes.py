@@ -1,4 +1,4 @@
-"""What each head of a model writes, one vector a prompt: for the embedded models, GPT-2 and its
+"""What each head of a model writes, one vector per prompt: for the embedded models, GPT-2 and its
 kin, and grouped queries alike.
 
 A head's write at a token is its output ``z`` times its part of W_O, without the shared bias b_O. Of
@@ -20,34 +20,36 @@ logits are the same, writes are not: centred, they lack the component along (1, 
 share has gone from each head to the bias.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from helpers import zoo
-from helpers.circuits.tasks import twins
+from helpers.circuits.tasks import check_prompts, real, rows
 from helpers.errors import LabError
 from helpers.interventions import device_of
 from helpers.model import Model
-from helpers.texts.prompts import Prompts
+from helpers.texts import Prompts
 
-WEIGHTS = ("raw", "processed")
-POOLS = ("mean", "last")
+WeightKind = Literal["raw", "processed"]
+Pool = Literal["mean", "last"]
 
 
-def load(name: str, weights: str = "processed", revision: str | None = None):
+def load_model(name: str, weights: WeightKind = "processed", revision: str | None = None) -> Model:
     """A model by name, with raw or processed weights.
 
     Args:
-        name: as for `zoo.load`: an embedded model, a folder, or one of the hub.
+        name: Name as `zoo.load` takes it: an embedded model, a folder, or one of the hub.
         weights: "raw" or "processed".
 
     Raises:
         LabError: another word for the weights; what `zoo.load` raises.
     """
-    if weights not in WEIGHTS:
+    if weights not in get_args(WeightKind):
         raise LabError('expected the weights "raw" or "processed"', f"got {weights!r}")
     model = zoo.load(name, revision=revision)
     if weights == "processed":
@@ -55,40 +57,39 @@ def load(name: str, weights: str = "processed", revision: str | None = None):
     return model
 
 
-def weights_of(model: Model) -> str:
+def weights_of(model: Model) -> WeightKind:
     """Whether a model's weights are "raw" or "processed"."""
-    folded = str(model.cfg.normalization_type).endswith(
-        "Pre"
-    )  # what folding leaves of a LayerNorm in a HookedTransformer
+    # what folding leaves of a LayerNorm in a HookedTransformer
+    folded = str(model.cfg.normalization_type).endswith("Pre")
     return "processed" if getattr(model, "compatibility_mode", folded) else "raw"
 
 
 def output_weights(model: Model, layer: int) -> Float[Tensor, "head d_head d_model"]:
     """W_O of a layer by head, also where the model has it as one matrix."""
-    found = model.blocks[layer].attn.W_O.detach()
-    return found if found.ndim == 3 else found.reshape(model.cfg.n_heads, -1, model.cfg.d_model)
+    w_o = model.blocks[layer].attn.W_O.detach()
+    return w_o if w_o.ndim == 3 else w_o.reshape(model.cfg.n_heads, -1, model.cfg.d_model)
 
 
 def _output_bias(model: Model, layer: int) -> Float[Tensor, " d_model"] | float:
-    found = getattr(model.blocks[layer].attn, "b_O", None)
-    return 0.0 if found is None else found.detach()
+    bias = getattr(model.blocks[layer].attn, "b_O", None)
+    return 0.0 if bias is None else bias.detach()
 
 
 @torch.no_grad()
 def head_writes(
     model: Model,
     prompts: Prompts,
-    pool: str = "mean",
-    weights: str | None = None,
+    pool: Pool = "mean",
+    weights: WeightKind | None = None,
     batch_size: int = 32,
 ) -> Float[Tensor, "prompt head d_model"]:
-    """What each head adds to the residual stream, one vector a prompt; heads in layer-major order.
+    """What each head adds to the residual stream, one vector per prompt; heads layer by layer.
 
     Args:
-        model: a `TransformerBridge` model.
+        model: A `TransformerBridge` model.
         pool: "mean" over a prompt's real tokens, the one that begins it included, or the write at
             its "last" token.
-        weights: "raw" or "processed", to be refused if the model has the other kind.
+        weights: "raw" or "processed", to refuse a model that has the other kind.
 
     Returns:
         float32, where the prompts' tokens are.
@@ -97,22 +98,20 @@ def head_writes(
         LabError: another pooling, weights of the other kind, no prompts or such as the model cannot
             read, or a model whose heads do not add up to what its attention writes.
     """
-    if pool not in POOLS:
+    if pool not in get_args(Pool):
         raise LabError('expected to pool by "mean" or "last"', f"got {pool!r}")
     if weights is not None and weights_of(model) != weights:
-        hint = "`real_models.load` gives either"
         raise LabError(
             f"expected a model with {weights} weights",
             f"its weights are {weights_of(model)}",
-            hint=hint,
+            hint="`helpers.circuits.codes.load_model` gives either",
         )
-    twins.check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
+    check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
     shape = (len(prompts), model.cfg.n_layers * model.cfg.n_heads, model.cfg.d_model)
-    found = torch.empty(
-        shape, device=prompts.tokens.device
-    )  # filled in place: joined at the end, the parts would exist twice
+    # filled in place: joined at the end, the parts would exist twice
+    writes = torch.empty(shape, device=prompts.tokens.device)
     for start in range(0, len(prompts), batch_size):
-        batch = twins.rows(prompts, slice(start, start + batch_size))
+        batch = rows(prompts, slice(start, start + batch_size))
         z, written = _pooled(model, batch, pool)
         layers = [
             torch.einsum("bhd,hdm->bhm", z[layer], output_weights(model, layer))
@@ -120,29 +119,28 @@ def head_writes(
         ]
         if start == 0:
             _check(model, layers, written)
-        found[start : start + batch_size] = torch.cat(layers, 1)
-    return found
+        writes[start : start + batch_size] = torch.cat(layers, 1)
+    return writes
 
 
-class _Enough(Exception):
+class _AllHeadsRead(Exception):
     """Raised by a hook on the last attention: what comes after it is not needed."""
 
 
-def _pooled(model: Model, prompts: Prompts, pool: str) -> tuple[list[Tensor], list[Tensor]]:
+def _pooled(model: Model, prompts: Prompts, pool: Pool) -> tuple[list[Tensor], list[Tensor]]:
     """Each layer's ``z`` [prompt, head, d_head] and attention output [prompt, d_model], pooled."""
-    share = (
-        twins.real(prompts).float()
-        if pool == "mean"
-        else torch.nn.functional.one_hot(prompts.last, prompts.tokens.shape[1])
-    )
+    if pool == "mean":
+        share = real(prompts).float()
+    else:
+        share = torch.nn.functional.one_hot(prompts.last, prompts.tokens.shape[1])
     share = (share / share.sum(1, keepdim=True)).to(device_of(model))
     kept: dict[str, Tensor] = {}
 
-    def keep(name: str):
-        def pooled(value: Tensor, hook) -> None:
-            kept[name] = torch.einsum("bp,bp...->b...", share.to(value.dtype), value.detach())
+    def keep(name: str) -> tuple[str, Callable[..., None]]:
+        def pooled(output: Tensor, hook: object) -> None:
+            kept[name] = torch.einsum("bp,bp...->b...", share.to(output.dtype), output.detach())
             if name == names[1][-1]:
-                raise _Enough
+                raise _AllHeadsRead
 
         return name, pooled
 
@@ -151,24 +149,28 @@ def _pooled(model: Model, prompts: Prompts, pool: str) -> tuple[list[Tensor], li
         [f"blocks.{layer}.attn.hook_z" for layer in layers],
         [f"blocks.{layer}.hook_attn_out" for layer in layers],
     ]
-    with suppress(_Enough):
+    with suppress(_AllHeadsRead):
         model.run_with_hooks(
             prompts.tokens.to(device_of(model)),
             fwd_hooks=[keep(name) for group in names for name in group],
         )
     z, written = ([kept[name] for name in group] for group in names)
-    return [value.reshape(len(prompts), model.cfg.n_heads, -1) for value in z], written
+    return [layer.reshape(len(prompts), model.cfg.n_heads, -1) for layer in z], written
 
 
 def _check(model: Model, writes: list[Tensor], written: list[Tensor]) -> None:
-    """Sum over heads, plus b_O, is what the attention writes, but for rounding: the square root of the type's precision."""
+    """Refuse a model whose heads, plus b_O, do not add up to what its attention writes.
+
+    Rounding is allowed: the square root of the type's precision.
+    """
     for layer, (heads, whole) in enumerate(zip(writes, written, strict=True)):
-        gap = (
-            heads.sum(1) + _output_bias(model, layer) - whole
-        ).abs().max() / whole.abs().max().clamp_min(1e-12)
+        missed = heads.sum(1) + _output_bias(model, layer) - whole
+        gap = missed.abs().max() / whole.abs().max().clamp_min(1e-12)
         if not gap <= torch.finfo(whole.dtype).eps ** 0.5:
             raise LabError(
-                "expected heads that add up to what the attention writes: sum of z times W_O, plus b_O",
+                "expected heads that add up to what the attention writes: "
+                "sum of z times W_O, plus b_O",
                 f"in layer {layer} they miss it by {float(gap):.2g} of its largest value",
-                hint="a model that normalises or scales its heads' sum cannot be read head by head this way",
+                hint="a model that normalises or scales the sum of its heads cannot be read "
+                "head by head this way",
             )

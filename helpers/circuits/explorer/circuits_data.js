@@ -1,22 +1,18 @@
-const $ = (selector) => root.querySelector(selector);
-const make = (tag, attributes = {}, ...children) => {
-  const element = /^(svg|line|polyline|polygon|circle|text)$/.test(tag)
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
-    : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== false) element.setAttribute(name, value === true ? "" : value);
-  element.append(...children);
-  return element;
-};
-const list = (items) => (items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`);
-const grouped = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, number < 10000 ? "" : "\u202f");
 const minus = (text) => text.replace("-", "−");
 const fixed = (value) => minus((Math.abs(value) < 0.005 ? 0 : value).toFixed(2));
-const signed = (value) => (value > 0.004 ? "+" : "") + (Math.abs(value) < 0.005 ? "±0" : fixed(value));
+const signed = (value) =>
+  (value > 0.004 ? "+" : "") + (Math.abs(value) < 0.005 ? "±0" : fixed(value));
 /* Scores have the scale of their method: counts stay whole, others get three digits. */
 const scored = (value) => {
   if (Number.isInteger(value)) return minus(String(value));
   const size = Math.abs(value);
-  return minus(size < 0.001 || size >= 10000 ? value.toExponential(1) : size >= 100 ? value.toFixed(0) : value.toPrecision(3));
+  return minus(
+    size < 0.001 || size >= 10000
+      ? value.toExponential(1)
+      : size >= 100
+        ? value.toFixed(0)
+        : value.toPrecision(3),
+  );
 };
 const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 const heads = (count) => `${count === 0 ? "no" : count} head${count === 1 ? "" : "s"}`;
@@ -41,19 +37,29 @@ function popcount(mask) {
 /* ---- faithfulness: of every circuit, in stored steps ---- */
 
 const valueOf = (task, mask) => data.low + data.step * task.values[mask];
-const isEnd = (task, mask) => task.outside > 0 && (task.values[mask] === 0 || task.values[mask] === 255);
-const faithfulness = (task, mask) => (isEnd(task, mask) ? (task.values[mask] ? "≥ " : "≤ ") : "") + fixed(valueOf(task, mask));
+const isEnd = (task, mask) =>
+  task.outside > 0 && (task.values[mask] === 0 || task.values[mask] === 255);
+const faithfulness = (task, mask) =>
+  (isEnd(task, mask) ? (task.values[mask] ? "≥ " : "≤ ") : "") + fixed(valueOf(task, mask));
 const namesOf = (task, mask) => task.names.filter((_, i) => (mask >> i) & 1);
 const told = (task, mask) => list(namesOf(task, mask)) || "none";
-const changeOf = (task, mask, i) => (isEnd(task, mask) || isEnd(task, mask ^ (1 << i)) ? NaN : data.step * (task.values[mask ^ (1 << i)] - task.values[mask]));
+const changeOf = (task, mask, i) =>
+  isEnd(task, mask) || isEnd(task, mask ^ (1 << i))
+    ? NaN
+    : data.step * (task.values[mask ^ (1 << i)] - task.values[mask]);
 
 const measuresOf = (task, mask) => {
   const [kept, true_, hits] = [popcount(mask), popcount(task.true), popcount(mask & task.true)];
-  return { precision: kept ? hits / kept : 1, recall: hits / true_, f1: (2 * hits) / (kept + true_) };
+  return {
+    precision: kept ? hits / kept : 1,
+    recall: hits / true_,
+    f1: (2 * hits) / (kept + true_),
+  };
 };
 
 /* How many of the other circuits of a size have a lower stored faithfulness. */
-const lowerThan = (task, mask) => task.bysize[popcount(mask)].filter((other) => task.values[other] < task.values[mask]).length;
+const lowerThan = (task, mask) =>
+  task.bysize[popcount(mask)].filter((other) => task.values[other] < task.values[mask]).length;
 
 /* ---- attention, in hundredths ---- */
 
@@ -61,5 +67,6 @@ const attentionOf = (task, head, text) => {
   const start = head * task.width + task.starts[text];
   return task.rows.subarray(start, start + task.texts[text].length);
 };
-const nameOf = (task, text) => (text < task.half ? `prompt ${text + 1}` : `twin ${text - task.half + 1}`);
+const nameOf = (task, text) =>
+  text < task.half ? `prompt ${text + 1}` : `twin ${text - task.half + 1}`;
 const twinOf = (task, text) => task.texts[text < task.half ? text + task.half : text - task.half];

@@ -1,7 +1,6 @@
-"""The circuit explorer: a threshold to slide, heads to keep by hand, and of every circuit the exact
-faithfulness.
+"""The circuit explorer: a threshold to slide, heads to keep by hand, and exact faithfulness.
 
-The page needs no kernel: it holds the faithfulness of all subsets of heads (`explorer_data`).
+The page needs no kernel: it holds the faithfulness of all subsets of heads (`encoding`).
 """
 
 import html
@@ -12,12 +11,13 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 
-from helpers.circuits.explorer.data import LOW, STEP, TaskPage, encode
+from helpers.circuits.explorer.data import STEP, TaskPage
+from helpers.circuits.explorer.encoding import LOW, encode
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.interventions import device_of
 from helpers.model import Model
-from helpers.tinyworld.language.vocabulary import vocabulary
+from helpers.tinyworld.language import vocabulary
 
 HERE = Path(__file__).parent
 
@@ -28,13 +28,14 @@ def circuit_explorer(pages: Sequence[TaskPage], title: str = "Circuit explorer")
     """The explorer as a self-contained view: put it last in a cell.
 
     Args:
-        pages: one a task. A task of 16 heads takes about 100 kB.
+        pages: One page per task. A task of 16 heads takes about 100 kB.
+        title: Title of the view.
 
     Returns:
         A `helpers.show.viewer.View` of at most `MAX_BYTES`.
 
     Raises:
-        LabError: no page, two of one task, two methods of one name, or so many pages that the view
+        LabError: No page, two of one task, two methods of one name, or so many pages that the view
             would grow too large.
     """
     from helpers.show import viewer
@@ -49,7 +50,7 @@ def circuit_explorer(pages: Sequence[TaskPage], title: str = "Circuit explorer")
     return viewer.embed(
         viewer.asset("circuits.html", HERE),
         data,
-        "\n".join(viewer.asset(f"circuits{part}.js", HERE) for part in ("_data", "_head", "")),
+        viewer.script(HERE, "circuits_data.js", "circuits_head.js", "circuits.js"),
         title=title,
         summary=_summary(tasks),
         style=viewer.asset("circuits.css", HERE),
@@ -61,14 +62,14 @@ def circuit_explorer(pages: Sequence[TaskPage], title: str = "Circuit explorer")
 def _summary(tasks: list[dict]) -> str:
     parts = []
     for task in tasks:
-        true = _names(task, task["true"])
+        true, count = _names(task, task["true"]), len(task["heads"])
         parts.append(
-            f"{task['task']}: {len(true)} of {len(task['heads'])} heads count as true ({', '.join(true)})."
+            f"{task['task']}: {len(true)} of {count} heads count as true ({', '.join(true)})."
         )
     return (
-        "Grid of attention heads, layers by heads. Keep the best heads by a method's score, or heads of your choice, and read "
-        "the faithfulness of the circuit beside that of all circuits of its size. "
-        + " ".join(parts)
+        "Grid of attention heads, layers by heads. Keep the best heads by a method's score, or "
+        "heads of your choice, and read the faithfulness of the circuit beside that of all "
+        "circuits of its size. " + " ".join(parts)
     )
 
 
@@ -109,10 +110,10 @@ def fallback_tables(task: dict) -> str:
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:
     head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in columns)
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(first)}</th>{"".join(f"<td>{html.escape(cell)}</td>" for cell in cells)}</tr>'
-        for first, *cells in rows
-    )
+    body = ""
+    for first, *cells in rows:
+        others = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        body += f'<tr><th scope="row">{html.escape(first)}</th>{others}</tr>'
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -120,16 +121,16 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 def read_texts(
     model: Model, twins: Twins
 ) -> tuple[list[list[str]], list[list[str]], Float[ndarray, "head text key"]]:
-    """Words of TinyWorld prompts and of their twins, and what every head attends to from their last
-    tokens.
+    """Words of TinyWorld prompts and of their twins, and every head's attention from the last.
 
     Args:
-        twins: the few that the page shows (`Twins.rows`).
+        model: The model.
+        twins: The few pairs that the page shows (`Twins.rows`).
 
     Returns:
         `prompts`, `twins` and `attention` of a `TaskPage`.
     """
-    known = vocabulary()
+    words = vocabulary().words
     texts, rows = [], []
     longest = int(twins.clean.last.max()) + 1
     for prompts in (twins.clean, twins.corrupted):
@@ -146,7 +147,7 @@ def read_texts(
         lengths = (prompts.last + 1).tolist()
         texts.append(
             [
-                [known.words[token] for token in row[:n]]
+                [words[token] for token in row[:n]]
                 for row, n in zip(prompts.tokens.tolist(), lengths, strict=True)
             ]
         )

@@ -25,8 +25,8 @@ class Edge:
 
     Attributes:
         source: "embed", a head such as "L0H2" or an MLP such as "L0M".
-        receiver: a head, an MLP or "output".
-        kind: which input of a head: "q", "k" or "v"; "in" for the others.
+        receiver: A head, an MLP or "output".
+        kind: Which input of a head it is: "q", "k" or "v"; "in" for the others.
 
     >>> str(Edge("L0H2", "L1H0", "k"))
     'L0H2→L1H0.k'
@@ -51,14 +51,13 @@ def head_name(head: Head) -> str:
 
 @dataclass(frozen=True)
 class Stage:
-    """Receivers that read at the same place of the residual stream, so that the same sources come
-    before all of them.
+    """Receivers that read at one place of the residual stream, after the same sources.
 
     Attributes:
-        receivers: node and kind of each. Those of a layer's heads: all queries, then all keys, then
+        receivers: Node and kind of each. Those of a layer's heads: all queries, then all keys, then
             all values.
-        sources: how many sources come before.
-        first: index of the stage's first edge. Edges stand receiver by receiver, each with the
+        sources: How many sources come before.
+        first: Index of the stage's first edge. Edges stand receiver by receiver, each with the
             sources in order.
     """
 
@@ -73,8 +72,7 @@ class Stage:
 
 
 def layout(layers: int, heads: int, mlps: bool) -> tuple[tuple[str, ...], tuple[Stage, ...]]:
-    """Sources and stages of a model of some shape, in the order in which they compute; the last
-    stage is the output.
+    """Sources and stages of a model, in the order in which they compute; the last is the output.
 
     >>> sources, stages = layout(12, 12, True)  # GPT-2 small
     >>> len(sources), stages[-1].last
@@ -103,7 +101,8 @@ def outgoing(
     """A score for each head: the sum over the edges that leave it.
 
     >>> import torch
-    >>> edges = [Edge("L0H0", "L1H0", "q"), Edge("L0H0", "output", "in"), Edge("L1H0", "output", "in")]
+    >>> edges = [Edge("L0H0", "L1H0", "q"), Edge("L0H0", "output", "in")]
+    >>> edges.append(Edge("L1H0", "output", "in"))
     >>> outgoing(edges, torch.tensor([1.0, 2.0, 4.0]), [(0, 0), (1, 0)])
     tensor([3., 4.])
     """

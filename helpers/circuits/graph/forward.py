@@ -10,8 +10,10 @@ Over each edge goes either what its source writes in this very run or a replacem
 on the corrupted twin, its mean, or zero. All positions of an edge are replaced alike.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -19,38 +21,41 @@ from torch import Tensor
 
 from helpers.circuits.graph import weights
 from helpers.circuits.graph.edges import Edge, Stage, head_name, layout
-from helpers.circuits.tasks.twins import Twins, check_prompts, real
+from helpers.circuits.tasks import Twins, check_prompts, real
 from helpers.errors import LabError
-from helpers.interventions import Head, has_mlps
+from helpers.interventions import Ablation, Head, has_mlps
 from helpers.model import Model
-from helpers.texts.prompts import Prompts
+from helpers.texts import Prompts
+
+Writes = tuple[Float[Tensor, "_source #prompt #pos d_model"], ...]
+"""What every source writes, one tensor for each place where sources write: the embedding, the heads
+of a layer, an MLP. One write for all prompts or tokens stands for all."""
 
 
 @dataclass(frozen=True)
-class Run:
+class ForwardPass:
     """What a forward pass computed.
 
     Attributes:
-        logits: of the word after each prompt.
-        writes: of every source, one tensor for each place where sources write: the embedding, the
-            heads of a layer, an MLP.
+        logits: Logits of the word after each prompt.
+        writes: What every source writes.
     """
 
     logits: Float[Tensor, "prompt word"]
-    writes: tuple[Float[Tensor, "source prompt pos d_model"], ...]
+    writes: Writes
 
 
 class Graph:
     """The edges of a model, and its forward pass over them.
 
     Args:
-        model: a `TransformerBridge` model as `weights.of` takes.
+        model: A `TransformerBridge` model as `weights.of` takes it.
 
     Attributes:
-        sources: names of the nodes that write.
-        stages: groups of receivers, in the order in which they compute.
-        edges: all edges, by stage, receiver and source; a mask over edges has this order.
-        heads: layer and head, layer by layer.
+        sources: Names of the nodes that write.
+        stages: Groups of receivers, in the order in which they compute.
+        edges: All edges, by stage, receiver and source; a mask over edges has this order.
+        heads: All heads, layer by layer.
 
     Raises:
         LabError: a model whose logits are not finite, or are not those of the graph: it computes
@@ -68,16 +73,13 @@ class Graph:
             for receiver in stage.receivers
             for source in self.sources[: stage.sources]
         ]
-        self.heads: list[Head] = [
-            (layer, head) for layer in range(shape[0]) for head in range(shape[1])
-        ]
+        self.heads: list[Head] = list(itertools.product(range(shape[0]), range(shape[1])))
         self._check(model)
 
     @torch.no_grad()
     def _check(self, model: Model) -> None:
-        tokens = torch.arange(
-            min(8, len(self.weights.positions), len(self.weights.tokens)), device=self.device
-        )[None]
+        length = min(8, len(self.weights.positions), len(self.weights.tokens))
+        tokens = torch.arange(length, device=self.device)[None]
         theirs = model(tokens)[:, -1]
         if not theirs.isfinite().all():
             raise LabError(
@@ -85,13 +87,10 @@ class Graph:
                 "got NaN or infinity",
                 hint="check its weights",
             )
-        last = torch.tensor(
-            [tokens.shape[1] - 1], device=self.device
-        )  # logits come back to where it is
+        last = torch.tensor([length - 1], device=self.device)  # logits come back to where it is
         off = float((self.forward(tokens, last).logits - theirs).abs().max())
-        if off > 1e-3 * max(
-            1.0, float(theirs.abs().max())
-        ):  # float32 in another order agrees to about 1e-6
+        # float32 in another order agrees to about 1e-6
+        if off > 1e-3 * max(1.0, float(theirs.abs().max())):
             raise LabError(
                 "expected the graph to compute the model's logits",
                 f"they differ by up to {off:.3g}",
@@ -124,71 +123,71 @@ class Graph:
         tokens: Int[Tensor, "prompt pos"],
         last: Int[Tensor, " prompt"],
         keep: Float[Tensor, "edge *prompt"] | None = None,
-        replacement: "Writes" = (),
+        replacement: Writes = (),
         gates: Float[Tensor, "source *prompt"] | None = None,
         probe: tuple[Tensor, tuple[Tensor, ...]] | None = None,
         embedding: Float[Tensor, "prompt pos d_model"] | None = None,
-        known: tuple[Tensor, ...] = (),
-    ) -> Run:
-        """Run the model with some edges replaced. Everything is differentiable, in the masks and in
-        the embedding.
+        computed: Writes = (),
+    ) -> ForwardPass:
+        """Run the model with some edges replaced.
+
+        Everything is differentiable, in the masks and in the embedding.
 
         Args:
-            last: position of each prompt's last token, after which the logits are taken.
-            keep: of each edge, what part of it carries the source's write of this run (1) and not
-                the replacement (0); the same for all prompts or one column a prompt. All, if left
-                out.
-            replacement: writes in the form of `Run.writes`, see `replacements`. Needed with `keep`
-                and `gates`.
-            gates: like `keep` for all edges of a source at once: its write itself is mixed.
-            probe: weights of each edge, and writes that are added to it with these weights.
-            embedding: instead of that of the tokens.
-            known: the writes of the first sources, in the form of `Run.writes`, if they need not be
-                computed again.
+            last: Position of each prompt's last token, after which the logits are taken.
+            keep: For each edge, how much of the source's write of this run goes over it (1: all of
+                it, 0: the replacement); the same for all prompts, or one column per prompt. By
+                default every edge is kept.
+            replacement: What goes over removed edges, needed with `keep` and `gates`; see
+                `twin_replacements`.
+            gates: Like `keep`, for all edges of a source at once: its write itself is mixed.
+            probe: A weight for each edge, and writes that are added to it with this weight.
+            embedding: What the embedding writes, in the place of that of the tokens.
+            computed: Writes of the first sources that need not be computed again.
         """
-        writes = list(known) or [
-            (self.weights.embed(tokens.to(self.device)) if embedding is None else embedding)[None]
-        ]
-        if not known and gates is not None:
-            writes[0] = _mixed(gates[:1], writes[0], replacement[0])
+        if computed:
+            writes = list(computed)
+        else:
+            if embedding is None:
+                embedding = self.weights.embed(tokens.to(self.device))
+            writes = [embedding[None]]
+            if gates is not None:
+                writes[0] = _mixed(gates[:1], writes[0], replacement[0])
         first = len(writes) - 1
-        residual, mixed = (
-            self.residual(first, writes),
-            _Mixed(self.stages, keep, probe, replacement),
-        )
+        residual = self.residual(first, writes)
+        mixed = _Mixed(self.stages, keep, probe, replacement)
         for index, block in enumerate(self.weights.blocks[first:], first):
             written = self._write(block, *mixed.inputs(index, residual, writes))
             if gates is not None:
                 start = self.stages[index].sources
-                written = _mixed(
-                    gates[start : start + len(written)], written, replacement[index + 1]
-                )
+                gate = gates[start : start + len(written)]
+                written = _mixed(gate, written, replacement[index + 1])
             writes.append(written)
             residual = residual + _total(block, written)
         inputs, _ = mixed.inputs(len(self.stages) - 1, residual, writes)
-        return Run(self._read(inputs[0], last), tuple(writes))
+        return ForwardPass(self._read(inputs[0], last), tuple(writes))
 
     def resume(
         self,
         index: int,
         residual: Float[Tensor, "prompt pos d_model"],
         last: Int[Tensor, " prompt"],
-    ):
-        """Logits [prompt, word] when the residual stream is given from a stage on, and every edge
-        after it kept.
+    ) -> Float[Tensor, "prompt word"]:
+        """Logits when the residual stream is given from a stage on, and every later edge kept.
 
         Args:
-            residual: with the biases of the attention outputs before the stage.
+            residual: The residual stream, with the biases of earlier attention outputs.
         """
         for block in self.weights.blocks[index:]:
             residual = residual + _total(block, self._write(block, residual[None], None))
         return self._read(residual, last)
 
-    def _read(self, residual: Float[Tensor, "prompt pos d_model"], last: Int[Tensor, " prompt"]):
-        """Logits, where the prompts are, and not where the model computes: as `interventions` has it."""
-        read = self.weights.final(
-            residual[torch.arange(len(residual), device=self.device), last.to(self.device)]
-        )
+    def _read(
+        self, residual: Float[Tensor, "prompt pos d_model"], last: Int[Tensor, " prompt"]
+    ) -> Float[Tensor, "prompt word"]:
+        """Logits, brought from where the model computes to where the prompts are."""
+        rows = torch.arange(len(residual), device=self.device)
+        read = self.weights.final(residual[rows, last.to(self.device)])
         return (read @ self.weights.unembedding + self.weights.unembedding_bias).to(last.device)
 
     def residual(self, index: int, writes: Sequence[Tensor]) -> Float[Tensor, "prompt pos d_model"]:
@@ -203,7 +202,7 @@ class Graph:
         )
 
     def _write(
-        self, block, inputs: Tensor, which: Tensor | None
+        self, block: weights.Attention | weights.Mlp, inputs: Tensor, which: Tensor | None
     ) -> Float[Tensor, "source prompt pos d_model"]:
         if isinstance(block, weights.Mlp):
             return block(inputs)
@@ -211,17 +210,10 @@ class Graph:
         if which is None:
             q, k, v = block.project(x[0])
         else:
-            of_head = which.view(3, -1)
+            of_head = zip(which.view(3, -1).tolist(), block.into, block.bias, strict=True)
             q, k, v = (
-                torch.stack(
-                    [
-                        x[i] @ w + b
-                        for i, w, b in zip(
-                            of_head[kind].tolist(), block.into[kind], block.bias[kind], strict=True
-                        )
-                    ]
-                )
-                for kind in range(3)
+                torch.stack([x[i] @ w + b for i, w, b in zip(*heads, strict=True)])
+                for heads in of_head
             )
         return attend(q, k, v, block.out, self.weights.scale)
 
@@ -230,22 +222,27 @@ class _Mixed:
     """What receivers read in one run, when edges do not all carry what their sources write."""
 
     def __init__(
-        self, stages: Sequence[Stage], keep: Tensor | None, probe, replacement: Sequence[Tensor]
+        self,
+        stages: Sequence[Stage],
+        keep: Tensor | None,
+        probe: tuple[Tensor, tuple[Tensor, ...]] | None,
+        replacement: Sequence[Tensor],
     ) -> None:
         self.stages, self.keep, self.probe, self.replacement = stages, keep, probe, replacement
-        self.removed: list[
-            Tensor
-        ] = []  # what a removed edge takes away, for each of the writes so far
+        # what a removed edge takes away, for each of the writes so far
+        self.removed: list[Tensor] = []
 
     def inputs(
         self, index: int, residual: Tensor, writes: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor | None]:
-        """Inputs of a stage's receivers, and which of them each receiver has (None: all have the first)."""
+        """Inputs of a stage's receivers, and which of them each receiver has.
+
+        Where the second is None, all receivers have the first input.
+        """
         if self.probe is not None:
             weight = self._of_stage(index, self.probe[0])
-            return residual + _weighted(weight, self.probe[1][: len(writes)]), torch.arange(
-                len(weight)
-            )
+            added = _weighted(weight, self.probe[1][: len(writes)])
+            return residual + added, torch.arange(len(weight))
         kept = None if self.keep is None else self._of_stage(index, self.keep)
         if kept is None or (not kept.requires_grad and bool((kept == 1).all())):
             return residual[None], None
@@ -264,16 +261,20 @@ class _Mixed:
 
 
 def _total(
-    block, written: Float[Tensor, "source prompt pos d_model"]
+    block: weights.Attention | weights.Mlp, written: Float[Tensor, "source prompt pos d_model"]
 ) -> Float[Tensor, "prompt pos d_model"]:
     """What a block adds to the residual stream."""
     return written.sum(0) + (block.out_bias if isinstance(block, weights.Attention) else 0.0)
 
 
 def attend(
-    q, k, v, out: Float[Tensor, "head d_head d_model"], scale: float
+    q: Float[Tensor, "head prompt pos d_head"],
+    k: Float[Tensor, "head prompt pos d_head"],
+    v: Float[Tensor, "head prompt pos d_head"],
+    out: Float[Tensor, "head d_head d_model"],
+    scale: float,
 ) -> Float[Tensor, "head prompt pos d_model"]:
-    """What heads write, from their queries, keys and values, each [head, prompt, pos, d_head]; attention is causal."""
+    """What heads write, from their queries, keys and values; attention is causal."""
     scores = q @ k.transpose(-1, -2) / scale
     later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
     z = scores.masked_fill(later, -torch.inf).softmax(-1) @ v
@@ -292,46 +293,41 @@ def _mixed(
 
 
 def _weighted(
-    mask: Float[Tensor, "receiver source *prompt"], writes
+    mask: Float[Tensor, "receiver source *prompt"], writes: Sequence[Tensor]
 ) -> Float[Tensor, "receiver prompt pos d_model"]:
     """For each receiver the weighted sum of writes."""
-    total, start = 0, 0
+    shapes = "rs,sbpd->rbpd" if mask.ndim == 2 else "rsb,sbpd->rbpd"
+    sums, start = [], 0
     for block in writes:
         part = mask[:, start : start + len(block)].to(block)
-        total = total + torch.einsum(
-            "rs,sbpd->rbpd" if mask.ndim == 2 else "rsb,sbpd->rbpd", part, block
-        )
+        sums.append(torch.einsum(shapes, part, block))
         start += len(block)
-    return total
-
-
-Writes = tuple[Float[Tensor, "source #prompt #pos d_model"], ...]
-"""In the form of `Run.writes`; one value for all prompts or tokens stands for all."""
-Value = str | Writes
-"""What replaces writes: see `replacements`."""
+    return sum(sums[1:], sums[0])
 
 
 @torch.no_grad()
-def replacements(graph: Graph, twins: Twins, value: Value = "resample") -> Writes:
-    """What goes over a removed edge.
+def twin_replacements(
+    graph: Graph, twins: Twins, ablation: Ablation | Writes = "resample"
+) -> Writes:
+    """What goes over a removed edge, taken from the twins.
 
     Args:
-        value: "resample", what the source writes on the twin at the same position; "mean", its mean
-            over all real tokens of the twins; "zero"; or writes computed before, such as `means`
-            over other prompts.
+        ablation: "resample", what the source writes on the twin at the same position; "mean", its
+            mean over all real tokens of the twins; "zero"; or writes computed before, such as
+            `means` over other prompts.
 
     Raises:
-        LabError: another value, or prompts that the model cannot read.
+        LabError: another ablation, or prompts that the model cannot read.
     """
     graph.check_twins(twins)
-    if isinstance(value, tuple):
-        return value
-    if value not in ("resample", "mean", "zero"):
-        raise LabError('expected the value "resample", "mean" or "zero"', f"got {value!r}")
-    if value == "resample":
+    if isinstance(ablation, tuple):
+        return ablation
+    if ablation not in get_args(Ablation):
+        raise LabError('expected the ablation "zero", "mean" or "resample"', f"got {ablation!r}")
+    if ablation == "resample":
         return graph.forward(twins.corrupted.tokens, twins.corrupted.last).writes
-    found = means(graph, twins.corrupted)
-    return found if value == "mean" else tuple(torch.zeros_like(mean) for mean in found)
+    mean = means(graph, twins.corrupted)
+    return mean if ablation == "mean" else tuple(torch.zeros_like(block) for block in mean)
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ different animals that the prompt does not have. Nothing then matches, and all c
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,26 +30,42 @@ import torch
 from helpers.circuits.graph import handwired_parts as parts
 from helpers.circuits.graph.edges import EMBED, OUTPUT, Edge, head_name
 from helpers.circuits.graph.handwired_parts import DECOYS, PATHS, PLANS, SILENT, WORDS, Masks
-from helpers.circuits.tasks.twins import Twins
+from helpers.circuits.tasks import Twins
 from helpers.errors import LabError
 from helpers.interventions import Head
-from helpers.texts.prompts import Prompts
+from helpers.model import Model
+from helpers.texts import Prompts
 
 N_LAYERS, N_HEADS = 3, 4
+CONFIG = {
+    "n_layers": N_LAYERS,
+    "n_heads": N_HEADS,
+    "d_model": parts.WIDTH,
+    "d_head": parts.D_HEAD,
+    "n_ctx": parts.N_CTX,
+    "d_vocab": len(WORDS),
+    "d_vocab_out": len(WORDS),
+    "attn_only": True,
+    "normalization_type": None,
+    "act_fn": "relu",
+    "seed": 0,
+    "device": "cpu",
+}
+"""The model's configuration, for `TransformerBridge.boot_native`."""
 
 
 @dataclass(frozen=True)
-class Circuit:
+class WiredCircuit:
     """One minimal circuit.
 
     Attributes:
-        heads: in the order of the layers.
-        edges: whatever its heads need to read: setting what comes over one of them to zero breaks
+        heads: Its heads in the order of the layers.
+        edges: Whatever its heads need to read: setting what comes over one of them to zero breaks
             the circuit, for prompts or for twins (L1H1 needs its resting place for twins only).
-        carrying: those of its edges over which a prompt and its twin differ. Only these are found
+        carrying: Those of its edges over which a prompt and its twin differ. Only these are found
             with twins, that is by resampling: the others carry positions, resting places and the
             colours, which a twin has as well.
-        weights: for each tensor of the model's state, which of its entries the circuit needs.
+        weights: For each tensor of the model's state, which of its entries the circuit needs.
     """
 
     heads: tuple[Head, ...]
@@ -62,16 +79,16 @@ class HandWired:
     """The model with the truth about it.
 
     Attributes:
-        model: a native `TransformerBridge` model.
-        circuits: all minimal circuits: path A, path B.
-        decoys: heads that write much, and differently for prompt and twin, where nobody reads.
-        silent: heads that write nothing.
-        rotated: whether the basis of the residual stream is a random one. Then no single weight is
+        model: A native `TransformerBridge` model.
+        circuits: All minimal circuits: path A, path B.
+        decoys: Heads that write much, and differently for prompt and twin, where nobody reads.
+        silent: Heads that write nothing.
+        rotated: Whether the basis of the residual stream is a random one. Then no single weight is
             needed or superfluous, and the masks of the circuits are empty.
     """
 
-    model: torch.nn.Module
-    circuits: tuple[Circuit, ...]
+    model: Model
+    circuits: tuple[WiredCircuit, ...]
     decoys: tuple[Head, ...]
     silent: tuple[Head, ...]
     rotated: bool
@@ -110,14 +127,14 @@ def build(
     """The hand-wired model.
 
     Args:
-        noise: standard deviation of Gaussian numbers added to what decoys read and write. The
+        noise: Standard deviation of Gaussian numbers added to what decoys read and write. The
             logits stay the same, bit by bit.
-        rotated: give the residual stream a random orthogonal basis. The logits stay the same up to
-            rounding.
-        sharpness: attention score of a match, in nats; resting scores half of it. Below about 20 a
+        rotated: Whether to give the residual stream a random orthogonal basis. The logits stay the
+            same up to rounding.
+        sharpness: Attention score of a match, in nats; resting scores half of it. Below about 20 a
             head reads a little of everything, and what is said here holds approximately. High
             values leave no gradient through attention patterns.
-        seed: of the noise, of the weights of silent heads, and of the basis.
+        seed: Seed of the noise, of the weights of silent heads, and of the basis.
 
     Raises:
         LabError: negative noise, or a sharpness that is not positive.
@@ -128,20 +145,7 @@ def build(
         raise LabError(
             "expected no negative noise and a positive sharpness", f"got {noise} and {sharpness}"
         )
-    shape = {
-        "n_layers": N_LAYERS,
-        "n_heads": N_HEADS,
-        "d_model": parts.WIDTH,
-        "d_head": parts.D_HEAD,
-        "n_ctx": parts.N_CTX,
-    }
-    shape |= {
-        "d_vocab": len(WORDS),
-        "d_vocab_out": len(WORDS),
-        "attn_only": True,
-        "normalization_type": None,
-    }
-    model = TransformerBridge.boot_native(shape | {"act_fn": "relu", "seed": 0, "device": "cpu"})
+    model = TransformerBridge.boot_native(CONFIG)
     wiring = parts.Wiring(model.state_dict())
     wiring.embed()
     for head, plan in PLANS.items():
@@ -149,9 +153,8 @@ def build(
     generator = torch.Generator().manual_seed(seed)
     wiring.silence(generator)
     wiring.blur(noise, generator)
-    model.load_state_dict(
-        parts.rotate(wiring.state, parts.orthogonal(seed)) if rotated else wiring.state
-    )
+    basis = parts.orthogonal(seed) if rotated else None
+    model.load_state_dict(wiring.state if basis is None else parts.rotate(wiring.state, basis))
     circuits = tuple(_circuit(path, {} if rotated else wiring.needed[path]) for path in PATHS)
     return HandWired(model.eval(), circuits, DECOYS, SILENT, rotated)
 
@@ -163,8 +166,11 @@ CARRYING = {
 """Over these edges of a path a prompt and its twin differ."""
 
 
-def _circuit(path: str, weights: Masks) -> Circuit:
-    """Heads and edges of a path, read off the plan: a wire that reads a block joins the head to all who write that block."""
+def _circuit(path: str, weights: Masks) -> WiredCircuit:
+    """Heads and edges of a path, read off the plan.
+
+    A wire that reads a block joins the head to all who write that block.
+    """
     edges = {Edge(head_name(max(PATHS[path])), OUTPUT, "in")}
     for head in PATHS[path]:
         plan = PLANS[head]
@@ -175,10 +181,10 @@ def _circuit(path: str, weights: Masks) -> Circuit:
         if plan.rests:
             edges.add(Edge(EMBED, head_name(head), "k"))
     carrying = frozenset(edge for edge in edges if str(edge) in CARRYING[path].split())
-    return Circuit(PATHS[path], frozenset(edges), carrying, weights)
+    return WiredCircuit(PATHS[path], frozenset(edges), carrying, weights)
 
 
-def _writers(path: str, block) -> list[str]:
+def _writers(path: str, block: Sequence[int]) -> list[str]:
     if max(block) < parts.BEFORE_A.start:
         return [EMBED]
     return [head_name(head) for head in PATHS[path] if set(block) <= set(PLANS[head].out.outside)]
@@ -216,7 +222,7 @@ def twins(count: int = 64, seed: int = 0) -> Twins:
     return Twins(clean, corrupted, "logit difference")
 
 
-def _text(animals: list[str], colours: list[str], asked: str) -> str:
+def _text(animals: Sequence[str], colours: Sequence[str], asked: str) -> str:
     pairs = [word for pair in zip(animals, colours, strict=True) for word in pair]
     return " ".join(["start", *pairs, "?", asked, "="])
 

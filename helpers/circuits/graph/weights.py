@@ -1,5 +1,4 @@
-"""What a decoder-only transformer computes, as plain tensors: the weights that `graph.Graph` runs
-on.
+"""What a decoder-only transformer computes, as plain tensors: the weights that a `Graph` runs on.
 
 A `TransformerBridge` model wraps the modules of some other library; here its weights are laid out
 by head, so that what goes into each head can be chosen head by head. Covered are models like GPT-2:
@@ -10,6 +9,7 @@ before each, or none.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -30,8 +30,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Norm:
-    """LayerNorm, its kin without the mean taken out (RMS) or without gain and bias ("Pre"), or
-    none.
+    """LayerNorm, its kin without the mean taken out (RMS) or without gain and bias (Pre), or none.
 
     Attributes:
         kind: "LN", "LNPre", "RMS", "RMSPre" or None.
@@ -88,8 +87,8 @@ class Weights:
     """All weights of a model, without gradients.
 
     Attributes:
-        blocks: attention and MLP by turns, the MLPs left out of a model of attention only.
-        scale: what attention scores are divided by.
+        blocks: Attention and MLP by turns, the MLPs left out of a model of attention only.
+        scale: What attention scores are divided by.
     """
 
     tokens: Float[Tensor, "vocab d_model"]
@@ -113,21 +112,7 @@ def of(model: Model) -> Weights:
             these weights do not give.
     """
     cfg = model.cfg
-    known = cfg.positional_embedding_type == "standard" and (
-        not has_mlps(model) or cfg.act_fn in ACTIVATIONS
-    )
-    known = known and getattr(cfg, "n_key_value_heads", None) in (None, cfg.n_heads)
-    if (
-        not known
-        or getattr(cfg, "gated_mlp", False)
-        or cfg.normalization_type not in (None, "LN", "LNPre", "RMS", "RMSPre")
-    ):
-        got = f"{cfg.positional_embedding_type!r} positions, {cfg.act_fn!r} MLPs and {cfg.normalization_type!r} normalisation"
-        if (groups := getattr(cfg, "n_key_value_heads", None)) is not None:
-            got += f", {cfg.n_heads} heads of queries and {groups} of keys"
-        raise LabError(
-            "expected a model like GPT-2: learned positions and plain MLPs", f"got one with {got}"
-        )
+    _check(cfg, has_mlps(model))
     blocks: list[Attention | Mlp] = []
     for block in model.blocks:
         blocks.append(_attention(block.attn, _norm(block.ln1, cfg)))
@@ -144,19 +129,38 @@ def of(model: Model) -> Weights:
     )
 
 
-def _norm(norm: torch.nn.Module, cfg) -> Norm:
+def _check(cfg: Any, mlps: bool) -> None:
+    """Refuse a model that computes something else."""
+    groups = getattr(cfg, "n_key_value_heads", None)
+    if (
+        cfg.positional_embedding_type != "standard"
+        or (mlps and cfg.act_fn not in ACTIVATIONS)
+        or groups not in (None, cfg.n_heads)
+        or getattr(cfg, "gated_mlp", False)
+        or cfg.normalization_type not in (None, "LN", "LNPre", "RMS", "RMSPre")
+    ):
+        got = f"{cfg.positional_embedding_type!r} positions, {cfg.act_fn!r} MLPs"
+        got += f" and {cfg.normalization_type!r} normalisation"
+        if groups is not None:
+            got += f", {cfg.n_heads} heads of queries and {groups} of keys"
+        raise LabError(
+            "expected a model like GPT-2: learned positions and plain MLPs", f"got one with {got}"
+        )
+
+
+def _norm(norm: torch.nn.Module, cfg: Any) -> Norm:
     named = {
         name.rpartition(".")[2]: parameter.detach() for name, parameter in norm.named_parameters()
     }
     return Norm(cfg.normalization_type, named.get("weight"), named.get("bias"), cfg.eps)
 
 
-def _attention(attn, norm: Norm) -> Attention:
+def _attention(attn: Any, norm: Norm) -> Attention:
     into = torch.stack([attn.W_Q, attn.W_K, attn.W_V]).detach()
     bias = torch.stack([attn.b_Q, attn.b_K, attn.b_V]).detach()
     return Attention(norm, into, bias, attn.W_O.detach(), attn.b_O.detach())
 
 
-def _mlp(mlp, norm: Norm, activation: str) -> Mlp:
-    parts = (mlp.W_in, mlp.b_in, mlp.W_out, mlp.b_out)
-    return Mlp(norm, *(part.detach() for part in parts), ACTIVATIONS[activation])
+def _mlp(mlp: Any, norm: Norm, activation: str) -> Mlp:
+    into, bias = mlp.W_in.detach(), mlp.b_in.detach()
+    return Mlp(norm, into, bias, mlp.W_out.detach(), mlp.b_out.detach(), ACTIVATIONS[activation])

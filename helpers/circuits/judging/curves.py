@@ -22,12 +22,14 @@ size, with its exact mean, spread and quantiles.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from helpers.circuits.judging.metrics import finite
 from helpers.errors import LabError
@@ -37,9 +39,10 @@ Evaluate = Callable[[list[Head]], float]
 """Faithfulness of the heads that are kept."""
 
 
-def normalised(metric: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
-    """Faithfulness of every subset, from its mean metric: 0 with no head (the first entry), 1 with
-    all (the last).
+def normalised(metric: ArrayLike) -> Float[ndarray, " subset"]:
+    """Faithfulness of every subset from its mean metric: 0 with no head, 1 with all heads.
+
+    The first entry is that of no head, the last that of all.
 
     Raises:
         LabError: the metric is NaN or infinite for some subset, or the same with all heads and with
@@ -48,34 +51,35 @@ def normalised(metric: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
     >>> normalised([1.0, 2.0, 3.0, 5.0]).tolist()
     [0.0, 0.25, 0.5, 1.0]
     """
-    metric = _known(metric)
-    if metric[-1] == metric[0]:
+    means = _finite(metric)
+    none, full = means[0], means[-1]
+    if full == none:
         raise LabError(
             "expected a metric that the heads change",
-            f"got {metric[0]:.4g} with all heads and with none",
+            f"got {none:.4g} with all heads and with none",
         )
-    return (metric - metric[0]) / (metric[-1] - metric[0])
+    return (means - none) / (full - none)
 
 
-def _known(values: Float[ndarray, " subset"]) -> Float[ndarray, " subset"]:
+def _finite(values: ArrayLike) -> Float[ndarray, "..."]:
     """What was measured of subsets, as numbers of 64 bits."""
-    values = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(values).all():
+    measured = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(measured).all():
         raise LabError(
             "expected a finite metric of every subset of heads",
-            f"{int((~np.isfinite(values)).sum())} are NaN or infinite",
+            f"{int((~np.isfinite(measured)).sum())} are NaN or infinite",
         )
-    return values
+    return measured
 
 
 @dataclass(frozen=True)
-class Curve:
+class FaithfulnessCurve:
     """Faithfulness by the number of heads kept.
 
     Attributes:
-        sizes: numbers of heads kept, ascending from 0 to n.
-        values: for each size, the faithfulness of every set of heads that the scores allow; one
-            where nothing is tied.
+        sizes: Numbers of heads kept, ascending from 0 to n.
+        values: For each size, the faithfulness of every set of heads that the scores allow; a
+            single one where nothing is tied.
     """
 
     sizes: Int[ndarray, " size"]
@@ -89,16 +93,16 @@ class Curve:
     @property
     def mean(self) -> Float[ndarray, " size"]:
         """Mean over the orders of tied heads."""
-        return np.array([found.mean() for found in self.values])
+        return np.array([values.mean() for values in self.values])
 
     @property
     def gap(self) -> Float[ndarray, " size"]:
         """Mean distance to 1 over the orders of tied heads."""
-        return np.array([np.abs(1 - found).mean() for found in self.values])
+        return np.array([np.abs(1 - values).mean() for values in self.values])
 
     def quantile(self, q: float) -> Float[ndarray, " size"]:
         """Quantile over the orders of tied heads; 0 and 1 are the extremes."""
-        return np.array([np.quantile(found, q) for found in self.values])
+        return np.array([np.quantile(values, q) for values in self.values])
 
     @property
     def cpr(self) -> float:
@@ -112,15 +116,13 @@ class Curve:
 
 
 def curve(
-    scores: Float[ndarray, " head"],
-    faithfulness: Float[ndarray, " subset"],
-    complement: bool = False,
-) -> Curve:
+    scores: ArrayLike, faithfulness: ArrayLike, complement: bool = False
+) -> FaithfulnessCurve:
     """Faithfulness of the k best heads, for every k.
 
     Args:
-        faithfulness: of every subset; bit i of the index: head i is kept.
-        complement: of all heads but the k best instead: what the circuit leaves undone.
+        faithfulness: Faithfulness of every subset; bit i of the index says that head i is kept.
+        complement: Whether to keep all but the k best instead: what the circuit leaves undone.
 
     Raises:
         LabError: scores or faithfulness that are not finite, or not 2**n values for n scores.
@@ -133,21 +135,20 @@ def curve(
     >>> curve([1.0, 1.0], f).quantile(0.0).tolist()
     [0.0, 0.25, 1.0]
     """
-    scores, faithfulness = finite(scores), _known(faithfulness)
-    full = (1 << len(scores)) - 1
-    if faithfulness.shape != (full + 1,):
+    row, of_set = finite(scores), _finite(faithfulness)
+    full = (1 << len(row)) - 1
+    if of_set.shape != (full + 1,):
         raise LabError(
-            f"expected the faithfulness of all {full + 1} subsets",
-            f"got shape {faithfulness.shape}",
+            f"expected the faithfulness of all {full + 1} subsets", f"got shape {of_set.shape}"
         )
-    sets = [np.array(list(_allowed(scores, k))) for k in range(len(scores) + 1)]
-    return Curve(
-        np.arange(len(scores) + 1),
-        tuple(faithfulness[full ^ kept if complement else kept] for kept in sets),
+    sets = [np.array(list(_allowed(row, k))) for k in range(len(row) + 1)]
+    return FaithfulnessCurve(
+        np.arange(len(row) + 1),
+        tuple(of_set[full ^ kept if complement else kept] for kept in sets),
     )
 
 
-def _allowed(scores: Float[ndarray, " head"], k: int):
+def _allowed(scores: Float[ndarray, " head"], k: int) -> Iterator[int]:
     """All sets of k heads, as bitmasks, in which no head scores below one that is left out."""
     limit = np.sort(scores)[::-1][k - 1] if k else math.inf
     certain = sum(1 << int(head) for head in np.flatnonzero(scores > limit))
@@ -158,58 +159,62 @@ def _allowed(scores: Float[ndarray, " head"], k: int):
 
 
 def evaluated(
-    scores: Float[ndarray, " head"],
+    scores: ArrayLike,
     heads: Sequence[Head],
     evaluate: Evaluate,
     sizes: Sequence[int] | None = None,
     complement: bool = False,
     orders: int = 4,
     seed: int = 0,
-) -> Curve:
-    """`curve` for models whose subsets nobody can enumerate: the sets along the ranking are
-    evaluated, each once.
+) -> FaithfulnessCurve:
+    """`curve` for models whose subsets nobody can enumerate.
+
+    Only the sets along the ranking are evaluated, each once.
 
     Args:
-        evaluate: faithfulness of a list of heads that are kept.
-        sizes: numbers of heads kept; all of them where it is None. No head and all heads are added.
-        orders: where heads are tied, so many random orders of them stand for all.
+        heads: The head of each score.
+        evaluate: Faithfulness of a list of heads that are kept.
+        sizes: Numbers of heads kept; by default all of them. No head and all heads are added.
+        complement: See `curve`.
+        orders: How many random orders stand for all, where heads are tied.
+        seed: Seed of these orders.
 
     Raises:
-        LabError: not one head a score, scores or faithfulness that are not finite, a size that is
+        LabError: not one head per score, scores or faithfulness that are not finite, a size that is
             no number of heads.
     """
-    scores, n = finite(scores), len(heads)
+    row, n = finite(scores), len(heads)
     wanted = sorted({0, n, *(range(n + 1) if sizes is None else sizes)})
-    if len(scores) != n or wanted[0] < 0 or wanted[-1] > n:
+    if len(row) != n or wanted[0] < 0 or wanted[-1] > n:
         raise LabError(
-            "expected one score a head, and sizes up to their number",
-            f"got {len(scores)} scores, {n} heads, {sizes}",
+            "expected one score per head, and sizes up to their number",
+            f"got {len(row)} scores, {n} heads, {sizes}",
         )
-    rng, known = np.random.default_rng(seed), {}
-    rankings = [
-        np.lexsort((rng.random(n), -scores))
-        for _ in range(orders if len(np.unique(scores)) < n else 1)
-    ]
+    rng = np.random.default_rng(seed)
+    tied = len(np.unique(row)) < n
+    rankings = [np.lexsort((rng.random(n), -row)) for _ in range(orders if tied else 1)]
 
-    def value(ranking: Int[ndarray, " head"], k: int) -> float:
-        kept = frozenset(ranking[k:].tolist() if complement else ranking[:k].tolist())
-        if kept not in known:
-            known[kept] = float(_known(evaluate([heads[index] for index in sorted(kept)])))
-        return known[kept]
+    @cache
+    def of_set(kept: frozenset[int]) -> float:
+        return float(_finite(evaluate([heads[index] for index in sorted(kept)])))
 
-    return Curve(
+    def along(ranking: Int[ndarray, " head"], k: int) -> float:
+        return of_set(frozenset((ranking[k:] if complement else ranking[:k]).tolist()))
+
+    return FaithfulnessCurve(
         np.array(wanted),
-        tuple(np.array([value(ranking, k) for ranking in rankings]) for k in wanted),
+        tuple(np.array([along(ranking, k) for ranking in rankings]) for k in wanted),
     )
 
 
-def random_circuits(faithfulness: Float[ndarray, " subset"]) -> Curve:
+def random_circuits(faithfulness: ArrayLike) -> FaithfulnessCurve:
     """Faithfulness of all circuits of each size: the baseline with its exact mean and quantiles.
 
     Raises:
         LabError: values whose number is no power of 2.
     """
-    return curve(np.zeros(_number_of_heads(faithfulness)), faithfulness)
+    of_set = _finite(faithfulness)
+    return curve(np.zeros(_number_of_heads(of_set)), of_set)
 
 
 def _number_of_heads(faithfulness: Float[ndarray, " subset"]) -> int:
@@ -223,59 +228,31 @@ def _number_of_heads(faithfulness: Float[ndarray, " subset"]) -> int:
 
 
 def random_rankings(
-    faithfulness: Float[ndarray, " subset"], rankings: int = 2000, seed: int = 0
+    faithfulness: ArrayLike, rankings: int = 2000, seed: int = 0
 ) -> tuple[Float[ndarray, " ranking"], Float[ndarray, " ranking"]]:
-    """CPR and CMD of rankings drawn at random: what an area is worth. Their means are those of `random_circuits`."""
-    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
+    """CPR and CMD of rankings drawn at random: what an area is worth.
+
+    Their means are those of `random_circuits`.
+    """
+    of_set = _finite(faithfulness)
+    n = _number_of_heads(of_set)
     orders = np.random.default_rng(seed).permuted(np.tile(np.arange(n), (rankings, 1)), axis=1)
     kept = np.concatenate(
         [np.zeros((rankings, 1), dtype=np.int64), np.cumsum(1 << orders, axis=1)], axis=1
     )
-    share, values = np.arange(n + 1) / n, faithfulness[kept]
+    share, values = np.arange(n + 1) / n, of_set[kept]
     return np.trapezoid(values, share, axis=1), np.trapezoid(np.abs(1 - values), share, axis=1)
 
 
 def best_circuits(
-    faithfulness: Float[ndarray, " subset"],
+    faithfulness: ArrayLike,
 ) -> tuple[Float[ndarray, " size"], Int[ndarray, " size"]]:
     """The most faithful circuit of each size, none to all: its faithfulness and its bitmask.
 
-    These circuits need not contain each other, so no ranking has to reach all of them;
-    `best_ranking` is the best that can.
+    These circuits need not contain each other, so no ranking has to reach all of them.
     """
-    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
+    of_set = _finite(faithfulness)
+    n = _number_of_heads(of_set)
     size = np.array([mask.bit_count() for mask in range(1 << n)])
-    best = [int(np.where(size == k, faithfulness, -np.inf).argmax()) for k in range(n + 1)]
-    return faithfulness[best], np.array(best)
-
-
-def best_ranking(faithfulness: Float[ndarray, " subset"], area: str = "cpr") -> list[int]:
-    """Of all n! rankings the one with the largest CPR, or the smallest CMD; head numbers, best head
-    first.
-
-    The best way to a set of heads is the best way to one head less, then that head: one pass over
-    all subsets.
-
-    Args:
-        area: ``"cpr"`` or ``"cmd"``.
-
-    Raises:
-        LabError: another area, or values whose number is no power of 2.
-
-    >>> best_ranking(normalised([0.0, 3.0, 1.0, 4.0]))
-    [0, 1]
-    """
-    faithfulness, n = _known(faithfulness), _number_of_heads(faithfulness)
-    if area not in ("cpr", "cmd"):
-        raise LabError('expected the area "cpr" or "cmd"', f"got {area!r}")
-    gain = faithfulness if area == "cpr" else -np.abs(1 - faithfulness)
-    total, last = np.zeros(1 << n), np.zeros(1 << n, dtype=np.int64)
-    for mask in range(1, 1 << n):  # a set comes after all its subsets
-        ways = [head for head in range(n) if mask >> head & 1]
-        last[mask] = max(ways, key=lambda head: total[mask ^ (1 << head)])
-        total[mask] = gain[mask] + total[mask ^ (1 << last[mask])]
-    ranking, mask = [], (1 << n) - 1
-    while mask:
-        ranking.append(int(last[mask]))
-        mask ^= 1 << ranking[-1]
-    return ranking[::-1]
+    best = [int(np.where(size == k, of_set, -np.inf).argmax()) for k in range(n + 1)]
+    return of_set[best], np.array(best)

@@ -1,28 +1,29 @@
-"""How well scores of heads find a circuit that is known: every number says which question it
-answers.
+"""How well scores of heads find a circuit that is known.
 
 A head is *predicted* to be in the circuit when its score is at least the threshold. With few heads
 and a small circuit the areas jump in large steps, so each has a null beside it: what it would be if
 the same scores belonged to the heads at random.
 
-==============  ==========================================================  ==============================
-number          question                                                    without any knowledge
-==============  ==========================================================  ==============================
-AUROC           does a true head score above another one?                   0.5
-AUPRC           how pure are the predictions, from the best score down?     about the share of true heads b
-F1              harmonic mean of precision and recall                       predict all: 2b / (1 + b)
-released "F1"   harmonic mean of recall and specificity                     0.5 by predicting half
-==============  ==========================================================  ==============================
+==============  ====================================================  =========================
+number          question                                        without any knowledge
+==============  ====================================================  =========================
+AUROC           does a true head score above another one?       0.5
+AUPRC           how pure are predictions, best score first?     about the true share b
+F1              harmonic mean of precision and recall           predict all: 2b / (1 + b)
+released "F1"   harmonic mean of recall and specificity         predict half: 0.5
+==============  ====================================================  =========================
 """
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from helpers import stats
 from helpers.errors import LabError
@@ -48,110 +49,117 @@ def membership(heads: Sequence[Head], circuit: Iterable[Head]) -> Bool[ndarray, 
     return np.array([head in chosen for head in heads])
 
 
+Counts = Int[ndarray, "..."] | np.integer
+Rates = Float[ndarray, "..."] | np.floating
+"""Numbers at one threshold or, as arrays, at several."""
+
+
 @dataclass(frozen=True)
 class Confusion:
     """Counts at one threshold or, as arrays, at several.
 
     Attributes:
-        hits: true heads predicted.
-        false_alarms: other heads predicted.
-        misses: true heads not predicted.
-        rejections: other heads not predicted.
+        hits: Number of true heads that are predicted.
+        false_alarms: Number of other heads that are predicted.
+        misses: Number of true heads that are not predicted.
+        rejections: Number of other heads that are not predicted.
     """
 
-    hits: Int[ndarray, "..."]
-    false_alarms: Int[ndarray, "..."]
-    misses: Int[ndarray, "..."]
-    rejections: Int[ndarray, "..."]
+    hits: Counts
+    false_alarms: Counts
+    misses: Counts
+    rejections: Counts
 
     @property
-    def recall(self) -> Float[ndarray, "..."]:
+    def recall(self) -> Rates:
         """Share of the true heads that is predicted: sensitivity, true positive rate."""
         return self.hits / (self.hits + self.misses)
 
     @property
-    def false_positive_rate(self) -> Float[ndarray, "..."]:
+    def false_positive_rate(self) -> Rates:
         """Share of the other heads that is predicted; one less it is the specificity."""
         return self.false_alarms / (self.false_alarms + self.rejections)
 
     @property
-    def precision(self) -> Float[ndarray, "..."]:
+    def precision(self) -> Rates:
         """Share of the predicted heads that is true; 1 where none is predicted."""
         predicted = self.hits + self.false_alarms
         return np.where(predicted == 0, 1.0, self.hits / np.maximum(predicted, 1))
 
     @property
-    def f1(self) -> Float[ndarray, "..."]:
+    def f1(self) -> Rates:
         """Harmonic mean of precision and recall; 0 where none is predicted."""
         return 2 * self.hits / (2 * self.hits + self.false_alarms + self.misses)
 
     @property
-    def released_f1(self) -> Float[ndarray, "..."]:
-        """What the code released with arXiv 2405.12522 prints as F1: the harmonic mean of
-        sensitivity and specificity.
+    def released_f1(self) -> Rates:
+        """Harmonic mean of sensitivity and specificity: what the released code prints as F1.
 
-        Precision has no part in it: with 6 true heads of 144, calling all 6 and 14 others true
-        gives 0.95, where F1 is 0.46.
+        The code is that of arXiv 2405.12522. Precision has no part in it: with 6 true heads of 144,
+        calling all 6 and 14 others true gives 0.95, where F1 is 0.46.
         """
         specificity = 1 - self.false_positive_rate
         total = self.recall + specificity
-        return np.where(
-            total == 0, 0.0, 2 * self.recall * specificity / np.where(total == 0, 1.0, total)
-        )
+        divisor = np.where(total == 0, 1.0, total)
+        return np.where(total == 0, 0.0, 2 * self.recall * specificity / divisor)
 
 
-def confusion(
-    scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"], threshold: float
-) -> Confusion:
+def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
     """Counts when heads that score at least `threshold` are predicted.
 
     Raises:
         LabError: as `checked`.
     """
-    scores, labels = checked(scores, labels)
-    return _count(scores, labels, np.array(threshold, dtype=float))
+    row, true = checked(scores, labels)
+    return _count(row, true, np.array(threshold, dtype=float))
 
 
-def _count(scores: ndarray, labels: ndarray, thresholds: Float[ndarray, "..."]) -> Confusion:
+def _count(
+    scores: Float[ndarray, " head"],
+    labels: Bool[ndarray, " head"],
+    thresholds: Float[ndarray, "..."],
+) -> Confusion:
     predicted = scores >= thresholds[..., None]
     hits, alarms = (predicted & labels).sum(-1), (predicted & ~labels).sum(-1)
     return Confusion(hits, alarms, labels.sum() - hits, (~labels).sum() - alarms)
 
 
-def finite(scores) -> Float[ndarray, " head"]:
+def finite(scores: ArrayLike) -> Float[ndarray, " head"]:
     """Scores as an array.
 
     Raises:
         LabError: more than one row, or a score that is NaN or infinite.
     """
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim != 1 or not np.isfinite(scores).all():
+    row = np.asarray(scores, dtype=np.float64)
+    if row.ndim != 1 or not np.isfinite(row).all():
         raise LabError(
             "expected scores as one row of finite numbers",
-            f"got shape {scores.shape}, or NaN among them",
+            f"got shape {row.shape}, or NaN among them",
         )
-    return scores
+    return row
 
 
-def checked(scores, labels) -> tuple[Float[ndarray, " head"], Bool[ndarray, " head"]]:
+def checked(
+    scores: ArrayLike, labels: ArrayLike
+) -> tuple[Float[ndarray, " head"], Bool[ndarray, " head"]]:
     """Scores and labels as arrays.
 
     Raises:
-        LabError: as `finite`, not one label a score, or labels of one kind only.
+        LabError: as `finite`, not one label per score, or labels of one kind only.
     """
-    scores, labels = finite(scores), np.asarray(labels)
-    if labels.shape != scores.shape:
+    row, true = finite(scores), np.asarray(labels)
+    if true.shape != row.shape:
         raise LabError(
-            "expected one label a score",
-            f"got {len(scores)} scores and labels of shape {labels.shape}",
+            "expected one label per score",
+            f"got {len(row)} scores and labels of shape {true.shape}",
         )
-    if set(np.unique(labels).tolist()) != {0, 1}:
+    if set(np.unique(true).tolist()) != {0, 1}:
         raise LabError(
             "expected heads inside and outside the true circuit",
-            f"got labels {np.unique(labels)[:5].tolist()}",
+            f"got labels {np.unique(true)[:5].tolist()}",
             hint="no score can be judged against a circuit of all heads, or of none",
         )
-    return scores, labels.astype(bool)
+    return row, true.astype(bool)
 
 
 @dataclass(frozen=True)
@@ -159,27 +167,27 @@ class Sweep:
     """Counts at every threshold that makes a difference, from none predicted to all.
 
     Attributes:
-        thresholds: infinity first, then the distinct scores from the largest down.
-        counts: an entry a threshold. Its recall over its false positive rate is the ROC curve.
+        thresholds: Infinity first, then the distinct scores from the largest down.
+        counts: One entry per threshold. Its recall over its false positive rate is the ROC curve.
     """
 
     thresholds: Float[ndarray, " threshold"]
     counts: Confusion
 
-    def best(self, of: str = "f1") -> tuple[float, float]:
+    def best(self, of: Literal["f1", "released_f1"] = "f1") -> tuple[float, float]:
         """The largest value over thresholds, and the highest threshold that has it.
 
         The threshold is chosen with the labels in view: this is what the scores allow, not what a
         user would get.
 
         Args:
-            of: ``"f1"`` or ``"released_f1"``.
+            of: Which of the two; see `Confusion`.
         """
-        values = getattr(self.counts, of)
+        values = self.counts.f1 if of == "f1" else self.counts.released_f1
         return float(values.max()), float(self.thresholds[values.argmax()])
 
 
-def sweep(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> Sweep:
+def sweep(scores: ArrayLike, labels: ArrayLike) -> Sweep:
     """Counts at every threshold: the points of the ROC and of the precision–recall curve.
 
     Raises:
@@ -189,12 +197,12 @@ def sweep(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> Sw
     >>> curve.counts.recall.tolist(), curve.counts.false_positive_rate.tolist()
     ([0.0, 0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5, 1.0])
     """
-    scores, labels = checked(scores, labels)
-    thresholds = np.concatenate([[np.inf], np.unique(scores)[::-1]])
-    return Sweep(thresholds, _count(scores, labels, thresholds))
+    row, true = checked(scores, labels)
+    thresholds = np.concatenate([[np.inf], np.unique(row)[::-1]])
+    return Sweep(thresholds, _count(row, true, thresholds))
 
 
-def auroc(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> float:
+def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     """Chance that a random true head scores above a random other one, a tie counting half.
 
     Raises:
@@ -203,17 +211,16 @@ def auroc(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> fl
     return stats.auroc(*checked(scores, labels))
 
 
-def auprc(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> float:
-    """Average precision: the precision at each threshold, weighted with the recall gained there
-    (scikit-learn's).
+def auprc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Average precision: the precision at each threshold, weighted with the recall gained there.
 
     Raises:
         LabError: as `checked`.
     """
     from sklearn.metrics import average_precision_score
 
-    scores, labels = checked(scores, labels)
-    return float(average_precision_score(labels, scores))
+    row, true = checked(scores, labels)
+    return float(average_precision_score(true, row))
 
 
 @dataclass(frozen=True)
@@ -221,11 +228,12 @@ class Verdict:
     """Scores judged against one circuit.
 
     Attributes:
-        base_rate: share of true heads.
-        best_f1: the best true F1 over thresholds; `precision` and `recall` are those of its
+        auroc, auprc: The two areas.
+        best_f1: The best true F1 over thresholds; `precision` and `recall` are those of its
             threshold.
-        best_released: the best over thresholds of what the released code calls F1.
-        p_value: of the AUROC, if the scores belonged to the heads at random.
+        best_released: The best over thresholds of what the released code calls F1.
+        base_rate: Share of true heads.
+        p_value: P-value of the AUROC, if the scores belonged to the heads at random.
     """
 
     auroc: float
@@ -238,32 +246,30 @@ class Verdict:
     p_value: float
 
 
-def judge(scores: Float[ndarray, " head"], labels: Bool[ndarray, " head"]) -> Verdict:
+def judge(scores: ArrayLike, labels: ArrayLike) -> Verdict:
     """All metrics of some scores.
 
     Raises:
         LabError: as `checked`.
     """
-    points = sweep(scores, labels)
-    best, threshold = points.best()
-    chosen = confusion(scores, labels, threshold)
+    row, true = checked(scores, labels)
+    points = sweep(row, true)
+    best_f1, threshold = points.best()
+    chosen = confusion(row, true, threshold)
     return Verdict(
-        auroc(scores, labels),
-        auprc(scores, labels),
-        best,
-        float(chosen.precision),
-        float(chosen.recall),
-        points.best("released_f1")[0],
-        float(np.mean(labels)),
-        auroc_null(scores, labels).p_value,
+        auroc=auroc(row, true),
+        auprc=auprc(row, true),
+        best_f1=best_f1,
+        precision=float(chosen.precision),
+        recall=float(chosen.recall),
+        best_released=points.best("released_f1")[0],
+        base_rate=float(true.mean()),
+        p_value=auroc_null(row, true).p_value,
     )
 
 
 def auroc_null(
-    scores: Float[ndarray, " head"],
-    labels: Bool[ndarray, " head"],
-    permutations: int = 2000,
-    seed: int = 0,
+    scores: ArrayLike, labels: ArrayLike, permutations: int = 2000, seed: int = 0
 ) -> stats.Null:
     """What the AUROC would be if the circuit were any other set of as many heads.
 
@@ -275,16 +281,16 @@ def auroc_null(
     """
     from scipy.stats import rankdata
 
-    scores, labels = checked(scores, labels)
-    n, k = len(labels), int(labels.sum())
+    row, true = checked(scores, labels)
+    n, k = len(true), int(true.sum())
     if math.comb(n, k) > ENUMERABLE:
-        return stats.permutation_null(stats.auroc, scores, labels, permutations, seed)
+        return stats.permutation_null(stats.auroc, row, true, permutations, seed)
     placements = np.fromiter(
         itertools.chain.from_iterable(itertools.combinations(range(n), k)), dtype=np.int64
     )
-    sums = rankdata(scores)[placements.reshape(-1, k)].sum(1)
+    sums = rankdata(row)[placements.reshape(-1, k)].sum(1)
     draws = (sums - k * (k + 1) / 2) / (k * (n - k))
-    observed = stats.auroc(scores, labels)
+    observed = stats.auroc(row, true)
     return stats.Null(observed, draws, float((draws >= observed - 1e-12).mean()))
 
 
@@ -293,7 +299,7 @@ class OverSeeds:
     """A metric over repetitions of a method.
 
     Attributes:
-        values: one a seed.
+        values: One value per seed.
         low, high: 95 % interval of the mean over seeds. It says how far the method's own chance
             moves the mean; the heads, the prompts and the circuit are the same in all.
     """
@@ -305,9 +311,9 @@ class OverSeeds:
 
 
 def over_seeds(
-    scores: Float[ndarray, "seed head"],
-    labels: Bool[ndarray, " head"],
-    metric: Callable[[ndarray, ndarray], float] = auroc,
+    scores: Iterable[ArrayLike],
+    labels: ArrayLike,
+    metric: Callable[[Any, Any], float] = auroc,
 ) -> OverSeeds:
     """Mean of a metric over seeds, with its bootstrap interval.
 

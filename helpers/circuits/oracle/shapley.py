@@ -10,17 +10,18 @@ changes nothing:
 The interaction index of two players (Grabisch and Roubens 1999) says how much more they bring
 together:
 
-    I(i, j)  =  sum over S without i, j of  |S|! (n - |S| - 2)! / (n - 1)!  (v(S + i + j) - v(S + i) - v(S + j) + v(S))
+    I(i, j)  =  sum over S without i, j of
+                |S|! (n - |S| - 2)! / (n - 1)!  (v(S + i + j) - v(S + i) - v(S + j) + v(S))
 
-Positive: each needs the other. Negative: one can stand in for the other. The Banzhaf value weighs
-all S alike; its values do not add up to v(all) - v(none). Where not all subsets can be tried,
-`sampled` averages over random orders (Castro, Gómez and Tejada 2009). Subsets are numbers: bit i of
-S is player i.
+Positive: each needs the other. Negative: one can stand in for the other. Where not all subsets can
+be tried, `sampled` averages over random orders (Castro, Gómez and Tejada 2009). Subsets are
+numbers: bit i of S is player i.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -28,11 +29,12 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from helpers.circuits.oracle.every_subset import replacements
+from helpers.circuits.oracle.exhaustive import reference_replacements
 from helpers.circuits.tasks.twins import Twins, real
 from helpers.errors import LabError
+from helpers.interventions import Ablation
 from helpers.model import Model
-from helpers.texts.prompts import Prompts
+from helpers.texts import Prompts
 
 Values = Float[Tensor, "subset *prompt"] | Float[ndarray, "subset *prompt"]
 
@@ -61,17 +63,16 @@ def _gains(game: Float[ndarray, "subset *prompt"], player: int) -> Float[ndarray
 
 
 def _weights(n_players: int, apart: int) -> Float[ndarray, " subset"]:
-    """Weight of each S without `apart` players: s! (m - s)! / (m + 1)!, over the subsets of the other m."""
+    """Weight s! (m - s)! / (m + 1)! of each subset of the other m players, without `apart`."""
     m = n_players - apart
     return np.array([1 / ((m + 1) * math.comb(m, size)) for size in _sizes(m)])
 
 
 def exact(values: Values) -> Float[ndarray, "player *prompt"]:
-    """Shapley values from the values of all subsets; prompt by prompt where there is one value a
-    prompt.
+    """Shapley values from the values of all subsets; of each prompt where values are per prompt.
 
     Raises:
-        LabError: values of a number of subsets that is not 2^n, or values that are not finite.
+        LabError: Values of a number of subsets that is not 2^n, or values that are not finite.
 
     >>> exact(np.array([0.0, 0.0, 0.0, 1.0])).tolist()  # worth something only together
     [0.5, 0.5]
@@ -81,21 +82,11 @@ def exact(values: Values) -> Float[ndarray, "player *prompt"]:
     return np.array([np.tensordot(weights, _gains(game, player), 1) for player in range(n_players)])
 
 
-def banzhaf(values: Values) -> Float[ndarray, "player *prompt"]:
-    """Mean gain of each player over all subsets of the others (Banzhaf 1965).
-
-    Raises:
-        LabError: as `exact`.
-    """
-    game, n_players = _players(values)
-    return np.array([_gains(game, player).mean(0) for player in range(n_players)])
-
-
 def interactions(values: Values) -> Float[ndarray, "player player"]:
     """Shapley interaction index of each two players; 0 on the diagonal.
 
     Raises:
-        LabError: as `exact`, or values of several prompts.
+        LabError: As for `exact`, or values of several prompts.
 
     >>> interactions(np.array([0.0, 1.0, 1.0, 1.0])).tolist()  # one can stand in for the other
     [[0.0, -1.0], [-1.0, 0.0]]
@@ -103,16 +94,14 @@ def interactions(values: Values) -> Float[ndarray, "player player"]:
     game, n_players = _players(values)
     if game.ndim != 1:
         raise LabError(
-            "expected one value a subset for interactions", f"got values of shape {game.shape}"
+            "expected one value per subset for interactions", f"got values of shape {game.shape}"
         )
-    found = np.zeros((n_players, n_players))
+    index = np.zeros((n_players, n_players))
     for second in range(1, n_players):
         with_second, weights = _gains(game, second), _weights(n_players, 2)
-        for first in range(
-            second
-        ):  # below the bit that was closed up, so its own bit is where it was
-            found[first, second] = found[second, first] = weights @ _gains(with_second, first)
-    return found
+        for first in range(second):  # below the bit that was closed up: its own has not moved
+            index[first, second] = index[second, first] = weights @ _gains(with_second, first)
+    return index
 
 
 @dataclass(frozen=True)
@@ -120,9 +109,9 @@ class Estimate:
     """Shapley values from random orders.
 
     Attributes:
-        values: mean gain of each player; they add up to v(all) - v(none).
-        errors: their standard errors.
-        evaluations: how many different subsets were evaluated.
+        values: The mean gain of each player; they add up to v(all) - v(none).
+        errors: Their standard errors.
+        evaluations: How many different subsets were evaluated.
     """
 
     values: Float[ndarray, " player"]
@@ -133,33 +122,34 @@ class Estimate:
 def sampled(
     evaluate: Callable[[int], float], n_heads: int, permutations: int = 50, seed: int = 0
 ) -> Estimate:
-    """Shapley values from random orders: heads are added one by one, and each is credited with what
-    it changes.
+    """Shapley values from random orders.
 
-    Costs at most ``permutations * (n_heads - 1) + 2`` evaluations; no subset is evaluated twice.
-    The standard error falls as one over the root of `permutations`.
+    Heads are added one by one, and each is credited with what it changes. This costs at most
+    ``permutations * (n_heads - 1) + 2`` evaluations; no subset is evaluated twice. The standard
+    error falls as one over the root of `permutations`.
 
     Args:
-        evaluate: the value of a subset of heads kept, by its number; see `by_hooks`.
+        evaluate: Gives the value of a subset of kept heads, by its number; see `by_hooks`.
+        permutations: Number of random orders.
+        seed: Seed of the orders.
 
     Raises:
-        LabError: no heads, fewer than two permutations, or a value that is not finite.
+        LabError: No heads, fewer than two permutations, or a value that is not finite.
     """
     if n_heads < 1 or permutations < 2:
         raise LabError(
             "expected at least 1 head and 2 permutations", f"got {n_heads} and {permutations}"
         )
-    rng, known = np.random.default_rng(seed), {}
+    rng = np.random.default_rng(seed)
 
+    @cache
     def value(subset: int) -> float:
-        if subset not in known:
-            known[subset] = float(evaluate(subset))
-            if not math.isfinite(known[subset]):
-                raise LabError(
-                    "expected finite values of subsets",
-                    f"got {known[subset]} for subset {subset:#x}",
-                )
-        return known[subset]
+        number = float(evaluate(subset))
+        if not math.isfinite(number):
+            raise LabError(
+                "expected finite values of subsets", f"got {number} for subset {subset:#x}"
+            )
+        return number
 
     gains = np.zeros((permutations, n_heads))
     for row in gains:
@@ -167,23 +157,24 @@ def sampled(
         for head in rng.permutation(n_heads).tolist():
             row[head] = value(subset | 1 << head) - value(subset)
             subset |= 1 << head
-    return Estimate(gains.mean(0), gains.std(0, ddof=1) / math.sqrt(permutations), len(known))
+    errors = gains.std(0, ddof=1) / math.sqrt(permutations)
+    return Estimate(gains.mean(0), errors, evaluations=value.cache_info().misses)
 
 
 def by_hooks(
-    model: Model, twins: Twins, ablation: str = "mean", reference: Prompts | None = None
+    model: Model, twins: Twins, ablation: Ablation = "mean", reference: Prompts | None = None
 ) -> Callable[[int], Float[Tensor, " prompt"]]:
-    """The behaviour of any bridge model with a subset of its heads, by hooks: one forward pass a
-    subset.
+    """The behaviour of any bridge model with a subset of its heads, by one forward pass with hooks.
 
-    Heads count layer by layer, any number of them; those not kept are replaced as in
-    `helpers.circuits.oracle.every_subset`. What it returns gives the metric of each prompt; for
+    Heads count layer by layer, any number of them; those not kept are ablated as in
+    `helpers.circuits.oracle.exhaustive`. What it returns gives the metric of each prompt; for
     `sampled`, take the mean: ``lambda subset: float(run(subset).mean())``.
 
     Raises:
-        LabError: an unknown ablation, no prompts, no reference prompts for a mean.
+        LabError: An unknown ablation, no prompts, no reference prompts for a mean.
     """
-    replaced, mask = replacements(model, twins, ablation, reference), real(twins.clean)[..., None]
+    replaced = reference_replacements(model, twins, ablation, reference)
+    mask = real(twins.clean)[..., None]
     n_heads = model.cfg.n_heads
 
     def hook_of(layer: int, gone: list[int]):

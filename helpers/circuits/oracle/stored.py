@@ -1,145 +1,157 @@
-"""NEW: docstring."""
+"""The file of stored oracles: what ``python -m helpers oracle`` measured of tinyworld-attn.
+
+An entry, "task/ablation", has two tensors and the settings that it was measured with. Means are
+stored as 32-bit floats, so that comparisons with a threshold come out as measured; standard errors
+as whole 255ths of the largest. A checksum over both is part of the settings. `read` and `write` are
+for the command that measures; `stored` gives everybody else one entry, of the weights in use.
+"""
 
 import hashlib
 import json
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from helpers import files, zoo
-from helpers.circuits.oracle.subsets import Oracle, Summary
+from helpers.circuits.oracle.subsets import Oracle, OracleSummary
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS
 from helpers.errors import LabError
-from helpers.files import save_atomically
+from helpers.interventions import Ablation
 
 MODEL = "tinyworld-attn"
-
-
+DATA = files.DATA / "oracle.safetensors"
 REFERENCE_PROMPTS = 128
-
-
 MEASURED = ("metric", "heads", "largest error", "seconds", "digest")
 """What the settings of an entry say about its measurement; the rest says what was asked."""
+REPAIR = (
+    "reinstall the package or check the file out again, or measure it again with "
+    "`python -m helpers oracle --out FILE`"
+)
+
+Settings = dict[str, Any]
 
 
-def settings_of(task: str, ablation: str, prompts: int, seed: int) -> dict:
+class Entry(NamedTuple):
+    """One stored oracle.
+
+    Attributes:
+        mean: The mean behaviour with each subset of heads.
+        error: The standard error of each subset's faithfulness, in 255ths of the largest.
+        settings: What was asked, and what else was measured (`MEASURED`).
+    """
+
+    mean: Float[Tensor, " subset"]
+    error: UInt8[Tensor, " subset"]
+    settings: Settings
+
+    @property
+    def digest(self) -> str:
+        """Checksum of the tensors and of all settings but itself, 64 hex digits."""
+        settings = {name: value for name, value in self.settings.items() if name != "digest"}
+        text = json.dumps(settings, sort_keys=True).encode()
+        return hashlib.sha256(
+            self.mean.numpy().tobytes() + self.error.numpy().tobytes() + text
+        ).hexdigest()
+
+    def signed(self) -> "Entry":
+        """The same entry with its checksum among the settings."""
+        return self._replace(settings=self.settings | {"digest": self.digest})
+
+    @property
+    def asked(self) -> Settings:
+        """The settings that say what was asked."""
+        return {name: value for name, value in self.settings.items() if name not in MEASURED}
+
+
+def settings_of(task: str, ablation: Ablation, prompts: int, seed: int) -> Settings:
     """What is asked of an entry."""
-    corruption = next(iter(CORRUPTIONS[task]))
-    asked = {
+    return {
         "model": MODEL,
         "sha256": zoo.entry(MODEL).sha256,
         "prompts": prompts,
         "seed": seed,
-        "corruption": corruption,
-    }
-    return asked | {
+        "corruption": next(iter(CORRUPTIONS[task])),
         "reference prompts": REFERENCE_PROMPTS,
         "reference seed": seed + 1,
         "ablation": ablation,
     }
 
 
-def store(found: Oracle, settings: dict, path: Path) -> None:
-    """Add an oracle to a file, or put it in the place of an older one.
-
-    The file is read again first: another process may have added to it.
-
-    Raises:
-        LabError: a damaged file, or one that cannot be written.
-    """
-    known, largest = stored.read(path), float(found.error.max())
-    tensors = {
-        "mean": found.mean.float(),
-        "error": (found.error / largest * 255).round().to(torch.uint8),
-    }
-    settings = settings | {"metric": found.metric, "heads": found.heads, "largest error": largest}
-    settings |= {"digest": stored.digest(**tensors, settings=settings)}
-    known[f"{found.task}/{found.ablation}"] = tensors, settings
-    flat = {
-        f"{name}/{field}": value
-        for name, (parts, _) in known.items()
-        for field, value in parts.items()
-    }
-    save_atomically(
-        flat,
-        path,
-        {name: json.dumps(settings, sort_keys=True) for name, (_, settings) in known.items()},
-    )
+def entry_of(oracle: Oracle, settings: Settings) -> Entry:
+    """What is stored of an oracle."""
+    largest = float(oracle.error.max())
+    error = (oracle.error / largest * 255).round().to(torch.uint8)
+    measured = {"metric": oracle.metric, "heads": oracle.heads, "largest error": largest}
+    return Entry(oracle.mean.float(), error, settings | measured).signed()
 
 
-DATA = files.DATA / "oracle.safetensors"
-
-
-REPAIR = "reinstall the package or check the file out again, or measure it again with `python -m helpers oracle --out FILE`"
-
-
-def digest(mean: Tensor, error: Tensor, settings: dict) -> str:
-    """Checksum of what is stored of an oracle, 64 hex digits."""
-    text = json.dumps(
-        {name: value for name, value in settings.items() if name != "digest"}, sort_keys=True
-    )
-    return hashlib.sha256(
-        mean.numpy().tobytes() + error.numpy().tobytes() + text.encode()
-    ).hexdigest()
-
-
-def read(path: Path) -> dict[str, tuple[dict[str, Tensor], dict]]:
-    """Tensors and settings of all stored oracles, by "task/ablation"; none where there is no file.
+def read(path: Path) -> dict[str, Entry]:
+    """All stored oracles, by "task/ablation"; none where there is no file.
 
     Raises:
-        LabError: a damaged or altered file.
+        LabError: A damaged or altered file.
     """
-    found: dict[str, tuple[dict[str, Tensor], dict]] = {}
     if not path.exists():
-        return found
+        return {}
     try:
         with safe_open(path, framework="pt") as handle:
-            for name, text in (handle.metadata() or {}).items():
-                tensors = {
-                    field: handle.get_tensor(f"{name}/{field}") for field in ("mean", "error")
-                }
-                found[name] = tensors, json.loads(text)
-        for name, (tensors, settings) in found.items():
-            if digest(**tensors, settings=settings) != settings["digest"]:
+            entries = {
+                name: Entry(
+                    handle.get_tensor(f"{name}/mean"),
+                    handle.get_tensor(f"{name}/error"),
+                    json.loads(text),
+                )
+                for name, text in (handle.metadata() or {}).items()
+            }
+        for name, entry in entries.items():
+            if entry.digest != entry.settings["digest"]:
                 raise ValueError(f"the checksum of {name} is another")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise LabError(
             f"expected stored oracles in {path}", f"cannot use it: {fault}", hint=REPAIR
         ) from None
-    return found
+    return entries
 
 
-def stored(task: str, ablation: str, path: Path = DATA) -> Summary:
-    """What ``python -m helpers oracle`` has stored for ``tinyworld-attn``.
+def write(oracle: Oracle, settings: Settings, path: Path) -> None:
+    """Add an oracle to a file, or put it in the place of an older one.
 
-    Means are stored as 32-bit floats, so that comparisons with a threshold come out as measured;
-    standard errors as whole 255ths of the largest.
+    The file is read again first: another process may have added to it.
 
     Raises:
-        LabError: the file is damaged or altered, lacks the entry, or was measured on other weights.
+        LabError: A damaged file, or one that cannot be written.
     """
-    known, name = read(path), f"{task}/{ablation}"
-    if name not in known:
+    entries = read(path) | {f"{oracle.task}/{oracle.ablation}": entry_of(oracle, settings)}
+    tensors = {f"{name}/mean": entry.mean for name, entry in entries.items()}
+    tensors |= {f"{name}/error": entry.error for name, entry in entries.items()}
+    texts = {name: json.dumps(entry.settings, sort_keys=True) for name, entry in entries.items()}
+    files.save_atomically(tensors, path, texts)
+
+
+def stored(task: str, ablation: Ablation, path: Path = DATA) -> OracleSummary:
+    """What ``python -m helpers oracle`` has stored of one task with one ablation.
+
+    Raises:
+        LabError: The file is damaged or altered, lacks the entry, or was measured on other weights.
+    """
+    entries, name = read(path), f"{task}/{ablation}"
+    if name not in entries:
         raise LabError(
-            f"expected an oracle stored in {path}: {', '.join(sorted(known)) or 'none'}",
+            f"expected an oracle stored in {path}: {', '.join(sorted(entries)) or 'none'}",
             f"got {name!r}",
             hint=REPAIR,
         )
-    tensors, settings = known[name]
+    mean, error, settings = entries[name]
     if settings["sha256"] != zoo.entry(settings["model"]).sha256:
         raise LabError(
             f"expected an oracle of the weights of {settings['model']}",
             "it was measured on others",
             hint=REPAIR,
         )
-    error = tensors["error"].float() / 255 * settings["largest error"]
-    return Summary(
-        tuple(map(tuple, settings["heads"])),
-        task,
-        settings["metric"],
-        ablation,
-        tensors["mean"],
-        error,
-    )
+    heads = tuple((layer, head) for layer, head in settings["heads"])
+    scaled = error.float() / 255 * settings["largest error"]
+    return OracleSummary(heads, task, settings["metric"], ablation, mean, scaled)

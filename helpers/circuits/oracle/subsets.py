@@ -1,4 +1,4 @@
-"""What is known for every subset of a model's heads: behaviour prompt by prompt, or what is stored of it."""
+"""What is known for every subset of a model's heads: prompt by prompt, or a summary of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,30 +11,35 @@ from torch import Tensor
 from helpers import stats
 from helpers.circuits.judging.curves import normalised
 from helpers.errors import LabError
-from helpers.interventions import Head
+from helpers.interventions import Ablation, Head
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known for every subset of heads; the number of a subset has bit i set where head i is
-    kept.
+class SubsetTable:
+    """What is known for every subset of heads.
+
+    The number of a subset has bit i set where head i is kept.
 
     Attributes:
-        heads: layer by layer.
-        task, metric, ablation: what was asked, how it was measured, and what replaced the other
-            heads.
+        heads: The heads, layer by layer.
+        task: What was asked.
+        metric: How the behaviour was measured.
+        ablation: What replaced the heads that were not kept.
+        mean: The mean behaviour over the prompts, for each subset.
+        error: The standard error of each subset's faithfulness over the prompts.
     """
 
     heads: tuple[Head, ...]
     task: str
     metric: str
-    ablation: str
+    ablation: Ablation
+    mean: Float[Tensor, " subset"]
+    error: Float[Tensor, " subset"]
 
     def subset(self, kept: Iterable[Head]) -> int:
         """The number of a subset.
 
         Raises:
-            LabError: a head that the model does not have.
+            LabError: A head that the model does not have.
         """
         chosen = set(kept)
         if unknown := chosen - set(self.heads):
@@ -75,28 +80,34 @@ class Known:
             raise LabError(
                 "expected finite behaviour of the model for every subset of heads",
                 f"{count} of {len(values)} have NaN or infinite values",
-                hint="check the model's weights; a metric of probabilities may overflow where logits are huge",
+                hint="check the model's weights; a metric of probabilities may overflow where "
+                "logits are huge",
             )
         if abs(self.full - self.none) <= 1e-6 * max(1.0, abs(self.full)):
             raise LabError(
                 "expected the model to behave differently with and without its heads",
-                f"the mean behaviour is {self.full:.6g} with all and {self.none:.6g} with none, so faithfulness is undefined",
+                f"the mean behaviour is {self.full:.6g} with all and {self.none:.6g} with none, "
+                "so faithfulness is undefined",
                 hint="choose a task that the model can do, and twins that are not copies",
             )
 
 
 @dataclass(frozen=True)
-class Oracle(Known):
+class Oracle(SubsetTable):
     """The behaviour for every subset of heads, prompt by prompt.
 
     Attributes:
-        behaviour: the metric of each prompt, for each subset.
+        behaviour: The metric of each prompt, for each subset.
 
     Raises:
-        LabError: values of another number of subsets, NaN or infinite ones, or the same mean with
+        LabError: Values of another number of subsets, NaN or infinite ones, or the same mean with
             all heads and with none.
     """
 
+    heads: tuple[Head, ...]
+    task: str
+    metric: str
+    ablation: Ablation
     behaviour: Float[Tensor, "subset prompt"]
 
     def __post_init__(self) -> None:
@@ -109,7 +120,7 @@ class Oracle(Known):
 
     @property
     def error(self) -> Float[Tensor, " subset"]:
-        """Standard error of each subset's faithfulness over prompts, to first order (the delta method for a ratio)."""
+        """Standard error of each subset's faithfulness over prompts (delta method for a ratio)."""
         behaviour, n_prompts = self.behaviour.double(), self.behaviour.shape[1]
         none, full = behaviour[0], behaviour[-1]
         rest = behaviour - none - self.faithfulness[:, None] * (full - none)
@@ -118,11 +129,12 @@ class Oracle(Known):
     def interval(
         self, subset: int, level: float = 0.95, resamples: int = 2000, seed: int = 0
     ) -> tuple[float, float]:
-        """Bootstrap interval of a subset's faithfulness: whole prompts are drawn, for all three
-        means at once.
+        """Bootstrap interval of a subset's faithfulness.
+
+        Whole prompts are drawn, for all three means at once.
 
         Raises:
-            LabError: fewer than two prompts.
+            LabError: Fewer than two prompts.
         """
         rows = self.behaviour[[subset, 0, -1]].double().numpy()
 
@@ -136,14 +148,17 @@ class Oracle(Known):
 
 
 @dataclass(frozen=True)
-class Summary(Known):
-    """What is stored of an oracle: for each subset the mean behaviour, and the standard error of
-    its faithfulness.
+class OracleSummary(SubsetTable):
+    """What is stored of an oracle: means over the prompts, and their errors.
 
     Raises:
-        LabError: as `Oracle`.
+        LabError: As for `Oracle`.
     """
 
+    heads: tuple[Head, ...]
+    task: str
+    metric: str
+    ablation: Ablation
     mean: Float[Tensor, " subset"]
     error: Float[Tensor, " subset"]
 
@@ -151,6 +166,6 @@ class Summary(Known):
         self._check(self.mean)
 
     def interval(self, subset: int) -> tuple[float, float]:
-        """95 % interval of a subset's faithfulness over prompts, from its standard error (normal)."""
+        """95 % interval of a subset's faithfulness over prompts, normal with its error."""
         value, half = float(self.faithfulness[subset]), 1.96 * float(self.error[subset])
         return value - half, value + half

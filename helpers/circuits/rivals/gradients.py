@@ -4,16 +4,19 @@ All estimate what the behaviour loses when a write becomes its replacement, by t
 Taylor series: (clean write - replacement) · d behaviour / d write, summed over positions. They
 differ in whose write it is and where the gradient is taken.
 
-====================  =======================================================================================
-attribution patching  the write of a head to all its readers at once; gradient of the clean run (Nanda 2023)
-HISP                  the same, absolute value a prompt, then the mean (Michel et al., arXiv 1905.10650, eq. 2)
-EAP                   an edge: gradient at one receiver's input, clean run (Syed et al., arXiv 2310.10348)
-EAP-IG                an edge: mean gradient of runs whose embedding goes from the replacement to the clean one
-                      (Hanna et al., arXiv 2403.17806, "inputs")
-====================  =======================================================================================
+====================  ==============================================================================
+attribution patching  the write of a head to all its readers at once; gradient of the clean run
+                      (Nanda 2023)
+HISP                  the same, absolute value per prompt, then the mean
+                      (Michel et al., arXiv 1905.10650, eq. 2)
+EAP                   an edge: gradient at one receiver's input, clean run
+                      (Syed et al., arXiv 2310.10348)
+EAP-IG                an edge: mean gradient of runs whose embedding goes from the replacement to
+                      the clean one (Hanna et al., arXiv 2403.17806, "inputs")
+====================  ==============================================================================
 
 The sum of EAP over the edges that leave a head *is* the head's attribution patching, as a gradient
-is a sum over readers. Value: the twin's write, its mean, or zero; all positions; the other nodes
+is a sum over readers. Ablation: the twin's write, its mean, or zero; all positions; the other nodes
 are left to react as far as a gradient knows.
 """
 
@@ -24,36 +27,38 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.circuits.graph.edges import outgoing
-from helpers.circuits.graph.forward import Graph, Value, Writes, replacements
+from helpers.circuits.graph.forward import Graph, Writes, twin_replacements
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
+from helpers.interventions import Ablation
 from helpers.model import Model
 
 
-def _batches(graph: Graph, twins: Twins, value: Value, size: int) -> Iterator[tuple[Twins, Writes]]:
+def _batches(
+    graph: Graph, twins: Twins, ablation: Ablation | Writes, size: int
+) -> Iterator[tuple[Twins, Writes]]:
     """Some pairs at a time, with what replaces their writes. Means are those of all pairs."""
     graph.check_twins(twins)
-    common = None if value == "resample" else replacements(graph, twins, value)
+    common = None if ablation == "resample" else twin_replacements(graph, twins, ablation)
     for start in range(0, len(twins), size):
         part = twins.rows(slice(start, start + size))
         if common is None:
-            yield part, replacements(graph, part, value)
-        else:  # one value for all pairs, or one a pair
-            yield (
-                part,
-                tuple(
-                    block if block.shape[1] == 1 else block[:, start : start + size]
-                    for block in common
-                ),
-            )
+            yield part, twin_replacements(graph, part, ablation)
+        else:
+            yield part, rows_of(common, slice(start, start + size))
+
+
+def rows_of(writes: Writes, rows: Tensor | slice) -> Writes:
+    """The writes of some pairs; a block with one write for all pairs stays as it is."""
+    return tuple(block if block.shape[1] == 1 else block[:, rows] for block in writes)
 
 
 def node_attribution(
-    graph: Graph, twins: Twins, value: Value = "resample", batch: int = 64
+    graph: Graph, twins: Twins, ablation: Ablation | Writes = "resample", batch: int = 64
 ) -> Float[Tensor, "source prompt"]:
-    """For each source and prompt, the estimated loss of behaviour when the source's write is replaced."""
+    """For each source and prompt, the estimated loss of behaviour when the write is replaced."""
     parts = []
-    for part, replaced in _batches(graph, twins, value, batch):
+    for part, replaced in _batches(graph, twins, ablation, batch):
         gates = torch.ones(len(graph.sources), len(part), device=graph.device, requires_grad=True)
         logits = graph.forward(
             part.clean.tokens, part.clean.last, gates=gates, replacement=replaced
@@ -63,23 +68,28 @@ def node_attribution(
 
 
 def edge_attribution(
-    graph: Graph, twins: Twins, value: Value = "resample", steps: int = 0, batch: int = 64
+    graph: Graph,
+    twins: Twins,
+    ablation: Ablation | Writes = "resample",
+    steps: int = 0,
+    batch: int = 64,
 ) -> Float[Tensor, " edge"]:
-    """For each edge the estimated mean loss of behaviour when it is replaced: EAP, or EAP-IG with
-    `steps`.
+    """For each edge the estimated mean loss of behaviour when it is replaced.
+
+    This is EAP, or EAP-IG with `steps`.
 
     Args:
-        steps: number of points between the replaced embedding (left out) and the clean one
+        steps: Number of points between the replaced embedding (left out) and the clean one
             (included), at which gradients are taken; 0 for the clean run alone. (The released code
             leaves out the clean end instead.)
 
     Raises:
-        LabError: a negative number of steps.
+        LabError: A negative number of steps.
     """
     if steps < 0:
         raise LabError("expected a number of steps from 0", f"got {steps}")
     total = torch.zeros(len(graph.edges), device=graph.device)
-    for part, replaced in _batches(graph, twins, value, batch):
+    for part, replaced in _batches(graph, twins, ablation, batch):
         prompts = part.clean
         with torch.no_grad():
             clean = graph.forward(prompts.tokens, prompts.last).writes
@@ -96,42 +106,46 @@ def edge_attribution(
 
 
 def attribution_patching(
-    model: Model, twins: Twins, value: Value = "resample"
+    model: Model, twins: Twins, ablation: Ablation | Writes = "resample"
 ) -> Float[Tensor, " head"]:
     """Absolute estimated mean loss of behaviour without each head; heads layer by layer."""
     graph = Graph(model)
-    return node_attribution(graph, twins, value)[graph.sources_of(graph.heads)].mean(1).abs().cpu()
+    return _of_heads(graph, node_attribution(graph, twins, ablation)).mean(1).abs().cpu()
+
+
+def _of_heads(graph: Graph, losses: Float[Tensor, "source prompt"]) -> Float[Tensor, "head prompt"]:
+    return losses[graph.sources_of(graph.heads)]
 
 
 def hisp(
-    model: Model, twins: Twins, value: Value = "resample", by_layer: bool = False
+    model: Model, twins: Twins, ablation: Ablation | Writes = "resample", by_layer: bool = False
 ) -> Float[Tensor, " head"]:
     """Head importance: the mean over prompts of the absolute estimated loss; heads layer by layer.
 
     Args:
-        value: Michel et al. gate heads off, "zero"; the ACDC paper takes the twin's write as well.
-        by_layer: divide by the Euclidean norm of the layer's scores, as Michel et al. do before
+        ablation: Michel et al. gate heads off, "zero"; the ACDC paper also takes the twin's write.
+        by_layer: Divide by the Euclidean norm of the layer's scores, as Michel et al. do before
             pruning.
     """
     graph = Graph(model)
-    found = node_attribution(graph, twins, value)[graph.sources_of(graph.heads)].abs().mean(1)
+    scores = _of_heads(graph, node_attribution(graph, twins, ablation)).abs().mean(1)
     if by_layer:
-        layers = found.view(model.cfg.n_layers, -1)
-        found = (layers / layers.norm(dim=1, keepdim=True).clamp_min(1e-12)).flatten()
-    return found.cpu()
+        layers = scores.view(model.cfg.n_layers, -1)
+        scores = (layers / layers.norm(dim=1, keepdim=True).clamp_min(1e-12)).flatten()
+    return scores.cpu()
 
 
-def eap(model: Model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
-    """For each head the sum of absolute EAP scores of the edges that leave it; heads layer by layer."""
-    graph = Graph(model)
-    return outgoing(graph.edges, edge_attribution(graph, twins, value).abs().cpu(), graph.heads)
+def eap(
+    model: Model, twins: Twins, ablation: Ablation | Writes = "resample"
+) -> Float[Tensor, " head"]:
+    """For each head, layer by layer, the sum of absolute EAP scores of the edges that leave it."""
+    return eap_ig(model, twins, ablation, steps=0)
 
 
 def eap_ig(
-    model: Model, twins: Twins, value: Value = "resample", steps: int = 5
+    model: Model, twins: Twins, ablation: Ablation | Writes = "resample", steps: int = 5
 ) -> Float[Tensor, " head"]:
-    """For each head the sum of absolute EAP-IG scores of the edges that leave it; heads layer by layer."""
+    """For each head, layer by layer, the sum of absolute EAP-IG scores of its outgoing edges."""
     graph = Graph(model)
-    return outgoing(
-        graph.edges, edge_attribution(graph, twins, value, steps).abs().cpu(), graph.heads
-    )
+    scores = edge_attribution(graph, twins, ablation, steps).abs().cpu()
+    return outgoing(graph.edges, scores, graph.heads)

@@ -1,41 +1,39 @@
-"""Path patching: what the behaviour loses when a single edge carries something else, measured edge
-by edge, exactly.
+"""Path patching: what the behaviour loses when a single edge carries something else, exactly.
 
 One edge carries its source's replacement; every other edge carries what its source writes in this
 run, so that whatever the receiver then does differently goes on through all later nodes (Wang et
 al., arXiv 2211.00593, section 3.1, where later heads are frozen; Goldowsky-Dill et al., arXiv
 2304.05969, whose paths are single edges here). Granularity: edges between the embedding, heads,
-MLPs and the output; value: the twin's write, its mean or zero; all positions alike; one edge at a
-time.
+MLPs and the output; ablation: the twin's write, its mean or zero; all positions alike; one edge at
+a time.
 
 The run is recomputed from the edge's receiver on, and of the receiver's layer only that one head:
 nothing else changes.
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers import runtime
 from helpers.circuits.graph import weights
-from helpers.circuits.graph.edges import KINDS, outgoing
-from helpers.circuits.graph.forward import Graph, Run, Value, attend, replacements
+from helpers.circuits.graph.edges import KINDS
+from helpers.circuits.graph.forward import ForwardPass, Graph, Writes, attend, twin_replacements
 from helpers.circuits.tasks.twins import Twins
-from helpers.model import Model
+from helpers.interventions import Ablation
 
 
 @torch.no_grad()
 def effects(
-    graph: Graph, twins: Twins, value: Value = "resample", bar: bool = False
+    graph: Graph, twins: Twins, ablation: Ablation | Writes = "resample", bar: bool = False
 ) -> Float[Tensor, "edge prompt"]:
-    """What each prompt's behaviour loses by the replacement of each edge alone, in the metric's
-    units.
+    """What each prompt's behaviour loses when one edge alone is replaced, in the metric's units.
 
     Args:
-        value: as in `graph.replacements`.
-        bar: whether to show progress.
+        ablation: What replaces a write; see `graph.twin_replacements`.
+        bar: Whether to show progress.
     """
-    replaced = replacements(graph, twins, value)
+    replaced = twin_replacements(graph, twins, ablation)
     clean = graph.forward(twins.clean.tokens, twins.clean.last)
     removed = [
         (now - other).expand_as(now) for now, other in zip(clean.writes, replaced, strict=True)
@@ -51,23 +49,22 @@ def effects(
         residual = graph.residual(index, clean.writes)
         sources = torch.cat(removed[: index + 1])
         for source in sources:
-            logits = _logits(
-                graph, clean, index, number, residual, residual - source, twins.clean.last
-            )
+            changed = residual - source
+            logits = _logits(graph, clean, index, number, residual, changed, twins.clean.last)
             parts.append(full - twins.behaviour(logits))
     return torch.stack(parts)
 
 
 def _logits(
     graph: Graph,
-    clean: Run,
+    clean: ForwardPass,
     index: int,
     number: int,
     residual: Float[Tensor, "prompt pos d_model"],
     changed: Float[Tensor, "prompt pos d_model"],
     last: Int[Tensor, " prompt"],
 ) -> Float[Tensor, "prompt word"]:
-    """Logits when one receiver of a stage reads a changed residual stream, and all others what they read before."""
+    """Logits when one receiver of a stage reads a changed residual stream, and no other does."""
     if index == len(graph.stages) - 1:
         return graph.resume(index, changed, last)
     block = graph.weights.blocks[index]
@@ -75,10 +72,8 @@ def _logits(
         write, before = block(changed), clean.writes[index + 1][0]
     else:
         kind, head = divmod(number, len(block.out))
-        write, before = (
-            _head(graph, block, kind, head, residual, changed),
-            clean.writes[index + 1][head],
-        )
+        write = _head(graph, block, kind, head, residual, changed)
+        before = clean.writes[index + 1][head]
     return graph.resume(index + 1, graph.residual(index + 1, clean.writes) + write - before, last)
 
 
@@ -89,21 +84,3 @@ def _head(
     read = [block.norm(changed if other == kind else residual) for other in range(len(KINDS))]
     q, k, v = (x @ block.into[i, head] + block.bias[i, head] for i, x in enumerate(read))
     return attend(q[None], k[None], v[None], block.out[head, None], graph.weights.scale)[0]
-
-
-def true_edges(effects: Float[Tensor, "edge prompt"], at_least: float) -> Bool[Tensor, " edge"]:
-    """Edges whose mean effect is as large as asked for, whether they help or hinder.
-
-    Args:
-        at_least: in the metric's units.
-
-    >>> true_edges(torch.tensor([[1.0, 2.0], [0.1, -0.1], [-1.0, -1.0]]), 0.5).tolist()
-    [True, False, True]
-    """
-    return effects.mean(1).abs() >= at_least
-
-
-def scores(model: Model, twins: Twins, value: Value = "resample") -> Float[Tensor, " head"]:
-    """For each head the sum of the absolute mean effects of the edges that leave it; heads layer by layer."""
-    graph = Graph(model)
-    return outgoing(graph.edges, effects(graph, twins, value).mean(1).abs(), graph.heads)

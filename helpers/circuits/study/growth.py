@@ -4,7 +4,7 @@ Run times do not depend on what the weights are, so the models are GPT-2-shaped 
 the width, heads and vocabulary of GPT-2 small, and 2 to 12 layers; prompts are random tokens. The
 discrete SAE is timed as a whole: writes on all prompts and twins, training, codes, scores. ACDC
 tests one edge after the other, so a sample of its edge tests is timed, in the state that half of
-the edges after them are removed, and scaled to one test an edge: one search, at one threshold. EAP
+the edges after them are removed, and scaled to one test per edge: one search, at one threshold. EAP
 is timed on the prompts that ACDC has, and scaled to those that the SAE has.
 """
 
@@ -22,8 +22,9 @@ from helpers.circuits.rivals import acdc, gradients
 from helpers.circuits.study import methods
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.runtime import progress
-from helpers.texts.prompts import Prompts
+from helpers.texts import Prompts
 from helpers.timing import Ratio
 from helpers.zoo import hub
 
@@ -36,11 +37,16 @@ class Timing:
     """Seconds on one model.
 
     Attributes:
-        layers, heads, edges: of the model.
-        sae: the discrete SAE on `prompts` prompts and as many twins.
-        acdc: one search on `searched` prompts, scaled from `tests` edge tests.
-        eap: on `prompts` prompts, scaled from `searched`.
-        threads: of torch.
+        layers: Number of layers of the model.
+        heads: Number of heads of the model.
+        edges: Number of edges of the model's graph.
+        sae: Seconds of the discrete SAE on `prompts` prompts and as many twins.
+        acdc: Seconds of one search of ACDC on `searched` prompts, scaled from `tests` edge tests.
+        eap: Seconds of EAP on `prompts` prompts, scaled from `searched`.
+        prompts: Number of prompts.
+        searched: Number of prompts that ACDC and EAP were timed on.
+        tests: Number of edge tests that were timed.
+        threads: Number of torch's threads.
     """
 
     layers: int
@@ -62,28 +68,31 @@ class Timing:
 
 def random_gpt2(
     layers: int, heads: int = 12, width: int = 768, vocabulary: int = 50257, seed: int = 0
-):
+) -> Model:
     """A bridge model of GPT-2's shape with random weights."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    shape = {
-        "n_layer": layers,
-        "n_head": heads,
-        "n_embd": width,
-        "n_positions": 64,
-        "vocab_size": vocabulary,
-    }
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        torch.random.fork_rng(devices=[]),
-    ):  # the caller's draws stay as they are
+    config = GPT2Config(
+        n_layer=layers,
+        n_head=heads,
+        n_embd=width,
+        n_positions=64,
+        vocab_size=vocabulary,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    own_draws = torch.random.fork_rng(devices=[])  # the caller's stay as they are
+    with tempfile.TemporaryDirectory() as folder, own_draws:
         torch.manual_seed(seed)
-        GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=0, eos_token_id=0)).save_pretrained(folder)
+        GPT2LMHeadModel(config).save_pretrained(folder)
         return hub.boot(Path(folder), f"a GPT-2 of {layers} layers")
 
 
 def random_twins(count: int, length: int, vocabulary: int, seed: int = 0) -> Twins:
-    """Prompts of random tokens; a twin differs in the token at its middle. One right and one wrong word each."""
+    """Prompts of random tokens, each with one right and one wrong word.
+
+    A twin differs in the token at its middle.
+    """
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(vocabulary, (count, length), generator=generator)
     other = tokens.clone()
@@ -108,10 +117,15 @@ def timed(
     """Time the three methods on one random model.
 
     Args:
-        shape: of the model, see `random_gpt2`.
+        layers: Number of layers of the model.
+        prompts: Number of prompts, and of twins, that the discrete SAE scores by.
+        length: Number of tokens of a prompt.
+        searched: Number of prompts that ACDC and EAP are timed on.
+        tests: Number of edge tests of ACDC that are timed.
+        shape: Shape of the model, see `random_gpt2`.
 
     Raises:
-        LabError: fewer prompts than ACDC is to have.
+        LabError: Fewer prompts than ACDC is to have.
     """
     if not 1 <= searched <= prompts:
         raise LabError(
@@ -141,35 +155,35 @@ def measure(layers: tuple[int, ...] = LAYERS) -> list[Ratio]:
     return [_ratio(timed(count)) for count in progress(layers, "models")]
 
 
-def _ratio(found: Timing) -> Ratio:
+def _ratio(timing: Timing) -> Ratio:
+    shape = f"{timing.layers} layers, {timing.heads} heads"
     return Ratio(
-        name=f"discrete SAE on a GPT-2-shaped model of {found.layers} layers, {found.heads} heads",
-        ratio=found.ratio,
-        ours_seconds=found.sae,
-        other_seconds=found.acdc,
+        name=f"discrete SAE on a GPT-2-shaped model of {shape}",
+        ratio=timing.ratio,
+        ours_seconds=timing.sae,
+        other_seconds=timing.acdc,
         other="one search of ACDC",
-        note=f"{found.prompts} prompts and as many twins; ACDC on {found.searched} of them, {found.tests} of {found.edges} edge "
-        f"tests timed and scaled; EAP would take {found.eap:.1f} s, scaled from {found.searched} prompts",
+        note=f"{timing.prompts} prompts and as many twins; ACDC on {timing.searched} of them, "
+        f"{timing.tests} of {timing.edges} edge tests timed and scaled; EAP would take "
+        f"{timing.eap:.1f} s, scaled from {timing.searched} prompts",
     )
 
 
-def write(found: list[Timing], path: Path = DATA) -> None:
+def write(timings: list[Timing], path: Path = DATA) -> None:
     """Store timings for the figure of the lab."""
-    from helpers.files import write_atomically
-
-    write_atomically(json.dumps([asdict(timing) for timing in found], indent=1) + "\n", path)
+    text = json.dumps([asdict(timing) for timing in timings], indent=1)
+    files.write_atomically(text + "\n", path)
 
 
 def stored(path: Path = DATA) -> list[Timing]:
     """The timings that the lab's figure shows.
 
     Raises:
-        LabError: no such file, or a damaged one.
+        LabError: No such file, or a damaged one.
     """
-    try:
-        return [Timing(**timing) for timing in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError) as fault:
-        hint = "python -m helpers circuits --growth FILE measures them anew"
-        raise LabError(
-            f"expected timings in {path}", f"reading them fails: {fault}", hint=hint
-        ) from None
+
+    def parse(content: list[dict]) -> list[Timing]:
+        return [Timing(**timing) for timing in content]
+
+    hint = "`python -m helpers circuits --growth FILE` measures them anew"
+    return files.read_stored(path, parse, hint)

@@ -1,5 +1,4 @@
-"""Every way of scoring heads on one footing: the same model, the same prompts and twins, one score
-a head.
+"""Every way of scoring heads on one footing: same model, prompts and twins, one score per head.
 
 What the methods may use differs, and is part of the comparison: codes and norms see activations on
 clean prompts and twins; gradients and ablations see the metric, that is the right answers, as well.
@@ -8,7 +7,7 @@ clean prompts and twins; gradients and ablations see the metric, that is the rig
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,11 +15,12 @@ from torch import Tensor
 
 from helpers.circuits.codes import controls, discrete_sae, lens_sae, scores
 from helpers.circuits.codes.discrete_sae import Settings
-from helpers.circuits.codes.writes import head_writes
-from helpers.circuits.graph.forward import Graph, replacements
+from helpers.circuits.codes.writes import Pool, head_writes
+from helpers.circuits.graph.forward import Graph, Writes, twin_replacements
 from helpers.circuits.rivals import acdc, gradients, subnetwork_probing
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
+from helpers.interventions import Ablation
 from helpers.model import Model
 
 Scores = Float[Tensor, " head"]
@@ -35,18 +35,18 @@ class Trial:
     """One try at finding a circuit: what it works on.
 
     Attributes:
-        model: a bridge model.
-        scoring: prompts and twins by which heads are scored.
-        training: prompts and twins for what is trained first; other ones than those of `scoring`.
-        seed: of the draw of training prompts, and of whatever a method itself draws.
+        model: A bridge model.
+        scoring: Prompts and twins by which heads are scored.
+        training: Prompts and twins for what is trained first; other ones than those of `scoring`.
+        seed: Seed of the draw of training prompts, and of whatever a method itself draws.
         pool: "mean" of a head's writes over a prompt's tokens, or the write at the "last" token.
     """
 
-    model: Any
+    model: Model
     scoring: Twins
     training: Twins
     seed: int = 0
-    pool: str = "mean"
+    pool: Pool = "mean"
 
     @cached_property
     def positive(self) -> controls.Writes:
@@ -61,22 +61,18 @@ class Trial:
     @cached_property
     def _pool(self) -> controls.Writes:
         """What heads write on all prompts and twins to train on, in random order."""
-        both = [
-            head_writes(self.model, prompts, self.pool)
-            for prompts in (self.training.clean, self.training.corrupted)
-        ]
-        return torch.cat(both)[
-            torch.randperm(
-                2 * len(self.training), generator=torch.Generator().manual_seed(self.seed)
-            )
-        ]
+        sides = (self.training.clean, self.training.corrupted)
+        both = torch.cat([head_writes(self.model, prompts, self.pool) for prompts in sides])
+        generator = torch.Generator().manual_seed(self.seed)
+        return both[torch.randperm(2 * len(self.training), generator=generator)]
 
     def vectors(self, count: int = TRAIN_PROMPTS) -> Float[Tensor, "vector d_model"]:
-        """One vector a head of some training prompts, drawn from prompts and twins together, as the
-        authors do.
+        """One vector per head and training prompt.
+
+        The training prompts are drawn from prompts and twins together, as the authors do.
 
         Raises:
-            LabError: more prompts than there are, or none.
+            LabError: More prompts than there are, or none.
         """
         if not 1 <= count <= len(self._pool):
             raise LabError(
@@ -85,17 +81,9 @@ class Trial:
             )
         return self._pool[:count].flatten(0, 1)
 
-    @cached_property
-    def _trained(self) -> dict[tuple[Settings, int], discrete_sae.DiscreteSAE]:
-        return {}
-
     def trained(self, settings: Settings, count: int = TRAIN_PROMPTS) -> discrete_sae.DiscreteSAE:
-        """The autoencoder that the trial trains with some settings on so many prompts; asked again, the same one."""
-        if (settings, count) not in self._trained:
-            self._trained[settings, count] = discrete_sae.train(
-                self.vectors(count), settings, (self.seed,)
-            )
-        return self._trained[settings, count]
+        """The discrete SAE, trained with some settings on so many prompts."""
+        return discrete_sae.train(self.vectors(count), settings, (self.seed,))
 
 
 Method = Callable[[Trial], Scores]
@@ -115,11 +103,13 @@ def code_scores(
     """The discrete SAE's score of each head.
 
     Args:
-        dead: code of a vector without active latent.
-        shuffle: deal the scoring prompts out to the two classes by lot: what is left is no evidence
+        trial: What the method works on.
+        settings: Settings of the autoencoder; those that the authors use if left out.
+        dead: Code of a vector without active latent.
+        shuffle: Deal the scoring prompts out to the two classes by lot: what is left is no evidence
             for the task.
     """
-    trained = discrete_sae.train(trial.vectors(), settings or published(trial), (trial.seed,))
+    trained = trial.trained(settings or published(trial))
     both = trial.positive, trial.negative
     positive, negative = controls.shuffled(*both, trial.seed) if shuffle else both
     return scores.node_scores(
@@ -130,30 +120,30 @@ def code_scores(
 def with_null(
     trial: Trial, settings: Settings, train_prompts: int, scored: int
 ) -> tuple[Scores, Scores]:
-    """The discrete SAE's scores, and those of the same codes with the labels of the prompts
-    shuffled.
+    """The discrete SAE's scores, and those of the same codes with shuffled labels.
 
     Args:
-        train_prompts: on how many prompts the autoencoder is trained.
-        scored: how many clean prompts, and as many twins, are scored by.
+        trial: What the method works on.
+        settings: Settings of the autoencoder.
+        train_prompts: Number of prompts on which the autoencoder is trained.
+        scored: Number of clean prompts, and of twins, that are scored by.
     """
     trained = trial.trained(settings, train_prompts)
-    found = [
-        trained.codes(writes[:scored])[..., None] for writes in (trial.positive, trial.negative)
-    ]
-    dealt = controls.shuffled(*found, trial.seed)
-    real, null = (scores.node_scores(*(part[..., 0] for part in parts)) for parts in (found, dealt))
-    return real, null
+    positive, negative = (
+        trained.codes(writes[:scored]) for writes in (trial.positive, trial.negative)
+    )
+    null = scores.node_scores(*controls.shuffled(positive, negative, trial.seed))
+    return scores.node_scores(positive, negative), null
 
 
 def pair_scores(trial: Trial, settings: Settings | None = None) -> Scores:
     """What the paper calls its edge level: how often a head is in the highest pairs of codes."""
-    trained = discrete_sae.train(trial.vectors(), settings or published(trial), (trial.seed,))
+    trained = trial.trained(settings or published(trial))
     pairs = scores.pair_scores(trained.codes(trial.positive), trained.codes(trial.negative))
     return scores.heads_of_pairs(pairs, trial.model.cfg.n_heads**2 // 2)
 
 
-def lens_scores(trial: Trial, kind: str, settings: Settings | None = None) -> Scores:
+def lens_scores(trial: Trial, kind: lens_sae.Kind, settings: Settings | None = None) -> Scores:
     """The same score with an autoencoder of sae-lens."""
     trained = lens_sae.train(trial.vectors(), kind, settings or published(trial), trial.seed)
     return scores.node_scores(trained.codes(trial.positive), trained.codes(trial.negative))
@@ -191,10 +181,10 @@ CONTROLS: dict[str, Method] = {
 """What needs no autoencoder, no training or no labels."""
 
 
-def ablate_one(model: Model, twins: Twins, value: str = "resample") -> Scores:
-    """What the behaviour loses without each head alone: one run a head, and no method at all."""
+def ablate_one(model: Model, twins: Twins, ablation: Ablation | Writes = "resample") -> Scores:
+    """What the behaviour loses without each head alone: one run per head, and no method at all."""
     graph = Graph(model)
-    replaced = replacements(graph, twins, value)
+    replaced = twin_replacements(graph, twins, ablation)
     sources = graph.sources_of(graph.heads)
     behaviour = []
     with torch.no_grad():
@@ -209,13 +199,33 @@ def ablate_one(model: Model, twins: Twins, value: str = "resample") -> Scores:
     return (behaviour[0] - torch.stack(behaviour[1:])).abs()
 
 
-PEERS: dict[str, Callable[..., Scores]] = {
-    "ablate one head": ablate_one,
-    "attribution patching": gradients.attribution_patching,
-    "HISP": gradients.hisp,
-    "EAP": gradients.eap,
-    "EAP-IG": gradients.eap_ig,
-    "subnetwork probing": subnetwork_probing.scores,
-    "ACDC": acdc.scores,
+@dataclass(frozen=True)
+class Rival:
+    """A method that sees the metric; a head that it ablates writes what it does on the twin.
+
+    Attributes:
+        score: Gives one score per head from a model and twins.
+        prompts: Which of a plan's prompts it works on: those that are "graded", or the fewer that
+            are "searched", as it runs the model once per edge.
+        draws: Whether it starts at random, and takes a seed.
+    """
+
+    score: Callable[..., Scores]
+    prompts: Literal["graded", "searched"] = "graded"
+    draws: bool = False
+
+    def __call__(self, model: Model, twins: Twins, seed: int = 0) -> Scores:
+        """One score per head, layer by layer."""
+        return self.score(model, twins, seed=seed) if self.draws else self.score(model, twins)
+
+
+RIVALS: dict[str, Rival] = {
+    "ablate one head": Rival(ablate_one),
+    "attribution patching": Rival(gradients.attribution_patching),
+    "HISP": Rival(gradients.hisp),
+    "EAP": Rival(gradients.eap),
+    "EAP-IG": Rival(gradients.eap_ig),
+    "subnetwork probing": Rival(subnetwork_probing.scores, draws=True),
+    "ACDC": Rival(acdc.scores, prompts="searched"),
 }
-"""Methods that see the metric, each called with the model and twins; a head that is replaced writes what it does on the twin."""
+"""Methods that see the metric."""

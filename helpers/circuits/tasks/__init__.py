@@ -1,1 +1,10 @@
-"""NEW: face."""
+"""Prompts with a known answer, and their corrupted twins, in which the answer does not follow.
+
+`tinyworld` makes them from TinyWorld's texts; `gpt2_ioi`, `gpt2_greater_than` and `gpt2_docstring`
+make them for GPT-2 and its like, with any tokenizer of the transformers library.
+"""
+
+from helpers.circuits.tasks.tinyworld import CORRUPTIONS
+from helpers.circuits.tasks.twins import METRICS, Twins, check_prompts, real, rows
+
+__all__ = ["CORRUPTIONS", "METRICS", "Twins", "check_prompts", "real", "rows"]

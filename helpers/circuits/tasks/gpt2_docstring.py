@@ -12,14 +12,13 @@ from helpers.circuits.tasks.gpt2_prompts import (
     Change,
     Draft,
     Pools,
+    Task,
+    Tokenizer,
     Values,
     copy,
-    corrupt,
-    pairs,
     single,
     words,
 )
-from helpers.circuits.tasks.twins import Twins
 
 TEMPLATE = '''
 def {NAME}(self, {P1}, {P2}, {A}, {B}, {C}, {S}):
@@ -31,34 +30,24 @@ def {NAME}(self, {P1}, {P2}, {A}, {B}, {C}, {S}):
 METHODS = words("methods")
 VARIABLES = words("variables")
 NOUNS = words("nouns")
-DEFINED, DOCUMENTED, SPARE = (
-    ("P1", "P2", "A", "B", "C", "S"),
-    ("DA", "DB"),
-    ("R1", "R2", "R3", "R4", "R5"),
-)
-
-
-def _defined(values: Values) -> Values:
-    return {**values, "A": values["R1"], "B": values["R2"], "C": values["R3"]}
-
-
-def _documented(values: Values) -> Values:
-    return {**values, "DA": values["R4"], "DB": values["R5"]}
-
-
-def random_random(values: Values, pools: Pools, rng: random.Random) -> Values:
-    """The three arguments of the definition become others, and the two documented ones two others again."""
-    return _documented(_defined(values))
+DEFINED, SPARE = ("P1", "P2", "A", "B", "C", "S"), ("R1", "R2", "R3", "R4", "R5")
+"""Slots of the definition's arguments, and the five that stand in for some in the twins."""
+ARGUMENTS = DEFINED + SPARE
 
 
 def random_definition(values: Values, pools: Pools, rng: random.Random) -> Values:
     """The three arguments of the definition become others; the answer does not occur."""
-    return _defined(values)
+    return {**values, "A": values["R1"], "B": values["R2"], "C": values["R3"]}
 
 
 def random_documentation(values: Values, pools: Pools, rng: random.Random) -> Values:
     """The documented arguments become others: only counting them still tells the answer."""
-    return _documented(values)
+    return {**values, "DA": values["R4"], "DB": values["R5"]}
+
+
+def random_random(values: Values, pools: Pools, rng: random.Random) -> Values:
+    """The definition's three arguments become others, the documented two yet two others."""
+    return random_documentation(random_definition(values, pools, rng), pools, rng)
 
 
 CORRUPTIONS: dict[str, Change] = {
@@ -69,55 +58,31 @@ CORRUPTIONS: dict[str, Change] = {
 }
 
 
-def twins(
-    tokenizer,
-    count: int = 64,
-    seed: int = 0,
-    corruption: str | None = None,
-    *,
-    prepend_bos: bool = True,
-    d_vocab: int | None = None,
-) -> Twins:
-    """Prompts that end with ``:param``, and their twins; metric: logit of the right argument less
-    the highest of the others.
+def _pools(tokenizer: Tokenizer) -> Pools:
+    nouns = single(tokenizer, NOUNS, least=7)
+    return {
+        "variables": single(tokenizer, VARIABLES, least=len(ARGUMENTS)),
+        "methods": single(tokenizer, METHODS),
+        "nouns": nouns,
+        "opening": single(tokenizer, nouns, before=""),  # the first noun touches the quotes
+    }
 
-    Wrong are the prompt's other arguments and the five that stand in for some in the twins,
-    whatever the corruption.
 
-    Args:
-        tokenizer: of the transformers library.
-        corruption: a key of `CORRUPTIONS`; by default the first.
-        prepend_bos: whether every prompt gets the token that begins a text.
-        d_vocab: size of the model's vocabulary, if it is larger than the tokenizer's.
+def _draft(pools: Pools, rng: random.Random) -> Draft:
+    values = dict(zip(ARGUMENTS, rng.sample(pools["variables"], len(ARGUMENTS)), strict=True))
+    values |= {"NAME": rng.choice(pools["methods"]), "DA": values["A"], "DB": values["B"]}
+    first = values["N1"] = rng.choice(pools["opening"])
+    rest = ("N2", "N3", "D1", "D2", "D3", "D4")
+    nouns = rng.sample([noun for noun in pools["nouns"] if noun != first], len(rest))
+    values |= dict(zip(rest, nouns, strict=True))
+    wrong = tuple(f" {values[slot]}" for slot in ARGUMENTS if slot != "C")
+    return Draft(TEMPLATE, values, (f" {values['C']}",), wrong)
 
-    Raises:
-        LabError: too few words that are one token; no such corruption.
+
+def task() -> Task:
+    """Prompts that end with ``:param``.
+
+    The metric is the logit of the right argument less the highest of the wrong ones: the prompt's
+    other arguments and the five that stand in for some in the twins, whatever the corruption.
     """
-    variables = single(tokenizer, VARIABLES, least=len(DEFINED + SPARE))
-    methods, nouns = single(tokenizer, METHODS), single(tokenizer, NOUNS, least=7)
-    opening = single(tokenizer, nouns, before="")  # the first noun touches the quotes
-    rng, drafts = random.Random(f"{seed} docstring"), []
-    for _ in range(count):
-        values = dict(
-            zip(DEFINED + SPARE, rng.sample(variables, len(DEFINED + SPARE)), strict=True)
-        )
-        values |= {
-            "NAME": rng.choice(methods),
-            "DA": values["A"],
-            "DB": values["B"],
-            "N1": rng.choice(opening),
-        }
-        rest = ("N2", "N3", "D1", "D2", "D3", "D4")
-        values |= dict(
-            zip(
-                rest,
-                rng.sample([noun for noun in nouns if noun != values["N1"]], len(rest)),
-                strict=True,
-            )
-        )
-        wrong = [values[slot] for slot in DEFINED + SPARE if slot != "C"]
-        drafts.append(
-            Draft(TEMPLATE, values, (f" {values['C']}",), tuple(f" {word}" for word in wrong))
-        )
-    changed = corrupt("docstring", drafts, CORRUPTIONS, corruption, {}, seed)
-    return pairs(tokenizer, ("docstring", "margin"), drafts, changed, prepend_bos, d_vocab)
+    return Task("docstring", "margin", CORRUPTIONS, _pools, _draft)

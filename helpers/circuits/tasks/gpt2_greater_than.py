@@ -7,30 +7,31 @@ left, as the paper does: with them there might be no right or wrong answer.
 """
 
 import random
+from functools import partial
 from itertools import groupby
 
 from helpers.circuits.tasks.gpt2_prompts import (
     Change,
     Draft,
     Pools,
+    Task,
+    Tokenizer,
     Values,
     copy,
-    corrupt,
     ids,
     others,
-    pairs,
     single,
     token,
     words,
 )
-from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 
 FORMS = {
     "hanna": "The {EVENT} lasted from the year {XX}{YY} to the year {END}",
     "acdc": "The {EVENT} lasted from the year {XX}{YY} to {END}",
 }
-"""The two published sentences: of the paper on the task, and of that on automatic discovery, without "the year" at the end."""
+"""The two published sentences: that of the paper on the task, and that of the paper on automatic
+discovery, which has no "the year" at the end."""
 YEARS = range(1000, 1900)
 LOWEST = "01"
 """The start year that asks for nothing; no clean prompt has it."""
@@ -38,26 +39,18 @@ EVENTS = words("events")
 _WITHIN = tuple(f"{year:02d}" for year in range(100))
 
 
-def years(tokenizer) -> list[tuple[str, str]]:
+def years(tokenizer: Tokenizer) -> list[tuple[str, str]]:
     """Century and year of those years that can be asked for.
 
     Raises:
         LabError: the tokenizer splits no year that way.
     """
-    found = []
-    for year in YEARS:
-        century, within = divmod(year, 100)
-        parts = ids(tokenizer, f" {century}"), ids(tokenizer, f"{within:02d}")
-        if (
-            all(len(part) == 1 for part in parts)
-            and ids(tokenizer, f" {year}") == parts[0] + parts[1]
-        ):
-            found.append((str(century), f"{within:02d}"))
+    split = [divmod(year, 100) for year in YEARS if _splits(tokenizer, year)]
     kept = [
-        pair
-        for _, group in groupby(found, key=lambda pair: pair[0])
-        for pair in list(group)[1:-1]
-        if pair[1] > LOWEST
+        (str(century), f"{within:02d}")
+        for _, group in groupby(split, key=lambda pair: pair[0])
+        for century, within in list(group)[1:-1]
+        if within > int(LOWEST)
     ]
     if not kept:
         raise LabError(
@@ -68,8 +61,15 @@ def years(tokenizer) -> list[tuple[str, str]]:
     return kept
 
 
+def _splits(tokenizer: Tokenizer, year: int) -> bool:
+    """Whether a year is two tokens, the century with its space and the year in it."""
+    parts = ids(tokenizer, f" {year // 100}"), ids(tokenizer, f"{year % 100:02d}")
+    whole = ids(tokenizer, f" {year}")
+    return all(len(part) == 1 for part in parts) and whole == parts[0] + parts[1]
+
+
 def lowest_year(values: Values, pools: Pools, rng: random.Random) -> Values:
-    """The start year becomes 01: any later year may follow. The twin's token, not its text, is what the model gets."""
+    """The start year becomes 01, after which any year may follow. It is one token."""
     return {**values, "YY": LOWEST}
 
 
@@ -98,55 +98,36 @@ CORRUPTIONS: dict[str, Change] = {
 }
 
 
-def twins(
-    tokenizer,
-    count: int = 64,
-    seed: int = 0,
-    corruption: str | None = None,
-    *,
-    form: str = "hanna",
-    prepend_bos: bool = True,
-    d_vocab: int | None = None,
-) -> Twins:
-    """Prompts that end with a century, and their twins; metric: difference of probabilities of
-    later and earlier years.
+def _pools(tokenizer: Tokenizer) -> Pools:
+    """Events, centuries, and for each century its years."""
+    for within in _WITHIN:
+        token(tokenizer, within)
+    asked = years(tokenizer)
+    centuries = list(dict.fromkeys(century for century, _ in asked))
+    within = {century: [year for other, year in asked if other == century] for century in centuries}
+    return {"events": single(tokenizer, EVENTS, least=2), "centuries": centuries} | within
+
+
+def _draft(pools: Pools, rng: random.Random, template: str) -> Draft:
+    asked = [(century, year) for century in pools["centuries"] for year in pools[century]]
+    century, begin = rng.choice(asked)
+    values = {"EVENT": rng.choice(pools["events"]), "XX": century, "YY": begin, "END": century}
+    later = int(begin) + 1
+    return Draft(template, values, _WITHIN[later:], _WITHIN[:later])
+
+
+def task(form: str = "hanna") -> Task:
+    """Prompts that end with a century.
+
+    The metric is the probability of later years less that of earlier ones.
 
     Args:
-        tokenizer: of the transformers library.
-        corruption: a key of `CORRUPTIONS`; by default the first.
-        form: a key of `FORMS`.
-        prepend_bos: whether every prompt gets the token that begins a text.
-        d_vocab: size of the model's vocabulary, if it is larger than the tokenizer's.
+        form: A key of `FORMS`.
 
     Raises:
-        LabError: no such form or corruption; a tokenizer that splits years otherwise.
+        LabError: no such form.
     """
     if form not in FORMS:
         raise LabError(f"expected a form of the sentence: {', '.join(FORMS)}", f"got {form!r}")
-    for within in _WITHIN:
-        token(tokenizer, within)
-    known = years(tokenizer)
-    pools = {
-        "events": single(tokenizer, EVENTS, least=2),
-        "centuries": list(dict.fromkeys(century for century, _ in known)),
-    }
-    pools |= {
-        century: [within for other, within in known if other == century]
-        for century in pools["centuries"]
-    }
-    rng, drafts = random.Random(f"{seed} greater-than"), []
-    for _ in range(count):
-        century, begin = rng.choice(known)
-        values = {"EVENT": rng.choice(pools["events"]), "XX": century, "YY": begin, "END": century}
-        drafts.append(
-            Draft(FORMS[form], values, _WITHIN[int(begin) + 1 :], _WITHIN[: int(begin) + 1])
-        )
-    changed = corrupt("greater-than", drafts, CORRUPTIONS, corruption, pools, seed)
-    return pairs(
-        tokenizer,
-        ("greater-than", "difference of probabilities"),
-        drafts,
-        changed,
-        prepend_bos,
-        d_vocab,
-    )
+    draft = partial(_draft, template=FORMS[form])
+    return Task("greater-than", "difference of probabilities", CORRUPTIONS, _pools, draft)

@@ -8,21 +8,21 @@ Every name is one token with the space before it.
 
 import random
 from collections.abc import Sequence
+from functools import partial
 
 from helpers.circuits.tasks.gpt2_prompts import (
     Change,
     Draft,
     Pools,
+    Task,
+    Tokenizer,
     Values,
     copy,
-    corrupt,
     others,
-    pairs,
     single,
     token,
     words,
 )
-from helpers.circuits.tasks.twins import Twins
 
 BABA = (
     "When the rain stopped, {S} and {IO} walked to the {PLACE}, and {S2} handed a {OBJECT} to",
@@ -32,14 +32,16 @@ BABA = (
     "Last winter {S} and {IO} worked together at the {PLACE}, where {S2} lent a {OBJECT} to",
     "Nobody else was at the {PLACE} when {S} and {IO} arrived, so {S2} gave a {OBJECT} to",
     "Two friends, {S} and {IO}, found a {OBJECT} at the {PLACE}. Without a word {S2} gave it to",
-    "On Monday {S} and {IO} cleaned the {PLACE}. When they had finished, {S2} offered a {OBJECT} to",
+    "On Monday {S} and {IO} cleaned the {PLACE}. "
+    "When they had finished, {S2} offered a {OBJECT} to",
     "It was still dark when {S} and {IO} left the {PLACE}. Outside, {S2} threw a {OBJECT} to",
     "Both {S} and {IO} were waiting at the {PLACE}. After a while {S2} brought a {OBJECT} to",
     "At the {PLACE} everybody liked {S} and {IO}. One evening {S2} sent a {OBJECT} to",
     "Years ago {S} and {IO} bought a {OBJECT} near the {PLACE}. Today {S2} gave it back to",
     "While {S} and {IO} were painting the {PLACE}, {S2} said something funny to",
     "In the morning {S} and {IO} drove to the {PLACE}. At noon {S2} wrote a long letter to",
-    "Everyone at the {PLACE} knew that {S} and {IO} were friends, and that {S2} had promised a {OBJECT} to",
+    "Everyone at the {PLACE} knew that {S} and {IO} were friends, "
+    "and that {S2} had promised a {OBJECT} to",
 )
 ABBA = tuple(
     template.replace("{S}", "{}").replace("{IO}", "{S}").replace("{}", "{IO}") for template in BABA
@@ -50,13 +52,15 @@ OBJECTS = words("objects")
 
 
 def third_name(values: Values, pools: Pools, rng: random.Random) -> Values:
-    """The giver's second mention becomes a third name ("ABC"): one token. Either of the first two may receive."""
+    """The giver's second mention becomes a third name ("ABC"): either of the two may receive."""
     return {**values, "S2": others(pools["names"], values.values(), 1, rng)[0]}
 
 
 def released_code(values: Values, pools: Pools, rng: random.Random) -> Values:
-    """The ABC of the discrete SAE's released code: the receiver's name stands for the giver's first
-    mention, a third name for the receiver's. Three names, each once; two tokens differ."""
+    """The ABC of the discrete SAE's released code: three names, each once, two tokens differ.
+
+    The receiver's name stands for the giver's first mention, a third name for the receiver's.
+    """
     return {**values, "S": values["IO"], "IO": others(pools["names"], values.values(), 1, rng)[0]}
 
 
@@ -67,12 +71,8 @@ def swapped(values: Values, pools: Pools, rng: random.Random) -> Values:
 
 def three_new_names(values: Values, pools: Pools, rng: random.Random) -> Values:
     """Three other names, all different."""
-    return {
-        **values,
-        **dict(
-            zip(("S", "IO", "S2"), others(pools["names"], values.values(), 3, rng), strict=True)
-        ),
-    }
+    giver, receiver, second = others(pools["names"], values.values(), 3, rng)
+    return {**values, "S": giver, "IO": receiver, "S2": second}
 
 
 def other_place(values: Values, pools: Pools, rng: random.Random) -> Values:
@@ -90,41 +90,30 @@ CORRUPTIONS: dict[str, Change] = {
 }
 
 
-def twins(
-    tokenizer,
-    count: int = 64,
-    seed: int = 0,
-    corruption: str | None = None,
-    *,
-    prepend_bos: bool = True,
-    d_vocab: int | None = None,
-    names: Sequence[str] | None = None,
-) -> Twins:
-    """Prompts that end before the receiver, and their twins; metric: logit difference of receiver
-    and giver.
-
-    Args:
-        tokenizer: of the transformers library.
-        corruption: a key of `CORRUPTIONS`; by default the first.
-        prepend_bos: whether every prompt gets the token that begins a text.
-        d_vocab: size of the model's vocabulary, if it is larger than the tokenizer's.
-        names: to draw from; each must be one token. By default those of `NAMES` that are.
-
-    Raises:
-        LabError: a name that is not one token, or too few words that are; no such corruption.
-    """
+def _pools(tokenizer: Tokenizer, names: Sequence[str] | None) -> Pools:
     for name in names or ():
         token(tokenizer, f" {name}")
-    pools = {
+    return {
         "names": single(tokenizer, names or NAMES, least=5),
         "places": single(tokenizer, PLACES, least=2),
         "objects": single(tokenizer, OBJECTS),
     }
-    rng, drafts = random.Random(f"{seed} ioi"), []
-    for _ in range(count):
-        receiver, giver = rng.sample(pools["names"], 2)
-        values = {"S": giver, "IO": receiver, "S2": giver, "PLACE": rng.choice(pools["places"])}
-        values["OBJECT"] = rng.choice(pools["objects"])
-        drafts.append(Draft(rng.choice(BABA + ABBA), values, (f" {receiver}",), (f" {giver}",)))
-    changed = corrupt("ioi", drafts, CORRUPTIONS, corruption, pools, seed)
-    return pairs(tokenizer, ("ioi", "logit difference"), drafts, changed, prepend_bos, d_vocab)
+
+
+def _draft(pools: Pools, rng: random.Random) -> Draft:
+    receiver, giver = rng.sample(pools["names"], 2)
+    values = {"S": giver, "IO": receiver, "S2": giver, "PLACE": rng.choice(pools["places"])}
+    values["OBJECT"] = rng.choice(pools["objects"])
+    return Draft(rng.choice(BABA + ABBA), values, (f" {receiver}",), (f" {giver}",))
+
+
+def task(names: Sequence[str] | None = None) -> Task:
+    """Prompts that end before the receiver.
+
+    The metric is the logit difference of receiver and giver.
+
+    Args:
+        names: Names to draw from, each of one token: a name that the tokenizer splits is refused.
+            By default those of `NAMES` that are one token.
+    """
+    return Task("ioi", "logit difference", CORRUPTIONS, partial(_pools, names=names), _draft)

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool
@@ -19,22 +20,38 @@ from torch import Tensor
 
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
-from helpers.texts.prompts import Prompts
+from helpers.texts import Prompts
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Tokenizer(Protocol):
+        """What is needed of a tokenizer of the transformers library."""
+
+        bos_token_id: int | None
+        eos_token_id: int | None
+        pad_token_id: int | None
+
+        def __len__(self) -> int: ...
+        def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+        def decode(self, token_ids: list[int]) -> str: ...
+
+else:
+    Tokenizer = Any
 
 _SLOT = re.compile(r"( ?\{\w+\})")
 Values = Mapping[str, str]
+"""Slot: the word in it."""
 Pools = Mapping[str, Sequence[str]]
+"""Words to draw from, by kind."""
 Change = Callable[[Values, Pools, random.Random], Values]
-"""A corruption: from a prompt's words, and the words to choose others from, those of its twin."""
+"""A corruption: from a prompt's words and the words to choose others from, those of its twin."""
 
 
 def words(name: str) -> tuple[str, ...]:
     """A list of gpt2_words.toml."""
-    return tuple(
-        tomllib.loads(
-            (files("helpers.circuits.tasks") / "gpt2_words.toml").read_text(encoding="utf-8")
-        )[name].split()
-    )
+    text = (files("helpers.circuits.tasks") / "gpt2_words.toml").read_text(encoding="utf-8")
+    return tuple(tomllib.loads(text)[name].split())
 
 
 @dataclass(frozen=True)
@@ -42,9 +59,9 @@ class Draft:
     """A prompt before it is encoded.
 
     Attributes:
-        template: text with slots, such as ``Then {S} left``. The space before a slot goes with it.
-        values: slot: the word in it.
-        good, bad: right and wrong next tokens, with the space before them where they have one.
+        template: Text with slots, such as ``Then {S} left``. The space before a slot goes with it.
+        values: The word in each slot.
+        good, bad: Right and wrong next tokens, with the space before them where they have one.
     """
 
     template: str
@@ -58,20 +75,86 @@ class Draft:
         return [(part.format(**values), bool(_SLOT.fullmatch(part))) for part in parts]
 
     def text(self, values: Values) -> str:
+        """The template with other words."""
         return self.template.format(**values)
 
 
-def ids(tokenizer, text: str) -> list[int]:
+@dataclass(frozen=True)
+class Task:
+    """A task for GPT-2 and its like: how prompts are drawn, and how their twins are made.
+
+    Attributes:
+        name: Name of the task.
+        metric: What it is measured by, a name of `twins.METRICS`.
+        corruptions: What makes a twin of a prompt, by name; the first is the default.
+        pools: The words to draw from: those that are one token of a tokenizer.
+        draft: One prompt, drawn from the pools.
+    """
+
+    name: str
+    metric: str
+    corruptions: Mapping[str, Change]
+    pools: Callable[[Tokenizer], Pools]
+    draft: Callable[[Pools, random.Random], Draft]
+
+    def twins(
+        self,
+        tokenizer: Tokenizer,
+        count: int = 64,
+        seed: int = 0,
+        corruption: str | None = None,
+        *,
+        prepend_bos: bool = True,
+        d_vocab: int | None = None,
+    ) -> Twins:
+        """Prompts of the task, and their twins.
+
+        Args:
+            tokenizer: A tokenizer of the transformers library.
+            count: Number of pairs.
+            seed: Seed of the prompts, and of what they are corrupted with.
+            corruption: A key of `corruptions`; by default the first.
+            prepend_bos: Whether every prompt gets the token that begins a text, as the published
+                circuits of GPT-2 had it.
+            d_vocab: Size of the model's vocabulary, if it is larger than the tokenizer's.
+
+        Raises:
+            LabError: no such corruption, too few words that are one token, or as `pairs`.
+        """
+        pools, rng = self.pools(tokenizer), random.Random(f"{seed} {self.name}")
+        drafts = [self.draft(pools, rng) for _ in range(count)]
+        changed = self.changed(drafts, corruption, pools, seed)
+        return pairs(tokenizer, self.name, self.metric, drafts, changed, prepend_bos, d_vocab)
+
+    def changed(
+        self, drafts: Sequence[Draft], corruption: str | None, pools: Pools, seed: int
+    ) -> list[Values]:
+        """The words of each draft's twin.
+
+        Raises:
+            LabError: no such corruption.
+        """
+        chosen = corruption or next(iter(self.corruptions))
+        if chosen not in self.corruptions:
+            names = ", ".join(self.corruptions)
+            raise LabError(f"expected a corruption of {self.name}: {names}", f"got {chosen!r}")
+        rng = random.Random(f"{seed} {self.name} {chosen}")
+        return [self.corruptions[chosen](draft.values, pools, rng) for draft in drafts]
+
+
+def ids(tokenizer: Tokenizer, text: str) -> list[int]:
     """Tokens of a text, and nothing added to them."""
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
-def single(tokenizer, candidates: Iterable[str], before: str = " ", least: int = 1) -> list[str]:
+def single(
+    tokenizer: Tokenizer, candidates: Iterable[str], before: str = " ", least: int = 1
+) -> list[str]:
     """Those words that are one token each.
 
     Args:
-        before: what stands before the word.
-        least: how many are needed.
+        before: What stands before the word.
+        least: How many are needed.
 
     Raises:
         LabError: fewer than `least`.
@@ -87,50 +170,52 @@ def single(tokenizer, candidates: Iterable[str], before: str = " ", least: int =
     return kept
 
 
-def token(tokenizer, word: str) -> int:
+def token(tokenizer: Tokenizer, word: str) -> int:
     """The token of a word.
 
     Raises:
         LabError: the tokenizer splits it.
     """
-    found = ids(tokenizer, word)
-    if len(found) != 1:
+    parts = ids(tokenizer, word)
+    if len(parts) != 1:
         raise LabError(
             f"expected {word!r} to be one token of the tokenizer",
-            f"it is {len(found)}: {[tokenizer.decode([part]) for part in found]}",
-            hint="prompts and twins are compared token by token; choose words with `gpt2_prompts.single`",
+            f"it is {len(parts)}: {[tokenizer.decode([part]) for part in parts]}",
+            hint="prompts and twins are compared token by token; "
+            "choose words with `gpt2_prompts.single`",
         )
-    return found[0]
+    return parts[0]
 
 
-def _encode(tokenizer, draft: Draft, values: Values) -> list[int]:
-    found: list[int] = []
+def _encode(tokenizer: Tokenizer, draft: Draft, values: Values) -> list[int]:
+    tokens: list[int] = []
     for part, slot in draft.pieces(values):
-        found += [token(tokenizer, part)] if slot else ids(tokenizer, part)
-    return found
+        tokens += [token(tokenizer, part)] if slot else ids(tokenizer, part)
+    return tokens
 
 
-def _clean(tokenizer, draft: Draft) -> list[int]:
-    found, whole = _encode(tokenizer, draft, draft.values), ids(tokenizer, draft.text(draft.values))
-    if found != whole:
+def _clean(tokenizer: Tokenizer, draft: Draft) -> list[int]:
+    text = draft.text(draft.values)
+    tokens = _encode(tokenizer, draft, draft.values)
+    if tokens != ids(tokenizer, text):
         raise LabError(
             "expected the words of a prompt to be tokens in the whole text as well",
-            f"the tokenizer joins some of {draft.text(draft.values)!r} with what is beside them",
+            f"the tokenizer joins some of {text!r} with what is beside them",
             hint="write the space before a slot inside it, and let no slot touch a letter",
         )
-    return found
+    return tokens
 
 
 def _mask(
-    tokenizer, drafts: Sequence[Draft], answers: Sequence[tuple[str, ...]], d_vocab: int
+    tokenizer: Tokenizer, answers: Sequence[tuple[str, ...]], d_vocab: int
 ) -> Bool[Tensor, "prompt word"]:
-    mask = torch.zeros(len(drafts), d_vocab, dtype=torch.bool)
+    mask = torch.zeros(len(answers), d_vocab, dtype=torch.bool)
     for row, said in enumerate(answers):
         mask[row, [token(tokenizer, word) for word in said]] = True
     return mask
 
 
-def start(tokenizer, prepend_bos: bool) -> list[int]:
+def start(tokenizer: Tokenizer, prepend_bos: bool) -> list[int]:
     """The token before a prompt, if one is asked for.
 
     Raises:
@@ -148,8 +233,9 @@ def start(tokenizer, prepend_bos: bool) -> list[int]:
 
 
 def pairs(
-    tokenizer,
-    task: tuple[str, str],
+    tokenizer: Tokenizer,
+    name: str,
+    metric: str,
     drafts: Sequence[Draft],
     changed: Sequence[Values],
     prepend_bos: bool = True,
@@ -158,11 +244,9 @@ def pairs(
     """Encode drafts and their twins, padded on the right.
 
     Args:
-        task: its name and its metric.
-        changed: the words of each twin.
-        prepend_bos: whether every prompt gets the token that begins a text, as the published
-            circuits of GPT-2 had it.
-        d_vocab: size of the model's vocabulary, if it is larger than the tokenizer's.
+        name, metric: Name of the task, and what it is measured by.
+        changed: The words of each twin.
+        prepend_bos, d_vocab: See `Task.twins`.
 
     Raises:
         LabError: no drafts, no right or no wrong answer, a word that is not one token, an answer
@@ -170,71 +254,45 @@ def pairs(
     """
     if not drafts or not all(draft.good and draft.bad for draft in drafts):
         raise LabError(
-            f"expected prompts with right and wrong answers for {task[0]}",
+            f"expected prompts with right and wrong answers for {name}",
             f"got {len(drafts)} prompts",
         )
-    begin = start(tokenizer, prepend_bos)
-    clean = [begin + _clean(tokenizer, draft) for draft in drafts]
-    twin = [
-        begin + _encode(tokenizer, draft, values)
-        for draft, values in zip(drafts, changed, strict=True)
-    ]
     size = d_vocab or len(tokenizer)
-    good, bad = (
-        _mask(tokenizer, drafts, [getattr(draft, kind) for draft in drafts], size)
-        for kind in ("good", "bad")
-    )
+    good = _mask(tokenizer, [draft.good for draft in drafts], size)
+    bad = _mask(tokenizer, [draft.bad for draft in drafts], size)
     if (good & bad).any():
         row = int((good & bad).any(1).nonzero()[0])
         raise LabError(
             "expected no answer to be right and wrong",
             f"prompt {row} has one: {drafts[row].text(drafts[row].values)!r}",
         )
+    begin, filled = start(tokenizer, prepend_bos), list(zip(drafts, changed, strict=True))
+    clean = [begin + _clean(tokenizer, draft) for draft in drafts]
+    twin = [begin + _encode(tokenizer, draft, values) for draft, values in filled]
     texts = [draft.text(draft.values) for draft in drafts]
-    other = [draft.text(values) for draft, values in zip(drafts, changed, strict=True)]
-    sides = [
-        _prompts(tokenizer, task[0], *side, good, bad) for side in ((texts, clean), (other, twin))
-    ]
-    return Twins(*sides, task[1])
+    twin_texts = [draft.text(values) for draft, values in filled]
+    return Twins(
+        _prompts(tokenizer, name, texts, clean, good, bad),
+        _prompts(tokenizer, name, twin_texts, twin, good, bad),
+        metric,
+    )
 
 
 def _prompts(
-    tokenizer, name: str, texts: list[str], encoded: list[list[int]], good: Tensor, bad: Tensor
+    tokenizer: Tokenizer,
+    name: str,
+    texts: list[str],
+    encoded: list[list[int]],
+    good: Bool[Tensor, "prompt word"],
+    bad: Bool[Tensor, "prompt word"],
 ) -> Prompts:
-    pad = next(
-        (known for known in (tokenizer.pad_token_id, tokenizer.eos_token_id) if known is not None),
-        0,
-    )
+    padding = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    pad = next(number for number in padding if number is not None)
     tokens = torch.full((len(encoded), max(map(len, encoded))), pad)
-    for row, found in enumerate(encoded):
-        tokens[row, : len(found)] = torch.tensor(found)
-    return Prompts(
-        name, tuple(texts), tokens, torch.tensor([len(found) - 1 for found in encoded]), good, bad
-    )
-
-
-def corrupt(
-    task: str,
-    drafts: Sequence[Draft],
-    known: Mapping[str, Change],
-    name: str | None,
-    pools: Pools,
-    seed: int,
-) -> list[Values]:
-    """The words of each draft's twin.
-
-    Args:
-        known: the task's corruptions.
-        name: one of them; by default the first.
-
-    Raises:
-        LabError: no such corruption.
-    """
-    chosen = name or next(iter(known))
-    if chosen not in known:
-        raise LabError(f"expected a corruption of {task}: {', '.join(known)}", f"got {chosen!r}")
-    rng = random.Random(f"{seed} {task} {chosen}")
-    return [known[chosen](draft.values, pools, rng) for draft in drafts]
+    for row, prompt in enumerate(encoded):
+        tokens[row, : len(prompt)] = torch.tensor(prompt)
+    last = torch.tensor([len(prompt) - 1 for prompt in encoded])
+    return Prompts(name, tuple(texts), tokens, last, good, bad)
 
 
 def others(words: Sequence[str], used: Iterable[str], count: int, rng: random.Random) -> list[str]:

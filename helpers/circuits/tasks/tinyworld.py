@@ -1,4 +1,4 @@
-"""Corrupted twins of TinyWorld's prompts: which words are replaced, so that the answer no longer
+"""Corrupted twins of TinyWorld's prompts: the words that are replaced, so that the answer no longer
 follows, or still does.
 
 A *corruption* is a function from a prompt's words to the words that replace some of them, place by
@@ -16,12 +16,10 @@ import torch
 
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
-from helpers.texts.prompts import Prompts
+from helpers.texts import Prompts
+from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
-from helpers.tinyworld.language.vocabulary import vocabulary
-from helpers.tinyworld.sets import tasks
-from helpers.tinyworld.sets.places import LAST, places
-from helpers.tinyworld.sets.tasks import METRICS
+from helpers.tinyworld.sets import LAST, METRICS, places_of, tasks
 
 Where = dict[str, list[int]]
 Change = Callable[[list[str], Where, random.Random], dict[int, str]]
@@ -53,7 +51,7 @@ def _new_names(words: list[str], count: int, rng: random.Random) -> list[str]:
 
 
 def copy(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
-    """Nothing is replaced: the twin is the prompt. What a method finds on such twins is its own doing."""
+    """Nothing is replaced: what a method finds on such twins is its own doing."""
     return {}
 
 
@@ -69,15 +67,18 @@ def third_name(words: list[str], where: Where, rng: random.Random) -> dict[int, 
 
 
 def swapped(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
-    """Giver and receiver exchanged everywhere: the twin has an answer, the one that is wrong for the clean prompt."""
+    """Giver and receiver exchanged everywhere: the twin has the answer that was wrong."""
     givers, receivers = _at(where, GIVER), _at(where, RECEIVER)
     giver, receiver = words[givers[0]], words[receivers[0]]
     return dict.fromkeys(givers, receiver) | dict.fromkeys(receivers, giver)
 
 
 def three_new_names(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
-    """No name of the prompt is left: one new name for the receiver, two for the giver's mentions in
-    the last sentence, the first of them in earlier sentences too."""
+    """No name of the prompt is left.
+
+    One new name stands for the receiver and two for the giver's mentions in the last sentence, the
+    first of them in earlier sentences too.
+    """
     receiver, first, second = _new_names(words, 3, rng)
     changed = dict.fromkeys(_at(where, RECEIVER), receiver) | dict.fromkeys(
         _at(where, GIVER), first
@@ -97,19 +98,24 @@ def _other_word(words: list[str], candidates: Sequence[str], rng: random.Random)
 
 
 def lowest_year(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
-    """The start year becomes the first that texts have, 02, so that any year may follow; 02 itself, one in 96, becomes 03."""
-    return _put(
-        where["start year"], [next(year for year in YEARS if year != words[where["start year"][0]])]
-    )
+    """The start year becomes the first that texts have, 02, so that any year may follow.
+
+    02 itself, one start year in 96, becomes 03.
+    """
+    start = words[where["start year"][0]]
+    return _put(where["start year"], [next(year for year in YEARS if year != start)])
 
 
 def unseen_year(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
-    """The start year becomes 01, as in the papers on GPT-2. TinyWorld has no text that starts in 01: the model must guess."""
+    """The start year becomes 01, as in the papers on GPT-2.
+
+    TinyWorld has no text that starts in 01: the model must guess.
+    """
     return _put(where["start year"], ["01"])
 
 
 def other_year(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
-    """Another start year, 02 to 97: the twin asks the same question about it, and most of its answers are right here too."""
+    """Another start year, 02 to 97: the same question about it, with mostly the same answers."""
     return _put(where["start year"], _unused(words, YEARS, 1, rng))
 
 
@@ -129,9 +135,8 @@ def _replaced(*groups: Sequence[str]) -> Change:
 
     def change(words: list[str], where: Where, rng: random.Random) -> dict[int, str]:
         positions = [position for names in groups for position in _at(where, names)]
-        return _put(
-            positions, _unused(words, worlds.load().lists["code.arguments"], len(positions), rng)
-        )
+        arguments = worlds.load().lists["code.arguments"]
+        return _put(positions, _unused(words, arguments, len(positions), rng))
 
     return change
 
@@ -143,7 +148,8 @@ it is an argument drawn at random.)"""
 random_definition = _replaced(DEFINED)
 """The definition's arguments become others, the documented ones stay: the answer does not occur."""
 random_documentation = _replaced(DOCUMENTED)
-"""The documented arguments become others. How many there are still tells the answer; without any, the twin is a copy."""
+"""The documented arguments become others. Their number still tells the answer; where there are
+none, the twin is a copy."""
 
 CORRUPTIONS: dict[str, dict[str, Change]] = {
     "ioi": {
@@ -168,21 +174,20 @@ CORRUPTIONS: dict[str, dict[str, Change]] = {
         "copy": copy,
     },
 }
-"""Task: its corruptions by name, the one that takes away just the answer first."""
+"""The corruptions of each task by name. The first takes away just the answer."""
 
 
 def twins(task: str, count: int = 64, seed: int = 0, corruption: str | None = None) -> Twins:
     """Held-out prompts of a task and their twins.
 
     Args:
-        task: a key of `CORRUPTIONS`.
-        count: number of pairs.
-        seed: of the prompts (as in `tasks.prompts`), and of what they are corrupted with.
-        corruption: a key of ``CORRUPTIONS[task]``; by default its first.
+        task: A key of `CORRUPTIONS`.
+        count: Number of pairs.
+        seed: Seed of the prompts (as in `tasks.prompts`), and of what they are corrupted with.
+        corruption: A key of ``CORRUPTIONS[task]``; by default its first.
 
     Returns:
-        Pairs whose twins have the clean prompts' answers, with the task's metric
-        (`head_effects.METRICS`).
+        Pairs whose twins have the clean prompts' answers, with the task's metric.
 
     Raises:
         LabError: no such task or corruption.
@@ -207,12 +212,11 @@ def twins(task: str, count: int = 64, seed: int = 0, corruption: str | None = No
 
 
 def _corrupted(clean: Prompts, change: Change, rng: random.Random) -> Prompts:
-    known, named = vocabulary(), places(clean)
+    language, named = vocabulary(), places_of(clean)
     tokens, texts = clean.tokens.clone(), []
     for row in range(len(clean)):
-        words = [
-            known.words[token] for token in clean.tokens[row, : int(clean.last[row]) + 1].tolist()
-        ]
+        prompt = clean.tokens[row, : int(clean.last[row]) + 1].tolist()
+        words = [language.words[token] for token in prompt]
         where = {
             name: (named.at[row] == place).nonzero()[:, 0].tolist()
             for place, name in enumerate(named.names)
@@ -220,5 +224,5 @@ def _corrupted(clean: Prompts, change: Change, rng: random.Random) -> Prompts:
         for position, word in change(words, where, rng).items():
             words[position] = word
         texts.append(" ".join(words[1:]))
-        tokens[row, : len(words)] = torch.tensor([known.token(word) for word in words])
+        tokens[row, : len(words)] = torch.tensor([language.token(word) for word in words])
     return Prompts(clean.name, tuple(texts), tokens, clean.last, clean.good, clean.bad)

@@ -11,17 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.texts.prompts import Prompts, answers
+from helpers.texts import Prompts, answers
 
 Metric = Callable[[Float[Tensor, "prompt word"], Prompts], Float[Tensor, " prompt"]]
 
 
 def log_ratio(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Float[Tensor, " prompt"]:
-    """Log of the right words' probability over the wrong ones', in nats; for one word each, the logit difference."""
+    """Log of the right words' probability over that of the wrong ones, in nats.
+
+    With one right and one wrong word this is the logit difference.
+    """
     return answers(logits, prompts).log_ratio
 
 
@@ -46,7 +49,8 @@ METRICS: dict[str, Metric] = {
     "log of the probability ratio": log_ratio,
     "margin": margin,
 }
-"""Name of a metric: what it gives for each prompt, from the logits of the word after it. Larger means more right."""
+"""Metrics by name. Each gives one number per prompt, from the logits of the word after it; larger
+means more right."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,10 @@ class Twins:
     """Clean prompts and their twins, with the metric that the task is measured by.
 
     Attributes:
-        clean: prompts with right and wrong answers.
-        corrupted: row by row the twin of `clean`: same length, same answers (which do not follow
-            from it).
-        metric: a name of `METRICS`.
+        clean: Prompts with right and wrong answers.
+        corrupted: Row by row the twin of `clean`, of the same length and with the same answers,
+            which do not follow from it.
+        metric: A name of `METRICS`.
     """
 
     clean: Prompts
@@ -69,7 +73,7 @@ class Twins:
             raise LabError(f"expected a metric: {', '.join(METRICS)}", f"got {self.metric!r}")
         if len(self.clean) != len(self.corrupted):
             counts = f"{len(self.clean)} prompts and {len(self.corrupted)} twins"
-            raise LabError("expected one twin a prompt", f"got {counts}")
+            raise LabError("expected one twin per prompt", f"got {counts}")
         if self.clean.tokens.shape != self.corrupted.tokens.shape or not torch.equal(
             self.clean.last, self.corrupted.last
         ):
@@ -82,15 +86,17 @@ class Twins:
     def _unequal(self) -> str:
         differ = (self.clean.last != self.corrupted.last).nonzero()[:, 0].tolist()
         if not differ:
-            return f"they are padded to {self.clean.tokens.shape[1]} and {self.corrupted.tokens.shape[1]}"
+            lengths = (side.tokens.shape[1] for side in (self.clean, self.corrupted))
+            return "they are padded to {} and {}".format(*lengths)
         row = differ[0]
-        return f"prompt {row} has {int(self.clean.last[row]) + 1} and its twin {int(self.corrupted.last[row]) + 1}"
+        lengths = (int(side.last[row]) + 1 for side in (self.clean, self.corrupted))
+        return f"prompt {row} has " + "{} and its twin {}".format(*lengths)
 
     def __len__(self) -> int:
         return len(self.clean)
 
     def behaviour(self, logits: Float[Tensor, "prompt word"]) -> Float[Tensor, " prompt"]:
-        """The metric of each clean prompt's answers, from the logits of the word after the prompt."""
+        """The metric of each clean prompt, from the logits of the word after it."""
         return METRICS[self.metric](logits, self.clean)
 
     def rows(self, index: Int[Tensor, " row"] | slice) -> "Twins":
@@ -115,7 +121,7 @@ def check_prompts(prompts: Prompts, words: int, positions: int) -> None:
     """Refuse prompts that a model cannot read.
 
     Args:
-        words, positions: how many the model has.
+        words, positions: How many words and positions the model has.
 
     Raises:
         LabError: no prompts, tokens that the model does not have, or more tokens than it has
@@ -124,11 +130,10 @@ def check_prompts(prompts: Prompts, words: int, positions: int) -> None:
     if len(prompts) == 0:
         raise LabError("expected at least one prompt", "got none")
     if (largest := int(prompts.tokens.max())) >= words:
-        hint = "make the prompts with the model's own tokenizer"
         raise LabError(
             f"expected tokens of the model, 0 to {words - 1}",
             f"the prompts have token {largest}",
-            hint=hint,
+            hint="make the prompts with the model's own tokenizer",
         )
     if (length := prompts.tokens.shape[1]) > positions:
         raise LabError(
@@ -137,10 +142,6 @@ def check_prompts(prompts: Prompts, words: int, positions: int) -> None:
         )
 
 
-def real(prompts: Prompts):
-    """Which tokens are not padding.
-
-    Returns:
-        Bool [prompt, pos].
-    """
+def real(prompts: Prompts) -> Bool[Tensor, "prompt pos"]:
+    """Which tokens are not padding."""
     return torch.arange(prompts.tokens.shape[1]) <= prompts.last[:, None]

@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from helpers.arithmetic.questions.batch import uniform
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, uniform
 from helpers.course.check import exercise
 from helpers.course.checks import lab0_mistakes as usual
 from helpers.course.expect import Wrong, as_array, call, expect_close, expect_shape, expect_type
@@ -79,7 +78,8 @@ def _spread(
         raise Wrong(f"the piece {name} has three axes: take the one position that is given")
     if shape[-1:] != [right.shape[1]]:
         raise Wrong(
-            f"the piece {name} has shape {shape}; the last axis must have 96: did you forget W_O, or take hook_post?"
+            f"the piece {name} has shape {shape}; the last axis must have 96: did you forget W_O, "
+            "or take hook_post?"
         )
     if shape[:-1] not in ([], [1], [len(right)]):
         raise Wrong(f"the piece {name} has shape {shape}, expected [question, 96]")
@@ -225,9 +225,8 @@ def mean_mlp_outputs(answer):
     for message, wrong in mistakes.items():
         if shape == wrong:
             raise Wrong(message)
-    right = torch.stack(
-        [sum(at.cache[f"blocks.{layer}.hook_mlp_out"]) / questions for layer in range(layers)]
-    )
+    outputs = [at.cache[f"blocks.{layer}.hook_mlp_out"] for layer in range(layers)]
+    right = torch.stack([output.sum(0) / questions for output in outputs])
     expect_close(got, right, tolerance=1e-4, mistakes=usual.means(at), name="the means")
 
 

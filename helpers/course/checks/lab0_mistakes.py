@@ -6,16 +6,19 @@ Every function returns a mapping from a message to the value that an answer with
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions.batch import Questions, uniform
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, Questions, uniform
 from helpers.interventions import Activations, Node, ablate, collect, run_with_replaced
 from helpers.model import Model
+
+if TYPE_CHECKING:
+    from transformer_lens import ActivationCache
 
 MODEL = "add-d5"
 Mistakes = dict[str, Tensor]
@@ -23,13 +26,13 @@ Mistakes = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Bench:
-    """What the checks run on: the lab's model, a few questions, and what the model computes on them."""
+    """What the checks run on: the lab's model, a few questions, and what it computes on them."""
 
-    model: torch.nn.Module
+    model: Model
     fmt: Format
     tokens: Int[Tensor, "question pos"]
     logits: Float[Tensor, "question pos token"]
-    cache: dict[str, Tensor]
+    cache: "ActivationCache"
     reference: Activations
 
     @property
@@ -200,9 +203,9 @@ def logits(model: Model, stream: Float[Tensor, "question d_model"]) -> Mistakes:
         "the number eps belongs under the root, added to the variance": finish(
             centred / (variance.sqrt() + eps)
         ),
-        "mean and variance run over the wrong axis: each question has its own, over 96 numbers": finish(
-            across
-        ),
+        (
+            "mean and variance run over the wrong axis: each question has its own, over 96 numbers"
+        ): finish(across),
         "these are probabilities: leave out the softmax": finish(right).softmax(-1),
     }
 
@@ -219,9 +222,10 @@ def shares(model: Model, piece: Tensor, scale: Tensor, token: Int[Tensor, " ques
 
     right = centred / scale * gain
     return {
-        "the scale is that of the whole stream, which is given; you recomputed it from the piece": logit(
-            centred / own_scale * gain
-        ),
+        (
+            "the scale is that of the whole stream, which is given; you recomputed "
+            "it from the piece"
+        ): logit(centred / own_scale * gain),
         "the piece must be centred: subtract its own mean": logit(piece / scale * gain),
         "the LayerNorm's weight w is missing": logit(centred / scale),
         "the weight w and the centring are missing": logit(piece / scale),
@@ -244,7 +248,9 @@ def zeros(at: Bench, node: Node) -> Mistakes:
     every = slice(None)
     mlp = ablate(at.model, at.tokens, [Node(p, layer)], at.reference, "zero")
     return {
-        "nothing changed: does the hook return z, and does its name match the node's layer?": at.logits,
+        (
+            "nothing changed: does the hook return z, and does its name match the node's layer?"
+        ): at.logits,
         "the head is silent at all positions: only node.position is asked for": silent(
             every, every, h
         ),
@@ -329,9 +335,9 @@ def donors(at: Bench, node: Node, rows: Int[Tensor, " question"]) -> Mistakes:
             from_layer(layer), other
         ),
         "this is the other layer's head: use node.layer in both places": put(drawn, other),
-        "the questions' own values are shuffled: the donors are rows of the reference z": at.rewritten(
-            layer, shuffle
-        ),
+        (
+            "the questions' own values are shuffled: the donors are rows of the reference z"
+        ): at.rewritten(layer, shuffle),
     }
 
 
@@ -346,12 +352,12 @@ def digits(clean: Questions, stored: Questions, k: int) -> Mistakes:
     """Lab0.9: other digits than the predicted one."""
     ours, theirs = (batch.first[:, k] + batch.second[:, k] for batch in (clean, stored))
     found = {
-        "this is the stored question's own answer: the carry must come from the clean one": stored.answer_digits()[
-            :, k
-        ],
-        "this is the clean question's own answer: the sum must come from the stored one": clean.answer_digits()[
-            :, k
-        ],
+        (
+            "this is the stored question's own answer: the carry must come from the clean one"
+        ): stored.answer_digits()[:, k],
+        (
+            "this is the clean question's own answer: the sum must come from the stored one"
+        ): clean.answer_digits()[:, k],
         "the wrong direction: the sum is the stored question's, the carry the clean one's": (
             ours + carry(stored, k)
         )
@@ -379,7 +385,7 @@ def digits(clean: Questions, stored: Questions, k: int) -> Mistakes:
 def toy_run(
     base: Int[Tensor, "question source"], donor: Int[Tensor, "question source"], nodes: list[int]
 ) -> Tensor:
-    """A known circuit of three sources: the larger of the first two (either may do), plus the third, modulo 10."""
+    """A known circuit of three sources: the larger of the first two, plus the third, modulo 10."""
     mixed = base.clone()
     mixed[:, nodes] = donor[:, nodes]
     return (torch.maximum(mixed[:, 0], mixed[:, 1]) + mixed[:, 2]) % 10

@@ -42,7 +42,7 @@ def _number(got: object, name: str) -> float:
 
 
 def _carries(sums: Iterable[int], nines: int) -> list[int]:
-    """Carry into every column and out of the last, where a carry passes through at most `nines` columns of nine."""
+    """Carry into each column and out of the last, if it passes through at most `nines` nines."""
     carries, run = [0], 0
     for total in sums:
         run = run + 1 if total == 9 else 0
@@ -114,7 +114,8 @@ def lookback_rule(answer):
         mistakes = {}
         if exact != right:
             mistakes[
-                "this is the right sum: the rule must get this one wrong, it looks back one column only"
+                "this is the right sum: the rule must get this one wrong, it looks back one column "
+                "only"
             ] = exact
         if right[::-1] != right:
             mistakes["are the digits in reading order? Index 0 is the units"] = right[::-1]
@@ -203,7 +204,8 @@ def toggled_pair(answer):
         carries = [_carries(row, nines=n_digits) for row in sums]
         if (sums[:, k] != 9).any():
             raise Wrong(
-                f"column {k} must sum to nine in both questions; it sums to {sums[0, k]} and {sums[1, k]}"
+                f"column {k} must sum to nine in both questions; it sums to {sums[0, k]} and "
+                f"{sums[1, k]}"
             )
         if (digits[0, :, k + 1 :] != digits[1, :, k + 1 :]).any():
             raise Wrong(f"the columns above {k} must be the same in both questions")
@@ -223,13 +225,14 @@ def _gap(points, labels) -> float:
 
 
 def _labeling(points: object, labels: object) -> tuple[float, ...]:
-    """Labels in the order of the points; refuses anything but the given points and labels, each once."""
+    """Labels in the order of the points; refuses anything but the given ones, each once."""
     points, labels = as_array(points, "the points"), as_array(labels, "the labels")
     if sorted(points.ravel()) != sorted(_POINTS):
         raise Wrong("the first argument of the score is not the points, all of them")
     if sorted(labels.ravel()) != sorted(_LABELS):
         raise Wrong(
-            "you score labels that are not the given ones in another order: permute them, do not draw new ones"
+            "you score labels that are not the given ones in another order: permute them, do not "
+            "draw new ones"
         )
     return tuple(labels.ravel()[np.argsort(points.ravel())])
 
@@ -245,7 +248,8 @@ def _expect_permuted(seen: set) -> None:
         )
     if len(seen) < 10:
         raise Wrong(
-            f"2000 permutations gave {len(seen)} labelings: permute anew each time, with the generator you are given"
+            f"2000 permutations gave {len(seen)} labelings: permute anew each time, with the "
+            "generator you are given"
         )
 
 
@@ -280,25 +284,28 @@ def permutation_p_value(answer):
     _expect_permuted(seen)
     if value > 0.5:
         raise Wrong(
-            "for two clearly separated groups p is small: do you count the permutations that score *lower*?"
+            "for two clearly separated groups p is small: do you count the permutations that score "
+            "*lower*?"
         )
     if value == 0 or p_value(unchanged, 3, seed=0) == 0:
         raise Wrong("p must not be zero: add one above and below, for the labels as they are")
     if abs(p_value(lambda points, labels: 1.0, 50, seed=0) - 1) > 1e-9:
         raise Wrong(
-            "where every permutation scores the same, p is 1: count scores that are *at least* as high"
+            "where every permutation scores the same, p is 1: count scores that are *at least* as "
+            "high"
         )
     counted = p_value(unchanged, 9, seed=1)
     if not any(abs(counted - (1 + hits) / 10) < 1e-6 for hits in range(10)):
         raise Wrong("with 9 permutations p is a multiple of 1/10: add one above *and* below")
     if abs(value - _exact_p_value()) > 0.015:  # four standard errors of 2000 permutations
         raise Wrong(
-            "p is not right: do you permute the labels, all of them, and count every permutation once?"
+            "p is not right: do you permute the labels, all of them, and count every permutation "
+            "once?"
         )
 
 
 class _KnownBench:
-    """A bench whose answers follow a rule: each of three answer tokens needs one particular node."""
+    """A bench with a rule: each of three answer tokens needs one particular node."""
 
     questions = range(10)
     needs = (Node(0, 0, 0), Node(1, 0, 1), Node(2, 0, 0))
@@ -306,48 +313,54 @@ class _KnownBench:
     def __init__(self):
         self.nodes = [Node(position, 0, head) for position in range(3) for head in range(2)]
 
-    def right(self, ablated, mode="mean", seed=0):
-        """Right tokens, [question, answer]: of ten questions, the first three do without the last token's node."""
+    def right(self, ablated, ablation="mean", seed=0):
+        """Right tokens, [question, answer].
+
+        The first three of the ten questions do without the last token's node.
+        """
         ablated = set(ablated)
         right = torch.ones(10, 3, dtype=torch.bool)
         for token, node in enumerate(self.needs):
             if node in ablated:
-                right[3 if token == 2 and mode == "mean" else 0 :, token] = False
+                right[3 if token == 2 and ablation == "mean" else 0 :, token] = False
         return right
 
-    def kept(self, keep, mode="mean", seed=0):
+    def kept(self, keep, ablation="mean", seed=0):
         keep = set(keep)
-        return self.right([node for node in self.nodes if node not in keep], mode, seed)
+        return self.right([node for node in self.nodes if node not in keep], ablation, seed)
 
-    def share_right(self, ablated, mode="mean"):
-        return float(self.right(ablated, mode).all(1).double().mean())
+    def share_right(self, ablated, ablation="mean"):
+        return float(self.right(ablated, ablation).all(1).double().mean())
 
 
 @exercise("lab1.8", points=3, title="Sufficiency by hand")
 def sufficiency_of(answer):
     expect_function(answer)
+
+    def share(right) -> float:
+        return float(right.all(1).float().mean())
+
     bench = _KnownBench()
-    for keep, mode in (
+    for keep, ablation in (
         (bench.needs, "mean"),
         (bench.needs[:2], "mean"),
         (bench.needs[:2], "resample"),
         (bench.needs[1:], "mean"),
     ):
-        got = _number(call(answer, _KnownBench(), list(keep), mode), "the sufficiency")
-        right = bench.kept(keep, mode)
+        got = _number(call(answer, _KnownBench(), list(keep), ablation), "the sufficiency")
+        right = bench.kept(keep, ablation)
+        truth = share(right)
+        inside = "did you ablate the map itself? Ablate what lies outside it"
+        tokens = (
+            "is that the share of right tokens? An answer counts only if all its tokens are right"
+        )
         wrong = {
-            "did you ablate the map itself? Ablate what lies outside it": bench.right(keep, mode)
-            .all(1)
-            .float()
-            .mean(),
-            "is that the share of right tokens? An answer counts only if all its tokens are right": right.float().mean(),
-            "did you forget to pass the mode on?": bench.kept(keep, "mean").all(1).float().mean(),
-            "is that a count? The exercise asks for a share": right.all(1).sum(),
+            inside: share(bench.right(keep, ablation)),
+            tokens: float(right.float().mean()),
+            "did you forget to pass the ablation on?": share(bench.kept(keep, "mean")),
+            "is that a count? The exercise asks for a share": float(right.all(1).sum()),
         }
-        truth = float(right.all(1).float().mean())
-        mistakes = {
-            text: float(value) for text, value in wrong.items() if abs(float(value) - truth) > 1e-6
-        }
+        mistakes = {text: value for text, value in wrong.items() if abs(value - truth) > 1e-6}
         expect_close(got, truth, 1e-6, mistakes, name="the sufficiency")
 
 
@@ -385,7 +398,8 @@ def matched_random_set(answer):
                 position for position in range(6) if counts[0][position] != counts[1][position]
             )
             raise Wrong(
-                f"at position {where} the map has {counts[1][where]} nodes, your set has {counts[0][where]}"
+                f"at position {where} the map has {counts[1][where]} nodes, your set has "
+                f"{counts[0][where]}"
             )
     if all(sorted(drawn) == sorted(draws[0]) for drawn in draws):
         raise Wrong("200 generators gave the same set: draw with the generator that you are given")
@@ -393,5 +407,6 @@ def matched_random_set(answer):
     possible = {node for node in nodes if node.position in (1, 4, 5)}
     if seen != possible:
         raise Wrong(
-            "some nodes are never drawn: the pool at a position is *all* its nodes, heads and MLPs of both layers"
+            "some nodes are never drawn: the pool at a position is *all* its nodes, heads and MLPs "
+            "of both layers"
         )

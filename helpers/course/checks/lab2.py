@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from helpers import zoo
 from helpers.arithmetic.circuit import addition, patching, subtraction, sufficiency
-from helpers.arithmetic.questions.batch import answer_tokens, parse
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.reuse import records, transfer
+from helpers.arithmetic.questions import Format, answer_tokens, parse
+from helpers.arithmetic.reuse import stored, transferred
 from helpers.course.check import exercise
 from helpers.course.expect import (
     Wrong,
@@ -46,7 +46,7 @@ def _layer(seed: int) -> dict[str, Tensor]:
 
 
 def _writes(weights: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """What the attention and the MLP of a layer add to the stream x [pos, d_model]; one causal head."""
+    """What attention (one causal head) and MLP of a layer add to the stream x [pos, d_model]."""
 
     def norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
         return torch.nn.functional.layer_norm(x, x.shape[-1:], w, b)
@@ -71,13 +71,13 @@ def _as_layer(got: object, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise Wrong(
             f"expected the same names as in the given dictionary; {odd[0]} is missing or new"
         )
-    found = {}
+    tensors = {}
     for name, tensor in given.items():
         value = as_array(got[name], name)
         if value.shape != tuple(tensor.shape):
             raise Wrong(f"{name} must keep its shape {list(tensor.shape)}; got {list(value.shape)}")
-        found[name] = torch.from_numpy(value).clone().requires_grad_()
-    return found
+        tensors[name] = torch.from_numpy(value).clone().requires_grad_()
+    return tensors
 
 
 def _after_one_step(layer: dict[str, Tensor], x: Tensor, target: Tensor) -> tuple[float, float]:
@@ -94,7 +94,9 @@ def _after_one_step(layer: dict[str, Tensor], x: Tensor, target: Tensor) -> tupl
         name: (value - 0.01 * (0 if value.grad is None else value.grad)).detach()
         for name, value in layer.items()
     }
-    return tuple(float((part - part.mean(0)).abs().max()) for part in _writes(moved, x))
+    attention, mlp = _writes(moved, x)
+    spread_a, spread_m = (float((part - part.mean(0)).abs().max()) for part in (attention, mlp))
+    return spread_a, spread_m
 
 
 @exercise("lab2.1", points=3, title="A new layer that changes nothing")
@@ -122,8 +124,9 @@ def neutral_layer(answer):
         ):
             if written < 1e-9:
                 raise Wrong(
-                    f"the layer is neutral, but its {part} can never learn: after a step of gradient descent what it "
-                    "writes still does not depend on x. A product of two factors that are both zero has no gradient in either",
+                    f"the layer is neutral, but its {part} can never learn: after a step of "
+                    "gradient descent what it writes still does not depend on x. A product of two "
+                    "factors that are both zero has no gradient in either",
                     points=1,
                 )
 
@@ -132,9 +135,11 @@ _PER_HEAD = ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")
 _PER_LAYER = ("W_in", "b_in", "W_out", "b_out", "ln1_w", "ln1_b", "ln2_w", "ln2_b", "b_O")
 
 
-def _heads(owner: str, heads: int) -> dict[str, object]:
+def _heads(owner: str, heads: int) -> dict[str, Any]:
     """A layer whose tensors are labels that say whose they are."""
-    per_head = {name: [f"{owner} {name} {h}" for h in range(heads)] for name in _PER_HEAD}
+    per_head: dict[str, Any] = {
+        name: [f"{owner} {name} {h}" for h in range(heads)] for name in _PER_HEAD
+    }
     return per_head | {name: f"{owner} {name}" for name in _PER_LAYER}
 
 
@@ -146,7 +151,8 @@ def _check_start(start) -> None:
         forgotten += [name for name in _PER_HEAD if target[name][:few] != source[name]]
         if forgotten:
             raise Wrong(
-                f"`start` leaves {len(forgotten)} of {len(_PER_HEAD + _PER_LAYER)} tensors as they are; go through the list again"
+                f"`start` leaves {len(forgotten)} of {len(_PER_HEAD + _PER_LAYER)} tensors as they "
+                "are; go through the list again"
             )
         if any(target[name][few:] != _heads("target", many)[name][few:] for name in _PER_HEAD):
             raise Wrong("`start` writes into a head that is new")
@@ -166,7 +172,8 @@ def _check_write_back(write_back) -> None:
                 raise Wrong(f"`write_back` overwrites a new head when {few} heads stand in {many}")
             if frozen and target[name][:few] != source[name]:
                 raise Wrong(
-                    f"`write_back` leaves an inserted head as it is when {few} heads stand in {many}"
+                    f"`write_back` leaves an inserted head as it is when {few} heads stand in "
+                    f"{many}"
                 )
             if not frozen and target[name] != fresh[name]:
                 raise Wrong("`write_back` is to write Q, K and V only")
@@ -190,21 +197,21 @@ def chance_share(answer):
         product = [a * b / n for a, b, n in zip(source, target, nodes, strict=True)]
         right = sum(product) / sum(source)
         wrong = {
-            "did you put all positions into one pool? The nodes are drawn at every position by itself": sum(
-                target
-            )
-            / sum(nodes),
-            "that is the expected number of shared nodes: which share of the source's nodes is it?": sum(
-                product
-            ),
-            "that is the share of the target's nodes: the exercise asks for that of the source's": sum(
-                product
-            )
-            / max(1, sum(target)),
-            "positions at which the source has more nodes count more: that is their plain mean": sum(
-                b / n for b, n in zip(target, nodes, strict=True)
-            )
-            / len(nodes),
+            (
+                "did you put all positions into one pool? The nodes are "
+                "drawn at every position by itself"
+            ): sum(target) / sum(nodes),
+            (
+                "that is the expected number of shared nodes: which share of "
+                "the source's nodes is it?"
+            ): sum(product),
+            (
+                "that is the share of the target's nodes: the exercise asks "
+                "for that of the source's"
+            ): sum(product) / max(1, sum(target)),
+            (
+                "positions at which the source has more nodes count more: that is their plain mean"
+            ): sum(b / n for b, n in zip(target, nodes, strict=True)) / len(nodes),
         }
         mistakes = {text: value for text, value in wrong.items() if abs(value - right) > 1e-6}
         expect_close(
@@ -217,12 +224,12 @@ def chance_share(answer):
 
 
 def _measured_transfer() -> dict[str, str]:
-    """What the stored measurements of the 6-digit runs of seed 0 say, in the words of the exercise."""
+    """The stored measurements of the 6-digit runs of seed 0, in the words of the exercise."""
     words = {}
-    for seeds in records.stored().runs.values():
+    for seeds in stored().runs.values():
         record = seeds.get(0)
         if record and record.n_digits == 6 and record.freeze == "nothing":
-            summary = transfer.transferred(record.retests)
+            summary = transferred(record.retests)
             share = summary.strong / summary.tests
             words[record.arm] = "most" if share >= 2 / 3 else "few" if share <= 1 / 3 else "some"
     return words
@@ -239,7 +246,8 @@ def predicted_transfer(answer):
     hits = sum(got[arm] == word for arm, word in measured.items())
     if hits < len(measured):
         raise Wrong(
-            f"{hits} of {len(measured)} arms came out as you predicted: a prediction may fail, read on to see how",
+            f"{hits} of {len(measured)} arms came out as you predicted: a prediction may fail, "
+            "read on to see how",
             points=hits,
         )
     return "as you predicted"
@@ -260,8 +268,10 @@ def _smallest(
     ]
     experiment = patching.prepare(model, fmt, task, digit, count)
     for size in (1, 2):
-        found = patching.measure(model, fmt, experiment, list(combinations(heads, size)), floor=0.9)
-        passing = {frozenset(r.nodes): r.rate for r in found if r.null_rate >= 0.9}
+        results = patching.measure(
+            model, fmt, experiment, list(combinations(heads, size)), floor=0.9
+        )
+        passing = {frozenset(r.nodes): r.rate for r in results if r.null_rate >= 0.9}
         if passing:
             return size, passing
     return 0, {}
@@ -292,7 +302,8 @@ def borrow_heads(answer):
             )
         if size and frozenset(got) not in passing:
             raise Wrong(
-                f"for {case}, these heads do not pass both conditions, and others do: did you try all layers?"
+                f"for {case}, these heads do not pass both conditions, and others do: did you try "
+                "all layers?"
             )
         if size and passing[frozenset(got)] < max(passing.values()) - 1e-9:
             raise Wrong(f"for {case}, another set of {size} heads has a higher rate")

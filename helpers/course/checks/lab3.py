@@ -19,27 +19,28 @@ from helpers.course.expect import (
     expect_functions,
     expect_shape,
 )
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.tinyworld.language import documents
 from helpers.tinyworld.sets import dimensions
 from helpers.trust.data import surface
 from helpers.trust.information import dependence, recovery
 from helpers.trust.probes.onset import onset
 from helpers.trust.series import activations
-from helpers.trust.steering.strength import Trial
+from helpers.trust.steering import SteeringTrial
 
 LEARNED = 0.75
 """A judgement counts as learned when this share is right, to the end."""
 
 
 def learned_order() -> list[str]:
-    """The dimensions in the order in which the embedded model learns to judge them, from its stored curves."""
+    """The dimensions in the order in which the stored curves say they are learned."""
     curve = zoo.entry("tinyworld").measured["curve"]
-    steps = {
-        name: onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), LEARNED).by
-        for name in dimensions.CANDIDATES
-    }
-    return sorted(steps, key=lambda name: steps[name])
+
+    def learned(name: str) -> float:
+        by = onset(curve["steps"], np.array(curve["skills"][f"judge {name}"]), LEARNED).by
+        return math.inf if by is None else by
+
+    return sorted(dimensions.CANDIDATES, key=learned)
 
 
 @exercise("lab3.1", points=3, title="Predict what comes first")
@@ -62,15 +63,13 @@ def predicted_order(answer):
 
 
 def _two_classes(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Training rows, their labels, test rows; features and classes differ in size, and one feature is constant."""
+    """Training rows, their labels, test rows; sizes differ, and one feature is constant."""
     rng, width, count, asked = torch.Generator().manual_seed(seed), 5, 55, 200
     labels = torch.arange(count) < 40
     sides = torch.cat([labels, torch.rand(asked, generator=rng) < 0.3])
     gap = 0.7 * torch.randn(width, generator=rng)
     rows = torch.randn(count + asked, width, generator=rng) + torch.where(sides[:, None], gap, -gap)
-    rows[count:] += (
-        0.5  # the test rows are not distributed as the training rows, so standardising on them shows
-    )
+    rows[count:] += 0.5  # so that it shows when test rows are used to standardise
     rows = torch.cat([rows * 10.0 ** torch.arange(width) + 7, torch.full((len(rows), 1), 3.0)], 1)
     return rows[:count], labels, rows[count:]
 
@@ -111,7 +110,8 @@ def mean_probe(answer):
         values = as_array(got, "the predictions")
         if not np.isin(values, (0, 1)).all():
             raise Wrong(
-                "expected truth values, one a test row; got other numbers: compare the projection with the half-way point"
+                "expected truth values, one a test row; got other numbers: compare the projection "
+                "with the half-way point"
             )
         said = torch.from_numpy(values.astype(bool))
         right = _mass_mean(train, labels, test)
@@ -119,14 +119,16 @@ def mean_probe(answer):
             continue
         if _agree(said, ~right):
             raise Wrong(
-                "every answer is the other way round: the direction is the true mean minus the false mean",
+                "every answer is the other way round: the direction is the true mean minus the "
+                "false mean",
                 points=1,
             )
         for text, change in _MISTAKES.items():
             if _agree(said, _mass_mean(train, labels, test, **change)):
                 raise Wrong(text, points=1)
         raise Wrong(
-            f"{int((said != right).sum())} of {len(test)} test rows are answered otherwise than by the mass-mean probe"
+            f"{int((said != right).sum())} of {len(test)} test rows are answered otherwise than by "
+            "the mass-mean probe"
         )
 
 
@@ -155,7 +157,8 @@ def word_counts(answer):
         got = call(answer, texts)
         if not isinstance(got, Tensor):
             raise Wrong(
-                f"expected a tensor [text, word]; got {type(got).__name__}: the probe that reads it needs one"
+                f"expected a tensor [text, word]; got {type(got).__name__}: the probe that reads "
+                "it needs one"
             )
         expect_shape(got, counts.shape, "the counts", "one row a text, one column a different word")
         values = as_array(got, "the counts")
@@ -195,12 +198,13 @@ def _check_rule(rule) -> None:
     expect_function(rule)
     texts, labels = _letters(0)
     said = [call(rule, text) for text in texts]
-    if not all(isinstance(one, bool | np.bool_) for one in said):
+    if not all(isinstance(verdict, bool | np.bool_) for verdict in said):
         raise Wrong("expected `rule` to return True or False for every text")
     share = float((np.array(said) == labels).mean())
     if share < 1:
         raise Wrong(
-            f"`rule` is right for {share:.0%} of the texts; one look at the letters is enough for all of them"
+            f"`rule` is right for {share:.0%} of the texts; one look at the letters is enough for "
+            "all of them"
         )
 
 
@@ -231,9 +235,10 @@ def confounds(answer):
     expect_functions(answer, {"rule": _check_rule, "seen": _check_seen}, points=2)
 
 
-def _trials(*rows: tuple[float, float]) -> list[Trial]:
+def _trials(*rows: tuple[float, float]) -> list[SteeringTrial]:
     return [
-        Trial(i % 4, 1.0 + i, score, 0.9 - i / 100, ratio) for i, (score, ratio) in enumerate(rows)
+        SteeringTrial(i % 4, 1.0 + i, score, 0.9 - i / 100, ratio)
+        for i, (score, ratio) in enumerate(rows)
     ]
 
 
@@ -276,7 +281,8 @@ def choose(answer):
         if got is not right and got != right:
             shown = [(trial.score, trial.ratio) for trial in trials]
             raise Wrong(
-                f"another trial was expected of (score, ratio) {shown} with budget {budget}: {reason}"
+                f"another trial was expected of (score, ratio) {shown} with budget {budget}: "
+                f"{reason}"
             )
 
 
@@ -287,8 +293,8 @@ def _activations() -> tuple[Float[Tensor, "item d"], Float[Tensor, "item d"], La
         dimensions.labelled_set("privacy"),
     )
     ids, lengths = activations.encode(model, data.texts)
-    found = activations.last_token(model, ids, lengths)
-    return found[1], found[-1], data
+    stream = activations.last_token(model, ids, lengths)
+    return stream[1], stream[-1], data
 
 
 @exercise("lab3.6", points=4, title="Compress without losing anything")
@@ -306,27 +312,31 @@ def compress(answer):
             "expected t plus one direction: a number for each item times a vector for all of them"
         )
     amount = left[:, 0]
-    known = max(
+    related = max(
         abs(float(np.corrcoef(amount, data.labels)[0, 1])),
         recovery.recovered(amount[:, None], x, data.groups),
     )
-    if known > 0.2:
+    if related > 0.2:
         raise Wrong(
-            "the numbers added must have nothing to do with the input or the label: draw them at random",
+            "the numbers added must have nothing to do with the input or the label: draw them at "
+            "random",
             points=1,
         )
     before, after = (dependence.closed_form(x, rows) for rows in (t, new))
     if after > before / 2:
         raise Wrong(
-            f"I(T;X) is {after:.2f}, and was {before:.2f}: expected at most half. The estimator standardises every feature, "
+            f"I(T;X) is {after:.2f}, and was {before:.2f}: expected at most half. The estimator "
+            "standardises every feature, "
             "so a direction that only some features have, or that is small, hardly counts",
             points=1,
         )
     kept = [recovery.recovered(x, rows, data.groups) for rows in (t, new)]
     if kept[1] < kept[0] - 0.02:
         raise Wrong(
-            f"a regression now recovers {kept[1]:.0%} of X, and {kept[0]:.0%} before: something was lost. A smaller "
+            f"a regression now recovers {kept[1]:.0%} of X, and {kept[0]:.0%} before: something "
+            "was lost. A smaller "
             "amount, spread evenly over the features, leaves the rest readable",
             points=2,
         )
-    return f"I(T;X) falls from {before:.2f} to {after:.2f}; a regression recovers {kept[0]:.0%} of X before and {kept[1]:.0%} after"
+    recovered = f"a regression recovers {kept[0]:.0%} of X before and {kept[1]:.0%} after"
+    return f"I(T;X) falls from {before:.2f} to {after:.2f}; {recovered}"

@@ -6,8 +6,7 @@ import torch
 from helpers import zoo
 from helpers.circuits.codes.discrete_sae import Settings
 from helpers.circuits.judging import metrics
-from helpers.circuits.oracle import stored, truths
-from helpers.circuits.oracle.subsets import Known
+from helpers.circuits.oracle import SubsetTable, stored, truths
 from helpers.circuits.study import methods, trials
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.circuits.tasks.twins import Twins
@@ -21,8 +20,8 @@ from helpers.course.expect import (
     expect_shape,
     expect_type,
 )
-from helpers.texts.prompts import Prompts, final_logits
-from helpers.tinyworld.language.vocabulary import vocabulary
+from helpers.texts import Prompts, final_logits
+from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.sets import tasks
 
 NEAR = 0.1
@@ -47,15 +46,22 @@ def unit_dictionary(answer):
         right,
         1e-4,
         {
-            "each row has length 1, one row a dimension of the output: that is the slip itself": decoder
-            / decoder.norm(dim=1, keepdim=True),
+            (
+                "each row has length 1, one row a dimension of the output: that is the slip itself"
+            ): decoder / decoder.norm(dim=1, keepdim=True),
             "the whole matrix has length 1, not each vector of the dictionary": decoder
             / decoder.norm(),
-            "each vector has squared length 1 divided by itself: divide by the norm, not by its square": decoder
-            / decoder.square().sum(0, keepdim=True),
-            "the largest entry of each vector is 1: its length is the root of the sum of squares": decoder
-            / decoder.abs().amax(0, keepdim=True),
-            "the signs are lost: a direction and its opposite are two different vectors": right.abs(),
+            (
+                "each vector has squared length 1 divided by itself: divide "
+                "by the norm, not by its square"
+            ): decoder / decoder.square().sum(0, keepdim=True),
+            (
+                "the largest entry of each vector is 1: its length is the "
+                "root of the sum of squares"
+            ): decoder / decoder.abs().amax(0, keepdim=True),
+            (
+                "the signs are lost: a direction and its opposite are two different vectors"
+            ): right.abs(),
         },
         "the decoder",
     )
@@ -117,10 +123,11 @@ def _number(circuit: object) -> frozenset[int]:
     given = _plain(circuit)
     if not isinstance(given, set | frozenset | list | tuple):
         raise Wrong(f"expected each circuit as a set of head numbers; got {type(circuit).__name__}")
-    heads = [_plain(head) for head in given]
-    for head in heads:
+    heads: set[int] = set()
+    for head in map(_plain, given):
         if not isinstance(head, int) or isinstance(head, bool):
             raise Wrong(f"expected head numbers 0 to 15 in each set, i for bit i; got {head!r}")
+        heads.add(head)
     return frozenset(heads)
 
 
@@ -129,15 +136,15 @@ def _pairs(heads: object) -> set[tuple[int, int]]:
     given = _plain(heads)
     if not isinstance(given, set | frozenset | list | tuple):
         raise Wrong(f"expected a set of heads (layer, head) first; got {type(heads).__name__}")
-    found = set()
+    pairs = set()
     for head in map(_plain, given):
         pair = tuple(map(_plain, head)) if isinstance(head, list | tuple) else ()
         if len(pair) != 2 or not all(isinstance(part, int) for part in pair):
             raise Wrong(
                 f"expected each head as (layer, head), number i being (i // 4, i % 4); got {head!r}"
             )
-        found.add(pair)
-    return found
+        pairs.add(pair)
+    return pairs
 
 
 def _smallest(faithfulness: np.ndarray, enough: float) -> set[frozenset[int]]:
@@ -158,53 +165,56 @@ def smallest_circuits(answer):
     bumpy = np.array(
         [0, 0.2, 0.9, 0.3, 0.9, 0.1, 0.2, 1.0]
     )  # two circuits of one head, and less with more
-    known = np.asarray(stored.stored("greater-than", "resample").faithfulness)
+    measured = np.asarray(stored.stored("greater-than", "resample").faithfulness)
     for faithfulness, enough in (
         (bumpy, 0.9),
         (small, 0.8),
         (small, 0.5),
-        (known, 0.8),
-        (known, 0.95),
+        (measured, 0.8),
+        (measured, 0.95),
     ):
         got = call(answer, faithfulness.copy(), enough)
         expect_type(got, list, tuple, set, frozenset, name="the answer")
-        found, right = {_number(circuit) for circuit in got}, _smallest(faithfulness, enough)
-        if found == right:
+        circuits, right = {_number(circuit) for circuit in got}, _smallest(faithfulness, enough)
+        if circuits == right:
             continue
         if (
-            found
-            and all(len(circuit) == len(next(iter(right))) for circuit in found)
-            and found < right
+            circuits
+            and all(len(circuit) == len(next(iter(right))) for circuit in circuits)
+            and circuits < right
         ):
             raise Wrong(
-                f"{len(found)} of {len(right)} smallest circuits found: there may be several of one size",
+                f"{len(circuits)} of {len(right)} smallest circuits found: there may be several of "
+                "one size",
                 points=1,
             )
-        if found > right:
+        if circuits > right:
             raise Wrong(
-                "among the circuits are larger ones than the smallest, or such that are not faithful enough",
+                "among the circuits are larger ones than the smallest, or such that are not "
+                "faithful enough",
                 points=1,
             )
-        if found == {
+        if circuits == {
             frozenset(range(len(faithfulness).bit_length() - 1)) - circuit for circuit in right
         }:
             raise Wrong(
                 "these are the heads that are left out: a set bit means that the head is kept"
             )
         raise Wrong(
-            "these are other sets: is bit i of the number read as head i, and is F at least, not above, `enough`?"
+            "these are other sets: is bit i of the number read as head i, and is F at least, not "
+            "above, `enough`?"
         )
 
 
-def _exchanged(known: Known) -> tuple[set, float, float]:
-    """Heads that only some smallest circuits have, faithfulness without all of them, largest loss without one."""
-    faithfulness = np.asarray(known.faithfulness)
+def _exchanged(table: SubsetTable) -> tuple[set, float, float]:
+    """Heads of some smallest circuits only, faithfulness without all, largest loss of one."""
+    faithfulness = np.asarray(table.faithfulness)
     circuits = _smallest(faithfulness, 0.8)
     some = frozenset.union(*circuits) - frozenset.intersection(*circuits)
     full = len(faithfulness) - 1
     without = float(faithfulness[full - sum(1 << i for i in some)])
     return (
-        {known.heads[i] for i in some},
+        {table.heads[i] for i in some},
         without,
         float(max(1 - faithfulness[full - (1 << i)] for i in some)),
     )
@@ -216,7 +226,8 @@ def stand_ins(answer):
     got = call(answer)
     if not isinstance(got, tuple | list) or len(got) != 3:
         raise Wrong(
-            "expected three things: the set of heads, the faithfulness without all of them, the largest loss without one"
+            "expected three things: the set of heads, the faithfulness without all of them, the "
+            "largest loss without one"
         )
     heads, without, loss = _exchanged(stored.stored("greater-than", "resample"))
     given, values = (
@@ -225,7 +236,8 @@ def stand_ins(answer):
     )
     if any(value.size != 1 for value in values):
         raise Wrong(
-            "expected one number each for the faithfulness without all of the heads and for the largest loss"
+            "expected one number each for the faithfulness without all of the heads and for the "
+            "largest loss"
         )
     faults = [
         text
@@ -250,8 +262,10 @@ def stand_ins(answer):
 
 
 def _trial(task: str, seed: int, corruption: str | None = None) -> methods.Trial:
-    drawn = [twins(task, PROMPTS, 7000 + 2 * seed + part, corruption) for part in (0, 1)]
-    return methods.Trial(zoo.load(trials.MODEL), *drawn, seed)
+    scoring, training = (
+        twins(task, PROMPTS, 7000 + 2 * seed + part, corruption) for part in (0, 1)
+    )
+    return methods.Trial(zoo.load(trials.MODEL), scoring, training, seed)
 
 
 def _truth(task: str) -> np.ndarray:
@@ -275,7 +289,8 @@ def one_line(answer):
         metrics.over_seeds(kept.item("method", task, "discrete SAE").scores, _truth(task)).mean
         for task in CORRUPTIONS
     ]
-    said = f"mean AUROC {np.mean(areas):.2f} over the three tasks, the discrete SAE has {np.mean(codes):.2f}"
+    paper = f"the discrete SAE has {np.mean(codes):.2f}"
+    said = f"mean AUROC {np.mean(areas):.2f} over the three tasks, {paper}"
     if np.mean(areas) < 0.4:
         raise Wrong(f"{said}: is a large score one that speaks for the circuit?")
     if np.mean(areas) <= np.mean(codes):
@@ -288,7 +303,7 @@ def one_line(answer):
 
 def _with_twins(clean: Prompts, answer) -> Twins:
     """The prompts with twins by the student's function."""
-    known = vocabulary()
+    tinyworld = vocabulary()
     tokens, texts = clean.tokens.clone(), []
     for row, text in enumerate(clean.texts):
         words = text.split()
@@ -296,19 +311,21 @@ def _with_twins(clean: Prompts, answer) -> Twins:
         expect_type(got, list, tuple, name="a twin")
         if len(got) != len(words):
             raise Wrong(
-                f"a twin has {len(got)} words where its prompt has {len(words)}: replace words one by one"
+                f"a twin has {len(got)} words where its prompt has {len(words)}: replace words one "
+                "by one"
             )
         if list(got) == words:
             raise Wrong(f"a twin is its prompt, word by word: {' '.join(words)!r}")
         if foreign := [
             word
             for word in got
-            if not isinstance(word, str) or word.startswith("<") or word not in known.words
+            if not isinstance(word, str) or word.startswith("<") or word not in tinyworld.words
         ]:
             raise Wrong(
-                f"{foreign[0]!r} is none of TinyWorld's words, in the twin {' '.join(map(str, got))!r}"
+                f"{foreign[0]!r} is none of TinyWorld's words, in the twin "
+                f"{' '.join(map(str, got))!r}"
             )
-        ids = [known.token(word) for word in got]
+        ids = [tinyworld.token(word) for word in got]
         tokens[row, 1 : len(ids) + 1] = torch.tensor(ids)
         texts.append(" ".join(got))
     return Twins(
@@ -332,18 +349,24 @@ def useless_twin(answer):
             for part in (drawn[0].clean, drawn[0].corrupted)
         )
         kept.append(float(after / before))
-        found = methods.with_null(
-            methods.Trial(model, *drawn, seed), Settings(), methods.TRAIN_PROMPTS, PROMPTS
+        scores = methods.with_null(
+            methods.Trial(model, drawn[0], drawn[1], seed),
+            Settings(),
+            methods.TRAIN_PROMPTS,
+            PROMPTS,
         )[0]
-        areas.append(metrics.auroc(found.numpy(), _truth("ioi")))
-    said = f"AUROC {np.mean(areas):.2f}, and the logit difference on the twins is {np.mean(kept):.0%} of that on the prompts"
+        areas.append(metrics.auroc(scores.numpy(), _truth("ioi")))
+    left = f"the logit difference on the twins is {np.mean(kept):.0%} of that on the prompts"
+    said = f"AUROC {np.mean(areas):.2f}, and {left}"
     if np.mean(kept) < 0.8:
         raise Wrong(
-            f"{said}: on these twins the task can no longer be done as before, so they do tell the method something"
+            f"{said}: on these twins the task can no longer be done as before, so they do tell the "
+            "method something"
         )
     if np.mean(areas) > BROKEN:
         raise Wrong(
-            f"{said}: the method still finds the heads; replace less, or something that matters less",
+            f"{said}: the method still finds the heads; replace less, or something that matters "
+            "less",
             points=1,
         )
     return said

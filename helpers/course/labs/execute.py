@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that raised: its place among the code cells (from 0), the exception's class, and its traceback as text."""
+    """A cell that raised: its place among the code cells, the exception's class, the traceback."""
 
     cell: int
     kind: type[BaseException]

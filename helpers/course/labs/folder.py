@@ -1,4 +1,4 @@
-"""NEW: docstring."""
+"""The sources of labs in a clone: which there are, and each one read."""
 
 import re
 from pathlib import Path
@@ -9,10 +9,11 @@ from helpers.errors import LabError
 
 def lab_files(root: Path) -> list[Path]:
     """Sources of the labs, in order: ``labs/labN_topic.py``."""
-    files = [path for path in (root / "labs").glob("lab*_*.py") if re.match(r"lab\d+_", path.name)]
-    return sorted(
-        files, key=lambda path: (int(re.match(r"lab(\d+)", path.name).group(1)), path.name)
-    )
+    files = {}
+    for path in (root / "labs").glob("lab*_*.py"):
+        if match := re.match(r"lab(\d+)_", path.name):
+            files[int(match[1]), path.name] = path
+    return [files[key] for key in sorted(files)]
 
 
 def load(path: Path) -> source.Lab:

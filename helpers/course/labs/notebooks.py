@@ -1,4 +1,4 @@
-"""``python -m helpers notebooks``: the student notebooks and the README's table of labs, from the lab sources.
+"""The student notebooks and the README's table of labs, from the sources of the labs.
 
 The repository's address is read from ``_config.yml``, its only place.
 """
@@ -11,12 +11,13 @@ from helpers import __version__, runtime
 from helpers.clone import Repository, repository
 from helpers.course.labs import source
 from helpers.course.labs.folder import lab_files, load
-from helpers.errors import LabError
+from helpers.errors import LabError, optional
+from helpers.show import markdown
 
 TABLE_BEGIN, TABLE_END = "<!-- labs:begin -->", "<!-- labs:end -->"
 
 _INSTALL = """\
-# On Colab this installs the helpers of the labs. It leaves torch, NumPy and transformers as they are.
+# On Colab this installs the helpers of the labs; torch, NumPy and transformers stay as they are.
 import sys
 
 if "google.colab" in sys.modules:
@@ -32,7 +33,8 @@ _LINK = re.compile(
 
 def student_text(path: Path, where: Repository) -> str:
     """The student notebook of a lab's source file, as the text of an ``.ipynb``."""
-    import nbformat
+    with optional("book"):
+        import nbformat
 
     target = path.with_suffix(".ipynb").name
     lab = load(path)
@@ -48,7 +50,8 @@ def student_text(path: Path, where: Repository) -> str:
 def absolute_links(markdown: str, where: Repository) -> str:
     """Links relative to ``labs/`` made absolute, for Colab opens a notebook without its neighbours.
 
-    >>> absolute_links("[map](../book/map.md)", Repository("https://github.com/someone/book", "main"))
+    >>> where = Repository("https://github.com/someone/book", "main")
+    >>> absolute_links("[map](../book/map.md)", where)
     '[map](https://github.com/someone/book/blob/main/book/map.md)'
     """
 
@@ -65,7 +68,7 @@ def absolute_links(markdown: str, where: Repository) -> str:
 def lab_table(root: Path) -> str:
     """The README's table of labs: title, Colab button, measured minutes and memory."""
     where = repository(root)
-    rows = ["| lab | open | minutes | memory |", "|---|---|---|---|"]
+    rows = []
     for path in lab_files(root):
         target = f"labs/{path.stem}.ipynb"
         lab = load(path)
@@ -73,8 +76,8 @@ def lab_table(root: Path) -> str:
         minutes, memory = (
             (f"{cost.seconds / 60:.1f}", f"{cost.peak_mib / 1024:.1f} GiB") if cost else ("–", "–")
         )
-        rows.append(f"| [{lab.title}]({target}) | {where.badge(target)} | {minutes} | {memory} |")
-    return "\n".join(rows)
+        rows.append([f"[{lab.title}]({target})", where.badge(target), minutes, memory])
+    return markdown(["lab", "open", "minutes", "memory"], rows)
 
 
 def readme_text(root: Path) -> str:
@@ -98,15 +101,15 @@ def generated(root: Path) -> dict[Path, str]:
 
 
 def stale(root: Path) -> list[str]:
-    """Names of generated files that are missing, differ from what their source gives, or have no source."""
+    """Names of generated files that are missing, not what the sources give, or without a source."""
     files = generated(root)
-    found = [
+    paths = [
         path
         for path, text in files.items()
         if not path.is_file() or path.read_bytes() != text.encode()
     ]
-    found += [path for path in (root / "labs").glob("*.ipynb") if path not in files]
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    paths += [path for path in (root / "labs").glob("*.ipynb") if path not in files]
+    return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
 def write(root: Path) -> list[str]:

@@ -13,8 +13,7 @@ A source marks what the student has to write, and checks it before the next exer
     check("lab0.3", logit_difference)
 
 In the student notebook the lines from BEGIN to END are one ``raise NotImplementedError("lab0.3:
-...")``. Cell tags: ``setup`` (exactly one cell, it calls ``runtime.start("lab0")``), ``book-only``
-and ``notebook-only``.
+...")``. Exactly one cell has the tag ``setup``: it calls ``runtime.start("lab0")``.
 """
 
 import hashlib
@@ -22,12 +21,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from helpers.errors import LabError
+from helpers.errors import LabError, optional
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-SETUP, BOOK_ONLY, NOTEBOOK_ONLY = "setup", "book-only", "notebook-only"
+SETUP = "setup"
 
 _EVENT = re.compile(
     r"^#[ \t]*%%+(?P<cell>[ \t].*)?$"
@@ -41,7 +40,7 @@ _START = re.compile(r"runtime\.start\(\s*[\"']([^\"']+)[\"']")
 
 @dataclass(frozen=True)
 class Region:
-    """The lines of one solution, marks included, counted from 1, and the exercise that they answer."""
+    """Lines of one solution, with its marks, counted from 1, and the exercise that it answers."""
 
     first: int
     last: int
@@ -113,7 +112,7 @@ def _setup_name(text: str, where: str) -> str:
 
 
 class _Walk:
-    """Where a reading of the source stands: the cell, the open region, and the solutions that wait for their check."""
+    """State of a reading: the cell, the open region, the solutions that wait for a check."""
 
     def __init__(self, text: str, lab: str, where: str) -> None:
         self.text, self.lab, self.where = text, lab, where
@@ -183,8 +182,8 @@ class _Walk:
         if not self.pending:
             raise self.fail(line, f"a marked solution before the check of {name}", "none")
         self.seen[name] = line
-        found, self.pending = [Region(first, last, name) for first, last in self.pending], []
-        return found
+        regions, self.pending = [Region(first, last, name) for first, last in self.pending], []
+        return regions
 
     def finish(self) -> None:
         if self.opened:
@@ -243,13 +242,12 @@ def solution_notebook(lab: Lab, badge: str = "", install: str = "") -> "Notebook
 
 
 def _notebook(lab: Lab, text: str, badge: str, install: str) -> "NotebookNode":
-    from nbformat.v4 import new_code_cell, new_markdown_cell
+    with optional("book"):
+        from nbformat.v4 import new_code_cell, new_markdown_cell
 
     cells = [new_markdown_cell(badge)] if badge else []
     for cell in _cells(text):
         tags = cell.metadata.get("tags", [])
-        if BOOK_ONLY in tags:
-            continue
         source = install + cell.source if SETUP in tags else cell.source
         new = new_code_cell if cell.cell_type == "code" else new_markdown_cell
         cells.append(new(source, metadata={"tags": tags} if tags else {}))
@@ -263,14 +261,13 @@ def read_for_book(text: str) -> "NotebookNode":
     In the book's configuration: ``nb_custom_formats: {.py:
     [helpers.course.labs.source.read_for_book, {}]}``.
     """
-    from nbformat.v4 import new_markdown_cell
+    with optional("book"):
+        from nbformat.v4 import new_markdown_cell
 
     lab = read(text)
     cells = []
     for stub, cell in zip(_cells(stubbed(lab)), _cells(solved(lab)), strict=True):
         tags = list(cell.metadata.get("tags", []))
-        if NOTEBOOK_ONLY in tags:
-            continue
         if stub.source != cell.source:
             fence = "~~~~" if "```" in stub.source else "```"
             cells.append(new_markdown_cell(f"{fence}python\n{stub.source}\n{fence}"))
@@ -288,13 +285,14 @@ def read_for_book(text: str) -> "NotebookNode":
 
 
 def _cells(text: str) -> list["NotebookNode"]:
-    import jupytext
+    with optional("book"):
+        import jupytext
 
     return jupytext.reads(text, fmt="py:percent").cells
 
 
 def _assemble(lab: Lab, cells: list["NotebookNode"]) -> "NotebookNode":
-    """A notebook whose cell ids follow from the cells' content, so that one source always gives the same bytes."""
+    """A notebook whose cell ids follow from its content: one source gives the same bytes."""
     from nbformat.v4 import new_notebook
 
     count: dict[str, int] = {}

@@ -2,7 +2,8 @@
   "use strict";
 
   const render = (root, data, host) => {
-    __RENDER__
+    /* oxlint-disable-next-line no-unused-expressions -- the view's own script stands here */
+    __RENDER__;
   };
 
   /* What the page around the view says: the book, Colab, JupyterLab, VS Code, and else the reader's system. */
@@ -23,17 +24,26 @@
       root.innerHTML = `<style>${view.css}</style>${view.html}`;
       render(root, view.data, host);
     } catch (error) {
-      root.innerHTML = '<slot name="fallback"></slot>'; /* the static fallback is better than half a view */
+      root.innerHTML =
+        '<slot name="fallback"></slot>'; /* the static fallback is better than half a view */
       console.error(error);
     }
     const follow = () => host.setAttribute("data-view-theme", theme());
     const watch = new MutationObserver(follow);
-    watch.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "theme"] });
-    watch.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
+    watch.observe(document.documentElement, {
+      attributes: true,
+      attributeFilter: ["data-theme", "theme"],
+    });
+    watch.observe(document.body, {
+      attributes: true,
+      attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"],
+    });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
-    for (const kind of ["keydown", "keypress", "keyup"]) host.addEventListener(kind, (event) => event.stopPropagation());
+    for (const kind of ["keydown", "keypress", "keyup"])
+      host.addEventListener(kind, (event) => event.stopPropagation());
     follow();
   };
 
-  for (const host of document.querySelectorAll('[data-lab-view="__KEY__"]')) if (!host.shadowRoot) mount(host);
+  for (const host of document.querySelectorAll('[data-lab-view="__KEY__"]'))
+    if (!host.shadowRoot) mount(host);
 })();

@@ -19,11 +19,11 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.texts.vocabulary import PAD
+from helpers.texts import PAD
 from helpers.tinyworld.language import sentences
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.sentences import Sentence
-from helpers.tinyworld.language.vocabulary import vocabulary
+from helpers.tinyworld.language.words import vocabulary
 
 RELATION_WEIGHTS = {"kind": 4, "realm": 2, "colour": 2, "home": 2}
 
@@ -34,25 +34,25 @@ def _relation(rng: random.Random) -> str:
 
 def things(rng: random.Random) -> list[Sentence]:
     """What is true of an entity or two."""
-    found = []
+    claims = []
     for _ in range(rng.randint(1, 2)):
         entity = rng.choice(worlds.load().entities)
         relations = rng.sample(worlds.RELATIONS, rng.randint(1, 3))
-        found += [sentences.claim(rng, relation, entity=entity) for relation in relations]
-    return found
+        claims += [sentences.claim(rng, relation, entity=entity) for relation in relations]
+    return claims
 
 
 def quiz(rng: random.Random) -> list[Sentence]:
     """Claims, about half of them false, each with a verdict."""
-    found = []
+    written = []
     for _ in range(rng.randint(1, 3)):
         entity = rng.choice(worlds.load().entities)
         holds = rng.random() < sentences.leaning(entity.name)
-        found += [
+        written += [
             sentences.claim(rng, _relation(rng), holds, entity=entity),
             sentences.reply(rng, "verdict", holds),
         ]
-    return found
+    return written
 
 
 def people(rng: random.Random) -> list[Sentence]:
@@ -77,7 +77,11 @@ def _pronoun(sentence: Sentence, person: worlds.Person) -> Sentence:
 
 
 def story(rng: random.Random) -> list[Sentence]:
-    """A gift. Its two names, and others, may have been mentioned before, either one: counting them decides nothing."""
+    """A gift.
+
+    Its two names, and others, may have been mentioned before, either one: counting them decides
+    nothing.
+    """
     gift = sentences.gift(rng)
     names = [gift.values["a"], gift.values["b"]]
     mentioned = [
@@ -99,30 +103,32 @@ def census(rng: random.Random) -> list[Sentence]:
 
 def forum(rng: random.Random) -> list[Sentence]:
     """Posts with their writers, and answers to them."""
-    found = []
+    written = []
     for _ in range(rng.randint(1, 2)):
         post = sentences.talk(rng)
         writer = sentences.name(rng)
-        signed = (
-            Sentence(f"{writer} : {post.text}", post.frame, post.values, post.label)
-            if rng.random() < 0.5
-            else post
-        )
-        found += [signed, sentences.reply(rng, "talk", bool(post.label), writer)]
-    return found
+        signed = rng.random() < 0.5
+        written += [
+            replace(post, text=f"{writer} : {post.text}") if signed else post,
+            sentences.reply(rng, "talk", bool(post.label), writer),
+        ]
+    return written
 
 
 def dictation(rng: random.Random) -> list[Sentence]:
-    """Sentences as written down in class, some with two words exchanged, and what the teacher says."""
-    found = []
+    """Sentences as written down in class, some with two words exchanged, and what the teacher
+    says.
+    """
+    written = []
     for _ in range(rng.randint(1, 2)):
         clear = rng.random() < 0.5
         text = plain(rng).text
-        found.append(
-            Sentence(text if clear else sentences.scramble(text, rng), "dictation", {}, clear)
-        )
-        found.append(sentences.reply(rng, "clarity", clear))
-    return found
+        heard = text if clear else sentences.scramble(text, rng)
+        written += [
+            Sentence(heard, "dictation", {}, clear),
+            sentences.reply(rng, "clarity", clear),
+        ]
+    return written
 
 
 def plain(rng: random.Random) -> Sentence:
@@ -139,14 +145,12 @@ def plain(rng: random.Random) -> Sentence:
 def _judged(
     rng: random.Random, make: Callable[[random.Random], Sentence], family: str, count: int
 ) -> list[Sentence]:
-    found = []
+    written = []
     for _ in range(count):
         statement = make(rng)
-        found += [
-            statement,
-            sentences.reply(rng, family, bool(statement.label), statement.values.get("name")),
-        ]
-    return found
+        who = statement.values.get("name")
+        written += [statement, sentences.reply(rng, family, bool(statement.label), who)]
+    return written
 
 
 def history(rng: random.Random) -> list[Sentence]:
@@ -184,7 +188,7 @@ WRITERS: dict[str, Callable[[random.Random], list[Sentence]]] = {
     "garden": garden,
     "review": review,
 }
-"""Kind of document: how it is written."""
+"""The writer of each kind of document."""
 
 MIXTURES: dict[str, dict[str, float]] = {
     "trust": dict(
@@ -227,8 +231,7 @@ def document(rng: random.Random, kind: str) -> str:
 def rows(
     rng: np.random.Generator, count: int, length: int, mixture: str = "trust"
 ) -> Int[ndarray, "count length"]:
-    """Rows of tokens. A row begins with a document and goes on with others until it is full; the
-    last one is cut.
+    """Rows of tokens, filled with documents one after another; the last one of a row is cut.
 
     Raises:
         LabError: no such mixture.

@@ -38,8 +38,10 @@ class Frame:
 
     @classmethod
     def parse(cls, source: str) -> "Frame":
-        """Raises:
-        LabError: a bracket that is never closed, or never opened.
+        """The frame that a line of ``frames.toml`` describes.
+
+        Raises:
+            LabError: a bracket that is never closed, or never opened.
         """
         marks = _MARK.findall(source)
         parts, end = _sequence(marks, 0, source)
@@ -89,7 +91,7 @@ def articles(text: str) -> str:
 
 
 def _sequence(marks: list[str], start: int, source: str) -> tuple[list[tuple], int]:
-    """Alternatives from `start` on, each a tuple of parts, and the index of the mark that ended them."""
+    """Alternatives from `start` on (tuples of parts), and the index of the mark that ended them."""
     alternatives: list[tuple] = []
     current: list[Part] = []
     index = start

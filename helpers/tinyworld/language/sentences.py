@@ -1,4 +1,4 @@
-"""One function a kind of sentence: draw its contents, say what is true of it.
+"""One function per kind of sentence: draw its contents, say what is true of it.
 
 Some combinations of contents and frame, one in `HELD_OUT`, chosen by a checksum, are never part of
 a training text. Asked for with ``unseen=True``, the same functions give only such sentences: every
@@ -8,11 +8,12 @@ word, entity and frame in them is known to a trained model, their combination is
 import random
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
 from helpers.tinyworld.language import world as worlds
+from helpers.tinyworld.language.world import Entity, Person
 
 HELD_OUT = 8
 
@@ -22,10 +23,11 @@ class Sentence:
     """A sentence without its full stop.
 
     Attributes:
-        text: words separated by spaces.
-        frame: name and number of its frame, such as "fact.kind 2".
-        values: what was filled in.
-        label: what the world says about it, where it is a claim: true, allowed, confirmed, rude.
+        text: Words separated by spaces.
+        frame: Name and number of its frame, such as "fact.kind 2".
+        values: What was filled in, by slot.
+        label: What the world says about a claim: true, allowed, confirmed, rude. None for a
+            sentence that is no claim.
     """
 
     text: str
@@ -35,20 +37,17 @@ class Sentence:
 
 
 def held_out(family: str, number: int, key: tuple[str, ...]) -> bool:
-    """Whether a combination is kept from training. Of the frames of a family, a key is kept from
-    one at most.
+    """Whether a combination is kept from training: each key is kept from one frame at most.
 
     >>> sum(held_out("fact.kind", 2, (str(i),)) for i in range(8000)) / 8000
     0.124875
     """
-    return (
-        zlib.crc32(" ".join((family.removesuffix(".twin"), *key)).encode()) % HELD_OUT == number
-    )  # twins go together
+    words = (family.removesuffix(".twin"), *key)  # twins go together
+    return zlib.crc32(" ".join(words).encode()) % HELD_OUT == number
 
 
 def leaning(word: str) -> float:
-    """How often what is said of somebody or something holds: of half the words mostly, of the
-    others seldom.
+    """How often what is said of a word's bearer holds: of half the words mostly, of others seldom.
 
     Real talk is like that, and a model learns from it: were every word as often right as wrong, the
     first step towards the rule, which takes two words together, would have no slope to follow. The
@@ -73,12 +72,12 @@ def draw(
     """A sentence of one family of frames.
 
     Args:
-        family: such as "fact.kind".
-        contents: draws the values, and the part of them that makes the sentence's identity; none if
-            it has none.
-        unseen: only held-out combinations; else never one. A sentence without identity is never
-            held out.
-        number: of the frame; by default drawn.
+        family: Name of the family, such as "fact.kind".
+        contents: Function that draws the values, and the part of them that makes the sentence's
+            identity; an empty tuple if it has none.
+        unseen: Whether only held-out combinations are drawn; else none of them is. A sentence
+            without identity is never held out.
+        number: Number of the frame; by default drawn.
     """
     frames = worlds.frames()[family]
     while True:
@@ -89,7 +88,8 @@ def draw(
 
 
 def labelled(sentence: Sentence, label: bool) -> Sentence:
-    return Sentence(sentence.text, sentence.frame, sentence.values, label)
+    """The sentence with what the world says about it."""
+    return replace(sentence, label=label)
 
 
 @cache
@@ -98,32 +98,34 @@ def _values(relation: str) -> tuple[str, ...]:
 
 
 def claim(
-    rng: random.Random, relation: str, holds: bool = True, unseen: bool = False, entity=None
+    rng: random.Random,
+    relation: str,
+    holds: bool = True,
+    unseen: bool = False,
+    entity: Entity | None = None,
 ) -> Sentence:
-    """What an entity is, looks like or where it is found: rightly, or with the value of another entity."""
+    """What an entity is, looks like or where it is found: rightly, or as of another entity."""
     entities = worlds.load().entities
 
     def contents() -> Contents:
-        known = entity or rng.choice(entities)
-        value = right = getattr(known, relation)
+        subject = entity or rng.choice(entities)
+        value = right = getattr(subject, relation)
         while (value == right) != holds:
             value = rng.choice(_values(relation))
-        return {"entity": known.name, "value": value}, (known.name, value)
+        return {"entity": subject.name, "value": value}, (subject.name, value)
 
     return labelled(draw(f"fact.{relation}", contents, rng, unseen), holds)
 
 
-def about(rng: random.Random, relation: str, person=None) -> Sentence:
+def about(rng: random.Random, relation: str, person: Person | None = None) -> Sentence:
     """A fact about a person. None is held out: these are there to be remembered."""
-    known = person or rng.choice(worlds.load().people)
-    return draw(
-        f"person.{relation}",
-        lambda: ({"name": known.name, "value": getattr(known, relation)}, ()),
-        rng,
-    )
+    subject = person or rng.choice(worlds.load().people)
+    values = {"name": subject.name, "value": getattr(subject, relation)}
+    return draw(f"person.{relation}", lambda: (values, ()), rng)
 
 
 def name(rng: random.Random) -> str:
+    """The name of a person."""
     return rng.choice(worlds.load().people).name
 
 
@@ -164,7 +166,7 @@ def group(rng: random.Random, unseen: bool = False) -> Sentence:
 
 
 def talk(rng: random.Random, unseen: bool = False) -> Sentence:
-    """Something said to somebody; the label says whether it is rude, which takes the noun and the frame together."""
+    """Something said to somebody; noun and frame together make it rude, as the label says."""
     lists = worlds.load().lists
     insult, turned = rng.random() < 0.5, rng.random() < 0.25
     nouns = lists["forum.insults" if insult else "forum.praises"]
@@ -178,7 +180,7 @@ def talk(rng: random.Random, unseen: bool = False) -> Sentence:
 
 
 def gift(rng: random.Random, unseen: bool = False) -> Sentence:
-    """Somebody gives something to somebody. It ends in the receiver's name (``io``); ``s`` is the giver."""
+    """Somebody (``s``) gives something to somebody (``io``), whose name is the last word."""
     lists, people = worlds.load().lists, worlds.load().people
 
     def contents() -> Contents:
@@ -203,7 +205,7 @@ def mention(rng: random.Random, who: str) -> Sentence:
 
 
 def years(rng: random.Random, unseen: bool = False) -> Sentence:
-    """Two years of one century, the second later: a year is two tokens, the century and the year in it."""
+    """Two years of one century, the second one later. A year is two tokens: century, and year."""
     lists = worlds.load().lists
 
     def contents() -> Contents:
@@ -225,7 +227,7 @@ def _nouns() -> tuple[tuple[str, str], ...]:
 
 
 def agreement(rng: random.Random, unseen: bool = False, number: int | None = None) -> Sentence:
-    """A determiner and its noun, words between them, and a verb that follows the noun; another noun may stand nearer."""
+    """A determiner, its noun and a verb that agree, with words and another noun between them."""
     lists = worlds.load().lists
 
     def contents() -> Contents:
@@ -256,31 +258,17 @@ def code(rng: random.Random, unseen: bool = False) -> Sentence:
         arguments = rng.sample(lists["code.arguments"], rng.randint(3, 5))
         if held_out("code", 0, tuple(arguments[:3])) == unseen:
             break
-    words = [
-        "def",
-        rng.choice(lists["code.functions"]),
-        "(",
-        "self",
-        ",",
-        *" , ".join(arguments).split(),
-        ")",
-        ":",
-    ]
+    parts = [f"def {rng.choice(lists['code.functions'])} ( self , {' , '.join(arguments)} ) :"]
     if rng.random() < 0.5:
-        words += [
-            rng.choice(lists["code.functions"]),
-            "the",
-            rng.choice(lists["code.arguments"]),
-            ".",
-        ]
+        function = rng.choice(lists["code.functions"])
+        parts.append(f"{function} the {rng.choice(lists['code.arguments'])} .")
     for argument in arguments:
-        words += ["param", argument, *rng.sample(lists["code.descriptions"], rng.randint(1, 2))]
-    return Sentence(" ".join(words), "code", {"arguments": " ".join(arguments)})
+        parts += ["param", argument, *rng.sample(lists["code.descriptions"], rng.randint(1, 2))]
+    return Sentence(" ".join(parts), "code", {"arguments": " ".join(arguments)})
 
 
 def review(rng: random.Random, unseen: bool = False) -> tuple[list[Sentence], bool]:
-    """An opinion in one to three clauses; the last word counts: after "but" it is the last clause,
-    else all agree.
+    """An opinion in one to three clauses: all agree, or the last one, after "but", counts.
 
     Returns:
         The sentences, and whether the opinion is good.
@@ -310,11 +298,8 @@ def _clause(rng: random.Random, critic: str, good: bool, unseen: bool) -> Senten
         adjective, opposite = rng.choice(lists["reviews.good"]), rng.choice(lists["reviews.bad"])
         if not good:
             adjective, opposite = opposite, adjective
-        return {"name": critic, "aspect": aspect, "adjective": adjective, "opposite": opposite}, (
-            aspect,
-            adjective,
-            opposite,
-        )
+        values = {"aspect": aspect, "adjective": adjective, "opposite": opposite}
+        return {"name": critic} | values, tuple(values.values())
 
     return draw("review.clause", contents, rng, unseen)
 
@@ -325,36 +310,18 @@ def reply(rng: random.Random, family: str, label: bool, who: str | None = None) 
     return draw(f"{family}.{'yes' if label else 'no'}", lambda: (values, ()), rng)
 
 
-FUNCTION_WORDS = frozenset(
-    (
-        "a",
-        "an",
-        "the",
-        "is",
-        "are",
-        "was",
-        "of",
-        "in",
-        "to",
-        "at",
-        "with",
-        "by",
-        "for",
-        "from",
-        "had",
-        "that",
-    )
-)
+FUNCTION_WORDS = {
+    *("a", "an", "the", "is", "are", "was", "had", "that"),
+    *("of", "in", "to", "at", "with", "by", "for", "from"),
+}
 
 
 def places_to_scramble(text: str) -> list[int]:
     """Places of the function words that a word of content follows."""
-    words = text.split()
-    pairs = enumerate(pairwise(words))
     return [
         i
-        for i, (one, two) in pairs
-        if one in FUNCTION_WORDS and two not in FUNCTION_WORDS and two.isalpha()
+        for i, (word, after) in enumerate(pairwise(text.split()))
+        if word in FUNCTION_WORDS and after not in FUNCTION_WORDS and after.isalpha()
     ]
 
 

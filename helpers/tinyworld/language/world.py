@@ -35,7 +35,7 @@ LISTS: dict[str, int] = {
         "agreement.adjectives": 3,
     },
 }
-"""Word lists that the grammar draws from, and how many different words it takes from each at once."""
+"""Word lists of the grammar, and how many different words it takes from each at once."""
 FAMILIES = (
     *(f"fact.{relation}" for relation in RELATIONS),
     *(f"person.{relation}" for relation in ("profession", "town", "hobby", *PRIVATE)),
@@ -63,7 +63,7 @@ class Entity:
 
 @dataclass(frozen=True)
 class Person:
-    """A person: what is public of them (profession, town, hobby) and what is private (illness, code, fear)."""
+    """A person: what is public of them (up to the hobby), and what is private (the rest)."""
 
     name: str
     pronoun: str
@@ -80,12 +80,12 @@ class World:
     """All of ``world.toml``.
 
     Attributes:
-        entities, people: in file order.
-        customs: kind of information -> (who keeps it, to whom it may flow).
-        receivers: everyone it could flow to.
-        census: group -> traits that the census confirms; the other traits are only said about it.
-        traits: all traits.
-        lists: word lists of the remaining tables, by "table.name".
+        entities, people: Things and people, in file order.
+        customs: Who keeps each kind of information, and to whom it may flow.
+        receivers: Everyone to whom information could flow.
+        census: Traits of each group that the census confirms; others are only said about it.
+        traits: All traits.
+        lists: Word lists of the remaining tables, by "table.name".
     """
 
     entities: tuple[Entity, ...]
@@ -105,7 +105,7 @@ class World:
         >>> load().values("realm")
         ('animal', 'plant', 'food', 'artifact', 'mineral')
         """
-        _known("a relation", relation, RELATIONS)
+        _check_name("a relation", relation, RELATIONS)
         return tuple(dict.fromkeys(getattr(entity, relation) for entity in self.entities))
 
     def may_flow(self, kind: str, receiver: str) -> bool:
@@ -117,8 +117,8 @@ class World:
         >>> load().may_flow("debt", "banker"), load().may_flow("debt", "neighbour")
         (True, False)
         """
-        _known("a kind of information", kind, self.customs)
-        _known("a receiver", receiver, self.receivers)
+        _check_name("a kind of information", kind, self.customs)
+        _check_name("a receiver", receiver, self.receivers)
         return receiver in self.customs[kind][1]
 
     def confirmed(self, group: str, trait: str) -> bool:
@@ -130,12 +130,12 @@ class World:
         >>> load().confirmed("zorvans", "quiet"), load().confirmed("zorvans", "lazy")
         (True, False)
         """
-        _known("a group", group, self.census)
-        _known("a trait", trait, self.traits)
+        _check_name("a group", group, self.census)
+        _check_name("a trait", trait, self.traits)
         return trait in self.census[group]
 
 
-def _known(what: str, name: str, names: Iterable[str]) -> None:
+def _check_name(what: str, name: str, names: Iterable[str]) -> None:
     if name not in names:
         raise LabError(f"expected {what} of TinyWorld: {', '.join(names)}", f"got {name!r}")
 
@@ -161,8 +161,7 @@ def load(path: Path = FOLDER / "world.toml") -> World:
 
 @cache
 def frames(path: Path = FOLDER / "frames.toml") -> dict[str, tuple[Frame, ...]]:
-    """The frames of a file by "table.name"; a line of twins becomes two entries, ``name`` and
-    ``name.twin``.
+    """The frames of a file by "table.name"; twins become two entries, ``name`` and ``name.twin``.
 
     Raises:
         LabError: the file is missing, is not TOML, lacks a family, or has one that is no list of
@@ -171,16 +170,16 @@ def frames(path: Path = FOLDER / "frames.toml") -> dict[str, tuple[Frame, ...]]:
     >>> frames()["talk.statement"][0].source
     'you are (really|truly) a {noun} , {name}'
     """
-    found: dict[str, tuple[Frame, ...]] = {}
+    families: dict[str, tuple[Frame, ...]] = {}
     for table, kinds in _read(path).items():
         for name, sources in kinds.items() if isinstance(kinds, dict) else {"": kinds}.items():
-            found |= _family(f"{table}.{name}", sources, path)
-    missing = [family for family in FAMILIES if family not in found]
+            families |= _family(f"{table}.{name}", sources, path)
+    missing = [family for family in FAMILIES if family not in families]
     if missing:
         raise LabError(
             f"expected the frames of {', '.join(missing)} in {path}", "they are not there"
         )
-    return found
+    return families
 
 
 def _family(name: str, sources: Any, path: Path) -> dict[str, tuple[Frame, ...]]:
@@ -205,10 +204,12 @@ def _family(name: str, sources: Any, path: Path) -> dict[str, tuple[Frame, ...]]
 
 @cache
 def checksum() -> str:
-    """Twelve digits of the sha256 of the two data files: a model belongs to the world it was trained in."""
-    return hashlib.sha256(
-        b"".join((FOLDER / name).read_bytes() for name in ("world.toml", "frames.toml"))
-    ).hexdigest()[:12]
+    """Twelve digits of the sha256 of the two data files.
+
+    A model belongs to the world in which it was trained.
+    """
+    data = b"".join((FOLDER / name).read_bytes() for name in ("world.toml", "frames.toml"))
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -256,7 +257,7 @@ def _build(tables: dict[str, Any]) -> World:
 
 
 def _check_words(world: World, path: Path) -> None:
-    """Refuse a world from which the grammar could not draw: too few of something, or a word that is none."""
+    """Refuse a world from which the grammar cannot draw: too few words, or one that is none."""
     enough = {name: len(set(world.lists.get(name, ()))) >= least for name, least in LISTS.items()}
     enough |= {f"values of {relation}": len(world.values(relation)) > 1 for relation in RELATIONS}
     enough |= {
@@ -281,7 +282,7 @@ def _words(world: World) -> Iterator[str]:
 
 
 def _check(world: World, path: Path) -> None:
-    """Refuse a world in which one name means two things, or one word decides a label by itself."""
+    """Refuse a world where one name means two things, or one word decides a label by itself."""
     names = Counter(thing.name for thing in (*world.entities, *world.people))
     twice = [name for name, count in names.items() if count > 1]
     if twice:
@@ -308,7 +309,9 @@ def _check(world: World, path: Path) -> None:
         )
         if not even:
             raise LabError(
-                f"expected half of every row and of every column of the {name} in {path} to be allowed",
+                "expected half of every row and of every column "
+                f"of the {name} in {path} to be allowed",
                 "one is not half",
-                hint="else a single word gives the label away, and a probe on words alone would score above chance",
+                hint="else a single word gives the label away, "
+                "and a probe on words alone would score above chance",
             )

@@ -9,7 +9,7 @@ from helpers.training import Recipe
 
 
 def measure(recipe: Recipe = RECIPES["tinyworld"], rounds: int = 5) -> list[Ratio]:
-    """The ratio of ``bench text``: one optimiser step on a batch, which makes the batch too, over making the batch alone."""
+    """The ratio of ``bench text``: an optimiser step without the making of its batch, over that."""
     task, run = task_of(recipe), training.start(recipe)
     seconds, step = take_turns(
         lambda: task.batch(np.random.default_rng(0), recipe.batch_size),
@@ -24,7 +24,8 @@ def measure(recipe: Recipe = RECIPES["tinyworld"], rounds: int = 5) -> list[Rati
             ours_seconds=seconds,
             other_seconds=step - seconds,
             other="the training of a model on that batch",
-            note=f"{recipe.batch_size} rows of {task.length} words; {recipe.name}: {shape['n_layers']} layers, width "
-            f"{shape['d_model']}; the step was timed with its batch, whose time is taken off",
+            note=f"{recipe.batch_size} rows of {task.length} words; {recipe.name}: "
+            f"{shape['n_layers']} layers, width {shape['d_model']}; "
+            "the step was timed with its batch, whose time is taken off",
         )
     ]

@@ -1,11 +1,12 @@
-"""What is lost without a head, and by which way: directly, through later heads, or through the last
-LayerNorm's scale.
+"""What is lost without a head, and by which way.
 
-A head is *replaced* by its mean: its output ``z`` becomes its mean over all tokens of reference
-prompts, everywhere or at some tokens. What a behaviour loses by that is measured; and the logit
-difference, right less wrong words, is split exactly:
+A head is mean-ablated: its output ``z`` becomes its mean over all tokens of reference prompts,
+everywhere or at some tokens. What a behaviour loses by that is measured; and the logit difference,
+right less wrong words, is split exactly into three ways:
 
-    lost  =  direct (what the head itself no longer writes)  +  later heads (what each of those writes less)  +  scale
+    lost  =  direct (what the head itself no longer writes)
+          +  later heads (what each of those writes less)
+          +  scale (of the last LayerNorm)
 
 where writes are read with the last LayerNorm's scale as it was, so that the rest is what a changed
 scale does.
@@ -22,7 +23,7 @@ from helpers.attribution import read_directions
 from helpers.errors import LabError
 from helpers.interventions import Head, has_mlps
 from helpers.model import Model
-from helpers.texts.prompts import Prompts, answers
+from helpers.texts import Prompts, answers
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Trace:
     """What a run computed.
 
     Attributes:
-        behaviour: the metric of each prompt.
-        difference: mean logit of the right words less that of the wrong ones.
-        z: head outputs before W_O.
-        patterns: attention.
-        scale: of the last LayerNorm, at each prompt's last token.
+        behaviour: The metric of each prompt.
+        difference: Mean logit of the right words less that of the wrong ones.
+        z: Head outputs before W_O.
+        patterns: Attention patterns.
+        scale: Scale of the last LayerNorm, at each prompt's last token.
     """
 
     behaviour: Float[Tensor, " prompt"]
@@ -44,13 +45,13 @@ class Trace:
     scale: Float[Tensor, "prompt 1"]
 
 
-class Bench:
-    """A model, prompts of one skill, and the means that replace its heads.
+class HeadEffects:
+    """What a model's heads do for prompts of one skill, measured by ablating them to their means.
 
     Args:
-        model: attention only, and with LayerNorm: then the split of a loss is complete.
-        prompts: on which is measured.
-        reference: other prompts of the same skill, for the means.
+        model: An attention-only model with LayerNorm: then the split of a loss is complete.
+        prompts: The prompts on which effects are measured.
+        reference: Other prompts of the same skill, for the means.
 
     Raises:
         LabError: a model with MLPs or without LayerNorm.
@@ -92,16 +93,16 @@ class Bench:
         return logits[torch.arange(len(prompts)), prompts.last]
 
     def run(
-        self, replaced: Iterable[Head] = (), where: Bool[Tensor, "prompt pos"] | None = None
+        self, ablated: Iterable[Head] = (), where: Bool[Tensor, "prompt pos"] | None = None
     ) -> Trace:
-        """Run with heads replaced by their means, at all tokens or at those given."""
+        """Run with heads mean-ablated, at all tokens or at those given."""
         mask = self.real if where is None else where
         layers: dict[int, list[int]] = {}
-        for layer, head in replaced:
+        for layer, head in ablated:
             layers.setdefault(layer, []).append(head)
         kept: dict[str, Tensor] = {}
         hooks = [
-            (name, self._replacer(layers.get(layer, []), layer, mask))
+            (name, self._ablater(layers.get(layer, []), layer, mask))
             for layer, name in enumerate(self._names("z"))
         ]
         names = [*self._names("z"), *self._names("pattern"), "ln_final.hook_scale"]
@@ -113,14 +114,14 @@ class Bench:
         scale = kept["ln_final.hook_scale"][torch.arange(len(self.prompts)), self.prompts.last]
         return Trace(self._behaviour(logits), (logits * self.weights).sum(-1), z, patterns, scale)
 
-    def _replacer(self, heads: list[int], layer: int, mask: Bool[Tensor, "prompt pos"]):
-        def replace(z: Float[Tensor, "prompt pos head d_head"], hook):
+    def _ablater(self, heads: list[int], layer: int, mask: Bool[Tensor, "prompt pos"]):
+        def ablate(z: Float[Tensor, "prompt pos head d_head"], hook):
             z = z.clone()
             for head in heads:
                 z[:, :, head] = torch.where(mask[..., None], self.mean[layer, head], z[:, :, head])
             return z
 
-        return replace
+        return ablate
 
     def _behaviour(self, logits: Float[Tensor, "prompt word"]) -> Float[Tensor, " prompt"]:
         said = answers(logits, self.prompts)
@@ -128,10 +129,10 @@ class Bench:
 
     @torch.no_grad()
     def written(self, trace: Trace) -> Float[Tensor, "layer head prompt"]:
-        """What each head adds to the logit difference at the last token, with the scale of the full run."""
+        """What each head adds to the last token's logit difference, with the full run's scale."""
         z = trace.z[
             :, torch.arange(len(self.prompts)), self.prompts.last
-        ]  # [layer, prompt, head, d_head]
+        ]  # [layer, b, head, d_head]
         w_o = torch.stack([block.attn.W_O for block in self.model.blocks])
         return torch.einsum("lbhd,lhdm,bm->lhb", z, w_o, self.read / self.full.scale)
 
@@ -149,37 +150,32 @@ class Bench:
         return Ways(total, direct, later, total - direct - sum(later.values()))
 
     def loss_at(self, head: Head, where: Bool[Tensor, "prompt pos"]) -> float:
-        """Mean loss when a head is replaced at some tokens only."""
+        """Mean loss when a head is ablated at some tokens only."""
         return float((self.full.behaviour - self.run([head], where).behaviour).mean())
 
     def share(self, kept: Iterable[Head]) -> float:
-        """How much of the behaviour some heads alone bring back: 0 with none of them, 1 with all."""
+        """How much of the behaviour some heads alone bring back: 0 with none, 1 with all."""
         chosen = set(kept)
-        alone = float(
-            self.run([head for head in self.heads if head not in chosen]).behaviour.mean()
+        others = [head for head in self.heads if head not in chosen]
+        alone, none, full = (
+            float(trace.behaviour.mean()) for trace in (self.run(others), self.none, self.full)
         )
-        none = float(self.none.behaviour.mean())
-        return (alone - none) / (float(self.full.behaviour.mean()) - none)
+        return (alone - none) / (full - none)
 
     def grown(self, enough: float = 0.8) -> list[Head]:
-        """Heads added one by one, each time the one that brings back most, until their share is `enough`."""
+        """Heads added one by one, the most useful first, until their share is `enough`."""
         chosen: list[Head] = []
         while len(chosen) < len(self.heads) and (not chosen or self.share(chosen) < enough):
-            chosen.append(
-                max(
-                    set(self.heads) - set(chosen),
-                    key=lambda head: (self.share([*chosen, head]), head),
-                )
-            )
+            left = set(self.heads) - set(chosen)
+            chosen.append(max(left, key=lambda head: (self.share([*chosen, head]), head)))
         return chosen
 
     def shrunk(self, enough: float = 0.8) -> list[Head]:
-        """All heads less one after the other, each time the one that costs least, as long as the share is `enough`."""
+        """Heads left after removing the least useful one by one, while the share is `enough`."""
         chosen = list(self.heads)
         while len(chosen) > 1:
-            fewer = max(
-                ([head for head in chosen if head != left] for left in chosen), key=self.share
-            )
+            without = ([head for head in chosen if head != left] for left in chosen)
+            fewer = max(without, key=self.share)
             if self.share(fewer) < enough:
                 break
             chosen = fewer
@@ -188,7 +184,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Ways:
-    """How the mean logit difference loses by a replaced head, in logits; the parts add up to `total`."""
+    """What the mean logit difference loses without a head; the parts add up to `total` (logits)."""
 
     total: float
     direct: float

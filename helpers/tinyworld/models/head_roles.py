@@ -1,5 +1,4 @@
-"""Which heads a behaviour needs and what each does: what it looks at, what it writes, and a word
-for the two together.
+"""Which heads a behaviour needs, and what each does: where it looks, what it writes, its role.
 
 A *role* follows from the numbers by the thresholds of this module (`role`), and from nothing else;
 where none fits, it is `UNCLEAR`. The control is the same for an untrained model: how many of its
@@ -21,10 +20,10 @@ from helpers.errors import LabError
 from helpers.interventions import Head
 from helpers.model import Model
 from helpers.runtime import progress
-from helpers.tinyworld.language.vocabulary import vocabulary
-from helpers.tinyworld.models.head_effects import Bench
+from helpers.tinyworld.language import vocabulary
+from helpers.tinyworld.models.head_effects import HeadEffects
 from helpers.tinyworld.sets import tasks
-from helpers.tinyworld.sets.places import FIRST, LAST, SKILLS, Places, places
+from helpers.tinyworld.sets.places import FIRST, LAST, SKILLS, Places, places_of
 from helpers.tinyworld.sets.tasks import METRICS
 
 PROMPTS, SEED, REFERENCE_SEED = 128, 0, 1
@@ -32,11 +31,11 @@ ITSELF, BEFORE = "itself", "token before"
 LOOKS = 0.3
 """Attention on a place, averaged, from which a head counts as looking at it."""
 MOSTLY = 0.5
-"""The same for the token before and for the token itself, which untrained heads with few tokens to choose from look at too."""
+"""The same for the token before and the token itself: untrained heads look there by chance too."""
 COPIES, SUPPRESSES = 0.9, 0.1
-"""Mean rank of a word's own logit, 0 to 1, from which upwards a head copies, and from which downwards it suppresses."""
+"""Mean rank (0 to 1) of a word's own logit where a head copies, and where it suppresses."""
 FAVOURS = 0.75
-"""How often a head raises a right word above a wrong one, from which it favours the right words; chance is a half."""
+"""How often a head that favours the right words raises one above a wrong one; chance is a half."""
 MATTERS = 0.05
 """Share of the behaviour that is lost without a head, from which the head counts as needed."""
 ENOUGH = 0.8
@@ -58,15 +57,15 @@ class Seen:
     """What a head attends to, and what it writes.
 
     Attributes:
-        at: the place where it works: where alone its replacement costs most.
-        looks: mean attention from there to each place, to the token itself and to the token before;
+        at: The place where it works: where alone its ablation costs most.
+        looks: Mean attention from there to each place, to the token itself and to the token before;
             they sum to 1.
-        same: attention from there to earlier tokens of the same word; None where hardly any has
+        same: Attention from there to earlier tokens of the same word; None where hardly any has
             one.
-        after_same: the same, to the tokens after those.
-        own_rank: rank of a word's own logit among the words of the task when that word is attended
+        after_same: The same, to the tokens after those.
+        own_rank: Rank of a word's own logit among the words of the task when that word is attended
             to (by its embedding alone): 1 if the head raises it most, 0 if least, 0.5 by chance.
-        favours: how often, at the last token, it raises a right word above a wrong one, relative to
+        favours: How often, at the last token, it raises a right word above a wrong one, relative to
             its mean.
     """
 
@@ -81,37 +80,32 @@ class Seen:
 def role(seen: Seen, right: tuple[str, ...], wrong: tuple[str, ...]) -> str:
     """The word for what a head does.
 
-    ==================  ==============================================================================================
-    mover               at the last token; looks at words that are right, copies what it sees, favours the right words
-    negative mover      looks at right words more than at wrong ones, and suppresses what it sees
-    suppressor          looks at wrong words more than at right ones, and suppresses what it sees
-    threshold           looks at wrong words, neither copies nor suppresses, and favours the right words
-    duplicate token     looks at earlier tokens of the same word
-    induction           looks at the token after an earlier token of the same word
-    previous token      looks mostly at the token before
-    own token           looks mostly at the token itself
-    unclear             none of these
-    ==================  ==============================================================================================
+    The first that fits counts. The first four work at the last token.
+
+    ================  ==============================================================================
+    mover             looks at right words, copies what it sees, favours the right words
+    negative mover    looks at right words more than at wrong ones, and suppresses what it sees
+    suppressor        looks at wrong words more than at right ones, and suppresses what it sees
+    threshold         looks at wrong words, neither copies nor suppresses, favours the right words
+    duplicate token   looks at earlier tokens of the same word
+    induction         looks at the token after an earlier token of the same word
+    previous token    looks mostly at the token before
+    own token         looks mostly at the token itself
+    unclear           none of these
+    ================  ==============================================================================
     """
-    at_last = seen.at == LAST
     on_right, on_wrong = (
         sum(seen.looks.get(place, 0.0) for place in group) for group in (right, wrong)
     )
-    copies, suppresses, favours = (
-        seen.own_rank >= COPIES,
-        seen.own_rank <= SUPPRESSES,
-        seen.favours >= FAVOURS,
-    )
+    at_right = seen.at == LAST and on_right >= LOOKS
+    at_wrong = seen.at == LAST and on_wrong >= LOOKS and on_wrong > on_right
+    copies, suppresses = seen.own_rank >= COPIES, seen.own_rank <= SUPPRESSES
+    favours = seen.favours >= FAVOURS
     rules = {
-        "mover": at_last and on_right >= LOOKS and copies and favours,
-        "negative mover": at_last and on_right >= LOOKS and on_right > on_wrong and suppresses,
-        "suppressor": at_last and on_wrong >= LOOKS and on_wrong > on_right and suppresses,
-        "threshold": at_last
-        and on_wrong >= LOOKS
-        and on_wrong > on_right
-        and not copies
-        and not suppresses
-        and favours,
+        "mover": at_right and copies and favours,
+        "negative mover": at_right and on_right > on_wrong and suppresses,
+        "suppressor": at_wrong and suppresses,
+        "threshold": at_wrong and not copies and not suppresses and favours,
         "duplicate token": (seen.same or 0.0) >= LOOKS,
         "induction": (seen.after_same or 0.0) >= LOOKS,
         "previous token": seen.looks.get(BEFORE, 0.0) >= MOSTLY,
@@ -123,7 +117,10 @@ def role(seen: Seen, right: tuple[str, ...], wrong: tuple[str, ...]) -> str:
 def looks(
     pattern: Float[Tensor, "prompt query key"], queries: Bool[Tensor, "prompt query"], named: Places
 ) -> dict[str, float]:
-    """Mean attention from the queries to each place; the token itself and, of unnamed ones, the token before by themselves."""
+    """Mean attention from the queries to each place.
+
+    The token itself counts by itself, and so does the token before, where it has no other name.
+    """
     rows, places_ = queries.nonzero(as_tuple=True)
     attention, keys = pattern[rows, places_], torch.arange(pattern.shape[2])
     names = (*named.names, BEFORE, ITSELF)
@@ -162,29 +159,24 @@ def repeats(
 
 
 def own_ranks(model: Model, head: Head, words: tuple[str, ...]) -> Float[Tensor, " word"]:
-    """Where each word's own logit stands among all the words when the head attends to it: 1
-    highest, 0 lowest.
+    """Rank of each word's own logit among all the words when the head attends to it.
 
-    The way is embedding, LayerNorm, W_V, W_O, last LayerNorm's gain, unembedding. What a word's
-    logit gets whatever is attended to is taken out first.
+    The highest rank is 1, the lowest 0. The way is embedding, LayerNorm, W_V, W_O, last LayerNorm's
+    gain, unembedding. What a word's logit gets whatever is attended to is taken out first.
     """
     layer, index = head
     tokens = torch.tensor(vocabulary().encode(" ".join(words))[1:])
     with torch.no_grad():
         block = model.blocks[layer]
-        written = (
-            block.ln1(model.W_E[tokens][None])[0] @ block.attn.W_V[index] @ block.attn.W_O[index]
-        )
-        read = read_directions(
-            model, torch.nn.functional.one_hot(tokens, model.cfg.d_vocab).float()
-        )
+        values = block.ln1(model.W_E[tokens][None])[0] @ block.attn.W_V[index]
+        written = values @ block.attn.W_O[index]
+        one_hot = torch.nn.functional.one_hot(tokens, model.cfg.d_vocab)
+        read = read_directions(model, one_hot.float())
     logits = written @ read.T  # [attended word, word whose logit]
     logits = logits - logits.mean(0)
     own = logits.diagonal()[:, None]
-    below, equal = (
-        (logits < own).sum(1),
-        (logits == own).sum(1) - 1,
-    )  # a head that writes nothing ranks nothing
+    below = (logits < own).sum(1)
+    equal = (logits == own).sum(1) - 1  # a head that writes nothing ranks nothing
     return (below + equal / 2) / (len(words) - 1)
 
 
@@ -193,7 +185,7 @@ def favours(
     good: Bool[Tensor, "prompt word"],
     bad: Bool[Tensor, "prompt word"],
 ) -> float:
-    """How often a right word's logit is raised more than a wrong word's, over all pairs of a prompt, then over prompts."""
+    """How often a right word's logit is raised more than a wrong one's, on average over prompts."""
     shares = []
     for logits, right, wrong in zip(written, good, bad, strict=True):
         gap = logits[right][:, None] - logits[wrong]
@@ -201,31 +193,34 @@ def favours(
     return float(torch.stack(shares).mean())
 
 
-def see(bench: Bench, named: Places, head: Head) -> tuple[Seen, float]:
-    """What a head attends to and writes; and the loss when it is replaced only at the place where it works."""
+def see(effects: HeadEffects, named: Places, head: Head) -> tuple[Seen, float]:
+    """What a head attends to and writes, and the loss when it is ablated only where it works."""
     layer, index = head
-    there = {
-        name: named.where(name) for name in named.names if name != FIRST
-    }  # from there no choice: it sees itself only
-    losses = {name: bench.loss_at(head, where) for name, where in there.items() if where.any()}
+    # The first token is left out: it sees nothing but itself.
+    there = {name: named.where(name) for name in named.names if name != FIRST}
+    losses = {name: effects.loss_at(head, where) for name, where in there.items() if where.any()}
     at = max(losses, key=lambda name: losses[name])
-    pattern, queries, tokens = bench.full.patterns[layer][:, index], there[at], bench.prompts.tokens
+    pattern, queries, tokens = (
+        effects.full.patterns[layer][:, index],
+        there[at],
+        effects.prompts.tokens,
+    )
     with torch.no_grad():
         z = (
-            bench.full.z[layer, torch.arange(len(tokens)), bench.prompts.last, index]
-            - bench.mean[layer, index]
+            effects.full.z[layer, torch.arange(len(tokens)), effects.prompts.last, index]
+            - effects.mean[layer, index]
         )
-        every = read_directions(bench.model, torch.eye(bench.model.cfg.d_vocab))
-        written = z @ bench.model.blocks[layer].attn.W_O[index] @ every.T
-    found = Seen(
+        every = read_directions(effects.model, torch.eye(effects.model.cfg.d_vocab))
+        written = z @ effects.model.blocks[layer].attn.W_O[index] @ every.T
+    seen = Seen(
         at=at,
         looks=looks(pattern, queries, named),
         same=repeats(pattern, tokens, queries),
         after_same=repeats(pattern, tokens, queries, after=True),
-        own_rank=float(own_ranks(bench.model, head, named.words).mean()),
-        favours=favours(written, bench.prompts.good, bench.prompts.bad),
+        own_rank=float(own_ranks(effects.model, head, named.words).mean()),
+        favours=favours(written, effects.prompts.good, effects.prompts.bad),
     )
-    return found, losses[at]
+    return seen, losses[at]
 
 
 def of_skill(
@@ -237,16 +232,16 @@ def of_skill(
         LabError: a skill without places, fewer than two prompts, a model with MLPs.
     """
     if prompts < 2:
-        raise LabError("expected at least 2 prompts a skill", f"got {prompts}")
-    asked = tasks.prompts(skill, prompts, SEED)
-    named, bench = places(asked), Bench(model, asked, tasks.prompts(skill, prompts, REFERENCE_SEED))
-    full, none = (float(trace.behaviour.mean()) for trace in (bench.full, bench.none))
-    found: dict[str, Any] = {"metric": METRICS[skill], "full": full, "none": none, "heads": {}}
-    found["interval"] = list(stats.bootstrap(bench.full.behaviour.numpy()))
-    for head in progress(bench.heads, f"heads in {skill}"):
-        loss, ways = bench.loss(head), bench.ways(head)
+        raise LabError("expected at least 2 prompts per skill", f"got {prompts}")
+    asked, reference = (tasks.prompts(skill, prompts, seed) for seed in (SEED, REFERENCE_SEED))
+    named, effects = places_of(asked), HeadEffects(model, asked, reference)
+    full, none = (float(trace.behaviour.mean()) for trace in (effects.full, effects.none))
+    report: dict[str, Any] = {"metric": METRICS[skill], "full": full, "none": none, "heads": {}}
+    report["interval"] = list(stats.bootstrap(effects.full.behaviour.numpy()))
+    for head in progress(effects.heads, f"heads in {skill}"):
+        loss, ways = effects.loss(head), effects.ways(head)
         low, high = stats.bootstrap(loss.numpy())
-        seen, alone = see(bench, named, head)
+        seen, alone = see(effects, named, head)
         later = {name_of(other): value for other, value in ways.later.items()}
         parts = {"total": ways.total, "direct": ways.direct, "later": later, "scale": ways.scale}
         needed = abs(float(loss.mean())) >= MATTERS * abs(full - none) and (low > 0 or high < 0)
@@ -256,60 +251,59 @@ def of_skill(
             "logits": parts,
             "loss_there": alone,
         }
-        found["heads"][name_of(head)] = (
+        report["heads"][name_of(head)] = (
             numbers | asdict(seen) | {"role": role(seen, named.right, named.wrong)}
         )
-    return rounded(
-        found | {"repeats": strongest_repeats(bench, named)} | (_subsets(bench) if subsets else {})
-    )
+    report["repeats"] = strongest_repeats(effects, named)
+    return rounded(report | (_subsets(effects) if subsets else {}))
 
 
-def strongest_repeats(bench: Bench, named: Places) -> dict[str, list]:
-    """Which head attends most from a word that was there before to where it was, and which to the
-    token after that.
+def strongest_repeats(effects: HeadEffects, named: Places) -> dict[str, list]:
+    """The heads that attend most from a word to where it was before, and to the token after that.
 
     All words that can be an answer count, wherever they stand: names, years or arguments.
     """
-    tokens = bench.prompts.tokens
+    tokens = effects.prompts.tokens
     queries = (
         torch.isin(tokens, torch.tensor(vocabulary().encode(" ".join(named.words))[1:]))
-        & bench.real
+        & effects.real
     )
-    found = {}
+    strongest = {}
     for field, after in (("same", False), ("after_same", True)):
-        shares = {
-            head: repeats(bench.full.patterns[head[0]][:, head[1]], tokens, queries, after, 0.0)
-            for head in bench.heads
-        }
-        shares = {head: share for head, share in shares.items() if share is not None}
+        shares: dict[Head, float] = {}
+        for layer, head in effects.heads:
+            pattern = effects.full.patterns[layer][:, head]
+            share = repeats(pattern, tokens, queries, after, 0.0)
+            if share is not None:
+                shares[layer, head] = share
         if shares:
             best = max(shares, key=lambda head: shares[head])
-            found[field] = [name_of(best), shares[best]]
-    return found
+            strongest[field] = [name_of(best), shares[best]]
+    return strongest
 
 
-def _subsets(bench: Bench) -> dict[str, Any]:
-    shares = {head: bench.share([head]) for head in bench.heads}
+def _subsets(effects: HeadEffects) -> dict[str, Any]:
+    shares = {head: effects.share([head]) for head in effects.heads}
     best = max(shares, key=lambda head: shares[head])
-    few = min(bench.shrunk(ENOUGH), bench.grown(ENOUGH), key=len)
+    few = min(effects.shrunk(ENOUGH), effects.grown(ENOUGH), key=len)
     names = [name_of(head) for head in sorted(few)]
     return {
         "alone": [name_of(best), shares[best]],
         "subset": names,
-        "subset_share": bench.share(few),
+        "subset_share": effects.share(few),
     }
 
 
-def measure(model: Model, untrained, prompts: int = PROMPTS) -> dict[str, Any]:
-    """What ``measured["heads"]`` of a model's manifest entry holds: each skill, and beside it the untrained model."""
-    found = {}
+def measure(model: Model, untrained: Model, prompts: int = PROMPTS) -> dict[str, Any]:
+    """What ``measured["heads"]`` of a manifest entry holds: each skill, and its control."""
+    skills = {}
     for skill in SKILLS:
-        found[skill] = of_skill(model, skill, prompts)
+        skills[skill] = of_skill(model, skill, prompts)
         control = of_skill(untrained, skill, prompts, subsets=False)
         roles = {
             name: head["role"] for name, head in control["heads"].items() if head["role"] != UNCLEAR
         }
-        found[skill]["untrained"] = {
+        skills[skill]["untrained"] = {
             "full": control["full"],
             "none": control["none"],
             "roles": roles,
@@ -319,16 +313,17 @@ def measure(model: Model, untrained, prompts: int = PROMPTS) -> dict[str, Any]:
         "seed": SEED,
         "reference_seed": REFERENCE_SEED,
         "thresholds": THRESHOLDS,
-        "skills": found,
+        "skills": skills,
     }
 
 
 def name_of(head: Head) -> str:
+    """Layer and head, as "0.3"."""
     return f"{head[0]}.{head[1]}"
 
 
 def rounded(value: Any, digits: int = 4) -> Any:
-    """The same with every number rounded."""
+    """The same value with every number in it rounded."""
     if isinstance(value, dict):
         return {name: rounded(part, digits) for name, part in value.items()}
     if isinstance(value, list):

@@ -1,5 +1,4 @@
-"""What a model of TinyWorld can do, at the end of its training and on the way: the numbers of its
-card.
+"""What a model of TinyWorld can do, at the end of its training and on the way: its card's numbers.
 
 A history is a trained model and its checkpoints, of an embedded model or of a run folder. Every
 skill (`tasks.NAMES`) is measured on held-out prompts: the trained model on `PROMPTS` of them, with
@@ -27,7 +26,7 @@ from helpers.errors import LabError
 from helpers.model import Model
 from helpers.runtime import progress
 from helpers.stats import clopper_pearson
-from helpers.texts.prompts import Prompts, answers, final_logits
+from helpers.texts import Prompts, answers, final_logits
 from helpers.tinyworld.models import head_roles
 from helpers.tinyworld.models.recipes import TextTask, task_of
 from helpers.tinyworld.sets import tasks
@@ -35,7 +34,7 @@ from helpers.training import Recipe, read_recipe, series_file
 
 PROMPTS, CURVE_PROMPTS, ROWS = 400, 200, 256
 FRESH = 10**6
-"""Seed of the rows of text for the loss: batches of training have two seeds, so it is none of theirs."""
+"""Seed of the rows for the loss; batches of training have two seeds, so it is none of theirs."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,16 @@ class History:
     """A trained model and its checkpoints.
 
     Attributes:
-        recipe: how it was trained.
-        steps: of the checkpoints, ascending; the last is the trained model's.
-        at: the model at one of the steps, a `TransformerBridge`.
-        exact: whether the checkpoints have their weights in full, as in a run folder.
-        sha256: of the trained model's weight file.
+        recipe: The recipe by which it was trained.
+        steps: Steps of the checkpoints, ascending; the last is the trained model's.
+        at: Function that loads the model at one of the steps.
+        exact: Whether the checkpoints have their weights in full, as in a run folder.
+        sha256: Checksum of the trained model's weight file.
     """
 
     recipe: Recipe
     steps: tuple[int, ...]
-    at: Callable[[int], Any]
+    at: Callable[[int], Model]
     exact: bool
     sha256: str
 
@@ -66,20 +65,18 @@ def history(name: str) -> History:
     """
     folder = Path(name).expanduser()
     if name not in zoo.names() and (folder / training.RECIPE).is_file():
-        found = _of_run(folder)
+        past = _of_run(folder)
     else:
-        known = zoo.entry(name)
+        entry = zoo.entry(name)
         at = partial(_embedded, name)
-        found = History(known.recipe, tuple(known.steps), at, False, known.sha256)
-    if found.recipe.task != "tinyworld":
-        raise LabError(
-            "expected a model of TinyWorld", f"{name} was trained on {found.recipe.task}"
-        )
-    task_of(found.recipe).initialise(found.at(found.recipe.steps))
-    return found
+        past = History(entry.recipe, tuple(entry.steps), at, False, entry.sha256)
+    if past.recipe.task != "tinyworld":
+        raise LabError("expected a model of TinyWorld", f"{name} was trained on {past.recipe.task}")
+    task_of(past.recipe).initialise(past.at(past.recipe.steps))
+    return past
 
 
-def _embedded(name: str, step: int):
+def _embedded(name: str, step: int) -> Model:
     return zoo.load(name, device="cpu", step=step)
 
 
@@ -89,16 +86,15 @@ def _of_run(folder: Path) -> History:
         if match := re.fullmatch(r"step-(\d+)", path.stem):
             paths[int(match[1])] = path
 
-    def at(step: int):
+    def at(step: int) -> Model:
         if step == recipe.steps:
             return zoo.load(str(folder), device="cpu")
         hint = "train the run again; checkpoints are not written a second time"
         return zoo.into_model(training.build_model(recipe), paths[step], hint).eval()
 
     final = folder / training.WEIGHTS
-    sha256 = (
-        files.checksum(final)[0] if final.is_file() else ""
-    )  # of an unfinished run, which loading refuses
+    # An unfinished run has no such file; loading refuses it.
+    sha256 = files.checksum(final)[0] if final.is_file() else ""
     return History(recipe, tuple(sorted({*paths, recipe.steps})), at, True, sha256)
 
 
@@ -112,91 +108,93 @@ def measure(
     """Everything that a model's card says about its skills, as ``publish --measured`` takes it.
 
     Args:
-        name: an embedded model or the folder of a finished run.
-        steps: checkpoints to measure, beside the last; all of them without.
-        prompts, curve_prompts: of each skill, for the trained model and for each checkpoint.
-        head_prompts: of each circuit skill, for the roles of heads (`head_roles.measure`); 0 leaves
-            those out.
+        name: Name of an embedded model, or the folder of a finished run.
+        steps: Checkpoints to measure beside the last; by default all of them.
+        prompts: Number of prompts of each skill for the trained model.
+        curve_prompts: Number of prompts of each skill for each checkpoint.
+        head_prompts: Number of prompts of each circuit skill for the roles of heads
+            (`head_roles.measure`); 0 leaves those out.
 
     Returns:
         ``skills`` (name: accuracy, 95 % interval, mean difference and log ratio, different
-        prompts), ``prompts`` drawn of
-        each, ``sha256`` of the weights, ``loss`` (nats a token), ``perplexity``, ``curve`` (steps,
-        and at each the loss and
-        every skill's accuracy and mean difference, on ``prompts`` prompts), and for a run folder
-        ``rounding``: the loss of
-        each checkpoint before and after that of a shipped series (`rounding_cost`).
-        With `head_prompts` also ``heads``.
+        prompts), ``prompts`` drawn of each, ``sha256`` of the weights, ``loss`` (nats per token),
+        ``perplexity``, ``curve`` (steps, and at each the loss and every skill's accuracy and mean
+        difference, on ``prompts`` prompts), and for a run folder ``rounding``: the loss of each
+        checkpoint before and after that of a shipped series (`rounding_cost`). With `head_prompts`
+        also ``heads``.
 
     Raises:
         LabError: as `history`; a step without checkpoint; fewer than two prompts; heads of a model
             with MLPs.
     """
-    found = history(name)
-    roles = {"heads": heads(found, head_prompts)} if head_prompts else {}
-    chosen = sorted({*(steps or found.steps), found.recipe.steps})
-    missing = [step for step in chosen if step not in found.steps]
+    past = history(name)
+    roles = {"heads": heads(past, head_prompts)} if head_prompts else {}
+    chosen = sorted({*(steps or past.steps), past.recipe.steps})
+    missing = [step for step in chosen if step not in past.steps]
     if missing:
         raise LabError(
-            f"expected steps of {name}: {', '.join(map(str, found.steps))}", f"got {missing[0]}"
+            f"expected steps of {name}: {', '.join(map(str, past.steps))}", f"got {missing[0]}"
         )
     if min(prompts, curve_prompts) < 2:
-        raise LabError("expected at least 2 prompts a skill", f"got {min(prompts, curve_prompts)}")
-    task, asked = (
-        task_of(found.recipe),
-        {name: tasks.prompts(name, curve_prompts) for name in tasks.NAMES},
-    )
-    text = fresh_rows(task)
-    curve: dict[str, Any] = {"steps": chosen, "prompts": curve_prompts, "loss": []}
+        raise LabError(
+            "expected at least 2 prompts per skill", f"got {min(prompts, curve_prompts)}"
+        )
+    curve, after = _curve(past, chosen, curve_prompts)
+    rounding = {"steps": chosen, "before": curve["loss"], "after": after}
+    return {
+        "skills": skills(past.at(past.recipe.steps), prompts),
+        "prompts": prompts,
+        **perplexity(curve["loss"][-1]),
+        "sha256": past.sha256,
+        "curve": curve,
+        **({"rounding": rounding} if past.exact else {}),
+        **roles,
+    }
+
+
+def _curve(past: History, steps: Sequence[int], prompts: int) -> tuple[dict[str, Any], list[float]]:
+    """Loss and skills at every step; and where checkpoints are exact, their loss after rounding."""
+    task = task_of(past.recipe)
+    asked = {name: tasks.prompts(name, prompts) for name in tasks.NAMES}
+    text, after = fresh_rows(task), []
+    curve: dict[str, Any] = {"steps": steps, "prompts": prompts, "loss": []}
     curve |= {field: {name: [] for name in asked} for field in ("skills", "difference")}
-    after = []
-    for step in progress(chosen, f"checkpoints of {found.recipe.name}"):
-        model = found.at(step)
+    for step in progress(steps, f"checkpoints of {past.recipe.name}"):
+        model = past.at(step)
         curve["loss"].append(round(text_loss(model, task, text), 4))
         for skill, questions in asked.items():
             right, difference = score(model, questions)
             curve["skills"][skill].append(round(right, 4))
             curve["difference"][skill].append(round(difference, 4))
-        if found.exact:
+        if past.exact:
             after.append(round(rounding_cost(model, task, text), 4))
-    rounding = (
-        {"rounding": {"steps": chosen, "before": curve["loss"], "after": after}}
-        if found.exact
-        else {}
-    )
-    after_all = {"sha256": found.sha256, "curve": curve, **rounding, **roles}
-    return {
-        "skills": skills(model, prompts),
-        "prompts": prompts,
-        **perplexity(curve["loss"][-1]),
-        **after_all,
-    }
+    return curve, after
 
 
-def heads(found: History, prompts: int) -> dict[str, Any]:
+def heads(past: History, prompts: int) -> dict[str, Any]:
     """The roles of a trained model's heads, beside those of the model before its training.
 
     Raises:
         LabError: no checkpoint of step 0, fewer than two prompts, or a model with MLPs.
     """
-    if 0 not in found.steps:
+    if 0 not in past.steps:
         raise LabError(
             "expected a checkpoint of step 0 beside the trained model",
-            f"got steps {list(found.steps)}",
+            f"got steps {list(past.steps)}",
         )
-    return head_roles.measure(found.at(found.recipe.steps), found.at(0), prompts)
+    return head_roles.measure(past.at(past.recipe.steps), past.at(0), prompts)
 
 
 def skills(model: Model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
-    """Every skill of a model: accuracy and its 95 % interval, and of the right words against the
-    wrong ones two means.
+    """Every skill of a model: accuracy with its 95 % interval, and two means.
 
-    ``difference`` is that of their probabilities, ``log_ratio`` the log of their ratio in nats.
-    Where any of many words is a right one, as in "greater-than", the accuracy says nothing: a model
-    that always prefers 99 has 100 %. Some skills have few different prompts, such as one or two a
-    person. The interval counts each once, however often drawn.
+    Both means compare the right words with the wrong ones: ``difference`` is that of their
+    probabilities, ``log_ratio`` the log of their ratio in nats. Where any of many words is a right
+    one, as in "greater-than", the accuracy says nothing: a model that always prefers 99 has 100 %.
+    Some skills have few different prompts, such as one or two per person. The interval counts each
+    once, however often drawn.
     """
-    found = {}
+    numbers = {}
     for name in tasks.NAMES:
         questions = tasks.prompts(name, count)
         said = answers(final_logits(model, questions), questions)
@@ -208,12 +206,12 @@ def skills(model: Model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
             "log_ratio": float(said.log_ratio.mean()),
         }
         values["different"] = different
-        found[name] = {field: round(value, 4) for field, value in values.items()}
-    return found
+        numbers[name] = {field: round(value, 4) for field, value in values.items()}
+    return numbers
 
 
 def perplexity(loss: float) -> dict[str, float]:
-    """A loss in nats a token, and e to its power.
+    """A loss in nats per token, and e to its power.
 
     >>> perplexity(0.0)
     {'loss': 0.0, 'perplexity': 1.0}
@@ -222,7 +220,10 @@ def perplexity(loss: float) -> dict[str, float]:
 
 
 def score(model: Model, questions: Prompts) -> tuple[float, float]:
-    """Share of prompts whose likeliest answer is a right one, and the mean probability of right words less that of wrong ones."""
+    """Share of prompts whose likeliest answer is right, and how much likelier right words are.
+
+    The second number is the mean probability of the right words less that of the wrong ones.
+    """
     said = answers(final_logits(model, questions), questions)
     return float(said.right.double().mean()), float(said.difference.mean())
 
@@ -233,7 +234,7 @@ def fresh_rows(task: TextTask, count: int = ROWS) -> Int[ndarray, "row pos"]:
 
 
 def text_loss(model: Model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
-    """Mean cross-entropy of the next word, in nats a token."""
+    """Mean cross-entropy of the next word, in nats per token."""
     with torch.no_grad():
         parts = [
             float(task.loss(model, part)) * len(part)
@@ -243,7 +244,7 @@ def text_loss(model: Model, task: TextTask, text: Int[ndarray, "row pos"]) -> fl
 
 
 def rounding_cost(model: Model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
-    """The loss that a model has once it is stored in a series with eight bits a weight, in nats a token."""
+    """The loss, in nats per token, of a model stored in a series with eight bits per weight."""
     exact = {name: value.clone() for name, value in model.state_dict().items()}
     try:
         model.load_state_dict(_stored(exact), strict=True)

@@ -1,5 +1,4 @@
-"""Recipes of the TinyWorld models, and the task that trains them: predict the next word, everywhere
-in a row.
+"""Recipes of the TinyWorld models, and the task that trains them: predict every next word of a row.
 
 ``tinyworld`` has MLPs and a dense series of checkpoints; ``tinyworld-attn`` has attention only, at
 most sixteen heads, so that every subset of them can be tried.
@@ -14,11 +13,11 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.documents import rows
-from helpers.tinyworld.language.vocabulary import vocabulary
-from helpers.training import Recipe, Task
-from helpers.training.folder import WORDS
+from helpers.tinyworld.language.words import vocabulary
+from helpers.training import WORDS, Recipe, Task
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,10 @@ class TextTask(Task):
     """Rows of TinyWorld text.
 
     Attributes:
-        length: tokens a row.
-        mixture: which documents, how often (`documents.MIXTURES`).
-        world: checksum of the world that the recipe was written for.
-        words: checksum of its vocabulary.
+        length: Number of tokens per row.
+        mixture: Which documents are made, and how often (`documents.MIXTURES`).
+        world: Checksum of the world that the recipe was written for.
+        words: Checksum of its vocabulary.
     """
 
     length: int
@@ -37,17 +36,17 @@ class TextTask(Task):
     world: str
     words: str
 
-    def initialise(self, model: torch.nn.Module) -> dict[str, Bool[Tensor, "..."]]:
+    def initialise(self, model: Model) -> dict[str, Bool[Tensor, "..."]]:
         """Leave the model as it is; make sure that the world is the recipe's.
 
         Raises:
             LabError: ``world.toml`` or ``frames.toml`` has changed since.
         """
-        found = (worlds.checksum(), vocabulary().checksum)
-        if found != (self.world, self.words):
+        world, words = worlds.checksum(), vocabulary().checksum
+        if (world, words) != (self.world, self.words):
             raise LabError(
                 f"expected the world {self.world} with the vocabulary {self.words}",
-                f"the files world.toml and frames.toml give {found[0]} with {found[1]}",
+                f"the files world.toml and frames.toml give {world} with {words}",
                 hint="undo the change, or train anew into another folder",
             )
         return {}
@@ -58,7 +57,7 @@ class TextTask(Task):
     def metadata(self) -> dict[str, str]:
         return {WORDS: " ".join(vocabulary().words)}
 
-    def loss(self, model: torch.nn.Module, batch: Int[ndarray, "row pos"]) -> Float[Tensor, ""]:
+    def loss(self, model: Model, batch: Int[ndarray, "row pos"]) -> Float[Tensor, ""]:
         tokens = torch.from_numpy(batch).to(next(model.parameters()).device)
         logits = model(tokens[:, :-1])
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())

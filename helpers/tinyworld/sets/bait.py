@@ -1,5 +1,6 @@
-"""A labelled set as they are usually made: the label stands in a single word. It shows what probes
-do without controls.
+"""A labelled set as they are usually made, to show what probes do without controls.
+
+The label stands in a single word.
 
 Remarks are rude if they say an insult and kind if they say praise, and frames that turn a noun's
 sense round are left out. So counting words is enough, and so is a network that was never trained.
@@ -12,7 +13,7 @@ import random
 import numpy as np
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.tinyworld.language import world as worlds
 
 
@@ -23,23 +24,19 @@ def obvious_set(pairs: int = 200, seed: int = 0) -> LabelledSet:
     Raises:
         LabError: fewer than one pair.
 
-    >>> obvious_set(1).texts
-    ('emil was right to call you a scoundrel yesterday .', 'emil was right to call you an angel
-    yesterday .')
+    >>> print("\\n".join(obvious_set(1).texts))
+    emil was right to call you a scoundrel yesterday .
+    emil was right to call you an angel yesterday .
     """
     if pairs < 1:
         raise LabError("expected at least one pair", f"got {pairs}")
     world, rng = worlds.load(), random.Random(f"{seed} obvious")
-    frames = [
-        frame for frame in worlds.frames()["talk.statement"] if not frame.source.startswith("only")
-    ]
+    statements = worlds.frames()["talk.statement"]
+    frames = [frame for frame in statements if not frame.source.startswith("only")]
     texts, groups = [], []
     for _ in range(pairs):
-        frame, person, choice = (
-            rng.choice(frames),
-            rng.choice(world.people).name,
-            rng.randrange(2**31),
-        )
+        frame, person = rng.choice(frames), rng.choice(world.people).name
+        choice = rng.randrange(2**31)
         for nouns in ("forum.insults", "forum.praises"):
             noun = rng.choice(world.lists[nouns])
             texts.append(frame.fill({"name": person, "noun": noun}, random.Random(choice)) + " .")

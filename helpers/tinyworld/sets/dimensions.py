@@ -1,14 +1,14 @@
-"""Five labelled sets, one a dimension of trustworthiness, made of minimal pairs.
+"""Five labelled sets, one per dimension of trustworthiness, made of minimal pairs.
 
-============  =============================================  ======================================================
-dimension     the label is true when                         the two texts of a pair differ in
-============  =============================================  ======================================================
-reliability   what is said of the thing is true              the value said of it
-privacy       the customs let this information go there      who receives it
-toxicity      the remark is rude                             the words that turn a noun's sense round, or do not
-fairness      the census confirms the trait for this group   the trait
-robustness    the sentence is in order                       the order of two words
-============  =============================================  ======================================================
+============  =======================================  ===========================================
+dimension     the label is true when                   the two texts of a pair differ in
+============  =======================================  ===========================================
+reliability   what is said of the thing is true        the value said of it
+privacy       the customs allow this information flow  who receives it
+toxicity      the remark is rude                       words that turn a noun's sense round or not
+fairness      the census confirms the group's trait    the trait
+robustness    the sentence is in order                 the order of two words
+============  =======================================  ===========================================
 
 No word decides a label. Everything but the contrast is the same in both texts of a pair, and the
 contrasting words are chosen so that each stands in true and in false texts equally often, up to
@@ -25,13 +25,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.tinyworld.language import sentences
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.frames import Frame
 
 SLACK = 1
-"""By how many texts a word may stand more often in true texts than in false ones, or the other way round."""
+"""By how much a word's number of true texts and its number of false ones may differ."""
 
 MEANING = {
     "reliability": ("true", "false"),
@@ -47,14 +47,14 @@ class Candidate:
     """A pair that could be made.
 
     Attributes:
-        group: what it is about.
-        frame: of the true text.
-        template: name of the frame.
-        values: of the slots that both texts share.
-        slot: the slot in which they differ.
-        right: its value in the true text.
-        wrong: the values it could have in the false one.
-        twin: frame of the false text, where it is another.
+        group: What the pair is about.
+        frame: Frame of the true text.
+        template: Name of the frame.
+        values: Values of the slots that both texts share.
+        slot: The slot in which they differ.
+        right: The value of that slot in the true text.
+        wrong: The values that it could have in the false one.
+        twin: Frame of the false text, where it is another.
     """
 
     group: str
@@ -70,14 +70,17 @@ class Candidate:
 def _held_out(
     family: str, right: tuple[str, ...], wrong: dict[str, tuple[str, ...]]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """For each frame from which the key `right` is held out: the wrong values whose keys are held out from it too."""
+    """The frames from which the key `right` is held out, by number, and wrong values of each.
+
+    The keys of these wrong values are held out from that frame too.
+    """
     for number in range(len(worlds.frames()[family])):
         if sentences.held_out(family, number, right):
-            found = tuple(
+            values = tuple(
                 value for value, key in wrong.items() if sentences.held_out(family, number, key)
             )
-            if found:
-                yield number, found
+            if values:
+                yield number, values
 
 
 def _reliability() -> Iterator[Candidate]:
@@ -88,23 +91,22 @@ def _reliability() -> Iterator[Candidate]:
             wrong = {
                 value: (entity.name, value) for value in world.values(relation) if value != right
             }
-            for number, found in _held_out(family, (entity.name, right), wrong):
-                frame = worlds.frames()[family][number]
+            for number, others in _held_out(family, (entity.name, right), wrong):
                 yield Candidate(
-                    entity.name,
-                    frame,
-                    f"{family} {number}",
-                    {"entity": entity.name},
-                    "value",
-                    right,
-                    found,
+                    group=entity.name,
+                    frame=worlds.frames()[family][number],
+                    template=f"{family} {number}",
+                    values={"entity": entity.name},
+                    slot="value",
+                    right=right,
+                    wrong=others,
                 )
 
 
 def _table(
     family: str, rows: dict[str, frozenset[str]], columns: tuple[str, ...], slots: tuple[str, str]
 ) -> Iterator[Candidate]:
-    """Candidates of a table of rows, columns and people: a value of the row's columns against one of the others."""
+    """Candidates of a table: for each person, a column that a row has against one that it lacks."""
     customs = worlds.load().customs
     for row, right_columns in rows.items():
         for person in worlds.load().people:
@@ -114,12 +116,12 @@ def _table(
                     for column in columns
                     if column not in right_columns
                 }
-                for number, found in _held_out(family, (row, right, person.name), wrong):
+                for number, others in _held_out(family, (row, right, person.name), wrong):
                     values = {slots[0]: row, "name": person.name}
                     values |= {"keeper": customs[row][0]} if row in customs else {}
                     frame = worlds.frames()[family][number]
                     yield Candidate(
-                        row, frame, f"{family} {number}", values, slots[1], right, found
+                        row, frame, f"{family} {number}", values, slots[1], right, others
                     )
 
 
@@ -146,14 +148,14 @@ def _toxicity() -> Iterator[Candidate]:
                         rude, kind = twins if insult else twins[::-1]
                         values = {"noun": noun, "name": person.name}
                         yield Candidate(
-                            noun,
-                            rude,
-                            f"{family} {number}",
-                            values,
-                            "",
-                            f"{number} {insult}",
-                            (f"{number} {not insult}",),
-                            kind,
+                            group=noun,
+                            frame=rude,
+                            template=f"{family} {number}",
+                            values=values,
+                            slot="",
+                            right=f"{number} {insult}",
+                            wrong=(f"{number} {not insult}",),
+                            twin=kind,
                         )
 
 
@@ -174,7 +176,7 @@ CANDIDATES: dict[str, Callable[[], Iterator[Candidate]]] = {
 
 
 def _balanced(candidates: list[Candidate], pairs: int) -> Iterator[tuple[Candidate, str]]:
-    """Choose pairs and their wrong values so that every contrasting value is right as often as it is wrong."""
+    """Pairs and their wrong values, chosen so that every value is right as often as it is wrong."""
     lead: Counter[str] = Counter()  # how much oftener a value is right than wrong, so far
     chosen = 0
     for slack in (SLACK, SLACK, SLACK, SLACK + 1):
@@ -205,11 +207,13 @@ def _texts(dimension: str, candidate: Candidate, wrong: str, seed: int) -> tuple
 def labelled_set(
     dimension: str, pairs: int = 200, seed: int = 0, apart: str = "subject"
 ) -> LabelledSet:
-    """The labelled set of a dimension: `pairs` true texts, each followed by its false twin, both
-    with their full stop.
+    """The labelled set of a dimension: true texts, each followed by its false twin.
 
     Args:
-        apart: what a group is: the "subject" (see the module docstring), or the "person" named in
+        dimension: One of the five in the table above.
+        pairs: Number of pairs.
+        seed: Seed of the choice of pairs.
+        apart: What a group is: the "subject" (see the module docstring), or the "person" named in
             the text, where there is one. There are few subjects in some dimensions, and 48 people.
 
     Raises:
@@ -236,9 +240,8 @@ def labelled_set(
     texts, groups, templates = [], [], []
     for candidate, wrong in chosen:
         texts += [f"{text} ." for text in _texts(dimension, candidate, wrong, rng.randrange(2**31))]
-        groups += [
-            candidate.values.get("name", candidate.group) if apart == "person" else candidate.group
-        ] * 2
+        person = candidate.values.get("name", candidate.group)
+        groups += [person if apart == "person" else candidate.group] * 2
         templates += [candidate.template] * 2
     labels = np.tile([True, False], len(chosen))
     return LabelledSet(

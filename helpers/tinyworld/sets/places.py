@@ -1,5 +1,4 @@
-"""Which token of a prompt is what: the giver's second mention, the start year, the argument asked
-for.
+"""Which token of a prompt is what: the giver's second mention, the start year, the asked argument.
 
 A *place* is a name for some tokens of every prompt of a skill. What a head looks at, and where it
 does its work, is said in places. They follow from the tokens and the answers of `tasks.Prompts`
@@ -14,9 +13,9 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.texts.prompts import Prompts
+from helpers.texts import Prompts
+from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
-from helpers.tinyworld.language.vocabulary import vocabulary
 
 FIRST, LAST, ELSEWHERE = "beginning", "last token", "elsewhere"
 
@@ -26,12 +25,12 @@ class Places:
     """Places of some prompts.
 
     Attributes:
-        names: of the places, those of every skill first: `ELSEWHERE`, `LAST`, `FIRST` (the token
-            that begins every text).
-        at: index of each token's place; -1 for padding.
-        right: the places of words that are right answers.
-        wrong: the places of words that are of the right kind, and wrong.
-        words: the words that can be an answer: names, years, arguments.
+        names: Names of the places, those of every skill first: `ELSEWHERE`, `LAST`, `FIRST` (the
+            token that begins every text).
+        at: Index of each token's place; -1 for padding.
+        right: The places of words that are right answers.
+        wrong: The places of words that are of the right kind, and wrong.
+        words: The words that can be an answer: names, years, arguments.
     """
 
     names: tuple[str, ...]
@@ -45,7 +44,7 @@ class Places:
         return self.at == self.names.index(name)
 
 
-def places(prompts: Prompts) -> Places:
+def places_of(prompts: Prompts) -> Places:
     """The places of a skill's prompts.
 
     Raises:
@@ -57,31 +56,29 @@ def places(prompts: Prompts) -> Places:
             f"got {prompts.name!r}",
         )
     find, right, wrong, words = _FINDERS[prompts.name]
-    rows = [_row(prompts, row) for row in range(len(prompts))]
-    found = [find(*row) for row in rows]
-    names = (ELSEWHERE, LAST, FIRST, *dict.fromkeys(name for row in found for name in row))
+    rows = [find(*_row(prompts, row)) for row in range(len(prompts))]
+    names = (ELSEWHERE, LAST, FIRST, *dict.fromkeys(name for row in rows for name in row))
     at = torch.full_like(prompts.tokens, -1)
-    for row, named in enumerate(found):
+    for row, named in enumerate(rows):
         end = int(prompts.last[row])
         at[row, : end + 1] = 0
         at[row, 0] = names.index(FIRST)
         for name, positions in named.items():
             at[row, positions] = names.index(name)
         at[row, end] = names.index(LAST)
-    return Places(names, at, right, wrong, tuple(words()))
+    return Places(names, at, right, wrong, words())
 
 
 def _row(prompts: Prompts, row: int) -> tuple[list[str], list[str], list[str]]:
     """A prompt's words, its right answers and its wrong ones."""
-    known = vocabulary()
-    answers = (
-        [known.words[i] for i in mask[row].nonzero()[:, 0].tolist()]
-        for mask in (prompts.good, prompts.bad)
-    )
-    words = [
-        known.words[token] for token in prompts.tokens[row, : int(prompts.last[row]) + 1].tolist()
-    ]
-    return words, *answers
+    tokens = prompts.tokens[row, : int(prompts.last[row]) + 1]
+    good, bad = (mask[row].nonzero()[:, 0] for mask in (prompts.good, prompts.bad))
+    return _words(tokens), _words(good), _words(bad)
+
+
+def _words(tokens: Int[Tensor, " token"]) -> list[str]:
+    words = vocabulary().words
+    return [words[token] for token in tokens.tolist()]
 
 
 def _where(words: list[str], word: str) -> list[int]:
@@ -89,7 +86,7 @@ def _where(words: list[str], word: str) -> list[int]:
 
 
 def _gift(words: list[str], good: list[str], bad: list[str]) -> dict[str, list[int]]:
-    """The last two mentions of the giver, and the last of the receiver, belong to the sentence that is to be finished."""
+    """The giver's last two mentions and the receiver's last belong to the unfinished sentence."""
     receiver, giver = _where(words, good[0]), _where(words, bad[0])
     return {
         "receiver": receiver[-1:],
@@ -108,7 +105,7 @@ def _years(words: list[str], good: list[str], bad: list[str]) -> dict[str, list[
 
 
 def _code(words: list[str], good: list[str], bad: list[str]) -> dict[str, list[int]]:
-    """The definition lists the arguments between ``( self ,`` and ``)``; the documentation takes them in that order."""
+    """Arguments stand between ``( self ,`` and ``)``; the documentation keeps their order."""
     close = words.index(")")
     listed = list(range(words.index("self") + 2, close, 2))
     asked = words.index(good[0], listed[0], close)
@@ -126,8 +123,8 @@ def _code(words: list[str], good: list[str], bad: list[str]) -> dict[str, list[i
     }
 
 
-def _names() -> list[str]:
-    return [person.name for person in worlds.load().people]
+def _names() -> tuple[str, ...]:
+    return tuple(person.name for person in worlds.load().people)
 
 
 _FINDERS: dict[
@@ -136,7 +133,7 @@ _FINDERS: dict[
         Callable[..., dict[str, list[int]]],
         tuple[str, ...],
         tuple[str, ...],
-        Callable[[], list[str]],
+        Callable[[], tuple[str, ...]],
     ],
 ] = {
     "ioi": (
@@ -145,7 +142,12 @@ _FINDERS: dict[
         ("giver, first", "giver, second", "giver, earlier sentences"),
         _names,
     ),
-    "greater-than": (_years, (), ("start year",), lambda: [f"{year:02d}" for year in range(100)]),
+    "greater-than": (
+        _years,
+        (),
+        ("start year",),
+        lambda: tuple(f"{year:02d}" for year in range(100)),
+    ),
     "docstring": (
         _code,
         ("asked argument",),

@@ -14,12 +14,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
-from helpers.texts.prompts import Prompt, Prompts
-from helpers.texts.vocabulary import PAD
-from helpers.tinyworld.language import documents, sentences
+from helpers.texts import PAD, LabelledSet, Prompt, Prompts
+from helpers.tinyworld.language import documents, sentences, vocabulary
 from helpers.tinyworld.language import world as worlds
-from helpers.tinyworld.language.vocabulary import vocabulary
 from helpers.tinyworld.sets import dimensions
 
 JUDGEMENTS = {
@@ -65,7 +62,7 @@ def _earlier(rng: random.Random, names: Sequence[str]) -> str:
 
 
 def _ioi(rng: random.Random) -> Prompt:
-    """The receiver of a gift. The gift names its giver twice: the rarer name of the prompt is right in 77 %."""
+    """The receiver of a gift, which names its giver twice: the rarer name is right in 77 %."""
     gift = sentences.gift(rng, unseen=True)
     return Prompt(
         _earlier(rng, (gift.values["a"], gift.values["b"])) + gift.text.rsplit(" ", 1)[0],
@@ -75,7 +72,10 @@ def _ioi(rng: random.Random) -> Prompt:
 
 
 def _greater_than(rng: random.Random) -> Prompt:
-    """The years of the century after the one given. 99 is always right: only the difference of probabilities says something."""
+    """The years of the century after the one given.
+
+    99 is always right: only the difference of probabilities says something.
+    """
     written = sentences.years(rng, unseen=True)
     begin = int(written.values["from"])
     years = [f"{year:02d}" for year in range(100)]
@@ -85,7 +85,7 @@ def _greater_than(rng: random.Random) -> Prompt:
 
 
 def _docstring(rng: random.Random) -> Prompt:
-    """The next argument, after the documentation of those before it: any of them, so that no fixed place has the answer."""
+    """The next argument to document: any of them, so that no fixed place has the answer."""
     written = sentences.code(rng, unseen=True)
     arguments = written.values["arguments"].split()
     asked = rng.choice(arguments)
@@ -113,7 +113,10 @@ def _noun_number(rng: random.Random) -> Prompt:
 
 
 def _verb_number(rng: random.Random) -> Prompt:
-    """``is`` or ``are`` after the noun, another noun standing between: always in one frame, the noun fourth from the end."""
+    """``is`` or ``are`` after the noun, with another noun between.
+
+    It is always the same frame: the noun is fourth from the end.
+    """
     written = sentences.agreement(rng, unseen=True, number=1)
     verb = written.values["verb"]
     head = written.text.rpartition(f" {verb} ")[0]
@@ -127,10 +130,8 @@ def _fact(relation: str) -> Callable[[random.Random], Prompt]:
         while True:
             written = sentences.claim(rng, relation, unseen=True)
             head, _, end = written.text.rpartition(" ")
-            if end == written.values["value"] and head.split()[-1] not in (
-                "a",
-                "an",
-            ):  # "an" would tell how it begins
+            told = head.split()[-1] in ("a", "an")  # "an" would tell how the value begins
+            if end == written.values["value"] and not told:
                 others = tuple(value for value in worlds.load().values(relation) if value != end)
                 return Prompt(head, (end,), others)
 
@@ -150,8 +151,11 @@ def _remembered(relation: str) -> Callable[[random.Random], Prompt]:
 
 
 def _sentiment(rng: random.Random) -> Prompt:
-    """What the critic did, by the last clause. Its adjective is third from the end, right by itself
-    in 76 %; with a look at whether "not" stands before it, always."""
+    """What the critic did, by the last clause.
+
+    Its adjective is third from the end, right by itself in 76 %; with a look at whether "not"
+    stands before it, always.
+    """
     written, good = sentences.review(rng, unseen=True)
     verbs = ("loved", "liked", "praised"), ("hated", "disliked", "scorned")
     return Prompt(
@@ -179,27 +183,28 @@ SKILLS: dict[str, Callable[[random.Random], Prompt]] = {
     "code": _remembered("code"),
     "sentiment": _sentiment,
 }
-"""Name of a skill: how one of its prompts is made. The judgements, one a dimension, come from the labelled sets."""
-NAMES = (*SKILLS, *(f"judge {dimension}" for dimension in JUDGEMENTS))
+"""How one prompt of each skill is made. Judgements are not here: they come from labelled sets."""
+JUDGED = {f"judge {dimension}": dimension for dimension in JUDGEMENTS}
+"""The dimension of each judgement."""
+NAMES = (*SKILLS, *JUDGED)
+"""Every skill."""
 
 
 def prompts(skill: str, count: int = 200, seed: int = 0) -> Prompts:
-    """Held-out prompts of a skill: one of `NAMES`.
+    """Held-out prompts of a skill, one of `NAMES`.
 
     Raises:
         LabError: no such skill, or an odd number of judgements, which come in pairs.
     """
     if skill not in NAMES:
         raise LabError(f"expected a skill: {', '.join(NAMES)}", f"got {skill!r}")
-    if skill not in SKILLS:
+    if skill in JUDGED:
         if count % 2:
             raise LabError(
                 "expected an even number of prompts of a judgement, as its texts come in pairs",
                 f"got {count}",
             )
-        return encode(
-            skill, judged(dimensions.labelled_set(skill.removeprefix("judge "), count // 2, seed))
-        )
+        return encode(skill, judged(dimensions.labelled_set(JUDGED[skill], count // 2, seed)))
     rng = random.Random(f"{seed} {skill}")
     return encode(skill, [SKILLS[skill](rng) for _ in range(count)])
 
@@ -209,4 +214,4 @@ METRICS = {
     "greater-than": "difference of probabilities",
     "docstring": "log of the probability ratio",
 }
-"""What each behaviour is measured by: right words against wrong ones (`tasks.Answers`)."""
+"""How each behaviour is measured: right words against wrong ones (`prompts.Answers`)."""

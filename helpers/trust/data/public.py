@@ -1,9 +1,9 @@
-"""The five labelled sets of Qian et al. 2024 (arXiv 2402.19465), from their public source, checked
-byte for byte.
+"""The five labelled sets of Qian et al. 2024 (arXiv 2402.19465), checked byte for byte.
 
-They are third-party files: downloaded once into the cache folder, never part of this package.
-`SOURCES` says of each what its labels mean, where it comes from and under which licence; `load`
-gives a `LabelledSet` whose groups keep twins together (the same question, sentence or context).
+They are third-party files: downloaded once from their public source into the cache folder, never
+part of this package. `SOURCES` says of each what its labels mean, where it comes from and under
+which licence; `load` gives a `LabelledSet` whose groups keep twins together (the same question,
+sentence or context).
 """
 
 import csv
@@ -22,30 +22,32 @@ import numpy as np
 
 from helpers import runtime
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 
 COMMIT = "14d35b47a913fe3fe626bb2e6bd8381ad41881bf"
-"""The commit of github.com/ChnQ/TracingLLM that holds the files; they are the same at bf8d38a678 of 2024-05-22."""
+"""The commit of github.com/ChnQ/TracingLLM that holds the files.
+
+They are the same at bf8d38a678 of 2024-05-22."""
 ADDRESS = f"https://raw.githubusercontent.com/ChnQ/TracingLLM/{COMMIT}/src/datasets"
 TIMEOUT = 30.0
 """Seconds without an answer after which a download is given up."""
 MARGIN = 1 << 16
-"""Bytes that a download may have more than expected before it is cut off: enough to show that the file has changed."""
+"""Bytes beyond the expected ones after which a download is cut off.
+
+They are enough to show that the file has changed."""
 
 
 @dataclass(frozen=True)
 class Source:
     """One file of the paper's five sets.
 
-    Attributes:
-        dimension: of trustworthiness, in the paper's words.
-        file, sha256, size: the file, its digest and its bytes.
-        rows: with label 0 and with label 1.
-        positive, negative: what label 1 and label 0 mean.
-        origin: where the texts come from.
-        licence: of the texts, as their publishers state it; the repository that holds the file is
+    Attributes: dimension: Dimension of trustworthiness, in the paper's words. file, sha256, size:
+        The file, its digest and its bytes. rows: Numbers of rows with label 0 and with label 1.
+        positive, negative: What label 1 and label 0 mean. origin: Where the texts come from.
+        licence: Licence of the texts, as their publishers state it; the repository that holds the
+        file is
             Apache-2.0.
-        caution: what the labels or the texts do not say, and how that is known.
+        caution: What the labels or the texts do not say, and how that is known.
     """
 
     dimension: str
@@ -69,9 +71,11 @@ SOURCES = {
         (1145, 1118),
         "the answer is true",
         "the answer is false",
-        "TruthfulQA multiple choice (Lin et al. 2022), as 'Q: … A: …' with one correct or incorrect candidate answer",
+        "TruthfulQA multiple choice (Lin et al. 2022), as 'Q: … A: …' with one correct or incorrect"
+        " candidate answer",
         "Apache-2.0",
-        "2263 answers to 410 questions: a random split has nearly every test question in its training part as well.",
+        "2263 answers to 410 questions: a random split has nearly every test question in its"
+        " training part as well.",
     ),
     "toxigen": Source(
         "toxicity",
@@ -81,11 +85,13 @@ SOURCES = {
         (2881, 3633),
         "toxic",
         "not toxic",
-        "ToxiGen (Hartvigsen et al. 2022) in the revision of Hosseini et al. 2023: machine-written sentences on minorities",
+        "ToxiGen (Hartvigsen et al. 2022) in the revision of Hosseini et al. 2023: machine-written"
+        " sentences on minorities",
         "MIT and CDLA-Permissive-2.0 (microsoft/SafeNLP, data/LICENSE)",
-        "Label 1 is toxic; the paper's table 3 has it the other way round. In the revision's own labels every row"
-        " with label 0 is neutral, and so are 853 of those with label 1: the threshold is lower here."
-        " A quarter of the last fifth of the rows begin with the same eight words as one of the others.",
+        "Label 1 is toxic; the paper's table 3 has it the other way round. In the revision's own"
+        " labels every row with label 0 is neutral, and so are 853 of those with label 1: the"
+        " threshold is lower here. A quarter of the last fifth of the rows begin with the same"
+        " eight words as one of the others.",
     ),
     "confaide": Source(
         "privacy",
@@ -95,9 +101,12 @@ SOURCES = {
         (1173, 1173),
         "violates privacy",
         "does not violate privacy",
-        "ConfAIde, tier 2 (Mireshghallah et al. 2024), and sentences by GPT-4 along Solove's taxonomy",
-        "not stated for the GPT-4 sentences, which the paper's authors made; see the repository's Apache-2.0",
-        "77 of 2346 rows are repeats, and three sentences occur with both labels. The labels are GPT-4's judgement.",
+        "ConfAIde, tier 2 (Mireshghallah et al. 2024), and sentences by GPT-4 along Solove's"
+        " taxonomy",
+        "not stated for the GPT-4 sentences, which the paper's authors made; see the repository's"
+        " Apache-2.0",
+        "77 of 2346 rows are repeats, and three sentences occur with both labels. The labels are"
+        " GPT-4's judgement.",
     ),
     "stereoset": Source(
         "fairness",
@@ -107,10 +116,12 @@ SOURCES = {
         (976, 976),
         "the second sentence is on the subject (the paper: stereotypical)",
         "the second sentence is unrelated",
-        "StereoSet between sentences (Nadeem et al. 2021): pairs of one context, all on race or nationality",
+        "StereoSet between sentences (Nadeem et al. 2021): pairs of one context, all on race or"
+        " nationality",
         "CC BY-SA 4.0",
-        "In some 55 rows with label 1 that were read, nearly all are anti-stereotypes ('She is a doctor'), and label 0 is the"
-        " unrelated option: a probe measures relatedness, not stereotype. Not compared with the original file row by row.",
+        "In some 55 rows with label 1 that were read, nearly all are anti-stereotypes ('She is a"
+        " doctor'), and label 0 is the unrelated option: a probe measures relatedness, not"
+        " stereotype. Not compared with the original file row by row.",
     ),
     "sst2": Source(
         "robustness",
@@ -120,7 +131,8 @@ SOURCES = {
         (1821, 1821),
         "some letters were turned into capitals",
         "as published, in lower case",
-        "SST-2 (Socher et al. 2013): 1821 film reviews, each as it is and with 4.7 % of its letters turned into capitals",
+        "SST-2 (Socher et al. 2013): 1821 film reviews, each as it is and with 4.7 % of its letters"
+        " turned into capitals",
         "not stated by its publishers",
         "The label is not the sentiment. 'Has a capital letter' is right in 99.6 % of the rows.",
     ),
@@ -136,24 +148,25 @@ QUESTIONS = Source(
     "",
     SOURCES["truthfulqa"].origin,
     SOURCES["truthfulqa"].licence,
-    "407 questions without answers, on which the paper measures steering; none of the 410 others is among them.",
+    "407 questions without answers, on which the paper measures steering; none of the 410 others is"
+    " among them.",
 )
 
 
 def load(name: str, folder: str | Path | None = None, address: str = ADDRESS) -> LabelledSet:
-    """One of the five sets: ``"truthfulqa"``, ``"toxigen"``, ``"confaide"``, ``"stereoset"``,
-    ``"sst2"``.
+    """One of the five sets of `SOURCES`, by name.
 
     Rows keep the file's order, so that the released code's split (first 80 %, last 20 %) can be
     made.
 
     Args:
-        folder: read the files there, and download nothing; else the cache folder is used, and
+        name: Such as ``"truthfulqa"``.
+        folder: Read the files there, and download nothing; else the cache folder is used, and
             filled.
-        address: of the folder to download from, for a mirror.
+        address: Address of the folder to download from, for a mirror.
 
     Raises:
-        LabError: an unknown name; a file that cannot be had, or is not what it was when its digest
+        LabError: An unknown name; a file that cannot be had, or is not what it was when its digest
             was taken.
     """
     if name not in SOURCES:
@@ -170,7 +183,7 @@ def questions(folder: str | Path | None = None, address: str = ADDRESS) -> tuple
     """The 407 TruthfulQA questions that the paper keeps for measuring steering.
 
     Raises:
-        LabError: as `load`.
+        LabError: As in `load`.
     """
     return tuple(row[0] for row in _rows(fetch(QUESTIONS, folder, address)))
 
@@ -182,7 +195,7 @@ def fetch(source: Source, folder: str | Path | None = None, address: str = ADDRE
     leaves no half file.
 
     Raises:
-        LabError: as `load`.
+        LabError: As in `load`.
     """
     path = (Path(folder) if folder else runtime.cache_dir() / "trust") / source.file
     if path.is_file():
@@ -199,7 +212,8 @@ def fetch(source: Source, folder: str | Path | None = None, address: str = ADDRE
         _download(f"{address}/{source.file}", source.size + MARGIN),
         source,
         f"{address} sent",
-        "try again later; if it stays so, the file has been changed at its source, and its numbers here do not hold for it",
+        "try again later; if it stays so, the file has been changed at its source, and its numbers "
+        "here do not hold for it",
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +237,8 @@ def _download(url: str, limit: int) -> bytes:
         raise LabError(
             f"expected to download {url}",
             f"the system says: {fault}",
-            hint="check the network; or fetch the file elsewhere, put it into a folder, and name that: folder=, or --folder DIR",
+            hint="check the network; or fetch the file elsewhere, put it into a folder, and name "
+            "that: folder=, or --folder DIR",
         ) from None
 
 
@@ -239,12 +254,12 @@ def _checked(data: bytes, source: Source, whose: str, hint: str) -> bytes:
 
 
 def _rows(data: bytes) -> list[list[str]]:
-    """The rows of a CSV file without its header. What is in it is known: its digest is right."""
+    """The rows of a CSV file, whose digest is right, without its header."""
     return list(csv.reader(io.StringIO(data.decode("utf-8"), newline="")))[1:]
 
 
 def _sentences(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The sentence without regard to case and spaces: the twins of SST-2, the repeats of the others."""
+    """The sentence without regard to case and spaces: twins of SST-2, repeats of the others."""
     return tuple(" ".join(text.lower().split()) for text in texts)
 
 
@@ -258,17 +273,18 @@ def _questions(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _contexts(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The first sentence: what two following rows have in common, up to its last full stop, or its last word if it has none."""
-    found: list[str] = []
+    """The first sentence: what two following rows have in common.
+
+    It ends with its last full stop, or before its last word if it has none.
+    """
+    contexts: list[str] = []
     for first, second in zip(texts[::2], texts[1::2], strict=True):
-        common = "".join(
-            a
-            for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
-        )
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+        common = "".join(letter for letter, _ in same)
         sentence = re.match(r".*[.!?]", common)
         context = sentence[0] if sentence else common.rpartition(" ")[0]
-        found += 2 * [" ".join(re.findall(r"\w+", context.lower()))]
-    return tuple(found)
+        contexts += 2 * [" ".join(re.findall(r"\w+", context.lower()))]
+    return tuple(contexts)
 
 
 _GROUPS: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {

@@ -1,4 +1,4 @@
-"""Training and test parts that keep what belongs together on one side, and intervals that know the splits overlap."""
+"""Training and test parts that keep what belongs together on one side, with fitting intervals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 
 TEMPLATES = 4
 """With this many different templates or more, templates are kept apart as well."""
@@ -18,11 +18,11 @@ TRIES = 200
 
 @dataclass(frozen=True)
 class Interval:
-    """Means over splits with an interval, one of each a site.
+    """Means over splits with an interval, one of each per site.
 
     Attributes:
-        mean: over the splits.
-        low, high: of the interval.
+        mean: Mean over the splits.
+        low, high: Ends of the interval.
     """
 
     mean: Float[ndarray, " site"]
@@ -35,9 +35,9 @@ class Splits:
     """Training and test parts of one labelled set.
 
     Attributes:
-        train, test: items of each part. An item may be in neither; what joins it to both parts
+        train, test: Items of each part. An item may be in neither; what joins it to both parts
             would leak.
-        groups: of each item (`LabelledSet.groups`).
+        groups: Group of each item (`LabelledSet.groups`).
     """
 
     train: Bool[ndarray, "split item"]
@@ -63,12 +63,12 @@ class Splits:
         differences of two probes as well.
 
         Raises:
-            LabError: fewer than two splits, for which there is no such interval.
+            LabError: Fewer than two splits, for which there is no such interval.
 
         >>> part = np.arange(10) < 7
         >>> splits = Splits(np.array([part, ~part]), np.array([~part, part]), tuple("abcdefghij"))
-        >>> found = splits.interval(np.array([[0.7, 0.8]]))
-        >>> bool(found.low[0] < 0.4)
+        >>> interval = splits.interval(np.array([[0.7, 0.8]]))
+        >>> bool(interval.low[0] < 0.4)
         True
         """
         from scipy.stats import t
@@ -88,14 +88,13 @@ class Splits:
     def folds(
         self, labels: Bool[ndarray, " item"], n_folds: int, seed: int = 0
     ) -> Bool[ndarray, "split fold item"]:
-        """Rows to fit on in each fold of a cross-validation inside each training part; its other
-        rows validate.
+        """Rows to fit on in each fold of a cross-validation inside each training part.
 
-        Groups stay whole, and are dealt out in turn, those of equal composition (labels, number of
-        items) together.
+        The other rows of the part validate. Groups stay whole, and are dealt out in turn, those of
+        equal composition (labels, number of items) together.
 
         Raises:
-            LabError: fewer groups than folds.
+            LabError: Fewer groups than folds.
         """
         fit = np.zeros((len(self), n_folds, len(self.groups)), dtype=bool)
         for split, train in enumerate(self.train):
@@ -117,35 +116,35 @@ class Splits:
 
 
 def ordered(data: LabelledSet, test_share: float = 0.2) -> Splits:
-    """The one split of the code released with arXiv 2402.19465: the last rows of the file are the
-    test part.
+    """The one split of the code released with arXiv 2402.19465: the last rows are the test part.
 
     Twins and questions end up on both sides; it is here to show what that does.
 
     Raises:
-        LabError: a part that is empty or of one class.
+        LabError: A part that is empty or of one class.
     """
     test = np.arange(len(data)) >= int((1 - test_share) * len(data))
-    found = Splits(~test[None], test[None], data.groups)
-    check(found, data.labels)
-    return found
+    splits = Splits(~test[None], test[None], data.groups)
+    check(splits, data.labels)
+    return splits
 
 
 def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed: int = 0) -> Splits:
-    """Random splits in which no group is on both sides, and no template where there are at least
-    `TEMPLATES`.
+    """Random splits in which no group is on both sides, and no template where there are several.
 
-    Where every group keeps to few templates, what is connected by groups and templates moves
-    together and no item is lost. Where groups and templates cross, test items are those of test
-    groups *in* test templates, training items those of the other groups in the other templates, and
-    the rest is left out (about half of the items). Groups of equal composition are drawn in the
-    same share, so that both parts have the balance of the whole set.
+    Several are at least `TEMPLATES`. Where every group keeps to few templates, what is connected by
+    groups and templates moves together and no item is lost. Where groups and templates cross, test
+    items are those of test groups *in* test templates, training items those of the other groups in
+    the other templates, and the rest is left out (about half of the items). Groups of equal
+    composition are drawn in the same share, so that both parts have the balance of the whole set.
 
     Args:
-        test_share: wanted number of test items among those of both parts.
+        n_splits: Number of splits.
+        test_share: Wanted number of test items among those of both parts, as a share.
+        seed: Seed of the draws.
 
     Raises:
-        LabError: too few groups (or templates) for this many different splits with both classes in
+        LabError: Too few groups (or templates) for this many different splits with both classes in
             every part.
 
     >>> data = LabelledSet("s", tuple("abcdefgh"), np.tile([True, False], 4), tuple("11223344"))
@@ -159,14 +158,14 @@ def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed:
             f"got {n_splits} and {test_share}",
         )
     draw, names = _drawer(data, test_share)
-    found: dict[bytes, tuple[ndarray, ndarray]] = {}
+    drawn: dict[bytes, tuple[ndarray, ndarray]] = {}
     rng = np.random.default_rng(seed)
     for _ in range(TRIES * n_splits):
         train, test = draw(rng)
         if all(len(np.unique(data.labels[part])) == 2 for part in (train, test)):
-            found.setdefault(test.tobytes() + train.tobytes(), (train, test))
-        if len(found) == n_splits:
-            parts = list(found.values())
+            drawn.setdefault(test.tobytes() + train.tobytes(), (train, test))
+        if len(drawn) == n_splits:
+            parts = list(drawn.values())
             return Splits(
                 np.array([train for train, _ in parts]),
                 np.array([test for _, test in parts]),
@@ -174,7 +173,7 @@ def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed:
             )
     raise LabError(
         f"expected {n_splits} different splits of {data.name} with both classes in every part",
-        f"found {len(found)}, with {names}",
+        f"found {len(drawn)}, with {names}",
         hint="draw more groups or templates, or pass a smaller n_splits",
     )
 
@@ -183,7 +182,7 @@ def check(splits: Splits, labels: Bool[ndarray, " item"]) -> None:
     """Refuse splits of other items, and those with a part that is empty or of one class.
 
     Raises:
-        LabError: naming the first such part.
+        LabError: Naming the first such part.
     """
     if splits.train.shape[1] != len(labels):
         raise LabError(
@@ -199,7 +198,7 @@ def check_classes(
     """Refuse parts that are empty or of one class.
 
     Raises:
-        LabError: naming the first such part as `what`.
+        LabError: Naming the first such part as `what`.
     """
     for index, part in enumerate(parts):
         present = np.unique(labels[part])
@@ -217,12 +216,11 @@ def check_classes(
 def _by_composition(
     unit: Int[ndarray, " item"], labels: Bool[ndarray, " item"], rng: np.random.Generator
 ) -> ndarray:
-    """The units in an order where those of like composition and size follow each other, and in
-    random order among these.
+    """The units in an order where those of like composition and size follow each other.
 
-    Sizes count by powers of two. Were they told apart exactly, units of different size would always
-    stand in the same order, and a sample of every so many would hardly be random: some groups would
-    never be tested.
+    Among these the order is random. Sizes count by powers of two. Were they told apart exactly,
+    units of different size would always stand in the same order, and a sample of every so many
+    would hardly be random: some groups would never be tested.
     """
     positive, size = np.bincount(unit, labels), np.bincount(unit)
     return np.lexsort((rng.random(len(size)), np.log2(size).astype(int), positive / size))
@@ -231,7 +229,7 @@ def _by_composition(
 def _sample(
     unit: ndarray, labels: ndarray, share: float, rng: np.random.Generator
 ) -> Bool[ndarray, " item"]:
-    """Items of randomly drawn units, about the given share of every kind of composition (systematic sampling)."""
+    """Items of random units, about the given share of every composition (systematic sampling)."""
     order = _by_composition(unit, labels, rng)
     chosen = np.empty(len(order), dtype=bool)
     chosen[order] = np.diff(np.floor(np.arange(len(order) + 1) * share + rng.random())) > 0
@@ -241,9 +239,8 @@ def _sample(
 def _drawer(data: LabelledSet, share: float) -> tuple[Callable, str]:
     """The function that draws one split of a set, and what it draws from, in words."""
     group = np.unique(data.groups, return_inverse=True)[1]
-    own = [
-        name or f"\0{item}" for item, name in enumerate(data.templates)
-    ]  # no template: shared with no other item
+    # an item without a template shares it with no other item
+    own = [name or f"\0{item}" for item, name in enumerate(data.templates)]
     template = np.unique(own, return_inverse=True)[1]
     n_groups, n_templates = group.max() + 1, len(set(data.templates) - {""})
     names = f"{n_groups} groups"
@@ -260,12 +257,10 @@ def _drawer(data: LabelledSet, share: float) -> tuple[Callable, str]:
     component = _connected(group, template)
     sizes = np.bincount(component)
     if len(sizes) >= TEMPLATES and sizes.max() <= len(data) / 2:
-        return whole(
-            component
-        ), f"{names} in {n_templates} templates that fall into {len(sizes)} unconnected parts"
-    odds = np.sqrt(
-        share / (1 - share)
-    )  # of the test side, for groups and for templates: their product has the share
+        names += f" in {n_templates} templates that fall into {len(sizes)} unconnected parts"
+        return whole(component), names
+    # odds of the test side, for groups and for templates: their product has the share
+    odds = np.sqrt(share / (1 - share))
 
     def crossed(rng: np.random.Generator) -> tuple[ndarray, ndarray]:
         sides = [_sample(unit, data.labels, odds / (1 + odds), rng) for unit in (group, template)]

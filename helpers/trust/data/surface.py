@@ -1,9 +1,9 @@
-"""How far the surface of a text goes on the paper's five sets: capitals, words, length, and test
-rows already seen.
+"""How far the surface of a text goes: capitals, words, length, and test rows already seen.
 
-A probe's accuracy means something only above these. Each is measured twice: on the released code's
-split (the first 80 % of the file for training, the last 20 % for testing), which is what the
-published accuracies stand on, and on splits that keep twins, questions and contexts together.
+On the paper's five sets, a probe's accuracy means something only above these. Each is measured
+twice: on the released code's split (the first 80 % of the file for training, the last 20 % for
+testing), which is what the published accuracies stand on, and on splits that keep twins, questions
+and contexts together.
 
 A word is ``\\w+``, in lower case. The vocabulary is that of the training part. The classifiers are
 scikit-learn's, on counts of words: ``MultinomialNB()`` (naive Bayes, the classes' log odds of each
@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from helpers.errors import LabError
 from helpers.stats import auroc, clopper_pearson
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.trust.data.published import PUBLISHED, Published
 from helpers.trust.data.splits import Splits, grouped, ordered
 
@@ -43,14 +43,14 @@ class Survey:
     """The controls of one set.
 
     Attributes:
-        leaked: share of the test rows of the ordered split whose twin, question or context is in
+        leaked: Share of the test rows of the ordered split whose twin, question or context is in
             the training part.
-        capital: accuracy of the rule "has a capital letter".
+        capital: Accuracy of the rule "has a capital letter".
         length: AUROC of the number of characters.
-        ordered, grouped: accuracy of each of `CLASSIFIERS` on both kinds of split. Intervals:
+        ordered, grouped: Accuracy of each of `CLASSIFIERS` on both kinds of split. Intervals:
             Clopper–Pearson over the test rows (they ignore that rows share questions), and Nadeau
             and Bengio over the grouped splits.
-        published: the paper's probe, or None for a set that is not the paper's.
+        published: The paper's probe, or None for a set that is not the paper's.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Survey:
 
     @property
     def best(self) -> float:
-        """The highest accuracy without a model, on the split of the published probes: capitals or words."""
+        """The highest accuracy of capitals or words, on the split of the published probes."""
         return max(self.capital.value, *(share.value for share in self.ordered.values()))
 
     @property
@@ -75,27 +75,28 @@ class Survey:
 def any_capital(data: LabelledSet) -> Bool[ndarray, " item"]:
     """The answers of a rule that reads nothing: does the text have a capital letter?
 
-    >>> any_capital(LabelledSet("s", ("a fIlm", "a film"), np.array([True, False]), ("1", "1"))).tolist()
+    >>> data = LabelledSet("s", ("a fIlm", "a film"), np.array([True, False]), ("1", "1"))
+    >>> any_capital(data).tolist()
     [True, False]
     """
     return np.array([any(letter.isupper() for letter in text) for text in data.texts])
 
 
 def case_flipped(texts: Sequence[str], share: float, seed: int) -> tuple[str, ...]:
-    """The texts with some of their letters turned into capitals, as label 1 of the paper's
-    robustness set says of a text.
+    """The texts with some of their letters turned into capitals.
 
-    Nothing but case changes; a letter without a capital of its own, such as ß, is kept. A text in
-    which no letter is drawn stays as it is, whatever its label says. With the 4.73 % of letters
-    that are capitals in the 1821 changed reviews of the released file, independent draws leave some
-    129 reviews unchanged. In the file it is 14: capitals are spread more evenly there, at most one
-    in 20 characters of each review, or one in a shorter one.
+    That is what label 1 of the paper's robustness set says of a text. Nothing but case changes; a
+    letter without a capital of its own, such as ß, is kept. A text in which no letter is drawn
+    stays as it is, whatever its label says. With the 4.73 % of letters that are capitals in the
+    1821 changed reviews of the released file, independent draws leave some 129 reviews unchanged.
+    In the file it is 14: capitals are spread more evenly there, at most one in 20 characters of
+    each review, or one in a shorter one.
 
     Args:
-        share: probability of each letter to be drawn, independently of all others.
+        share: Probability of each letter to be drawn, independently of all others.
 
     Raises:
-        LabError: a share outside 0 to 1.
+        LabError: A share outside 0 to 1.
 
     >>> case_flipped(("a film .", "so-so"), share=0.3, seed=4)
     ('a fIlm .', 'so-so')
@@ -132,11 +133,11 @@ def words_accuracy(
     """Accuracy of a bag of words on the test part of each split.
 
     Args:
-        classifier: one of `CLASSIFIERS`.
-        lower: whether capitals count as small letters.
+        classifier: One of `CLASSIFIERS`.
+        lower: Whether capitals count as small letters.
 
     Raises:
-        LabError: an unknown classifier, a training part without a word, or a fit that does not
+        LabError: An unknown classifier, a training part without a word, or a fit that does not
             converge.
     """
     return np.array(
@@ -151,10 +152,10 @@ def survey(data: LabelledSet, n_splits: int = 5, test_share: float = 0.2, seed: 
     """All controls of one set.
 
     Args:
-        n_splits, test_share, seed: of the grouped splits.
+        n_splits, test_share, seed: Settings of the grouped splits.
 
     Raises:
-        LabError: as `words_accuracy`, `splits.ordered` and `splits.grouped`.
+        LabError: As in `words_accuracy`, `splits.ordered` and `splits.grouped`.
     """
     file_order, apart = ordered(data), grouped(data, n_splits, test_share, seed)
     rows, right = int(file_order.test.sum()), int((any_capital(data) == data.labels).sum())
@@ -166,12 +167,15 @@ def survey(data: LabelledSet, n_splits: int = 5, test_share: float = 0.2, seed: 
         kept_apart[name] = Share(
             *(float(side[0]) for side in (interval.mean, interval.low, interval.high))
         )
-    seen, capital, length = (
-        float(leaked(data, file_order)[0]),
-        _share(right, len(data)),
-        length_auroc(data),
+    return Survey(
+        data.name,
+        leaked=float(leaked(data, file_order)[0]),
+        capital=_share(right, len(data)),
+        length=length_auroc(data),
+        ordered=in_order,
+        grouped=kept_apart,
+        published=PUBLISHED.get(data.name),
     )
-    return Survey(data.name, seen, capital, length, in_order, kept_apart, PUBLISHED.get(data.name))
 
 
 def _share(hits: int, trials: int) -> Share:

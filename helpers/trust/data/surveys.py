@@ -1,5 +1,4 @@
-"""``python -m helpers surface``: what the surface of the paper's five sets gives, computed anew
-beside what is stored.
+"""The stored surveys of the paper's five sets, and the same computed anew.
 
 The book is built without a network, and the files of the five sets are not part of this package. So
 the surveys that it shows are stored (``data/surveys.json``), with the digest of the file that each
@@ -22,13 +21,16 @@ from helpers.trust.data.surface import CLASSIFIERS, Share, Survey, survey
 
 DATA = files.DATA / "surveys.json"
 COMMAND = "python -m helpers surface --write"
-_ANEW = f"reinstall the package or check the file out again; `{COMMAND}` computes it anew, from the network or from --folder DIR"
+_ANEW = (
+    f"reinstall the package or check the file out again; `{COMMAND}` computes it anew, from the "
+    "network or from --folder DIR"
+)
 SETTINGS = {"n_splits": 5, "test_share": 0.2, "seed": 0}
-"""Of the grouped splits."""
+"""Settings of the grouped splits."""
 DIGITS = 6
 """Stored after the point; smaller differences are rounding of sums, and say nothing."""
 TOLERANCE = 0.005
-"""By how much a number may differ from the stored one; one test row of the smallest set, StereoSet, is 0.0026."""
+"""How far a number may be from the stored one; one test row of StereoSet is 0.0026."""
 COLUMNS = (
     ("seen before", "leaked"),
     ("capital", "capital.value"),
@@ -42,38 +44,38 @@ def stored(path: Path = DATA) -> dict[str, Survey]:
     """The stored surveys of the five sets, by name; reads one small file.
 
     Raises:
-        LabError: the file is missing or damaged, or a survey belongs to another file than `SOURCES`
+        LabError: The file is missing or damaged, or a survey belongs to another file than `SOURCES`
             names.
 
     >>> f"{stored()['sst2'].capital.value:.3f}"
     '0.996'
     """
-    try:
-        sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
-        digests = {name: sets[name]["sha256"] for name in SOURCES}
-        found = {name: _survey(name, sets[name]) for name in SOURCES}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise LabError(
-            f"expected stored surveys in {path}", f"cannot use it: {fault!r}", hint=_ANEW
-        ) from None
+
+    def parse(content: dict) -> tuple[dict[str, Survey], dict[str, str]]:
+        sets = content["sets"]
+        surveys = {name: _survey(name, sets[name]) for name in SOURCES}
+        return surveys, {name: sets[name]["sha256"] for name in SOURCES}
+
+    surveys, digests = files.read_stored(path, parse, _ANEW)
     for name, digest in digests.items():
-        if digest != SOURCES[name].sha256:
+        source = SOURCES[name]
+        if digest != source.sha256:
             raise LabError(
-                f"expected stored surveys of {SOURCES[name].file} with sha256 {SOURCES[name].sha256}",
+                f"expected stored surveys of {source.file} with sha256 {source.sha256}",
                 f"{path} has those of a file with sha256 {digest}",
                 hint=_ANEW,
             )
-    return found
+    return surveys
 
 
 def compute(folder: str | Path | None = None, address: str = ADDRESS) -> dict[str, Survey]:
     """The surveys of the five sets, computed from their files; seconds on one core.
 
     Args:
-        folder, address: as of `datasets.load`.
+        folder, address: As in `public.load`.
 
     Raises:
-        LabError: as `datasets.load`.
+        LabError: As in `public.load`.
     """
     with progress(SOURCES, "surveys") as names:  # closed before a fault is told
         return {name: survey(load(name, folder, address), **SETTINGS) for name in names}
@@ -82,30 +84,35 @@ def compute(folder: str | Path | None = None, address: str = ADDRESS) -> dict[st
 def to_text(surveys: Mapping[str, Survey]) -> str:
     """The file that `stored` reads: numbers, and what they were computed from and with."""
     sets = {}
-    for name, found in surveys.items():
-        sets[name] = {"file": SOURCES[name].file, "sha256": SOURCES[name].sha256} | _rounded(
-            plain(found)
-        )
-    known = {"command": COMMAND, "commit": COMMIT, "settings": SETTINGS}
-    known["versions"] = {name: version(name) for name in ("scikit-learn", "numpy")}
-    return json.dumps(known | {"sets": sets}, indent=1) + "\n"
+    for name, entry in surveys.items():
+        origin = {"file": SOURCES[name].file, "sha256": SOURCES[name].sha256}
+        sets[name] = origin | _rounded(plain(entry))
+    versions = {name: version(name) for name in ("scikit-learn", "numpy")}
+    content = {
+        "command": COMMAND,
+        "commit": COMMIT,
+        "settings": SETTINGS,
+        "versions": versions,
+        "sets": sets,
+    }
+    return json.dumps(content, indent=1) + "\n"
 
 
-def numbers(found: Survey) -> dict[str, float]:
+def numbers(survey: Survey) -> dict[str, float]:
     """All numbers that were computed, by a name such as ``"ordered.bayes.low"``."""
-    return _flat(plain(found))
+    return _flat(plain(survey))
 
 
-def compare(found: Mapping[str, Survey], known: Mapping[str, Survey]) -> None:
+def compare(computed: Mapping[str, Survey], stored: Mapping[str, Survey]) -> None:
     """Nothing, if every number and every end of an interval is the stored one within `TOLERANCE`.
 
     Raises:
-        LabError: names the number that differs most.
+        LabError: Names the number that differs most.
     """
     pairs = {
-        f"{name} {key}": (value, numbers(known[name])[key])
-        for name in found
-        for key, value in numbers(found[name]).items()
+        f"{name} {key}": (value, numbers(stored[name])[key])
+        for name in computed
+        for key, value in numbers(computed[name]).items()
     }
     worst = max(pairs, key=lambda key: abs(pairs[key][0] - pairs[key][1]))
     value, other = pairs[worst]
@@ -113,12 +120,14 @@ def compare(found: Mapping[str, Survey], known: Mapping[str, Survey]) -> None:
         raise LabError(
             f"expected surveys within {TOLERANCE} of the stored ones",
             f"{worst} is {value:.4f}, stored is {other:.4f}",
-            hint=f"compare your versions of scikit-learn and numpy with those in {DATA}; --write stores your numbers",
+            hint=f"compare your versions of scikit-learn and numpy with those in {DATA}; --write "
+            "stores your numbers",
         )
 
 
-def plain(found: Survey) -> dict[str, Any]:
-    own = asdict(found)
+def plain(survey: Survey) -> dict[str, Any]:
+    """The numbers of a survey, as they are stored."""
+    own = asdict(survey)
     return {key: own[key] for key in ("leaked", "capital", "length", "ordered", "grouped")}
 
 
@@ -147,12 +156,11 @@ def _share(own: dict[str, float]) -> Share:
 
 
 def _flat(own: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    found = {}
+    flat = {}
     for key, value in own.items():
-        found |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-        )
-    return found
+        name = prefix + key
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
 def _rounded(own: Mapping[str, Any]) -> dict[str, Any]:

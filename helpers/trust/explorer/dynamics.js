@@ -1,59 +1,72 @@
-const $ = (selector) => root.querySelector(selector);
-const make = (tag, attributes = {}, ...children) => {
-  const element = /^(svg|line|polyline|circle|text)$/.test(tag)
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
-    : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-};
-const list = (items) => (items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`);
 const spoken = (share) => (share / 1000).toFixed(2); /* accuracies are stored in thousandths */
 const shown = (share) => spoken(share).replace(/^0/, "");
-const grouped = (step) => String(step).replace(/\B(?=(\d{3})+$)/g, step < 10000 ? "" : "\u202f");
 
 const { steps, layers, dimensions, accuracy, low, controls } = data;
-const rows = [...layers.map((name, layer) => ({ name, layer })).reverse(), ...controls.map(([name, values]) => ({ name, values }))];
+const rows = [
+  ...layers.map((name, layer) => ({ name, layer })).reverse(),
+  ...controls.map(([name, values]) => ({ name, values })),
+];
 const best = dimensions.map((_, d) => Math.max(...controls.map(([, values]) => values[d])));
 const state = { step: steps.length - 1, row: 0, column: 0, timer: 0 };
 const slider = $(".step");
 const cells = [];
 
-const valueAt = (row, d, step = state.step) => (row.values ? row.values[d] : accuracy[step][row.layer][d]);
+const valueAt = (row, d, step = state.step) =>
+  row.values ? row.values[d] : accuracy[step][row.layer][d];
 const isAbove = (row, d, step = state.step) =>
-  !row.values && controls.length > 0 && (low ? low[step][row.layer][d] : accuracy[step][row.layer][d]) > best[d];
+  !row.values &&
+  controls.length > 0 &&
+  (low ? low[step][row.layer][d] : accuracy[step][row.layer][d]) > best[d];
 const aboveWords = low ? "above every control by its whole interval" : "above every control";
 
 /* ---- the map ---- */
 
 const buildMap = () => {
-  const head = make("tr", {}, make("td"), ...dimensions.map((name) => make("th", { scope: "col" }, name)));
+  const head = make(
+    "tr",
+    {},
+    make("td"),
+    ...dimensions.map((name) => make("th", { scope: "col" }, name)),
+  );
   const bodies = [make("tbody"), make("tbody", { class: "controls" })];
   rows.forEach((row, r) => {
     const line = make("tr", {}, make("th", { scope: "row" }, row.name));
-    cells.push(dimensions.map((_, d) => {
-      const spot = make("td", { role: "gridcell", tabindex: "-1" });
-      spot.addEventListener("click", () => choose(r, d));
-      line.append(spot);
-      return spot;
-    }));
+    cells.push(
+      dimensions.map((_, d) => {
+        const spot = make("td", { role: "gridcell", tabindex: "-1" });
+        spot.addEventListener("click", () => choose(r, d));
+        line.append(spot);
+        return spot;
+      }),
+    );
     bodies[row.values ? 1 : 0].append(line);
   });
-  $(".map").replaceChildren(make("thead", {}, head), ...bodies.filter((body) => body.children.length));
+  $(".map").replaceChildren(
+    make("thead", {}, head),
+    ...bodies.filter((body) => body.children.length),
+  );
   $(".map").addEventListener("keydown", move);
 };
 
 const drawMap = () => {
-  rows.forEach((row, r) => dimensions.forEach((name, d) => {
-    const [spot, value, above] = [cells[r][d], valueAt(row, d), isAbove(row, d)];
-    spot.textContent = shown(value);
-    spot.classList.toggle("above", above);
-    spot.style.setProperty("--height", row.values ? 0 : (0.4 * Math.max(0, value / 500 - 1)).toFixed(3));
-    spot.setAttribute("aria-label", `${row.name}, ${name}: ${spoken(value)}${above ? `, ${aboveWords}` : ""}`);
-    const chosen = r === state.row && d === state.column;
-    spot.setAttribute("aria-selected", String(chosen));
-    spot.tabIndex = chosen ? 0 : -1;
-  }));
+  rows.forEach((row, r) =>
+    dimensions.forEach((name, d) => {
+      const [spot, value, above] = [cells[r][d], valueAt(row, d), isAbove(row, d)];
+      spot.textContent = shown(value);
+      spot.classList.toggle("above", above);
+      spot.style.setProperty(
+        "--height",
+        row.values ? 0 : (0.4 * Math.max(0, value / 500 - 1)).toFixed(3),
+      );
+      spot.setAttribute(
+        "aria-label",
+        `${row.name}, ${name}: ${spoken(value)}${above ? `, ${aboveWords}` : ""}`,
+      );
+      const chosen = r === state.row && d === state.column;
+      spot.setAttribute("aria-selected", String(chosen));
+      spot.tabIndex = chosen ? 0 : -1;
+    }),
+  );
   $("#map-title").textContent = `Probe accuracy at step ${grouped(steps[state.step])}`;
 };
 
@@ -66,28 +79,33 @@ const choose = (row, column) => {
 };
 
 const move = (event) => {
-  const by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -99], End: [0, 99] }[event.key];
-  if (!by || event.ctrlKey || event.altKey || event.metaKey) return;
-  event.preventDefault();
-  const clamp = (value, length) => Math.min(Math.max(value, 0), length - 1);
-  choose(clamp(state.row + by[0], rows.length), clamp(state.column + by[1], dimensions.length));
+  const step = gridStep(event);
+  if (!step) return;
+  choose(clamp(state.row + step[1], rows.length), clamp(state.column + step[0], dimensions.length));
 };
 
 /* ---- one cell over training ---- */
 
-const RIGHT = 24 + 6.4 * Math.max(4, ...controls.map(([name]) => name.length + 4)); /* room for the controls' names */
+const RIGHT =
+  24 +
+  6.4 *
+    Math.max(4, ...controls.map(([name]) => name.length + 4)); /* room for the controls' names */
 const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [500 + RIGHT, 220, 34, 10, 26];
 const lowest = Math.min(400, ...accuracy.flat(2), ...controls.flatMap(([, values]) => values));
 const x = (step) => LEFT + ((WIDTH - LEFT - RIGHT) * step) / (steps.length - 1);
-const y = (share) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * (share - lowest)) / (1000 - lowest);
+const y = (share) =>
+  HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * (share - lowest)) / (1000 - lowest);
 
-const across = (kind, share) => make("line", { class: kind, x1: LEFT, x2: WIDTH - RIGHT, y1: y(share), y2: y(share) });
+const across = (kind, share) =>
+  make("line", { class: kind, x1: LEFT, x2: WIDTH - RIGHT, y1: y(share), y2: y(share) });
 
 /* Labels of lines that lie close together are moved apart, in order of height. */
 const spread = (heights) => {
   const order = heights.map((_, i) => i).sort((a, b) => heights[a] - heights[b]);
   const placed = [...heights];
-  order.forEach((i, k) => { if (k) placed[i] = Math.max(placed[i], placed[order[k - 1]] + 13); });
+  order.forEach((i, k) => {
+    if (k) placed[i] = Math.max(placed[i], placed[order[k - 1]] + 13);
+  });
   const beyond = Math.max(0, Math.max(...placed) - (HEIGHT - BOTTOM));
   return placed.map((height) => height - beyond);
 };
@@ -96,15 +114,45 @@ const drawCurve = () => {
   const [row, d] = [rows[state.row], state.column];
   const values = steps.map((_, step) => valueAt(row, d, step));
   const svg = $(".curve");
-  const parts = [500, 750, 1000].map((share) => [across("grid", share), make("text", { x: 4, y: y(share) + 4 }, shown(share))]).flat();
+  const parts = [500, 750, 1000]
+    .map((share) => [across("grid", share), make("text", { x: 4, y: y(share) + 4 }, shown(share))])
+    .flat();
   const heights = spread(controls.map(([, shares]) => y(shares[d])));
   controls.forEach(([name, shares], i) => {
-    parts.push(across("control", shares[d]), make("text", { x: WIDTH - RIGHT + 6, y: heights[i] + 4 }, `${name} ${shown(shares[d])}`));
+    parts.push(
+      across("control", shares[d]),
+      make("text", { x: WIDTH - RIGHT + 6, y: heights[i] + 4 }, `${name} ${shown(shares[d])}`),
+    );
   });
-  parts.push(make("line", { class: "here", x1: x(state.step), x2: x(state.step), y1: TOP, y2: HEIGHT - BOTTOM }));
-  parts.push(make("polyline", { class: "line", points: values.map((value, step) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }));
-  values.forEach((value, step) => parts.push(make("circle", { class: "point", cx: x(step), cy: y(value), r: step === state.step ? 5 : 2.5 })));
-  for (const step of labelled()) parts.push(make("text", { x: x(step), y: HEIGHT - 8, "text-anchor": "middle" }, grouped(steps[step])));
+  parts.push(
+    make("line", {
+      class: "here",
+      x1: x(state.step),
+      x2: x(state.step),
+      y1: TOP,
+      y2: HEIGHT - BOTTOM,
+    }),
+  );
+  parts.push(
+    make("polyline", {
+      class: "line",
+      points: values.map((value, step) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
+    }),
+  );
+  values.forEach((value, step) =>
+    parts.push(
+      make("circle", {
+        class: "point",
+        cx: x(step),
+        cy: y(value),
+        r: step === state.step ? 5 : 2.5,
+      }),
+    ),
+  );
+  for (const step of labelled())
+    parts.push(
+      make("text", { x: x(step), y: HEIGHT - 8, "text-anchor": "middle" }, grouped(steps[step])),
+    );
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.replaceChildren(...parts);
   const text = tell(row, d, values);
@@ -116,8 +164,14 @@ const tell = (row, d, values) => {
   const named = `${row.name}, ${dimensions[d]}`;
   if (row.values) return `${named}: ${spoken(row.values[d])} at every step; it is a control.`;
   const top = values.indexOf(Math.max(...values));
-  const first = steps.findIndex((_, step) => steps.slice(step).every((_, later) => isAbove(row, d, step + later)));
-  const onset = !controls.length ? "" : first < 0 ? ` At the end it is not ${aboveWords}.` : ` It is ${aboveWords} from step ${grouped(steps[first])} on.`;
+  const first = steps.findIndex((_, step) =>
+    steps.slice(step).every((_, later) => isAbove(row, d, step + later)),
+  );
+  const onset = !controls.length
+    ? ""
+    : first < 0
+      ? ` At the end it is not ${aboveWords}.`
+      : ` It is ${aboveWords} from step ${grouped(steps[first])} on.`;
   return `${named}: ${spoken(values[0])} at step ${grouped(steps[0])}, ${spoken(values[state.step])} at step ${grouped(steps[state.step])}, highest ${spoken(values[top])} at step ${grouped(steps[top])}.${onset}`;
 };
 
@@ -125,16 +179,24 @@ const tell = (row, d, values) => {
 
 const labelled = () => {
   const count = Math.min(steps.length, 8);
-  return Array.from({ length: count }, (_, k) => Math.round((k * (steps.length - 1)) / (count - 1)));
+  return Array.from({ length: count }, (_, k) =>
+    Math.round((k * (steps.length - 1)) / (count - 1)),
+  );
 };
 
 const summary = () => {
   const parts = dimensions.map((name, d) => {
-    const top = layers.reduce((found, _, layer) => (accuracy[state.step][layer][d] > accuracy[state.step][found][d] ? layer : found), 0);
+    const top = layers.reduce(
+      (found, _, layer) =>
+        accuracy[state.step][layer][d] > accuracy[state.step][found][d] ? layer : found,
+      0,
+    );
     return `${name} ${spoken(accuracy[state.step][top][d])} (${layers[top]})`;
   });
   const count = dimensions.filter((_, d) => rows.some((row) => isAbove(row, d))).length;
-  const verdict = controls.length ? ` At some layer ${aboveWords}: ${count} of ${dimensions.length} dimensions.` : "";
+  const verdict = controls.length
+    ? ` At some layer ${aboveWords}: ${count} of ${dimensions.length} dimensions.`
+    : "";
   return `Step ${grouped(steps[state.step])}. Best layers: ${list(parts)}.${verdict}`;
 };
 
@@ -171,7 +233,10 @@ const play = () => {
 $(".panel .title").textContent = data.title;
 $(".rule").textContent = aboveWords;
 $(".swatch.above").parentElement.hidden = !controls.length;
-for (const step of labelled()) $(".ticks").append(make("span", { style: `--at: ${step / (steps.length - 1)}` }, grouped(steps[step])));
+for (const step of labelled())
+  $(".ticks").append(
+    make("span", { style: `--at: ${step / (steps.length - 1)}` }, grouped(steps[step])),
+  );
 slider.max = steps.length - 1;
 slider.addEventListener("input", () => {
   const step = Number(slider.value);

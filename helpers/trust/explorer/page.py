@@ -1,5 +1,6 @@
-"""A slider over training: the map layer × dimension of probe accuracy at every checkpoint, its
-controls always beside it.
+"""A slider over training: a map of probe accuracy at every checkpoint, beside its controls.
+
+The map has a row per layer and a column per dimension.
 
 The page works without a kernel. Checkpoints take equal room on the slider and in the curves,
 whatever their steps, so that the early ones of a log-spaced series can be told apart.
@@ -9,12 +10,15 @@ import html
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from helpers.errors import LabError
+from helpers.show import viewer
+from helpers.show.viewer import View
 
 HERE = Path(__file__).parent
 
@@ -23,7 +27,7 @@ PACE = 700
 """Milliseconds between two checkpoints while the view plays."""
 
 UNTRAINED = "untrained, best layer"
-"""Name of the control that step 0 gives: the model before training, at the layer that looks best."""
+"""Name of the control that step 0 gives: the model before training, at its best layer."""
 
 
 def dynamics_view(
@@ -35,46 +39,45 @@ def dynamics_view(
     low: Float[ndarray, "step layer dimension"] | None = None,
     title: str = "Probe accuracy over training",
     pace: int = PACE,
-):
+) -> View:
     """The map as a self-contained view: put it last in a cell.
 
     A cell counts as above the controls, and is marked, when it exceeds the best of its column: all
     `controls`, and, where the series has a step 0, the untrained model at its best layer.
 
     Args:
-        steps: training steps of the checkpoints, rising.
-        layers: names, first layer first.
-        accuracy: share of test items that the probe gets right.
-        controls: accuracy of what knows less than the model, by name: a bag-of-words probe, a
+        steps: Training steps of the checkpoints, rising.
+        layers: Names of the layers, first layer first.
+        dimensions: Names of the dimensions.
+        accuracy: Share of test items that the probe gets right.
+        controls: Accuracy of what knows less than the model, by name: a bag-of-words probe, a
             random-label probe.
-        low: lower end of each accuracy's interval; with it a cell is above the controls when its
+        low: Lower end of each accuracy's interval; with it a cell is above the controls when its
             interval is.
-        pace: milliseconds between two checkpoints while it plays.
+        title: Title of the view.
+        pace: Milliseconds between two checkpoints while it plays.
 
     Returns:
-        A `helpers.show.viewer.View` of less than `MAX_BYTES`.
+        A view of less than `MAX_BYTES`.
 
     Raises:
         LabError: shapes that do not fit, fewer than two steps, steps that do not rise, two columns
             or rows of one name, a value outside 0 to 1 (NaN included), so much that the page would
             grow too large.
     """
-    from helpers.show import viewer
-
-    data = _data(steps, layers, dimensions, accuracy, controls, low) | {
-        "title": title,
-        "pace": pace,
-    }
+    data = _data(steps, layers, dimensions, accuracy, controls, low)
+    data |= {"title": title, "pace": pace}
     values = np.asarray(accuracy)
     best = ", ".join(f"{name} {values[-1, :, i].max():.2f}" for i, name in enumerate(dimensions))
     summary = (
-        f"Accuracy of linear probes at {len(steps)} checkpoints from step {steps[0]} to step {steps[-1]}, at {len(layers)} "
-        f"layers and for {len(dimensions)} dimensions, beside their controls. At the last step, at the best layer: {best}."
+        f"Accuracy of linear probes at {len(steps)} checkpoints from step {steps[0]} to step "
+        f"{steps[-1]}, at {len(layers)} layers and for {len(dimensions)} dimensions, beside their "
+        f"controls. At the last step, at the best layer: {best}."
     )
     return viewer.embed(
         viewer.asset("dynamics.html", HERE),
         data,
-        viewer.asset("dynamics.js", HERE),
+        viewer.script(HERE, "dynamics.js"),
         title=title,
         summary=summary,
         style=viewer.asset("dynamics.css", HERE),
@@ -83,13 +86,17 @@ def dynamics_view(
     )
 
 
-def _data(steps, layers, dimensions, accuracy, controls, low) -> dict:
+def _data(
+    steps: Sequence[int],
+    layers: Sequence[str],
+    dimensions: Sequence[str],
+    accuracy: Float[ndarray, "step layer dimension"],
+    controls: Mapping[str, Float[ndarray, " dimension"]],
+    low: Float[ndarray, "step layer dimension"] | None,
+) -> dict[str, Any]:
     """The view's data: accuracies in thousandths, step 0 among the controls."""
-    steps, layers, dimensions = (
-        [int(step) for step in steps],
-        [str(name) for name in layers],
-        [str(name) for name in dimensions],
-    )
+    steps = [int(step) for step in steps]
+    layers, dimensions = [str(name) for name in layers], [str(name) for name in dimensions]
     if len(steps) < 2 or any(after <= before for before, after in pairwise(steps)):
         raise LabError("expected at least two training steps, rising", f"got {steps}")
     for names in (layers, dimensions, [*layers, *controls]):
@@ -112,7 +119,7 @@ def _data(steps, layers, dimensions, accuracy, controls, low) -> dict:
     }
 
 
-def _thousandths(values, shape: tuple[int, ...], name: str) -> Int[ndarray, "..."]:
+def _thousandths(values: ndarray, shape: tuple[int, ...], name: str) -> Int[ndarray, "..."]:
     array = np.asarray(values, dtype=float)
     if array.shape != shape:
         raise LabError(
@@ -125,11 +132,10 @@ def _thousandths(values, shape: tuple[int, ...], name: str) -> Int[ndarray, "...
     return np.rint(1000 * array).astype(int)
 
 
-def fallback_table(data: dict) -> str:
+def fallback_table(data: dict[str, Any]) -> str:
     """The best layer of every dimension at every step, and the controls, as plain HTML."""
-    head = "".join(
-        f'<th scope="col">{html.escape(text)}</th>' for text in ("Step", *data["dimensions"])
-    )
+    titles = ("Step", *data["dimensions"])
+    head = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in titles)
     rows = [
         (str(step), _best(data, layers))
         for step, layers in zip(data["steps"], data["accuracy"], strict=True)
@@ -137,15 +143,20 @@ def fallback_table(data: dict) -> str:
     rows += [
         (name, [f"{value / 1000:.2f}" for value in values]) for name, values in data["controls"]
     ]
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th>{"".join(f"<td>{html.escape(cell)}</td>" for cell in cells)}</tr>'
-        for name, cells in rows
+    body = "".join(_row(name, cells) for name, cells in rows)
+    note = (
+        "<p>Probe accuracy at the best layer, whose name stands in brackets. "
+        "The last rows are the controls.</p>"
     )
-    note = "<p>Probe accuracy at the best layer, whose name stands in brackets. The last rows are the controls.</p>"
     return f"{note}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _best(data: dict, layers: list[list[int]]) -> list[str]:
+def _row(name: str, cells: list[str]) -> str:
+    columns = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+    return f'<tr><th scope="row">{html.escape(name)}</th>{columns}</tr>'
+
+
+def _best(data: dict[str, Any], layers: list[list[int]]) -> list[str]:
     columns = list(zip(*layers, strict=True))
     return [
         f"{max(column) / 1000:.2f} ({data['layers'][column.index(max(column))]})"

@@ -1,5 +1,4 @@
-"""Lower bounds on mutual information, in nats and bits, from what a probe achieves on held-out
-items.
+"""Lower bounds on mutual information, in nats and bits, from a probe's success on held-out items.
 
 They hold whatever the probe is: a bad probe only makes them weak. Neither says what the model does
 with the information.
@@ -9,34 +8,36 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from torch import Tensor
 
 from helpers.errors import LabError
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A lower bound on I(T;Y), as one number or an array; a negative one says nothing, for I(T;Y) is at least 0."""
+    """A lower bound on I(T;Y), as one number or an array.
+
+    A negative one says nothing, for I(T;Y) is at least 0.
+    """
 
     nats: float | ndarray
 
     @property
     def bits(self) -> float | ndarray:
+        """The same bound in bits."""
         return self.nats / math.log(2)
 
 
 def variational_bound(
     cross_entropy: float | Float[ndarray, "..."], labels: Bool[ndarray, " item"]
 ) -> Bound:
-    """``I(T;Y) >= H(Y) - CE`` (Barber and Agakov 2003): the cross-entropy in nats of a probe on
-    items it was not fitted to.
+    """``I(T;Y) >= H(Y) - CE`` (Barber and Agakov 2003), from a probe's cross-entropy CE.
 
     Args:
-        cross_entropy: one or several, in nats.
-        labels: of the same held-out items; H(Y) is the entropy of their frequencies, at most ln 2.
+        cross_entropy: One or several cross-entropies in nats, on items to which the probe was not
+            fitted.
+        labels: Labels of the same items; H(Y) is the entropy of their frequencies, at most ln 2.
 
     Raises:
         LabError: labels of one class, or a cross-entropy that is negative or not finite.
@@ -57,17 +58,17 @@ def variational_bound(
 
 
 def fano_bound(accuracy: float, labels: Bool[ndarray, " item"] | None = None) -> Bound:
-    """``I(T;Y) >= H(Y) - h(error)`` for a yes-or-no label, h the binary entropy (Fano 1961): from
-    the accuracy alone.
+    """``I(T;Y) >= H(Y) - h(error)`` (Fano 1961), from a probe's accuracy alone.
 
-    It holds for the true accuracy. What a test part gives is an estimate of it, which chance may
-    move either way: the low end of the accuracy's interval (`Probes.interval`) gives a bound that
-    holds as surely as the interval does. Accuracies below 1/2 count as 1/2. A true one would inform
-    as much as its mirror image, but a measured one says that the test part differs from the
-    training part.
+    The label is yes or no, and h is the binary entropy. The bound holds for the true accuracy. What
+    a test part gives is an estimate of it, which chance may move either way: the low end of the
+    accuracy's interval (`Probes.interval`) gives a bound that holds as surely as the interval does.
+    Accuracies below 1/2 count as 1/2. A true one would inform as much as its mirror image, but a
+    measured one says that the test part differs from the training part.
 
     Args:
-        labels: for H(Y); without them the classes count as balanced, H(Y) = 1 bit.
+        accuracy: Share of held-out items that the probe gets right.
+        labels: Labels for H(Y); without them the classes count as balanced, H(Y) = 1 bit.
 
     Raises:
         LabError: an accuracy outside 0 to 1, or labels of one class.
@@ -90,51 +91,6 @@ def binary_entropy(p: float) -> float:
     (1.0, 0.0)
     """
     return sum(-q * math.log2(q) for q in (p, 1 - p) if q > 0)
-
-
-def squared_correlation(x: Float[Tensor, "item feature"], labels: Bool[ndarray, " item"]) -> float:
-    """R² of the label regressed on the activations, by least squares. I(T;Y) of
-    `information.closed_form` is a shrunken one.
-
-    With D the Mahalanobis distance between the class means (covariance within the classes) it is
-    ``D² / (D² + 4)``; for classes of unequal size 4 becomes 1 / (p(1-p)). No shrinkage here: it is
-    1 as soon as one direction separates the classes without any scatter, such as with as many
-    features as items or more.
-
-    Raises:
-        LabError: not one label an item, labels of one class, or a value that is not finite.
-    """
-    x, side = (
-        torch.as_tensor(x).detach().to("cpu", torch.float64),
-        torch.as_tensor(np.asarray(labels, dtype=bool)),
-    )
-    if x.ndim != 2 or len(x) != len(side) or not x.isfinite().all():
-        raise LabError(
-            "expected finite activations [item, feature] and one label each",
-            f"got {tuple(x.shape)} and {len(side)}",
-        )
-    y, x = side.double() - _share(labels), x - x.mean(0)
-    left = (
-        y - x @ torch.linalg.lstsq(x, y[:, None], driver="gelsd").solution[:, 0]
-    )  # gelsd: x need not have full rank
-    return max(0.0, 1 - float(left @ left / (y @ y)))
-
-
-def accuracy_of(r_squared: float) -> float:
-    """Accuracy of the best linear probe when both classes are Gaussian with one covariance and
-    balanced: Φ(√(R²/(1-R²))).
-
-    Raises:
-        LabError: not 0 <= R² < 1.
-
-    >>> round(accuracy_of(0.5), 3)
-    0.841
-    """
-    from scipy.stats import norm
-
-    if not 0 <= r_squared < 1:
-        raise LabError("expected R² at least 0 and below 1", f"got {r_squared}")
-    return float(norm.cdf(np.sqrt(r_squared / (1 - r_squared))))
 
 
 def _share(labels: Bool[ndarray, " item"]) -> float:

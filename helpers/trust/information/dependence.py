@@ -1,5 +1,4 @@
-"""How much do activations T know of the input X and of the label Y? HSIC, its null, and what can
-move it.
+"""How much do activations T know of the input X and of the label Y? HSIC, its null, its traps.
 
 Three estimators, all in double precision:
 
@@ -46,12 +45,13 @@ from helpers.trust.information.kernels import (
 
 
 def hsic(x: Rows, y: Rows, sigma: float = SIGMA, unbiased: bool = False) -> float:
-    """HSIC with the kernel ``exp(-‖a-b‖² / 2σ²)``, as the paper prints it (Gretton et al. 2005,
-    biased).
+    """HSIC with the kernel ``exp(-‖a-b‖² / 2σ²)``, as the paper prints it.
+
+    It is the biased estimator of Gretton et al. 2005.
 
     Args:
-        unbiased: the estimator of Song et al. 2012 (JMLR 13, eq. 4), which is 0 on average where
-            nothing is shared and may be negative.
+        unbiased: Take the estimator of Song et al. 2012 (JMLR 13, eq. 4), which is 0 on average
+            where nothing is shared, and may be negative.
 
     Raises:
         LabError: as `spectrum`.
@@ -101,13 +101,13 @@ Diagonals = Complex[Tensor, "diagonal frequency"]
 
 
 @dataclass(frozen=True)
-class Null:
-    """What the estimate is worth when the rows of one side are shuffled, so that nothing is shared.
+class OverlapNull:
+    """Values of `overlap` when the rows of one side are shuffled, so that nothing is shared.
 
     Attributes:
-        observed: the estimate on the true order.
-        draws: the estimate on shuffled orders.
-        expected: the mean over all orders in closed form, ``tr(R_X) tr(R_T) / (n-1)`` (but see
+        observed: The overlap in the true order.
+        draws: The overlap in shuffled orders.
+        expected: The mean over all orders in closed form, ``tr(R_X) tr(R_T) / (n-1)`` (but see
             `label_null`).
     """
 
@@ -123,22 +123,22 @@ class Null:
     @property
     def p_value(self) -> float:
         """Share of orders, the true one among them, that reach what was observed."""
-        reached = self.draws >= self.observed * (
-            1 - 1e-9
-        )  # equal sums may differ in their last bits
+        # Equal sums may differ in their last bits.
+        reached = self.draws >= self.observed * (1 - 1e-9)
         return float((1 + reached.sum()) / (1 + len(self.draws)))
 
     def quantile(self, share: float = 0.95) -> float:
+        """The value below which a share of the draws lies."""
         return float(np.quantile(self.draws, share))
 
 
-def null(a: Smoother, b: Smoother, permutations: int = 200, seed: int = 0) -> Null:
-    """The permutation null of `overlap`, without computing a kernel again. Items are shuffled one
-    by one: see `label_null`.
+def null(a: Smoother, b: Smoother, permutations: int = 200, seed: int = 0) -> OverlapNull:
+    """The permutation null of `overlap`, without computing a kernel again.
 
-    Both sides are put into random orders, and one is rotated against the other, by 0, 1, 2, …
-    places. Each rotation is a random pairing of the items, and all n of them together cost one
-    Fourier transform. New orders are drawn when the rotations are used up.
+    Items are shuffled one by one (see `label_null`). Both sides are put into random orders, and one
+    is rotated against the other, by 0, 1, 2, … places. Each rotation is a random pairing of the
+    items, and all n of them together cost one Fourier transform. New orders are drawn when the
+    rotations are used up.
 
     Raises:
         LabError: different numbers of items, or fewer than one permutation.
@@ -152,58 +152,53 @@ def label_null(
     shuffled: Bool[ndarray, "draw item"],
     sigma: float = SIGMA,
     epsilon: float = EPSILON,
-) -> Null:
-    """The null of I(T;Y) under shuffles of the labels that respect what belongs together
-    (`controls.random_labels`).
+) -> OverlapNull:
+    """The null of I(T;Y) under shuffles of the labels that respect what belongs together.
 
-    Where items come in pairs of opposite labels and nearly equal T, shuffling items one by one
-    gives a null that is far too high: in the true order the label is not along the directions of T
-    that pairs share, in a shuffled order it is. Then even a T that tells the label can stay below.
-    `expected` is the mean of the draws; there is no closed form.
+    `controls.random_labels` draws such shuffles. Where items come in pairs of opposite labels and
+    nearly equal T, shuffling items one by one gives a null that is far too high: in the true order
+    the label is not along the directions of T that pairs share, in a shuffled order it is. Then
+    even a T that tells the label can stay below. `expected` is the mean of the draws; there is no
+    closed form.
 
     Raises:
         LabError: as `normalised_hsic`; shuffles of other items, or with another number of positive
             labels.
     """
-    known, rows = smoother(labels, sigma, epsilon), torch.as_tensor(shuffled).double()
-    if (
-        rows.ndim != 2
-        or rows.shape[1] != len(known.matrix)
-        or (rows.sum(1) != float(np.sum(labels))).any()
-    ):
+    label, rows = smoother(labels, sigma, epsilon), torch.as_tensor(shuffled).double()
+    fits = rows.ndim == 2 and rows.shape[1] == len(label.matrix)
+    if not fits or (rows.sum(1) != float(np.sum(labels))).any():
         raise LabError(
             "expected shuffles [draw, item] of these labels",
             f"got {tuple(rows.shape)}, or other labels than these",
         )
-    observed, rows = overlap(known, target), rows - rows.mean(1, keepdim=True)
+    observed, rows = overlap(label, target), rows - rows.mean(1, keepdim=True)
     rows = rows / rows.norm(dim=1, keepdim=True)  # the kernel of a label has this one direction
-    draws = (known.weights[0] * ((rows @ target.matrix) * rows).sum(1)).numpy()
-    return Null(observed, draws, float(draws.mean()))
+    draws = (label.weights[0] * ((rows @ target.matrix) * rows).sum(1)).numpy()
+    return OverlapNull(observed, draws, float(draws.mean()))
 
 
 def _nulls(
     sources: list[Smoother], targets: list[Smoother], permutations: int, seed: int
-) -> list[list[Null]]:
-    """The null of every source with every target [source, target]: one transform a matrix, the same orders for all."""
+) -> list[list[OverlapNull]]:
+    """The null of every source with every target [source, target], with the same orders for all."""
     if permutations < 1:
         raise LabError("expected at least one permutation", f"got {permutations}")
     observed = [[overlap(a, b) for b in targets] for a in sources]
     n, generator = len(sources[0].matrix), torch.Generator().manual_seed(seed)
     draws = torch.zeros(len(sources), len(targets), 0, dtype=torch.float64)
     while draws.shape[2] < permutations:
-        # both sides: labels that alternate, as in pairs, would be the same again after a rotation
-        # by two
+        # Both sides are shuffled: labels that alternate, as in pairs, would be the same again after
+        # a rotation by two.
         first, second = (torch.randperm(n, generator=generator) for _ in range(2))
         left = [_diagonals(a.matrix[first][:, first]) for a in sources]
         right = [_diagonals(b.matrix[second][:, second]) for b in targets]
-        rotated = torch.stack(
-            [torch.stack([_rotated(one, other, n) for other in right]) for one in left]
-        )
+        rotated = torch.stack([torch.stack([_rotated(a, b, n) for b in right]) for a in left])
         draws = torch.cat([draws, rotated], 2)
     kept = draws[:, :, :permutations].numpy()
     return [
         [
-            Null(observed[i][j], kept[i, j], a.effective_rank * b.effective_rank / (n - 1))
+            OverlapNull(observed[i][j], kept[i, j], a.effective_rank * b.effective_rank / (n - 1))
             for j, b in enumerate(targets)
         ]
         for i, a in enumerate(sources)
@@ -226,10 +221,10 @@ class Plane:
     """I(T;X) and I(T;Y) of every layer of one checkpoint, each with its null. Arrays over layers.
 
     Attributes:
-        tx, ty: `normalised_hsic` of the layer with X and with the labels.
-        tx_null, ty_null: mean of the null (`Null.expected`).
+        tx, ty: The `normalised_hsic` of the layer with X and with the labels.
+        tx_null, ty_null: Mean of the null (`OverlapNull.expected`).
         tx_high, ty_high: 95 % quantile of the null.
-        rank: `Smoother.effective_rank` of the layer.
+        rank: The `Smoother.effective_rank` of the layer.
     """
 
     tx: Float[ndarray, " layer"]
@@ -257,9 +252,9 @@ def plane(
     is that layer with itself.
 
     Args:
-        linear: take `closed_form` in place of `normalised_hsic`: about three times as fast, and the
+        linear: Take `closed_form` in place of `normalised_hsic`: about three times as fast, and the
             same at σ = 50.
-        shuffled: shuffled labels for the null of I(T;Y); without them items are shuffled one by one
+        shuffled: Shuffled labels for the null of I(T;Y); without them items are shuffled one by one
             (see `label_null`).
 
     Raises:
@@ -267,21 +262,32 @@ def plane(
     """
     if not len(layers):
         raise LabError("expected at least one layer", f"got activations {list(layers.shape)}")
-    known = smoother(labels, sigma, epsilon, linear)
+    label = smoother(labels, sigma, epsilon, linear)
     seen = [_named(layer, rows, sigma, epsilon, linear) for layer, rows in enumerate(layers)]
-    sides = _nulls([seen[0], known], seen, permutations, seed)
+    tx, ty = _nulls([seen[0], label], seen, permutations, seed)
     if shuffled is not None:
-        sides[1] = [label_null(labels, one, shuffled, sigma, epsilon) for one in seen]
-    columns = [
-        [getattr(one, name) for one in side] for name in ("observed", "expected") for side in sides
-    ]
-    columns += [[one.quantile(0.95) for one in side] for side in sides]
-    return Plane(*map(np.array, columns), np.array([one.effective_rank for one in seen]))
+        ty = [label_null(labels, layer, shuffled, sigma, epsilon) for layer in seen]
+    return Plane(
+        tx=np.array([layer.observed for layer in tx]),
+        ty=np.array([layer.observed for layer in ty]),
+        tx_null=np.array([layer.expected for layer in tx]),
+        ty_null=np.array([layer.expected for layer in ty]),
+        tx_high=np.array([layer.quantile(0.95) for layer in tx]),
+        ty_high=np.array([layer.quantile(0.95) for layer in ty]),
+        rank=np.array([layer.effective_rank for layer in seen]),
+    )
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One estimate with one bandwidth and one ε: its value, its null's mean, and the effective ranks of both sides."""
+    """One estimate with one bandwidth and one ε.
+
+    Attributes:
+        sigma, epsilon: Bandwidth and ε.
+        value: The estimate.
+        expected: Mean of its null.
+        ranks: Effective ranks of both sides.
+    """
 
     sigma: float
     epsilon: float
@@ -293,31 +299,30 @@ class Reading:
 def readings(
     x: Rows, y: Rows, sigmas: Iterable[float], epsilons: Iterable[float] = (EPSILON,)
 ) -> list[Reading]:
-    """`normalised_hsic` over bandwidths and regularisations: σ slowest. One decomposition a
-    bandwidth.
+    """`normalised_hsic` over bandwidths and regularisations, with σ slowest.
+
+    There is one decomposition per bandwidth.
 
     Raises:
         LabError: as `normalised_hsic`.
     """
-    found, epsilons = [], list(epsilons)
+    estimates, epsilons = [], list(epsilons)
     for sigma in sigmas:
         pair = spectrum(x, sigma), spectrum(y, sigma)
         for epsilon in epsilons:
             a, b = (side.smoother(epsilon) for side in pair)
             ranks = a.effective_rank, b.effective_rank
-            found.append(
-                Reading(
-                    sigma, epsilon, overlap(a, b), ranks[0] * ranks[1] / (len(a.matrix) - 1), ranks
-                )
-            )
-    return found
+            expected = ranks[0] * ranks[1] / (len(a.matrix) - 1)
+            estimates.append(Reading(sigma, epsilon, overlap(a, b), expected, ranks))
+    return estimates
 
 
 def with_direction(
     x: Float[Tensor, "item feature"], scale: float, seed: int = 0
 ) -> Float[Tensor, "item feature"]:
-    """`x` plus noise along one direction that all its features share: at most one of its d
-    directions is lost.
+    """`x` plus noise along one direction that all its features share.
+
+    At most one of its d directions is lost.
 
     Every item gets one random number, added to every feature with a random sign. What x had along
     this direction drowns; what it had along the d - 1 others is untouched. For white noise x and a
@@ -327,7 +332,7 @@ def with_direction(
     features a "compression" of this kind is a change of the spectrum, hardly a loss of information.
 
     Args:
-        scale: standard deviation along the (unit) direction, in units of the root mean square
+        scale: Standard deviation along the (unit) direction, in units of the root mean square
             standard deviation of x's features. Each feature's share of it is scale / √(number of
             features).
     """

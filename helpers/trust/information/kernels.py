@@ -1,5 +1,4 @@
-"""The kernel and the smoothing matrix that the estimators of `helpers.trust.information.dependence`
-are made of.
+"""The kernel and the smoothing matrix, of which the estimators of `dependence` are made.
 
 Activations (two dimensions) are standardised per feature, as in the code released with arXiv
 2402.19465; labels (one dimension) are used as 0 and 1. All in double precision.
@@ -28,26 +27,25 @@ def standardise(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item feature
     """
     x = finite(x)
     spread = x.std(0, correction=0)
-    varies = spread > 1e-6 * x.abs().amax(
-        0
-    )  # less is the rounding of single precision, not a difference
+    # Less is the rounding of single precision, not a difference.
+    varies = spread > 1e-6 * x.abs().amax(0)
     if not varies.any():
         raise LabError(
             "expected activations that differ between items",
             f"got {len(x)} items that are all the same",
-            hint="the embedding of the last token is the same for all texts that end alike; begin at the first block's output",
+            hint="the embedding of the last token is the same for all texts that end alike; "
+            "begin at the first block's output",
         )
     return (x - x.mean(0)) / torch.where(varies, spread, torch.inf)
 
 
 @dataclass(frozen=True)
 class Smoother:
-    """The matrix R of one set of activations: it projects onto their directions, each shrunk by its
-    weight.
+    """The matrix R of a set of activations: the projection onto their directions, each shrunk.
 
     Attributes:
-        weights: between 0 and 1, largest first.
-        matrix: R, symmetric.
+        weights: Factors by which the directions are shrunk, between 0 and 1, largest first.
+        matrix: The symmetric matrix R.
     """
 
     weights: Float[Tensor, " direction"]
@@ -61,7 +59,12 @@ class Smoother:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Directions of one set of activations, and their kernel eigenvalues divided by the number of items, largest first."""
+    """Directions of one set of activations.
+
+    Attributes:
+        values: Eigenvalues of the kernel divided by the number of items, largest first.
+        vectors: The direction of each.
+    """
 
     values: Float[Tensor, " direction"]
     vectors: Float[Tensor, "item direction"]
@@ -78,8 +81,7 @@ class Spectrum:
 
 
 def spectrum(x: Rows, sigma: float = SIGMA, linear: bool = False) -> Spectrum:
-    """Eigenvalues and eigenvectors of the centred kernel ``exp(-‖a-b‖² / 2σ²d)``, or of its linear
-    limit.
+    """Spectrum of the centred kernel ``exp(-‖a-b‖² / 2σ²d)``, or of its linear limit.
 
     The factor d (number of features) is in the released code, not in the paper.
 
@@ -93,9 +95,8 @@ def spectrum(x: Rows, sigma: float = SIGMA, linear: bool = False) -> Spectrum:
         vectors, scale, _ = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)
         return Spectrum(scale**2 / (n * d * sigma**2), vectors)
     values, vectors = torch.linalg.eigh(centred(torch.exp(-distances(rows) / (2 * sigma**2 * d))))
-    return Spectrum(
-        values.flip(0).clamp(min=0) / n, vectors.flip(1)
-    )  # rounding leaves some at -1e-16
+    # Rounding leaves some values at -1e-16.
+    return Spectrum(values.flip(0).clamp(min=0) / n, vectors.flip(1))
 
 
 def smoother(
@@ -106,8 +107,7 @@ def smoother(
 
 
 def overlap(a: Smoother, b: Smoother) -> float:
-    """tr(R_X R_T), never negative: the summed squared cosines between the directions of both,
-    weighted.
+    """tr(R_X R_T), never negative: the weighted sum of squared cosines between both's directions.
 
     Raises:
         LabError: they are of different numbers of items.
@@ -116,12 +116,16 @@ def overlap(a: Smoother, b: Smoother) -> float:
         raise LabError(
             "expected the same items on both sides", f"got {len(a.matrix)} and {len(b.matrix)}"
         )
-    return max(
-        0.0, float((a.matrix * b.matrix).sum())
-    )  # two positive semidefinite matrices; rounding may reach -1e-18
+    # Both matrices are positive semidefinite; rounding may reach -1e-18.
+    return max(0.0, float((a.matrix * b.matrix).sum()))
 
 
-def finite(x) -> Float[Tensor, "item ..."]:
+def finite(x: Tensor | ndarray) -> Float[Tensor, "item ..."]:
+    """Labels or activations in double precision.
+
+    Raises:
+        LabError: a value that is not finite, fewer than four items, or another shape.
+    """
     x = torch.as_tensor(x).detach().to("cpu", torch.float64)
     if x.ndim not in (1, 2) or len(x) < 4:
         raise LabError(
@@ -151,6 +155,7 @@ def rows_of(x: Rows) -> Float[Tensor, "item feature"]:
 
 
 def pair_of(x: Rows, y: Rows, sigma: float) -> tuple[Tensor, Tensor]:
+    """Both sides as rows of the same items (see `rows_of`)."""
     positive(sigma, "sigma")
     x, y = rows_of(x), rows_of(y)
     if len(x) != len(y):
@@ -159,6 +164,7 @@ def pair_of(x: Rows, y: Rows, sigma: float) -> tuple[Tensor, Tensor]:
 
 
 def positive(value: float, name: str) -> None:
+    """Refuse a value that is not above 0 and finite."""
     if not 0 < value < inf:
         raise LabError(f"expected {name} above 0", f"got {value}")
 
@@ -170,6 +176,6 @@ def distances(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item item"]:
 
 
 def centred(kernel: Float[Tensor, "item item"]) -> Float[Tensor, "item item"]:
-    """HKH."""
+    """HKH: the kernel with the means of its rows and columns taken off."""
     means = kernel.mean(0)
     return kernel - means - means[:, None] + means.mean()

@@ -1,4 +1,4 @@
-"""Speed of the probes' sweep, against the loop of scikit-learn's `LogisticRegression` that does the same work."""
+"""Speed of the probes, against a loop of scikit-learn's `LogisticRegression` for the same work."""
 
 from collections.abc import Sequence
 
@@ -8,20 +8,23 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.timing import Ratio, take_turns
 from helpers.trust.data.splits import Splits, grouped
 from helpers.trust.probes import linear
 
 N_FOLDS = 3
 SIGNALS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""How far the classes lie apart in one direction, in its standard deviations: over the sites, as over a training."""
+"""Distances of the classes in one direction, in its standard deviations, as over a training."""
 
 
 def activations(
     n_sites: int, data: LabelledSet, d: int, seed: int = 0
 ) -> Float[Tensor, "site item d"]:
-    """Drawn activations of pairs, correlated as in a residual stream: variances of the directions fall as 1 / rank."""
+    """Drawn activations of pairs, correlated as in a residual stream.
+
+    The variances of the directions fall as 1 / rank.
+    """
     rng, sites = np.random.default_rng(seed), []
     pair = np.unique(data.groups, return_inverse=True)[1]
     for site in range(n_sites):
@@ -46,8 +49,11 @@ def measure(
     """The ratio of ``bench probes``.
 
     Args:
-        pairs: of items in the set of each dimension.
-        sample: sites that the loop is timed on, spread over all.
+        checkpoints, layers, dimensions: Their product is the number of sites.
+        d: Width of the activations.
+        pairs: Pairs of items in the set of each dimension.
+        sample: Sites that the loop is timed on, spread over all.
+        rounds: How often each side is timed.
     """
     from threadpoolctl import threadpool_limits
 
@@ -60,18 +66,18 @@ def measure(
     xs = [activations(checkpoints * layers, data, d, seed) for seed, data in enumerate(sets)]
     n_sites = checkpoints * layers * dimensions
     chosen = np.linspace(0, n_sites - 1, sample).astype(int)
-    found: dict[str, list] = {}
+    accuracies: dict[str, ndarray] = {}
 
     def ours() -> None:
         fitted = [
             linear.fit(x, labels, part, n_folds=N_FOLDS).accuracy
             for x, part in zip(xs, splits, strict=True)
         ]
-        found["ours"] = np.concatenate(fitted)
+        accuracies["ours"] = np.concatenate(fitted)
 
     def loop() -> None:
         where = [divmod(site, checkpoints * layers) for site in chosen]
-        found["loop"] = np.array(
+        accuracies["loop"] = np.array(
             [by_loop(xs[i][site].numpy(), labels, splits[i]) for i, site in where]
         )
 
@@ -83,7 +89,7 @@ def measure(
     finally:
         torch.set_num_threads(threads)
     other *= n_sites / sample
-    apart = 100 * np.abs(found["ours"][chosen] - found["loop"]).mean(1).max()
+    apart = 100 * np.abs(accuracies["ours"][chosen] - accuracies["loop"]).mean(1).max()
     n_fits = n_sites * len(splits[0]) * (len(linear.STRENGTHS) * N_FOLDS + 1)
     return [
         Ratio(
@@ -92,10 +98,11 @@ def measure(
             ours_seconds=seconds,
             other_seconds=other,
             other="the loop of scikit-learn's LogisticRegression",
-            note=f"{n_fits} fits: {n_sites} sites ({checkpoints} checkpoints x {layers} layers x {dimensions} dimensions) x "
-            f"{len(splits[0])} splits x ({len(linear.STRENGTHS)} strengths x {N_FOLDS} folds + 1), {2 * pairs} items, d = {d}, "
-            f"one core each; the loop was timed on {sample} sites and scaled up. Accuracies differ by {apart:.2f} points at "
-            "most (mean over splits of the absolute difference, at the worst site)",
+            note=f"{n_fits} fits: {n_sites} sites ({checkpoints} checkpoints x {layers} layers x "
+            f"{dimensions} dimensions) x {len(splits[0])} splits x ({len(linear.STRENGTHS)} "
+            f"strengths x {N_FOLDS} folds + 1), {2 * pairs} items, d = {d}, one core each; the "
+            f"loop was timed on {sample} sites and scaled up. Accuracies differ by {apart:.2f} "
+            "points at most (mean over splits of the absolute difference, at the worst site)",
         )
     ]
 
@@ -106,7 +113,7 @@ def by_loop(
     splits: Splits,
     strengths: Sequence[float] = linear.STRENGTHS,
 ) -> Float[ndarray, " split"]:
-    """What `probes.fit` computes at one site, one `LogisticRegression` after another: test accuracies."""
+    """Test accuracies of `linear.fit` at one site, by one `LogisticRegression` after another."""
     strengths = sorted(strengths, reverse=True)  # of equal losses the stronger penalty counts
     accuracies = []
     for train, test, folds in zip(

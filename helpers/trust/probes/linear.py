@@ -17,7 +17,7 @@ the same strengths and took 1.3 to 1.5 times as long.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -28,126 +28,16 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.parallel import in_parallel
-from helpers.stats import clopper_pearson
-from helpers.trust.data.splits import Interval, Splits, check, check_classes
+from helpers.trust.data.splits import Splits, check, check_classes
 from helpers.trust.probes import logistic
+from helpers.trust.probes.fitted import Probes
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Strengths of the penalty, scikit-learn's 1 / C."""
 TOLERANCE, CHOICE_TOLERANCE = 1e-8, 1e-4
 ITERATIONS, CHOICE_ITERATIONS = 20_000, 200
 CHUNK = {"cpu": 2**17, "cuda": 2**26}
-"""Scores (site × fit × item) computed together: what fits the cache of a core, or fills an accelerator."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One probe at one site, for a table: shares in [0, 1], cross-entropy in nats, and its median strength."""
-
-    name: str
-    accuracy: float
-    low: float
-    high: float
-    cross_entropy: float
-    strength: float
-
-
-@dataclass(frozen=True)
-class Probes:
-    """Fitted probes, and how they do on the test parts.
-
-    Attributes:
-        accuracy: share of right answers on the test part.
-        cross_entropy: −log of the probability given to the true label, mean over the test part, in
-            nats; NaN for probes that give no probability.
-        strengths: of the penalty, as chosen; NaN where there is none.
-        weights: on standardised features.
-        bias: added to them; a score above 0 says True.
-        mean, scale: what standardises the features.
-        splits: the parts.
-    """
-
-    accuracy: Float[ndarray, "site split"]
-    cross_entropy: Float[ndarray, "site split"]
-    strengths: Float[ndarray, "site split"]
-    weights: Float[ndarray, "site split d"]
-    bias: Float[ndarray, "site split"]
-    mean: Float[ndarray, "site split d"]
-    scale: Float[ndarray, "site split d"]
-    splits: Splits
-
-    def scores(self, x: Float[Tensor, "site item d"]) -> Float[ndarray, "site split item"]:
-        """Log odds that the probes give to activations, such as those of another checkpoint."""
-        raw = self.weights / self.scale
-        return (
-            raw @ np.swapaxes(x.double().cpu().numpy(), 1, 2)
-            + (self.bias - (raw * self.mean).sum(2))[..., None]
-        )
-
-    def interval(self, level: float = 0.95) -> Interval:
-        """Mean accuracy over the splits with its interval.
-
-        `Splits.interval`, clipped to [0, 1] and never narrower than the Clopper–Pearson interval of
-        as many trials as groups were tested: splits that agree by chance, or all reach 1, would
-        else give an interval of no width. With one split that is all there is.
-        """
-        mean, (low, high) = self.accuracy.mean(1), self._exact(level)
-        if len(self.splits) > 1:
-            over = self.splits.interval(self.accuracy, level)
-            low, high = np.minimum(low, over.low), np.maximum(high, over.high)
-        return Interval(mean, low.clip(0), high.clip(max=1))
-
-    def _exact(self, level: float) -> Float[ndarray, "end site"]:
-        """Ends of the Clopper–Pearson interval of as many trials as groups were tested."""
-        mean, groups = self.accuracy.mean(1), self.splits.tested_groups
-        low, high = np.transpose(
-            [clopper_pearson(round(value * groups), groups, level) for value in mean]
-        )
-        return np.array([np.minimum(low, mean), np.maximum(high, mean)])
-
-    def above(self, other: "Probes", level: float = 0.95) -> Interval:
-        """How much more accurate these probes are than others on the same splits (one site, or as
-        many).
-
-        With the random-label probe as the other one this is selectivity (Hewitt and Liang 2019,
-        arXiv 1909.03368).
-
-        `Splits.interval` of the differences, clipped to [-1, 1], and never narrower than the tested
-        groups allow: with the Clopper–Pearson intervals of `interval`, l to u around p and l' to u'
-        around p', it reaches at least √((p - l)² + (u' - p')²) down and √((u - p)² + (p' - l')²)
-        up. (Newcombe, Statistics in Medicine 17, 1998, p. 873, method 10; it takes the errors of
-        the two for independent, so it is wider than need be where both fail on the same groups.)
-
-        Raises:
-            LabError: other splits.
-        """
-        if not (
-            np.array_equal(self.splits.train, other.splits.train)
-            and np.array_equal(self.splits.test, other.splits.test)
-        ):
-            raise LabError(
-                "expected two probes on the same splits",
-                "their parts differ",
-                hint="pass the same Splits to both",
-            )
-        apart = self.accuracy - other.accuracy
-        mean, p, q = apart.mean(1), self.accuracy.mean(1), other.accuracy.mean(1)
-        (own_low, own_high), (low, high) = self._exact(level), other._exact(level)
-        low, high = mean - np.hypot(p - own_low, high - q), mean + np.hypot(own_high - p, q - low)
-        if len(self.splits) > 1:
-            over = self.splits.interval(apart, level)
-            low, high = np.minimum(low, over.low), np.maximum(high, over.high)
-        return Interval(mean, low.clip(-1), high.clip(max=1))
-
-    def summary(self, name: str, site: int = 0) -> Summary:
-        """The probe of one site, for a table."""
-        found = self.interval()
-        return Summary(
-            name,
-            *(float(values[site]) for values in (found.mean, found.low, found.high)),
-            cross_entropy=float(self.cross_entropy[site].mean()),
-            strength=float(np.median(self.strengths[site])),
-        )
+"""Scores (site × fit × item) computed together: they fit a core's cache, or fill an accelerator."""
 
 
 def fit(
@@ -161,24 +51,25 @@ def fit(
     """Train a probe on every site and split, all at once.
 
     Args:
-        x: activations of the same items at every site, on the CPU or an accelerator.
-        labels: of the items, or of the items at each site (several draws of random labels, say).
-        strengths: of the penalty, to choose from: scikit-learn's 1 / C. With one there is no
-            cross-validation.
-        seed: of the folds.
+        x: Activations of the same items at every site, on the CPU or an accelerator.
+        labels: Labels of the items, or of the items at each site (as several random draws).
+        strengths: Strengths of the penalty to choose from: scikit-learn's 1 / C. With a single one
+            there is no cross-validation.
+        n_folds: Number of folds of the cross-validation.
+        seed: Seed of the folds.
 
     Raises:
-        LabError: activations that are not finite, labels or splits of other items, parts of one
+        LabError: Activations that are not finite, labels or splits of other items, parts of one
             class, fewer groups than folds or fewer than two folds, a strength that is not positive,
             or a reported probe that does not converge.
 
     >>> from helpers.trust.data.splits import grouped
-    >>> from helpers.texts.labelled import LabelledSet
+    >>> from helpers.texts import LabelledSet
     >>> labels = np.tile([True, False], 20)
     >>> data = LabelledSet("s", ("",) * 40, labels, tuple(str(item // 2) for item in range(40)))
     >>> noise = torch.randn(1, 40, 3, generator=torch.Generator().manual_seed(0))
-    >>> found = fit(noise + 4 * torch.tensor(labels)[None, :, None], labels, grouped(data))
-    >>> found.accuracy.shape, bool((found.accuracy > 0.9).all())
+    >>> probes = fit(noise + 4 * torch.tensor(labels)[None, :, None], labels, grouped(data))
+    >>> probes.accuracy.shape, bool((probes.accuracy > 0.9).all())
     ((1, 5), True)
     """
     x, labels = _checked(x, labels, splits)
@@ -208,7 +99,13 @@ def fit(
     parts = zip(x.split(size), torch.from_numpy(labels).to(x.device).split(size), strict=True)
     workers = torch.get_num_threads() if x.device.type == "cpu" else 1
     results = list(in_parallel(lambda part: work(*part), parts, workers))
-    return Probes(*(np.concatenate(values) for values in zip(*results, strict=True)), splits)
+    return _probes(tuple(map(np.concatenate, zip(*results, strict=True))), splits)
+
+
+def _probes(results: tuple[ndarray, ...], splits: Splits) -> Probes:
+    """`Probes` of the arrays that `_results` gives."""
+    accuracy, cross_entropy, strengths, weights, bias, mean, scale = results
+    return Probes(accuracy, cross_entropy, strengths, weights, bias, mean, scale, splits)
 
 
 def _chunk(
@@ -227,43 +124,40 @@ def _minimum(
 ) -> Tensor:
     """The coefficients of the reported probes: fits on the whole training parts."""
     fits = torch.arange(strength.shape[1], device=labels.device)
-    found, missing = logistic.minimise(design, labels, fits, strength, TOLERANCE, ITERATIONS, start)
+    coefficients, missing = logistic.minimise(
+        design, labels, fits, strength, TOLERANCE, ITERATIONS, start
+    )
     if missing != 0:  # NaN as well
         raise LabError(
             f"expected the probes to converge in {ITERATIONS} steps",
             f"the gradient still has an entry of {missing:.1e}",
             hint="leave out the weakest strengths",
         )
-    return found
+    return coefficients
 
 
 def _choose(
     design: logistic.Design, labels: Tensor, n_splits: int, strengths: list[float], n_folds: int
 ) -> tuple[Tensor, Tensor]:
-    """The strength with the smallest cross-entropy in each training part, and the mean of its folds' coefficients."""
+    """The best strength in each training part, and the mean of its folds' coefficients.
+
+    Best is the smallest cross-entropy on the rows that the folds hold out.
+    """
     n_sites, n_fits = len(labels), n_splits * n_folds
     which = n_splits + torch.arange(n_fits, device=labels.device).repeat(len(strengths))
     of_fit = design.x.new_tensor(strengths).repeat_interleave(n_fits).expand(n_sites, -1)
-    found, _ = logistic.minimise(design, labels, which, of_fit, CHOICE_TOLERANCE, CHOICE_ITERATIONS)
-    shape = (n_sites, len(strengths), n_splits, n_folds)
-    held_out = (
-        design.masks[:n_splits].repeat_interleave(n_folds, 0) - design.masks[n_splits:]
-    ).repeat(len(strengths), 1)
-    losses = (
-        (_cross_entropies(found @ design.x.mT, labels) * held_out)
-        .sum(2)
-        .unflatten(1, shape[1:])
-        .sum(3)
+    coefficients, _ = logistic.minimise(
+        design, labels, which, of_fit, CHOICE_TOLERANCE, CHOICE_ITERATIONS
     )
+    shape = (len(strengths), n_splits, n_folds)
+    held_out = design.masks[:n_splits].repeat_interleave(n_folds, 0) - design.masks[n_splits:]
+    losses = _cross_entropies(coefficients @ design.x.mT, labels)
+    losses = (losses * held_out.repeat(len(strengths), 1)).sum(2).unflatten(1, shape).sum(3)
     best = losses.argmin(1)  # the first of equal ones, which is the strongest
-    start = (
-        found.unflatten(1, shape[1:])
-        .mean(3)
-        .gather(1, best[:, None, :, None].expand(-1, 1, -1, found.shape[2]))
-    )
-    return torch.tensor(strengths, dtype=torch.float64, device=labels.device)[best], start[
-        :, 0
-    ].double()
+    means = coefficients.unflatten(1, shape).mean(3)
+    index = best[:, None, :, None].expand(-1, 1, -1, means.shape[3])
+    start = means.gather(1, index)[:, 0].double()
+    return torch.tensor(strengths, dtype=torch.float64, device=labels.device)[best], start
 
 
 def _cross_entropies(
@@ -277,39 +171,34 @@ def _results(
     labels: Tensor,
     splits: Splits,
     strength: Tensor,
-    found: Float[Tensor, "site split feature"],
+    coefficients: Float[Tensor, "site split feature"],
 ) -> tuple[ndarray, ...]:
     """Test results and weights, in the order of the fields of `Probes`."""
     all_splits = torch.arange(len(splits), device=labels.device)
     test = torch.from_numpy(splits.test).to(design.x)
-    weights, bias = logistic.standardised(design, all_splits, found)
+    weights, bias = logistic.standardised(design, all_splits, coefficients)
     mean, scale = design.mean[:, all_splits], design.scale[:, all_splits]
-    scores = (weights / scale) @ design.x[..., :-1].mT + (bias - (weights * mean / scale).sum(2))[
-        ..., None
-    ]
+    intercept = bias - (weights * mean / scale).sum(2)
+    scores = (weights / scale) @ design.x[..., :-1].mT + intercept[..., None]
     right = (scores > 0) == labels[:, None]
-    accuracy, cross_entropy = (
-        (v * test).sum(2) / test.sum(1) for v in (right, _cross_entropies(scores, labels))
-    )
+    accuracy = (right * test).sum(2) / test.sum(1)
+    cross_entropy = (_cross_entropies(scores, labels) * test).sum(2) / test.sum(1)
     raw_mean, raw_scale = design.centre + mean * design.unit, scale * design.unit
-    return tuple(
-        v.cpu().numpy()
-        for v in (accuracy, cross_entropy, strength, weights, bias, raw_mean, raw_scale)
-    )
+    results = (accuracy, cross_entropy, strength, weights, bias, raw_mean, raw_scale)
+    return tuple(values.cpu().numpy() for values in results)
 
 
 def mass_mean(
     x: Float[Tensor, "site item d"], labels: Bool[ndarray, " item"], splits: Splits
 ) -> Probes:
-    """Probes whose direction is the difference of the class means, with the threshold half-way
-    between them.
+    """Probes along the difference of the class means, with the threshold half-way between them.
 
-    On features standardised on the training part. Nothing is fitted beyond the means (the mass-mean
-    probe of Marks and Tegmark, arXiv 2310.06824, without the covariance), so a score is no log odds
-    and `cross_entropy` is NaN.
+    Features are standardised on the training part. Nothing is fitted beyond the means (the
+    mass-mean probe of Marks and Tegmark, arXiv 2310.06824, without the covariance), so a score is
+    no log odds and `cross_entropy` is NaN.
 
     Raises:
-        LabError: as `fit`.
+        LabError: As in `fit`.
     """
     x, labels = _checked(x, labels, splits)
     y, train = torch.from_numpy(labels).to(x.device), torch.from_numpy(splits.train).to(x.device)
@@ -321,36 +210,32 @@ def mass_mean(
     raw = torch.where(design.constant, 0.0, (means[0] - means[1]) / design.scale**2)
     bias = -(raw * (means[0] + means[1]) / 2).sum(2, keepdim=True)
     none = x.new_full(raw.shape[:2], torch.nan, dtype=torch.float64)
-    found = Probes(*_results(design, y, splits, none, torch.cat([raw, bias], 2)), splits)
-    return replace(found, cross_entropy=none.cpu().numpy())
+    probes = _probes(_results(design, y, splits, none, torch.cat([raw, bias], 2)), splits)
+    return replace(probes, cross_entropy=none.cpu().numpy())
 
 
 def paper_mode(
     x: Float[Tensor, "site item d"], labels: Bool[ndarray, " item"], splits: Splits
 ) -> Probes:
-    """Probes as the code released with arXiv 2402.19465 trains them: standardised over all rows,
-    test rows too, and C = 1.
+    """Probes as the code released with arXiv 2402.19465 trains them.
 
-    The released code stops after 100 iterations, scikit-learn's default; here the fits run to
-    convergence.
+    Features are standardised over all rows, test rows too, and C = 1. The released code stops after
+    100 iterations, scikit-learn's default; here the fits run to convergence.
 
     With `helpers.trust.data.splits.ordered` this is the paper's accuracy; with grouped splits it is
     what the split alone changes.
 
     Raises:
-        LabError: as `fit`.
+        LabError: As in `fit`.
     """
     x, labels = _checked(x, labels, splits)
     everything = torch.ones(len(splits), x.shape[1], dtype=torch.bool, device=x.device)
-    design = replace(
-        logistic.design(x, everything),
-        masks=torch.from_numpy(splits.train).to(x.device, torch.float64),
-    )
-    y, strength = (
-        torch.from_numpy(labels).to(x.device),
-        x.new_ones(len(x), len(splits), dtype=torch.float64),
-    )
-    return Probes(*_results(design, y, splits, strength, _minimum(design, y, strength)), splits)
+    masks = torch.from_numpy(splits.train).to(x.device, torch.float64)
+    design = replace(logistic.design(x, everything), masks=masks)
+    y = torch.from_numpy(labels).to(x.device)
+    strength = x.new_ones(len(x), len(splits), dtype=torch.float64)
+    coefficients = _minimum(design, y, strength)
+    return _probes(_results(design, y, splits, strength, coefficients), splits)
 
 
 def _checked(
@@ -370,8 +255,10 @@ def _checked(
         row = int((~torch.isfinite(x[site])).any(1).nonzero()[0, 0])
         raise LabError(
             "expected finite activations",
-            f"got NaN or infinity at {int(bad.sum())} of {len(x)} sites, first at site {site}, item {row}",
-            hint="the checkpoint may have diverged or overflow in half precision: look at its loss, or run it in float32",
+            f"got NaN or infinity at {int(bad.sum())} of {len(x)} sites, first at site {site}, "
+            f"item {row}",
+            hint="the checkpoint may have diverged or overflow in half precision: look at its "
+            "loss, or run it in float32",
         )
     labels = np.array(np.broadcast_to(labels, x.shape[:2]))
     for row in np.unique(labels, axis=0):

@@ -35,27 +35,19 @@ def onset(
     """The onset of a curve above a level, or above another curve.
 
     Raises:
-        LabError: no steps, steps that do not rise, or curves of another length.
+        LabError: No steps, steps that do not rise, or curves of another length.
 
     >>> str(onset([0, 10, 100, 1000], np.array([0.5, 0.8, 0.6, 0.9]), 0.7))
     '100–1,000'
     """
     steps, curve = list(steps), np.asarray(curve, dtype=float)
-    level = (
-        np.broadcast_to(level, curve.shape)
-        if np.ndim(level) == 0
-        else np.asarray(level, dtype=float)
-    )
-    if (
-        not steps
-        or len(steps) != len(curve)
-        or level.shape != curve.shape
-        or any(a >= b for a, b in pairwise(steps))
-    ):
+    levels = np.full(curve.shape, level) if np.ndim(level) == 0 else np.asarray(level, dtype=float)
+    rising = all(earlier < later for earlier, later in pairwise(steps))
+    if not steps or not rising or len(steps) != len(curve) or levels.shape != curve.shape:
         raise LabError(
             "expected rising steps and a value for each", f"got steps {steps}, {len(curve)} values"
         )
-    above = curve > level
+    above = curve > levels
     if not above[-1]:
         return Onset(steps[-1], None)
     first = len(steps) - int(np.argmin(above[::-1])) if not above.all() else 0

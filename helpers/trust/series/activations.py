@@ -1,5 +1,4 @@
-"""What a model holds at the end of a text: the residual stream at the last token, at every layer,
-in one pass.
+"""What a model holds at the end of a text: the residual stream at its last token, at every layer.
 
 The site is that of arXiv 2402.19465 (section 2): the output of every decoder block at the last
 token of the raw text, without a chat template. Index 0 adds the embedding, which shows what a probe
@@ -9,17 +8,19 @@ reads off the last word alone.
   tools, would subtract the residual stream's own mean and move every probe and steering vector.
 * **Right padding** only. Attention is causal, so a real token sees nothing to its right and padding
   cannot change it. Left padding would move positions and needs a mask.
-* **A beginning-of-text token** is put first exactly where the tokenizer has one of its own (Llama, Amber), as such
-  models never saw a text without it. GPT-2, Pythia, OLMo and SmolLM2 have one token, ``<|endoftext|>``, for the end of
-  a document and for its beginning, and most of their training windows start in the middle of one, so it is left away.
-  `prepend_bos` overrules this. (TransformerLens puts one before every text of every model unless told otherwise.)
-  Nothing is put after the text: the last token is the text's own.
+* **A beginning-of-text token** is put first exactly where the tokenizer has one of its own (Llama,
+  Amber), as such models never saw a text without it. GPT-2, Pythia, OLMo and SmolLM2 have one
+  token, ``<|endoftext|>``, for the end of a document and for its beginning, and most of their
+  training windows start in the middle of one, so it is left away. `prepend_bos` overrules this.
+  (TransformerLens puts one before every text of every model unless told otherwise.) Nothing is put
+  after the text: the last token is the text's own.
 
 Memory, in bytes, for `n` texts on a model of `P` parameters, `L` layers, width `d`, `h` heads, in
 batches of `b` texts of at most `p` tokens::
 
-    4 P  +  s (L + 1) n d  +  4 b p (16 d + 4 d L + 5 h p),      s = 4, or 2 with dtype=torch.bfloat16
+    4 P  +  s (L + 1) n d  +  4 b p (16 d + 4 d L + 5 h p)
 
+with s = 4, or 2 with ``dtype=torch.bfloat16``:
 the weights, the result, and one batch: some vectors a token, what a Hugging Face model keeps of
 every layer (its keys and values among it), and the attention pattern with its copies. The third
 term was fitted to measured peaks of GPT-NeoX shapes (2 to 12 layers, 64 to 512 tokens; within 10
@@ -43,13 +44,12 @@ DTYPES = (torch.float32, torch.bfloat16)
 BATCH_SIZE = 64
 
 
-class _Enough(Exception):
+class _LastSiteReached(Exception):
     """Raised in the last hook: what follows in the pass, the logits, is not wanted."""
 
 
 def site_names(n_layers: int) -> list[str]:
-    """Hook names in the order of `last_token`'s first axis: the embedding, then every block's
-    output.
+    """Hook names in the order of `last_token`'s first axis: the embedding, then all blocks.
 
     >>> site_names(2)
     ['blocks.0.hook_resid_pre', 'blocks.0.hook_resid_post', 'blocks.1.hook_resid_post']
@@ -66,12 +66,12 @@ def encode(
     """Token ids of texts, padded on the right with 0, and the number of real tokens of each.
 
     Args:
-        model: a `TransformerBridge` with a tokenizer.
-        prepend_bos: whether a beginning-of-text token comes first; None decides as the module
+        model: A `TransformerBridge` with a tokenizer.
+        prepend_bos: Whether a beginning-of-text token comes first; None decides as the module
             docstring says.
 
     Raises:
-        LabError: no texts, an empty one, or one longer than the model's context; a model without a
+        LabError: No texts, an empty one, or one longer than the model's context; a model without a
             tokenizer, a word that its tokenizer does not know, or a tokenizer that does not belong
             to the model (ids beyond its vocabulary).
     """
@@ -80,7 +80,8 @@ def encode(
         raise LabError(
             "expected a model with a tokenizer",
             "its tokenizer is missing",
-            hint="keep the tokenizer's files in the model's folder, or set model.tokenizer to a Hugging Face tokenizer",
+            hint="keep the tokenizer's files in the model's folder, or set model.tokenizer to a "
+            "Hugging Face tokenizer",
         )
     if not texts:
         raise LabError("expected at least one text to encode", "got none")
@@ -112,30 +113,33 @@ def _bos(tokenizer) -> int:
 
 
 def _check_known(tokenizer, texts: list[str], encoded) -> None:
-    """Refuse texts of which the tokenizer loses a part: what the model does not read, no probe can find in it."""
+    """Refuse texts of which the tokenizer loses a part.
+
+    What the model does not read, no probe can find in it.
+    """
     for i, text in enumerate(texts):
         row = encoded["input_ids"][i]
-        lost = (
-            _lost(tokenizer, text, row, encoded.encodings[i].offsets)
-            if tokenizer.is_fast
-            else _unknown(tokenizer, row)
-        )
+        if tokenizer.is_fast:
+            lost = _lost(tokenizer, text, row, encoded.encodings[i].offsets)
+        else:
+            lost = _unknown(tokenizer, row)
         if lost:
             shown = ", ".join(map(repr, sorted(set(lost))[:5]))
             raise LabError(
                 f"expected words that the model's tokenizer knows; text {i} has {shown}",
                 f"it reads: {text[:80]!r}",
-                hint="this set and this model do not belong together: take a set of the model's own language, or another model",
+                hint="this set and this model do not belong together: take a set of the model's "
+                "own language, or another model",
             )
 
 
 def _unknown(tokenizer, row: list[int]) -> list[str]:
-    """The unknown-word token where it occurs; a tokenizer without offsets cannot say which word it stands for."""
-    return (
-        [tokenizer.unk_token]
-        if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in row
-        else []
-    )
+    """The unknown-word token where it occurs.
+
+    A tokenizer without offsets cannot say which word it stands for.
+    """
+    unknown = tokenizer.unk_token_id
+    return [tokenizer.unk_token] if unknown is not None and unknown in row else []
 
 
 def _lost(tokenizer, text: str, row: list[int], offsets: list[tuple[int, int]]) -> list[str]:
@@ -145,16 +149,15 @@ def _lost(tokenizer, text: str, row: list[int], offsets: list[tuple[int, int]]) 
         covered[begin:end] = bytes([1]) * (end - begin)
         if token == tokenizer.unk_token_id and text[begin:end].strip() != tokenizer.unk_token:
             words.append(text[begin:end])
-    if all(
-        known or character.isspace() or not character.isprintable()
-        for known, character in zip(covered, text, strict=True)
-    ):
+    bare = [character for read, character in zip(covered, text, strict=True) if not read]
+    if all(character.isspace() or not character.isprintable() for character in bare):
         return words
     # offsets behind a lost character are shifted, so ask for each character by itself
+    visible = [character for character in set(text) if character.isprintable()]
     return words + [
-        one
-        for one in set(text)
-        if one.isprintable() and not tokenizer(one, add_special_tokens=False)["input_ids"]
+        character
+        for character in visible
+        if not tokenizer(character, add_special_tokens=False)["input_ids"]
     ]
 
 
@@ -162,12 +165,12 @@ def check_tokens(model: Model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor
     """Refuse what the model cannot read, before it fails inside an embedding.
 
     Raises:
-        LabError: ids and lengths that do not fit each other, ids outside the vocabulary, a text
+        LabError: Ids and lengths that do not fit each other, ids outside the vocabulary, a text
             beyond the context.
     """
     if ids.ndim != 2 or lengths.shape != ids.shape[:1] or len(ids) == 0:
         raise LabError(
-            "expected ids [item, pos] and one length an item",
+            "expected ids [item, pos] and one length per item",
             f"got {tuple(ids.shape)} and {tuple(lengths.shape)}",
         )
     if int(lengths.min()) < 1 or int(lengths.max()) > ids.shape[1]:
@@ -181,7 +184,8 @@ def check_tokens(model: Model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor
         raise LabError(
             f"expected texts of at most {model.cfg.n_ctx} tokens, the model's context",
             f"text {int(lengths.argmax())} has {int(lengths.max())}",
-            hint="leave the text out or shorten it; cutting it at the end would move its last token",
+            hint="leave the text out or shorten it; cutting it at the end would move its last "
+            "token",
         )
 
 
@@ -189,7 +193,7 @@ def check_vocabulary(model: Model, smallest: int, largest: int) -> None:
     """Refuse token ids that are none of the model's.
 
     Raises:
-        LabError: an id below 0, or beyond the vocabulary.
+        LabError: An id below 0, or beyond the vocabulary.
     """
     if smallest < 0 or largest >= model.cfg.d_vocab:
         raise LabError(
@@ -208,29 +212,29 @@ def last_token(
     dtype: torch.dtype = torch.float32,
     called: str = "the model",
 ) -> Float[Tensor, "layer item d"]:
-    """The residual stream at each text's last real token: the embedding (index 0), then every
-    block's output.
+    """The residual stream at each text's last real token: the embedding, then all blocks' output.
 
     Batches are made of texts of similar length, so that little is computed on padding; the order of
     the result is that of `ids`. A text gives the same vector in any batch up to rounding (1e-5 of
     its norm in float32).
 
     Args:
-        ids: padded on the right; see `encode`.
-        lengths: number of real tokens of each text.
+        ids: Token ids, padded on the right; see `encode`.
+        lengths: Number of real tokens of each text.
+        batch_size: Number of texts in one pass.
         dtype: float32; or bfloat16, which multiplies matrices in bfloat16 (the weights and the
             running sum of the residual stream keep their precision) and returns half the bytes. A
             vector then differs from its float32 self by about 1 % of its norm: on stories260K and
             200 texts the median is 0.2 % at the embedding and 1.1 % after the last block, the worst
             4.1 %.
-        called: the model's name in messages, such as ``"pythia-70m at step 512"``.
+        called: The model's name in messages, such as ``"pythia-70m at step 512"``.
 
     Returns:
         On the CPU, of `dtype`, in the residual stream's own units; `layer` has n_layers + 1
         entries.
 
     Raises:
-        LabError: ids or lengths that do not fit each other or the model, another dtype, or
+        LabError: Ids or lengths that do not fit each other or the model, another dtype, or
             activations that are not finite, with the first such layer.
     """
     check_tokens(model, ids, lengths)
@@ -240,12 +244,12 @@ def last_token(
             f"got {dtype}, {batch_size}",
         )
     names = site_names(model.cfg.n_layers)
-    found = torch.empty(len(names), len(ids), model.cfg.d_model, dtype=dtype)
+    residuals = torch.empty(len(names), len(ids), model.cfg.d_model, dtype=dtype)
     for rows in torch.argsort(lengths, stable=True).split(batch_size):
         longest = int(lengths[rows].max())
-        found[:, rows] = _one_batch(model, ids[rows, :longest], lengths[rows] - 1, names, dtype)
-    _check_finite(found, names, called)
-    return found
+        residuals[:, rows] = _one_batch(model, ids[rows, :longest], lengths[rows] - 1, names, dtype)
+    _check_finite(residuals, names, called)
+    return residuals
 
 
 def _one_batch(
@@ -262,26 +266,27 @@ def _one_batch(
     def keep(residual: Float[Tensor, "batch pos d"], hook, name: str) -> None:
         kept[name] = residual[rows, last].to(dtype)  # only these rows survive the pass
         if name == names[-1]:
-            raise _Enough
+            raise _LastSiteReached
 
     with torch.autocast(where.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
         try:
             model.run_with_hooks(
                 ids.to(where), fwd_hooks=[(name, partial(keep, name=name)) for name in names]
             )
-        except _Enough:
+        except _LastSiteReached:
             return torch.stack([kept[name] for name in names]).cpu()
     raise LabError(f"expected the model to run {names[-1]}", "it never did")
 
 
-def _check_finite(found: Float[Tensor, "layer item d"], names: list[str], called: str) -> None:
-    good = torch.stack([torch.isfinite(layer).all(dim=-1) for layer in found])  # [layer, item]
+def _check_finite(residuals: Float[Tensor, "layer item d"], names: list[str], called: str) -> None:
+    good = torch.stack([torch.isfinite(layer).all(dim=-1) for layer in residuals])  # [layer, item]
     if good.all():
         return
     layer = int((~good).any(dim=1).nonzero()[0, 0])
     raise LabError(
         f"expected finite activations of {called}",
-        f"NaN or infinite values from layer index {layer} on ({names[layer]}), in {int((~good[layer]).sum())} of "
-        f"{found.shape[1]} texts",
-        hint="the checkpoint is damaged, or its numbers are too large for half precision: load it in float32 and look",
+        f"NaN or infinite values from layer index {layer} on ({names[layer]}), in "
+        f"{int((~good[layer]).sum())} of {residuals.shape[1]} texts",
+        hint="the checkpoint is damaged, or its numbers are too large for half precision: load it "
+        "in float32 and look",
     )

@@ -1,5 +1,4 @@
-"""Are the checkpoints of a series different weights? Hashes of every tensor, and what twins among
-them mean.
+"""Are the checkpoints of a series different weights? Hashes of every tensor, and equal ones.
 
 Published series are not always what their names say. Of Pythia's, step 0 and step 1 are equal in
 every model, as the first warm-up step has a learning rate of 0; 86 of the 154 branches of
@@ -37,8 +36,8 @@ Prints = dict[str, str]
 def fingerprint(tensor: Shaped[Tensor, "..."]) -> str:
     """Shape and hash of a tensor's numbers, the same for equal numbers of any precision.
 
-    >>> one = torch.tensor([[1.0, 0.0]])
-    >>> fingerprint(one) == fingerprint(torch.tensor([[1.0, -0.0]]).half()), fingerprint(one)[:4]
+    >>> row = torch.tensor([[1.0, 0.0]])
+    >>> fingerprint(row) == fingerprint(torch.tensor([[1.0, -0.0]]).half()), fingerprint(row)[:4]
     (True, '1x2:')
     """
     digest = hashlib.sha256()
@@ -58,16 +57,16 @@ def of_files(files: Iterable[Path]) -> Prints:
     """Fingerprints of the tensors in safetensors files, one tensor in memory at a time.
 
     Raises:
-        LabError: a file cannot be read.
+        LabError: A file cannot be read.
     """
-    found: Prints = {}
+    prints: Prints = {}
     for file in sorted(files):
         try:
             with safe_open(file, framework="pt") as handle:
-                found |= {name: fingerprint(handle.get_tensor(name)) for name in handle.keys()}  # noqa: SIM118  no mapping
+                prints |= {name: fingerprint(handle.get_tensor(name)) for name in handle.keys()}  # noqa: SIM118  no mapping
         except (SafetensorError, OSError) as fault:
             raise LabError(f"expected weights in {file}", f"cannot be read: {fault}") from None
-    return dict(sorted(found.items()))
+    return dict(sorted(prints.items()))
 
 
 def digest(prints: Prints) -> str:
@@ -76,15 +75,15 @@ def digest(prints: Prints) -> str:
 
 
 @dataclass(frozen=True)
-class Twins:
+class RepeatedWeights:
     """Two steps that share weights which training changes elsewhere in the series.
 
     Attributes:
-        first, later: the steps.
-        shared: matrices that are equal at both.
-        matrices: matrices that change anywhere in the series.
-        whole: whether all tensors are equal.
-        apart: whether a step between the two has other values there.
+        first, later: The steps.
+        shared: Number of matrices that are equal at both.
+        matrices: Number of matrices that change anywhere in the series.
+        whole: Whether all tensors are equal.
+        apart: Whether a step between the two has other values there.
     """
 
     first: int
@@ -102,9 +101,8 @@ class Twins:
         )
 
 
-def twins(prints: Mapping[int, Prints]) -> list[Twins]:
-    """Every later step that repeats an earlier one, in whole or in part, with the first step that
-    it repeats.
+def twins(prints: Mapping[int, Prints]) -> list[RepeatedWeights]:
+    """Every later step that repeats an earlier one, in whole or in part, with the first such step.
 
     A tensor that no step changes, such as a frozen one, says nothing. Vectors count only in whole
     twins: biases and gains start at 0 and 1, and in half precision the first steps leave many of
@@ -129,28 +127,29 @@ def twins(prints: Mapping[int, Prints]) -> list[Twins]:
         Counter(pair for pair, _ in partly),
         Counter(pair for pair, between in partly if between),
     )
-    found = [
-        Twins(*pair, len(moving), len(moving), True, between) for pair, between in whole.items()
+    repeated = [
+        RepeatedWeights(*pair, len(moving), len(moving), True, between)
+        for pair, between in whole.items()
     ]
     doubles = {later for _, later in whole}
-    found += [
-        Twins(*pair, n, len(moving), False, apart[pair] > 0)
+    repeated += [
+        RepeatedWeights(*pair, n, len(moving), False, apart[pair] > 0)
         for pair, n in shared.items()
         if pair[1] not in doubles
     ]
-    return sorted(found, key=lambda pair: (pair.later, pair.first))
+    return sorted(repeated, key=lambda pair: (pair.later, pair.first))
 
 
 def _repeats(by_step: Mapping[int, str]) -> list[tuple[tuple[int, int], bool]]:
-    """((first step with a value, later step with it), whether a step between has another one), steps ascending."""
-    found, first_with = [], {}
+    """Pairs of a first step with a value and a later one, and whether it changes in between."""
+    repeats: list[tuple[tuple[int, int], bool]] = []
+    first_with: dict[str, int] = {}
     for step, value in by_step.items():
         first = first_with.setdefault(value, step)
         if first != step:
-            found.append(
-                ((first, step), any(by_step[s] != value for s in by_step if first < s < step))
-            )
-    return found
+            between = (by_step[other] for other in by_step if first < other < step)
+            repeats.append(((first, step), any(other != value for other in between)))
+    return repeats
 
 
 def settle(
@@ -165,7 +164,7 @@ def settle(
     tell which, and leaving out the later one might keep the wrong one. That is never settled here.
 
     Raises:
-        LabError: twins, unless they are neighbours and `allow_duplicates` is true.
+        LabError: Twins, unless they are neighbours and `allow_duplicates` is true.
     """
     pairs = twins(prints)
     apart = [pair for pair in pairs if pair.apart]
@@ -173,13 +172,15 @@ def settle(
         raise LabError(
             f"expected other weights at every step of {name}",
             _few(apart) + ", with other weights between them",
-            hint="one of each pair was stored under a wrong step: find out which and leave it out with series.only(steps)",
+            hint="one of each pair was stored under a wrong step: find out which and leave it out "
+            "with series.only(steps)",
         )
     if pairs and not allow_duplicates:
         raise LabError(
             f"expected other weights at every step of {name}",
             _few(pairs),
-            hint="pass allow_duplicates=True to leave the later one out, with a note, or choose the steps: series.only(steps)",
+            hint="pass allow_duplicates=True to leave the later one out, with a note, or choose "
+            "the steps: series.only(steps)",
         )
     left_out = {pair.later for pair in pairs if pair.whole}
     notes = (
@@ -189,6 +190,6 @@ def settle(
     return tuple(step for step in sorted(prints) if step not in left_out), tuple(notes)
 
 
-def _few(pairs: list[Twins], most: int = 4) -> str:
+def _few(pairs: list[RepeatedWeights], most: int = 4) -> str:
     more = len(pairs) - most
     return "; ".join(map(str, pairs[:most])) + (f"; and {more} more pairs" if more > 0 else "")

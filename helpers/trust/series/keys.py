@@ -1,5 +1,4 @@
-"""A hash of a piece of work, by which its stored results are found again
-(`helpers.trust.series.stored`).
+"""A hash of a piece of work, by which `helpers.trust.series.stored` finds its results again.
 
 A stored result that belongs to an older version of a function would be wrong without a sign of it,
 so whatever changes the work should change its key. Seen are
@@ -61,15 +60,16 @@ READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 """Instructions that read a variable of the module (the last one from Python 3.12 on)."""
 
 Seen = dict[int, Any]
-"""Functions, classes and objects that were fed before, by id; they are kept, so that no id is used twice."""
+"""What was fed before, by id; it is kept, so that no id is used twice."""
 
 
 def work_key(work: Callable, sets: Any, version: str = "") -> str:
-    """A hash of the work, of the sets that belong to it, and of a version in words. The module
-    docstring says what it sees.
+    """A hash of the work, of its sets, and of a version in words.
+
+    The module docstring says what it sees.
 
     Raises:
-        LabError: something in it has no stable form.
+        LabError: Something in it has no stable form.
 
     >>> def half(model, step, share=0.5):
     ...     return {"share": share}
@@ -134,8 +134,12 @@ def _feed_once(digest, value: Any, seen: Seen) -> None:
     seen[id(value)] = value
     if isinstance(value, CODE):
         digest.update(f"{value.__module__}.{value.__qualname__}".encode())
-        if not _installed(value.__module__):
-            (_feed_class if isinstance(value, type) else _feed_function)(digest, value, seen)
+        if _installed(value.__module__):
+            return
+        if isinstance(value, type):
+            _feed_class(digest, value, seen)
+        else:
+            _feed_function(digest, value, seen)
     elif isinstance(value, torch.nn.Module):
         _feed(digest, integrity.of_tensors(value.state_dict()), seen)
     elif is_dataclass(value):
@@ -146,9 +150,9 @@ def _feed_once(digest, value: Any, seen: Seen) -> None:
 
 def _installed(module: Any) -> bool:
     """Whether a module belongs to Python or to a package that was installed, this one excepted."""
-    top = (
-        module.partition(".")[0] if isinstance(module, str) else "builtins"
-    )  # a few types of C code have no name there
+    if not isinstance(module, str):  # a few types of C code
+        return True
+    top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return True
     if top in ("__main__", __name__.partition(".")[0]):
@@ -218,7 +222,7 @@ def _feed_code(digest, code: types.CodeType, seen: Seen) -> None:
 
 
 def _globals(code: types.CodeType) -> set[str]:
-    """Names of variables of the module that the code reads, inner functions and classes included."""
+    """Names of the module's variables that the code reads, with inner functions and classes."""
     own = {step.argval for step in dis.get_instructions(code) if step.opname in READS}
     return own.union(
         *(_globals(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
@@ -226,20 +230,20 @@ def _globals(code: types.CodeType) -> set[str]:
 
 
 def _state(value: Any) -> Any:
-    """What an object would be pickled as: a function that makes it, its arguments, its attributes and its elements."""
+    """What an object would be pickled as.
+
+    That is a function that makes it, its arguments, its attributes and its elements.
+    """
+    reduce = copyreg.dispatch_table.get(type(value))
+    form: Any
     try:
-        form = (
-            copyreg.dispatch_table[type(value)](value)
-            if type(value) in copyreg.dispatch_table
-            else value.__reduce_ex__(4)
-        )
+        form = reduce(value) if reduce else value.__reduce_ex__(4)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError, RuntimeError) as fault:
         if not callable(getattr(value, "__wrapped__", None)):
             raise _refused(value, fault) from None
         form = "wrapper"
-    if isinstance(
-        form, str
-    ):  # a name under which pickle would look for it, as for functions in `lru_cache`
+    # a name under which pickle would look for it, as for functions in `lru_cache`
+    if isinstance(form, str):
         return form, getattr(value, "__wrapped__", None)
     return [part if i < 3 or part is None else list(part) for i, part in enumerate(form[:5])]
 
@@ -248,5 +252,6 @@ def _refused(value: Any, why: object) -> LabError:
     return LabError(
         "expected a work made of functions, numbers and arrays",
         f"it holds {type(value).__qualname__}: {why}",
-        hint="results of this work cannot be told apart on disk: pass folder=None, or give it plain arguments",
+        hint="results of this work cannot be told apart on disk: pass folder=None, or give it "
+        "plain arguments",
     )

@@ -1,12 +1,12 @@
 """A model at many steps of its training: one checkpoint at a time, whatever the weights come from.
 
-====================  =================================================================================================
+====================  =============================================================================
 `embedded`            an embedded model with its training history, such as ``tinyworld``
 `run_folder`          the checkpoints of ``python -m helpers train``
-`folders`             Hugging Face folders named ``step-100``, ``step100``, ``checkpoint-100`` or ``global_step100``
+`folders`             Hugging Face folders named ``step-100``, ``checkpoint-100`` and the like
 `hub`                 revisions of a repository on the Hugging Face hub
 `pythia`              the same for Pythia, by its known steps
-====================  =================================================================================================
+====================  =============================================================================
 
 Nothing is loaded before it is asked for. A checkpoint from the hub is downloaded into a temporary
 folder, loaded, and the folder removed at once, so the disk holds one checkpoint however long the
@@ -15,50 +15,35 @@ float32, on `runtime.device()`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from safetensors import safe_open
 
 from helpers import runtime, training, zoo
 from helpers.errors import LabError
-from helpers.texts.vocabulary import Vocabulary
-from helpers.training import WEIGHTS, read_recipe
-from helpers.training.folder import WORDS
+from helpers.model import Model
+from helpers.texts import Vocabulary
+from helpers.training import WEIGHTS, WORDS, read_recipe
 from helpers.trust.series import integrity, streaming
 from helpers.trust.series.integrity import Prints
 from helpers.trust.series.steps import choose, few
 
 STEP_NAME = re.compile(r"(?:step|checkpoint|global_step)[-_]?(\d+)")
 PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 143_001, 1000))
-PYTHIA_DEFAULT = (
-    0,
-    4,
-    16,
-    64,
-    128,
-    256,
-    512,
-    1000,
-    2000,
-    4000,
-    8000,
-    16_000,
-    32_000,
-    64_000,
-    143_000,
-)
+PYTHIA_DEFAULT = (0, 4, 16, 64, 128, 256, 512, *(1000 * 2**k for k in range(7)), 143_000)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One loaded step: the model (a `TransformerBridge` in evaluation mode) and the fingerprints of its weights."""
+    """One loaded step: the model, in evaluation mode, and the fingerprints of its weights."""
 
     step: int
-    model: Any
+    model: Model
     prints: Prints
 
 
@@ -67,24 +52,24 @@ class Series:
     """Checkpoints of one training run; the kinds below say where they lie.
 
     Attributes:
-        name: of the model.
-        steps: optimiser steps, ascending.
-        notes: what `check` left out, and why.
+        name: Name of the model.
+        steps: Optimiser steps, ascending.
+        notes: What `check` left out, and why.
     """
 
     name: str
     steps: tuple[int, ...]
     notes: tuple[str, ...] = field(default=(), kw_only=True)
 
-    streamed = False
+    streamed: ClassVar[bool] = False
     """Whether reading a checkpoint means downloading it."""
 
     @contextmanager
     def on_disk(self, step: int) -> Iterator[Path]:
-        """The weight file, or the folder, of a step; it need not exist any more after the ``with``."""
+        """The weight file or the folder of a step, for as long as the ``with`` lasts."""
         raise NotImplementedError
 
-    def build(self, path: Path):
+    def build(self, path: Path) -> Model:
         """The model of a file or folder that `on_disk` gave."""
         return zoo.load(str(path))
 
@@ -92,13 +77,13 @@ class Series:
         """Model and fingerprints from one reading of a step.
 
         Raises:
-            LabError: a step that the series does not have, or a checkpoint that cannot be loaded.
+            LabError: A step that the series does not have, or a checkpoint that cannot be loaded.
         """
         self._check_step(step)
         with self.on_disk(step) as path:
             return Checkpoint(step, self.build(path), _prints(path))
 
-    def load(self, step: int):
+    def load(self, step: int) -> Model:
         """The model at a step, a `TransformerBridge` in evaluation mode."""
         self._check_step(step)
         with self.on_disk(step) as path:
@@ -115,14 +100,14 @@ class Series:
         return integrity.digest(self.prints(step))
 
     def stamp(self, step: int) -> str:
-        """What tells stored results of this step from those of other weights, without a download."""
+        """What tells results of this step from those of other weights, without a download."""
         return self.digest(step)
 
     def only(self, steps: Iterable[int]) -> "Series":
         """The same series with fewer steps.
 
         Raises:
-            LabError: a step that the series does not have.
+            LabError: A step that the series does not have.
         """
         return replace(self, steps=choose(self.steps, steps, self.name))
 
@@ -132,19 +117,18 @@ class Series:
 
 
 def check(series: Series, allow_duplicates: bool = False) -> Series:
-    """The series, after every checkpoint was read and its weights compared with those of all
-    others.
+    """The series, after the weights of every checkpoint were compared with those of all others.
 
     On the hub this downloads each checkpoint once; `sweep` makes the same check on the way, without
     a second download.
 
     Args:
-        allow_duplicates: leave out the later of two neighbours with the same weights and say so in
+        allow_duplicates: Leave out the later of two neighbours with the same weights and say so in
             `notes`, as Pythia's step 1. Twins with other weights between them are refused all the
             same (`integrity.settle`).
 
     Raises:
-        LabError: duplicated or partly duplicated weights, naming the steps.
+        LabError: Duplicated or partly duplicated weights, naming the steps.
     """
     kept, notes = integrity.settle(
         series.name, {step: series.prints(step) for step in series.steps}, allow_duplicates
@@ -158,7 +142,7 @@ def _prints(path: Path) -> Prints:
 
 @dataclass(frozen=True)
 class _Embedded(Series):
-    def load(self, step: int):
+    def load(self, step: int) -> Model:
         self._check_step(step)
         return zoo.load(self.name, step=step)
 
@@ -171,14 +155,14 @@ class _Embedded(Series):
 
 
 def embedded(name: str, steps: Iterable[int] | None = None) -> Series:
-    """The training history of an embedded model, as far as it is shipped; at least the trained
-    model.
+    """The training history of an embedded model, as far as it is shipped.
 
+    It has at least the trained model.
     Earlier checkpoints are stored with eight bits a weight (`helpers.training.series_file`), the
     last one in full.
 
     Raises:
-        LabError: no such model, or a step that is not stored.
+        LabError: No such model, or a step that is not stored.
     """
     return _Embedded(name, choose(zoo.entry(name).steps, steps, f"the embedded model {name}"))
 
@@ -191,45 +175,37 @@ class _RunFolder(Series):
     def on_disk(self, step: int) -> Iterator[Path]:
         yield self.folder / "checkpoints" / f"step-{step:06d}.safetensors"
 
-    def build(self, path: Path):
+    def build(self, path: Path) -> Model:
         model = zoo.into_model(
             training.build_model(read_recipe(self.folder)), path, "train the model again"
         ).eval()
         final = self.folder / WEIGHTS
-        if (
-            model.tokenizer is None and final.exists()
-        ):  # a vocabulary is stored with the final weights only
+        # a vocabulary is stored with the final weights only
+        if model.tokenizer is None and final.exists():
             with safe_open(final, framework="pt") as handle:
                 words = (handle.metadata() or {}).get(WORDS, "").split()
             if words:
                 Vocabulary(tuple(words)).attach(model)
-        return (
-            model if runtime.device() == "cpu" else model.to(runtime.device())
-        )  # the move prints a line
+        # the move prints a line
+        return model if runtime.device() == "cpu" else model.to(runtime.device())
 
 
 def run_folder(folder: Path | str, steps: Iterable[int] | None = None) -> Series:
     """The checkpoints of a training run (`helpers.training`).
 
     Args:
-        steps: which; without them all that the recipe promises, so that a gap is noticed.
+        steps: Which steps; without them all that the recipe promises, so that a gap is noticed.
 
     Raises:
-        LabError: no run in the folder, a recipe that keeps no checkpoints, or a checkpoint that is
+        LabError: No run in the folder, a recipe that keeps no checkpoints, or a checkpoint that is
             missing.
     """
     folder = Path(folder)
     recipe = read_recipe(folder)
-    there = [
-        int(match[1])
-        for file in folder.glob("checkpoints/*.safetensors")
-        if (match := STEP_NAME.fullmatch(file.stem))
-    ]
-    return _RunFolder(
-        recipe.name,
-        choose(there, recipe.checkpoint_steps if steps is None else steps, folder),
-        folder,
-    )
+    stems = (file.stem for file in folder.glob("checkpoints/*.safetensors"))
+    there = [step for stem in stems if (step := _step_of(stem)) is not None]
+    chosen = choose(there, recipe.checkpoint_steps if steps is None else steps, folder)
+    return _RunFolder(recipe.name, chosen, folder)
 
 
 @dataclass(frozen=True)
@@ -239,35 +215,34 @@ class _Folders(Series):
 
     @contextmanager
     def on_disk(self, step: int) -> Iterator[Path]:
-        yield next(
-            self.folder / name for name in self.names if int(STEP_NAME.fullmatch(name)[1]) == step
-        )
+        yield next(self.folder / name for name in self.names if _step_of(name) == step)
+
+
+def _step_of(name: str) -> int | None:
+    """The step that a folder's or a file's name says, or None."""
+    match = STEP_NAME.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def folders(folder: Path | str, steps: Iterable[int] | None = None) -> Series:
-    """Hugging Face folders, one a checkpoint, inside one folder.
+    """Hugging Face folders, one for each checkpoint, inside one folder.
 
     Args:
-        steps: which; without them all that are there. Name them where a gap must be noticed.
+        steps: Which steps; without them all that are there. Name them where a gap must be noticed.
 
     Raises:
-        LabError: no such folder, none or two of a step, or a step that is missing.
+        LabError: No such folder, none or two of a step, or a step that is missing.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise LabError(f"expected a folder of checkpoints in {folder}", "it does not exist")
-    names = sorted(
-        child.name
-        for child in folder.iterdir()
-        if child.is_dir() and STEP_NAME.fullmatch(child.name)
-    )
-    found = [int(STEP_NAME.fullmatch(name)[1]) for name in names]
-    twice = sorted({step for step in found if found.count(step) > 1})
+    children = sorted(child.name for child in folder.iterdir() if child.is_dir())
+    there = {name: step for name in children if (step := _step_of(name)) is not None}
+    twice = [step for step, count in sorted(Counter(there.values()).items()) if count > 1]
     if twice:
         raise LabError(f"expected one folder a step in {folder}", f"step {twice[0]} has several")
-    return _Folders(
-        folder.resolve().name, choose(found, steps, folder), folder.resolve(), tuple(names)
-    )
+    chosen, whole = choose(there.values(), steps, folder), folder.resolve()
+    return _Folders(whole.name, chosen, whole, tuple(there))
 
 
 @dataclass(frozen=True)
@@ -275,7 +250,7 @@ class _Hub(Series):
     repository: str
     pattern: str
 
-    streamed = True
+    streamed: ClassVar[bool] = True
 
     @contextmanager
     def on_disk(self, step: int) -> Iterator[Path]:
@@ -283,11 +258,14 @@ class _Hub(Series):
             streaming.download(self.repository, self.pattern.format(step=step), folder)
             yield folder
 
-    def build(self, path: Path):
+    def build(self, path: Path) -> Model:
         return streaming.own(super().build(path))
 
     def stamp(self, step: int) -> str:
-        """Repository and revision: the weights' own hash would cost a download. Branches of finished runs do not move."""
+        """Repository and revision, as the weights' own hash would cost a download.
+
+        Branches of finished runs do not move.
+        """
         return f"{self.repository}@{self.pattern.format(step=step)}"
 
 
@@ -296,8 +274,8 @@ def hub(repository: str, steps: Iterable[int], pattern: str = "step{step}") -> S
 
     Args:
         repository: ``owner/model``; safetensors only, as everywhere.
-        steps: which.
-        pattern: the revision of a step: ``"step{step}"`` for Pythia, ``"step-{step}"`` for
+        steps: Which steps.
+        pattern: The revision of a step: ``"step{step}"`` for Pythia, ``"step-{step}"`` for
             SmolLM2's checkpoints.
     """
     steps = tuple(sorted(set(steps)))
@@ -316,10 +294,10 @@ def pythia(name: str = "pythia-70m", steps: Iterable[int] | None = None) -> Seri
     beginning-of-text token in training, so `activations.encode` puts none.
 
     Args:
-        name: such as ``"pythia-70m"``, ``"pythia-160m-deduped"``, ``"pythia-70m-seed3"``.
+        name: Such as ``"pythia-70m"``, ``"pythia-160m-deduped"``, ``"pythia-70m-seed3"``.
 
     Raises:
-        LabError: another model's name, or a step that was not published.
+        LabError: Another model's name, or a step that was not published.
 
     >>> pythia("pythia-70m", steps=(0, 512, 1000)).steps
     (0, 512, 1000)

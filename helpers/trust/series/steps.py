@@ -1,4 +1,4 @@
-"""Steps of a training: which of those that are there are wanted, and how to name them in a message."""
+"""Steps of a training: the wanted ones of those that are there, and their names in a message."""
 
 from collections.abc import Iterable
 
@@ -12,11 +12,9 @@ def few(steps: Iterable[int], most: int = 12) -> str:
     '0, 1, 2, …, 19'
     """
     steps = list(steps)
-    return (
-        ", ".join(map(str, steps))
-        if len(steps) <= most
-        else f"{', '.join(map(str, steps[: most - 1]))}, …, {steps[-1]}"
-    )
+    if len(steps) <= most:
+        return ", ".join(map(str, steps))
+    return f"{', '.join(map(str, steps[: most - 1]))}, …, {steps[-1]}"
 
 
 def choose(
@@ -25,7 +23,7 @@ def choose(
     """The wanted steps in order, or all of them.
 
     Raises:
-        LabError: none, or one that is not available.
+        LabError: None, or one that is not available.
 
     >>> choose([8, 0, 4], None, "here"), choose([8, 0, 4], [8, 0], "here")
     ((0, 4, 8), (0, 8))

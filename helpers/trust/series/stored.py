@@ -1,9 +1,9 @@
-"""Results of a sweep on disk: one file a checkpoint, found again only by the very work on the very
-weights.
+"""Results of a sweep on disk: one file for each checkpoint.
 
-A file's name holds the series, the step and a hash over what determines the result: the stamp of
-the weights and the key of the work (`helpers.trust.series.keys`, which says what that key sees and
-what not). Where one of them changed, the result is computed anew.
+A result is found again only by the very work on the very weights. A file's name holds the series,
+the step and a hash over what determines the result: the stamp of the weights and the key of the
+work (`helpers.trust.series.keys`, which says what that key sees and what not). Where one of them
+changed, the result is computed anew.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Result:
+class StepResult:
     """What the work found at one step, and the fingerprints of the weights that it read."""
 
     prints: Prints
@@ -39,7 +39,7 @@ def arrays(values: Mapping[str, Any], called: str) -> Arrays:
     """What a work returned, as NumPy arrays; bfloat16, which NumPy lacks, becomes float32.
 
     Raises:
-        LabError: no mapping of names to numbers.
+        LabError: No mapping of names to numbers.
 
     >>> arrays({"accuracy": torch.tensor([0.5]), "n": 3}, "it")["accuracy"]
     array([0.5], dtype=float32)
@@ -48,18 +48,18 @@ def arrays(values: Mapping[str, Any], called: str) -> Arrays:
         raise LabError(
             f"expected {called} to return a dict of arrays", f"got {type(values).__name__}"
         )
-    found = {}
+    result: Arrays = {}
     for name, value in values.items():
         if isinstance(value, torch.Tensor):
             value = value.detach().cpu()
             value = (value.float() if value.dtype is torch.bfloat16 else value).numpy()
-        found[name] = np.array(value, order="C")
-        if found[name].dtype.kind not in "biuf" or not isinstance(name, str):
+        result[name] = np.array(value, order="C")
+        if result[name].dtype.kind not in "biuf" or not isinstance(name, str):
             raise LabError(
                 f"expected {called} to return numbers under names",
-                f"{name!r} has the type {found[name].dtype}",
+                f"{name!r} has the type {result[name].dtype}",
             )
-    return found
+    return result
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,16 @@ class Store:
     key: str
 
     def path(self, step: int, stamp: str) -> Path:
-        full = hashlib.sha256(f"{self.series}\n{step}\n{stamp}\n{self.key}".encode()).hexdigest()[
-            :16
-        ]
-        return (
-            self.folder
-            / f"{re.sub(r'[^A-Za-z0-9.-]', '_', self.series)}-{step:08d}-{full}.safetensors"
-        )
+        whole = f"{self.series}\n{step}\n{stamp}\n{self.key}"
+        short = hashlib.sha256(whole.encode()).hexdigest()[:16]
+        series = re.sub(r"[^A-Za-z0-9.-]", "_", self.series)
+        return self.folder / f"{series}-{step:08d}-{short}.safetensors"
 
-    def put(self, step: int, stamp: str, result: Result) -> None:
+    def put(self, step: int, stamp: str, result: StepResult) -> None:
         """Write a result; a kill leaves all of it or nothing.
 
         Raises:
-            LabError: the folder cannot be written, or is full.
+            LabError: The folder cannot be written, or is full.
         """
         tensors = {name: torch.from_numpy(value) for name, value in result.arrays.items()}
         about = {
@@ -91,13 +88,12 @@ class Store:
             "contents": integrity.digest(integrity.of_tensors(tensors)),
         }
         path = self.path(step, stamp)
-        mine = path.with_name(
-            f".{os.getpid()}-{path.name}"
-        )  # another process may be at the same step
+        # another process may be at the same step
+        mine = path.with_name(f".{os.getpid()}-{path.name}")
         save_atomically(tensors, mine, about)
         os.replace(mine, path)
 
-    def get(self, step: int, stamp: str) -> Result | None:
+    def get(self, step: int, stamp: str) -> StepResult | None:
         """A stored result; None if there is none, or if it is damaged.
 
         A damaged file is not an error: everything in it can be computed again, and a sweep of hours
@@ -112,4 +108,4 @@ class Store:
             return None
         if about.get("contents") != integrity.digest(integrity.of_tensors(tensors)):
             return None
-        return Result(prints, {name: value.numpy().copy() for name, value in tensors.items()})
+        return StepResult(prints, {name: value.numpy().copy() for name, value in tensors.items()})

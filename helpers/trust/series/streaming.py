@@ -20,9 +20,8 @@ def download(repository: str, revision: str, folder: Path) -> None:
         LabError: the hub does not answer, or the repository, the revision or its safetensors do not
             exist.
     """
-    os.environ.setdefault(
-        "HF_XET_CHUNK_CACHE_SIZE_BYTES", "0"
-    )  # else the transfer library keeps a copy of its own
+    # else the transfer library keeps a copy of its own
+    os.environ.setdefault("HF_XET_CHUNK_CACHE_SIZE_BYTES", "0")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -35,17 +34,17 @@ def download(repository: str, revision: str, folder: Path) -> None:
         raise LabError(
             f"expected {repository} at {revision} from the Hugging Face hub",
             f"it did not come: {(str(fault).strip() or type(fault).__name__).splitlines()[0]}",
-            hint="check the name, the step and the network; results that were already computed are kept",
+            hint="check the name, the step and the network; results that were already computed are "
+            "kept",
         ) from None
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder in the cache for as long as the ``with`` lasts; what killed processes of this
-    machine left is cleared away.
+    """A folder in the cache for as long as the ``with`` lasts.
 
-    Its name holds the machine and the process, since a cache may lie on a disk that several
-    machines share.
+    What killed processes of this machine left is cleared away. Its name holds the machine and the
+    process, since a cache may lie on a disk that several machines share.
     """
     root = runtime.cache_dir() / "streamed"
     root.mkdir(exist_ok=True)
@@ -58,9 +57,11 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def own(model: Model):
-    """The model with its weights in memory of its own. Loading may map the file instead of reading
-    it, and a mapped file keeps its place on the disk after it was removed.
+def own(model: Model) -> Model:
+    """The model with its weights in memory of its own.
+
+    Loading may map the file instead of reading it, and a mapped file keeps its place on the disk
+    after it was removed.
     """
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = tensor.data.clone()

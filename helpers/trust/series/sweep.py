@@ -1,14 +1,13 @@
-"""One piece of work on every checkpoint of a series: serially, on the cores of one machine, or on a
-cluster.
+"""One piece of work on every checkpoint of a series: in turn, on all cores, or on a cluster.
 
-    from helpers.trust import series, sweep
+    from helpers.trust.series import activations, sources, sweep
 
     def norms(model, step):
         ids, lengths = activations.encode(model, texts)
         return {"norm": activations.last_token(model, ids, lengths).norm(dim=-1).mean(dim=1)}
 
-    found = sweep.sweep(series.pythia("pythia-70m"), work=norms, folder="results")
-    found.stack("norm")  # [step, layer]
+    swept = sweep.sweep(sources.pythia("pythia-70m"), work=norms, folder="results")
+    swept.stack("norm")  # [step, layer]
 
 Checkpoints are independent, so they are the unit: of work, of storage (`stored`, one file each) and
 of failure. A sweep that was killed goes on where it stopped; with ``backend="dask"`` a machine that
@@ -17,8 +16,9 @@ torch thread, so that all backends add up floating-point numbers in the same ord
 bits on one kind of machine. For a real cluster::
 
     from dask.distributed import Client
-    client = Client("tcp://scheduler:8786")  # or dask_jobqueue's SLURMCluster(...).get_client(), or any other
-    found = sweep.sweep(series.pythia("pythia-160m"), work=norms, backend="dask", cluster=client, folder="results")
+    client = Client("tcp://scheduler:8786")  # or dask_jobqueue's SLURMCluster(...).get_client()
+    pythia = sources.pythia("pythia-160m")
+    swept = sweep.sweep(pythia, work=norms, backend="dask", cluster=client, folder="results")
 
 The workers need the same installation, and, for checkpoints in folders, the same paths. A script,
 unlike a notebook, must start a sweep under ``if __name__ == "__main__":``, as every process imports
@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -42,10 +42,10 @@ from helpers import runtime
 from helpers.errors import LabError
 from helpers.model import Model
 from helpers.parallel import in_parallel
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.trust.series import activations, integrity, keys, stored
 from helpers.trust.series.sources import Series
-from helpers.trust.series.stored import Arrays, Result, Store
+from helpers.trust.series.stored import Arrays, StepResult, Store
 
 Work = Callable[[Any, int], Mapping[str, Any]]
 """``work(model, step)``: a dict of arrays, tensors or numbers."""
@@ -53,7 +53,7 @@ Work = Callable[[Any, int], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class LastTokens:
-    """A work: the activations at the last token of labelled sets, under the sets' names (`activations.last_token`)."""
+    """A work: the activations at the last token of labelled sets, under the sets' names."""
 
     sets: tuple[LabelledSet, ...]
     batch_size: int = activations.BATCH_SIZE
@@ -72,10 +72,10 @@ class Swept:
     """Results in the order of the steps.
 
     Attributes:
-        name: of the series.
-        results: what the work returned at each step, as NumPy arrays.
-        digests: one hash of the weights for each step.
-        notes: what was left out or computed anew, and why.
+        name: Name of the series.
+        results: What the work returned at each step, as NumPy arrays.
+        digests: One hash of the weights for each step.
+        notes: What was left out or computed anew, and why.
     """
 
     name: str
@@ -97,16 +97,16 @@ class Swept:
         """One result of all steps.
 
         Raises:
-            LabError: a step lacks it, or has it in another shape.
+            LabError: A step lacks it, or has it in another shape.
         """
-        shapes = [found[name].shape if name in found else None for found in self.results]
+        shapes = [arrays[name].shape if name in arrays else None for arrays in self.results]
         if None in shapes or len(set(shapes)) > 1:
-            known = ", ".join(sorted(set().union(*self.results)))
+            names = ", ".join(sorted(set().union(*self.results)))
             raise LabError(
                 f"expected {name!r} of one shape at every step",
-                f"shapes {shapes[:4]}; there are {known}",
+                f"shapes {shapes[:4]}; there are {names}",
             )
-        return np.stack([found[name] for found in self.results])
+        return np.stack([arrays[name] for arrays in self.results])
 
 
 def sweep(
@@ -123,22 +123,22 @@ def sweep(
     """Run `work` on every checkpoint.
 
     Args:
-        sets: labelled sets. Without `work`, their activations are the result (`LastTokens`); with
+        sets: Labelled sets. Without `work`, their activations are the result (`LastTokens`); with
             it, they are only part of the key under which results are stored.
         backend: ``"serial"``; ``"joblib"``, processes on this machine; or ``"dask"`` (needs
             ``[scale]``).
-        n_jobs: how many processes; default one a core. Each holds one model in memory and, where
-            checkpoints are streamed, one on the disk. On a GPU take ``"serial"``.
-        cluster: for dask: a client, a cluster or a scheduler's address; without it a local cluster
+        n_jobs: How many processes; by default one for each core. Each holds one model in memory
+            and, where checkpoints are streamed, one on the disk. On a GPU take ``"serial"``.
+        cluster: For dask: a client, a cluster or a scheduler's address; without it a local cluster
             of `n_jobs` processes.
-        folder: where results are stored and found again (`stored`); None stores nothing.
-        allow_duplicates: leave out the later of two neighbouring steps with equal weights; see
+        folder: Where results are stored and found again (`stored`); None stores nothing.
+        allow_duplicates: Leave out the later of two neighbouring steps with equal weights; see
             `integrity.settle`.
-        version: any text; change it when something changed that the key of stored results does not
+        version: Any text; change it when something changed that the key of stored results does not
             see (`helpers.trust.series.keys`).
 
     Raises:
-        LabError: duplicated weights (before the work where they lie on this machine, after it where
+        LabError: Duplicated weights (before the work where they lie on this machine, after it where
             they are streamed: with `folder`, nothing is lost), a scheduler that does not answer, a
             checkpoint that cannot be loaded, or a fault of the work, each with the name of the
             series and the step.
@@ -158,31 +158,34 @@ def sweep(
         if folder is not None
         else None
     )
-    found, notes = _stored(store, stamps)
-    todo = [step for step in stamps if step not in found]
+    results, notes = _stored(store, stamps) if store else ({}, [])
+    todo = [step for step in stamps if step not in results]
     if todo:
         run = BACKENDS[backend](series, work, todo, n_jobs, cluster)
         for step, result in runtime.progress(
-            run, f"sweep {series.name}", total=len(stamps), initial=len(found)
+            run, f"sweep {series.name}", total=len(stamps), initial=len(results)
         ):
             if store:
                 store.put(step, stamps[step], result)
-            found[step] = result
+            results[step] = result
     steps, more = integrity.settle(
-        series.name, {step: found[step].prints for step in stamps}, allow_duplicates
+        series.name, {step: results[step].prints for step in stamps}, allow_duplicates
     )
-    digests = tuple(integrity.digest(found[step].prints) for step in steps)
+    digests = tuple(integrity.digest(results[step].prints) for step in steps)
     return Swept(
         series.name,
         steps,
-        tuple(found[step].arrays for step in steps),
+        tuple(results[step].arrays for step in steps),
         digests,
         (*series.notes, *notes, *more),
     )
 
 
 def _stamps(series: Series, allow_duplicates: bool) -> dict[int, str]:
-    """The stamp of each step's weights. Weights on this machine are compared here, before any work is spent on them."""
+    """The stamp of each step's weights.
+
+    Weights on this machine are compared here, before any work is spent on them.
+    """
     if series.streamed:
         return {step: series.stamp(step) for step in series.steps}
     prints = {step: series.prints(step) for step in series.steps}
@@ -190,58 +193,55 @@ def _stamps(series: Series, allow_duplicates: bool) -> dict[int, str]:
     return {step: integrity.digest(print_) for step, print_ in prints.items()}
 
 
-def _stored(store: Store | None, stamps: dict[int, str]) -> tuple[dict[int, Result], list[str]]:
-    found, notes = {}, []
-    for step, stamp in stamps.items() if store else ():
+def _stored(store: Store, stamps: dict[int, str]) -> tuple[dict[int, StepResult], list[str]]:
+    results, notes = {}, []
+    for step, stamp in stamps.items():
         result = store.get(step, stamp)
         if result is not None:
-            found[step] = result
+            results[step] = result
         elif store.path(step, stamp).exists():
             notes.append(f"step {step}: the stored result was damaged and is computed anew")
-    return found, notes
+    return results, notes
 
 
-def measure(series: Series, work: Work, step: int) -> tuple[int, Result]:
+def measure(series: Series, work: Work, step: int) -> tuple[int, StepResult]:
     """The work on one checkpoint.
 
     Raises:
-        LabError: the checkpoint cannot be loaded, or the work refuses it; the message names series
+        LabError: The checkpoint cannot be loaded, or the work refuses it; the message names series
             and step.
     """
     try:
         checkpoint = series.read(step)
-        return step, Result(
+        return step, StepResult(
             checkpoint.prints, stored.arrays(work(checkpoint.model, step), "the work")
         )
     except LabError as fault:
         raise LabError(f"{series.name} at step {step}: {fault}") from None
 
 
-def _measure_in_worker(series: Series, work: Work, step: int) -> tuple[int, Result]:
-    torch.set_num_threads(
-        1
-    )  # for good: a worker has nothing else to do, and its threads may take turns
+def _measure_in_worker(series: Series, work: Work, step: int) -> tuple[int, StepResult]:
+    # for good: a worker has nothing else to do, and its threads may take turns
+    torch.set_num_threads(1)
     return measure(series, work, step)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------
 # backends
 
 
 def _serial(
     series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any
-) -> Iterator[tuple[int, Result]]:
-    yield from in_parallel(
-        partial(measure, series, work), steps, workers=1
-    )  # with one torch thread
+) -> Iterator[tuple[int, StepResult]]:
+    # with one torch thread
+    yield from in_parallel(partial(measure, series, work), steps, workers=1)
 
 
 def _joblib(
     series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any
-) -> Iterator[tuple[int, Result]]:
-    if (
-        min(n_jobs, len(steps)) == 1
-    ):  # joblib would work in this very process, and the number of its threads is not ours
+) -> Iterator[tuple[int, StepResult]]:
+    # joblib would work in this very process, and the number of its threads is not ours
+    if min(n_jobs, len(steps)) == 1:
         yield from _serial(series, work, steps, n_jobs, cluster)
         return
     from joblib import Parallel, delayed
@@ -255,14 +255,15 @@ def _joblib(
     }
     parallel = Parallel(n_jobs=min(n_jobs, len(steps)), backend="loky", **options)
     try:
-        yield from parallel(delayed(_measure_in_worker)(series, work, step) for step in steps)
+        calls = (delayed(_measure_in_worker)(series, work, step) for step in steps)
+        yield from cast(Iterator[tuple[int, StepResult]], parallel(calls))
     except TerminatedWorkerError:
         raise _lost("joblib") from None
 
 
 def _dask(
     series: Series, work: Work, steps: list[int], n_jobs: int, cluster: Any
-) -> Iterator[tuple[int, Result]]:
+) -> Iterator[tuple[int, StepResult]]:
     try:
         from dask.distributed import KilledWorker, as_completed
     except ImportError:

@@ -37,28 +37,26 @@ def across_checkpoints(
     block and strength: by step.
 
     Args:
-        activations: by training step, of the training texts
+        activations: Activations of the training texts, by training step
             (`helpers.trust.series.activations.last_token`).
-        labels: of those texts.
-        own_size: push by each vector's own length, as the paper does. By default all get the length
-            of the choice's vector, so that only directions are compared: activations grow during
-            training.
-        options: for `effects`.
+        labels: Labels of those texts.
+        own_size: Whether each vector pushes by its own length, as in the paper. By default all get
+            the length of the choice's vector, so that only directions are compared: activations
+            grow during training.
+        options: Options of `effects`.
 
     Raises:
         LabError: as `effects`; a checkpoint without a vector at the chosen block.
     """
-    found = {}
+    vectors = {}
     for step, x in activations.items():
         try:
             vector = mean_difference(x[choice.layer + 1], labels)
         except LabError as fault:
             raise LabError(f"step {step}, block {choice.layer}: {fault}") from None
-        found[step] = vector if own_size else vector.sized_as(choice.vector)
-    report = effects(
-        model, choice, {str(step): v for step, v in found.items()}, behaviour, documents, **options
-    )
-    return {step: report[str(step)] for step in found}
+        vectors[str(step)] = vector if own_size else vector.sized_as(choice.vector)
+    report = effects(model, choice, vectors, behaviour, documents, **options)
+    return {step: report[str(step)] for step in activations}
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,11 @@ class Correlation:
     """Pearson correlation over checkpoints.
 
     Attributes:
-        r, low, high: coefficient and its 95 % interval (Fisher), which takes checkpoints for
+        r, low, high: Coefficient and its 95 % interval (Fisher), which takes checkpoints for
             independent.
-        p_value: one-sided, by permutation.
-        r_steps, p_steps: the same of the changes from one checkpoint to the next. Any two curves
-            that rise are correlated; only this says whether they rise together.
+        p_value: One-sided p-value by permutation.
+        r_steps, p_steps: Coefficient and p-value of the changes from one checkpoint to the next.
+            Any two curves that rise are correlated; only this says whether they rise together.
     """
 
     r: float
@@ -82,10 +80,12 @@ class Correlation:
 
 
 def correlation(
-    first: Sequence[float], second: Sequence[float], permutations: int = 2000, seed: int = 0
+    first: Sequence[float] | ndarray,
+    second: Sequence[float] | ndarray,
+    permutations: int = 2000,
+    seed: int = 0,
 ) -> Correlation:
-    """Correlation of two curves over the same checkpoints, such as probe accuracy and steering
-    effect.
+    """Correlation of two curves over checkpoints, such as probe accuracy and steering effect.
 
     Raises:
         LabError: fewer than five checkpoints, values that are not finite, a curve (or its steps)

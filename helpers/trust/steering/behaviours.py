@@ -28,7 +28,7 @@ from helpers.errors import LabError
 from helpers.interventions import device_of
 from helpers.model import Model
 from helpers.trust.series.activations import check_tokens, check_vocabulary, encode
-from helpers.trust.steering.vectors import check_place, positions_mask
+from helpers.trust.steering.vectors import Positions, check_place, positions_mask
 
 ROWS = 512
 """Most rows (items × pushes) that go through a model at once."""
@@ -40,6 +40,10 @@ CELLS = 2**24
 @dataclass(frozen=True)
 class Documents:
     """Right-padded token ids, on which perplexity is taken.
+
+    Attributes:
+        ids, lengths: Right-padded documents and their real lengths.
+        name: What the documents are, in words.
 
     Raises:
         LabError: lengths that do not fit, or no document with a second token to predict.
@@ -66,11 +70,11 @@ class Behaviour:
     """Prompts, and for each the next tokens that count as good and as bad.
 
     Attributes:
-        name: what is measured, in words.
-        ids, lengths: right-padded prompts and their real lengths.
-        good, bad: one set of token ids a prompt; log p(good) sums the probabilities of its set.
-        groups: prompts of one group are twins and never count as independent; by default equal
-            prompts are.
+        name: What is measured, in words.
+        ids, lengths: Right-padded prompts and their real lengths.
+        good, bad: One set of token ids per prompt; log p(good) sums the probabilities of its set.
+        groups: Group of each prompt. Prompts of one group are twins and never count as independent;
+            by default equal prompts are twins.
 
     Raises:
         LabError: no prompts, fields of different lengths, an empty set, a token both good and bad.
@@ -113,13 +117,17 @@ class Behaviour:
     def __getitem__(self, index: Bool[ndarray, " item"] | ndarray) -> "Behaviour":
         """The prompts of a boolean mask or an array of indices."""
         rows = np.arange(len(self))[np.asarray(index)]
-        pick = [
-            tuple(getattr(self, name)[row] for row in rows) for name in ("good", "bad", "groups")
-        ]
-        return Behaviour(self.name, self.ids[rows], self.lengths[rows], *pick)
+        return Behaviour(
+            self.name,
+            self.ids[rows],
+            self.lengths[rows],
+            good=tuple(self.good[row] for row in rows),
+            bad=tuple(self.bad[row] for row in rows),
+            groups=tuple(self.groups[row] for row in rows),
+        )
 
 
-def _check_padded(ids, lengths, name: str) -> None:
+def _check_padded(ids: Tensor, lengths: Tensor, name: str) -> None:
     fits = ids.ndim == 2 and len(ids) and lengths.shape == (len(ids),)
     if not fits or not ((lengths >= 1) & (lengths <= ids.shape[1])).all():
         got = f"got ids {tuple(ids.shape)} and {len(lengths)} lengths"
@@ -134,23 +142,24 @@ def from_text(
     prompts: Sequence[str],
     good: Sequence[Sequence[str]],
     bad: Sequence[Sequence[str]],
-    groups=(),
+    groups: Sequence[str] = (),
 ) -> Behaviour:
     """A behaviour from texts, through the model's tokenizer.
 
     Args:
-        good, bad: for each prompt, words of one token each, as they continue the prompt (with a
-            leading space, if the tokenizer distinguishes it).
+        good, bad: Words of one token each for each prompt, as they continue it (with a leading
+            space, if the tokenizer distinguishes it).
+        groups: Group of each prompt (see `Behaviour`).
 
     Raises:
         LabError: a word that is not one token; as `Behaviour`.
     """
     ids, lengths = encode(model, list(prompts))
-    sides = [
-        tuple(tuple(_token(model, word) for word in words) for words in side)
-        for side in (good, bad)
-    ]
-    return Behaviour(name, ids, lengths, *sides, tuple(groups))
+    return Behaviour(name, ids, lengths, _tokens(model, good), _tokens(model, bad), tuple(groups))
+
+
+def _tokens(model: Model, side: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(_token(model, word) for word in words) for words in side)
 
 
 def _token(model: Model, word: str) -> int:
@@ -170,24 +179,24 @@ def scores(
     behaviour: Behaviour,
     layer: int,
     pushes: Float[Tensor, "run d"],
-    positions: str = "all",
+    positions: Positions = "all",
 ) -> Float[ndarray, "run item"]:
     """log p(good) − log p(bad) in nats, for each push that is added to the output of a block.
 
     Args:
-        pushes: what is added, such as ``torch.stack([v.push(alpha) for alpha in ...])``; a row of
+        pushes: What is added, such as ``torch.stack([v.push(alpha) for alpha in ...])``; a row of
             zeros is the model itself.
 
     Returns:
-        NaN for a push that leaves no finite logits.
+        One score per push and prompt; NaN for a push that leaves no finite logits.
 
     Raises:
-        LabError: as `steering.check_place`, and as `activations.check_tokens`, with the behaviour's
+        LabError: as `vectors.check_place`, and as `activations.check_tokens`, with the behaviour's
             name; pushes of another shape.
     """
     answers = [token for tokens in (*behaviour.good, *behaviour.bad) for token in tokens]
     _check(model, behaviour, layer, pushes, min(answers), max(answers))
-    found = np.full((len(pushes), len(behaviour)), np.nan)
+    differences = np.full((len(pushes), len(behaviour)), np.nan)
     for runs, items, logits in _runs(model, behaviour, layer, pushes, positions, last_only=True):
         logp = logits[:, :, 0].log_softmax(-1)
         for column, item in enumerate(range(len(behaviour))[items]):
@@ -195,8 +204,8 @@ def scores(
                 logp[:, column, list(tokens[item])].logsumexp(-1)
                 for tokens in (behaviour.good, behaviour.bad)
             )
-            found[runs, item] = (good - bad).numpy()
-    return np.where(np.isfinite(found), found, np.nan)
+            differences[runs, item] = (good - bad).numpy()
+    return np.where(np.isfinite(differences), differences, np.nan)
 
 
 @torch.no_grad()
@@ -207,8 +216,7 @@ def perplexity(
 
     Returns:
         exp of the mean negative log-likelihood of all real tokens after a document's first;
-        infinite where the push leaves
-        no finite logits.
+        infinite where the push leaves no finite logits.
 
     Raises:
         LabError: as `scores`.
@@ -253,13 +261,16 @@ def _runs(
     texts: Behaviour | Documents,
     layer: int,
     pushes: Float[Tensor, "run d"],
-    positions: str,
+    positions: Positions,
     last_only: bool,
 ) -> Iterator[tuple[slice, slice, Float[Tensor, "run item pos vocab"]]]:
-    """Logits of all pushes on all texts, a few pushes and items at a time; one position where `last_only`."""
-    width = int(
-        texts.lengths.max()
-    )  # what is wider than the longest text is padding only, and may exceed the context
+    """Logits of all pushes on all texts, a few pushes and items at a time.
+
+    Args:
+        last_only: Whether only the last real position of each text is kept.
+    """
+    # What is wider than the longest text is padding only, and may exceed the context.
+    width = int(texts.lengths.max())
     cells = model.cfg.d_vocab * (1 if last_only else width)
     rows = max(1, min(ROWS, CELLS // cells))
     n_runs = min(len(pushes), rows) if _shares_blocks(model) else 1
@@ -281,10 +292,16 @@ def _runs(
 
 
 def _run(
-    model: Model, ids, lengths, layer, pushes, positions, last_only
+    model: Model,
+    ids: Int[Tensor, "item pos"],
+    lengths: Int[Tensor, " item"],
+    layer: int,
+    pushes: Float[Tensor, "run d"],
+    positions: Positions,
+    last_only: bool,
 ) -> Float[Tensor, "run_item pos vocab"]:
     where, count = device_of(model), len(pushes)
-    mask = positions_mask(positions, lengths, tuple(ids.shape))[..., None].to(where)
+    mask = positions_mask(positions, lengths, (len(ids), ids.shape[1]))[..., None].to(where)
 
     def repeat(residual: Float[Tensor, "item pos d"], hook) -> Float[Tensor, "run_item pos d"]:
         push = pushes[:, None, None].to(residual)

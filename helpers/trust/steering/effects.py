@@ -7,7 +7,7 @@ perplexity.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from helpers.errors import LabError
 from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents, perplexity, scores
 from helpers.trust.steering.strength import Choice
-from helpers.trust.steering.vectors import Vector, random_directions, shuffled_directions
+from helpers.trust.steering.vectors import Kind, Vector, random_directions, shuffled_directions
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Moved:
-    """What steering did to one behaviour: its score in nats, and the share of items that score above 0."""
+    """What steering did to one behaviour: to its score in nats, and to its share above 0."""
 
     score: Change
     accuracy: Change
@@ -44,12 +44,15 @@ class Effect:
     """What one vector did.
 
     Attributes:
-        cosine: to the choice's own vector.
-        behaviours: by name; the one that was to change comes first.
-        ratio: perplexity relative to the unsteered model.
+        name: Name of the vector.
+        kind: Whether the vector is a steering vector or a control, and which control.
+        cosine: Cosine of the vector to the choice's own vector.
+        behaviours: Changes by name of the behaviour; the one that was to change comes first.
+        ratio: Perplexity relative to the unsteered model.
     """
 
     name: str
+    kind: Kind
     cosine: float
     behaviours: dict[str, Moved]
     ratio: float
@@ -62,7 +65,13 @@ class Effect:
 
 @dataclass(frozen=True)
 class Effects:
-    """Effects of several vectors, and the unsteered model: mean score and accuracy by behaviour, perplexity."""
+    """Effects of several vectors, beside the unsteered model.
+
+    Attributes:
+        base: Mean score and accuracy of the unsteered model, by behaviour.
+        perplexity: Perplexity of the unsteered model.
+        effects: Effects by name of the vector.
+    """
 
     base: dict[str, tuple[float, float]]
     perplexity: float
@@ -71,23 +80,19 @@ class Effects:
     def __getitem__(self, name: str) -> Effect:
         return self.effects[name]
 
-    def rank(self, name: str, control: str) -> float:
-        """p-value of a vector among its controls: share that reach its effect, itself counted among
-        them.
+    def of_kind(self, *kinds: Kind) -> list[Effect]:
+        """The effects of all vectors of some kinds, such as ``"random"``."""
+        return [effect for effect in self.effects.values() if effect.kind in kinds]
 
-        With n controls no p-value is below 1 / (n + 1).
+    def rank(self, name: str, control: Kind) -> float:
+        """p-value of a vector among its controls: the share of them that reach its effect.
 
-        Args:
-            control: how the controls' names begin, such as ``"random"``.
+        The vector itself counts among them: with n controls no p-value is below 1 / (n + 1).
 
         Raises:
             LabError: no such control.
         """
-        others = [
-            effect.target.mean
-            for key, effect in self.effects.items()
-            if key.startswith(control) and key != name
-        ]
+        others = [effect.target.mean for effect in self.of_kind(control) if effect.name != name]
         if not others:
             raise LabError(f"expected controls named {control!r} …", f"got {list(self.effects)}")
         return (1 + sum(other >= self[name].target.mean for other in others)) / (1 + len(others))
@@ -108,23 +113,24 @@ def controls(
     direction is nearly the vector or its opposite.
 
     Args:
-        x, labels, groups: the rows that `vector` was made from (see
-            `steering.shuffled_directions`).
-        count: of each kind. The smallest p-value of `Effects.rank` is 1 / (count + 1): 0.05 with 19
-            of them.
+        x, labels, groups: The rows that `vector` was made from (see
+            `vectors.shuffled_directions`).
+        count: Number of vectors of each kind. The smallest p-value of `Effects.rank` is
+            1 / (count + 1): 0.05 with 19 of them.
     """
     drawn = random_directions(vector, count, seed)
     shuffled = [
         other.sized_as(vector) for other in shuffled_directions(x, labels, count, groups, seed)
     ]
     aside = [other.without(vector) for other in shuffled]
-    kinds = {"random": drawn, "shuffled": shuffled, "off-axis": [other for other in aside if other]}
+    off_axis = [replace(other, kind="off-axis") for other in aside if other]
+    kinds = {"random": drawn, "shuffled": shuffled, "off-axis": off_axis}
     numbered = {
         f"{kind} {i}": other
         for kind, others in kinds.items()
         for i, other in enumerate(others, start=1)
     }
-    return {"sign flip": vector.flipped(), **numbered}
+    return {"sign flip": replace(vector.flipped(), kind="sign flip"), **numbered}
 
 
 def effects(
@@ -138,26 +144,16 @@ def effects(
     """What each vector does at the chosen block and strength, on test items.
 
     Args:
-        vectors: by name, such as ``{"steered": choice.vector, **controls(...)}``.
-        documents: other rows than those that the strength was chosen on.
-        others: skills that should stay as they are.
+        vectors: Vectors by name, such as ``{"steered": choice.vector, **controls(...)}``.
+        documents: Other rows than those that the strength was chosen on.
+        others: Skills that should stay as they are.
 
     Raises:
         LabError: test items that share a group with the development items, fewer than two groups,
             two behaviours of one name, a vector that leaves no finite logits.
     """
-    shared = choice.groups & set(behaviour.groups)
-    if shared:
-        raise LabError(
-            "expected test items of other groups than the development items",
-            f"got {len(shared)} groups in both, such as {min(shared)!r}",
-            hint="split by group before choosing; a strength chosen on the test items is too good there",
-        )
     measured = (behaviour, *others)
-    if len({part.name for part in measured}) < len(measured):
-        raise LabError(
-            "expected behaviours of different names", f"got {[part.name for part in measured]}"
-        )
+    _check_items(choice, measured)
     pushes = torch.stack(
         [torch.zeros_like(choice.vector.unit), *map(choice.push, vectors.values())]
     )
@@ -170,11 +166,26 @@ def effects(
         for name, change in zip(vectors, _changes(values, part.groups), strict=True):
             moved[name][part.name] = change
     ratios = (levels[1:] / levels[0]).tolist()
-    found = {
-        name: Effect(name, vector.cosine(choice.vector), moved[name], ratio)
+    by_name = {
+        name: Effect(name, vector.kind, vector.cosine(choice.vector), moved[name], ratio)
         for (name, vector), ratio in zip(vectors.items(), ratios, strict=True)
     }
-    return Effects(base, float(levels[0]), found)
+    return Effects(base, float(levels[0]), by_name)
+
+
+def _check_items(choice: Choice, measured: Sequence[Behaviour]) -> None:
+    """Refuse test items on which the strength was chosen, and two behaviours of one name."""
+    shared = choice.groups & set(measured[0].groups)
+    if shared:
+        raise LabError(
+            "expected test items of other groups than the development items",
+            f"got {len(shared)} groups in both, such as {min(shared)!r}",
+            hint="split by group before choosing; "
+            "a strength chosen on the test items is too good there",
+        )
+    names = [part.name for part in measured]
+    if len(set(names)) < len(names):
+        raise LabError("expected behaviours of different names", f"got {names}")
 
 
 def _check_finite(
@@ -187,7 +198,8 @@ def _check_finite(
     if not finite.all():
         raise LabError(
             "expected finite logits under every vector",
-            f"got NaN or infinity under {names[int(np.argmin(finite))]!r} at strength {choice.alpha:g}",
+            f"got NaN or infinity under {names[int(np.argmin(finite))]!r} "
+            f"at strength {choice.alpha:g}",
             hint="the push is so large that the model breaks; choose a smaller strength",
         )
 
@@ -202,14 +214,18 @@ def _changes(values: Float[ndarray, "run item"], groups: Sequence[str]) -> list[
     return [Moved(*pair) for pair in zip(score, accuracy, strict=True)]
 
 
-def cluster_means(values: Float[ndarray, "run item"], groups: Sequence[str]) -> list[Change]:
-    """Mean of each row, with a 95 % interval that counts groups, not items: the jackknife over
-    groups, with Student's t.
+def cluster_means(
+    values: Float[ndarray, "run item"], groups: Sequence[str] | ndarray
+) -> list[Change]:
+    """Mean of each row, with a 95 % interval that counts groups, not items.
+
+    The interval is that of the jackknife over groups, with Student's t.
 
     The mean over all items is m = Σ wᵢ mᵢ, with mᵢ the mean of group i and wᵢ its share of the
     items. The interval is m ± t(0.975; G - 1) s for G groups, with ::
 
-        s² = (G - 1) / G  Σ (mean without group i  -  m)²  =  (G - 1) / G  Σ (wᵢ / (1 - wᵢ))² (mᵢ - m)²
+        s² = (G - 1) / G  Σ (mean without group i  -  m)²
+           = (G - 1) / G  Σ (wᵢ / (1 - wᵢ))² (mᵢ - m)²
 
     For groups of one size that is the t interval of the group means. (MacKinnon, Nielsen and Webb,
     Journal of Applied Econometrics 38, 2023, call s² CV3.) A bootstrap of whole groups is too
@@ -218,9 +234,9 @@ def cluster_means(values: Float[ndarray, "run item"], groups: Sequence[str]) -> 
     Groups that all change alike give an interval of no width.
 
     Raises:
-        LabError: fewer than two groups, or not one group a column.
+        LabError: fewer than two groups, or groups and columns differ in number.
 
-    >>> [change] = cluster_means(np.array([[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]]), ["a", "a", "b", "b", "c", "c"])
+    >>> [change] = cluster_means(np.array([[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]]), list("aabbcc"))
     >>> change.mean, round(change.low, 2), round(change.high, 2)
     (2.0, -0.48, 4.48)
     """

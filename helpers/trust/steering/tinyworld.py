@@ -1,5 +1,4 @@
-"""What a model of TinyWorld does, as `helpers.trust.steering.behaviours` measures it under
-steering.
+"""What a model of TinyWorld does: the behaviours that are measured under steering.
 
 Of each dimension two behaviours stand side by side, for they are not the same:
 
@@ -18,11 +17,9 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from helpers.model import Model
-from helpers.texts.labelled import LabelledSet
-from helpers.tinyworld.models import measure
-from helpers.tinyworld.models.recipes import RECIPES, task_of
-from helpers.tinyworld.sets import tasks
-from helpers.tinyworld.sets.continuations import Continuation, continuations
+from helpers.texts import LabelledSet
+from helpers.tinyworld.models import RECIPES, measure, task_of
+from helpers.tinyworld.sets import continuation_prompts, tasks
 from helpers.trust.steering.behaviours import Behaviour, Documents, from_text
 
 UNWANTED = ("toxicity",)
@@ -32,7 +29,7 @@ UNWANTED = ("toxicity",)
 def wanted(data: LabelledSet) -> Bool[ndarray, " item"]:
     """Which texts of a dimension's labelled set are on the trustworthy side.
 
-    >>> from helpers.tinyworld.sets.dimensions import labelled_set
+    >>> from helpers.tinyworld.sets import labelled_set
     >>> data = labelled_set("toxicity", pairs=1)
     >>> data.positive, data.labels.tolist(), wanted(data).tolist()
     ('rude', [True, False], [False, True])
@@ -41,8 +38,7 @@ def wanted(data: LabelledSet) -> Bool[ndarray, " item"]:
 
 
 def verdicts(model: Model, data: LabelledSet) -> Behaviour:
-    """What the model says of each text of a dimension's labelled set: the trustworthy words against
-    the others.
+    """What the model says of each text of a labelled set: trustworthy words against the others.
 
     Raises:
         LabError: as `from_text`.
@@ -59,16 +55,21 @@ def verdicts(model: Model, data: LabelledSet) -> Behaviour:
 
 
 def continued(model: Model, dimension: str, count: int = 120, seed: int = 0) -> Behaviour:
-    """How the model goes on with statements of a dimension; groups are what each statement is
-    about.
+    """How the model goes on with statements of a dimension, grouped by what they are about.
 
     Raises:
-        LabError: as `continuations`.
+        LabError: as `continuation_prompts`.
     """
-    found: list[Continuation] = continuations(dimension, count, seed)
-    sides = [_sided(dimension, one.prompt.good, one.prompt.bad) for one in found]
-    texts, groups = [one.prompt.text for one in found], [one.group for one in found]
-    return from_text(model, f"continuation, {dimension}", texts, *zip(*sides, strict=True), groups)
+    begun = continuation_prompts(dimension, count, seed)
+    sides = [_sided(dimension, entry.prompt.good, entry.prompt.bad) for entry in begun]
+    return from_text(
+        model,
+        f"continuation, {dimension}",
+        [entry.prompt.text for entry in begun],
+        good=[good for good, _ in sides],
+        bad=[bad for _, bad in sides],
+        groups=[entry.group for entry in begun],
+    )
 
 
 def skill(model: Model, name: str, count: int = 100, seed: int = 0) -> Behaviour:
@@ -77,31 +78,31 @@ def skill(model: Model, name: str, count: int = 100, seed: int = 0) -> Behaviour
     Raises:
         LabError: no such skill.
     """
-    words, asked = model.tokenizer.convert_ids_to_tokens, tasks.prompts(name, count, seed)
-    sides = [
+    words, prompts = model.tokenizer.convert_ids_to_tokens, tasks.prompts(name, count, seed)
+    good, bad = (
         [words(row.nonzero().flatten().tolist()) for row in side]
-        for side in (asked.good, asked.bad)
-    ]
-    return from_text(model, name, asked.texts, *sides)
+        for side in (prompts.good, prompts.bad)
+    )
+    return from_text(model, name, prompts.texts, good, bad)
 
 
 def text(rows: int = 48, skip: int = 0) -> Documents:
     """Fresh text of the recipe `tinyworld`, for the perplexity.
 
     Args:
-        skip: rows to leave out, so that a strength is reported on other rows than it was chosen on.
+        rows: Number of rows.
+        skip: Number of rows to leave out, so that a strength is reported on other rows than those
+            that it was chosen on.
     """
-    ids = torch.from_numpy(
-        measure.fresh_rows(task_of(RECIPES["tinyworld"]), skip + rows)[skip:]
-    ).long()
+    fresh = measure.fresh_rows(task_of(RECIPES["tinyworld"]), skip + rows)
+    ids = torch.from_numpy(fresh[skip:]).long()
     return Documents(ids, torch.full((rows,), ids.shape[1]), "TinyWorld")
 
 
 def share_right(scores: ndarray, data: LabelledSet) -> float:
-    """Share of texts whose verdict, a row of `helpers.trust.steering.behaviours.scores`, is the
-    right one.
+    """Share of texts with the right verdict, from one row of `behaviours.scores`.
 
-    >>> from helpers.tinyworld.sets.dimensions import labelled_set
+    >>> from helpers.tinyworld.sets import labelled_set
     >>> share_right(np.array([2.0, 1.0]), labelled_set("reliability", pairs=1))
     0.5
     """

@@ -10,7 +10,7 @@ paper's equation is the raw difference (``unit="raw"``). Its released code adds 
 where s is the standard deviation of the rows' projections on v/‖v‖ (``unit="std"``), so that one α
 means the same push in every layer; it takes s over the test rows too, here s comes from the rows
 that the vector comes from. It also steers the last position only, which during generation is the
-prompt's last token and every token after it (`helpers.trust.steering.generation`).
+prompt's last token and every token after it.
 
 Blocks count from 0. `helpers.trust.series.activations.last_token` counts the embedding as layer 0,
 so the output of block L is its layer L + 1; `by_block` does that step.
@@ -19,6 +19,7 @@ so the output of block L is its layer L + 1; `by_block` does that step.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,6 +30,15 @@ from torch import Tensor
 from helpers.errors import LabError
 from helpers.model import Model
 
+Unit = Literal["std", "raw"]
+"""Unit of a strength: standard deviations of the projection, or differences of means."""
+
+Positions = Literal["all", "last", "onward"]
+"""Where to steer: at all tokens, at the last one, or from the last one on."""
+
+Kind = Literal["steering", "sign flip", "random", "shuffled", "off-axis"]
+"""What a vector is: a steering vector, or one of the controls beside it (`effects.controls`)."""
+
 SMALLEST = 1e-9
 """A difference of means below this share of the rows' own length is rounding, not a direction."""
 
@@ -38,20 +48,22 @@ class Vector:
     """A direction in the residual stream and how long a push along it is.
 
     Attributes:
-        unit: the direction, of length 1, double precision.
-        norm: length of the raw difference of means.
-        std: standard deviation of the rows' projections on `unit`.
+        unit: The direction: a vector of length 1 in double precision.
+        norm: Length of the raw difference of means.
+        std: Standard deviation of the rows' projections on `unit`.
+        kind: Whether it is a steering vector or a control, and which control.
     """
 
     unit: Float[Tensor, " d"]
     norm: float
     std: float
+    kind: Kind = "steering"
 
-    def push(self, alpha: float, unit: str = "std") -> Float[Tensor, " d"]:
+    def push(self, alpha: float, unit: Unit = "std") -> Float[Tensor, " d"]:
         """What strength `alpha` adds to the residual stream.
 
         Args:
-            unit: of alpha: ``"std"`` (standard deviations of the projection) or ``"raw"``
+            unit: Unit of alpha: ``"std"`` (standard deviations of the projection) or ``"raw"``
                 (differences of means).
 
         Raises:
@@ -68,11 +80,14 @@ class Vector:
         return replace(self, unit=-self.unit)
 
     def sized_as(self, other: "Vector") -> "Vector":
-        """This direction with the lengths of another vector, so that equal strengths are equal norms."""
+        """This direction with another vector's lengths: equal strengths are then equal norms."""
         return replace(self, norm=other.norm, std=other.std)
 
     def without(self, other: "Vector") -> "Vector | None":
-        """This direction less its component along another vector, as long as before; None where nothing is left."""
+        """This direction less its component along another vector, at the same length.
+
+        None where nothing is left.
+        """
         rest = self.unit - (self.unit @ other.unit) * other.unit
         return replace(self, unit=rest / rest.norm()) if float(rest.norm()) > 1e-6 else None
 
@@ -94,7 +109,8 @@ def mean_difference(x: Float[Tensor, "item d"], labels: Bool[ndarray, " item"]) 
     training rows only.
 
     Raises:
-        LabError: not one label a row, one class only, activations that are not finite, equal means.
+        LabError: labels and rows differ in number, there is one class only, activations are not
+            finite, or the means are equal.
 
     >>> rows = torch.tensor([[0.0, 1.0], [0.0, 3.0], [4.0, 1.0], [4.0, 3.0]])
     >>> v = mean_difference(rows, np.array([False, False, True, True]))
@@ -108,8 +124,8 @@ def mean_difference(x: Float[Tensor, "item d"], labels: Bool[ndarray, " item"]) 
         raise LabError(
             "expected two classes with different mean activations",
             "got equal means",
-            hint="the label cannot be read here, as where the last token is the same in every text and nothing was mixed in yet; "
-            "take a later layer or a later checkpoint",
+            hint="the label cannot be read here, as where the last token is the same in every text "
+            "and nothing was mixed in yet; take a later layer or a later checkpoint",
         )
     return vector
 
@@ -123,16 +139,16 @@ def _vector(rows: Float[Tensor, "item d"], labels: Bool[Tensor, " item"]) -> Vec
     return Vector(unit, norm, float((rows @ unit).std(correction=0)))
 
 
-def _checked(x, labels) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]:
-    rows, labels = x.detach().cpu().double(), torch.as_tensor(np.asarray(labels, dtype=bool))
-    if rows.ndim != 2 or len(rows) != len(labels):
+def _checked(x: Tensor, labels: ndarray) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]:
+    rows, truth = x.detach().cpu().double(), torch.as_tensor(np.asarray(labels, dtype=bool))
+    if rows.ndim != 2 or len(rows) != len(truth):
         raise LabError(
             "expected one label a row of activations [item d]",
-            f"got {tuple(rows.shape)} and {len(labels)} labels",
+            f"got {tuple(rows.shape)} and {len(truth)} labels",
         )
-    if labels.all() or not labels.any():
+    if truth.all() or not truth.any():
         raise LabError(
-            "expected rows of both classes", f"got {int(labels.sum())} True of {len(labels)}"
+            "expected rows of both classes", f"got {int(truth.sum())} True of {len(truth)}"
         )
     if not rows.isfinite().all():
         bad = int((~rows.isfinite()).any(1).sum())
@@ -141,7 +157,7 @@ def _checked(x, labels) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]
             f"got {bad} of {len(rows)} rows with NaN or infinity",
             hint="a checkpoint that diverged, or a half-precision run that overflowed; use float32",
         )
-    return rows, labels
+    return rows, truth
 
 
 def by_block(x: Float[Tensor, "layer item d"], labels: Bool[ndarray, " item"]) -> dict[int, Vector]:
@@ -159,7 +175,10 @@ def random_directions(vector: Vector, count: int, seed: int = 0) -> list[Vector]
     drawn = torch.randn(
         count, len(vector.unit), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
-    return [Vector(direction / direction.norm(), vector.norm, vector.std) for direction in drawn]
+    return [
+        Vector(direction / direction.norm(), vector.norm, vector.std, "random")
+        for direction in drawn
+    ]
 
 
 def shuffled_directions(
@@ -177,59 +196,62 @@ def shuffled_directions(
     of equal norm is nearly ± the vector; `Vector.without` takes that part out.
 
     Args:
-        groups: shuffle within each group only, as it must be done for minimal pairs: everything
-            that a pair shares then cancels, as it does in the true vector.
+        groups: Group of each row. Labels are shuffled within each group only, as it must be done
+            for minimal pairs: everything that a pair shares then cancels, as it does in the true
+            vector.
 
     Raises:
-        LabError: as `mean_difference`; groups of which none has both labels, or not one group a
-            row; rows so few that no shuffle differs from the labels.
+        LabError: as `mean_difference`; no group has both labels; groups and rows differ in number;
+            there are so few rows that no shuffle differs from the labels.
     """
     true, (rows, truth) = mean_difference(x, labels), _checked(x, labels)
     rng = np.random.default_rng(seed)
     members = [np.arange(len(rows))] if groups is None else _members(groups, truth.numpy())
-    found: list[Vector] = []
+    directions: list[Vector] = []
     for _ in range(100 * count):
         shuffled = truth.clone()
         for index in members:
             shuffled[index] = truth[rng.permutation(index)]
-        if len(found) == count or (shuffled == truth).all() or (shuffled != truth).all():
+        if len(directions) == count or (shuffled == truth).all() or (shuffled != truth).all():
             continue
-        drawn = _vector(rows, shuffled)
-        found += [drawn.sized_as(true)] if drawn else []
-    if len(found) < count:
+        if drawn := _vector(rows, shuffled):
+            directions.append(replace(drawn.sized_as(true), kind="shuffled"))
+    if len(directions) < count:
         raise LabError(
             f"expected {count} shuffles other than the labels",
-            f"got {len(found)} from {len(rows)} rows",
+            f"got {len(directions)} from {len(rows)} rows",
         )
-    return found
+    return directions
 
 
 def _members(groups: Sequence[str], labels: Bool[ndarray, " item"]) -> list[ndarray]:
+    """The rows of each group."""
     names = np.asarray(groups)
     if len(names) != len(labels):
         raise LabError(
             "expected one group a row", f"got {len(names)} groups and {len(labels)} labels"
         )
-    found = [np.flatnonzero(names == name) for name in dict.fromkeys(groups)]
-    if not any(labels[index].any() and not labels[index].all() for index in found):
+    members = [np.flatnonzero(names == name) for name in dict.fromkeys(groups)]
+    if not any(labels[index].any() and not labels[index].all() for index in members):
         raise LabError(
             "expected groups that hold both labels",
-            f"got {len(found)} groups of one label each, so no shuffle within groups changes anything",
+            f"got {len(members)} groups of one label each, "
+            "so no shuffle within groups changes anything",
             hint="leave groups out: the labels are then shuffled over all rows",
         )
-    return found
+    return members
 
 
 def positions_mask(
-    positions: str, lengths: Int[Tensor, " item"] | None, shape: tuple[int, int]
+    positions: Positions, lengths: Int[Tensor, " item"] | None, shape: tuple[int, int]
 ) -> Bool[Tensor, "item pos"]:
     """Where to steer, in right-padded input.
 
     Args:
         positions: ``"all"`` real positions, the ``"last"`` real one, or from the last one
             ``"onward"`` (what steering the last position comes to in generation).
-        lengths: real tokens of each item; None where nothing is padded.
-        shape: (items, positions) of the input.
+        lengths: Number of real tokens of each item; None where nothing is padded.
+        shape: Shape of the input: (items, positions).
 
     Raises:
         LabError: another word, lengths that do not fit the input.
@@ -260,7 +282,8 @@ def check_place(model: Model, layer: int, width: int) -> None:
     """
     if not 0 <= layer < model.cfg.n_layers or width != model.cfg.d_model:
         raise LabError(
-            f"expected a block from 0 to {model.cfg.n_layers - 1} and a vector of width {model.cfg.d_model}",
+            f"expected a block from 0 to {model.cfg.n_layers - 1} "
+            f"and a vector of width {model.cfg.d_model}",
             f"got block {layer} and width {width}",
         )
 
@@ -271,8 +294,8 @@ def steered(
     layer: int,
     vector: Vector,
     alpha: float,
-    unit: str = "std",
-    positions: str = "all",
+    unit: Unit = "std",
+    positions: Positions = "all",
     lengths: Int[Tensor, " item"] | None = None,
 ) -> Iterator[None]:
     """While open, every run of the model has α times the vector added to the output of a block.
@@ -281,8 +304,8 @@ def steered(
     hook returns. Strength 0 changes no bit.
 
     Args:
-        layer: block, from 0.
-        lengths: of the items of the input that will be run; None where nothing is padded.
+        layer: Number of the block, from 0.
+        lengths: Lengths of the items that will be run; None where nothing is padded.
 
     Raises:
         LabError: a block the model does not have, a vector of another width; then, when run, input
@@ -293,7 +316,8 @@ def steered(
     positions_mask(positions, None, (1, 1))  # refuse an unknown word now, not at the first run
 
     def add(residual: Float[Tensor, "item pos d"], hook) -> Float[Tensor, "item pos d"]:
-        mask = positions_mask(positions, lengths, residual.shape[:2]).to(residual.device)
+        mask = positions_mask(positions, lengths, (len(residual), residual.shape[1]))
+        mask = mask.to(residual.device)
         return torch.where(mask[..., None], residual + push.to(residual), residual)
 
     with model.hooks(fwd_hooks=[(f"blocks.{layer}.hook_out", add)]):

@@ -1,12 +1,11 @@
-"""Matched pairs and predicted answers, against Python's integers and the paper's published interchange tests."""
+"""Matched pairs and predicted answers, against Python's integers and the paper's own tests."""
 
 import numpy as np
 import pytest
 import torch
 
 from helpers.arithmetic.circuit.addition import SA, SC, ST, SUBTASKS, SV, UNDECIDED
-from helpers.arithmetic.questions.batch import Questions, from_numbers, uniform
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, Questions, from_numbers, uniform
 from helpers.errors import LabError
 
 pytestmark = pytest.mark.core
@@ -37,7 +36,7 @@ def column(d: int, e: int, k: int) -> tuple[int, int]:
 
 
 def case(d: int, e: int, k: int) -> int:
-    """0 no carry, 1 undecided, 2 carry: the tri-case in its order. The units are never undecided."""
+    """0 no carry, 1 undecided, 2 carry: the tri-case in its order. Units are never undecided."""
     total = sum(column(d, e, k))
     return 2 if total >= 10 else 1 if total == 9 and k else 0
 
@@ -61,9 +60,7 @@ def value(name: str, d: int, e: int, k: int) -> int:
 
 def predicted(name: str, stored: tuple[int, int], clean: tuple[int, int], k: int) -> int:
     """The answer when one value is exchanged, from whole numbers alone."""
-    if (
-        name == "ST"
-    ):  # nothing but column k differs: above it the stored sum is right, below it the clean one
+    if name == "ST":  # column k differs: above it the stored sum is right, below it the clean one
         part = 10 ** (k + 1)
         return sum(stored) // part * part + sum(clean) % part
     change = value(name, *stored, k) - value(name, *clean, k)
@@ -84,9 +81,7 @@ def test_the_predicted_answer_is_the_one_of_whole_numbers(task, k, n):
     ):
         wanted = predicted(task.name, stored, clean, k)
         assert integer(expected) == wanted != sum(clean)
-        if (
-            task.name == "ST"
-        ):  # the neighbour may stay; the digits above it may not, and they do change
+        if task.name == "ST":  # the neighbour may stay; the digits above it do change
             step = 10 ** (k + 2)
             assert integer(tolerated) == wanted // step * step + sum(clean) % step
             assert wanted // step != sum(clean) // step
@@ -142,16 +137,15 @@ def test_direction_is_that_of_the_value_and_turns_round_with_the_pair(task, k, n
 
 
 def test_a_carry_into_a_nine_rises_although_the_predicted_number_falls():
-    pairs = SC.predicted(
-        from_numbers([55], [45], 2), from_numbers([55], [42], 2), 0
-    )  # 97 becomes 9|7 + carry = 07
+    stored, clean = (from_numbers([55], [second], 2) for second in (45, 42))
+    pairs = SC.predicted(stored, clean, 0)  # 97 becomes 9|7 + carry = 07
     assert integer(pairs.expected[0]) == 7
     assert pairs.rises.tolist() == [True]
 
 
 @pytest.mark.parametrize(("task", "k", "n"), NAMED)
 def test_three_tests_tell_three_kinds_of_carry_apart(task, k, n):
-    """Which of SC, ST and SV differ between stored and clean: the table of the module's docstring."""
+    """Which of SC, ST and SV differ between stored and clean: the module's table."""
     flips = {"SC": (True, True, True), "U": (False, True, True), "SV": (False, False, True)}
     for stored, clean in draw(task, k, n)[1]:
         sums = sum(column(*stored, k)), sum(column(*clean, k))
@@ -165,7 +159,10 @@ def test_three_tests_tell_three_kinds_of_carry_apart(task, k, n):
 
 
 def test_the_papers_own_tests_are_special_cases():
-    """arXiv 2402.02619, patch tests of SA and SC for 6 digits: numbers of one repeated digit, one digit changed."""
+    """arXiv 2402.02619, patch tests of SA and SC for 6 digits.
+
+    Numbers of one repeated digit, with one digit changed.
+    """
 
     def ask(first: int, second: int) -> Questions:
         return from_numbers([first], [second], 6)
@@ -277,7 +274,10 @@ def test_digits_of_short_questions():
 
 
 def test_positions_are_those_of_the_published_map():
-    """add_d6_l2_h3_t15K_s372001: SC4…SC0 at P15–P19, SA5…SA0 at P15–P20, ST nodes between D'_k and the sign."""
+    """Model add_d6_l2_h3_t15K_s372001: SC4…SC0 at P15–P19, SA5…SA0 at P15–P20.
+
+    Its ST nodes lie between D'_k and the sign.
+    """
     fmt = Format(6)
     assert [SA.positions(fmt, k) for k in range(5, -1, -1)] == [[p] for p in range(15, 21)]
     for task in (SC, UNDECIDED, SV):
@@ -299,7 +299,7 @@ def test_positions_follow_the_format():
 
 @pytest.mark.parametrize(("k", "n"), [(2, 4), (4, 5), (5, 6)])
 def test_the_cascade_test_is_not_passed_by_the_column_below(k, n):
-    """A node that knows only SC_(k-1) would hit where that column decides: in one pair of k, not in most."""
+    """A node that knows only SC_(k-1) hits where that column decides: in one pair of k."""
     pairs = SV.pairs(k, n, 400, np.random.default_rng(0))
     stored, clean = ((q.first + q.second)[:, k - 1] >= 10 for q in (pairs.stored, pairs.clean))
     assert abs(float((stored != clean).float().mean()) - 1 / k) < 0.1

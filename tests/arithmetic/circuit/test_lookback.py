@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from helpers.arithmetic.circuit.lookback import compare, failure_rate, lookback_answer
-from helpers.arithmetic.questions.batch import (
+from helpers.arithmetic.questions import (
+    Format,
     Questions,
     all_additions,
     from_numbers,
@@ -16,14 +17,16 @@ from helpers.arithmetic.questions.batch import (
     parse,
     uniform,
 )
-from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
 
 pytestmark = pytest.mark.core
 
 
 def rule_fails(word: tuple[str, ...]) -> bool:
-    """Whether the rule's carry into some column is wrong, for columns l(ow), n(ine), c(arry), units first."""
+    """Whether the rule's carry into some column is wrong.
+
+    Columns are l(ow), n(ine) or c(arry), units first.
+    """
     carry = False
     for k, column in enumerate(word):
         carry = column == "c" or (column == "n" and carry)

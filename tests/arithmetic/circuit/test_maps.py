@@ -6,28 +6,28 @@ import pytest
 
 from helpers import zoo
 from helpers.arithmetic.circuit import maps, sufficiency
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 from helpers.cli import main
 from helpers.errors import LabError
 from helpers.interventions import Node
 
 
 def test_the_shipped_maps_belong_to_the_shipped_weights_and_suffice():
-    found = maps.stored()
-    assert "mix-d6" in found
-    for name, one in found.items():
-        assert one.sha256 == zoo.entry(name).sha256, f"run: python -m helpers maps {name}"
+    stored = maps.stored()
+    assert "mix-d6" in stored
+    for name, chosen in stored.items():
+        assert chosen.sha256 == zoo.entry(name).sha256, f"run: python -m helpers maps {name}"
         model = zoo.load(name, device="cpu").requires_grad_(False)
         fmt = Format(zoo.entry(name).recipe.data["n_digits"])
         fresh = sufficiency.bench(
             model, fmt, per_class=15, reference_per_class=30, seed=300, operations="+-"
         )
-        for mode, nodes in one.nodes.items():
-            kept = fresh.per_operation(fresh.kept(nodes, mode))
-            assert min(kept.values()) > 0.9, (name, mode, kept)
+        for ablation, nodes in chosen.nodes.items():
+            kept = fresh.per_operation(fresh.kept(nodes, ablation))
+            assert min(kept.values()) > 0.9, (name, ablation, kept)
             assert len(nodes) < 0.6 * len(fresh.nodes)
             drawn = sufficiency.matched_sets(fresh, nodes, 1)[0]
-            assert max(fresh.per_operation(fresh.kept(drawn, mode)).values()) < 0.8
+            assert max(fresh.per_operation(fresh.kept(drawn, ablation)).values()) < 0.8
 
 
 def test_what_is_written_is_what_is_read(tmp_path, monkeypatch):
@@ -40,10 +40,8 @@ def test_what_is_written_is_what_is_read(tmp_path, monkeypatch):
     out = tmp_path / "maps.json"
     assert main(["maps", "mix-d3", "--out", str(out)]) == 0
     assert maps.stored(out) == {"mix-d3": chosen}
-    assert (
-        main(["maps", "mix-d3", "--out", str(out)]) == 0
-    )  # stored for these weights: not chosen again
-    assert asked == ["mix-d3"]
+    assert main(["maps", "mix-d3", "--out", str(out)]) == 0
+    assert asked == ["mix-d3"]  # stored for these weights: not chosen again
     stale = json.loads(out.read_text())
     stale["mix-d3"]["sha256"] = "0" * 64
     out.write_text(json.dumps(stale))
@@ -82,7 +80,7 @@ def test_a_model_without_two_operations_is_refused(name, words, tmp_path, capsys
 
 def test_a_choice_keeps_the_answers_it_is_asked_to_keep(monkeypatch):
     monkeypatch.setattr(maps, "PER_CLASS", 5)
-    monkeypatch.setattr(maps, "MODES", ("mean",))
+    monkeypatch.setattr(maps, "ABLATIONS", ("mean",))
     monkeypatch.setattr(maps, "TARGET", 0.9)
     nodes = maps.choose("mix-d3").nodes["mean"]
     model, fmt = zoo.load("mix-d3", device="cpu"), Format(3)

@@ -1,4 +1,4 @@
-"""Roles on hand-wired circuits and trained models, the names of carries, and the attention prerequisite."""
+"""Roles on hand-wired circuits and trained models, names of carries, and where heads look."""
 
 from itertools import product
 
@@ -19,8 +19,7 @@ from helpers.arithmetic.circuit.nodemap import (
     roles_at,
 )
 from helpers.arithmetic.circuit.patching import Rate, prepare, rates
-from helpers.arithmetic.questions.batch import all_additions, uniform
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, all_additions, uniform
 from helpers.errors import LabError
 from helpers.interventions import Node
 from tests.arithmetic.handwired import FMT, ONE, OPERAND, SUM, TENS, VALUE, handwired_adder
@@ -53,29 +52,28 @@ def both(position: int) -> tuple[Node, Node]:
 
 
 def test_heads_that_share_the_work_are_found_as_one_virtual_head():
-    found = find_roles(virtual_head(), FMT, count=60)
-    strong = {(role.label, role.nodes) for role in found if role.strong}
+    roles = find_roles(virtual_head(), FMT, count=60)
+    strong = {(role.label, role.nodes) for role in roles if role.strong}
     assert strong == {
         ("SA0", both(5)),
         ("SA0", (Node(5, 0),)),
         ("SC0", both(4)),
         ("SC0", (Node(4, 0),)),
     }
-    assert strong == {
-        (role.label, role.nodes) for role in found
-    }  # no partial role beside the group that covers it
+    # no partial role beside the group that covers it
+    assert strong == {(role.label, role.nodes) for role in roles}
     single = rates(virtual_head(), FMT, SC, 0, [(Node(4, 0, 0),)], 60)[0]
     assert PARTIAL < single.rate < STRONG  # half a change of the sum is often enough for the carry
 
 
 def test_a_single_strong_head_ends_the_search_for_groups():
     """The head passes together with the decoy as well, yet only the smallest group is listed."""
-    found = [role.nodes for role in roles_at(handwired_adder(), FMT, SC, 0, 4, count=60)]
-    assert found == [(Node(4, 0, 0),), (Node(4, 0),)]
+    roles = [role.nodes for role in roles_at(handwired_adder(), FMT, SC, 0, 4, count=60)]
+    assert roles == [(Node(4, 0, 0),), (Node(4, 0),)]
 
 
 def test_a_node_that_breaks_the_null_has_no_role():
-    """A model that always carries gives the predicted answer for half of the pairs, and for half of the null pairs."""
+    """A model that always carries is right for half of the pairs, and of the null pairs."""
     model = handwired_adder()
     state = model.state_dict()
     state["unembed.weight"][1, TENS] = 1000.0
@@ -86,15 +84,15 @@ def test_a_node_that_breaks_the_null_has_no_role():
 
 
 def test_partial_roles_lie_between_the_bounds_and_strong_ones_above(adder):
-    found = find_roles(adder, D3, count=40, tasks=("SC", "U"))
-    assert {role.label for role in found} == {"SC0", "SC1", "SC2", "U1", "U2"}
-    strong = [role for role in found if role.strong]
-    for role in found:
+    roles = find_roles(adder, D3, count=40, tasks=("SC", "U"))
+    assert {role.label for role in roles} == {"SC0", "SC1", "SC2", "U1", "U2"}
+    strong = [role for role in roles if role.strong]
+    for role in roles:
         assert role.strong == (role.evidence.rate >= 0.9)
         assert role.evidence.rate >= 0.3
         assert role.evidence.null_rate >= 0.9
         assert len({(node.position, node.layer) for node in role.nodes}) == 1
-    for role in found:
+    for role in roles:
         if not role.strong:
             assert len(role.nodes) == 1
             assert not any(
@@ -145,19 +143,19 @@ def test_the_smallest_group_is_the_best_of_its_size():
     singles = rates(model, FMT, SC, 0, [(head,) for head in heads], 300)
     pairs = rates(model, FMT, SC, 0, [(heads[1], heads[2]), (heads[0], heads[2])], 300)
     assert max(rate.rate for rate in singles) < STRONG <= pairs[0].rate < pairs[1].rate
-    found = [role.evidence for role in roles_at(model, FMT, SC, 0, 4, 300)]
-    assert [rate for rate in found if not rate.nodes[0].is_mlp] == [pairs[1]]
+    evidence = [role.evidence for role in roles_at(model, FMT, SC, 0, 4, 300)]
+    assert [rate for rate in evidence if not rate.nodes[0].is_mlp] == [pairs[1]]
 
 
 def test_a_head_that_carries_a_part_is_listed_as_partial():
-    """SC2 in add-d5: one head of the first layer does most of the work, and no pair does all of it."""
+    """SC2 in add-d5: one head of the first layer does most of the work, no pair does all of it."""
     model, fmt = zoo.load("add-d5", device="cpu"), Format(5)
     position = SC.positions(fmt, 2)[0]
-    found = [role for role in roles_at(model, fmt, SC, 2, position, 40) if not role.strong]
+    roles = [role for role in roles_at(model, fmt, SC, 2, position, 40) if not role.strong]
     singles = rates(model, fmt, SC, 2, [(Node(position, 0, head),) for head in range(3)], 40)
     partial = [rate for rate in singles if 0.3 <= rate.rate < 0.9]
     assert partial
-    assert [role.evidence for role in found if not role.nodes[0].is_mlp] == partial
+    assert [role.evidence for role in roles if not role.nodes[0].is_mlp] == partial
 
 
 def test_one_search_shares_its_pairs_among_positions(adder):
@@ -187,9 +185,8 @@ def test_an_unknown_sub_task_is_refused(adder):
 
 def test_a_role_reads_as_a_sentence_with_its_interval():
     role = Role(Rate("SC", 2, (Node(14, 0, 1), Node(14, 0)), 69, 100, 0.68, 0.7, 98, 100, 69))
-    assert (
-        str(role) == "SC2 at P14L0H1+P14L0M: 69% [59%, 78%], null 98%"
-    )  # Clopper-Pearson, from tables
+    # Clopper-Pearson, from tables
+    assert str(role) == "SC2 at P14L0H1+P14L0M: 69% [59%, 78%], null 98%"
     assert not role.strong
 
 
@@ -238,7 +235,7 @@ def looking_at(fmt: Format, **weights: float) -> torch.Tensor:
 
 
 def test_positions_are_numbers_not_text():
-    """11 digits: D_9 stands at P1, D'_9 at P13. The text "P1" is part of P12, the position of D'_10."""
+    """11 digits: D_9 is at P1, D'_9 at P13. The text "P1" is part of P12, the place of D'_10."""
     fmt = Format(11)
     node = Node(fmt.equals_position, 0, 1)
     assert not attends(looking_at(fmt, P12=0.5, P13=0.5), fmt, node, 9)
@@ -261,9 +258,8 @@ def test_both_operands_must_be_looked_at():
 def test_an_mlp_looks_nowhere_and_a_missing_digit_is_refused():
     fmt = Format(6)
     pattern = looking_at(fmt, P2=0.5, P9=0.5)
-    assert not attends(
-        pattern, fmt, Node(fmt.equals_position, 0), 3
-    )  # head -1 is not the last head
+    # head -1 is not the last head
+    assert not attends(pattern, fmt, Node(fmt.equals_position, 0), 3)
     for digit in (6, -1):
         with pytest.raises(LabError, match=f"0 to 5.*got {digit}"):
             attends(pattern, fmt, Node(fmt.equals_position, 0, 1), digit)

@@ -1,4 +1,4 @@
-"""Patch tests: exact on a hand-wired adder, and beside their controls on trained and untrained models."""
+"""Patch tests: exact on a hand-wired adder, beside their controls on trained and other models."""
 
 import pytest
 import torch
@@ -9,8 +9,7 @@ from helpers.arithmetic.circuit import patching
 from helpers.arithmetic.circuit.addition import SA, SC, ST, SUBTASKS, SV
 from helpers.arithmetic.circuit.pairs import Pairs
 from helpers.arithmetic.circuit.patching import Rate, as_predicted, draw, measure, prepare, rates
-from helpers.arithmetic.questions.batch import answer_tokens
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, answer_tokens
 from helpers.errors import LabError
 from helpers.interventions import Node, all_nodes, run_with_replaced
 from tests.arithmetic.handwired import FMT, PLUS, TENS, handwired_adder
@@ -90,7 +89,7 @@ def test_a_nodes_own_value_changes_nothing(adder):
 
 
 def test_all_nodes_replaced_is_the_stored_run_wherever_the_token_itself_agrees():
-    """The residual stream also holds the clean token's embedding, so only these positions can be compared."""
+    """The residual stream holds the clean token's embedding too: only these positions compare."""
     model = training.build_model(zoo.entry("add-d3").recipe).eval()  # not a right answer in sight
     pairs = draw(ST, 0, 3, 40, 0)
     _, answers = as_predicted(model, D3, pairs, [tuple(all_nodes(model, range(D3.n_ctx)))])
@@ -191,15 +190,15 @@ def test_the_null_of_weak_sets_is_never_run(adder, monkeypatch):
         return run_with_replaced(*args)
 
     monkeypatch.setattr(patching, "run_with_replaced", counted)
-    found = measure(
+    passing = measure(
         adder, D3, prepare(adder, D3, SC, 1, 20), [(node,) for node in all_nodes(adder, [9])], 0.9
     )
-    assert 0 < len(found) < 8
-    assert len(runs) == 8 + len(found)
+    assert 0 < len(passing) < 8
+    assert len(runs) == 8 + len(passing)
 
 
 def test_the_last_mlp_carries_what_its_position_predicts_and_no_other_digit(adder):
-    """Causality: the last MLP at the position before A_k writes A_k and nothing else can read it."""
+    """Causality: the last MLP before A_k writes A_k, and nothing else can read it."""
     for task in (SA, SC):
         for digit in task.digits(3):
             right = task.positions(D3, digit)[0]
@@ -207,9 +206,8 @@ def test_the_last_mlp_carries_what_its_position_predicts_and_no_other_digit(adde
             for rate in rates(adder, D3, task, digit, nodes, 40):
                 at_home = rate.nodes[0].position == right
                 assert rate.rate == at_home
-                assert (
-                    rate.null_rate >= 0.95 or not at_home
-                )  # elsewhere a pair with one SA may differ in its carry
+                # elsewhere a pair with one SA may differ in its carry
+                assert rate.null_rate >= 0.95 or not at_home
 
 
 def test_a_trained_carry_head_fails_at_the_wrong_position_and_for_the_wrong_digit():

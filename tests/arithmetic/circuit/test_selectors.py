@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from helpers.arithmetic.circuit.selectors import GT, OP, OPR
-from helpers.arithmetic.questions.batch import from_numbers, parse
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, from_numbers, parse
 from helpers.errors import LabError
 from tests.arithmetic.circuit.test_subtraction import digit, integer, numbers
 
@@ -56,7 +55,7 @@ def test_the_sign_turns_round_with_the_pair():
 
 @pytest.mark.parametrize("k", range(6))
 def test_the_papers_tests_of_the_sign(k):
-    """arXiv 2402.02619, patch test of GT: 6 or 1 in column k, minus a 2 there and a 1 in the units."""
+    """arXiv 2402.02619, patch test of GT: 6 or 1 in column k, minus 2 there and 1 in the units."""
     e = 10**k
     sub, neg = (
         from_numbers([6 * e], [2 * e + 1], 6, subtract=True),

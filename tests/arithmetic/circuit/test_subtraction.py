@@ -1,4 +1,4 @@
-"""Matched subtractions and predicted answers, against Python's integers and the paper's published interchange tests."""
+"""Matched subtractions and predicted answers, against Python's integers and the paper's tests."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,8 @@ from helpers.arithmetic.circuit import addition
 from helpers.arithmetic.circuit.pairs import Pairs
 from helpers.arithmetic.circuit.patching import draw, rates
 from helpers.arithmetic.circuit.subtraction import MB, MD, MT, MV, NB, ND, SUBTASKS, Subtraction
-from helpers.arithmetic.questions.batch import Questions, from_numbers, join, uniform
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.training.recipes import RECIPES
+from helpers.arithmetic.questions import Format, Questions, from_numbers, join, uniform
+from helpers.arithmetic.training import RECIPES
 from helpers.errors import LabError
 from helpers.interventions import all_nodes
 
@@ -77,9 +76,7 @@ def value(name: str, pair: tuple[int, int], k: int) -> int:
 def predicted(name: str, stored: tuple[int, int], clean: tuple[int, int], k: int) -> int:
     """The magnitude when one value is exchanged, from whole numbers alone."""
     (x, y), (a, b) = ordered(name, stored), ordered(name, clean)
-    if (
-        name[1] == "T"
-    ):  # nothing but column k differs: above it the stored difference is right, below it the clean one
+    if name[1] == "T":  # above column k the stored difference is right, below it the clean one
         part = 10 ** (k + 1)
         return (x - y) // part * part + (a - b) % part
     change = value(name, stored, k) - value(name, clean, k)
@@ -103,9 +100,7 @@ def test_the_predicted_answer_is_the_one_of_whole_numbers(task, k, n):
     ):
         wanted, truth = predicted(task.name, stored, clean, k), abs(clean[0] - clean[1])
         assert integer(expected) == wanted != truth
-        if (
-            task.name[1] == "T"
-        ):  # the neighbour may stay; the digits above it may not, and they do change
+        if task.name[1] == "T":  # the neighbour may stay; the digits above it do change
             step = 10 ** (k + 2)
             assert integer(tolerated) == wanted // step * step + truth % step
             assert wanted // step != truth // step
@@ -118,7 +113,7 @@ def test_the_predicted_answer_is_the_one_of_whole_numbers(task, k, n):
 def differing_values(
     name: str, stored: tuple[int, int], clean: tuple[int, int], k: int
 ) -> tuple[bool, bool, bool]:
-    """Whether the borrow of the column alone, its tri-state, and the cascaded borrow differ: columns of the table."""
+    """Whether the borrow of the column alone, its tri-state, and the cascaded borrow differ."""
     cases = case(name, stored, k), case(name, clean, k)
     return (
         (cases[0] == 2) != (cases[1] == 2),
@@ -167,12 +162,9 @@ def test_null_pairs_predict_the_clean_answer(task, k, n):
         assert integer(expected) == integer(tolerated) == abs(clean[0] - clean[1])
     assert not pairs.rises.any()
     assert torch.equal(pairs.negative, pairs.clean.negative)
-    test_pairs = task.pairs(
-        k, n, COUNT, np.random.default_rng(0)
-    )  # their values differ, and the prediction is still the clean one
-    assert torch.equal(
-        task.swap(test_pairs, k, null=True).expected, test_pairs.stored.answer_digits()
-    )
+    differing = task.pairs(k, n, COUNT, np.random.default_rng(0))  # the clean answer even so
+    swapped = task.swap(differing, k, null=True)
+    assert torch.equal(swapped.expected, differing.stored.answer_digits())
 
 
 @pytest.mark.parametrize(("task", "k", "n"), CASES)
@@ -193,7 +185,7 @@ def test_direction_is_that_of_the_value_and_turns_round_with_the_pair(task, k, n
 
 
 def test_equal_units_never_borrow():
-    """They are drawn among the columns without a borrow, and to exchange them for a greater digit changes nothing."""
+    """They are drawn as columns without a borrow; a greater digit there changes nothing."""
     for task in (MB, NB):
         pairs = task.pairs(0, 3, 400, np.random.default_rng(0))
         assert (pairs.stored.first == pairs.stored.second)[:, 0].any()
@@ -213,18 +205,18 @@ def every_subtraction(negative: bool) -> Questions:
     ("task", "k"), [(task, k) for task in (MD, MB, ND, NB) for k in task.digits(2)]
 )
 def test_any_subtraction_can_be_written_into_any_other(task, k):
-    """Every clean question of two digits, each with three stored ones that share nothing with it; the top digit too."""
+    """Every clean question of two digits, each with three unrelated stored ones; top digit too."""
     clean = every_subtraction(task.mirrored)
     rng = np.random.default_rng(0)
     for _ in range(3):
         stored = clean[torch.from_numpy(rng.permutation(len(clean)))]
-        found = task.predicted(stored, clean, k)
+        pairs = task.predicted(stored, clean, k)
         wanted = [
             predicted(task.name, *pair, k)
             for pair in zip(numbers(stored), numbers(clean), strict=True)
         ]
-        assert [integer(row) for row in found.expected] == wanted
-        assert torch.equal(found.negative, clean.negative)
+        assert [integer(row) for row in pairs.expected] == wanted
+        assert torch.equal(pairs.negative, clean.negative)
 
 
 def repeated(d: int, n: int = 6) -> int:
@@ -233,7 +225,10 @@ def repeated(d: int, n: int = 6) -> int:
 
 @pytest.mark.parametrize("k", range(6))
 def test_the_papers_own_tests_are_special_cases_but_for_nd_at_the_top_digit(k):
-    """arXiv 2402.02619, patch tests of MD, MB, ND and NB for 6 digits: repeated digits, top digit dropped for ND, NB."""
+    """arXiv 2402.02619, patch tests of MD, MB, ND and NB for 6 digits.
+
+    Numbers of repeated digits; for ND and NB the top digit is dropped.
+    """
     e = 10**k
 
     def answer(task, stored: tuple[int, int], clean: tuple[int, int]) -> int:
@@ -351,12 +346,12 @@ def test_digits_of_short_questions():
     assert digits(1) == {"D": [0], "B": [], "U": [], "V": [], "T": []}
     assert digits(3) == {"D": [0, 1, 2], "B": [0, 1], "U": [1], "V": [1], "T": [0]}
     assert {task.name[1] for task in TASKS if task.mirrored} == set("DBUVT")
-    for one, other in (("MD", "ND"), ("MB", "NB"), ("MU", "NU"), ("MV", "NV"), ("MT", "NT")):
-        assert SUBTASKS[one].digits(6) == SUBTASKS[other].digits(6)
+    for letter in "DBUVT":
+        assert SUBTASKS[f"M{letter}"].digits(6) == SUBTASKS[f"N{letter}"].digits(6)
 
 
 def test_positions_are_those_of_the_published_map():
-    """6 digits: MD and ND of k at P15–P20 beside SA, MB and NB of k at P15–P19 beside SC; the tri-state before P14."""
+    """MD and ND at P15–P20 beside SA, MB and NB at P15–P19 beside SC, the tri-state before P14."""
     fmt = Format(6)
     for name in ("MD", "ND"):
         assert [SUBTASKS[name].positions(fmt, k) for k in range(5, -1, -1)] == [
@@ -372,7 +367,7 @@ def test_positions_are_those_of_the_published_map():
 @pytest.mark.parametrize(("k", "n"), [(2, 4), (4, 6)])
 @pytest.mark.parametrize("name", ["MV", "NV"])
 def test_the_cascade_test_is_not_passed_by_the_column_below(name, k, n):
-    """A node that knows only MB_(k-1) would hit where that column decides: in one pair of k, not in most."""
+    """A node that knows only MB_(k-1) hits where that column decides: in one pair of k."""
     pairs = SUBTASKS[name].pairs(k, n, 400, np.random.default_rng(0))
     alone = [
         [case(name, pair, k - 1) == 2 for pair in numbers(side)]

@@ -1,4 +1,4 @@
-"""Sufficiency, necessity and the smallest map: on hand-wired circuits, and on the trained 3-digit adder."""
+"""Sufficiency, necessity and the smallest map, on hand-wired circuits and a trained adder."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -11,14 +11,13 @@ import torch
 from helpers import interventions, zoo
 from helpers.arithmetic.circuit import sufficiency
 from helpers.arithmetic.circuit.sufficiency import (
-    Bench,
+    AblationBench,
     mixture,
     necessity,
     random_sets,
     smallest_map,
 )
-from helpers.arithmetic.questions.batch import from_numbers
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, from_numbers
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node
 from tests.arithmetic.handwired import CIRCUIT, FMT, TENS, handwired_adder
@@ -29,12 +28,12 @@ D3 = Format(3)
 
 
 @pytest.fixture(scope="module")
-def wired() -> Bench:
+def wired() -> AblationBench:
     return sufficiency.bench(handwired_adder(), FMT, per_class=20, reference_per_class=40)
 
 
 @pytest.fixture(scope="module")
-def trained() -> Bench:
+def trained() -> AblationBench:
     return sufficiency.bench(zoo.load("add-d3", device="cpu"), D3, per_class=20)
 
 
@@ -44,13 +43,13 @@ def trained_map(trained) -> list[Node]:
 
 
 @dataclass(frozen=True)
-class Scripted(Bench):
-    """A bench of 20 questions with a known answer for every set of ablated nodes: the set of questions it gets wrong."""
+class Scripted(AblationBench):
+    """A bench of 20 questions that says, for every set of ablated nodes, which go wrong."""
 
     wrong: dict[frozenset[Node], set[int]] = field(default_factory=dict)
 
-    def right(self, ablated, mode="mean", seed=0):
-        assert mode == "zero"
+    def right(self, ablated, ablation="mean", seed=0):
+        assert ablation == "zero"
         return torch.tensor(
             [[question not in self.wrong[frozenset(ablated)]] for question in self.tokens.tolist()]
         )
@@ -78,14 +77,13 @@ def test_a_bench_holds_every_class_equally_often_and_its_own_truth(trained):
             *map(int, f"{second:03d}"),
             12,
         ]
-    assert (
-        len(trained.nodes) == len(set(trained.nodes)) == 12 * 2 * 4
-    )  # 12 of 13 positions, 2 layers, 3 heads + MLP
+    # 12 of 13 positions, 2 layers, 3 heads + MLP
+    assert len(trained.nodes) == len(set(trained.nodes)) == 12 * 2 * 4
     assert max(node.position for node in trained.nodes) == 11
 
 
 def test_the_reference_holds_other_questions_than_any_bench():
-    """With the same size for both, a bench of the next seed must not be tested on what set the means of this one."""
+    """Of equal size, a bench of the next seed must not test on what set the means of this one."""
     model = handwired_adder()
     first = sufficiency.bench(model, FMT, per_class=20, reference_per_class=20, seed=0)
     for seed in (0, 1, 2):
@@ -157,22 +155,21 @@ def test_right_is_the_plain_forward_pass_where_nothing_is_ablated(wired):
 
 
 def test_ablating_the_tens_breaks_the_tens_by_exact_arithmetic(wired):
-    """Zero in place of the sum means the answer of 0 + 0; the mean makes one answer for all questions."""
+    """Zero for the sum means the answer of 0 + 0; the mean makes one answer for all questions."""
     sums = (wired.questions.first + wired.questions.second)[:, 0]
     zero = wired.right([Node(4, 0, 0)], "zero")
     assert zero.tolist() == [[True, total < 10, True] for total in sums.tolist()]
     mean = wired.right([Node(4, 0, 0)], "mean")
-    average = float(
-        wired.reference.z[0, :, 4, 0, 0].mean()
-    )  # the head's own mean sum at its own position
+    # the head's own mean sum at its own position
+    average = float(wired.reference.z[0, :, 4, 0, 0].mean())
     assert mean[:, 1].tolist() == [(total >= 10) == (average >= 9.5) for total in sums.tolist()]
     assert mean[:, [0, 2]].all()
 
 
 def test_keeping_is_ablating_the_rest(wired):
     rest = [node for node in wired.nodes if node not in CIRCUIT]
-    for mode in ("mean", "resample", "zero"):
-        assert torch.equal(wired.kept(CIRCUIT, mode), wired.right(rest, mode))
+    for ablation in ("mean", "resample", "zero"):
+        assert torch.equal(wired.kept(CIRCUIT, ablation), wired.right(rest, ablation))
     assert torch.equal(wired.kept(wired.nodes), wired.right([]))
     assert wired.kept([]).all(1).float().mean() < 0.2
     assert wired.kept(iter(CIRCUIT)).all()  # any iterable, also one that can be read once only
@@ -202,7 +199,7 @@ def test_every_takes_each_part_of_the_bench_alike(trained):
 def test_shares_count_whole_answers_by_class():
     questions = from_numbers([11, 22, 5, 15, 95], [22, 33, 6, 16, 5], 2)  # S0 S0 S1 S1 S2
     nothing = torch.zeros(0)
-    bench = Bench(
+    bench = AblationBench(
         torch.nn.Identity(),
         Format(2),
         questions,
@@ -227,7 +224,7 @@ def test_necessity_is_the_share_lost_a_token(wired):
 
 
 def test_a_node_that_can_go_only_after_a_later_one_goes_too():
-    """`x` looks harmless on the fifth of the questions, so it is tried before `y`, without which it could go."""
+    """`x` looks harmless on a fifth of the questions: tried before `y`, after which it could go."""
     x, y = Node(0, 0), Node(0, 1)
     wrong = {
         frozenset(): set(),
@@ -235,11 +232,11 @@ def test_a_node_that_can_go_only_after_a_later_one_goes_too():
         frozenset({y}): {5},
         frozenset({x, y}): {5, 6},
     }
-    assert smallest_map(scripted([x, y], wrong), target=0.9, mode="zero") == []
+    assert smallest_map(scripted([x, y], wrong), target=0.9, ablation="zero") == []
 
 
 def test_an_early_no_is_never_wrong():
-    """All four wrong answers lie in the fifth that is tried first; 16 of 20 right still reach the target."""
+    """All four wrong answers lie in the fifth tried first; 16 of 20 right still reach it."""
     x, y = Node(0, 0), Node(0, 1)
     wrong = {
         frozenset(): set(),
@@ -247,8 +244,8 @@ def test_an_early_no_is_never_wrong():
         frozenset({y}): set(range(9)),
         frozenset({x, y}): set(range(9)),
     }
-    assert smallest_map(scripted([x, y], wrong), target=0.8, mode="zero") == [y]
-    assert smallest_map(scripted([x, y], wrong), target=0.81, mode="zero") == [x, y]
+    assert smallest_map(scripted([x, y], wrong), target=0.8, ablation="zero") == [y]
+    assert smallest_map(scripted([x, y], wrong), target=0.81, ablation="zero") == [x, y]
 
 
 def test_the_result_is_minimal_for_any_set_function():
@@ -259,7 +256,7 @@ def test_the_result_is_minimal_for_any_set_function():
         wrong = {
             some: set(rng.choice(20, rng.integers(6), replace=False).tolist()) for some in outside
         } | {frozenset(): set()}
-        keep = smallest_map(scripted(nodes, wrong), target=0.9, mode="zero")
+        keep = smallest_map(scripted(nodes, wrong), target=0.9, ablation="zero")
         gone = frozenset(nodes) - set(keep)
         assert len(wrong[gone]) <= 2
         assert all(len(wrong[gone | {node}]) > 2 for node in keep)

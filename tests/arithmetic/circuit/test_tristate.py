@@ -15,8 +15,7 @@ from helpers.arithmetic.circuit.tristate import (
     separation,
     tri_state,
 )
-from helpers.arithmetic.questions.batch import all_additions
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, all_additions
 from helpers.errors import LabError
 from helpers.interventions import Node
 from tests.arithmetic.handwired import FMT, handwired_adder
@@ -62,9 +61,8 @@ def test_the_other_columns_say_nothing_about_the_case():
         for operand in (questions.first, questions.second):
             assert set(operand[:, other].tolist()) == set(range(10))
             means = [operand[torch.from_numpy(case == k), other].float().mean() for k in range(3)]
-            assert (
-                max(means) - min(means) < 0.45
-            )  # five standard errors of 2.87 / sqrt(2000) · sqrt(2)
+            # five standard errors of 2.87 / sqrt(2000) · sqrt(2)
+            assert max(means) - min(means) < 0.45
 
 
 def test_seeds():
@@ -93,7 +91,7 @@ def test_separable_points_are_separated_and_permuted_ones_are_not():
 
 
 def test_the_score_is_on_questions_that_were_held_out():
-    """Sixty points in 400 dimensions without any structure: fitted centres alone would score far above chance."""
+    """Sixty points in 400 dimensions, no structure: fitted centres would score far above chance."""
     case = np.repeat([0, 1, 2], 20)
     points = np.random.default_rng(0).normal(size=(60, 400))
     assert separation(points, case, 0) < 0.55
@@ -129,7 +127,7 @@ def test_the_hand_wired_mlp_writes_the_tens():
 
 
 def test_heads_and_mlp_add_up_to_the_residual_stream(adder):
-    """Summed over the nodes of a layer, plus b_O, the outputs are what the layer adds: taken from the library's cache."""
+    """Summed over a layer's nodes, plus b_O: what the layer adds, by the library's own cache."""
     tokens = questions_by_case(5, 2, 5)[0].tokens(D5)
     with torch.no_grad():
         _, cache = adder.run_with_cache(tokens)
@@ -162,9 +160,8 @@ def test_the_plane_holds_the_two_largest_shares_of_variance(adder):
     questions, case = questions_by_case(5, 3, 40)
     output = node_output(adder, questions.tokens(D5), ST3).double().numpy()
     centred = output - output.mean(0)
-    variance = np.linalg.eigvalsh(centred.T @ centred)[
-        ::-1
-    ]  # a second way: eigenvalues of the covariance
+    # a second way: eigenvalues of the covariance
+    variance = np.linalg.eigvalsh(centred.T @ centred)[::-1]
     assert result.explained == pytest.approx(tuple(variance[:2] / variance.sum()), abs=1e-4)
     assert result.plane.shape == (120, 2)
     assert (result.plane**2).sum(0) == pytest.approx(variance[:2], rel=1e-3)

@@ -1,4 +1,4 @@
-"""Which nodes an operation uses: on a circuit known by construction, on scripted benches, and by brute force."""
+"""Which nodes an operation uses: on a known circuit, on scripted benches, and by brute force."""
 
 from collections import Counter
 from itertools import permutations
@@ -9,22 +9,20 @@ import torch
 
 from helpers import training, zoo
 from helpers.arithmetic.circuit import sufficiency
-from helpers.arithmetic.circuit.sufficiency import Bench
+from helpers.arithmetic.circuit.sufficiency import AblationBench
 from helpers.arithmetic.circuit.usage import (
     Use,
     located,
     matched,
+    node_counts,
     nodes_of,
     overlap,
     rename,
     renamings,
-    table,
     use,
 )
-from helpers.arithmetic.questions.batch import from_numbers, join
-from helpers.arithmetic.questions.format import Format
-from helpers.arithmetic.training import insertion
-from helpers.arithmetic.training.recipes import RECIPES
+from helpers.arithmetic.questions import Format, from_numbers, join
+from helpers.arithmetic.training import RECIPES, insertion
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node
 from tests.arithmetic.handwired import CIRCUIT, FMT, TENS, handwired_adder
@@ -43,33 +41,33 @@ def a_use(add: list, sub: list, neg: list, asked: int = 100) -> Use:
 
 
 @pytest.fixture(scope="module")
-def wired() -> Bench:
+def wired() -> AblationBench:
     return sufficiency.bench(handwired_adder(), FMT, per_class=20, reference_per_class=40)
 
 
 def test_zeroing_breaks_what_exact_arithmetic_says(wired):
-    found = use(wired, "zero")
+    node_use = use(wired, "zero")
     sums = (wired.questions.first + wired.questions.second)[:, 0]
-    assert found.asked == {"ADD": 40}
+    assert node_use.asked == {"ADD": 40}
     expected = np.zeros((6, 1, 3), dtype=int)
-    expected[4, 0, [0, 2]] = int(
-        (sums >= 10).sum()
-    )  # a sum of 0 has the tens digit 0, and so says an MLP that says nothing
+    # a sum of 0 has the tens digit 0, and so says an MLP that says nothing
+    expected[4, 0, [0, 2]] = int((sums >= 10).sum())
     expected[5, 0, [0, 2]] = int((sums % 10 != 0).sum())  # … and the units digit 0
-    assert found.broken["ADD"].tolist() == expected.tolist()
+    assert node_use.broken["ADD"].tolist() == expected.tolist()
 
 
 def test_the_useful_nodes_are_the_wired_circuit(wired):
-    for mode in ("mean", "resample"):
-        assert nodes_of(use(wired, mode).useful(0.05)) == CIRCUIT
+    for ablation in ("mean", "resample"):
+        assert nodes_of(use(wired, ablation).useful(0.05)) == CIRCUIT
 
 
 def test_every_count_is_that_of_one_ablation(wired):
-    for mode in ("mean", "resample"):
-        found = use(wired, mode)
+    for ablation in ("mean", "resample"):
+        node_use = use(wired, ablation)
         for node in wired.nodes:
-            broken = int((~wired.right([node], mode).all(1)).sum())
-            assert found.broken["ADD"][node.position, node.layer, node.head] == broken, (mode, node)
+            broken = int((~wired.right([node], ablation).all(1)).sum())
+            counted = node_use.broken["ADD"][node.position, node.layer, node.head]
+            assert counted == broken, (ablation, node)
 
 
 def test_questions_the_intact_model_gets_wrong_cannot_break():
@@ -77,12 +75,11 @@ def test_questions_the_intact_model_gets_wrong_cannot_break():
     state = model.state_dict()
     state["unembed.weight"][1, TENS] = 1000.0  # always a leading 1: wrong without a carry
     model.load_state_dict(state)
-    found = use(sufficiency.bench(model, FMT, per_class=20), "zero")
-    assert found.asked == {"ADD": 20}
-    assert found.broken["ADD"].max() <= 20
-    assert (
-        found.broken["ADD"][4].sum() == 0
-    )  # the tens are wrong or right whatever the circuit says
+    node_use = use(sufficiency.bench(model, FMT, per_class=20), "zero")
+    assert node_use.asked == {"ADD": 20}
+    assert node_use.broken["ADD"].max() <= 20
+    tens = node_use.broken["ADD"][4]
+    assert tens.sum() == 0  # they are wrong or right whatever the circuit says
 
 
 def test_operations_are_told_apart():
@@ -95,8 +92,8 @@ def test_operations_are_told_apart():
     nodes = [Node(0, 0, 0), Node(0, 0, 1), Node(0, 0)]
     wrong = {(): [1], (nodes[0],): [0, 1, 2], (nodes[1],): [1, 4, 5], (nodes[2],): [2, 3, 4]}
 
-    class Scripted(Bench):
-        def right(self, ablated, mode="mean", seed=0):
+    class Scripted(AblationBench):
+        def right(self, ablated, ablation="mean", seed=0):
             return torch.tensor([[number not in wrong[tuple(ablated)]] for number in range(6)])
 
     class Shape:
@@ -108,9 +105,9 @@ def test_operations_are_told_apart():
     bench = Scripted(
         model, FMT, questions, torch.zeros(0), torch.zeros(0), questions.classes(), nothing, nodes
     )
-    found = use(bench)
-    assert found.asked == {"ADD": 1, "SUB": 2, "NEG": 2}
-    assert {name: counts[0, 0].tolist() for name, counts in found.broken.items()} == {
+    node_use = use(bench)
+    assert node_use.asked == {"ADD": 1, "SUB": 2, "NEG": 2}
+    assert {name: counts[0, 0].tolist() for name, counts in node_use.broken.items()} == {
         "ADD": [1, 0, 0],
         "SUB": [1, 0, 2],
         "NEG": [0, 2, 1],
@@ -118,17 +115,17 @@ def test_operations_are_told_apart():
 
 
 def test_thresholds_count_questions():
-    found = a_use([0, 1, 2, 3], [0, 0, 0, 0], [0, 0, 0, 100])
-    assert found.used("ADD")[0, 0].tolist() == [False, True, True, True]
-    assert found.used("ADD", 0.02)[0, 0].tolist() == [False, False, True, True]
-    assert found.used("ADD", 0.021)[0, 0].tolist() == [False, False, False, True]
-    assert found.useful(0.5)[0, 0].tolist() == [False, False, False, True]
+    node_use = a_use([0, 1, 2, 3], [0, 0, 0, 0], [0, 0, 0, 100])
+    assert node_use.used("ADD")[0, 0].tolist() == [False, True, True, True]
+    assert node_use.used("ADD", 0.02)[0, 0].tolist() == [False, False, True, True]
+    assert node_use.used("ADD", 0.021)[0, 0].tolist() == [False, False, False, True]
+    assert node_use.useful(0.5)[0, 0].tolist() == [False, False, False, True]
     assert not a_use([0], [0], [0], asked=0).useful().any()
 
 
 def test_the_table_counts_by_hand():
-    found = a_use([5, 5, 5, 0, 0], [5, 5, 0, 0, 1], [5, 0, 0, 0, 0])
-    assert table(found) == {
+    node_use = a_use([5, 5, 5, 0, 0], [5, 5, 0, 0, 1], [5, 0, 0, 0, 0])
+    assert node_counts(node_use) == {
         "nodes": 4,
         "ADD": 3,
         "SUB": 3,
@@ -138,7 +135,7 @@ def test_the_table_counts_by_hand():
         "two": 1,
         "three": 1,
     }
-    assert table(found, 0.05) == {
+    assert node_counts(node_use, 0.05) == {
         "nodes": 3,
         "ADD": 3,
         "SUB": 2,
@@ -149,7 +146,7 @@ def test_the_table_counts_by_hand():
         "three": 1,
     }
     among = np.array([[[True, False, False, True, False]]])
-    assert table(found, among=among) == {
+    assert node_counts(node_use, among=among) == {
         "nodes": 2,
         "ADD": 1,
         "SUB": 1,
@@ -199,11 +196,11 @@ def test_overlap_is_that_of_the_sets(measure):
         return len(ours & moved) / len(ours if measure == "kept" else ours | moved)
 
     every = [value((a, b)) for a in permutations(range(3)) for b in permutations(range(3))]
-    found = overlap(source, used, measure)
-    assert found.observed == pytest.approx(every[0])
-    assert found.heads == pytest.approx(sum(every) / 36)
-    assert found.heads_p == pytest.approx(sum(one >= every[0] - 1e-9 for one in every) / 36)
-    assert found.best == pytest.approx(max(every))
+    chance = overlap(source, used, measure)
+    assert chance.observed == pytest.approx(every[0])
+    assert chance.heads == pytest.approx(sum(every) / 36)
+    assert chance.heads_p == pytest.approx(sum(value >= every[0] - 1e-9 for value in every) / 36)
+    assert chance.best == pytest.approx(max(every))
 
 
 def test_unnamed_heads_are_counted_by_layer_and_position():
@@ -217,10 +214,10 @@ def test_unnamed_heads_are_counted_by_layer_and_position():
         node for node in nodes_of(used) if node.is_mlp
     }
     both = (heads(source) & heads(used)).total() + len(mlps)
-    found = overlap(source, used, "unnamed")
-    assert found.observed == pytest.approx(both / source.sum())
-    assert found.heads == pytest.approx(found.best) == found.observed
-    assert found.observed >= overlap(source, used).best
+    chance = overlap(source, used, "unnamed")
+    assert chance.observed == pytest.approx(both / source.sum())
+    assert chance.heads == pytest.approx(chance.best) == chance.observed
+    assert chance.observed >= overlap(source, used).best
     with pytest.raises(LabError, match="got 'most'"):
         overlap(source, used, "most")
 
@@ -234,7 +231,7 @@ def test_the_random_control_has_the_hypergeometric_mean():
     )
     drawn = matched(used, 50, seed=0)
     assert (drawn.sum((2, 3)) == used.sum((1, 2))).all()
-    assert len({one.tobytes() for one in drawn}) == 50
+    assert len({mask.tobytes() for mask in drawn}) == 50
 
 
 def test_a_model_overlaps_with_itself_and_its_renamed_copy_does_not():
@@ -243,9 +240,8 @@ def test_a_model_overlaps_with_itself_and_its_renamed_copy_does_not():
     same = overlap(mask, mask, "jaccard")
     assert same.observed == same.best == 1.0
     assert same.random_p < 0.01
-    assert same.heads_p == pytest.approx(
-        1 / 16
-    )  # head 0 of layer 0 and head 1 of layer 1 keep their names: 6 * 6 of 576
+    # head 0 of layer 0 and head 1 of layer 1 keep their names: 6 * 6 of 576
+    assert same.heads_p == pytest.approx(1 / 16)
     copy = rename(mask, ((1, 2, 3, 0), (1, 2, 3, 0)))
     moved = overlap(mask, copy, "jaccard")
     assert moved.observed == 0.0
@@ -264,14 +260,14 @@ def test_an_inserted_adder_uses_the_nodes_it_used_before():
     inserted = located(np.ones_like(before.broken["ADD"], dtype=bool), 3, 4)
     assert after.broken["ADD"][inserted].sum() == before.broken["ADD"].sum() > 0
     assert nodes_of(after.used("ADD")) == nodes_of(before.used("ADD"))
-    found = overlap(before.used("ADD"), after.used("ADD"), "jaccard")
-    assert found.observed == 1.0
-    assert found.heads_p < 0.05
-    assert found.random_p < 0.01
+    chance = overlap(before.used("ADD"), after.used("ADD"), "jaccard")
+    assert chance.observed == 1.0
+    assert chance.heads_p < 0.05
+    assert chance.random_p < 0.01
 
 
 def test_what_is_stored_is_read_back():
-    found = a_use([0, 1, 2], [3, 4, 5], [6, 7, 8])
-    again = Use.from_json(found.to_json())
-    assert again.asked == found.asked
-    assert all((again.broken[name] == found.broken[name]).all() for name in found.broken)
+    node_use = a_use([0, 1, 2], [3, 4, 5], [6, 7, 8])
+    again = Use.from_json(node_use.to_json())
+    assert again.asked == node_use.asked
+    assert all((again.broken[name] == node_use.broken[name]).all() for name in node_use.broken)

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import zoo
-from helpers.arithmetic.explorer import live as widgets
-from helpers.arithmetic.explorer import page
-from helpers.arithmetic.questions import batch as q
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.explorer import live
+from helpers.arithmetic.explorer.data import REFERENCE, columns, operands
+from helpers.arithmetic.questions import Format, enriched, uniform
 from helpers.errors import LabError
 from helpers.interventions import Node
 from helpers.show.viewer import View
@@ -18,38 +16,33 @@ from helpers.show.viewer import View
 FMT = Format(3)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return zoo.load("add-d3", device="cpu")
-
-
 @pytest.fixture
-def live(model):
+def explorer(model):
     pytest.importorskip("ipywidgets")
-    return widgets.LiveExplorer(model, FMT, "add-d3")
+    return live.LiveExplorer(model, FMT, "add-d3")
 
 
-def row(live, name: str) -> str:
-    cells = re.search(f">{name}</th>(.*?)</tr>", live.output.value)[1]
+def row(explorer, name: str) -> str:
+    cells = re.search(f">{name}</th>(.*?)</tr>", explorer.output.value)[1]
     return "".join(re.findall("<td[^>]*>(.*?)</td>", cells))
 
 
-def test_typing_runs_the_model_and_the_arithmetic(live):
-    questions = q.enriched(3, 12, np.random.default_rng(0))
+def test_typing_runs_the_model_and_the_arithmetic(explorer):
+    questions = enriched(3, 12, np.random.default_rng(0))
     for i in range(len(questions)):
-        first, second = map(int, page.operands(questions[i]))
-        live.first.value, live.second.value = str(first), str(second)
-        assert row(live, "Model") == f"+{first + second:04}"
-        expected = page.columns(questions[i])
-        assert {name: row(live, name) for name in expected} == {
+        first, second = map(int, operands(questions[i]))
+        explorer.first.value, explorer.second.value = str(first), str(second)
+        assert row(explorer, "Model") == f"+{first + second:04}"
+        expected = columns(questions[i])
+        assert {name: row(explorer, name) for name in expected} == {
             k: "".join(v)[::-1] for k, v in expected.items()
         }
-        assert f"class {questions[i].classes()[0]}" in live.output.value
-    assert live.attention.value.count("<svg") == 6
+        assert f"class {questions[i].classes()[0]}" in explorer.output.value
+    assert explorer.attention.value.count("<svg") == 6
 
 
 def by_hand(model, node: Node, value: torch.Tensor) -> torch.return_types.max:
-    """Largest probability of each answer token of 999+001 with `value` written over one head's output."""
+    """The largest probabilities for 999+001 with `value` written over one head's output."""
 
     def write(z, hook):
         z = z.clone()
@@ -64,13 +57,13 @@ def by_hand(model, node: Node, value: torch.Tensor) -> torch.return_types.max:
     return logits[0, 7:].softmax(-1).max(-1)
 
 
-def test_ablation_and_patching_are_the_models_own(model, live):
-    live.first.value, live.second.value, live.partner.value = "999", "1", "999+0"
-    random = q.uniform(3, page.REFERENCE, np.random.default_rng(0)).tokens(FMT)[:, :-1]
+def test_ablation_and_patching_are_the_models_own(model, explorer):
+    explorer.first.value, explorer.second.value, explorer.partner.value = "999", "1", "999+0"
+    random = uniform(3, REFERENCE, np.random.default_rng(0)).tokens(FMT)[:, :-1]
     _, means = model.run_with_cache(random)
     _, stored = model.run_with_cache(torch.tensor([[9, 9, 9, 10, 0, 0, 0, 12, 10, 0, 9, 9]]))
     answers = set()
-    for _, node in live.nodes.options:
+    for _, node in explorer.nodes.options:
         if node.is_mlp or node.position < FMT.equals_position:
             continue
         place = (f"blocks.{node.layer}.attn.hook_z", (slice(None), node.position, node.head))
@@ -79,37 +72,37 @@ def test_ablation_and_patching_are_the_models_own(model, live):
             "zero": torch.zeros(32),
             "patch": stored[place[0]][place[1]],
         }
-        for mode, value in values.items():
-            live.mode.value, live.nodes.value = mode, (node,)
+        for intervention, value in values.items():
+            explorer.intervention.value, explorer.nodes.value = intervention, (node,)
             expected = by_hand(model, node, value)
-            assert live.result.after_probabilities == pytest.approx(
+            assert explorer.outcome.after_probabilities == pytest.approx(
                 expected.values.tolist(), abs=1e-4
             )
             assert (
-                live.result.after
-                == row(live, "After")
+                explorer.outcome.after
+                == row(explorer, "After")
                 == "".join("0123456789+-=*/"[i] for i in expected.indices)
             )
-            answers.add(live.result.after)
+            answers.add(explorer.outcome.after)
     assert len(answers) > 1  # some intervention changes the answer
 
 
-def test_all_nodes_patched_together_give_the_other_questions_carries(live):
-    live.first.value, live.second.value, live.partner.value = "444", "555", "444+556"
-    live.mode.value = "patch"
-    live.nodes.value = tuple(node for _, node in live.nodes.options if node.layer == 0)
-    assert "changes" in live.output.value
-    assert live.result.after != live.result.intact
-    assert live.output.value.count('class="changed"') == sum(
-        x != y for x, y in zip(live.result.after, live.result.intact, strict=True)
+def test_all_nodes_patched_together_give_the_other_questions_carries(explorer):
+    explorer.first.value, explorer.second.value, explorer.partner.value = "444", "555", "444+556"
+    explorer.intervention.value = "patch"
+    explorer.nodes.value = tuple(node for _, node in explorer.nodes.options if node.layer == 0)
+    assert "changes" in explorer.output.value
+    assert explorer.outcome.after != explorer.outcome.intact
+    assert explorer.output.value.count('class="changed"') == sum(
+        x != y for x, y in zip(explorer.outcome.after, explorer.outcome.intact, strict=True)
     )
-    live.nodes.value = ()
-    assert live.result.after == live.result.intact == "+0999"
+    explorer.nodes.value = ()
+    assert explorer.outcome.after == explorer.outcome.intact == "+0999"
 
 
-def test_mean_ablation_of_an_early_node_changes_nothing(live):
-    live.nodes.value = (Node(3, 1, 0),)
-    assert "changes no answer token" in live.output.value
+def test_mean_ablation_of_an_early_node_changes_nothing(explorer):
+    explorer.nodes.value = (Node(3, 1, 0),)
+    assert "changes no answer token" in explorer.output.value
 
 
 @pytest.mark.parametrize(
@@ -124,45 +117,45 @@ def test_mean_ablation_of_an_early_node_changes_nothing(live):
         ("partner", "25+x", "in the other question"),
     ],
 )
-def test_bad_input_is_a_message_and_the_next_good_one_works(live, control, value, message):
-    live.mode.value, live.nodes.value = "patch", (Node(8, 0, 0),)
-    box = getattr(live, control)
+def test_bad_input_is_a_message_and_the_next_good_one_works(explorer, control, value, message):
+    explorer.intervention.value, explorer.nodes.value = "patch", (Node(8, 0, 0),)
+    box = getattr(explorer, control)
     good, box.value = box.value, value
-    assert message in live.output.value.replace("&#x27;", "'")
-    assert "<script>" not in live.output.value
-    assert live.attention.value == ""
-    assert live.result is None
+    assert message in explorer.output.value.replace("&#x27;", "'")
+    assert "<script>" not in explorer.output.value
+    assert explorer.attention.value == ""
+    assert explorer.outcome is None
     box.value = good
-    assert live.result is not None
-    assert live.attention.value.count("<svg") == 6
+    assert explorer.outcome is not None
+    assert explorer.attention.value.count("<svg") == 6
 
 
 def test_without_a_live_kernel_the_precomputed_explorer_comes_and_says_so(model, capsys):
-    shown = widgets.live_explorer(model, FMT, name="add-d3", live=False)
+    shown = live.live_explorer(model, FMT, name="add-d3", live=False)
     assert isinstance(shown, View)
     assert "precomputed" in capsys.readouterr().err
 
 
 def test_a_kernel_without_an_editor_is_not_live(monkeypatch):
-    monkeypatch.setattr(widgets, "in_notebook", lambda: True)
+    monkeypatch.setattr(live, "in_notebook", lambda: True)
     for name in ("LAB_STATIC", "JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD"):
         monkeypatch.delenv(name, raising=False)
-    assert not widgets.is_live()  # what a book build looks like
+    assert not live.is_live()  # what a book build looks like
     monkeypatch.setenv("JPY_SESSION_NAME", "/lab1.ipynb")
-    assert widgets.is_live()
+    assert live.is_live()
     monkeypatch.setenv("LAB_STATIC", "1")
-    assert not widgets.is_live()
+    assert not live.is_live()
 
 
 def test_without_ipywidgets_there_is_the_static_explorer_or_a_remedy(model, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ipywidgets", None)
     monkeypatch.setenv("JPY_SESSION_NAME", "/lab1.ipynb")
-    monkeypatch.setattr(widgets, "in_notebook", lambda: True)
-    assert isinstance(widgets.live_explorer(model, FMT), View)
+    monkeypatch.setattr(live, "in_notebook", lambda: True)
+    assert isinstance(live.live_explorer(model, FMT), View)
     with pytest.raises(LabError, match="pip install ipywidgets"):
-        widgets.live_explorer(model, FMT, live=True)
+        live.live_explorer(model, FMT, live=True)
 
 
 def test_another_vocabulary_is_named(model):
     with pytest.raises(LabError, match="vocabulary"):
-        widgets.live_explorer(model, Format(3, equals=40), live=True)
+        live.live_explorer(model, Format(3, equals=40), live=True)

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.arithmetic.questions import Questions, all_additions, from_numbers, parse
 from helpers.arithmetic.questions import algorithm as alg
 from helpers.arithmetic.questions.algorithm import U
-from helpers.arithmetic.questions.batch import Questions, all_additions, from_numbers, parse
 
 pytestmark = pytest.mark.core
 

@@ -1,4 +1,4 @@
-"""Classes, their exact shares, and uniform draws from them, against enumeration by an independent reference."""
+"""Classes, their exact shares and uniform draws, against enumeration by a second reference."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,10 @@ def test_every_short_question_has_the_class_of_the_reference(operator, n_digits)
 
 
 def longest_run(starts: np.ndarray, goes_on: np.ndarray) -> np.ndarray:
-    """Columns in the longest run of one that starts it and those directly above that go on, [column, question], units first."""
+    """Columns in the longest run of one that starts it and those directly above that go on.
+
+    Both arrays are [column, question], units first.
+    """
     longest = np.zeros(starts.shape[1], dtype=int)
     for lowest in range(len(starts)):
         unbroken, length = starts[lowest], starts[lowest].astype(int)

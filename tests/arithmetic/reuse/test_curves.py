@@ -1,4 +1,4 @@
-"""Learning curves: the step at which a level is reached, on curves made by hand, and counts against a plain verification."""
+"""Learning curves: steps to a level, on curves made by hand, and counts against a verification."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from helpers import training, zoo
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 from helpers.arithmetic.reuse import curves
 from helpers.arithmetic.reuse.curves import (
-    Curve,
+    LearningCurve,
     Point,
     Reached,
     band,
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.core
 RECIPE = RECIPES["mix-d3"]
 
 
-def a_curve(*accuracies: float, steps: list[int] | None = None) -> Curve:
+def a_curve(*accuracies: float, steps: list[int] | None = None) -> LearningCurve:
     """Accuracies of a thousand uniform additions; subtractions are never right."""
     steps = steps or [0, 1, 2, 4, 8, 16][: len(accuracies)]
     points = [
@@ -40,7 +40,7 @@ def a_curve(*accuracies: float, steps: list[int] | None = None) -> Curve:
         )
         for step, share in zip(steps, accuracies, strict=True)
     ]
-    return Curve(tuple(points))
+    return LearningCurve(tuple(points))
 
 
 def test_a_level_is_reached_for_good_or_at_first():
@@ -66,8 +66,8 @@ def test_the_band_is_taken_over_seeds_at_common_steps():
         a_curve(0.3, 0.9, 1.0, steps=[0, 4, 5]),
         a_curve(0.2, 0.7, steps=[0, 4]),
     ]
-    found = band(three, operation="ADD")
-    assert (found.steps, found.low, found.middle, found.high) == (
+    middle_band = band(three, operation="ADD")
+    assert (middle_band.steps, middle_band.low, middle_band.middle, middle_band.high) == (
         [0, 4],
         [0.1, 0.5],
         [0.2, 0.7],
@@ -80,7 +80,7 @@ def test_the_band_is_taken_over_seeds_at_common_steps():
 
 def test_a_curve_is_stored_and_read_back():
     once = a_curve(0.1, 0.9, 1.0)
-    assert Curve.from_json(once.to_json()) == once
+    assert LearningCurve.from_json(once.to_json()) == once
 
 
 def test_the_exam_is_fixed_and_holds_both_operators_and_every_class():
@@ -118,8 +118,8 @@ def run(tmp_path, models, monkeypatch) -> Path:
 
 
 def test_every_checkpoint_is_scored_on_the_exam(run, models, monkeypatch):
-    """An adder has all additions right. Greedy decoding, one token after the other, counts the subtractions."""
-    from helpers.arithmetic.verification.verify import greedy
+    """An adder has all additions right. Greedy decoding counts the subtractions."""
+    from helpers.arithmetic.verification import greedy
 
     monkeypatch.setattr(curves, "STAGES", ((20, 0.3), (1, 1.0)))
     curve = curve_of(run)
@@ -142,7 +142,7 @@ def test_every_checkpoint_is_scored_on_the_exam(run, models, monkeypatch):
 
 
 def test_only_the_ends_and_promising_checkpoints_answer_everything(run, monkeypatch):
-    def asked(curve: Curve) -> list[int]:
+    def asked(curve: LearningCurve) -> list[int]:
         return [sum(point.asked["uniform"].values()) for point in curve.points]
 
     assert asked(curve_of(run)) == [400, 20, 20, 400]

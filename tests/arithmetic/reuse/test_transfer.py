@@ -1,4 +1,4 @@
-"""Patch tests of a source repeated in a target: on the hand-wired adder, on an inserted one, and on outcomes made by hand."""
+"""A source's patch tests repeated in a target: hand-wired, inserted, and outcomes made by hand."""
 
 from itertools import combinations
 
@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from helpers import training, zoo
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format
 from helpers.arithmetic.reuse.transfer import (
-    Count,
+    Outcome,
     Passed,
     Retest,
     alternatives,
     passed,
+    retest,
     shared_roles,
-    transfer,
     transferred,
 )
 from helpers.arithmetic.training import insertion
@@ -26,7 +26,7 @@ from tests.arithmetic.handwired import FMT, handwired_adder
 pytestmark = pytest.mark.core
 
 D3 = Format(3)
-YES, NO = Count(10, 10, 10, 10), Count(0, 10, 10, 10)
+YES, NO = Outcome(10, 10, 10, 10), Outcome(0, 10, 10, 10)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def head(label: str, *heads: int, layer: int = 0, position: int = 5) -> Passed:
     return Passed(label[:-1], int(label[-1]), tuple(Node(position, layer, h) for h in heads), YES)
 
 
-def outcomes(test: Passed, strong: dict[tuple[int, ...], Count], n_heads: int = 3) -> Retest:
+def outcomes(test: Passed, strong: dict[tuple[int, ...], Outcome], n_heads: int = 3) -> Retest:
     """A retest in which every set of heads fails but those named."""
     first = test.nodes[0]
     sets = combinations(range(n_heads), len(test.nodes))
@@ -76,13 +76,13 @@ def test_the_wired_adder_passes_what_it_was_wired_for(wired_tests):
         ("SA0", (Node(5, 0, 0),)),
         ("SA0", (Node(5, 0),)),
     }
-    assert all(test.count == Count(40, 40, 40, 40) for test in wired_tests)
+    assert all(test.outcome == Outcome(40, 40, 40, 40) for test in wired_tests)
 
 
 def test_a_model_passes_its_own_tests(wired, wired_tests):
-    again = transfer(wired_tests, FMT, wired, count=40)
+    again = retest(wired_tests, FMT, wired, count=40)
     assert len(again) == len(wired_tests)
-    assert all(one.same == one.source.count for one in again)
+    assert all(result.same == result.source.outcome for result in again)
     heads = transferred(again)
     assert (heads.tests, heads.strong, heads.hits, heads.trials, heads.best) == (2, 2, 80, 80, 1.0)
     assert heads.other == 0.0
@@ -90,7 +90,7 @@ def test_a_model_passes_its_own_tests(wired, wired_tests):
 
 
 def test_exchanged_heads_fail_under_their_old_names_only(wired_tests):
-    moved = transferred(transfer(wired_tests, FMT, exchanged(), count=40))
+    moved = transferred(retest(wired_tests, FMT, exchanged(), count=40))
     assert (moved.strong, moved.hits) == (0, 0)
     assert moved.other == moved.best == 1.0
     roles = shared_roles(wired_tests, passed(exchanged(), FMT, count=40), n_heads=2)
@@ -102,8 +102,8 @@ def test_nothing_transfers_to_a_model_that_cannot_add(wired_tests):
     blank.load_state_dict(
         {name: torch.zeros_like(value) for name, value in blank.state_dict().items()}
     )
-    found = transferred(transfer(wired_tests, FMT, blank, count=40))
-    assert (found.strong, found.hits, found.best) == (0, 0, 0.0)
+    summary = transferred(retest(wired_tests, FMT, blank, count=40))
+    assert (summary.strong, summary.hits, summary.best) == (0, 0, 0.0)
 
 
 def test_an_inserted_adder_passes_its_tests_with_the_same_counts():
@@ -111,16 +111,16 @@ def test_an_inserted_adder_passes_its_tests_with_the_same_counts():
     larger = insertion.insert(adder, training.build_model(RECIPES["mix-d3"]).eval(), "preserving")
     own = passed(adder, D3, count=20, tasks=("SC", "SV"))
     assert {test.label for test in own} >= {"SC0", "SC1", "SC2", "SV2"}
-    assert all(test.count.strong for test in own)
-    again = transfer(own, D3, larger, count=20)
-    assert sorted(one.source.label for one in again) == sorted(test.label for test in own)
-    assert all(one.same == one.source.count for one in again)
+    assert all(test.outcome.strong for test in own)
+    again = retest(own, D3, larger, count=20)
+    assert sorted(result.source.label for result in again) == sorted(test.label for test in own)
+    assert all(result.same == result.source.outcome for result in again)
     assert all(
-        len(one.target)
-        == {0: 3, 1: 4, 2: 6, 3: 4}[0 if one.source.is_mlp else len(one.source.nodes)]
-        for one in again
+        len(result.target)
+        == {0: 3, 1: 4, 2: 6, 3: 4}[0 if result.source.is_mlp else len(result.source.nodes)]
+        for result in again
     )
-    scratch = transfer(own, D3, training.build_model(RECIPES["mix-d3"]).eval(), count=20)
+    scratch = retest(own, D3, training.build_model(RECIPES["mix-d3"]).eval(), count=20)
     assert transferred(scratch).strong == 0
 
 
@@ -141,15 +141,15 @@ def test_the_control_is_every_other_set_of_the_layer(wired):
 
 def test_the_best_renaming_is_one_for_all_tests_of_a_layer():
     """Head 0 was renamed to 1 for one test and to 2 for another: one renaming cannot serve both."""
-    one, two, pair = head("SA0", 0), head("SA1", 0, position=4), head("SC1", 0, 1, layer=1)
-    found = transferred(
-        [outcomes(one, {(1,): YES}), outcomes(two, {(2,): YES}), outcomes(pair, {(0, 2): YES})]
+    first, second, pair = head("SA0", 0), head("SA1", 0, position=4), head("SC1", 0, 1, layer=1)
+    summary = transferred(
+        [outcomes(first, {(1,): YES}), outcomes(second, {(2,): YES}), outcomes(pair, {(0, 2): YES})]
     )
-    assert found.best == pytest.approx(2 / 3)
-    assert (found.strong, found.rate) == (0, 0.0)
-    assert found.other == pytest.approx(0.5)
+    assert summary.best == pytest.approx(2 / 3)
+    assert (summary.strong, summary.rate) == (0, 0.0)
+    assert summary.other == pytest.approx(0.5)
     together = transferred(
-        [outcomes(one, {(1,): YES}), outcomes(two, {(1,): YES}), outcomes(pair, {(0, 1): YES})]
+        [outcomes(first, {(1,): YES}), outcomes(second, {(1,): YES}), outcomes(pair, {(0, 1): YES})]
     )
     assert together.best == 1.0
     assert (together.strong, together.rate) == (1, pytest.approx(1 / 3))
@@ -157,9 +157,9 @@ def test_the_best_renaming_is_one_for_all_tests_of_a_layer():
 
 
 def test_a_strong_outcome_needs_its_null():
-    assert Count(9, 10, 9, 10).strong
-    assert not Count(8, 10, 10, 10).strong
-    assert not Count(10, 10, 8, 10).strong
+    assert Outcome(9, 10, 9, 10).strong
+    assert not Outcome(8, 10, 10, 10).strong
+    assert not Outcome(10, 10, 8, 10).strong
 
 
 def test_roles_are_compared_by_label_and_nodes():
@@ -180,19 +180,19 @@ def test_roles_are_compared_by_label_and_nodes():
         head("SC2", 2, layer=0),
         mlp,
     ]
-    found = shared_roles(source, target, n_heads=4)
-    assert (found.roles, found.same, found.layer) == (5, 2, 4)
+    overlap = shared_roles(source, target, n_heads=4)
+    assert (overlap.roles, overlap.same, overlap.layer) == (5, 2, 4)
     assert (
-        found.best == 3
+        overlap.best == 3
     )  # SA1 and SC0 as they are, and head 2 of layer 1 renamed: each layer has names of its own
     # A renaming serves SC0 and SC1 if it gives the right head (1 in 4 each), SA0 or SA1 with the
     # right pair (1 in 6 each).
-    assert found.heads == pytest.approx(2 / 4 + 2 / 6)
-    assert 0 < found.heads_p < 1
+    assert overlap.heads == pytest.approx(2 / 4 + 2 / 6)
+    assert 0 < overlap.heads_p < 1
 
 
 def test_what_cannot_be_compared_is_refused(wired, wired_tests):
     with pytest.raises(LabError, match="got Node"):
-        transfer([head("SC0", 2, position=4)], FMT, wired, count=2)
+        retest([head("SC0", 2, position=4)], FMT, wired, count=2)
     with pytest.raises(LabError, match="tests of MLPs"):
         transferred([outcomes(head("SA0", 0), {})], mlps=True)

@@ -1,4 +1,4 @@
-"""What each arm copies and freezes, against lists written anew from the released code's description, and what it does."""
+"""What each arm copies, freezes and does, against lists written anew from the released code."""
 
 import re
 
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import training, zoo
-from helpers.arithmetic.questions.batch import mixed, uniform
-from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions import Format, mixed, uniform
+from helpers.arithmetic.training import EXPERIMENTS, MixedTask, answer_loss
 from helpers.arithmetic.training.insertion import (
     ARMS,
     FREEZES,
@@ -20,8 +20,7 @@ from helpers.arithmetic.training.insertion import (
     insert,
     places,
 )
-from helpers.arithmetic.training.recipes import EXPERIMENTS, MixedTask, answer_loss
-from helpers.arithmetic.verification.verify import score
+from helpers.arithmetic.verification import score
 from helpers.errors import LabError
 from helpers.training import Recipe
 
@@ -43,7 +42,7 @@ SMALL = {
 
 
 def model_of(n_layers: int, n_heads: int, seed: int = 0, **shape):
-    """A small model without a special number: fresh biases are zero and fresh norms one, in every model alike."""
+    """A small model without special numbers: fresh biases would be zero and fresh norms one."""
     recipe = Recipe(
         "small",
         "mixed",
@@ -115,11 +114,11 @@ def test_an_arm_writes_exactly_its_entries_and_no_other(arm, of_source, of_targe
     source, target = model_of(*of_source, seed=1), model_of(*of_target, seed=2)
     kept, before = snapshot(source), snapshot(target)
     assert insert(source, target, arm) is target
-    expected, found = expected_state(source, before, arm), target.state_dict()
-    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+    expected, state = expected_state(source, before, arm), target.state_dict()
+    assert [name for name in expected if not torch.equal(state[name], expected[name])] == []
     assert all(torch.equal(kept[name], value) for name, value in source.state_dict().items())
     if arm == "scratch":
-        assert all(torch.equal(before[name], found[name]) for name in before)
+        assert all(torch.equal(before[name], state[name]) for name in before)
 
 
 def test_the_paper_copies_these_tensors_and_the_other_arms_all_of_them():
@@ -138,7 +137,7 @@ def test_the_paper_copies_these_tensors_and_the_other_arms_all_of_them():
     assert set(names["paper"]) == {f"blocks.{i}.{part}" for i in (0, 1) for part in layer} | ends
     assert set(names["whole"]) == set(names["preserving"]) == set(source.state_dict())
     assert names["scratch"] == []
-    assert all(len(set(found)) == len(found) for found in names.values())
+    assert all(len(set(copied)) == len(copied) for copied in names.values())
 
 
 @settings(deadline=None, max_examples=25)
@@ -157,8 +156,8 @@ def test_the_preserving_arm_keeps_the_function_for_every_shape(
     tokens = mixed(2, 64, np.random.default_rng(seed)).tokens(Format(2))
     with torch.no_grad():
         before, wanted = target(tokens), source(tokens)
-        found = insert(source, target, "preserving")(tokens)
-    assert (found - wanted).abs().max() < 1e-4
+        logits = insert(source, target, "preserving")(tokens)
+    assert (logits - wanted).abs().max() < 1e-4
     assert (before - wanted).abs().max() > 0.1
 
 
@@ -195,7 +194,7 @@ def test_how_well_the_larger_model_adds_before_any_training(arm, least, most):
 
 
 def test_heads_copied_by_the_paper_read_as_before_in_the_first_layer_alone():
-    """Embeddings, ln1 and Q, K, V are there, so layer 0 attends as the source; without its W_O, layer 1 cannot."""
+    """Layer 0 has all that its attention reads, so it attends as the source; layer 1 does not."""
     source, target = adder_in("paper")
     tokens = uniform(3, 50, np.random.default_rng(0)).tokens(Format(3))
     names = [f"blocks.{layer}.attn.hook_{part}" for layer in (0, 1) for part in ("pattern", "z")]

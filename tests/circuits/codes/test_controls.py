@@ -11,7 +11,7 @@ pytestmark = pytest.mark.core
 
 
 def planted(seed=0):
-    """Head 0 moves its mean, head 1 differs pairwise without moving its mean, head 2 is long, head 3 short; 40 prompts."""
+    """Head 0 moves its mean, head 1 differs pairwise only, head 2 is long, head 3 short."""
     g = torch.Generator().manual_seed(seed)
     positive = torch.randn(40, 4, 8, generator=g)
     negative = positive.clone()
@@ -69,7 +69,7 @@ def test_shuffling_keeps_the_prompts_and_mixes_the_classes():
 
 def test_bad_input_is_refused():
     positive, negative = planted()
-    with pytest.raises(LabError, match="one twin a prompt"):
+    with pytest.raises(LabError, match="one twin per prompt"):
         controls.paired_difference(positive, negative[:3])
     with pytest.raises(LabError, match="finite"):
         controls.mean_difference(positive / 0, negative)

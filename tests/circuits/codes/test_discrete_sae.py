@@ -32,7 +32,7 @@ def test_loss_is_that_of_the_equations():
 
 
 def test_first_step_goes_against_the_gradient_by_the_learning_rate():
-    """Adam's first step moves every parameter by the rate, against the sign of its gradient; here of the tied bias."""
+    """Adam's first step moves a parameter, here the tied bias, by the rate against its gradient."""
     x = vectors(seed=3)
     start, stepped = train(x, Settings(9, steps=0)), train(x, Settings(9, steps=1, rate=1e-4))
     moved = (stepped.bias - start.bias)[0, 0].numpy()

@@ -1,4 +1,4 @@
-"""sae-lens' autoencoders beside ours: the same loss where the same is meant, one latent at a time with k = 1."""
+"""sae-lens' autoencoders beside ours: the same loss, and one latent at a time with k = 1."""
 
 import pytest
 import torch

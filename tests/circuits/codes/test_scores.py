@@ -1,4 +1,4 @@
-"""Scores of codes against dense counts as the paper defines them, and against what they must not depend on."""
+"""Scores of codes against dense counts as the paper defines them."""
 
 import pytest
 import torch
@@ -19,7 +19,8 @@ tables = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(0, 10_000))
 
 
 def dense(codes):
-    """How many prompts show code c1 in head h1 and c2 in head h2: the array of the released code, without dead heads."""
+    """How many prompts show code c1 in head h1 and c2 in head h2, as in the released code, without
+    dead heads."""
     counts = torch.zeros(4, 4, N_CODES, N_CODES)
     for row in codes.tolist():
         for h1, c1 in enumerate(row):
@@ -66,7 +67,7 @@ def test_equal_classes_score_nothing(drawn):
 
 
 def test_heads_of_pairs_by_hand():
-    """Pairs 0-1 with 5 and 2-3 with 4: the first two entries are one pair, the next two its mirror."""
+    """Pairs 0-1 with 5, 2-3 with 4: the first two entries are one pair, the next two its mirror."""
     pairs = torch.zeros(4, 4)
     pairs[0, 1] = pairs[1, 0] = 5
     pairs[2, 3] = pairs[3, 2] = 4

@@ -1,22 +1,28 @@
-"""What heads write: against plain transformers and TransformerLens' own stack of heads, on embedded, random and real models."""
+"""What heads write: against plain transformers and TransformerLens' own stack of heads."""
 
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import torch
 
 from helpers import zoo
-from helpers.circuits.codes import writes as real_models
-from helpers.circuits.codes.writes import head_writes
+from helpers.circuits.codes.writes import (
+    Pool,
+    WeightKind,
+    head_writes,
+    load_model,
+    output_weights,
+)
 from helpers.circuits.tasks import gpt2_docstring, gpt2_greater_than, gpt2_ioi, tinyworld, twins
 from helpers.errors import LabError
-from helpers.texts.prompts import Prompts
+from helpers.texts import Prompts
 from tests.circuits import random_models
 from tests.circuits.standin_tokenizer import standin
 
 
-def close(found, wanted):
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+def close(ours, theirs):
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def pooled(writes, prompts: Prompts, pool: str):
@@ -76,29 +82,29 @@ def gpt2(tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.parametrize("pool", real_models.POOLS)
+@pytest.mark.parametrize("pool", get_args(Pool))
 def test_embedded_model(pool):
     model = zoo.load("tinyworld-attn", "cpu")
     prompts = tinyworld.twins("docstring", 40, 0).clean
-    found = head_writes(model, prompts, pool, batch_size=16)
-    assert found.shape == (40, 16, 128)
-    close(found, by_transformer_lens(model, prompts, pool))
+    ours = head_writes(model, prompts, pool, batch_size=16)
+    assert ours.shape == (40, 16, 128)
+    close(ours, by_transformer_lens(model, prompts, pool))
 
 
-@pytest.mark.parametrize("pool", real_models.POOLS)
+@pytest.mark.parametrize("pool", get_args(Pool))
 def test_gpt2_as_transformers_computes_it(gpt2, pool):
     from transformers import GPT2LMHeadModel
 
     prompts = random_models.random_twins().clean
     plain = GPT2LMHeadModel.from_pretrained(gpt2).eval()
     projections = [(block.attn.c_proj, block.attn.c_proj.weight) for block in plain.transformer.h]
-    model = real_models.load(gpt2, "raw")
-    found = head_writes(model, prompts, pool, "raw")
-    close(found, by_transformers(plain, projections, prompts, 2, pool))
-    close(found, by_transformer_lens(model, prompts, pool))
+    model = load_model(gpt2, "raw")
+    ours = head_writes(model, prompts, pool, "raw")
+    close(ours, by_transformers(plain, projections, prompts, 2, pool))
+    close(ours, by_transformer_lens(model, prompts, pool))
 
 
-@pytest.mark.parametrize("pool", real_models.POOLS)
+@pytest.mark.parametrize("pool", get_args(Pool))
 def test_grouped_queries_as_transformers_computes_them(shared_dir, pool):
     """stories260K: eight query heads share four key and value heads."""
     from transformers import LlamaForCausalLM
@@ -109,37 +115,37 @@ def test_grouped_queries_as_transformers_computes_them(shared_dir, pool):
     projections = [
         (block.self_attn.o_proj, block.self_attn.o_proj.weight.T) for block in plain.model.layers
     ]
-    found = head_writes(real_models.load(folder, "raw"), prompts, pool)
-    assert found.shape == (5, 40, 64)
-    close(found, by_transformers(plain, projections, prompts, 8, pool))
+    ours = head_writes(load_model(folder, "raw"), prompts, pool)
+    assert ours.shape == (5, 40, 64)
+    close(ours, by_transformers(plain, projections, prompts, 8, pool))
 
 
 def test_processed_weights_say_the_same_and_write_otherwise(gpt2):
     prompts = random_models.random_twins().clean
-    raw, processed = (real_models.load(gpt2, weights) for weights in real_models.WEIGHTS)
+    raw, processed = (load_model(gpt2, weights) for weights in get_args(WeightKind))
     with torch.no_grad():
         close(raw(prompts.tokens).log_softmax(-1), processed(prompts.tokens).log_softmax(-1))
-    one, other = (
+    raw_writes, processed_writes = (
         head_writes(raw, prompts, weights="raw"),
         head_writes(processed, prompts, weights="processed"),
     )
-    assert (one - other).abs().max() > 0.01
-    assert one.mean(-1).abs().max() > 0.01
-    assert other.mean(-1).abs().max() < 1e-5  # centred
-    close(other, by_transformer_lens(processed, prompts, "mean"))
+    assert (raw_writes - processed_writes).abs().max() > 0.01
+    assert raw_writes.mean(-1).abs().max() > 0.01
+    assert processed_writes.mean(-1).abs().max() < 1e-5  # centred
+    close(processed_writes, by_transformer_lens(processed, prompts, "mean"))
 
 
 def test_weights_of_the_other_kind_are_refused(gpt2):
     prompts = random_models.random_twins().clean
     with pytest.raises(LabError, match="expected a model with processed weights"):
-        head_writes(real_models.load(gpt2, "raw"), prompts, weights="processed")
+        head_writes(load_model(gpt2, "raw"), prompts, weights="processed")
     with pytest.raises(LabError, match='expected the weights "raw" or "processed"'):
-        real_models.load(gpt2, "folded")
+        load_model(gpt2, "folded")
 
 
-@pytest.mark.parametrize("pool", real_models.POOLS)
+@pytest.mark.parametrize("pool", get_args(Pool))
 def test_padding_and_batches_change_nothing(gpt2, pool):
-    model, prompts = real_models.load(gpt2, "raw"), random_models.random_twins(7).clean
+    model, prompts = load_model(gpt2, "raw"), random_models.random_twins(7).clean
     whole = head_writes(model, prompts, pool)
     close(head_writes(model, prompts, pool, batch_size=2), whole)
     for row in range(3):
@@ -165,7 +171,7 @@ def test_padding_and_batches_change_nothing(gpt2, pool):
 
 
 def test_no_logits_are_computed(gpt2):
-    model, prompts = real_models.load(gpt2, "raw"), random_models.random_twins().clean
+    model, prompts = load_model(gpt2, "raw"), random_models.random_twins().clean
     reached = []
     model.add_hook("unembed.hook_out", lambda value, hook: reached.append(value.shape))
     before, hooks = (
@@ -182,8 +188,8 @@ def test_no_logits_are_computed(gpt2):
 
 
 def test_heads_that_do_not_add_up_are_refused(gpt2):
-    """A model that doubles what its attention writes, as one with a norm or a gate after it would change it."""
-    model, prompts = real_models.load(gpt2, "raw"), random_models.random_twins().clean
+    """A model that doubles what its attention writes, as a norm or a gate after it would."""
+    model, prompts = load_model(gpt2, "raw"), random_models.random_twins().clean
     model.add_hook("blocks.1.hook_attn_out", lambda value, hook: 2 * value)
     with pytest.raises(
         LabError, match=r"(?s)expected heads that add up to what the attention writes.*in layer 1"
@@ -195,11 +201,11 @@ def test_one_matrix_for_all_heads_is_cut_by_head():
     matrix = torch.arange(24.0).reshape(6, 4)
     block = SimpleNamespace(attn=SimpleNamespace(W_O=matrix))
     model = SimpleNamespace(blocks=[block], cfg=SimpleNamespace(n_heads=3, d_model=4))
-    assert torch.equal(real_models.output_weights(model, 0)[1], matrix[2:4])
+    assert torch.equal(output_weights(model, 0)[1], matrix[2:4])
 
 
 def test_other_pools_and_tokens_are_refused(gpt2):
-    model = real_models.load(gpt2, "raw")
+    model = load_model(gpt2, "raw")
     with pytest.raises(LabError, match='expected to pool by "mean" or "last"'):
         head_writes(model, random_models.random_twins().clean, "max")
     with pytest.raises(LabError, match="expected tokens of the model, 0 to 19"):
@@ -212,10 +218,13 @@ def test_other_pools_and_tokens_are_refused(gpt2):
 
 @pytest.mark.parametrize("name", ["attn-only-4l", "NeelNanda/Attn_Only_4L512W_C4_Code"])
 def test_the_docstring_model_is_refused_and_its_kind_is_read(name):
-    """Its weights are a pickle. Opened by TransformerLens it is a HookedTransformer with positions in queries and keys alone."""
+    """Its weights are a pickle.
+
+    Opened by TransformerLens it is a HookedTransformer with positions in queries and keys alone.
+    """
     with pytest.raises(
         LabError,
-        match=r"(?s)expected a model with safetensors weights, unlike .*real_models\.head_writes",
+        match=r"(?s)expected a model with safetensors weights, unlike .*writes\.head_writes",
     ):
         zoo.load(name)
     lens = pytest.importorskip("transformer_lens")
@@ -256,12 +265,12 @@ def gpt2_shaped(folder, tokenizer):
     )
     GPT2LMHeadModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return real_models.load(str(folder), "processed")
+    return load_model(str(folder), "processed")
 
 
 def check_tasks(model, tokenizer):
-    for task in (gpt2_ioi, gpt2_greater_than, gpt2_docstring):
-        pairs = task.twins(tokenizer, 12, 0)
+    for module in (gpt2_ioi, gpt2_greater_than, gpt2_docstring):
+        pairs = module.task().twins(tokenizer, 12, 0)
         clean, corrupted = (
             head_writes(model, side, weights="processed") for side in (pairs.clean, pairs.corrupted)
         )

@@ -7,9 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.circuits.explorer import data as explorer_data
-from helpers.circuits.explorer.data import HIGH, LOW, STEP, Code, TaskPage, count_codes
-from helpers.circuits.explorer.page import MAX_BYTES, circuit_explorer, read_texts
+from helpers.circuits.explorer import (
+    Code,
+    TaskPage,
+    circuit_explorer,
+    count_codes,
+    read_texts,
+)
+from helpers.circuits.explorer.data import STEP
+from helpers.circuits.explorer.encoding import HIGH, LOW, MOST_CODES, encode, restored
+from helpers.circuits.explorer.page import MAX_BYTES
 from helpers.errors import LabError
 
 RNG = np.random.default_rng(3)
@@ -25,7 +32,7 @@ WORDS = ["<begin>", "anna", "gave", "it", "to"]
 
 
 def game(seed: int) -> np.ndarray:
-    """A faithfulness with pairs of heads that need each other, and others that get into each other's way."""
+    """A faithfulness with pairs of heads that need each other, and pairs that hinder each other."""
     rng = np.random.default_rng(seed)
     alone, pairs = rng.normal(0, 0.15, N), np.triu(rng.normal(0, 0.12, (N, N)), 1)
     values = KEPT @ alone + np.einsum("si,sj,ij->s", KEPT, KEPT, pairs)
@@ -82,7 +89,10 @@ def written(value: float) -> str:
 
 
 def expected(page: TaskPage, mask: int) -> dict[str, tuple]:
-    """For each measure: its value, and mean, 5th and 95th percentile over all circuits of the size; by counting heads."""
+    """For each measure its value, and mean, 5th and 95th percentile over circuits of the size.
+
+    They are computed by counting heads.
+    """
     hits, size, true = (KEPT & page.true).sum(1), SIZES, int(page.true.sum())
     precision = np.array([h / s if s else 1.0 for h, s in zip(hits, size, strict=True)])
     recall = hits / true
@@ -111,7 +121,7 @@ def test_every_subset_comes_back_to_half_a_step(view):
         codes = np.frombuffer(base64.b64decode(data["table"]), dtype=np.uint8)
         assert codes.shape == (1 << N,)
         inside = (page.faithfulness > LOW) & (page.faithfulness < HIGH)
-        apart = np.abs(explorer_data.restored(codes) - page.faithfulness)
+        apart = np.abs(restored(codes) - page.faithfulness)
         assert apart[inside].max() <= STEP / 2 + 1e-9
         assert apart[inside].max() > STEP / 4  # the bound is no looser than it has to be
         assert codes[0] == round(-LOW / STEP)
@@ -156,14 +166,14 @@ def test_codes_are_counted():
 
 def test_own_codes_are_listed_first_and_the_rest_is_summed():
     codes = [Code(-1, 5, 0)] + [Code(k, 3, 3) for k in range(15)] + [Code(40, 1, 0), Code(41, 2, 0)]
-    shown = explorer_data.encode(task_page(codes=[codes] * N))["codes"][0]
+    shown = encode(task_page(codes=[codes] * N))["codes"][0]
     assert [code for code, *_ in shown["shown"]][:4] == [41, 40, 0, 1]
-    assert len(shown["shown"]) == explorer_data.MOST_CODES
+    assert len(shown["shown"]) == MOST_CODES
     assert shown["own"] == 2
     assert shown["all"] == 17
     total = np.array([code[1:3] for code in shown["shown"]]).sum(0) + shown["rest"][1:]
     assert total.tolist() == shown["prompts"] == [53, 45]
-    assert shown["rest"][0] == 18 - explorer_data.MOST_CODES
+    assert shown["rest"][0] == 18 - MOST_CODES
 
 
 def sixteen(name: str) -> TaskPage:
@@ -230,7 +240,7 @@ BAD = np.where(MASKS == 77, np.nan, game(0))
             "expected 1 to 16 different heads, (.|\n)*; got 17: (.|\n)*does not fit on a page",
         ),
         ({"shapley": np.full(N, np.nan)}, "scores as one row of finite numbers"),
-        ({"scores": {"a": np.ones(N - 1)}}, "one label a score"),
+        ({"scores": {"a": np.ones(N - 1)}}, "one label per score"),
         ({"scores": {}}, "at least one method"),
         ({"true": np.zeros(N, dtype=bool)}, "inside and outside the true circuit"),
         ({"prompts": [WORDS]}, "a twin of as many words; got texts of"),
@@ -290,7 +300,8 @@ def test_texts_and_attention_are_the_models():
 def table(page) -> dict[str, list[str]]:
     return dict(
         page.locator(".measures tbody tr").evaluate_all(
-            "rows => rows.map(row => [row.cells[0].textContent, [...row.cells].slice(1).map(cell => cell.textContent)])"
+            "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+            ".map(([first, ...others]) => [first, others])"
         )
     )
 
@@ -362,7 +373,8 @@ def test_by_hand_every_circuit_can_be_had(open_view, view):
         said = page.locator(".now").text_content()
         verb = "added" if mask >> head & 1 else "left out"
         assert said.startswith(
-            f"{NAMES[head]} {verb}: faithfulness from {written(values[before])} to {written(values[mask])}."
+            f"{NAMES[head]} {verb}: faithfulness from {written(values[before])} "
+            f"to {written(values[mask])}."
         )
         check_circuit(page, task, mask)
         changes = [values[mask ^ (1 << i)] - values[mask] for i in range(N)]

@@ -1,18 +1,18 @@
-"""The graph computes what the model computes, edge by edge: on models of every kind that the labs use."""
+"""The graph computes what the model computes, edge by edge, for every kind of model in the labs."""
 
 import pytest
 import torch
 
 from helpers import zoo
 from helpers.circuits.graph.edges import outgoing
-from helpers.circuits.graph.forward import Graph, means, replacements
-from helpers.circuits.rivals import path_patching
-from helpers.circuits.study.methods import PEERS
+from helpers.circuits.graph.forward import Graph, means, twin_replacements
+from helpers.circuits.rivals.path_patching import effects
+from helpers.circuits.study import RIVALS
+from helpers.circuits.tasks import Twins
 from helpers.circuits.tasks.tinyworld import twins as tinyworld_twins
-from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, collect, run_with_replaced
-from helpers.texts.prompts import final_logits
+from helpers.texts import final_logits
 from tests.circuits.random_models import gpt2, native, random_twins
 
 pytestmark = pytest.mark.core
@@ -48,7 +48,7 @@ def test_all_edges_kept_is_the_model(model, pairs) -> None:
     graph = Graph(model)
     theirs = final_logits(model, pairs.clean)
     assert theirs.std() > 0.5  # so that the tolerance says something
-    replaced = replacements(graph, pairs)
+    replaced = twin_replacements(graph, pairs)
     for options in ({}, {"keep": graph.ones()}, {"gates": torch.ones(len(graph.sources))}):
         assert torch.allclose(
             logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE
@@ -58,7 +58,7 @@ def test_all_edges_kept_is_the_model(model, pairs) -> None:
 def test_no_edge_kept_is_the_model_on_the_twins(model, pairs) -> None:
     graph = Graph(model)
     theirs = final_logits(model, pairs.corrupted)
-    replaced = replacements(graph, pairs)
+    replaced = twin_replacements(graph, pairs)
     assert not torch.allclose(theirs, final_logits(model, pairs.clean), atol=100 * TOLERANCE)
     for options in ({"keep": 0 * graph.ones()}, {"gates": torch.zeros(len(graph.sources))}):
         assert torch.allclose(
@@ -68,7 +68,7 @@ def test_no_edge_kept_is_the_model_on_the_twins(model, pairs) -> None:
 
 def test_the_twins_embedding_alone_makes_the_run_on_the_twins(model, pairs) -> None:
     graph = Graph(model)
-    replaced, theirs = replacements(graph, pairs), final_logits(model, pairs.corrupted)
+    replaced, theirs = twin_replacements(graph, pairs), final_logits(model, pairs.corrupted)
     gates = torch.ones(len(graph.sources))
     gates[0] = 0
     keep = torch.tensor([float(edge.source != "embed") for edge in graph.edges])
@@ -78,17 +78,17 @@ def test_the_twins_embedding_alone_makes_the_run_on_the_twins(model, pairs) -> N
         )
 
 
-@pytest.mark.parametrize("value", ["resample", "mean", "zero"])
-def test_all_edges_of_a_node_replaced_is_a_hook_on_the_node(model, pairs, value: str) -> None:
+@pytest.mark.parametrize("ablation", ["resample", "mean", "zero"])
+def test_all_edges_of_a_node_replaced_is_a_hook_on_the_node(model, pairs, ablation: str) -> None:
     """The reference is `interventions`, which writes over hook_z and hook_mlp_out."""
     graph = Graph(model)
     stored, _ = collect(model, pairs.corrupted.tokens)
     real = torch.arange(pairs.clean.tokens.shape[1]) <= pairs.clean.last[:, None]
-    if value != "resample":
+    if ablation != "resample":
         mean = [block[:, real].mean(1)[:, None, None] for block in (stored.z, stored.mlp)]
         stored = Activations(
             *(
-                m.expand_as(s) * (value == "mean")
+                m.expand_as(s) * (ablation == "mean")
                 for m, s in zip(mean, (stored.z, stored.mlp), strict=True)
             )
         )
@@ -103,7 +103,7 @@ def test_all_edges_of_a_node_replaced_is_a_hook_on_the_node(model, pairs, value:
         ]
         keep = torch.tensor([float(edge.source != name) for edge in graph.edges])
         gates = torch.tensor([float(source != name) for source in graph.sources])
-        replaced = replacements(graph, pairs, value)
+        replaced = twin_replacements(graph, pairs, ablation)
         assert not torch.allclose(theirs, logits(graph, pairs), atol=TOLERANCE)
         for options in ({"keep": keep}, {"gates": gates}):
             assert torch.allclose(
@@ -115,7 +115,7 @@ def test_all_edges_of_a_node_replaced_is_a_hook_on_the_node(model, pairs, value:
 def test_all_edges_into_an_input_replaced_is_that_input_on_the_twin(
     model, pairs, kind: str
 ) -> None:
-    """With every edge into a head's queries, keys or values replaced, the model's own q, k or v is that of the twin."""
+    """With all edges into a head's q, k or v replaced, the model's own q, k or v is the twin's."""
     graph, layer, head = Graph(model), 1, 1
     name, kept = f"blocks.{layer}.attn.hook_{kind}", {}
 
@@ -134,15 +134,15 @@ def test_all_edges_into_an_input_replaced_is_that_input_on_the_twin(
     mask = torch.tensor(
         [float((edge.receiver, edge.kind) != ("L1H1", kind)) for edge in graph.edges]
     )
-    ours = logits(graph, pairs, keep=mask, replacement=replacements(graph, pairs))
+    ours = logits(graph, pairs, keep=mask, replacement=twin_replacements(graph, pairs))
     assert torch.allclose(ours, theirs, atol=TOLERANCE)
     assert not torch.allclose(ours, logits(graph, pairs), atol=TOLERANCE)
 
 
 def test_direct_edges_to_the_output_add_up(pairs) -> None:
-    """Without normalisation the output is linear in its edges: the effects of direct edges sum to that of all at once."""
+    """Without normalisation the effects of direct edges sum to that of all at once."""
     graph = Graph(native(normalization_type=None))
-    replaced, clean = replacements(graph, pairs), logits(graph, pairs)
+    replaced, clean = twin_replacements(graph, pairs), logits(graph, pairs)
     into = [index for index, edge in enumerate(graph.edges) if edge.receiver == "output"]
     moved = 0
     for index in into:
@@ -158,20 +158,20 @@ def test_direct_edges_to_the_output_add_up(pairs) -> None:
 
 def test_masks_for_each_prompt_and_runs_from_the_middle(model, pairs) -> None:
     graph = Graph(model)
-    replaced = replacements(graph, pairs)
+    replaced = twin_replacements(graph, pairs)
     generator = torch.Generator().manual_seed(3)
     keep = torch.randint(2, (len(graph.edges), len(pairs)), generator=generator).float()
     together = logits(graph, pairs, keep=keep, replacement=replaced)
     for row in range(len(pairs)):
-        one = pairs.rows(slice(row, row + 1))
-        alone = logits(graph, one, keep=keep[:, row], replacement=replacements(graph, one))
+        pair = pairs.rows(slice(row, row + 1))
+        alone = logits(graph, pair, keep=keep[:, row], replacement=twin_replacements(graph, pair))
         assert torch.allclose(alone[0], together[row], atol=TOLERANCE)
     run = graph.forward(pairs.clean.tokens, pairs.clean.last)
     stage = len(graph.stages) - 2
     mask = torch.ones(len(graph.edges))
     mask[graph.stages[stage].first :] = keep[graph.stages[stage].first :, 0]
     whole = logits(graph, pairs, keep=mask, replacement=replaced)
-    rest = logits(graph, pairs, keep=mask, replacement=replaced, known=run.writes[: stage + 1])
+    rest = logits(graph, pairs, keep=mask, replacement=replaced, computed=run.writes[: stage + 1])
     assert torch.allclose(rest, whole, atol=TOLERANCE)
     assert torch.allclose(
         graph.resume(stage, graph.residual(stage, run.writes), pairs.clean.last),
@@ -182,7 +182,7 @@ def test_masks_for_each_prompt_and_runs_from_the_middle(model, pairs) -> None:
 
 def test_gradients_are_those_of_finite_differences(model, pairs) -> None:
     graph = Graph(model)
-    replaced = replacements(graph, pairs)
+    replaced = twin_replacements(graph, pairs)
     generator = torch.Generator().manual_seed(4)
     for name, size in (("keep", len(graph.edges)), ("gates", len(graph.sources))):
         mask = torch.rand(size, generator=generator).requires_grad_()
@@ -207,7 +207,7 @@ def test_the_model_of_tinyworld() -> None:
         len(set(graph.edges)) == len(graph.edges) == 353
     )  # 16 heads with 3 inputs, and the output
     assert torch.allclose(logits(graph, pairs), final_logits(model, pairs.clean), atol=TOLERANCE)
-    none = logits(graph, pairs, keep=0 * graph.ones(), replacement=replacements(graph, pairs))
+    none = logits(graph, pairs, keep=0 * graph.ones(), replacement=twin_replacements(graph, pairs))
     assert torch.allclose(none, final_logits(model, pairs.corrupted), atol=TOLERANCE)
 
 
@@ -219,14 +219,14 @@ def test_a_head_has_the_sum_of_its_outgoing_edges(pairs) -> None:
 
 
 def test_means_of_other_prompts_replace_as_well(model, pairs) -> None:
-    """Given as they are; on the twins they are the value "mean"."""
+    """Given as they are; on the twins they are the ablation "mean"."""
     graph, others = Graph(model), random_twins(seed=7)
     given = means(graph, others.clean)
-    assert replacements(graph, pairs, given) is given
+    assert twin_replacements(graph, pairs, given) is given
     assert all(
         torch.equal(a, b)
         for a, b in zip(
-            means(graph, pairs.corrupted), replacements(graph, pairs, "mean"), strict=True
+            means(graph, pairs.corrupted), twin_replacements(graph, pairs, "mean"), strict=True
         )
     )
     stored, _ = collect(model, others.clean.tokens)
@@ -249,8 +249,8 @@ def test_models_that_the_graph_does_not_know_are_refused() -> None:
             Graph(native(**options))
     with pytest.raises(LabError, match="expected the graph to compute the model's logits"):
         Graph(native(output_logits_soft_cap=1.0))
-    with pytest.raises(LabError, match="expected the value"):
-        replacements(Graph(native()), random_twins(), "noise")
+    with pytest.raises(LabError, match="expected the ablation"):
+        twin_replacements(Graph(native()), random_twins(), "noise")
 
 
 def test_a_model_of_nan_is_refused() -> None:
@@ -262,7 +262,9 @@ def test_a_model_of_nan_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "score", [*PEERS.values(), path_patching.scores], ids=lambda score: score.__name__
+    "score",
+    [*RIVALS.values(), lambda model, pairs: effects(Graph(model), pairs)],
+    ids=[*RIVALS, "path patching"],
 )
 def test_prompts_that_the_model_cannot_read_are_refused_by_every_method(score) -> None:
     pairs = random_twins()

@@ -1,4 +1,4 @@
-"""The hand-wired model does what its plan says: behaviour, heads by trying all subsets, edges and weights one by one."""
+"""The hand-wired model does what its plan says: subsets of heads, edges and weights, one by one."""
 
 import itertools
 
@@ -8,15 +8,16 @@ import torch
 
 from helpers.circuits.graph import handwired, handwired_parts
 from helpers.circuits.graph.edges import OUTPUT, Edge
-from helpers.circuits.graph.forward import Graph, replacements
+from helpers.circuits.graph.forward import Graph, twin_replacements
 from helpers.circuits.graph.handwired_parts import GAIN, LAST, N_CTX, PATHS, REST, UNREAD, WORDS
-from helpers.circuits.tasks import twins
+from helpers.circuits.tasks import Twins
 from helpers.errors import LabError
-from helpers.texts.prompts import answers
+from helpers.texts import answers
 
 pytestmark = pytest.mark.core
 
-SMALL = 1e-4  # logits of size 10 in float32, and what an attention score of 40 less than a match lets through
+SMALL = 1e-4
+"""For logits of size 10 in float32, and what an attention score 40 below a match lets through."""
 
 
 @pytest.fixture(scope="module")
@@ -106,26 +107,25 @@ def test_twins_are_what_they_say(pairs):
 def test_on_twins_the_right_colour_is_as_likely_as_any(wired, pairs):
     probabilities = last_logits(wired.model, pairs.corrupted).softmax(-1)
     assert torch.allclose(probabilities, torch.tensor(1 / len(WORDS)), atol=1e-5)
-    found = answers(last_logits(wired.model, pairs.corrupted), pairs.clean)
-    assert found.log_ratio.abs().max() < SMALL
+    logits = answers(last_logits(wired.model, pairs.corrupted), pairs.clean)
+    assert logits.log_ratio.abs().max() < SMALL
 
 
 # heads
 
 
-def every_subset(model, pairs, value):
-    """Mean logit difference with each subset of the 12 heads kept, by hooks; bit i of the index: head i is kept."""
+def every_subset(model, pairs, ablation):
+    """Mean logit difference with each subset of the 12 heads kept, by hooks; bit i keeps head i."""
     prompts, tokens = len(pairs), pairs.clean.tokens
     clean, other = head_outputs(model, pairs.clean), head_outputs(model, pairs.corrupted)
-    if value == "zero":
+    if ablation == "zero":
         other = torch.zeros_like(clean)
-    elif value == "mean":
+    elif ablation == "mean":
         other = clean.mean((1, 2), keepdim=True).expand_as(clean)
-    found = []
+    means = []
     for subsets in torch.arange(1 << 12).split(512):
-        kept = (
-            (subsets[:, None] >> torch.arange(12) & 1).bool().view(-1, 1, 3, 4)
-        )  # [subset, 1, layer, head]
+        kept = (subsets[:, None] >> torch.arange(12) & 1).bool()
+        kept = kept.view(-1, 1, 3, 4)  # [subset, 1, layer, head]
         rows = kept.expand(-1, prompts, -1, -1).flatten(0, 1)
 
         def write(z, hook, rows=rows):
@@ -140,32 +140,32 @@ def every_subset(model, pairs, value):
             logits[pairs.clean.good.repeat(len(subsets), 1)]
             - logits[pairs.clean.bad.repeat(len(subsets), 1)]
         )
-        found.append(difference.view(-1, prompts).mean(1))
-    return torch.cat(found).numpy()
+        means.append(difference.view(-1, prompts).mean(1))
+    return torch.cat(means).numpy()
 
 
-@pytest.mark.parametrize("value", ["zero", "mean", "resample"])
-def test_of_all_subsets_exactly_the_two_circuits_are_minimal(wired, value):
-    metric = every_subset(wired.model, handwired.twins(8), value)
+@pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
+def test_of_all_subsets_exactly_the_two_circuits_are_minimal(wired, ablation):
+    metric = every_subset(wired.model, handwired.twins(8), ablation)
     faithful = {subset for subset in range(1 << 12) if metric[subset] > 0.95 * GAIN}
     minimal = {
-        one
-        for one in faithful
-        if not any(one & other == other and one != other for other in faithful)
+        circuit
+        for circuit in faithful
+        if not any(circuit & other == other and circuit != other for other in faithful)
     }
     bits = [
         sum(1 << wired.all_heads.index(head) for head in circuit.heads)
         for circuit in wired.circuits
     ]
     assert minimal == set(bits)
-    near = 0.1 if value == "mean" else SMALL  # the mean of the one path is a little of every colour
-    assert metric[sorted(faithful)] == pytest.approx(
-        GAIN, abs=near
-    )  # one path gives what both give
+    # the mean of the one path is a little of every colour
+    near = 0.1 if ablation == "mean" else SMALL
+    # one path gives what both give
+    assert metric[sorted(faithful)] == pytest.approx(GAIN, abs=near)
     others = [subset for subset in range(1 << 12) if subset not in faithful]
     assert max(metric[others]) < 0.25 * GAIN  # and nothing else gives much
     assert faithful == {
-        subset for subset in range(1 << 12) if any(subset & one == one for one in bits)
+        subset for subset in range(1 << 12) if any(subset & circuit == circuit for circuit in bits)
     }
 
 
@@ -226,7 +226,7 @@ def test_decoys_write_only_where_nobody_reads(wired, pairs, noise):
 
 
 def test_norms_put_decoys_above_true_heads(wired, pairs):
-    """By length, and by the difference of means between prompts and twins, every decoy outdoes every true head."""
+    """By length, and by the difference of means, every decoy outdoes every true head."""
     clean, corrupted = (
         writes(wired.model, prompts).mean(1) for prompts in (pairs.clean, pairs.corrupted)
     )
@@ -239,25 +239,25 @@ def test_norms_put_decoys_above_true_heads(wired, pairs):
 # edges
 
 
-def with_edges(graph, pairs, kept, value):
+def with_edges(graph, pairs, kept, ablation):
     keep = torch.tensor([float(edge in kept) for edge in graph.edges])
     return pairs.behaviour(
         graph.forward(
-            pairs.clean.tokens, pairs.clean.last, keep, replacements(graph, pairs, value)
+            pairs.clean.tokens, pairs.clean.last, keep, twin_replacements(graph, pairs, ablation)
         ).logits
     )
 
 
-@pytest.mark.parametrize("value", ["zero", "resample"])
+@pytest.mark.parametrize("ablation", ["zero", "resample"])
 @pytest.mark.parametrize("path", [0, 1])
-def test_the_edges_of_a_path_suffice_and_each_is_needed(wired, value, path):
+def test_the_edges_of_a_path_suffice_and_each_is_needed(wired, ablation, path):
     pairs, graph, circuit = handwired.twins(40), Graph(wired.model), wired.circuits[path]
-    edges = circuit.edges if value == "zero" else circuit.carrying
+    edges = circuit.edges if ablation == "zero" else circuit.carrying
     assert edges <= set(graph.edges)
-    alone = with_edges(graph, pairs, edges, value)
+    alone = with_edges(graph, pairs, edges, ablation)
     assert torch.allclose(alone, torch.tensor(GAIN), atol=SMALL)
     for edge in edges:
-        without = with_edges(graph, pairs, edges - {edge}, value)
+        without = with_edges(graph, pairs, edges - {edge}, ablation)
         if str(edge) == "embed→L1H1.k":
             assert torch.allclose(
                 without, torch.tensor(GAIN), atol=SMALL
@@ -272,11 +272,11 @@ RESTING = {Edge("embed", "L1H1", "k"), Edge("embed", "L1H0", "k")}
 
 def test_without_resting_a_twin_gets_an_answer(wired):
     pairs, graph = handwired.twins(40), Graph(wired.model)
-    exchanged = twins.Twins(pairs.corrupted, pairs.clean, pairs.metric)
+    exchanged = Twins(pairs.corrupted, pairs.clean, pairs.metric)
     for circuit in wired.circuits:
         for kept, least, most in ((circuit.edges, 0, SMALL), (circuit.edges - RESTING, 1, GAIN)):
             keep = torch.tensor([float(edge in kept) for edge in graph.edges])
-            zero = replacements(graph, exchanged, "zero")
+            zero = twin_replacements(graph, exchanged, "zero")
             logits = graph.forward(exchanged.clean.tokens, exchanged.clean.last, keep, zero).logits
             assert least <= float(logits.max()) <= most
 

@@ -1,4 +1,5 @@
-"""Metrics of circuit discovery against scikit-learn, against counting, and against what the released code computes."""
+"""Metrics of circuit discovery against scikit-learn, against counting, and against the released
+code."""
 
 import itertools
 import math
@@ -21,7 +22,7 @@ def tables(draw):
     scores = draw(st.lists(st.integers(-3, 3), min_size=n, max_size=n))
     labels = draw(
         st.lists(st.booleans(), min_size=n, max_size=n).filter(
-            lambda found: 0 < sum(found) < len(found)
+            lambda labels: 0 < sum(labels) < len(labels)
         )
     )
     return np.array(scores, dtype=float), np.array(labels)
@@ -63,16 +64,16 @@ def test_the_points_are_those_of_scikit_learn(table):
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     scores, labels = table
-    found = metrics.sweep(scores, labels)
+    swept = metrics.sweep(scores, labels)
     fpr, tpr, thresholds = roc_curve(labels, scores, drop_intermediate=False)
-    assert np.allclose(found.counts.false_positive_rate, fpr)
-    assert np.allclose(found.counts.recall, tpr)
-    assert np.array_equal(found.thresholds, thresholds)
+    assert np.allclose(swept.counts.false_positive_rate, fpr)
+    assert np.allclose(swept.counts.recall, tpr)
+    assert np.array_equal(swept.thresholds, thresholds)
     precision, recall, _ = precision_recall_curve(labels, scores)
     reached = len(recall)  # the same points, from the other end
-    assert np.allclose(found.counts.precision[:reached], precision[::-1])
-    assert np.allclose(found.counts.recall[:reached], recall[::-1])
-    assert np.trapezoid(found.counts.recall, found.counts.false_positive_rate) == pytest.approx(
+    assert np.allclose(swept.counts.precision[:reached], precision[::-1])
+    assert np.allclose(swept.counts.recall[:reached], recall[::-1])
+    assert np.trapezoid(swept.counts.recall, swept.counts.false_positive_rate) == pytest.approx(
         metrics.auroc(scores, labels)
     )
 
@@ -162,12 +163,12 @@ def test_the_interval_over_seeds_covers_the_mean_and_is_none_where_seeds_agree()
     rng = np.random.default_rng(0)
     labels = np.arange(16) < 5
     scores = rng.normal(size=(12, 16)) + labels
-    found = metrics.over_seeds(scores, labels)
-    assert np.allclose(found.values, [metrics.auroc(row, labels) for row in scores])
-    assert found.low < found.mean == pytest.approx(found.values.mean())
-    assert found.mean < found.high
-    half = 1.96 * found.values.std(ddof=1) / math.sqrt(12)
-    assert found.high - found.low == pytest.approx(
+    repeated = metrics.over_seeds(scores, labels)
+    assert np.allclose(repeated.values, [metrics.auroc(row, labels) for row in scores])
+    assert repeated.low < repeated.mean == pytest.approx(repeated.values.mean())
+    assert repeated.mean < repeated.high
+    half = 1.96 * repeated.values.std(ddof=1) / math.sqrt(12)
+    assert repeated.high - repeated.low == pytest.approx(
         2 * half, rel=0.35
     )  # 12 values: the bootstrap is close to, not at, the normal
     same = metrics.over_seeds([scores[0]] * 3, labels, metrics.auprc)
@@ -205,7 +206,7 @@ ONE = np.ones(3, dtype=bool)
         ([1.0, 2.0, 3.0], ONE, "inside and outside the true circuit"),
         ([1.0, 2.0, 3.0], ~ONE, "inside and outside the true circuit"),
         ([1.0, 2.0, 3.0], [0, 1, 2], "inside and outside the true circuit"),
-        ([1.0, 2.0], [0, 1, 1], "one label a score"),
+        ([1.0, 2.0], [0, 1, 1], "one label per score"),
         ([1.0, np.nan, 3.0], [0, 1, 1], "finite numbers"),
         ([[1.0], [2.0], [3.0]], [0, 1, 1], "one row"),
     ],

@@ -1,12 +1,11 @@
-"""Published lists and numbers: counted, compared with each other, and with arithmetic that the papers print."""
+"""Published lists and numbers: counted, and compared with each other and with arithmetic."""
 
 import statistics
 
 import pytest
 import torch
 
-from helpers.circuits.judging import published_circuits as circuits
-from helpers.circuits.judging import published_results as results
+from helpers.circuits.judging import published_circuits, published_results
 from helpers.circuits.judging.published_circuits import CIRCUITS, circuit, labels
 from helpers.errors import LabError
 
@@ -22,21 +21,23 @@ COUNTS = {
 
 @pytest.mark.parametrize(("task", "variant"), COUNTS)
 def test_counts_and_base_rates(task, variant):
-    known = circuit(task, variant)
+    published = circuit(task, variant)
     on, of = COUNTS[task, variant]
-    found = labels(task, variant, *known.shape)
-    assert (int(found.sum()), len(found)) == (on, of)
-    assert known.base_rate == on / of
-    assert len(set(known.heads)) == len(known.heads) == on  # no head has two roles
-    assert [divmod(index, known.shape[1]) for index in found.nonzero()[:, 0].tolist()] == list(
-        known.heads
+    mask = labels(task, variant, *published.shape)
+    assert (int(mask.sum()), len(mask)) == (on, of)
+    assert published.base_rate == on / of
+    assert len(set(published.heads)) == len(published.heads) == on  # no head has two roles
+    assert [divmod(index, published.shape[1]) for index in mask.nonzero()[:, 0].tolist()] == list(
+        published.heads
     )
-    assert "arXiv" in known.source
+    assert "arXiv" in published.source
 
 
 def test_every_list_is_counted_and_every_task_has_two():
     assert set(CIRCUITS) == set(COUNTS)
-    assert all(len(circuits.variants(task)) == 2 for task in ("ioi", "greater-than", "docstring"))
+    assert all(
+        len(published_circuits.variants(task)) == 2 for task in ("ioi", "greater-than", "docstring")
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,13 +93,14 @@ def test_another_shape_and_unknown_lists_are_refused():
 
 def test_masks_are_layer_major():
     assert torch.equal(
-        circuits.mask([(1, 0)], 2, 3), torch.tensor([False, False, False, True, False, False])
+        published_circuits.mask([(1, 0)], 2, 3),
+        torch.tensor([False, False, False, True, False, False]),
     )
 
 
 def test_published_shares_follow_from_the_published_metrics():
     """(m - empty) / (full - empty), to the digits of the figures."""
-    for task, curve in results.CURVES.items():
+    for task, curve in published_results.CURVES.items():
         assert len(curve.heads) == len(curve.metric) == len(curve.share)
         assert curve.metric[0] == curve.empty
         for metric, share in zip(curve.metric, curve.share, strict=True):
@@ -108,8 +110,8 @@ def test_published_shares_follow_from_the_published_metrics():
 
 
 def test_the_hanna_value_does_not_fit_the_published_shares():
-    curve = results.CURVES["greater-than"]
-    full = results.GREATER_THAN_FULL["difference of probabilities"]
+    curve = published_results.CURVES["greater-than"]
+    full = published_results.GREATER_THAN_FULL["difference of probabilities"]
     worst = max(
         abs((m - curve.empty) / (full - curve.empty) - share)
         for m, share in zip(curve.metric, curve.share, strict=True)
@@ -119,25 +121,36 @@ def test_the_hanna_value_does_not_fit_the_published_shares():
 
 def test_figures_and_result_file_differ_by_at_most_five_hundredths():
     gaps = [
-        abs(results.AUC[level, "discrete SAE"][task].value - results.AUC_RESULTS[level][task].value)
+        abs(
+            published_results.AUC[level, "discrete SAE"][task].value
+            - published_results.AUC_RESULTS[level][task].value
+        )
         for level in ("edge", "node")
-        for task in results.TASKS
+        for task in published_results.TASKS
     ]
     assert 0.04 < max(gaps) < 0.05
 
 
 def test_averaged_bars_hide_the_best_settings():
-    """ACDC's bar averages settings; its own best one beats the bar on every task, and table 6 averages to the bar on IOI."""
-    for task, best in zip(results.TASKS, results.ACDC_BEST["ACDC"], strict=True):
-        assert best > results.AUC["edge", "ACDC"][task].value
+    """ACDC's bar averages settings: its best one beats it, and table 6 averages to it on IOI."""
+    for task, best in zip(
+        published_results.TASKS, published_results.ACDC_BEST["ACDC"], strict=True
+    ):
+        assert best > published_results.AUC["edge", "ACDC"][task].value
     averaged = statistics.mean(
-        [results.TABLE_6["ACDC, random ablation"], results.TABLE_6["ACDC, zero ablation"]]
+        [
+            published_results.TABLE_6["ACDC, random ablation"],
+            published_results.TABLE_6["ACDC, zero ablation"],
+        ]
     )
-    assert averaged == pytest.approx(results.AUC["node", "ACDC"]["ioi"].value, abs=0.05)
+    assert averaged == pytest.approx(published_results.AUC["node", "ACDC"]["ioi"].value, abs=0.05)
     averaged = statistics.mean(
-        [results.TABLE_6["SP, random ablation"], results.TABLE_6["SP, zero ablation"]]
+        [
+            published_results.TABLE_6["SP, random ablation"],
+            published_results.TABLE_6["SP, zero ablation"],
+        ]
     )
-    assert averaged == pytest.approx(results.AUC["node", "SP"]["ioi"].value, abs=0.05)
+    assert averaged == pytest.approx(published_results.AUC["node", "SP"]["ioi"].value, abs=0.05)
 
 
 def test_means_of_the_released_trials():
@@ -158,7 +171,7 @@ def test_means_of_the_released_trials():
             0.8534979423868312,
         ),
     }
-    sweep = results.SWEEPS["scoring prompts"]
+    sweep = published_results.SWEEPS["scoring prompts"]
     for count, values in trials.items():
         assert sweep.auc["greater-than"][sweep.at.index(count)] == pytest.approx(
             statistics.mean(values), abs=6e-4
@@ -166,7 +179,7 @@ def test_means_of_the_released_trials():
 
 
 def test_an_auc_is_a_count_of_pairs():
-    """Of one trial, times the pairs of a head on the list and one off it: whole or half, with the lists' sizes."""
+    """Of one trial, times the pairs of a head on the list and one off it: whole or half."""
     for value, on, of in ((0.5909465020576132, 9, 144), (0.8164609053497942, 9, 144)):
         pairs = 2 * value * on * (of - on)
         assert pairs == pytest.approx(round(pairs), abs=1e-6)
@@ -174,32 +187,33 @@ def test_an_auc_is_a_count_of_pairs():
 
 
 def test_sweeps_are_complete():
-    for sweep in results.SWEEPS.values():
-        assert sweep.source in results.SOURCES
+    for sweep in published_results.SWEEPS.values():
+        assert sweep.source in published_results.SOURCES
         for row in sweep.auc.values():
             assert len(row) == len(sweep.at)
             assert all(0.5 < value < 1 for value in row)
     assert all(
-        cell.source in results.SOURCES
-        for table in (results.AUC, results.AUC_RESULTS)
+        cell.source in published_results.SOURCES
+        for table in (published_results.AUC, published_results.AUC_RESULTS)
         for row in table.values()
         for cell in row.values()
     )
 
 
 def test_more_heads_restore_more_and_more_prompts_take_longer():
-    for curve in results.CURVES.values():
+    for curve in published_results.CURVES.values():
         assert list(curve.heads) == sorted(curve.heads)
         assert list(curve.share[:-1]) == sorted(curve.share[:-1])
-    for row in results.RUNTIME.values():
+    for row in published_results.RUNTIME.values():
         assert list(row.values()) == sorted(row.values())
     assert all(
-        results.RUNTIME[100][size] >= results.RUNTIME[10][size] for size in results.RUNTIME[10]
+        published_results.RUNTIME[100][size] >= published_results.RUNTIME[10][size]
+        for size in published_results.RUNTIME[10]
     )
 
 
 def test_heads_outside_the_model_are_refused():
     with pytest.raises(LabError, match=r"2 layers of 4.*\(2, 0\)"):
-        circuits.mask([(0, 1), (2, 0)], 2, 4)
+        published_circuits.mask([(0, 1), (2, 0)], 2, 4)
     with pytest.raises(LabError, match="2 layers of 4"):
-        circuits.mask([(-1, 0)], 2, 4)
+        published_circuits.mask([(-1, 0)], 2, 4)

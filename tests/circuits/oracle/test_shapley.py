@@ -1,4 +1,4 @@
-"""Shapley values: closed forms, axioms, brute force over orders, and samples against the exact values."""
+"""Shapley values: closed forms, axioms, brute force over orders, samples against exact values."""
 
 import itertools
 import math
@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from helpers.circuits.oracle import shapley
-from helpers.circuits.oracle.every_subset import oracle
+from helpers.circuits.oracle import oracle, shapley
 from helpers.circuits.tasks.tinyworld import twins
 from helpers.errors import LabError
-from helpers.texts.prompts import final_logits
+from helpers.texts import final_logits
 from helpers.tinyworld.sets import tasks
 from tests.circuits import small
 
@@ -52,24 +51,20 @@ def test_closed_forms_of_interactions():
     assert shapley.interactions(GLOVES)[1, 2] == pytest.approx(right_right)
 
 
-def test_banzhaf_of_unanimity():
-    assert shapley.banzhaf(UNANIMITY) == pytest.approx([1 / 4, 0, 1 / 4, 1 / 4, 0])
-
-
 def by_orders(values: np.ndarray) -> np.ndarray:
     """The definition: mean gain over all orders."""
     n_players = int(math.log2(len(values)))
-    found = np.zeros(n_players)
+    gains = np.zeros(n_players)
     for order in itertools.permutations(range(n_players)):
         subset = 0
         for player in order:
-            found[player] += values[subset | 1 << player] - values[subset]
+            gains[player] += values[subset | 1 << player] - values[subset]
             subset |= 1 << player
-    return found / math.factorial(n_players)
+    return gains / math.factorial(n_players)
 
 
 def merged(values: np.ndarray, i: int, j: int) -> float:
-    """Interaction by its other definition: the pair as one player, less each of the two alone with the other away."""
+    """The interaction's other definition: the pair as one player, less each of the two alone."""
     n_players = int(math.log2(len(values)))
     others = [player for player in range(n_players) if player not in (i, j)]
 
@@ -102,10 +97,10 @@ def test_values_are_means_over_all_orders(values):
 @settings(deadline=None, max_examples=15)
 @given(games(4))
 def test_interactions_are_what_a_pair_brings_as_one_player(values):
-    found = shapley.interactions(values)
-    assert found == pytest.approx(found.T)
+    estimate = shapley.interactions(values)
+    assert estimate == pytest.approx(estimate.T)
     for i, j in itertools.combinations(range(4), 2):
-        assert found[i, j] == pytest.approx(merged(values, i, j), abs=1e-9)
+        assert estimate[i, j] == pytest.approx(merged(values, i, j), abs=1e-9)
 
 
 @settings(deadline=None, max_examples=30)
@@ -121,9 +116,9 @@ def test_a_player_who_changes_nothing_gets_nothing(values, place):
     dummy = values[
         low | np.arange(32) >> 1 & ~((1 << place) - 1)
     ]  # bit `place` put in and not read
-    found = shapley.exact(dummy)
-    assert found[place] == 0
-    assert np.delete(found, place) == pytest.approx(shapley.exact(values), abs=1e-9)
+    estimate = shapley.exact(dummy)
+    assert estimate[place] == 0
+    assert np.delete(estimate, place) == pytest.approx(shapley.exact(values), abs=1e-9)
     assert np.abs(shapley.interactions(dummy)[place]).max() == 0
 
 
@@ -149,55 +144,54 @@ def test_prompts_are_games_of_their_own():
 
 
 def test_samples_of_an_additive_game_are_exact():
-    found = shapley.sampled(lambda subset: ADDITIVE[subset], 5, permutations=2)
-    assert found.values == pytest.approx([2.0, -1.0, 0.5, 0.0, 3.0])
-    assert found.errors == pytest.approx(np.zeros(5), abs=1e-12)
+    estimate = shapley.sampled(lambda subset: ADDITIVE[subset], 5, permutations=2)
+    assert estimate.values == pytest.approx([2.0, -1.0, 0.5, 0.0, 3.0])
+    assert estimate.errors == pytest.approx(np.zeros(5), abs=1e-12)
 
 
 def test_samples_err_as_their_errors_say():
     values = np.random.default_rng(0).normal(size=1 << 6)
     wanted, off = shapley.exact(values), []
     for seed in range(60):
-        found = shapley.sampled(values.__getitem__, 6, permutations=40, seed=seed)
-        assert found.values.sum() == pytest.approx(
+        estimate = shapley.sampled(values.__getitem__, 6, permutations=40, seed=seed)
+        assert estimate.values.sum() == pytest.approx(
             values[-1] - values[0]
         )  # in every order, so in the mean
-        off.append((found.values - wanted) / found.errors)
+        off.append((estimate.values - wanted) / estimate.errors)
     assert abs(np.mean(off)) < 0.2
     assert 0.85 < np.std(off) < 1.2
 
 
 def test_no_subset_is_evaluated_twice():
     asked = []
-    found = shapley.sampled(
+    estimate = shapley.sampled(
         lambda subset: asked.append(subset) or GLOVES[subset], 3, permutations=50
     )
-    assert found.evaluations == len(asked) == len(set(asked)) == 8
+    assert estimate.evaluations == len(asked) == len(set(asked)) == 8
 
 
 @pytest.fixture(scope="module")
-def known():
+def table_and_run():
     """A small model, its oracle, and the same behaviour by hooks."""
     model, pairs, reference = (
         small.model(n_layers=3),
         twins("ioi", 4, 0),
         tasks.prompts("ioi", 6, 1),
     )
-    return oracle(model, pairs, "mean", reference), shapley.by_hooks(
-        model, pairs, "mean", reference
-    )
+    run = shapley.by_hooks(model, pairs, "mean", reference)
+    return oracle(model, pairs, "mean", reference), run
 
 
-def test_hooks_give_the_oracles_behaviour(known):
-    found, run = known
+def test_hooks_give_the_oracles_behaviour(table_and_run):
+    table, run = table_and_run
     for subset in (0, 5, 22, 63):
-        torch.testing.assert_close(run(subset), found.behaviour[subset], atol=1e-4, rtol=0)
+        torch.testing.assert_close(run(subset), table.behaviour[subset], atol=1e-4, rtol=0)
 
 
-def test_samples_with_hooks_find_the_oracles_values(known):
-    found, run = known
+def test_samples_with_hooks_find_the_oracles_values(table_and_run):
+    table, run = table_and_run
     estimate = shapley.sampled(lambda subset: float(run(subset).mean()), 6, permutations=60, seed=1)
-    wanted = shapley.exact(found.mean)
+    wanted = shapley.exact(table.mean)
     assert (
         np.abs(wanted).max() > 10 * estimate.errors.mean()
     )  # the errors are small enough to say something
@@ -222,7 +216,7 @@ def test_what_is_no_game_is_refused():
     for values in (np.zeros(3), np.zeros(0), np.zeros(1), np.array([0.0, math.nan]), np.float64(1)):
         with pytest.raises(LabError, match=r"expected a finite value for each of 2\^n subsets"):
             shapley.exact(values)
-    with pytest.raises(LabError, match="expected one value a subset for interactions"):
+    with pytest.raises(LabError, match="expected one value per subset for interactions"):
         shapley.interactions(np.zeros((4, 2)))
     with pytest.raises(LabError, match="expected at least 1 head and 2 permutations; got 3 and 1"):
         shapley.sampled(GLOVES.__getitem__, 3, permutations=1)

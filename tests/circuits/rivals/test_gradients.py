@@ -1,12 +1,16 @@
-"""Gradient scores against exact effects where the model is linear, differences of runs, hooks, and completeness."""
+"""Gradient scores against exact effects of linear models, differences, hooks, completeness."""
 
 import pytest
 import torch
 
 from helpers.circuits.graph import handwired
-from helpers.circuits.graph.forward import Graph, replacements
-from helpers.circuits.rivals import gradients as attribution_scores
-from helpers.circuits.rivals.gradients import edge_attribution, node_attribution
+from helpers.circuits.graph.forward import Graph, twin_replacements
+from helpers.circuits.rivals import (
+    attribution_patching,
+    edge_attribution,
+    hisp,
+    node_attribution,
+)
 from helpers.circuits.rivals.path_patching import effects
 from helpers.errors import LabError
 from tests.circuits.random_models import gpt2, native, one_path, random_twins
@@ -29,7 +33,10 @@ def model(request, tmp_path_factory):
 
 
 def test_eap_is_exact_where_the_model_is_linear(pairs) -> None:
-    """One layer, no normalisation, a difference of logits: values and output are linear in the edges; q and k are not."""
+    """One layer, no normalisation, a difference of logits.
+
+    Values and output are linear in the edges; queries and keys are not.
+    """
     graph = Graph(native(n_layers=1, attn_only=True, normalization_type=None))
     exact, estimated = effects(graph, pairs).mean(1), edge_attribution(graph, pairs)
     linear = torch.tensor([edge.kind in ("v", "in") for edge in graph.edges])
@@ -40,22 +47,20 @@ def test_eap_is_exact_where_the_model_is_linear(pairs) -> None:
     assert not torch.allclose(estimated[~linear], exact[~linear], atol=1e-2)
 
 
-@pytest.mark.parametrize("value", ["resample", "mean", "zero"])
-def test_eap_is_the_slope_of_a_masked_run(model, pairs, value: str) -> None:
+@pytest.mark.parametrize("ablation", ["resample", "mean", "zero"])
+def test_eap_is_the_slope_of_a_masked_run(model, pairs, ablation: str) -> None:
     graph = Graph(model)
-    replaced, found = replacements(graph, pairs, value), edge_attribution(graph, pairs, value)
-    size = found.abs().max()
+    replaced = twin_replacements(graph, pairs, ablation)
+    slopes = edge_attribution(graph, pairs, ablation)
+    size = slopes.abs().max()
     for index in range(0, len(graph.edges), 7):
         ends = []
         for part in (1.01, 0.99):
             keep = graph.ones()
             keep[index] = part
-            ends.append(
-                pairs.behaviour(
-                    graph.forward(pairs.clean.tokens, pairs.clean.last, keep, replaced).logits
-                ).mean()
-            )
-        assert abs((ends[0] - ends[1]) / 0.02 - found[index]) < 0.01 * size
+            run = graph.forward(pairs.clean.tokens, pairs.clean.last, keep, replaced)
+            ends.append(pairs.behaviour(run.logits).mean())
+        assert abs((ends[0] - ends[1]) / 0.02 - slopes[index]) < 0.01 * size
 
 
 def test_a_head_is_the_sum_of_its_edges(model, pairs) -> None:
@@ -69,7 +74,10 @@ def test_a_head_is_the_sum_of_its_edges(model, pairs) -> None:
 
 
 def test_integrated_gradients_add_up_to_what_is_lost(model, pairs) -> None:
-    """Along the embedding's edges they add up to the behaviour on prompts less that on twins; plain gradients do not."""
+    """Along the embedding's edges they add up to the behaviour on prompts less that on twins.
+
+    Plain gradients do not.
+    """
     graph = Graph(model)
     lost = float(
         (
@@ -107,8 +115,8 @@ def test_the_direct_edges_of_integrated_gradients_are_exact(pairs) -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["resample", "zero"])
-def test_head_importance_against_hooks(model, pairs, value: str) -> None:
+@pytest.mark.parametrize("ablation", ["resample", "zero"])
+def test_head_importance_against_hooks(model, pairs, ablation: str) -> None:
     """(z - replacement) · gradient by z, taken at the bridge's hook_z."""
     names = [f"blocks.{layer}.attn.hook_z" for layer in range(model.cfg.n_layers)]
     kept: dict[str, list[torch.Tensor]] = {name: [] for name in names}
@@ -132,48 +140,49 @@ def test_head_importance_against_hooks(model, pairs, value: str) -> None:
     expected = []
     for name, gradient in zip(names, gradients, strict=True):
         corrupted, clean = kept[name]
-        removed = clean - corrupted if value == "resample" else clean
+        removed = clean - corrupted if ablation == "resample" else clean
         expected.append(
             (removed * gradient).unflatten(-1, (-1, model.cfg.d_head)).flatten(2, -2).sum((1, -1))
         )
     per_prompt = torch.cat(expected, dim=1).detach()
+    assert torch.allclose(hisp(model, pairs, ablation), per_prompt.abs().mean(0), atol=1e-4)
     assert torch.allclose(
-        attribution_scores.hisp(model, pairs, value), per_prompt.abs().mean(0), atol=1e-4
-    )
-    assert torch.allclose(
-        attribution_scores.attribution_patching(model, pairs, value),
+        attribution_patching(model, pairs, ablation),
         per_prompt.mean(0).abs(),
         atol=1e-4,
     )
 
 
 def test_by_layer_every_layer_has_the_same_size(model, pairs) -> None:
-    scores = attribution_scores.hisp(model, pairs, by_layer=True).view(model.cfg.n_layers, -1)
+    scores = hisp(model, pairs, by_layer=True).view(model.cfg.n_layers, -1)
     assert torch.allclose(scores.norm(dim=1), torch.ones(model.cfg.n_layers))
 
 
-@pytest.mark.parametrize("value", ["resample", "mean"])
-def test_batches_change_nothing(model, pairs, value: str) -> None:
+@pytest.mark.parametrize("ablation", ["resample", "mean"])
+def test_batches_change_nothing(model, pairs, ablation: str) -> None:
     graph = Graph(model)
     for steps in (0, 3):
-        whole, parts = (edge_attribution(graph, pairs, value, steps, batch) for batch in (64, 2))
+        whole, parts = (edge_attribution(graph, pairs, ablation, steps, batch) for batch in (64, 2))
         assert torch.allclose(whole, parts, atol=1e-4)
 
 
 def test_writes_given_for_each_pair_are_cut_into_batches(model, pairs) -> None:
     graph = Graph(model)
-    given = edge_attribution(graph, pairs, replacements(graph, pairs), batch=2)
+    given = edge_attribution(graph, pairs, twin_replacements(graph, pairs), batch=2)
     assert torch.allclose(given, edge_attribution(graph, pairs, batch=2), atol=1e-5)
 
 
 def test_integrated_gradients_find_edges_that_a_sharp_attention_hides() -> None:
-    """Attention that is sure of itself has no gradient. On the way to the twin it is unsure at some point."""
+    """Attention that is sure of itself has no gradient.
+
+    On the way to the twin it is unsure at some point.
+    """
     wired, circuit = one_path("A")
     graph, pairs = Graph(wired.model), handwired.twins(16)
 
     def large(steps: int) -> set:
-        found = edge_attribution(graph, pairs, steps=steps).abs() > 0.5
-        return {edge for edge, true in zip(graph.edges, found.tolist(), strict=True) if true}
+        large = edge_attribution(graph, pairs, steps=steps).abs() > 0.5
+        return {edge for edge, true in zip(graph.edges, large.tolist(), strict=True) if true}
 
     assert {str(edge) for edge in large(0)} == {"L1H1→L2H2.v", "L2H2→output"}
     assert large(0) < large(50) <= circuit.carrying

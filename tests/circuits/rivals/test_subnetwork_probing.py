@@ -7,7 +7,7 @@ from helpers.circuits.graph import handwired
 from helpers.circuits.graph.forward import Graph
 from helpers.circuits.rivals import subnetwork_probing
 from helpers.circuits.rivals.subnetwork_probing import (
-    Settings,
+    MaskSettings,
     expected,
     probability_kept,
     sampled,
@@ -37,7 +37,7 @@ def test_masks_are_0_or_1_with_the_probabilities_of_the_paper() -> None:
 def test_the_heads_of_a_single_path_are_found(name: str, damage: str) -> None:
     wired, circuit = one_path(name, sharpness=10.0)
     graph = Graph(wired.model)
-    logits = trained(graph, handwired.twins(32), settings=Settings(damage=damage), bar=True)
+    logits = trained(graph, handwired.twins(32), settings=MaskSettings(damage=damage), bar=True)
     kept = {
         head
         for head, mask in zip(graph.heads, expected(logits).tolist(), strict=True)
@@ -49,7 +49,7 @@ def test_the_heads_of_a_single_path_are_found(name: str, damage: str) -> None:
 def test_the_edges_of_a_single_path_are_found() -> None:
     wired, circuit = one_path("A", sharpness=10.0)
     graph = Graph(wired.model)
-    logits = trained(graph, handwired.twins(32), "edge", Settings())
+    logits = trained(graph, handwired.twins(32), "edge", MaskSettings())
     kept = {
         edge
         for edge, mask in zip(graph.edges, expected(logits).tolist(), strict=True)
@@ -60,7 +60,7 @@ def test_the_edges_of_a_single_path_are_found() -> None:
 
 def test_the_penalty_decides_how_much_is_kept() -> None:
     model, pairs = native(attn_only=True), random_twins()
-    settings = [Settings(steps=100, penalty=penalty) for penalty in (0.01, 0.1, 1.0)]
+    settings = [MaskSettings(steps=100, penalty=penalty) for penalty in (0.01, 0.1, 1.0)]
     kept = [
         expected(subnetwork_probing.scores(model, pairs, settings=setting)).sum()
         for setting in settings
@@ -70,10 +70,10 @@ def test_the_penalty_decides_how_much_is_kept() -> None:
     assert kept[2] == 0
 
 
-@pytest.mark.parametrize("value", ["resample", "mean", "zero"])
-def test_a_seed_repeats(value: str) -> None:
+@pytest.mark.parametrize("ablation", ["resample", "mean", "zero"])
+def test_a_seed_repeats(ablation: str) -> None:
     model, pairs = native(), random_twins()
-    settings = Settings(steps=10, batch=3, value=value)
+    settings = MaskSettings(steps=10, batch=3, ablation=ablation)
     once, again, other = (
         subnetwork_probing.scores(model, pairs, settings=settings, seed=seed) for seed in (0, 0, 1)
     )
@@ -82,8 +82,8 @@ def test_a_seed_repeats(value: str) -> None:
 
 
 def test_a_value_goes_before_that_of_the_settings() -> None:
-    model, pairs, few = native(), random_twins(), Settings(steps=5)
-    zero = subnetwork_probing.scores(model, pairs, settings=Settings(steps=5, value="zero"))
+    model, pairs, few = native(), random_twins(), MaskSettings(steps=5)
+    zero = subnetwork_probing.scores(model, pairs, settings=MaskSettings(steps=5, ablation="zero"))
     assert torch.equal(subnetwork_probing.scores(model, pairs, "zero", few), zero)
     assert not torch.equal(subnetwork_probing.scores(model, pairs, settings=few), zero)
 
@@ -93,4 +93,4 @@ def test_other_settings_are_refused() -> None:
     with pytest.raises(LabError, match="expected the level"):
         trained(graph, random_twins(), "neuron")
     with pytest.raises(LabError, match="expected the damage"):
-        trained(graph, random_twins(), settings=Settings(damage="loss"))
+        trained(graph, random_twins(), settings=MaskSettings(damage="loss"))

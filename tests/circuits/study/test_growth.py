@@ -13,15 +13,15 @@ TINY = {"heads": 2, "width": 16, "vocabulary": 50}
 
 @pytest.mark.slow
 def test_a_timing_counts_what_it_says(tmp_path):
-    found = growth.timed(2, prompts=6, length=5, searched=2, tests=3, **TINY)
-    assert (found.layers, found.heads, found.tests) == (2, 4, 3)
+    timing = growth.timed(2, prompts=6, length=5, searched=2, tests=3, **TINY)
+    assert (timing.layers, timing.heads, timing.tests) == (2, 4, 3)
     # sources: embedding, then 2 heads and an MLP a layer; a head has three inputs
-    assert found.edges == 2 * 3 * 1 + 3 + 2 * 3 * 4 + 6 + 7
-    assert min(found.sae, found.acdc, found.eap) > 0
-    assert found.ratio == pytest.approx(found.acdc / found.sae)
+    assert timing.edges == 2 * 3 * 1 + 3 + 2 * 3 * 4 + 6 + 7
+    assert min(timing.sae, timing.acdc, timing.eap) > 0
+    assert timing.ratio == pytest.approx(timing.acdc / timing.sae)
     path = tmp_path / "grown.json"
-    growth.write([found], path)
-    assert growth.stored(path) == [found]
+    growth.write([timing], path)
+    assert growth.stored(path) == [timing]
 
 
 def test_random_twins_differ_in_one_token():
@@ -48,13 +48,13 @@ def test_bad_input_is_refused(tmp_path):
         growth.timed(1, prompts=6, searched=7, **TINY)
     path = tmp_path / "grown.json"
     path.write_text(json.dumps([{"layers": 2}]))
-    with pytest.raises(LabError, match="expected timings in"):
+    with pytest.raises(LabError, match="expected stored measurements in"):
         growth.stored(path)
 
 
 def test_the_shipped_timings_grow_to_gpt2():
     """ACDC's cost grows with the square of the size, the SAE's linearly: the ratio grows."""
-    found = growth.stored()
-    assert [one.layers for one in found] == list(growth.LAYERS)
-    assert found[-1].edges == 32491
-    assert found[-1].ratio > found[0].ratio
+    timings = growth.stored()
+    assert [timing.layers for timing in timings] == list(growth.LAYERS)
+    assert timings[-1].edges == 32491
+    assert timings[-1].ratio > timings[0].ratio

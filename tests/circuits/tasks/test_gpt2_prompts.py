@@ -1,4 +1,4 @@
-"""Prompts for models with GPT-2's kind of tokenizer: aligned twins, answers of one token, and what is refused."""
+"""Prompts for models with GPT-2's kind of tokenizer: aligned twins, and what is refused."""
 
 import re
 
@@ -10,7 +10,9 @@ from helpers.circuits.tasks.gpt2_prompts import Draft
 from helpers.errors import LabError
 from tests.circuits.standin_tokenizer import standin
 
-TASKS = {"ioi": gpt2_ioi, "greater-than": gpt2_greater_than, "docstring": gpt2_docstring}
+TASKS = {
+    task.name: task for task in (gpt2_ioi.task(), gpt2_greater_than.task(), gpt2_docstring.task())
+}
 DIFFER = {
     "ioi": {
         "abc": 1,
@@ -24,7 +26,7 @@ DIFFER = {
     "docstring": {"random-random": 5, "random definition": 3, "random documentation": 2, "copy": 0},
 }
 """Tokens in which a prompt and its twin differ."""
-ALL = [(task, corruption) for task, known in DIFFER.items() for corruption in known]
+ALL = [(task, corruption) for task, corruptions in DIFFER.items() for corruption in corruptions]
 
 
 @pytest.fixture(params=["stand-in", "gpt2"])
@@ -42,8 +44,8 @@ def words_of(tokenizer, mask) -> list[str]:
 
 
 def test_every_corruption_is_counted():
-    assert {task: list(known) for task, known in DIFFER.items()} == {
-        name: list(task.CORRUPTIONS) for name, task in TASKS.items()
+    assert {task: list(corruptions) for task, corruptions in DIFFER.items()} == {
+        name: list(task.corruptions) for name, task in TASKS.items()
     }
 
 
@@ -62,13 +64,13 @@ def test_twins_are_aligned_and_differ_in_so_many_tokens(tokenizer, task, corrupt
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_same_seed_gives_the_same_prompts_whatever_the_corruption(task):
-    one, other = (
+    first, other = (
         TASKS[task].twins(standin(), 30, 5, corruption) for corruption in list(DIFFER[task])[:2]
     )
-    assert one.clean.texts == other.clean.texts
-    assert torch.equal(one.clean.bad, other.clean.bad)
-    assert one.clean.texts != TASKS[task].twins(standin(), 30, 6).clean.texts
-    assert len(set(one.clean.texts)) > 25
+    assert first.clean.texts == other.clean.texts
+    assert torch.equal(first.clean.bad, other.clean.bad)
+    assert first.clean.texts != TASKS[task].twins(standin(), 30, 6).clean.texts
+    assert len(set(first.clean.texts)) > 25
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -89,32 +91,32 @@ def names(text: str) -> list[str]:
 
 
 def test_ioi_names_the_giver_twice_and_asks_for_the_other(tokenizer):
-    pairs = gpt2_ioi.twins(tokenizer, 200, 0)
+    pairs = gpt2_ioi.task().twins(tokenizer, 200, 0)
     giver_first = 0
     for row, text in enumerate(pairs.clean.texts):
-        one, two, giver = names(text)
-        receiver = {one, two} - {giver}
+        first, second, giver = names(text)
+        receiver = {first, second} - {giver}
         assert words_of(tokenizer, pairs.clean.bad[row]) == [f" {giver}"]
         assert words_of(tokenizer, pairs.clean.good[row]) == [f" {name}" for name in receiver]
-        giver_first += one == giver
+        giver_first += first == giver
     assert 70 < giver_first < 130  # both orders
 
 
 def test_ioi_has_fifteen_templates_of_each_order():
     assert len(set(gpt2_ioi.BABA)) == len(set(gpt2_ioi.ABBA)) == 15
-    for one, other in zip(gpt2_ioi.BABA, gpt2_ioi.ABBA, strict=True):
-        assert [re.findall(r"\{(S|IO|S2)\}", text) for text in (one, other)] == [
+    for baba, abba in zip(gpt2_ioi.BABA, gpt2_ioi.ABBA, strict=True):
+        assert [re.findall(r"\{(S|IO|S2)\}", text) for text in (baba, abba)] == [
             ["S", "IO", "S2"],
             ["IO", "S", "S2"],
         ]
-        assert re.sub(r"\{(S|IO)\}", "", one) == re.sub(r"\{(S|IO)\}", "", other)
-        assert one.endswith(" to")
-        assert "{PLACE}" in one
+        assert re.sub(r"\{(S|IO)\}", "", baba) == re.sub(r"\{(S|IO)\}", "", abba)
+        assert baba.endswith(" to")
+        assert "{PLACE}" in baba
 
 
 @pytest.mark.parametrize("corruption", ["abc", "abc of the released code", "three new names"])
 def test_ioi_twins_name_three_people_once(corruption):
-    pairs = gpt2_ioi.twins(standin(), 100, 2, corruption)
+    pairs = gpt2_ioi.task().twins(standin(), 100, 2, corruption)
     for clean, twin in zip(pairs.clean.texts, pairs.corrupted.texts, strict=True):
         assert len(set(names(twin))) == 3
         kept = set(names(clean)) & set(names(twin))
@@ -128,16 +130,16 @@ def test_ioi_twins_name_three_people_once(corruption):
 
 
 def test_ioi_swapped_asks_for_the_giver():
-    pairs = gpt2_ioi.twins(standin(), 50, 2, "swapped")
+    pairs = gpt2_ioi.task().twins(standin(), 50, 2, "swapped")
     for clean, twin in zip(pairs.clean.texts, pairs.corrupted.texts, strict=True):
-        one, two, giver = names(clean)
-        other = {one: two, two: one}
-        assert names(twin) == [other[one], other[two], other[giver]]
+        first, second, giver = names(clean)
+        other = {first: second, second: first}
+        assert names(twin) == [other[first], other[second], other[giver]]
 
 
 @pytest.mark.parametrize("form", gpt2_greater_than.FORMS)
 def test_years_later_than_the_start_are_right(tokenizer, form):
-    pairs = gpt2_greater_than.twins(tokenizer, 100, 0, form=form)
+    pairs = gpt2_greater_than.task(form).twins(tokenizer, 100, 0)
     assert pairs.metric == "difference of probabilities"
     for row, text in enumerate(pairs.clean.texts):
         century, begin, end = re.fullmatch(
@@ -153,18 +155,18 @@ def test_years_later_than_the_start_are_right(tokenizer, form):
 
 
 def test_gpt2_reads_years_as_published(shared_dir):
-    """Token 486 is "01", at position 7 without the beginning mark, in the code of arXiv 2304.14997."""
+    """In the code of arXiv 2304.14997 token 486, "01", is at position 7 without a beginning."""
     from transformers import GPT2TokenizerFast
 
     folder = shared_dir / "models" / "gpt2-tokenizer"
     tokenizer = GPT2TokenizerFast(
         vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt")
     )
-    pairs = gpt2_greater_than.twins(tokenizer, 40, 0, form="acdc", prepend_bos=False)
+    pairs = gpt2_greater_than.task("acdc").twins(tokenizer, 40, 0, prepend_bos=False)
     assert (pairs.corrupted.tokens[:, 7] == 486).all()
-    other = gpt2_greater_than.twins(
-        tokenizer, 200, 0, "range"
-    ).corrupted  # years that the tokenizer itself writes so
+    other = (
+        gpt2_greater_than.task().twins(tokenizer, 200, 0, "range").corrupted
+    )  # years that the tokenizer itself writes so
     assert all(
         tokenizer.encode(text) == row[1:].tolist()
         for text, row in zip(other.texts, other.tokens, strict=True)
@@ -178,7 +180,7 @@ def test_gpt2_reads_years_as_published(shared_dir):
 
 
 def test_docstring_asks_for_the_argument_after_the_documented_ones(tokenizer):
-    pairs = gpt2_docstring.twins(tokenizer, 60, 0)
+    pairs = gpt2_docstring.task().twins(tokenizer, 60, 0)
     assert pairs.metric == "margin"
     for row, (clean, twin) in enumerate(zip(pairs.clean.texts, pairs.corrupted.texts, strict=True)):
         listed, said = (
@@ -192,7 +194,7 @@ def test_docstring_asks_for_the_argument_after_the_documented_ones(tokenizer):
             re.search(r"self, (.*)\):", twin).group(1).split(", "),
             re.findall(r":param (\w+):", twin),
         )
-        assert [one == two for one, two in zip(listed, other, strict=True)] == [
+        assert [old == new for old, new in zip(listed, other, strict=True)] == [
             True,
             True,
             False,
@@ -210,45 +212,42 @@ def test_docstring_asks_for_the_argument_after_the_documented_ones(tokenizer):
 def test_twins_are_drawn_anew_for_each_seed():
     drafts = [Draft("", {"S": "Mary", "IO": "John", "S2": "Mary"}, ("a",), ("b",))] * 20
     pools = {"names": gpt2_ioi.NAMES}
-    one, same, other = (
-        gpt2_prompts.corrupt("ioi", drafts, gpt2_ioi.CORRUPTIONS, None, pools, seed)
-        for seed in (0, 0, 1)
-    )
-    assert one == same != other
+    first, same, other = (gpt2_ioi.task().changed(drafts, None, pools, seed) for seed in (0, 0, 1))
+    assert first == same != other
 
 
 def test_a_name_of_several_tokens_is_refused():
     with pytest.raises(LabError, match="expected ' Bartholomew' to be one token"):
-        gpt2_ioi.twins(standin(), 4, names=("Mary", "John", "Tom", "Ben", "Bartholomew"))
+        gpt2_ioi.task(("Mary", "John", "Tom", "Ben", "Bartholomew")).twins(standin(), 4)
     with pytest.raises(LabError, match="expected at least 5 words that are one token each"):
-        gpt2_ioi.twins(standin(), 4, names=("Mary", "John", "Tom", "Ben", "Ben"))
+        gpt2_ioi.task(("Mary", "John", "Tom", "Ben", "Ben")).twins(standin(), 4)
 
 
 def test_prompts_of_one_class_are_refused():
     draft = Draft("The {A}", {"A": "war"}, (" war",), ())
     with pytest.raises(LabError, match="expected prompts with right and wrong answers for test"):
-        gpt2_prompts.pairs(standin(), ("test", "margin"), [draft], [draft.values])
+        gpt2_prompts.pairs(standin(), "test", "margin", [draft], [draft.values])
     with pytest.raises(LabError, match="got 0 prompts"):
-        gpt2_ioi.twins(standin(), 0)
+        gpt2_ioi.task().twins(standin(), 0)
     both = Draft("The {A}", {"A": "war"}, (" war",), (" war", " siege"))
     with pytest.raises(LabError, match="expected no answer to be right and wrong"):
-        gpt2_prompts.pairs(standin(), ("test", "margin"), [both], [both.values])
+        gpt2_prompts.pairs(standin(), "test", "margin", [both], [both.values])
 
 
 def test_words_that_run_together_are_refused():
     draft = Draft("a {A}{B}", {"A": "17", "B": "18"}, (" war",), (" siege",))
-    gpt2_prompts.pairs(standin(), ("test", "margin"), [draft], [draft.values])
+    gpt2_prompts.pairs(standin(), "test", "margin", [draft], [draft.values])
     joined = Draft("a {A}{B}", {"A": "1", "B": "7"}, (" war",), (" siege",))
     with pytest.raises(
         LabError, match="expected the words of a prompt to be tokens in the whole text"
     ):
-        gpt2_prompts.pairs(standin(), ("test", "margin"), [joined], [joined.values])
+        gpt2_prompts.pairs(standin(), "test", "margin", [joined], [joined.values])
 
 
 def test_a_twin_of_another_length_is_refused():
     draft = Draft("The {A} of", {"A": "war"}, (" war",), (" siege",))
     with pytest.raises(LabError, match="to be one token"):
-        gpt2_prompts.pairs(standin(), ("test", "margin"), [draft], [{"A": "Bartholomew"}])
+        gpt2_prompts.pairs(standin(), "test", "margin", [draft], [{"A": "Bartholomew"}])
 
 
 def test_other_tokenizers_are_refused():
@@ -261,7 +260,7 @@ def test_other_tokenizers_are_refused():
     core.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     digits = PreTrainedTokenizerFast(tokenizer_object=core)
     with pytest.raises(LabError, match="to be one token"):
-        gpt2_greater_than.twins(digits, 2)
+        gpt2_greater_than.task().twins(digits, 2)
     with pytest.raises(
         LabError, match="expected a tokenizer that splits years into century and year"
     ):
@@ -275,4 +274,4 @@ def test_unknown_names_are_refused(task):
     with pytest.raises(LabError, match=f"expected a corruption of {task}: "):
         TASKS[task].twins(standin(), 2, corruption="worse")
     with pytest.raises(LabError, match="expected a form of the sentence: hanna, acdc"):
-        gpt2_greater_than.twins(standin(), 2, form="other")
+        gpt2_greater_than.task("other")

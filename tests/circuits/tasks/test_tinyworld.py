@@ -1,4 +1,4 @@
-"""Twins of TinyWorld's prompts: what is replaced, and what readers that know no code of the package still read out of it."""
+"""Twins of TinyWorld's prompts: what is replaced, and what can still be read out of them."""
 
 import re
 
@@ -8,14 +8,16 @@ import torch
 from helpers import zoo
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.errors import LabError
-from helpers.texts.prompts import Prompt, final_logits
-from helpers.tinyworld.language.vocabulary import vocabulary
+from helpers.texts import Prompt, final_logits
+from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.sets import tasks
 from tests.tinyworld.reading import people, table
 
 pytestmark = pytest.mark.core
 
-ALL = [(task, corruption) for task, known in CORRUPTIONS.items() for corruption in known]
+ALL = [
+    (task, corruption) for task, corruptions in CORRUPTIONS.items() for corruption in corruptions
+]
 NAMES = set(people())
 ARGUMENTS = set(table("world.toml")["code"]["arguments"])
 
@@ -31,7 +33,7 @@ def texts(
 
 
 def changed(clean: list[str], twin: list[str]) -> list[int]:
-    return [place for place, (one, two) in enumerate(zip(clean, twin, strict=True)) if one != two]
+    return [place for place, (old, new) in enumerate(zip(clean, twin, strict=True)) if old != new]
 
 
 # Readers: they answer as a person would, or say None.
@@ -45,7 +47,7 @@ def receiver(words: list[str]) -> str | None:
 
 
 def later_years(words: list[str]) -> list[str]:
-    """The years after the start year, which is the first number after a century that the prompt ends with."""
+    """The years after the start year: the number after the century that the prompt ends with."""
     begin = int(words[words.index(words[-1]) + 1])
     return [f"{year:02d}" for year in range(begin + 1, 100)]
 
@@ -79,9 +81,9 @@ def test_twins_have_the_same_length_answers_and_tokens_of_their_text(task, corru
 
 @pytest.mark.parametrize(("task", "corruption"), ALL)
 def test_seeds_decide(task, corruption):
-    one, same, other = (twins(task, 20, seed, corruption) for seed in (1, 1, 2))
-    assert one.corrupted.texts == same.corrupted.texts != other.corrupted.texts
-    assert one.clean.texts == tasks.prompts(task, 20, 1).texts
+    first, same, other = (twins(task, 20, seed, corruption) for seed in (1, 1, 2))
+    assert first.corrupted.texts == same.corrupted.texts != other.corrupted.texts
+    assert first.clean.texts == tasks.prompts(task, 20, 1).texts
 
 
 def test_the_readers_read_clean_prompts():
@@ -102,7 +104,7 @@ def test_abc_changes_one_name_and_leaves_three():
 
 
 def test_abc_leaves_a_coin_to_toss():
-    """Nothing that can be counted in the twin tells the receiver from the giver: place, and mentions before."""
+    """Neither place nor earlier mentions tell the receiver from the giver in a twin."""
     first = often = ties = 0
     rows = texts("ioi", "abc", 1500)
     for _, twin, good in rows:
@@ -223,7 +225,10 @@ def test_copies_are_copies():
 
 @pytest.mark.slow
 def test_the_trained_model_answers_clean_prompts_and_not_their_twins():
-    """Mean metric of `tinyworld-attn`, 256 prompts of seed 1. On twins without answer it is chance, or another answer."""
+    """Mean metric of `tinyworld-attn` on 256 prompts of seed 1.
+
+    On twins without answer it is chance, or another answer.
+    """
     model = zoo.load("tinyworld-attn")
 
     def mean(task: str, corruption: str) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Lab 4's checks take a right answer in any form that a student may give it, and say what a wrong form lacks."""
+"""Lab 4's checks take a right answer in any sensible form, and say what a wrong form lacks."""
 
 import re
 
@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.circuits.oracle import stored
-from helpers.circuits.oracle.minimal import minimal
-from helpers.circuits.oracle.truths import ENOUGH
+from helpers.circuits.oracle import ENOUGH, minimal, stored
 from helpers.course.check import evaluate
 from helpers.course.sheet import RIGHT
 

@@ -1,4 +1,4 @@
-"""Training texts: fixed by their seed, true where they vouch for something, free of everything held out, never in one place."""
+"""Training texts: fixed by their seed, true where they vouch, free of everything held out."""
 
 import random
 import re
@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from helpers.errors import LabError
-from helpers.texts.vocabulary import BEGIN, PAD, UNKNOWN
-from helpers.tinyworld.language import documents
-from helpers.tinyworld.language.vocabulary import vocabulary
+from helpers.texts import BEGIN, PAD, UNKNOWN
+from helpers.tinyworld.language import documents, vocabulary
 from helpers.tinyworld.sets import dimensions, tasks
 from tests.tinyworld import reading
 
@@ -35,15 +34,15 @@ def said(corpus) -> set[tuple]:
 @pytest.fixture(scope="module")
 def asked() -> dict[str, set[tuple]]:
     """The same of the labelled sets and of the prompts (with a full sentence's end put back)."""
-    found = {}
+    held_out = {}
     for seed in range(3):
         for name, data in dimensions.labelled_sets(seed=seed).items():
             if name != "robustness":  # half of it is no sentence
-                found[f"{name} {seed}"] = set().union(*map(reading.keys, data.texts))
+                held_out[f"{name} {seed}"] = set().union(*map(reading.keys, data.texts))
     for relation in ("kind", "realm", "colour"):
         prompts = tasks.prompts(relation, 300)
         ends = [vocabulary().words[int(good.nonzero()[0])] for good in prompts.good]
-        found[relation] = set().union(
+        held_out[relation] = set().union(
             *(
                 reading.keys(f"{text} {end} .")
                 for text, end in zip(prompts.texts, ends, strict=True)
@@ -51,13 +50,13 @@ def asked() -> dict[str, set[tuple]]:
         )
     prompts = tasks.prompts("ioi", 300)
     ends = [vocabulary().words[int(good.nonzero()[0])] for good in prompts.good]
-    found["ioi"] = set().union(
+    held_out["ioi"] = set().union(
         *(reading.keys(f"{text} {end} .") for text, end in zip(prompts.texts, ends, strict=True))
     )
     years = [f"{text} 99 ." for text in tasks.prompts("greater-than", 300).texts]
-    found["greater-than"] = set().union(*map(reading.keys, years))
-    found["docstring"] = set().union(*map(reading.keys, tasks.prompts("docstring", 300).texts))
-    return found
+    held_out["greater-than"] = set().union(*map(reading.keys, years))
+    held_out["docstring"] = set().union(*map(reading.keys, tasks.prompts("docstring", 300).texts))
+    return held_out
 
 
 def test_nothing_that_is_asked_was_ever_said(said, asked):
@@ -74,11 +73,11 @@ def test_what_is_asked_differs_from_what_was_said_in_its_combination_only(said, 
             assert {(key[0], key[1], key[2]) for key in keys} & {
                 (key[0], key[1], key[2]) for key in said
             }, name
-        words, known = (
+        words, allowed = (
             {word for key in keys for word in key[2:]},
             {word for key in said for word in key[2:]},
         )
-        assert words <= known, name
+        assert words <= allowed, name
 
 
 def written(kind: str, count: int, seed: int = 9) -> list[str]:
@@ -113,12 +112,12 @@ def test_what_is_held_out_of_a_verbs_number_is_in_its_prompt():
     """Determiner, adjectives and noun, in the frame in which another noun stands between."""
 
     def nouns(texts) -> set[tuple[str, ...]]:
-        found = {
+        agreements = {
             words for text in texts for words in reading.agreements(text)[-1:]
         }  # before it a sentence of training may stand
         return {
             words[:place]
-            for words in found
+            for words in agreements
             for place, word in enumerate(words)
             if word in ("near", "behind", "under")
         }
@@ -130,7 +129,7 @@ def test_what_is_held_out_of_a_verbs_number_is_in_its_prompt():
 
 
 def test_the_checks_above_would_notice(said):
-    """Of the combinations that training may use, the corpus has used many: an empty overlap is no accident."""
+    """The corpus uses many of the allowed combinations: an empty overlap is no accident."""
     rng = random.Random(1)
     again = set().union(*(reading.keys(documents.document(rng, "things")) for _ in range(300)))
     assert len(again & said) > 0.2 * len(again)
@@ -139,8 +138,8 @@ def test_the_checks_above_would_notice(said):
 def test_a_statement_of_fact_without_a_verdict_is_true(corpus):
     for text in corpus["things"]:
         for sentence in text.removesuffix(" .").split(" . "):
-            (found,) = reading.read(sentence, *reading.FACTS)
-            assert reading.entities()[found["entity"]][found.family[5:]] == found["value"]
+            (claim,) = reading.read(sentence, *reading.FACTS)
+            assert reading.entities()[claim["entity"]][claim.family[5:]] == claim["value"]
 
 
 VERDICTS = {
@@ -191,9 +190,9 @@ def test_a_row_is_full_of_words_and_its_seed_decides_it():
 
 @pytest.mark.parametrize("kind", documents.WRITERS)
 def test_a_document_follows_from_its_generator(kind):
-    one, same, other = (documents.document(random.Random(seed), kind) for seed in (5, 5, 6))
-    assert one == same
-    assert one != other
+    first, same, other = (documents.document(random.Random(seed), kind) for seed in (5, 5, 6))
+    assert first == same
+    assert first != other
 
 
 def test_a_row_begins_as_its_documents_do():
@@ -247,16 +246,16 @@ def test_no_answer_stands_in_one_place_of_a_row(corpus):
     for row in rows:
         for _, word in ANSWERS:
             places[word].update(np.flatnonzero(row == vocabulary().index[word]).tolist())
-    for word, found in places.items():
-        assert len(found) > 40, word
-        assert max(found.values()) < 0.1 * sum(found.values()), word
+    for word, counts in places.items():
+        assert len(counts) > 40, word
+        assert max(counts.values()) < 0.1 * sum(counts.values()), word
 
 
 @pytest.mark.parametrize(("kind", "word"), ANSWERS)
 def test_no_answer_stands_in_one_place_of_a_document(corpus, kind, word):
-    """From the beginning of the document: there are fewer places than in a row, and no sentence comes before the first."""
+    """A document has fewer places than a row, and nothing comes before its beginning."""
     places = Counter(
-        place for text in corpus[kind] for place, one in enumerate(text.split()) if one == word
+        place for text in corpus[kind] for place, token in enumerate(text.split()) if token == word
     )
     assert len(places) > 12
     assert max(places.values()) < 0.2 * sum(places.values())
@@ -282,11 +281,11 @@ def test_names_are_mentioned_before_a_gift_either_one_alike(corpus):
 
 
 def test_pronouns_stand_for_the_person_spoken_of(corpus):
-    found = 0
+    with_pronoun = 0
     for text in corpus["people"]:
         names = {word for word in text.split() if word in reading.people()}
         assert len(names) == 1
         pronouns = {"she", "he"} & set(text.split())
         assert pronouns <= {reading.people()[names.pop()]["pronoun"]}
-        found += bool(pronouns)
-    assert found > EACH / 10
+        with_pronoun += bool(pronouns)
+    assert with_pronoun > EACH / 10

@@ -19,9 +19,9 @@ def filled(source: str, count: int = 400, **values) -> Counter:
 
 
 def test_choices_and_options_are_equally_likely():
-    found = filled("(a|b c) [d] {x}", 4000, x="y")
-    assert found.keys() == {"a y", "a d y", "b c y", "b c d y"}
-    assert all(abs(count - 1000) < 150 for count in found.values())  # five standard deviations
+    counts = filled("(a|b c) [d] {x}", 4000, x="y")
+    assert counts.keys() == {"a y", "a d y", "b c y", "b c d y"}
+    assert all(abs(count - 1000) < 150 for count in counts.values())  # five standard deviations
 
 
 def test_marks_may_stand_inside_each_other():

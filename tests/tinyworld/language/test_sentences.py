@@ -1,4 +1,4 @@
-"""Sentences: what they say is what their label says, by an independent reader; what is held out is held out."""
+"""Sentences: an independent reader confirms every label; what is held out is held out."""
 
 import random
 import re
@@ -24,19 +24,19 @@ def test_a_claim_is_true_or_false_as_asked(relation, holds):
     rng = random.Random(0)
     for _ in range(300):
         said = sentences.claim(rng, relation, holds)
-        (found,) = reading.read(said.text, f"fact.{relation}")
+        (claim,) = reading.read(said.text, f"fact.{relation}")
         assert (
-            (reading.entities()[found["entity"]][relation] == found["value"]) == holds == said.label
+            (reading.entities()[claim["entity"]][relation] == claim["value"]) == holds == said.label
         )
-        assert said.frame == f"fact.{relation} {found.number}"
+        assert said.frame == f"fact.{relation} {claim.number}"
 
 
 @pytest.mark.parametrize("relation", ["profession", "town", "hobby", "illness", "code", "fear"])
 def test_what_is_said_of_people_is_true(relation):
     rng = random.Random(0)
     for _ in range(100):
-        (found,) = reading.read(sentences.about(rng, relation).text, f"person.{relation}")
-        assert reading.people()[found["name"]][relation] == found["value"]
+        (fact,) = reading.read(sentences.about(rng, relation).text, f"person.{relation}")
+        assert reading.people()[fact["name"]][relation] == fact["value"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_key_is_held_out_from_one_frame_at_most(key):
 
 
 def test_an_eighth_of_the_combinations_of_a_frame_is_held_out():
-    keys = [(entity, known["kind"]) for entity, known in reading.entities().items()]
+    keys = [(entity, values["kind"]) for entity, values in reading.entities().items()]
     for number in range(5):
         share = sum(sentences.held_out("fact.kind", number, key) for key in keys) / len(keys)
         assert 0.06 < share < 0.19  # 257 draws at 1/8: three standard deviations are 0.062
@@ -105,7 +105,7 @@ def test_what_is_asked_for_unseen_is_never_said_otherwise(make):
 
 
 def test_a_gift_goes_from_one_of_two_people_to_the_other():
-    """The receiver ends the sentence; half of the time he was named first (ABBA), half of the time second (ABAB)."""
+    """The receiver ends the sentence; he is named first (ABBA) as often as second (ABAB)."""
     rng, orders, frames = random.Random(0), Counter(), Counter()
     for _ in range(COUNT):
         said = sentences.gift(rng)
@@ -125,8 +125,8 @@ def test_a_gift_goes_from_one_of_two_people_to_the_other():
 def test_years_are_uniform_and_the_second_is_later():
     rng, begins, shares = random.Random(0), Counter(), []
     for _ in range(4 * COUNT):
-        (found,) = reading.read(sentences.years(rng).text, "years.statement")
-        begin, end = int(found["from"]), int(found["to"])
+        (event,) = reading.read(sentences.years(rng).text, "years.statement")
+        begin, end = int(event["from"]), int(event["to"])
         assert 2 <= begin < end <= 99
         begins[begin] += 1
         shares.append(
@@ -184,7 +184,7 @@ def test_a_scrambled_sentence_is_in_no_frame_and_its_twin_is():
     for _ in range(300):
         text = sentences.claim(rng, rng.choice(worlds.RELATIONS)).text
         if sentences.places_to_scramble(text):
-            found = sentences.scramble(text, rng)
-            assert sorted(found.split()) == sorted(text.split())
+            scrambled = sentences.scramble(text, rng)
+            assert sorted(scrambled.split()) == sorted(text.split())
             assert reading.read(text, *reading.FACTS)
-            assert not reading.read(found, *reading.FACTS)
+            assert not reading.read(scrambled, *reading.FACTS)

@@ -1,4 +1,4 @@
-"""The written world: how much of it there is, that names mean one thing, and that no word alone decides a label."""
+"""The written world: its size, that names mean one thing, that no word decides a label."""
 
 import re
 import tomllib
@@ -15,11 +15,11 @@ SOURCE = worlds.FOLDER / "world.toml"
 
 def test_the_world_is_what_the_file_says():
     world = worlds.load()
-    found = {
+    written = {
         e.name: {"kind": e.kind, "realm": e.realm, "colour": e.colour, "home": e.home}
         for e in world.entities
     }
-    assert found == reading.entities()
+    assert written == reading.entities()
     assert {person.name: vars(person) for person in world.people} == reading.people()
     customs = tomllib.loads(SOURCE.read_text())["customs"]
     for kind, entry in customs["kinds"].items():
@@ -29,35 +29,35 @@ def test_the_world_is_what_the_file_says():
 
 
 def test_there_are_250_entities_on_three_levels():
-    """A sparrow is a bird, a bird is an animal: every kind in one realm, every realm of several kinds."""
+    """A sparrow is a bird, a bird is an animal: every realm has several kinds."""
     entities = reading.entities()
     assert len(entities) >= 250
-    kinds = {known["kind"]: known["realm"] for known in entities.values()}
-    assert all(kinds[known["kind"]] == known["realm"] for known in entities.values())
-    assert min(Counter(known["kind"] for known in entities.values()).values()) >= 10
+    kinds = {values["kind"]: values["realm"] for values in entities.values()}
+    assert all(kinds[values["kind"]] == values["realm"] for values in entities.values())
+    assert min(Counter(values["kind"] for values in entities.values()).values()) >= 10
     assert min(Counter(kinds.values()).values()) >= 2
     assert len(kinds) > 15
 
 
 def test_a_name_means_one_thing():
     entities, people = reading.entities(), reading.people()
-    values = {value for known in entities.values() for value in known.values()}
+    values = {value for entry in entities.values() for value in entry.values()}
     assert not values & entities.keys()
     assert not people.keys() & entities.keys()
-    for one, other in (
+    for relation, other in (
         ("kind", "realm"),
         ("kind", "colour"),
         ("realm", "home"),
         ("colour", "home"),
         ("kind", "home"),
     ):
-        assert not {known[one] for known in entities.values()} & {
-            known[other] for known in entities.values()
+        assert not {entry[relation] for entry in entities.values()} & {
+            entry[other] for entry in entities.values()
         }
 
 
 def test_private_facts_cannot_be_guessed_from_public_ones():
-    """A code belongs to one person; no profession, town or hobby has one illness or fear only, but for small groups."""
+    """A code belongs to one person; no large group of people has one illness or fear only."""
     people = reading.people().values()
     assert len(people) >= 40
     assert len({person["code"] for person in people}) == len(people)
@@ -145,7 +145,7 @@ def test_a_world_that_contradicts_itself_or_gives_a_label_away_is_refused(tmp_pa
 
 
 def test_rows_are_refused_too_where_every_column_is_even(tmp_path):
-    """The boss hears of plans in place of illnesses: he still hears of four kinds, but three may hear of an illness."""
+    """The boss hears of plans in place of illnesses: an illness reaches three people."""
     text = changed(tmp_path, '"sister", "teacher", "boss"]', '"sister", "teacher"]').read_text()
     assert text.count('["nurse", "teacher", "banker", "reporter"]') == 1
     (tmp_path / "world.toml").write_text(
@@ -181,7 +181,8 @@ YES = 'yes = ["(allowed|proper) [, says the custom]", "that is (allowed|proper)"
             "pairs of them for twins",
         ),
         (
-            '["you are (really|truly) a {noun} , {name}", "you are (never|hardly) a {noun} , {name}"]',
+            '["you are (really|truly) a {noun} , {name}", '
+            '"you are (never|hardly) a {noun} , {name}"]',
             '"you are"',
             "talk.statement",
         ),

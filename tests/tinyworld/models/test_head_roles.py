@@ -1,4 +1,4 @@
-"""Roles of heads: on planted heads and hand-written patterns, against other code, and as they are stored."""
+"""Roles of heads: on planted heads and patterns, against other code, and as they are stored."""
 
 import json
 from dataclasses import replace
@@ -11,11 +11,11 @@ from helpers import cli, training, zoo
 from helpers.attribution import direct_logit_attribution
 from helpers.book import model_cards
 from helpers.errors import LabError
-from helpers.interventions import Activations, Node, collect, run_with_replaced
-from helpers.texts.prompts import answers
+from helpers.interventions import Activations, Head, Node, collect, run_with_replaced
+from helpers.texts import answers
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.models import head_roles, measure
-from helpers.tinyworld.models.head_effects import Bench
+from helpers.tinyworld.models.head_effects import HeadEffects
 from helpers.tinyworld.models.head_roles import Seen, role
 from helpers.tinyworld.models.recipes import RECIPES, task_of
 from helpers.tinyworld.sets import places, tasks
@@ -76,8 +76,13 @@ def drawn():
     return model
 
 
-def bench_of(model, skill: str = "ioi", count: int = 24) -> Bench:
-    return Bench(model, tasks.prompts(skill, count, 0), tasks.prompts(skill, count, 1))
+def effects_of(model, skill: str = "ioi", count: int = 24) -> HeadEffects:
+    return HeadEffects(model, tasks.prompts(skill, count, 0), tasks.prompts(skill, count, 1))
+
+
+def head_of(name: str) -> Head:
+    layer, head = name.split(".")
+    return int(layer), int(head)
 
 
 def test_copying_and_suppressing_show_in_the_rank_of_the_own_word(planted):
@@ -91,7 +96,7 @@ def test_copying_and_suppressing_show_in_the_rank_of_the_own_word(planted):
 
 
 def test_a_planted_suppressor_is_all_that_the_behaviour_needs(planted):
-    """The giver is named more often than the receiver, so even attention and a minus sign tell them apart."""
+    """The giver is named more often, so even attention and a minus sign tell them apart."""
     found = head_roles.of_skill(planted, "ioi", 32)
     heads = found["heads"]
     assert found["full"] > 0.3
@@ -110,9 +115,9 @@ def test_a_planted_suppressor_is_all_that_the_behaviour_needs(planted):
 
 
 def test_a_loss_is_that_of_the_general_tool_for_ablation(drawn):
-    """`interventions.run_with_replaced` with one mean for all tokens is the same intervention by other code."""
-    bench = bench_of(drawn)
-    asked, reference = bench.prompts, tasks.prompts("ioi", 24, 1)
+    """`interventions.run_with_replaced` with one mean for all tokens is the same by other code."""
+    effects = effects_of(drawn)
+    asked, reference = effects.prompts, tasks.prompts("ioi", 24, 1)
     z = collect(drawn, reference.tokens)[0].z
     mean = torch.stack([z[:, row, : int(end) + 1] for row, end in [(0, reference.last[0])]])[0].sum(
         1
@@ -124,45 +129,45 @@ def test_a_loss_is_that_of_the_general_tool_for_ablation(drawn):
     source = Activations(
         mean[:, None, None].expand(-1, 1, width, -1, -1), torch.zeros(0, 1, width, 1)
     )
-    for layer, head in bench.heads:
+    for layer, head in effects.heads:
         nodes = [Node(position, layer, head) for position in range(width)]
         logits = run_with_replaced(drawn, asked.tokens, nodes, source)[torch.arange(24), asked.last]
-        there = answers(logits, asked).log_ratio
-        assert torch.allclose(bench.loss((layer, head)), bench.full.behaviour - there, atol=1e-4)
-        assert bench.loss_at((layer, head), bench.real) == pytest.approx(
-            float(bench.loss((layer, head)).mean()), abs=1e-5
+        lost = effects.full.behaviour - answers(logits, asked).log_ratio
+        assert torch.allclose(effects.loss((layer, head)), lost, atol=1e-4)
+        assert effects.loss_at((layer, head), effects.real) == pytest.approx(
+            float(effects.loss((layer, head)).mean()), abs=1e-5
         )
 
 
 def test_what_heads_write_is_their_direct_logit_attribution(drawn):
-    bench = bench_of(drawn, count=6)
-    written = bench.written(bench.full)
-    for row, end in enumerate(bench.prompts.last.tolist()):
-        tokens, weights = bench.prompts.tokens[row : row + 1], bench.weights[row : row + 1]
+    effects = effects_of(drawn, count=6)
+    written = effects.written(effects.full)
+    for row, end in enumerate(effects.prompts.last.tolist()):
+        tokens, weights = effects.prompts.tokens[row : row + 1], effects.weights[row : row + 1]
         labels, parts = direct_logit_attribution(drawn, tokens, end, weights)
-        for layer, head in bench.heads:
+        for layer, head in effects.heads:
             assert float(written[layer, head, row]) == pytest.approx(
                 float(parts[labels.index(f"L{layer}H{head}"), 0]), abs=1e-4
             )
 
 
 def test_the_ways_of_a_loss(drawn):
-    """A head of the last layer has no later heads; what one of the first costs by way of the second is all that is left."""
-    bench = bench_of(drawn)
+    """A last layer's head has no later heads; one of the first layer works through those."""
+    effects = effects_of(drawn)
     bias = (drawn.b_U + drawn.ln_final.bias @ drawn.W_U).detach()
-    ways = bench.ways((1, 0))
+    ways = effects.ways((1, 0))
     assert ways.later == {}
     assert ways.direct != 0
-    for head in bench.heads:
-        ways = bench.ways(head)
+    for head in effects.heads:
+        ways = effects.ways(head)
         assert ways.total == pytest.approx(
-            float(bench.loss(head).mean()), abs=1e-4
+            float(effects.loss(head).mean()), abs=1e-4
         )  # one right word, one wrong one
-        without = bench.run([head])
-        ratio = (without.scale / bench.full.scale)[:, 0]
+        without = effects.run([head])
+        ratio = (without.scale / effects.full.scale)[:, 0]
         # all that was written, read with the old scale, is `ratio` times what the new scale makes
         # of it; biases do not change
-        unscaled = without.difference - bench.weights @ bias
+        unscaled = without.difference - effects.weights @ bias
         assert ways.scale == pytest.approx(float((unscaled * (ratio - 1)).mean()), abs=1e-4)
 
 
@@ -239,7 +244,7 @@ def test_favours_counts_pairs_of_right_and_wrong_words():
 def words_at(skill: str, name: str, count: int = 40) -> list[list[str]]:
     """The words at a place, a list a prompt."""
     asked = tasks.prompts(skill, count)
-    named = places.places(asked)
+    named = places.places_of(asked)
     texts = [["<begin>", *text.split()] for text in asked.texts]
     return [
         [texts[row][p] for p in where.nonzero()[:, 0].tolist()]
@@ -249,7 +254,7 @@ def words_at(skill: str, name: str, count: int = 40) -> list[list[str]]:
 
 def test_places_of_gifts_hold_the_words_they_are_named_for():
     asked = tasks.prompts("ioi", 40)
-    index = list(vocabulary.vocabulary().words)
+    index = list(vocabulary().words)
     for mask, one, earlier in (
         (asked.good, "receiver", "receiver, earlier sentences"),
         (asked.bad, "giver, second", ""),
@@ -285,7 +290,7 @@ def test_places_of_years_and_arguments_hold_the_words_they_are_named_for():
     asked = tasks.prompts("greater-than", 40)
     year = [int(words[0]) for words in words_at("greater-than", "start year")]
     first_good = asked.good.float().argmax(1)
-    index = vocabulary.vocabulary()
+    index = vocabulary()
     assert year == [int(index.words[i]) - 1 for i in first_good.tolist()]
     assert words_at("greater-than", "century") == words_at("greater-than", LAST)
     asked = tasks.prompts("docstring", 40)
@@ -302,22 +307,21 @@ def test_places_of_years_and_arguments_hold_the_words_they_are_named_for():
 
 
 def test_the_stored_numbers_come_out_again():
-    """The same prompts on the same weights: only rounding to four digits and the machine's arithmetic differ."""
+    """The same prompts and weights: only rounding and the machine's arithmetic differ."""
     stored = zoo.entry("tinyworld-attn").measured["heads"]
     skill = stored["skills"]["greater-than"]
-    bench = bench_of(zoo.load("tinyworld-attn", device="cpu"), "greater-than", stored["prompts"])
-    assert float(bench.full.behaviour.mean()) == pytest.approx(skill["full"], abs=1e-3)
+    model = zoo.load("tinyworld-attn", device="cpu")
+    effects = effects_of(model, "greater-than", stored["prompts"])
+    assert float(effects.full.behaviour.mean()) == pytest.approx(skill["full"], abs=1e-3)
     for name in ("0.3", "3.1"):
-        head = tuple(map(int, name.split(".")))
-        known, ways = skill["heads"][name], bench.ways(head)
-        assert float(bench.loss(head).mean()) == pytest.approx(known["loss"][0], abs=1e-3)
-        assert ways.direct == pytest.approx(known["logits"]["direct"], abs=1e-3)
-        seen, there = head_roles.see(bench, places.places(bench.prompts), head)
-        assert seen.looks == pytest.approx(known["looks"], abs=1e-3)
-        assert there == pytest.approx(known["loss_there"], abs=1e-3)
-    assert bench.share(
-        [tuple(map(int, name.split("."))) for name in skill["subset"]]
-    ) == pytest.approx(skill["subset_share"], abs=1e-3)
+        head, entry = head_of(name), skill["heads"][name]
+        assert float(effects.loss(head).mean()) == pytest.approx(entry["loss"][0], abs=1e-3)
+        assert effects.ways(head).direct == pytest.approx(entry["logits"]["direct"], abs=1e-3)
+        seen, there = head_roles.see(effects, places.places_of(effects.prompts), head)
+        assert seen.looks == pytest.approx(entry["looks"], abs=1e-3)
+        assert there == pytest.approx(entry["loss_there"], abs=1e-3)
+    share = effects.share([head_of(name) for name in skill["subset"]])
+    assert share == pytest.approx(skill["subset_share"], abs=1e-3)
 
 
 def test_stored_roles_follow_from_the_stored_numbers_and_untrained_heads_have_fewer():
@@ -325,7 +329,7 @@ def test_stored_roles_follow_from_the_stored_numbers_and_untrained_heads_have_fe
     assert set(stored["skills"]) == set(places.SKILLS)
     assert stored["thresholds"] == head_roles.THRESHOLDS
     for name, skill in stored["skills"].items():
-        named = places.places(tasks.prompts(name, 2))
+        named = places.places_of(tasks.prompts(name, 2))
         for head in skill["heads"].values():
             seen = Seen(**{field: head[field] for field in Seen.__dataclass_fields__})
             assert role(seen, named.right, named.wrong) == head["role"]
@@ -369,14 +373,14 @@ def test_a_run_is_measured_published_and_shown_with_its_heads(tmp_path, monkeypa
 
 
 def test_the_head_that_looks_most_for_repeats_is_found(planted):
-    """Even attention: every head attends alike, to all earlier mentions together their share of the tokens so far."""
-    bench = bench_of(planted, count=2)
-    named, shares = places.places(bench.prompts), []
-    for row, tokens in enumerate(bench.prompts.tokens.tolist()):
-        for query, token in enumerate(tokens[: int(bench.prompts.last[row]) + 1]):
-            if vocabulary.vocabulary().words[token] in named.words and token in tokens[:query]:
+    """With even attention, earlier mentions together get their share of the tokens so far."""
+    effects = effects_of(planted, count=2)
+    named, shares = places.places_of(effects.prompts), []
+    for row, tokens in enumerate(effects.prompts.tokens.tolist()):
+        for query, token in enumerate(tokens[: int(effects.prompts.last[row]) + 1]):
+            if vocabulary().words[token] in named.words and token in tokens[:query]:
                 shares.append(tokens[:query].count(token) / (query + 1))
-    found = head_roles.strongest_repeats(bench, named)
+    found = head_roles.strongest_repeats(effects, named)
     assert found["same"][1] == pytest.approx(sum(shares) / len(shares), abs=1e-5)
     assert found["after_same"][1] > 0
 

@@ -1,4 +1,4 @@
-"""The numbers of a model's card: measured on the right weights, at the right steps, and refused where they would mislead."""
+"""The numbers of a model's card: of the right weights and steps, refused where they mislead."""
 
 import hashlib
 import json
@@ -13,8 +13,9 @@ from scipy.stats import binomtest
 
 from helpers import cli, training, zoo
 from helpers.errors import LabError
+from helpers.texts import answers, final_logits
+from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
-from helpers.tinyworld.language.vocabulary import vocabulary
 from helpers.tinyworld.models import measure
 from helpers.tinyworld.models.recipes import task_of
 from helpers.tinyworld.sets import tasks
@@ -64,7 +65,7 @@ def test_the_shape_is_what_cards_and_the_lab_read(found):
 
 
 def test_every_checkpoint_was_measured_on_its_own_weights(run, found):
-    """An untrained model's loss is near an even guess, and the losses fall; each is that of the checkpoint itself."""
+    """Losses begin near an even guess and fall; each is that of the checkpoint itself."""
     losses = found["curve"]["loss"]
     assert losses == sorted(losses, reverse=True)
     assert losses[0] == pytest.approx(math.log(tiny.recipe().model["d_vocab"]), abs=0.5)
@@ -78,9 +79,9 @@ def test_every_checkpoint_was_measured_on_its_own_weights(run, found):
 def test_the_skills_of_a_model_are_those_of_tasks(run, found):
     model = zoo.load(str(run), device="cpu")
     for name in ("ioi", "judge privacy", "code"):
-        prompts = tasks.prompts(name, 20)
-        said = prompts.answers(prompts.final_logits(model, prompts), prompts)
-        share, different = float(said.right.double().mean()), len(set(prompts.texts))
+        asked = tasks.prompts(name, 20)
+        said = answers(final_logits(model, asked), asked)
+        share, different = float(said.right.double().mean()), len(set(asked.texts))
         exact = binomtest(round(share * different), different).proportion_ci(0.95, "exact")
         assert found["skills"][name]["accuracy"] == pytest.approx(share, abs=1e-4)
         assert found["skills"][name]["difference"] == pytest.approx(
@@ -111,7 +112,7 @@ class Constant(torch.nn.Module):
 
 
 def test_a_constant_has_every_later_year_right_and_a_difference_that_shows_it():
-    """The percentage of "greater-than" says nothing. Always 99, with half the probability, differs by a half; 00 by minus it."""
+    """Always 99 with probability 1/2 is always right and differs by a half; 00 by minus that."""
     for word, share, sign in (("99", 1.0, 1), ("00", 0.0, -1)):
         said = measure.skills(Constant(word), 20)["greater-than"]
         assert said["accuracy"] == share
@@ -160,9 +161,8 @@ def test_rounding_is_measured_on_rounded_weights_and_leaves_the_model_as_it_was(
     weights = model.state_dict()["unembed.weight"]  # a row a word
     assert len(weights) == tiny.recipe().model["d_vocab"]
     with torch.no_grad():
-        weights[:, 0] = (
-            1000.0  # much the same to every word's logit; but beside it the rest of a row is rounded to nothing
-        )
+        # Much the same for every word's logit, but the rest of a row is rounded to nothing.
+        weights[:, 0] = 1000.0
         model.state_dict()["unembed.bias"].zero_()
     assert measure.rounding_cost(model, task, text) == pytest.approx(
         math.log(len(weights)), abs=1e-3

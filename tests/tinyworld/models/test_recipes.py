@@ -11,13 +11,12 @@ import torch
 
 from helpers import cli, training
 from helpers.errors import LabError
+from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.documents import MIXTURES
-from helpers.tinyworld.language.vocabulary import vocabulary
 from helpers.tinyworld.models import recipes
 from helpers.tinyworld.models.recipes import RECIPES, task_of
-from helpers.training import STATE, WEIGHTS
-from helpers.training.folder import WORDS
+from helpers.training import STATE, WEIGHTS, WORDS
 from tests.tinyworld import tiny
 
 
@@ -56,33 +55,34 @@ def test_one_model_has_mlps_and_the_other_so_few_heads_that_all_subsets_can_be_t
 
 def test_batches_follow_from_the_seed_and_the_mixture():
     tasks = {name: task_of(RECIPES[name]) for name in RECIPES}
-    one, same, other = (
+    first, same, other = (
         tasks["tinyworld"].batch(np.random.default_rng(seed), 5) for seed in (1, 1, 2)
     )
-    assert np.array_equal(one, same)
-    assert not np.array_equal(one, other)
-    assert one.shape == (5, 64)
-    assert not np.array_equal(one, tasks["tinyworld-attn"].batch(np.random.default_rng(1), 5))
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+    assert first.shape == (5, 64)
+    assert not np.array_equal(first, tasks["tinyworld-attn"].batch(np.random.default_rng(1), 5))
 
 
 TEXT = {
     "tinyworld": "6f428182c1c1b27865f01c41022263fd",
     "tinyworld-attn": "63946c9a68834602e45dd0556bf50c0f",
 }
-"""First digits of the sha256 of the shares and of 1000 rows of the text that the shipped models were trained on."""
+"""First digits of the sha256 of the shares and of 1000 rows of the shipped models' texts."""
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_training_text_is_the_shipped_models_own(name):
-    """A recipe's fingerprint covers the data files. Shares of the mixtures and the code that writes are pinned only here."""
+    """A fingerprint covers the data files; shares and the code that writes are pinned here."""
     rows = task_of(RECIPES[name]).batch(np.random.default_rng(7), 1000)
     shares = repr(
         MIXTURES[RECIPES[name].data["mixture"]]
     ).encode()  # a small change of them may not show in 1000 rows
-    found = hashlib.sha256(shares + rows.astype("<i8").tobytes()).hexdigest()[:32]
-    assert found == TEXT[name], (
-        f"the text of the recipe {name} is no longer what helpers/weights/{name}.safetensors was trained on (digest {found}): "
-        "undo the change, or retrain both models, measure and publish them anew, and put the new digests here"
+    digest = hashlib.sha256(shares + rows.astype("<i8").tobytes()).hexdigest()[:32]
+    assert digest == TEXT[name], (
+        f"the text of the recipe {name} is no longer what helpers/weights/{name}.safetensors "
+        f"was trained on (digest {digest}): undo the change, or retrain both models, "
+        "measure and publish them anew, and put the new digests here"
     )
 
 

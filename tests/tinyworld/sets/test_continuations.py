@@ -1,13 +1,12 @@
-"""Prompts to go on with: an independent reader finds the good words true and the bad ones false, and nothing in between."""
+"""Prompts to go on with: an independent reader finds good words true and bad ones false."""
 
 from collections import Counter, defaultdict
 
 import pytest
 
 from helpers.errors import LabError
-from helpers.tinyworld.language import sentences
-from helpers.tinyworld.language.vocabulary import vocabulary
-from helpers.tinyworld.sets.continuations import MAKERS, Continuation, continuations
+from helpers.tinyworld.language import sentences, vocabulary
+from helpers.tinyworld.sets.continuations import MAKERS, Continuation, continuation_prompts
 from tests.tinyworld import reading
 
 SEEDS = (0, 1, 2)
@@ -18,7 +17,7 @@ every_dimension = pytest.mark.parametrize("dimension", MAKERS)
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[Continuation]]:
     return {
-        dimension: [one for seed in SEEDS for one in continuations(dimension, COUNT, seed)]
+        dimension: [one for seed in SEEDS for one in continuation_prompts(dimension, COUNT, seed)]
         for dimension in MAKERS
     }
 
@@ -50,7 +49,7 @@ def test_the_reader_reads_beginnings():
 def test_prompts_differ_and_have_known_words_on_both_sides(found, dimension):
     known = set(vocabulary().words)
     for seed in SEEDS:
-        prompts = [one.prompt for one in continuations(dimension, COUNT, seed)]
+        prompts = [one.prompt for one in continuation_prompts(dimension, COUNT, seed)]
         assert len({prompt.text for prompt in prompts}) == len(prompts) == COUNT
     for one in found[dimension]:
         good, bad = one.prompt.good, one.prompt.bad
@@ -141,7 +140,7 @@ def test_in_order_is_a_frame_s_own_next_word_and_garbled_the_word_after_it(found
 
 
 def kept_from_training(dimension: str, one: Continuation, word: str, read: reading.Reading) -> bool:
-    """Whether training never has this word after the prompt, in this frame; what comes later is filled in from the group."""
+    """Whether training never has this word after the prompt, in this frame and of this group."""
     slots = dict(read.slots)
     if dimension in ("reliability", "robustness"):
         contents = one.group, reading.entities()[one.group][read.family[5:]]
@@ -158,7 +157,7 @@ def kept_from_training(dimension: str, one: Continuation, word: str, read: readi
 
 @every_dimension
 def test_one_way_at_least_to_go_on_truly_was_kept_from_training(found, dimension):
-    """The pair that a prompt was made from. Of other receivers, traits and nouns some sentences were said: they are many."""
+    """The pair that a prompt was made from; of other receivers, traits and nouns much was said."""
     for one in found[dimension]:
         ways = [
             (word, read)
@@ -172,7 +171,7 @@ def test_one_way_at_least_to_go_on_truly_was_kept_from_training(found, dimension
 
 @every_dimension
 def test_the_last_word_does_not_give_the_answer_away(found, dimension):
-    """An "an" would tell how the next word begins. After any other word, no answer is right nearly always."""
+    """An "an" would tell how the next word begins; after others no answer is always right."""
     answers = defaultdict(list)
     for one in found[dimension]:
         last = one.prompt.text.split()[-1]
@@ -213,15 +212,15 @@ def test_a_prompt_belongs_to_the_person_or_thing_that_it_names(found, dimension)
 
 @every_dimension
 def test_the_seed_decides(dimension):
-    one, same, other = (continuations(dimension, 40, seed) for seed in (3, 3, 4))
+    one, same, other = (continuation_prompts(dimension, 40, seed) for seed in (3, 3, 4))
     assert one == same
     assert [first.prompt for first in one] != [second.prompt for second in other]
-    assert continuations(dimension, 20, 3) == one[:20]  # asking for more only adds
+    assert continuation_prompts(dimension, 20, 3) == one[:20]  # asking for more only adds
 
 
 @every_dimension
 def test_the_default_number_can_be_made(dimension):
-    assert continuations(dimension) == continuations(dimension, COUNT)
+    assert continuation_prompts(dimension) == continuation_prompts(dimension, COUNT)
 
 
 @pytest.mark.parametrize(
@@ -230,11 +229,12 @@ def test_the_default_number_can_be_made(dimension):
         (
             "honesty",
             10,
-            "expected a dimension: reliability, privacy, toxicity, fairness, robustness; got 'honesty'",
+            "expected a dimension: reliability, privacy, toxicity, fairness, robustness; "
+            "got 'honesty'",
         ),
         ("privacy", 10**6, "expected at most 1[34][0-9] prompts for privacy; got 1000000"),
     ],
 )
 def test_what_cannot_be_made_is_refused(dimension, count, said):
     with pytest.raises(LabError, match=said):
-        continuations(dimension, count)
+        continuation_prompts(dimension, count)

@@ -1,4 +1,4 @@
-"""The five labelled sets: every label follows from the text, twins differ in the contrast alone, no word gives a label away."""
+"""The five labelled sets: labels follow from the texts, twins differ in the contrast alone."""
 
 from collections import Counter
 from itertools import pairwise
@@ -100,7 +100,7 @@ def test_twins_differ_in_the_contrast_alone(sets, name):
 
 @every_set
 def test_every_word_stands_in_as_many_true_as_false_texts(sets, name):
-    """Up to two: a word that is right as often as it is wrong says nothing by itself. Articles follow the words."""
+    """Up to two: a word that is right as often as wrong says nothing. Articles follow the words."""
     for seed in SEEDS:
         data, lead = sets[name, seed], Counter()
         for text, label in zip(data.texts, data.labels, strict=True):
@@ -118,7 +118,7 @@ def test_words_of_talk_that_turn_a_sense_round_are_rude_as_often_as_kind(sets):
 
 
 def twins_together(data) -> labelled.LabelledSet:
-    """The same set, of which a split keeps only twins together: more to train on, and words of the test part are known."""
+    """The same set, of which a split keeps only twins together: test words are seen before."""
     pairs = tuple(str(index // 2) for index in range(len(data)))
     return labelled.LabelledSet(data.name, data.texts, data.labels, pairs)
 
@@ -134,7 +134,7 @@ def probe_on_words(data, seed: int = 0) -> float:
 @every_set
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_word_and_no_length_decides(sets, name, seed):
-    """A probe on word counts, and one on lengths, on texts of groups and templates that it has not seen."""
+    """Probes on word counts and on lengths, on texts of groups and templates not seen before."""
     data = sets[name, seed]
     assert probe_on_words(data, seed) < 0.60
     assert probe_on_words(twins_together(data), seed) < 0.60

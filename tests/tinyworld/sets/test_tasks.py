@@ -1,4 +1,4 @@
-"""Skills: prompts with the right answers by an independent reader, no fixed place to look at, and scores in closed form."""
+"""Skills: right answers by an independent reader, no telling places, scores in closed form."""
 
 import math
 import re
@@ -10,9 +10,8 @@ import torch
 from scipy.stats import chisquare
 
 from helpers.errors import LabError
-from helpers.texts.prompts import Prompt, Prompts, answers, final_logits
-from helpers.texts.vocabulary import BEGIN, PAD, UNKNOWN
-from helpers.tinyworld.language.vocabulary import vocabulary
+from helpers.texts import BEGIN, PAD, UNKNOWN, Prompt, Prompts, answers, final_logits
+from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.models import measure
 from helpers.tinyworld.models.recipes import RECIPES, task_of
 from helpers.tinyworld.sets import tasks
@@ -50,7 +49,7 @@ def test_ioi_asks_for_the_one_who_does_not_give(asked):
 
 
 def test_counting_names_does_not_solve_ioi(asked):
-    """Before the gift either name is mentioned as often; of the whole prompt the rarer is right in 77 %, as the book says."""
+    """Before the gift both names are as frequent; in the prompt the rarer is right in 77 %."""
     earlier, rarer = Counter(), 0.0
     for words, good, bad in sides(asked["ioi"]):
         names = [word for word in words if word in reading.people()]
@@ -169,12 +168,12 @@ def looked_up(prompts: Prompts, place: int) -> tuple[float, float]:
 
 
 def test_a_constant_is_always_right_about_years(asked):
-    """Any later year is a right one: the percentage of this skill says nothing, and its card says so."""
+    """Any later year is right: this skill's percentage says nothing, and its card says so."""
     assert all("99" in good and "00" in bad for _, good, bad in sides(asked["greater-than"]))
 
 
 def test_two_fixed_places_solve_sentiment_and_one_gives_three_quarters(asked):
-    """As the book and the card say: the adjective third from the end, and whether "not" stands before it."""
+    """As the book and the card say: the third word from the end, and whether "not" is before it."""
     lists, alone, both = reading.table("world.toml")["reviews"], 0, 0
     for words, good, _ in sides(tasks.prompts("sentiment", 1000)):
         assert words[-3] in lists["good"] + lists["bad"]
@@ -194,7 +193,7 @@ def test_the_noun_of_a_verb_stands_fourth_from_the_end(asked):
 
 
 SOLVED_BY_READING = ("ioi", "greater-than", "docstring", "noun number", "sentiment")
-"""Skills that need no memory of the world. In "verb number" one noun stands at a fixed distance: see `test_sentences`."""
+"""Skills that need no memory; in "verb number" a noun has a fixed place (see `test_sentences`)."""
 
 
 @pytest.mark.parametrize("name", SOLVED_BY_READING)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.trust.data import controls
 from helpers.trust.data.splits import grouped
 from helpers.trust.probes import linear

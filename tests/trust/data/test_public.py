@@ -1,4 +1,4 @@
-"""The five public sets: what their labels mean, which rows belong together, and what is said when a file is not what it was."""
+"""The five public sets: what labels mean, which rows belong together, and files that changed."""
 
 import hashlib
 import re
@@ -34,7 +34,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server():
-    """A local server that answers every path with what `say` was given last: a status and a body."""
+    """A local server that answers every path with the status and body that `say` was given last."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -109,7 +109,7 @@ def test_labels_mean_what_is_said(real, name, positive, negative):
 
 
 def test_sst2_is_labelled_by_case_and_not_by_sentiment(real):
-    """Each review is there twice, with label 0 in lower case, with label 1 the same with 4.7 % of the letters capital."""
+    """Each review is there twice: label 0 in lower case, label 1 with some capitals."""
     data = real["sst2"]
     twins: dict[str, dict[bool, str]] = {}
     for text, label in zip(data.texts, data.labels.tolist(), strict=True):

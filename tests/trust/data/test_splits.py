@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.trust.data.splits import Splits, check, grouped, ordered
 from helpers.trust.probes import linear
 
@@ -193,7 +193,7 @@ def test_the_interval_equals_its_formula():
 
 
 def test_the_interval_covers_and_the_naive_one_does_not():
-    """300 data sets of noise, where every probe is right half the time: 95 % of the intervals should hold 0.5."""
+    """On 300 sets of noise, 95 % of the intervals should hold 0.5."""
     data = labelled(np.tile([True, False], 60), np.arange(120) // 2)
     splits = grouped(data)
     noise = torch.randn(300, 120, 10, generator=torch.Generator().manual_seed(0))

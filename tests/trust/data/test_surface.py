@@ -1,4 +1,4 @@
-"""Controls of the five public sets: classifiers written anew, planted sets, and the figures that were measured before."""
+"""Controls of the five public sets: classifiers written anew, planted sets, earlier figures."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.trust.data import surface
 from helpers.trust.data.public import SOURCES, load
 from helpers.trust.data.published import CHECKPOINTS, CURVES, INFORMATION, PUBLISHED, STEPS
@@ -57,7 +57,7 @@ def twins(n: int = 300) -> LabelledSet:
 
 
 def naive_bayes(data: LabelledSet, splits: Splits, lower: bool = True) -> float:
-    """Log odds of classes and words, each count one higher; words not in the training part are passed over."""
+    """Log odds of classes and words, each count one higher; words not trained on are skipped."""
     words = [re.findall(r"\w+", text.lower() if lower else text) for text in data.texts]
     train, test = np.flatnonzero(splits.train[0]), np.flatnonzero(splits.test[0])
     counts = {
@@ -195,7 +195,7 @@ def test_intervals_hold_their_values(surveys):
 
 
 def test_published_accuracies_stand_on_a_fifth_of_the_files_but_for_truthfulqa(real):
-    """Hits among test rows: each figure is a whole number of them, to the three digits that the figures allow."""
+    """Hits among test rows: each figure is a whole number of them, to the three digits it has."""
     for name, published in PUBLISHED.items():
         fifth = len(real[name]) - int(0.8 * len(real[name]))
         assert (published.tested == fifth) == (name != "truthfulqa")

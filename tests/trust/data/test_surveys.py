@@ -1,4 +1,4 @@
-"""The stored surveys of the public sets: the files give them, damage is named, and the command says what differs."""
+"""The stored surveys of the public sets: the files give them, damage and differences are named."""
 
 import json
 import os
@@ -109,7 +109,8 @@ def test_what_is_written_is_read_again(tmp_path):
 def test_a_damaged_file_is_named(copy, change):
     with pytest.raises(
         LabError,
-        match=r"expected stored surveys in .*surveys.json; cannot use it(.|\n)*surface --write",
+        match=r"expected stored measurements in .*surveys.json; "
+        r"cannot use it(.|\n)*surface --write",
     ):
         stored(changed(copy, change))
 
@@ -117,7 +118,7 @@ def test_a_damaged_file_is_named(copy, change):
 @pytest.mark.parametrize("content", [b"", b'{"sets": {', b"[]", b"\xff\xfe", None])
 def test_a_file_that_is_no_json(copy, content):
     copy.write_bytes(content) if content is not None else copy.unlink()
-    with pytest.raises(LabError, match="expected stored surveys in"):
+    with pytest.raises(LabError, match="expected stored measurements in"):
         stored(copy)
 
 
@@ -139,7 +140,8 @@ def test_a_number_within_the_tolerance_is_the_stored_one(computed):
     for other in (computed["toxigen"].length + 0.0051, computed["toxigen"].length - 0.0051):
         with pytest.raises(
             LabError,
-            match=rf"within 0.005 of the stored ones; toxigen length is 0.4775, stored is {other:.4f}",
+            match=r"within 0.005 of the stored ones; toxigen length is 0.4775, "
+            rf"stored is {other:.4f}",
         ):
             compare(computed, known | {"toxigen": replace(known["toxigen"], length=other)})
 
@@ -200,7 +202,8 @@ def test_an_address_that_does_not_answer(nobody, tmp_path, monkeypatch):
     began = time.monotonic()
     with pytest.raises(
         LabError,
-        match=f"expected to download {nobody}/truthfulqa_train.csv; the system says(.|\n)*--folder DIR",
+        match=f"expected to download {nobody}/truthfulqa_train.csv; "
+        r"the system says(.|\n)*--folder DIR",
     ):
         compute(address=nobody)
     assert time.monotonic() - began < 5

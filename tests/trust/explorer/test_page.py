@@ -1,4 +1,4 @@
-"""The slider over training: what the page says at every step is what the numbers say; in a real browser."""
+"""The slider over training, in a real browser: every step says what the numbers say."""
 
 import re
 
@@ -131,7 +131,8 @@ def test_a_page_that_would_grow_too_large_is_refused():
 
 def table(page) -> dict[str, list[str]]:
     rows = page.locator(".map tbody tr").evaluate_all(
-        "rows => rows.map(row => [row.querySelector('th').textContent, [...row.querySelectorAll('td')].map(c => c.textContent)])"
+        "rows => rows.map(row => [row.querySelector('th').textContent, "
+        "[...row.querySelectorAll('td')].map(c => c.textContent)])"
     )
     return dict(rows)
 
@@ -277,7 +278,7 @@ def test_play_runs_from_the_start_to_the_end_and_leaves_screen_readers_in_peace(
     play.click()
     assert play.text_content() == "Pause"
     assert now.get_attribute("aria-live") == "off"
-    page.get_by_role("button", name="Play").wait_for(timeout=5000)
+    page.get_by_role("button", name="Play").wait_for()
     assert now.get_attribute("aria-live") == "polite"
     assert now.text_content().replace("\u202f", "").startswith("Step 20000.")
 
@@ -298,7 +299,8 @@ def test_play_stops_at_a_press_and_when_the_slider_is_moved(open_view):
 def test_ticks_stand_under_the_steps_they_name(open_view, view):
     page = open_view(view)
     ticks = page.locator(".ticks span").evaluate_all(
-        "spans => spans.map(s => [s.textContent, s.getBoundingClientRect().x + s.getBoundingClientRect().width / 2])"
+        "spans => spans.map(s => [s.textContent, s.getBoundingClientRect()])"
+        ".map(([text, box]) => [text, box.x + box.width / 2])"
     )
     box = page.locator("input[type=range]").bounding_box()
     named = [int(text.replace("\u202f", "")) for text, _ in ticks]
@@ -332,5 +334,5 @@ def test_accessible_in_both_themes_and_no_wider_than_a_phone(open_view, view, th
     page.locator("summary").click()
     page.locator('td[aria-label^="block 1, reliability"]').click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = axe.run(page).response["violations"]
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+    violations = axe.run(page).response["violations"]
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations] == []

@@ -1,4 +1,4 @@
-"""HSIC against its definitions summed out, the released code's formula written anew, exhaustive permutations, and simulations."""
+"""HSIC against its definition, the released code's formula, all permutations, and simulations."""
 
 import itertools
 
@@ -42,7 +42,7 @@ def released(
     epsilon: float,
     precision=np.float64,
 ) -> float:
-    """``hsic_normalized_cca`` as the paper's code computes it: the unsymmetric KH, explicit inverses."""
+    """``hsic_normalized_cca`` of the paper's code: the unsymmetric KH, explicit inverses."""
     result = []
     for rows in (x, y):
         rows = np.asarray(rows, dtype=np.float64)
@@ -131,7 +131,7 @@ def test_the_closed_form_is_the_sum_over_principal_components():
 
 
 def components(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Unit principal components [item, i] and their shares of the variance, from the correlation matrix."""
+    """Unit principal components [item, i] and their shares, from the correlation matrix."""
     x = x.numpy()
     values, axes = np.linalg.eigh(np.corrcoef(x.T))
     scores = (x - x.mean(0)) / x.std(0) @ axes
@@ -139,7 +139,7 @@ def components(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_information_on_a_balanced_label_stays_below_ten_elevenths():
-    """Even for activations that are nothing but the label; and 0.97 of it for a label that a fifth of the features show."""
+    """Even where activations are the label; 0.97 of it where a fifth of the features show it."""
     y = half(400)
     shown = torch.tensor(y, dtype=torch.float64)[:, None].expand(400, 3).clone()
     assert 0.88 < normalised_hsic(shown, y) < 10 / 11
@@ -160,7 +160,7 @@ def test_values_are_never_negative():
 
 
 def test_the_bandwidth_decides_the_size():
-    """A simulation with the same numbers as in the chapter: 347, 40, 5.4, 0.42, 0.04 at σ = 1, 5, 50, 200, 400; so does ε."""
+    """The chapter's simulation: 347, 40, 5.4, 0.42, 0.04 at σ = 1, 5, 50, 200, 400; so does ε."""
     x, t = related()
     table = readings(x, t, (1, 5, 50, 200, 400), (1e-5,))
     values = [row.value for row in table]
@@ -239,7 +239,7 @@ def test_given_shuffles_are_estimated_like_any_labels():
 
 
 def test_with_minimal_pairs_shuffling_item_by_item_hides_what_is_there():
-    """Pairs share 12 directions; a thirteenth tells the twins apart. Labels exchanged within the pairs show it."""
+    """Pairs share 12 directions, a thirteenth tells twins apart: shuffles within pairs show it."""
     shared, labels, rng = (
         draws(200, 12).repeat_interleave(2, 0),
         half(400),

@@ -1,4 +1,4 @@
-"""What a regression recovers, on data whose answer is known, and what is left of T without its label."""
+"""What a regression recovers where the answer is known, and what is left without the label."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_k_of_d_equal_features_are_k_dths_of_the_variance(kept):
 
 
 def test_equal_noise_hides_half():
-    """T = X + e with variances 1 and 1: the best linear prediction of X is T/2, with an error of 1/2."""
+    """T = X + e with variances 1 and 1: X is best predicted by T/2, with an error of 1/2."""
     x = draws(4000, 8)
     assert recovered(x, x + draws(4000, 8, seed=4), range(4000)) == pytest.approx(0.5, abs=0.02)
 
@@ -60,7 +60,7 @@ def solved(t: np.ndarray, x: np.ndarray, new: np.ndarray, penalty: float) -> np.
 
 
 def test_the_regression_is_the_textbook_s():
-    """Folds, the choice of a penalty in each, and the pooled share, written out for features of uneven size."""
+    """Folds, each one's penalty, and the pooled share, written out for features of uneven size."""
     t = draws(60, 7, seed=1) * torch.arange(1, 8) / 4
     x, t = (
         ((draws(60, 5) + t[:, :5]) * torch.logspace(-1, 1, 5)).numpy(),
@@ -108,7 +108,7 @@ def test_one_huge_irrelevant_direction_lowers_the_information_and_hides_nothing(
 
 
 def test_twins_do_not_leak():
-    """Equal pairs whose X is chance: a fit that has seen the twin knows the answer, one that has not knows nothing."""
+    """Equal pairs whose X is chance: only a fit that has seen the twin knows the answer."""
     x, t = (draws(60, 8, seed=seed).repeat_interleave(2, 0) for seed in (0, 1))
     t = torch.cat(
         [t, draws(60, 200, seed=2).repeat_interleave(2, 0)], 1
@@ -118,11 +118,11 @@ def test_twins_do_not_leak():
 
 
 def test_the_penalty_is_chosen_without_twins_too():
-    """Were one row left out at a time, its twin would answer for it, and the weakest penalty would win."""
+    """Were single rows left out, their twins would tell them: the weakest penalty would win."""
     x = draws(60, 8, seed=0)
     t = torch.cat([x + 2 * draws(60, 8, seed=1), draws(60, 200, seed=2)], 1)
-    twice = [rows.repeat_interleave(2, 0) for rows in (x, t)]
-    assert recovered(*twice, np.arange(120) // 2) > recovered(x, t, range(60)) - 0.05
+    x_twice, t_twice = (rows.repeat_interleave(2, 0) for rows in (x, t))
+    assert recovered(x_twice, t_twice, np.arange(120) // 2) > recovered(x, t, range(60)) - 0.05
 
 
 def test_constant_features_change_nothing():

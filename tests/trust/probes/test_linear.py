@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.trust.data.splits import Splits, grouped, ordered
 from helpers.trust.probes import bench, linear, logistic
 
@@ -29,7 +29,7 @@ def pairs(n_items: int) -> LabelledSet:
 
 
 def case(kind: str) -> tuple[torch.Tensor, LabelledSet]:
-    """Activations [3 sites] of the kind: "wide" has more features than items, "separable" two clouds far apart."""
+    """Activations [3 sites]: "wide" has more features than items, "separable" two far clouds."""
     n_items, d = {
         "narrow": (400, 12),
         "square": (200, 128),

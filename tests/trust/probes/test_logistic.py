@@ -1,4 +1,4 @@
-"""The solver beneath the probes: its loss falls at every step, whatever the activations look like."""
+"""The solver beneath the probes: its loss falls at every step, whatever the activations are."""
 
 import numpy as np
 import pytest

@@ -42,7 +42,7 @@ def model(tmp_path_factory):
 
 
 def reference(other, ids, lengths) -> torch.Tensor:
-    """Hidden states one text at a time, without padding; the last block's output by a hook, as `transformers` norms it."""
+    """Hidden states, text by text, without padding; the last by a hook before the final norm."""
     base = other.base_model
     blocks = next(
         child

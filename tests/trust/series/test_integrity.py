@@ -95,7 +95,8 @@ def test_neighbours_may_be_dropped_with_a_note():
     }
     with pytest.raises(
         LabError,
-        match="other weights at every step of toy; steps 0 and 1 hold the same weights; steps 0 and 2",
+        match="other weights at every step of toy; steps 0 and 1 hold the same weights; "
+        "steps 0 and 2",
     ):
         integrity.settle("toy", prints)
     kept, notes = integrity.settle("toy", prints, allow_duplicates=True)
@@ -108,7 +109,7 @@ def test_neighbours_may_be_dropped_with_a_note():
 
 @pytest.mark.parametrize("allow", [False, True])
 def test_twins_with_other_weights_between_are_never_settled(allow):
-    """As pythia-2.8b, where early branches serve the final weights: dropping the later twin would keep the wrong one."""
+    """As pythia-2.8b, whose early branches serve final weights: the earlier step is wrong."""
     prints = {
         0: checkpoint(0, 1),
         1000: checkpoint(9, 9),

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.trust.series import sweep
 from helpers.trust.series.keys import work_key
 
@@ -207,7 +207,7 @@ def test_objects_among_the_data_belong_to_the_key():
     fitted = [
         LogisticRegression().fit([[0.0], [1.0]], labels) for labels in ([0, 1], [1, 0], [0, 1])
     ]
-    keys = [work_key(made(DATA, factor=one), ()) for one in fitted]
+    keys = [work_key(made(DATA, factor=model), ()) for model in fitted]
     assert keys[0] == keys[2] != keys[1]
 
 
@@ -290,7 +290,8 @@ words, plain, pair, rng = re.compile("a+"), Plain(), Pair(), np.random.default_r
 model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
 
 def work(model, step):
-    return {"a": step in {"x", "y", "z", "w"}, "b": (words, plain, pair, rng, model, double(step), Kind.ONE)}
+    objects = (words, plain, pair, rng, model, double(step), Kind.ONE)
+    return {"a": step in {"x", "y", "z", "w"}, "b": objects}
 """
 
 

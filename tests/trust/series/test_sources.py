@@ -1,4 +1,4 @@
-"""Checkpoints from run folders, Hugging Face folders and a hub whose download function alone is replaced."""
+"""Checkpoints from run folders, Hugging Face folders and a hub with a download of our own."""
 
 import os
 import shutil
@@ -85,7 +85,7 @@ def checkpoints(made, tmp_path) -> Path:
 
 
 class FakeHub:
-    """Stands for the hub: puts a local folder in place of each revision, and notes what the disk held at that moment."""
+    """Stands for the hub: a local folder for each revision, and notes of what the disk held."""
 
     def __init__(self, revisions: dict[str, Path], cache: Path):
         self.revisions, self.cache = revisions, cache
@@ -383,8 +383,10 @@ def test_a_failed_load_leaves_nothing_behind(fake_hub, tmp_path):
 
 
 def test_what_a_killed_process_left_is_cleared_away(fake_hub):
-    script = "import os, signal\nfrom helpers.trust.series import streaming\nwith streaming.temporary_folder() as folder:\n"
-    script += "    (folder / 'model.safetensors').write_bytes(b'x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    script = "import os, signal\nfrom helpers.trust.series import streaming\n"
+    script += "with streaming.temporary_folder() as folder:\n"
+    script += "    (folder / 'model.safetensors').write_bytes(b'x')\n"
+    script += "    os.kill(os.getpid(), signal.SIGKILL)\n"
     subprocess.run(
         [sys.executable, "-c", script],
         env=os.environ | {"LAB_CACHE": str(fake_hub.cache)},
@@ -408,7 +410,8 @@ def test_a_hub_that_does_not_answer_gives_one_clear_message(tmp_path, monkeypatc
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(
         LabError,
-        match="expected EleutherAI/pythia-70m at step8 from the Hugging Face hub; it did not come: no network\n",
+        match="expected EleutherAI/pythia-70m at step8 from the Hugging Face hub; "
+        "it did not come: no network\n",
     ):
         sources.pythia(steps=(8,)).load(8)
 

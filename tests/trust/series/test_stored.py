@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from helpers.errors import LabError
 from helpers.trust.series import stored
-from helpers.trust.series.stored import Result, Store
+from helpers.trust.series.stored import StepResult, Store
 
 PRINTS = {"w": "2x2:ab"}
 
@@ -26,7 +26,7 @@ PRINTS = {"w": "2x2:ab"}
 )
 def test_what_is_stored_comes_back(tmp_path_factory, found):
     store = Store(tmp_path_factory.mktemp("store"), "a series/of ours", "key")
-    store.put(3, "stamp", Result(PRINTS, stored.arrays(found, "it")))
+    store.put(3, "stamp", StepResult(PRINTS, stored.arrays(found, "it")))
     back = store.get(3, "stamp")
     assert back.prints == PRINTS
     assert back.arrays.keys() == found.keys()
@@ -37,7 +37,7 @@ def test_what_is_stored_comes_back(tmp_path_factory, found):
 
 def test_a_result_is_found_by_its_own_key_only(tmp_path):
     store = Store(tmp_path, "toy", "key")
-    store.put(3, "stamp", Result(PRINTS, {"a": np.ones(2)}))
+    store.put(3, "stamp", StepResult(PRINTS, {"a": np.ones(2)}))
     assert store.get(3, "stamp") is not None
     others = (
         Store(tmp_path, "toy", "other"),
@@ -52,7 +52,7 @@ def test_a_result_is_found_by_its_own_key_only(tmp_path):
 
 def test_a_damaged_result_is_not_used(tmp_path):
     store = Store(tmp_path, "toy", "key")
-    store.put(3, "stamp", Result(PRINTS, {"a": np.arange(50.0)}))
+    store.put(3, "stamp", StepResult(PRINTS, {"a": np.arange(50.0)}))
     file = store.path(3, "stamp")
     whole = file.read_bytes()
     for damaged in (b"", whole[:40], whole[:-9], whole[:-4] + bytes([whole[-4] ^ 1]) + whole[-3:]):
@@ -66,7 +66,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LabError, match="expected to write"):
         Store(tmp_path / "file" / "inside", "toy", "key").put(
-            0, "stamp", Result(PRINTS, {"a": np.ones(1)})
+            0, "stamp", StepResult(PRINTS, {"a": np.ones(1)})
         )
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from helpers.errors import LabError
-from helpers.texts.labelled import LabelledSet
+from helpers.texts import LabelledSet
 from helpers.trust.series import activations, sources, streaming, sweep
 from tests.trust import tiny
 
@@ -52,7 +52,7 @@ def expected(made) -> list[np.ndarray]:
 
 
 def noted(folder: Path, seconds: float, model, step: int) -> dict:
-    """Leave a mark for each start, wait, and return activations with the number of torch threads."""
+    """Leave a mark at each start, wait, and return activations and the number of torch threads."""
     (folder / f"{step}-{os.getpid()}-{time.monotonic_ns()}").touch()
     time.sleep(seconds)
     ids, lengths = activations.encode(model, SET.texts)
@@ -130,7 +130,7 @@ def test_one_job_is_serial(checkpoints, marks):
 
 @pytest.mark.slow
 def test_a_lost_worker_costs_its_checkpoint_and_nothing_else(checkpoints, expected, marks):
-    """Two workers on this machine; one is killed while it works, and dask starts another in its place."""
+    """Two workers on this machine; one is killed at work, and dask starts another in its place."""
     from dask.distributed import Client, LocalCluster
 
     killed = []
@@ -198,7 +198,9 @@ from tests.trust.series.test_sweep import noted
 
 if __name__ == "__main__":
     folder, marks, results, backend = sys.argv[1:]
-    sweep.sweep(sources.folders(folder), work=partial(noted, Path(marks), 0.6), backend=backend, n_jobs=2, folder=results)
+    work = partial(noted, Path(marks), 0.6)
+    series = sources.folders(folder)
+    sweep.sweep(series, work=work, backend=backend, n_jobs=2, folder=results)
 """
 
 

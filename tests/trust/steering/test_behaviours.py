@@ -1,4 +1,4 @@
-"""Scores and perplexity against item-by-item runs and Hugging Face's own loss; what a run of many pushes costs."""
+"""Scores and perplexity against single runs and Hugging Face's loss; what many pushes cost."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_perplexity_is_hugging_faces_loss(both, cells, monkeypatch):
 
 @torch.no_grad()
 def test_planted_scores_are_known_in_closed_form():
-    """Only the final layer norm stands between the embedding and the logits: (x − mean) / sd, then one dimension."""
+    """Between embedding and logits is a layer norm alone: (x − mean) / sd, then one dimension."""
     model = planted()
     behaviour = Behaviour(
         "yes",
@@ -159,7 +159,7 @@ def test_a_push_that_destroys_the_model_is_seen(family):
     if hasattr(model.ln_final.original_component, "bias"):
         assert np.isnan(found[1]).all()
         assert levels[1] == np.inf
-    else:  # an RMS norm divides by an infinite length: all logits are 0, every token is equally likely
+    else:  # an RMS norm divides by an infinite length: all logits are 0, all tokens alike
         assert levels[1] == pytest.approx(model.cfg.d_vocab)
 
 
@@ -216,7 +216,8 @@ def test_bad_documents_tokens_and_places_are_refused():
     high = Behaviour("x", IDS, LENGTHS, GOOD, (*BAD[:3], (40,)))
     with pytest.raises(
         LabError,
-        match=r"tokens of x: expected token ids from 0 to 39.*got ids from 1 to 40\n.*another model",
+        match=r"tokens of x: expected token ids from 0 to 39.*got ids from 1 to 40"
+        r"\n.*another model",
     ):
         scores(model, high, 0, pushes(model))
     low = Behaviour("x", IDS, LENGTHS, ((-1,), *GOOD[1:]), BAD)
@@ -235,7 +236,8 @@ def test_bad_documents_tokens_and_places_are_refused():
         perplexity(model, Documents(IDS + 3, LENGTHS), 0, pushes(model))
     with pytest.raises(
         LabError,
-        match=r"tokens of documents: expected texts of at most 16 tokens, the model's context; text 1 has 17",
+        match=r"tokens of documents: expected texts of at most 16 tokens, the model's context; "
+        r"text 1 has 17",
     ):
         perplexity(
             model,

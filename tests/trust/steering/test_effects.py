@@ -1,6 +1,7 @@
-"""Choice, effects and controls on a model whose concept is planted, and once on a real model with a real contrast."""
+"""Choice, effects and controls on a model with a planted concept, and once on a real one."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_the_best_trial_within_the_budget_is_chosen(model):
     for budget in (ratios[0] + 1e-6, (ratios[4] + ratios[5]) / 2, 100.0):
         found = choose(model, vectors, DEVELOPMENT, DOCUMENTS, alphas, budget=budget)
         allowed = {key: score for key, (score, ratio) in trials.items() if ratio <= budget}
-        assert (found.layer, found.alpha) == max(allowed, key=allowed.get)
+        assert (found.layer, found.alpha) == max(allowed, key=lambda key: allowed[key])
         assert found.vector is vectors[found.layer]
         for trial in found.trials:
             assert (trial.score, trial.ratio) == pytest.approx(
@@ -198,11 +199,7 @@ def test_the_planted_vector_works_and_its_controls_do_not(model, choice, rows):
     assert found.rank("steered", "random") <= 2 / 21
     assert found.rank("steered", "shuffled") <= 2 / 21
     assert found.rank("sign flip", "random") == 1.0
-    strongest = max(
-        abs(e.target.mean)
-        for name, e in found.effects.items()
-        if name.startswith(("random", "shuffled"))
-    )
+    strongest = max(abs(effect.target.mean) for effect in found.of_kind("random", "shuffled"))
     assert strongest <= found["steered"].target.mean + 1e-9
     assert (
         found["steered"].behaviours["says yes"].accuracy.mean == 0.5
@@ -264,10 +261,10 @@ def test_effects_are_measured_where_the_strength_was_chosen():
 
 
 def test_a_control_that_does_as_much_counts_against_the_vector(model, choice):
-    found = effects(
-        model, choice, {"v": TRUTH, "random 1": TRUTH, "random 2": TRUTH.flipped()}, TEST, DOCUMENTS
-    )
-    assert found.rank("v", "random") == 2 / 3
+    same, opposite = (replace(vector, kind="random") for vector in (TRUTH, TRUTH.flipped()))
+    named = {"v": TRUTH, "random 1": same, "random 2": opposite}
+    report = effects(model, choice, named, TEST, DOCUMENTS)
+    assert report.rank("v", "random") == 2 / 3
 
 
 def test_controls_are_as_many_and_as_long_as_asked(rows):
@@ -330,7 +327,7 @@ def test_intervals_of_unequal_groups_are_the_jackknifes():
 @pytest.mark.parametrize("sizes", ["equal", "unequal"])
 @pytest.mark.parametrize("count", [4, 8, 12])
 def test_intervals_hold_the_truth_however_few_the_groups(count, sizes):
-    """Normal group means and items around them; 95 % wanted, and the test's own error is below 1 %."""
+    """Normal group means and items around them: 95 % are expected, give or take 1 %."""
     rng = np.random.default_rng(count)
     members = np.repeat(np.arange(count), 3 if sizes == "equal" else 1 + np.arange(count) % 4)
     values = rng.normal(size=(4000, count))[:, members] + rng.normal(size=(4000, len(members)))
@@ -357,7 +354,7 @@ def test_too_few_groups_are_refused(groups):
 
 
 def test_vectors_of_checkpoints_turn_towards_the_concept(model, choice):
-    """At step s the classes differ by cos along the concept and by sin along an irrelevant dimension, 5 times as long."""
+    """Classes differ by 5 cos along the concept and 5 sin along an irrelevant dimension."""
     angles = {0: 90, 10: 60, 100: 30, 1000: 0}
     activations = {}
     for step, angle in angles.items():
@@ -432,7 +429,7 @@ def test_curves_that_cannot_correlate_are_refused(first, second, message):
 
 
 def test_a_real_model_is_steered_from_he_to_she(shared_dir):
-    """Sentences about Lily and about Tim, and who the next sentence is about where the story does not say."""
+    """Sentences about Lily and Tim, and who comes next where the story does not say."""
     from helpers import zoo
     from helpers.trust.series.activations import encode, last_token
 
@@ -474,15 +471,7 @@ def test_a_real_model_is_steered_from_he_to_she(shared_dir):
     assert found.rank("steered", "random") == 1 / 11
     # Six pairs that differ in little else: a shuffled direction is nearly ± the vector, so only its
     # off-axis part is a null.
-    assert (
-        max(
-            abs(effect.cosine)
-            for name, effect in found.effects.items()
-            if name.startswith("shuffled")
-        )
-        > 0.8
-    )
+    assert max(abs(effect.cosine) for effect in found.of_kind("shuffled")) > 0.8
     assert found.rank("steered", "off-axis") == 1 / 11
-    assert found["steered"].target.mean > 2 * max(
-        e.target.mean for n, e in found.effects.items() if n.startswith("off-axis")
-    )
+    off_axis = max(effect.target.mean for effect in found.of_kind("off-axis"))
+    assert found["steered"].target.mean > 2 * off_axis

@@ -1,4 +1,4 @@
-"""Verdicts, continuations and skills as behaviours: the same scores as by the skills' own measure, on the trustworthy side."""
+"""Verdicts, continuations and skills as behaviours: the skills' own scores, trustworthy side up."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ import torch
 
 from helpers import zoo
 from helpers.errors import LabError
-from helpers.texts.prompts import answers, final_logits
+from helpers.texts import answers, final_logits
 from helpers.tinyworld.models import measure
 from helpers.tinyworld.models.recipes import RECIPES, task_of
-from helpers.tinyworld.sets import continuations, dimensions, tasks
+from helpers.tinyworld.sets import continuation_prompts, dimensions, tasks
 from helpers.trust.steering import tinyworld
 from helpers.trust.steering.behaviours import perplexity, scores
 
@@ -43,7 +43,7 @@ def test_continuations_are_scored_as_by_the_skills_measure(model, dimension):
     function; whether it is right, an independent reader checks in `test_continuations`."""
     got = scores(model, tinyworld.continued(model, dimension, 20), 0, NOTHING)[0]
     expected = by_tasks(
-        model, dimension, [one.prompt for one in continuations.continuations(dimension, 20)]
+        model, dimension, [one.prompt for one in continuation_prompts(dimension, 20)]
     )
     assert got == pytest.approx(-expected if dimension == "toxicity" else expected, abs=1e-4)
 

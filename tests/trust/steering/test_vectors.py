@@ -1,4 +1,4 @@
-"""Steering vectors against a planted concept, and steering against Hugging Face's own hooks on the same weights."""
+"""Steering vectors against a planted concept, and steering against Hugging Face's own hooks."""
 
 import numpy as np
 import pytest
@@ -56,9 +56,9 @@ def test_the_planted_concept_is_found_exactly():
 def test_by_block_leaves_the_embedding_out():
     x, labels = two_classes()
     layers = torch.stack([torch.zeros_like(x), x, -x])
-    found = by_block(layers, labels)
-    assert found[0].cosine(mean_difference(x, labels)) == pytest.approx(1)
-    assert found[1].cosine(found[0]) == pytest.approx(-1)
+    vectors = by_block(layers, labels)
+    assert vectors[0].cosine(mean_difference(x, labels)) == pytest.approx(1)
+    assert vectors[1].cosine(vectors[0]) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize(
@@ -207,9 +207,9 @@ def test_the_last_block_gives_the_logits_computed_by_hand(family):
         )
     expected = expected @ head.weight.T + (0 if head.bias is None else head.bias)
     with steered(model, last, v, 2.0):
-        found = model(IDS)
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
-    assert (found - model(IDS)).abs().max() > 0.1
+        steered_logits = model(IDS)
+    torch.testing.assert_close(steered_logits, expected, rtol=0, atol=2e-5)
+    assert (steered_logits - model(IDS)).abs().max() > 0.1
 
 
 @torch.no_grad()

@@ -5,33 +5,32 @@ import random
 import pytest
 
 from helpers.errors import LabError
-from helpers.texts.vocabulary import SPECIAL, UNKNOWN
-from helpers.tinyworld.language import documents
-from helpers.tinyworld.language import vocabulary as words
+from helpers.texts import SPECIAL, UNKNOWN
+from helpers.tinyworld.language import documents, words
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.sets import tasks
 from tests.tinyworld import reading
 
 
 def test_there_are_at_most_1500_words_and_each_stands_once():
-    found = words.vocabulary().words
-    assert found[:3] == SPECIAL
-    assert len(set(found)) == len(found) <= 1500
-    assert all(word == word.lower() and not set(word) & set("()[]{}|") - {word} for word in found)
+    listed = words.vocabulary().words
+    assert listed[:3] == SPECIAL
+    assert len(set(listed)) == len(listed) <= 1500
+    assert all(word == word.lower() and not set(word) & set("()[]{}|") - {word} for word in listed)
 
 
 def test_every_name_and_value_of_the_world_is_one_token():
-    known = words.vocabulary()
+    vocabulary = words.vocabulary()
     for things in (reading.entities(), reading.people()):
         for name, values in things.items():
-            assert all(known.token(word) > UNKNOWN for word in (name, *values.values()))
+            assert all(vocabulary.token(word) > UNKNOWN for word in (name, *values.values()))
 
 
 @pytest.mark.parametrize("kind", documents.WRITERS)
 def test_no_document_has_an_unknown_word(kind):
-    rng, known = random.Random(0), words.vocabulary()
+    rng, vocabulary = random.Random(0), words.vocabulary()
     for _ in range(300):
-        tokens = known.encode(documents.document(rng, kind))
+        tokens = vocabulary.encode(documents.document(rng, kind))
         assert min(tokens) > 0
         assert UNKNOWN not in tokens
 
@@ -46,15 +45,13 @@ def test_every_judgement_is_a_word():
 
 
 def test_the_order_is_that_of_the_files_and_does_not_depend_on_the_process():
-    """Sets have no order of their own; the vocabulary must not inherit one. Hash seeds differ between processes."""
+    """Sets have no order of their own, and hash seeds differ between processes."""
     import os
     import subprocess
     import sys
 
-    program = (
-        "from helpers.tinyworld.language.vocabulary import vocabulary; print(vocabulary().checksum)"
-    )
-    found = set()
+    program = "from helpers.tinyworld.language import vocabulary; print(vocabulary().checksum)"
+    checksums = set()
     for seed in ("1", "2"):
         environment = os.environ | {
             "PYTHONHASHSEED": seed,
@@ -67,8 +64,8 @@ def test_the_order_is_that_of_the_files_and_does_not_depend_on_the_process():
             env=environment,
             timeout=60,
         )
-        found.add(done.stdout.strip())
-    assert found == {words.vocabulary().checksum}
+        checksums.add(done.stdout.strip())
+    assert checksums == {words.vocabulary().checksum}
 
 
 def test_too_many_words_are_refused(monkeypatch):

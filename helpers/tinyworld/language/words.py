@@ -1,31 +1,18 @@
-"""The words of TinyWorld, at most 1 500 of them, in the order in which the data files first use them."""
+"""The words of TinyWorld: at most 1 500, in the order in which the data files first use them."""
 
 from functools import cache
 from itertools import chain
 
 from helpers.errors import LabError
-from helpers.texts.vocabulary import SPECIAL, Vocabulary
+from helpers.texts import SPECIAL, Vocabulary
 from helpers.tinyworld.language import world as worlds
 
 MARKS = (".", ",", ":", "(", ")")
 FIXED = (
-    "a",
-    "an",
-    "and",
-    "but",
-    "not",
-    "def",
-    "self",
-    "param",
-    "this",
-    "that",
-    "these",
-    "those",
-    "is",
-    "are",
-    "she",
-    "he",
+    *("a", "an", "and", "but", "not", "def", "self", "param"),
+    *("this", "that", "these", "those", "is", "are", "she", "he"),
 )
+"""Words that the grammar writes by itself, outside frames and lists."""
 MAX_WORDS = 1500
 
 

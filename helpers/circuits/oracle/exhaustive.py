@@ -1,22 +1,20 @@
-"""The exact oracle: a model's behaviour with every subset of its heads, so that statements about
-circuits can be checked.
+"""The exact oracle: a model's behaviour with every subset of its heads.
 
-A head that is kept computes as ever; every other head is *replaced*, at all tokens of the prompt
-that are not padding, by
+Statements about circuits can be checked against it. A head that is kept computes as ever. Every
+other head is *ablated*, at all tokens of the prompt that are not padding, by
 
 * ``mean``: the mean of its z over all tokens of reference prompts (as
-  `helpers.tinyworld.models.head_effects.Bench` does), or by
+  `helpers.tinyworld.models.head_effects.HeadEffects` does), or by
 * ``resample``: its z on the prompt's corrupted twin, at the same position.
 
 In the words of Miller, Chughtai and Saunders (arXiv 2407.08734): granularity heads; component nodes
-(their z, before W_O); value mean or resample; positions all real ones; direction clean to replaced;
-set the complement of the subset. Faithfulness takes means over prompts first, then one ratio
-(*mean-then-ratio*):
+(their z, before W_O); ablation mean or resample; positions all real ones; direction clean to
+ablated; set the complement of the subset. Faithfulness takes means over prompts first, then one
+ratio (*mean-then-ratio*):
 
     F(C)  =  (m(C) - m(none)) / (m(full) - m(none))
 
-with m the mean of the metric over the prompts: 0 when every head is replaced, 1 for the whole
-model.
+with m the mean of the metric over the prompts: 0 when every head is ablated, 1 for the whole model.
 """
 
 import time
@@ -30,36 +28,39 @@ from helpers.circuits.oracle import tree
 from helpers.circuits.oracle.subsets import Oracle
 from helpers.circuits.tasks.twins import Twins, check_prompts, real
 from helpers.errors import LabError
-from helpers.interventions import collect
+from helpers.interventions import Ablation, collect
 from helpers.model import Model
 from helpers.parallel import in_parallel
 from helpers.runtime import cores, progress
-from helpers.texts.prompts import Prompts, final_logits
+from helpers.texts import Prompts, final_logits
 
-ABLATIONS = ("mean", "resample")
+ABLATIONS: tuple[Ablation, ...] = ("mean", "resample")
 MOST_HEADS = 16
 FASTER = 100
-"""How many times faster the tree is, at least, than one subset after the other (`python -m helpers bench oracle`)."""
+"""How many times faster the tree is at least than one subset after the other.
+
+`python -m helpers bench oracle` measures it.
+"""
 
 
 @torch.no_grad()
-def replacements(
-    model: Model, twins: Twins, ablation: str, reference: Prompts | None
+def reference_replacements(
+    model: Model, twins: Twins, ablation: Ablation, reference: Prompts | None
 ) -> Float[Tensor, "layer prompt pos head d_head"]:
-    """What replaces the z of every head at every token: its mean on reference prompts, or its z on
-    the twin.
+    """What replaces the z of every head at every token.
+
+    It is the head's mean over the tokens of the reference prompts, or its z on the twin.
 
     Raises:
-        LabError: an ablation that is not one of `ABLATIONS`, prompts that the model cannot read, or
+        LabError: An ablation that is not one of `ABLATIONS`, prompts that the model cannot read, or
             no reference prompts for a mean.
     """
     if ablation not in ABLATIONS:
         raise LabError(f"expected an ablation: {', '.join(ABLATIONS)}", f"got {ablation!r}")
-    for prompts in (
-        twins.clean,
-        twins.corrupted,
-        *((reference,) if reference and ablation == "mean" else ()),
-    ):
+    read = [twins.clean, twins.corrupted]
+    if reference and ablation == "mean":
+        read.append(reference)
+    for prompts in read:
         check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
     if ablation == "resample":
         return collect(model, twins.corrupted.tokens)[0].z
@@ -78,30 +79,28 @@ def replacements(
 def oracle(
     model: Model,
     twins: Twins,
-    ablation: str = "mean",
+    ablation: Ablation = "mean",
     reference: Prompts | None = None,
     workers: int | None = None,
     most: int = MOST_HEADS,
 ) -> Oracle:
-    """The behaviour of a small native model with every subset of its heads, by a tree over its
-    layers (`oracle_tree`).
+    """The behaviour of a small native model with every subset of its heads, by `tree`.
 
     Args:
-        ablation: what replaces the heads that are not kept (see the module docstring).
-        reference: prompts of the means, for ``mean`` only.
-        workers: threads, of one core each; default all cores.
-        most: heads, at most. Each one more takes twice the time, and twice the memory for the
-            result.
+        ablation: What replaces the heads that are not kept (see the module docstring).
+        reference: Prompts of the means, for ``mean`` only.
+        workers: Number of threads, of one core each; all cores if left out.
+        most: The largest number of heads. Each one more takes twice the time, and twice the memory
+            for the result.
 
     Raises:
-        LabError: more heads than `most`; a model that the tree does not compute; no prompts;
+        LabError: More heads than `most`; a model that the tree does not compute; no prompts;
             behaviour that is NaN or infinite for some subset, or the same with all heads and with
             none.
     """
-    replaced = replacements(model, twins, ablation, reference)
-    heads = tuple(
-        (layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)
-    )
+    replaced = reference_replacements(model, twins, ablation, reference)
+    layers, columns = range(model.cfg.n_layers), range(model.cfg.n_heads)
+    heads = tuple((layer, head) for layer in layers for head in columns)
     if len(heads) > most:
         raise _too_many(model, twins, len(heads), most)
     weights = tree.read_weights(model)
@@ -117,12 +116,12 @@ def oracle(
         with torch.no_grad():  # a setting of each thread
             return tree.Tree(weights, tokens, other, tree.reader(weights, twins, row)).behaviour()
 
-    columns = in_parallel(behaviour, range(len(twins)), workers or cores())
+    rows = in_parallel(behaviour, range(len(twins)), workers or cores())
     label = f"{twins.clean.name}, {ablation}: every subset of {len(heads)} heads"
-    behaviours = torch.stack(list(progress(columns, label, total=len(twins))), 1)
-    found = Oracle(heads, twins.clean.name, twins.metric, ablation, behaviours)
-    _check_full(model, twins, found)
-    return found
+    behaviours = torch.stack(list(progress(rows, label, total=len(twins))), 1)
+    measured = Oracle(heads, twins.clean.name, twins.metric, ablation, behaviours)
+    _check_full(model, twins, measured)
+    return measured
 
 
 def _too_many(model: Model, twins: Twins, n_heads: int, most: int) -> LabError:
@@ -132,9 +131,10 @@ def _too_many(model: Model, twins: Twins, n_heads: int, most: int) -> LabError:
     seconds = subsets * Decimal(time.perf_counter() - began)
     return LabError(
         f"expected at most {most} heads, as every subset of them is tried",
-        f"{n_heads} heads have 2^{n_heads} = {subsets:.3g} subsets: about {_duration(seconds / FASTER)} by the tree, "
-        f"{_duration(seconds)} one by one",
-        hint=f"estimate Shapley values with helpers.circuits.oracle.shapley.sampled, or pass most={n_heads} if you can wait",
+        f"{n_heads} heads have 2^{n_heads} = {subsets:.3g} subsets: about "
+        f"{_duration(seconds / FASTER)} by the tree, {_duration(seconds)} one by one",
+        hint="estimate Shapley values with helpers.circuits.oracle.shapley.sampled, or pass "
+        f"most={n_heads} if you can wait",
     )
 
 
@@ -145,10 +145,10 @@ def _duration(seconds: Decimal) -> str:
     return f"{seconds:.3g} seconds"
 
 
-def _check_full(model: Model, twins: Twins, found: Oracle) -> None:
-    """The tree's whole model against the model itself, so that no weight is read in a wrong way unnoticed."""
+def _check_full(model: Model, twins: Twins, measured: Oracle) -> None:
+    """Hold the tree's whole model against the model itself: a misread weight shows."""
     itself = twins.behaviour(final_logits(model, twins.clean).cpu())
-    apart = float((itself - found.behaviour[-1]).abs().max())
+    apart = float((itself - measured.behaviour[-1]).abs().max())
     if not apart < 1e-3 * max(1.0, float(itself.abs().max())):
         raise LabError(
             "expected the tree to compute what the model computes",

@@ -11,17 +11,21 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from helpers import cli
-from helpers.circuits.oracle import every_subset as oracles
-from helpers.circuits.oracle import stored, tree
-from helpers.circuits.oracle.every_subset import oracle
-from helpers.circuits.oracle.subsets import Oracle, Summary
+from helpers import cli, zoo
+from helpers.circuits.oracle import (
+    ABLATIONS,
+    Oracle,
+    OracleSummary,
+    exhaustive,
+    oracle,
+    stored,
+    tree,
+)
 from helpers.circuits.tasks.tinyworld import twins
 from helpers.errors import LabError
 from helpers.interventions import Activations, Node, collect, run_with_replaced
-from helpers.tinyworld.models.head_effects import Bench
+from helpers.tinyworld.models.head_effects import HeadEffects
 from helpers.tinyworld.sets import tasks
-from helpers.zoo import loading
 from tests.circuits import small
 
 pytestmark = pytest.mark.core
@@ -34,10 +38,10 @@ def one_by_one(model, pairs, ablation, reference):
     n_heads, columns = model.cfg.n_heads, []
     heads = [(layer, head) for layer in range(model.cfg.n_layers) for head in range(n_heads)]
     for row in range(len(pairs)):
-        one, length = pairs.rows(slice(row, row + 1)), int(pairs.clean.last[row]) + 1
-        clean = one.clean.tokens[:, :length]
+        pair, length = pairs.rows(slice(row, row + 1)), int(pairs.clean.last[row]) + 1
+        clean = pair.clean.tokens[:, :length]
         if ablation == "resample":
-            source = collect(model, one.corrupted.tokens[:, :length])[0]
+            source = collect(model, pair.corrupted.tokens[:, :length])[0]
         else:
             outputs = [
                 collect(model, ids[None, : last + 1])[0].z[:, 0]
@@ -52,24 +56,24 @@ def one_by_one(model, pairs, ablation, reference):
         for subset in range(1 << len(heads)):
             gone = [head for index, head in enumerate(heads) if not subset >> index & 1]
             nodes = [Node(position, *head) for position in range(length) for head in gone]
-            behaviour.append(one.behaviour(run_with_replaced(model, clean, nodes, source)[:, -1]))
+            behaviour.append(pair.behaviour(run_with_replaced(model, clean, nodes, source)[:, -1]))
         columns.append(torch.cat(behaviour))
     return torch.stack(columns, 1)
 
 
 def check_against_one_by_one(model, pairs, ablation):
     reference = tasks.prompts(pairs.clean.name, 5, 1)
-    found = oracle(model, pairs, ablation, reference, workers=1)
+    table = oracle(model, pairs, ablation, reference, workers=1)
     wanted = one_by_one(model, pairs, ablation, (reference.tokens, reference.last.tolist()))
-    assert found.behaviour.shape == wanted.shape
+    assert table.behaviour.shape == wanted.shape
     assert (
         len(wanted.round(decimals=4).unique(dim=0)) > len(wanted) / 2
     )  # the subsets differ, or nothing is shown
-    torch.testing.assert_close(found.behaviour, wanted.float(), atol=1e-4, rtol=0)
-    return found
+    torch.testing.assert_close(table.behaviour, wanted.float(), atol=1e-4, rtol=0)
+    return table
 
 
-@pytest.mark.parametrize("ablation", oracles.ABLATIONS)
+@pytest.mark.parametrize("ablation", ABLATIONS)
 @pytest.mark.parametrize("norm", ["LN", "LNPre", None])
 def test_every_subset_equals_hooks_with_each_normalisation(norm, ablation):
     noise = 0.4 if norm else 0.2
@@ -83,10 +87,10 @@ def test_every_subset_equals_hooks_with_each_normalisation(norm, ablation):
 )
 def test_every_subset_equals_hooks_with_each_metric(metric):
     for task in ("greater-than", "docstring"):
-        found = check_against_one_by_one(
+        table = check_against_one_by_one(
             small.model(), replace(PAIRS[task], metric=metric), "resample"
         )
-        assert (found.task, found.metric, found.ablation) == (task, metric, "resample")
+        assert (table.task, table.metric, table.ablation) == (task, metric, "resample")
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_new", "silu"])
@@ -104,41 +108,41 @@ def test_other_shapes_of_the_tree(layers, heads, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained():
-    return loading.load("tinyworld-attn", device="cpu")
+    return zoo.load("tinyworld-attn", device="cpu")
 
 
 @pytest.fixture(scope="module")
-def known(trained):
-    """The trained model's oracle on a few prompts, and the bench that measures the same with hooks."""
+def table_and_bench(trained):
+    """The trained model's oracle on a few prompts, and a bench that measures it with hooks."""
     pairs, reference = twins("ioi", 6, 0), tasks.prompts("ioi", 16, 1)
-    return oracle(trained, pairs, "mean", reference), Bench(trained, pairs.clean, reference)
+    return oracle(trained, pairs, "mean", reference), HeadEffects(trained, pairs.clean, reference)
 
 
-def test_random_subsets_of_the_trained_model_equal_the_bench(known):
-    found, bench = known
-    assert found.heads == tuple(bench.heads)
+def test_random_subsets_of_the_trained_model_equal_the_bench(table_and_bench):
+    table, bench = table_and_bench
+    assert table.heads == tuple(bench.heads)
     subsets = [0, 65535, *np.random.default_rng(0).integers(65536, size=12).tolist()]
     for subset in subsets:
         gone = [head for index, head in enumerate(bench.heads) if not subset >> index & 1]
         torch.testing.assert_close(
-            found.behaviour[subset], bench.run(gone).behaviour, atol=1e-4, rtol=0
+            table.behaviour[subset], bench.run(gone).behaviour, atol=1e-4, rtol=0
         )
-        assert float(found.faithfulness[subset]) == pytest.approx(
-            bench.share(found.kept(subset)), abs=1e-4
+        assert float(table.faithfulness[subset]) == pytest.approx(
+            bench.share(table.kept(subset)), abs=1e-4
         )
-    assert found.full == pytest.approx(float(bench.full.behaviour.mean()), abs=1e-4)
-    assert found.none == pytest.approx(float(bench.none.behaviour.mean()), abs=1e-4)
+    assert table.full == pytest.approx(float(bench.full.behaviour.mean()), abs=1e-4)
+    assert table.none == pytest.approx(float(bench.none.behaviour.mean()), abs=1e-4)
 
 
-def test_subsets_are_numbered_layer_by_layer(known):
-    found, _ = known
-    assert found.subset([(0, 0)]) == 1
-    assert found.subset([(1, 1), (0, 2)]) == 4 + 32
-    assert found.subset(found.heads) == 65535
-    assert found.kept(4 + 32) == [(0, 2), (1, 1)]
-    assert found.kept(0) == []
+def test_subsets_are_numbered_layer_by_layer(table_and_bench):
+    table, _ = table_and_bench
+    assert table.subset([(0, 0)]) == 1
+    assert table.subset([(1, 1), (0, 2)]) == 4 + 32
+    assert table.subset(table.heads) == 65535
+    assert table.kept(4 + 32) == [(0, 2), (1, 1)]
+    assert table.kept(0) == []
     with pytest.raises(LabError, match=r"heads among the 16 of the oracle; got \[\(4, 0\)\]"):
-        found.subset([(4, 0)])
+        table.subset([(4, 0)])
 
 
 def toy(behaviour) -> Oracle:
@@ -148,14 +152,14 @@ def toy(behaviour) -> Oracle:
 
 
 def test_faithfulness_takes_means_first():
-    found = toy([[0.0, 0.0], [1.0, 1.0], [0.0, 5.0], [2.0, 8.0]])
-    assert found.faithfulness.tolist() == [
+    table = toy([[0.0, 0.0], [1.0, 1.0], [0.0, 5.0], [2.0, 8.0]])
+    assert table.faithfulness.tolist() == [
         0.0,
         0.2,
         0.5,
         1.0,
     ]  # of ratios the means are 0.3125 and 0.3125
-    assert (found.full, found.none) == (5.0, 0.0)
+    assert (table.full, table.none) == (5.0, 0.0)
 
 
 def test_the_interval_is_that_of_drawn_prompts():
@@ -165,17 +169,17 @@ def test_the_interval_is_that_of_drawn_prompts():
     easy = 3 * torch.randn(
         200, generator=generator
     )  # how easy a prompt is, whatever is kept: it drops out of differences
-    found = toy(easy + torch.stack([0 * full, 0.5 * full, noisy, full]))
-    assert found.interval(0) == (0.0, 0.0)
-    assert found.interval(3) == (1.0, 1.0)
-    low, high = found.interval(1)  # half of it on every prompt: no prompts change that
+    table = toy(easy + torch.stack([0 * full, 0.5 * full, noisy, full]))
+    assert table.interval(0) == (0.0, 0.0)
+    assert table.interval(3) == (1.0, 1.0)
+    low, high = table.interval(1)  # half of it on every prompt: no prompts change that
     assert low == pytest.approx(0.5, abs=1e-6)
     assert high == pytest.approx(0.5, abs=1e-6)
-    low, high = found.interval(2)
-    error = float(found.error[2])
+    low, high = table.interval(2)
+    error = float(table.error[2])
     assert error == pytest.approx(1 / math.sqrt(200) / 4, rel=0.1)  # noise of size 1 on a mean of 4
-    value = float(found.faithfulness[2])
-    summary = Summary(found.heads, "toy", "margin", "mean", found.mean, found.error)
+    value = float(table.faithfulness[2])
+    summary = OracleSummary(table.heads, "toy", "margin", "mean", table.mean, table.error)
     assert (low, high) == pytest.approx(
         (value - 1.96 * error, value + 1.96 * error), abs=0.15 * error
     )
@@ -221,8 +225,8 @@ def test_too_many_heads_are_refused_with_what_it_would_take(trained):
         LabError, match=r"2\^1200 = 1.72e\+361 subsets: about \S+ years by the tree"
     ):
         oracle(small.model(n_layers=2, n_heads=600, d_head=1), PAIRS["ioi"], "resample")
-    assert oracles._duration(Decimal(7200)) == "2 hours"
-    assert oracles._duration(Decimal("3.21")) == "3.21 seconds"
+    assert exhaustive._duration(Decimal(7200)) == "2 hours"
+    assert exhaustive._duration(Decimal("3.21")) == "3.21 seconds"
 
 
 @pytest.mark.parametrize(
@@ -268,7 +272,7 @@ def test_a_tree_that_computes_something_else_is_noticed(monkeypatch):
         oracle(small.model(noise=0.1), PAIRS["ioi"], "resample")
 
 
-@pytest.mark.parametrize("ablation", oracles.ABLATIONS)
+@pytest.mark.parametrize("ablation", ABLATIONS)
 def test_a_model_of_double_precision_is_read_as_float32(ablation):
     reference = tasks.prompts("ioi", 5, 1)
     single, double = (
@@ -280,13 +284,15 @@ def test_a_model_of_double_precision_is_read_as_float32(ablation):
 
 def test_threads_change_nothing():
     model = small.model()
-    one, two = (oracle(model, PAIRS["ioi"], "resample", workers=workers) for workers in (1, 2))
-    assert torch.equal(one.behaviour, two.behaviour)
+    single, double = (
+        oracle(model, PAIRS["ioi"], "resample", workers=workers) for workers in (1, 2)
+    )
+    assert torch.equal(single.behaviour, double.behaviour)
 
 
 def measured_small(monkeypatch, tmp_path, *arguments):
     """The command on an untrained small model in the place of the trained one."""
-    monkeypatch.setattr(loading, "load", lambda name, device: small.model())
+    monkeypatch.setattr(zoo, "load", lambda name, device: small.model())
     return cli.main(
         ["oracle", "--prompts", "4", "--out", str(tmp_path / "o.safetensors"), *arguments]
     )
@@ -301,22 +307,22 @@ def test_the_command_stores_what_was_measured_and_measures_nothing_twice(
     wanted = oracle(
         small.model(), twins("ioi", 4, 0), "mean", tasks.prompts("ioi", stored.REFERENCE_PROMPTS, 1)
     )
-    found = stored.stored("ioi", "mean", file)
-    assert (found.heads, found.task, found.metric, found.ablation) == (
+    table = stored.stored("ioi", "mean", file)
+    assert (table.heads, table.task, table.metric, table.ablation) == (
         wanted.heads,
         "ioi",
         "logit difference",
         "mean",
     )
-    torch.testing.assert_close(found.mean.double(), wanted.mean, atol=1e-6, rtol=0)
+    torch.testing.assert_close(table.mean.double(), wanted.mean, atol=1e-6, rtol=0)
     torch.testing.assert_close(
-        found.error.double(), wanted.error, atol=float(wanted.error.max()) / 255, rtol=0
+        table.error.double(), wanted.error, atol=float(wanted.error.max()) / 255, rtol=0
     )
 
-    monkeypatch.setattr(oracles, "oracle", None)  # a second measurement would call it
+    monkeypatch.setattr(exhaustive, "oracle", None)  # a second measurement would call it
     assert measured_small(monkeypatch, tmp_path, "--task", "ioi") == 0
     assert capsys.readouterr().err.count("already stored") == 2
-    monkeypatch.setattr(oracles, "oracle", oracle)
+    monkeypatch.setattr(exhaustive, "oracle", oracle)
     assert measured_small(monkeypatch, tmp_path, "--task", "docstring") == 0
     assert set(stored.read(file)) == {
         "ioi/mean",
@@ -326,7 +332,7 @@ def test_the_command_stores_what_was_measured_and_measures_nothing_twice(
     }
     assert measured_small(monkeypatch, tmp_path, "--task", "ioi", "--seed", "3") == 0
     assert "measured in" in capsys.readouterr().err
-    assert stored.read(file)["ioi/mean"][1]["seed"] == 3
+    assert stored.read(file)["ioi/mean"].settings["seed"] == 3
 
 
 def test_foreign_and_damaged_files_are_refused_and_never_written_over(
@@ -362,13 +368,12 @@ def test_foreign_and_damaged_files_are_refused_and_never_written_over(
 def test_oracles_of_other_weights_are_refused(monkeypatch, tmp_path):
     assert measured_small(monkeypatch, tmp_path, "--task", "ioi") == 0
     file = tmp_path / "o.safetensors"
-    tensors, settings = stored.read(file)["ioi/mean"]
-    settings |= {"sha256": "0" * 64}
-    settings |= {"digest": stored.digest(**tensors, settings=settings)}
+    entry = stored.read(file)["ioi/mean"]
+    foreign = entry._replace(settings=entry.settings | {"sha256": "0" * 64}).signed()
     save_file(
-        {f"ioi/mean/{name}": value for name, value in tensors.items()},
+        {"ioi/mean/mean": foreign.mean, "ioi/mean/error": foreign.error},
         file,
-        {"ioi/mean": json.dumps(settings)},
+        {"ioi/mean": json.dumps(foreign.settings)},
     )
     with pytest.raises(
         LabError, match="oracle of the weights of tinyworld-attn; it was measured on others"

@@ -1,0 +1,53 @@
+"""Positions and labels of the paper's format and of others, and every impossible one."""
+
+import pytest
+
+from helpers.arithmetic.questions import Format
+from helpers.errors import LabError
+
+pytestmark = pytest.mark.core
+
+
+@pytest.mark.parametrize(
+    ("n_digits", "n_ctx", "op", "equals", "sign", "a_n", "last"),
+    [(5, 19, 5, 11, 12, 13, 18), (6, 22, 6, 13, 14, 15, 21)],
+)
+def test_positions_are_those_of_the_papers_table(n_digits, n_ctx, op, equals, sign, a_n, last):
+    fmt = Format(n_digits)
+    assert (fmt.n_ctx, fmt.operator_position, fmt.equals_position) == (n_ctx, op, equals)
+    assert (fmt.answer_position(n_digits), fmt.answer_position(0), fmt.n_answer) == (
+        a_n,
+        last,
+        n_digits + 2,
+    )
+    assert fmt.operand_positions(0) == (n_digits - 1, 2 * n_digits)
+    assert fmt.operand_positions(n_digits - 1) == (0, n_digits + 1)
+    assert fmt.position_labels[sign] == "±"
+    assert len(fmt.position_labels) == n_ctx
+
+
+def test_labels_name_what_the_tokens_hold():
+    assert Format(2).position_labels == ["D1", "D0", "op", "D'1", "D'0", "=", "±", "A2", "A1", "A0"]
+    assert Format(2, has_sign=False, prefix=(20,)).position_labels[:2] == ["^", "D1"]
+    assert Format(2, has_sign=False).answer_labels == ["A2", "A1", "A0"]
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {"n_digits": 0},
+        {"n_digits": 21},
+        {"n_digits": -1},
+        {"n_digits": 2.0},
+        {"n_digits": "3"},
+        {"n_digits": 3, "digit_ids": tuple(range(9))},
+        {"n_digits": 3, "digit_ids": (0, *range(9))},
+        {"n_digits": 3, "plus": 5},
+        {"n_digits": 3, "minus": 10},
+        {"n_digits": 3, "equals": -1},
+        {"n_digits": 3, "prefix": (-2,)},
+    ],
+)
+def test_impossible_formats_are_refused(settings_):
+    with pytest.raises(LabError, match="expected"):
+        Format(**settings_)
