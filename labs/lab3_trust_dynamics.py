@@ -235,7 +235,8 @@ table(
 #
 # <details><summary>Hint</summary>
 #
-# First collect all words, each once, in a fixed order. A word that stands in a text twice counts as 2.
+# First collect all words, each once, in a fixed order. A word that stands in a text twice counts
+# as 2.
 #
 # </details>
 

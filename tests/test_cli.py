@@ -19,7 +19,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PY
 def call(*arguments: str, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "helpers", *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT, **options
+        command, capture_output=True, text=True, timeout=600, env=ENVIRONMENT, **options
     )
 
 
@@ -85,7 +85,7 @@ def test_a_reader_that_goes_away_is_no_error_message():
     os.close(reading)
     command = [sys.executable, "-m", "helpers", "--help"]
     done = subprocess.run(
-        command, stdout=writing, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60
+        command, stdout=writing, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=600
     )
     os.close(writing)
     assert done.returncode == 1
@@ -114,11 +114,11 @@ def test_training_starts_stops_at_ctrl_c_and_says_how_to_go_on(tmp_path):
             command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT, cwd=tmp_path
         )
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 600
         while "train add-d3:" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.05)  # when the bar appears, an interrupt already waits for a step's end
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=600)
     finally:
         process.kill()
     err = log.read_text()

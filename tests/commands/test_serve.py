@@ -29,9 +29,9 @@ def test_it_serves_the_pages(book, capsys):
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}"
         assert server.server_address[0] == "127.0.0.1"
-        assert b"The book" in urllib.request.urlopen(f"{address}/", timeout=10).read()
+        assert b"The book" in urllib.request.urlopen(f"{address}/", timeout=300).read()
         with pytest.raises(urllib.error.HTTPError) as missing:
-            urllib.request.urlopen(f"{address}/no-such-page.html", timeout=10)
+            urllib.request.urlopen(f"{address}/no-such-page.html", timeout=300)
         assert missing.value.code == 404
         missing.value.close()
         server.shutdown()
@@ -93,7 +93,7 @@ def test_ctrl_c_stops_it_cleanly(book):
     try:
         assert "http://127.0.0.1:" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert (process.returncode, out, err) == (0, "", "stopped\n")

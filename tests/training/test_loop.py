@@ -27,6 +27,9 @@ from helpers.training.folder import LOCK, held
 
 pytestmark = pytest.mark.core
 
+PATIENCE = 1200
+"""Seconds after which a process is given up; on a busy machine a run of seconds takes minutes."""
+
 TINY = Recipe(
     name="tiny",
     task="addition",
@@ -82,7 +85,7 @@ def begin(server, folder: Path, save_every: float, recipe: Recipe = TINY):
 def uninterrupted(server, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
     process = begin(server, folder, save_every=1e9)
-    process.join(120)
+    process.join(PATIENCE)
     assert process.exitcode == 0
     return folder
 
@@ -130,7 +133,7 @@ def test_sigkill_at_random_moments_changes_nothing(
         kills += 1
     else:
         process = begin(server, tmp_path, save_every=0.0)
-        process.join(120)
+        process.join(PATIENCE)
     assert process.exitcode == 0
     assert kills >= 2, "the run ended before it could be killed twice: lengthen it"
     same_result(tmp_path, uninterrupted)
@@ -140,7 +143,7 @@ def test_sigkill_between_the_state_and_the_final_files(
     server, uninterrupted, tmp_path, same_result
 ):
     process = begin(server, tmp_path, save_every=1e9)
-    process.join(120)
+    process.join(PATIENCE)
     for name in (WEIGHTS, REPORT):
         (tmp_path / name).unlink()
     (tmp_path / "model.tmp").write_bytes(b"half a file")
@@ -155,7 +158,7 @@ def test_ctrl_c_stops_between_steps_and_loses_nothing(server, uninterrupted, tmp
     while not (tmp_path / "checkpoints" / "step-000001.safetensors").exists():
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGINT)
-    process.join(60)
+    process.join(PATIENCE)
     assert process.exitcode not in (0, None)
     assert not (tmp_path / WEIGHTS).exists()
     steps = len(load_file(tmp_path / STATE)["losses"])
@@ -511,7 +514,7 @@ def test_a_killed_and_resumed_frozen_run_is_the_uninterrupted_one(server, tmp_pa
         )
     resumed = begin(server, parts, 1e9, recipe)
     for running in (resumed, process):
-        running.join(120)
+        running.join(PATIENCE)
         assert running.exitcode == 0
     same_result(parts, whole, recipe)
     adder, found = training.start(recipe, task=task_of(recipe)), load_file(parts / WEIGHTS)

@@ -53,7 +53,7 @@ class Minimal:
 
     heads: tuple[Head, ...]
     circuits: Int[ndarray, " circuit"]
-    smallest: Int[ndarray, " circuit"]
+    smallest: Int[ndarray, " smallest"]
     n_faithful: int
 
     def has(self) -> Bool[ndarray, "circuit head"]:
