@@ -8,8 +8,7 @@ import seconds
 from jaxtyping import install_import_hook
 
 # Before anything of the package is imported: its shapes are checked in every test.
-if os.environ.get("SHAPES"):
-    install_import_hook("helpers", "shape_checks.after_the_call")
+install_import_hook("helpers", "shape_checks.after_the_call")
 
 HERE = Path(__file__).parent
 CORE = ("arithmetic", "training", "zoo", "test_attribution", "test_interventions", "test_stats")

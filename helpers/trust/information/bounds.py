@@ -8,10 +8,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Integer
 from numpy import ndarray
 
 from helpers.errors import LabError
+
+Labels = Bool[ndarray, " item"] | Integer[ndarray, " item"]
+"""Labels of items: true and false, or 1 and 0."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,7 @@ class Bound:
         return self.nats / math.log(2)
 
 
-def variational_bound(
-    cross_entropy: float | Float[ndarray, "..."], labels: Bool[ndarray, " item"]
-) -> Bound:
+def variational_bound(cross_entropy: float | Float[ndarray, "..."], labels: Labels) -> Bound:
     """``I(T;Y) >= H(Y) - CE`` (Barber and Agakov 2003), from a probe's cross-entropy CE.
 
     Args:
@@ -57,7 +58,7 @@ def variational_bound(
     return Bound(float(bound) if bound.ndim == 0 else bound)
 
 
-def fano_bound(accuracy: float, labels: Bool[ndarray, " item"] | None = None) -> Bound:
+def fano_bound(accuracy: float, labels: Labels | None = None) -> Bound:
     """``I(T;Y) >= H(Y) - h(error)`` (Fano 1961), from a probe's accuracy alone.
 
     The label is yes or no, and h is the binary entropy. The bound holds for the true accuracy. What
@@ -93,7 +94,7 @@ def binary_entropy(p: float) -> float:
     return sum(-q * math.log2(q) for q in (p, 1 - p) if q > 0)
 
 
-def _share(labels: Bool[ndarray, " item"]) -> float:
+def _share(labels: Labels) -> float:
     share = float(np.asarray(labels, dtype=bool).mean()) if len(labels) else 0.0
     if not 0 < share < 1:
         raise LabError(

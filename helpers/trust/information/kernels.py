@@ -16,10 +16,10 @@ from helpers.errors import LabError
 SIGMA, EPSILON = 50.0, 1e-5
 """Bandwidth and regularisation of the released code (``hsic_normalized_cca``)."""
 
-Rows = Float[Tensor, "item feature"] | Bool[ndarray, " item"]
+Rows = Float[Tensor, "item feature"] | Bool[ndarray, " item"] | Bool[Tensor, " item"]
 
 
-def standardise(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item feature"]:
+def standardise(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item kept"]:
     """Mean 0 and standard deviation 1 for every feature; a feature that never varies becomes 0.
 
     Raises:
@@ -142,7 +142,7 @@ def finite(x: Tensor | ndarray) -> Float[Tensor, "item ..."]:
     return x
 
 
-def rows_of(x: Rows) -> Float[Tensor, "item feature"]:
+def rows_of(x: Rows) -> Float[Tensor, "item kept"]:
     """Labels as a column of 0 and 1, activations standardised."""
     x = finite(x)
     if x.ndim == 2:

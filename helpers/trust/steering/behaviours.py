@@ -299,7 +299,7 @@ def _run(
     pushes: Float[Tensor, "run d"],
     positions: Positions,
     last_only: bool,
-) -> Float[Tensor, "run_item pos vocab"]:
+) -> Float[Tensor, "run_item read vocab"]:
     where, count = device_of(model), len(pushes)
     mask = positions_mask(positions, lengths, (len(ids), ids.shape[1]))[..., None].to(where)
 

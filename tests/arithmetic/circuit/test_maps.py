@@ -62,7 +62,7 @@ def test_what_is_written_is_what_is_read(tmp_path, monkeypatch):
 def test_a_damaged_file_is_explained_and_kept(text, tmp_path, capsys):
     out = tmp_path / "maps.json"
     out.write_text(text)
-    with pytest.raises(LabError, match="stored maps"):
+    with pytest.raises(LabError, match=r"stored measurements in .*maps\.json"):
         maps.stored(out)
     assert main(["maps", "mix-d6", "--out", str(out)]) == 1
     assert "helpers maps" in capsys.readouterr().err

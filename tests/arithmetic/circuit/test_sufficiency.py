@@ -57,7 +57,7 @@ class Scripted(AblationBench):
 
 def scripted(nodes: list[Node], wrong: dict[frozenset[Node], set[int]]) -> Scripted:
     questions, index = from_numbers([1] * 20, [1] * 20, 1), torch.arange(20)
-    nothing = Activations(torch.zeros(0), torch.zeros(0))
+    nothing = Activations(torch.zeros(1, 0, 0, 0, 0), torch.zeros(1, 0, 0, 0))
     return Scripted(
         torch.nn.Identity(), FMT, questions, index, index, ["S0"] * 20, nothing, nodes, wrong
     )
@@ -198,7 +198,7 @@ def test_every_takes_each_part_of_the_bench_alike(trained):
 
 def test_shares_count_whole_answers_by_class():
     questions = from_numbers([11, 22, 5, 15, 95], [22, 33, 6, 16, 5], 2)  # S0 S0 S1 S1 S2
-    nothing = torch.zeros(0)
+    nothing = torch.zeros(0, dtype=torch.long)
     bench = AblationBench(
         torch.nn.Identity(),
         Format(2),
@@ -206,7 +206,7 @@ def test_shares_count_whole_answers_by_class():
         nothing,
         nothing,
         questions.classes(),
-        Activations(nothing, nothing),
+        Activations(torch.zeros(1, 0, 0, 0, 0), torch.zeros(1, 0, 0, 0)),
         [],
     )
     right = torch.ones(5, 4, dtype=torch.bool)

@@ -101,7 +101,7 @@ def test_operations_are_told_apart():
 
     model = torch.nn.Identity()
     model.cfg = Shape
-    nothing = Activations(torch.zeros(1, 1), torch.zeros(1, 1))
+    nothing = Activations(torch.zeros(1, 0, 0, 0, 0), torch.zeros(1, 0, 0, 0))
     bench = Scripted(
         model, FMT, questions, torch.zeros(0), torch.zeros(0), questions.classes(), nothing, nodes
     )
