@@ -9,6 +9,7 @@ from jaxtyping import install_import_hook
 
 # Before anything of the package is imported: its shapes are checked in every test.
 install_import_hook("helpers", "shape_checks.after_the_call")
+import helpers  # noqa: E402, F401  it says how threads shall wait, before a test loads torch
 
 HERE = Path(__file__).parent
 CORE = ("arithmetic", "training", "zoo", "test_attribution", "test_interventions", "test_stats")
@@ -49,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif place(item) in CORE:
             item.add_marker(pytest.mark.core)
         group = item.path.relative_to(HERE.parent).as_posix()
+        if place(item) == "book":  # one process builds the book, if it is not there
+            group = "tests/book"
         if place(item) == "labs" and "path" in getattr(item, "fixturenames", ()):
             group += f" {item.callspec.params['path'].stem}"
         item.add_marker(pytest.mark.xdist_group(group))

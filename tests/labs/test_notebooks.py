@@ -1,6 +1,7 @@
 """Every lab: its notebook is current, stubs score nothing, solutions all, mutants are refused."""
 
 import json
+import os
 from pathlib import Path
 
 import matplotlib.pyplot
@@ -18,9 +19,9 @@ LABS = folder.lab_files(ROOT)
 
 @pytest.fixture(scope="module", autouse=True)
 def all_cores():
-    """Labs run as they do on a page, on up to four cores; the other tests keep to one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(4, runtime.cores()))
+    """Labs run as they do on a page, on up to four cores, which test processes share."""
+    before, processes = torch.get_num_threads(), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    torch.set_num_threads(max(1, min(4, runtime.cores()) // processes))
     yield
     torch.set_num_threads(before)
 
