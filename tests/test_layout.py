@@ -206,6 +206,15 @@ def test_a_face_is_short_says_what_the_room_is_for_and_names_what_others_may_use
     assert not names & files, "a name that others import is also the name of a file"
 
 
+def test_no_two_classes_share_a_name():
+    names: dict[str, list[str]] = {}
+    for path in (ROOT / "helpers").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                names.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert not {name: paths for name, paths in names.items() if len(paths) > 1}
+
+
 def test_tests_mirror_the_package():
     kept = {"book", "labs"}  # about pages and notebooks, not about one module
     for path in sorted((ROOT / "tests").rglob("test_*.py")):

@@ -108,8 +108,8 @@ def test_an_untrained_network_reads_words():
 
 
 @pytest.mark.parametrize("name", dimensions.CANDIDATES)
-def test_the_steering_table_is_what_the_lab_asserts(name):
-    tree = ast.parse((ROOT / "labs" / "lab3_trust_dynamics.py").read_text(encoding="utf-8"))
+def test_the_steering_table_is_what_the_facts_of_the_lab_assert(name):
+    tree = ast.parse((ROOT / "tests" / "labs" / "lab3_facts.py").read_text(encoding="utf-8"))
     [quoted] = [
         ast.literal_eval(node.value)
         for node in tree.body

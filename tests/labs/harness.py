@@ -34,17 +34,17 @@ GARBAGE += [
 ]
 
 
-def run_student(lab: source.Lab) -> execute.Run:
+def run_student(lab: source.Lab) -> execute.NotebookRun:
     """Run the student notebook as it is handed out."""
     return execute.run_notebook(source.student_notebook(lab), lab.name)
 
 
-def run_solution(lab: source.Lab) -> execute.Run:
+def run_solution(lab: source.Lab) -> execute.NotebookRun:
     """Run the notebook with the solutions in place."""
     return execute.run_notebook(source.solution_notebook(lab), lab.name)
 
 
-def stub_complaints(lab: source.Lab, run: execute.Run) -> list[str]:
+def stub_complaints(lab: source.Lab, run: execute.NotebookRun) -> list[str]:
     """A stub scores nothing, and a cell fails only because an answer is missing."""
     said = [
         f"{name}: the stub scores {result.points:g}"
@@ -65,7 +65,7 @@ def stub_complaints(lab: source.Lab, run: execute.Run) -> list[str]:
     return said + [f"{name}: the stub is taken for an error" for name in open_]
 
 
-def solution_complaints(lab: source.Lab, run: execute.Run) -> list[str]:
+def solution_complaints(lab: source.Lab, run: execute.NotebookRun) -> list[str]:
     """The solution runs through and earns every point; lab and checks have the same exercises."""
     said = [failure.traceback for failure in run.failures]
     tasks = check.exercises(lab.name)
@@ -87,7 +87,7 @@ def beside(lab: source.Lab, kind: str) -> ModuleType:
 
 
 def fact_complaints(
-    lab: source.Lab, run: execute.Run, facts: Callable[[SimpleNamespace], dict[str, bool]]
+    lab: source.Lab, run: execute.NotebookRun, facts: Callable[[SimpleNamespace], dict[str, bool]]
 ) -> list[str]:
     """What the lab says after "Found" is true of the variables that its solution leaves.
 

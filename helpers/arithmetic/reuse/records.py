@@ -17,7 +17,7 @@ from helpers import files
 from helpers.arithmetic.circuit import NodeSet, Use
 from helpers.arithmetic.reuse.curves import LearningCurve
 from helpers.arithmetic.reuse.similarity import Similarity
-from helpers.arithmetic.reuse.transfer import Outcome, Passed, Retest
+from helpers.arithmetic.reuse.transfer import Passed, Retest, RetestOutcome
 from helpers.interventions import Ablation, Node
 
 DATA = files.DATA / "reuse.json"
@@ -201,7 +201,7 @@ def _plain_test(test: Passed) -> list:
 
 
 def _test(task: str, digit: int, names: str, outcome: list[int]) -> Passed:
-    return Passed(task, digit, _nodes(names), Outcome(*outcome))
+    return Passed(task, digit, _nodes(names), RetestOutcome(*outcome))
 
 
 def _plain_retest(retest: Retest) -> list:
@@ -210,11 +210,11 @@ def _plain_retest(retest: Retest) -> list:
 
 
 def _retest(source: list, target: dict[str, list[int]]) -> Retest:
-    outcomes = {_nodes(names): Outcome(*outcome) for names, outcome in target.items()}
+    outcomes = {_nodes(names): RetestOutcome(*outcome) for names, outcome in target.items()}
     return Retest(_test(*source), outcomes)
 
 
-def _plain_outcome(outcome: Outcome) -> list[int]:
+def _plain_outcome(outcome: RetestOutcome) -> list[int]:
     return list(asdict(outcome).values())
 
 

@@ -38,7 +38,7 @@ LATE = ("SA", "SC", "U", "SV")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RetestOutcome:
     """Outcome of one test.
 
     Attributes:
@@ -79,7 +79,7 @@ class Passed:
     task: str
     digit: int
     nodes: NodeSet
-    outcome: Outcome
+    outcome: RetestOutcome
 
     @property
     def label(self) -> str:
@@ -105,21 +105,21 @@ class Retest:
     """
 
     source: Passed
-    target: dict[NodeSet, Outcome]
+    target: dict[NodeSet, RetestOutcome]
 
     @property
-    def same(self) -> Outcome:
+    def same(self) -> RetestOutcome:
         """The outcome at the source's nodes."""
         return self.target[self.source.nodes]
 
     @property
-    def others(self) -> list[Outcome]:
+    def others(self) -> list[RetestOutcome]:
         """The outcomes at the control's nodes."""
         return [outcome for nodes, outcome in self.target.items() if nodes != self.source.nodes]
 
 
-def _outcome(rate: Rate) -> Outcome:
-    return Outcome(rate.hits, rate.trials, rate.null_hits, rate.null_trials)
+def _outcome(rate: Rate) -> RetestOutcome:
+    return RetestOutcome(rate.hits, rate.trials, rate.null_hits, rate.null_trials)
 
 
 def passed(

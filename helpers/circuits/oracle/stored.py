@@ -35,7 +35,7 @@ REPAIR = (
 Settings = dict[str, Any]
 
 
-class Entry(NamedTuple):
+class StoredOracle(NamedTuple):
     """One stored oracle.
 
     Attributes:
@@ -57,7 +57,7 @@ class Entry(NamedTuple):
             self.mean.numpy().tobytes() + self.error.numpy().tobytes() + text
         ).hexdigest()
 
-    def signed(self) -> "Entry":
+    def signed(self) -> "StoredOracle":
         """The same entry with its checksum among the settings."""
         return self._replace(settings=self.settings | {"digest": self.digest})
 
@@ -81,15 +81,15 @@ def settings_of(task: str, ablation: Ablation, prompts: int, seed: int) -> Setti
     }
 
 
-def entry_of(oracle: Oracle, settings: Settings) -> Entry:
+def entry_of(oracle: Oracle, settings: Settings) -> StoredOracle:
     """What is stored of an oracle."""
     largest = float(oracle.error.max())
     error = (oracle.error / largest * 255).round().to(torch.uint8)
     measured = {"metric": oracle.metric, "heads": oracle.heads, "largest error": largest}
-    return Entry(oracle.mean.float(), error, settings | measured).signed()
+    return StoredOracle(oracle.mean.float(), error, settings | measured).signed()
 
 
-def read(path: Path) -> dict[str, Entry]:
+def read(path: Path) -> dict[str, StoredOracle]:
     """All stored oracles, by "task/ablation"; none where there is no file.
 
     Raises:
@@ -100,7 +100,7 @@ def read(path: Path) -> dict[str, Entry]:
     try:
         with safe_open(path, framework="pt") as handle:
             entries = {
-                name: Entry(
+                name: StoredOracle(
                     handle.get_tensor(f"{name}/mean"),
                     handle.get_tensor(f"{name}/error"),
                     json.loads(text),

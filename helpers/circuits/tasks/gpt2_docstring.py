@@ -12,7 +12,7 @@ from helpers.circuits.tasks.gpt2_prompts import (
     Change,
     Draft,
     Pools,
-    Task,
+    TemplateTask,
     Tokenizer,
     Values,
     copy,
@@ -79,10 +79,10 @@ def _draft(pools: Pools, rng: random.Random) -> Draft:
     return Draft(TEMPLATE, values, (f" {values['C']}",), wrong)
 
 
-def task() -> Task:
+def task() -> TemplateTask:
     """Prompts that end with ``:param``.
 
     The metric is the logit of the right argument less the highest of the wrong ones: the prompt's
     other arguments and the five that stand in for some in the twins, whatever the corruption.
     """
-    return Task("docstring", "margin", CORRUPTIONS, _pools, _draft)
+    return TemplateTask("docstring", "margin", CORRUPTIONS, _pools, _draft)

@@ -14,7 +14,7 @@ from helpers.circuits.tasks.gpt2_prompts import (
     Change,
     Draft,
     Pools,
-    Task,
+    TemplateTask,
     Tokenizer,
     Values,
     copy,
@@ -116,7 +116,7 @@ def _draft(pools: Pools, rng: random.Random, template: str) -> Draft:
     return Draft(template, values, _WITHIN[later:], _WITHIN[:later])
 
 
-def task(form: str = "hanna") -> Task:
+def task(form: str = "hanna") -> TemplateTask:
     """Prompts that end with a century.
 
     The metric is the probability of later years less that of earlier ones.
@@ -130,4 +130,4 @@ def task(form: str = "hanna") -> Task:
     if form not in FORMS:
         raise LabError(f"expected a form of the sentence: {', '.join(FORMS)}", f"got {form!r}")
     draft = partial(_draft, template=FORMS[form])
-    return Task("greater-than", "difference of probabilities", CORRUPTIONS, _pools, draft)
+    return TemplateTask("greater-than", "difference of probabilities", CORRUPTIONS, _pools, draft)

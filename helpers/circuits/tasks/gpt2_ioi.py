@@ -14,7 +14,7 @@ from helpers.circuits.tasks.gpt2_prompts import (
     Change,
     Draft,
     Pools,
-    Task,
+    TemplateTask,
     Tokenizer,
     Values,
     copy,
@@ -107,7 +107,7 @@ def _draft(pools: Pools, rng: random.Random) -> Draft:
     return Draft(rng.choice(BABA + ABBA), values, (f" {receiver}",), (f" {giver}",))
 
 
-def task(names: Sequence[str] | None = None) -> Task:
+def task(names: Sequence[str] | None = None) -> TemplateTask:
     """Prompts that end before the receiver.
 
     The metric is the logit difference of receiver and giver.
@@ -116,4 +116,6 @@ def task(names: Sequence[str] | None = None) -> Task:
         names: Names to draw from, each of one token: a name that the tokenizer splits is refused.
             By default those of `NAMES` that are one token.
     """
-    return Task("ioi", "logit difference", CORRUPTIONS, partial(_pools, names=names), _draft)
+    return TemplateTask(
+        "ioi", "logit difference", CORRUPTIONS, partial(_pools, names=names), _draft
+    )

@@ -80,7 +80,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Task:
+class TemplateTask:
     """A task for GPT-2 and its like: how prompts are drawn, and how their twins are made.
 
     Attributes:
@@ -246,7 +246,7 @@ def pairs(
     Args:
         name, metric: Name of the task, and what it is measured by.
         changed: The words of each twin.
-        prepend_bos, d_vocab: See `Task.twins`.
+        prepend_bos, d_vocab: See `TemplateTask.twins`.
 
     Raises:
         LabError: no drafts, no right or no wrong answer, a word that is not one token, an answer

@@ -75,7 +75,7 @@ def bench() -> Bench:
 def positions(n_digits: int, k: int) -> dict[str, int]:
     """Lab0.1: other positions than the one that predicts A_k."""
     right = 3 * n_digits + 2 - k
-    found = {
+    mistakes = {
         "this is where A_k itself stands; its guess is read off one position before": right + 1,
         "two positions before A_k is one too early: logits at p are about the token at p + 1": right
         - 1,
@@ -83,8 +83,8 @@ def positions(n_digits: int, k: int) -> dict[str, int]:
         "did you count from the left? A_0 is the units digit, the last token": 2 * n_digits + 2 + k,
     }
     if n_digits != 5:
-        found[f"right for 5 digits, not for {n_digits}: use n_digits"] = 17 - k
-    return found
+        mistakes[f"right for 5 digits, not for {n_digits}: use n_digits"] = 17 - k
+    return mistakes
 
 
 def stream_parts(at: Bench, position: int) -> dict[str, Float[Tensor, "question d_model"]]:
@@ -104,30 +104,32 @@ def stream_parts(at: Bench, position: int) -> dict[str, Float[Tensor, "question 
 
 def pieces(at: Bench, name: str) -> Mistakes:
     """Lab0.2: what may stand in place of one piece of the stream."""
-    found = {
+    mistakes = {
         f"this is the piece at position {at.source + i}: take the one given": i for i in (-1, 1)
     }
-    found = {message: stream_parts(at, at.source + i)[name] for message, i in found.items()}
+    mistakes = {message: stream_parts(at, at.source + i)[name] for message, i in mistakes.items()}
     if name[0] == "L":
         twin = f"L{1 - int(name[1])}{name[2:]}"
-        found[f"this is {twin}: the hook's name says the layer"] = stream_parts(at, at.source)[twin]
+        mistakes[f"this is {twin}: the hook's name says the layer"] = stream_parts(at, at.source)[
+            twin
+        ]
     if "H" not in name:
-        return found
+        return mistakes
     layer, head = int(name[1]), int(name[3])
     z, attn = at.z(layer)[:, at.source], at.model.blocks[layer].attn
     for other in range(at.model.cfg.n_heads):
-        found[f"this uses W_O of head {other}"] = z[:, head] @ attn.W_O[other]
-        found[f"this uses z of head {other}"] = z[:, other] @ attn.W_O[head]
-    found["this uses W_O of the other layer"] = (
+        mistakes[f"this uses W_O of head {other}"] = z[:, head] @ attn.W_O[other]
+        mistakes[f"this uses z of head {other}"] = z[:, other] @ attn.W_O[head]
+    mistakes["this uses W_O of the other layer"] = (
         z[:, head] @ at.model.blocks[1 - layer].attn.W_O[head]
     )
-    found["this is all heads of the layer: one piece a head"] = torch.einsum(
+    mistakes["this is all heads of the layer: one piece a head"] = torch.einsum(
         "qhd,hdm->qm", z, attn.W_O
     )
-    found["the bias b_O belongs to no head: it is a piece of its own"] = (
+    mistakes["the bias b_O belongs to no head: it is a piece of its own"] = (
         z[:, head] @ attn.W_O[head] + attn.b_O
     )
-    return found
+    return mistakes
 
 
 def attention(
@@ -140,7 +142,7 @@ def attention(
         return (pattern[:, :, query, first] + pattern[:, :, query, second]).mean(0)
 
     swapped = (pattern[:, :, first, query] + pattern[:, :, second, query]).mean(0)
-    found = {
+    mistakes = {
         "you look from A_k itself; its guess is made one position before": look(query + 1),
         "query and key are swapped: the axes are question, head, query, key": swapped,
         "this is only D_j: add the attention to D'_j": pattern[:, :, query, first].mean(0),
@@ -152,13 +154,13 @@ def attention(
         ].sum(-1),
     }
     if j != k:
-        found["you look from the position that predicts A_j; it must be A_k"] = look(
+        mistakes["you look from the position that predicts A_j; it must be A_k"] = look(
             fmt.answer_position(j) - 1
         )
-        found["you look at D_k and D'_k; it must be D_j and D'_j"] = look(
+        mistakes["you look at D_k and D'_k; it must be D_j and D'_j"] = look(
             query, *fmt.operand_positions(k)
         )
-    return found
+    return mistakes
 
 
 def logits(model: Model, stream: Float[Tensor, "question d_model"]) -> Mistakes:
@@ -351,7 +353,7 @@ def carry(questions: Questions, k: int) -> Int[Tensor, " question"]:
 def digits(clean: Questions, stored: Questions, k: int) -> Mistakes:
     """Lab0.9: other digits than the predicted one."""
     ours, theirs = (batch.first[:, k] + batch.second[:, k] for batch in (clean, stored))
-    found = {
+    mistakes = {
         (
             "this is the stored question's own answer: the carry must come from the clean one"
         ): stored.answer_digits()[:, k],
@@ -376,10 +378,10 @@ def digits(clean: Questions, stored: Questions, k: int) -> Mistakes:
     }
     if k:
         simple = (clean.first[:, k - 1] + clean.second[:, k - 1] >= 10).long()
-        found[
+        mistakes[
             "a carry can pass through a column that sums to nine: derive it from the answer digit"
         ] = (theirs + simple) % 10
-    return found
+    return mistakes
 
 
 def toy_run(

@@ -5,13 +5,13 @@ of a clone; `notebooks` writes what is generated; `execute` runs a notebook's ce
 `measure` takes the time and memory of a lab.
 """
 
-from helpers.course.labs.execute import Run, run_cells, run_notebook
+from helpers.course.labs.execute import NotebookRun, run_cells, run_notebook
 from helpers.course.labs.folder import lab_files, load
 from helpers.course.labs.source import Lab, read, read_for_book, solution_notebook, student_notebook
 
 __all__ = [
     "Lab",
-    "Run",
+    "NotebookRun",
     "lab_files",
     "load",
     "read",

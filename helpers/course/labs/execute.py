@@ -22,7 +22,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Run:
+class NotebookRun:
     """What a run left: the scores, the cells that failed, and the notebook's variables."""
 
     sheet: sheet.Sheet
@@ -43,7 +43,7 @@ class _Shell:
         return []
 
 
-def run_notebook(notebook: "NotebookNode", name: str = "notebook") -> Run:
+def run_notebook(notebook: "NotebookNode", name: str = "notebook") -> NotebookRun:
     """Run every code cell in order, going on after a cell that raises, as "Run all" with a patient
     reader would.
 
@@ -52,7 +52,7 @@ def run_notebook(notebook: "NotebookNode", name: str = "notebook") -> Run:
     return run_cells([cell.source for cell in notebook.cells if cell.cell_type == "code"], name)
 
 
-def run_cells(sources: Iterable[str], name: str = "notebook") -> Run:
+def run_cells(sources: Iterable[str], name: str = "notebook") -> NotebookRun:
     """Run the given cells as one notebook.
 
     >>> run = run_cells(["a = 1", "%matplotlib inline", "1 / 0", "b = a + 1"])
@@ -83,4 +83,4 @@ def run_cells(sources: Iterable[str], name: str = "notebook") -> Run:
                 exec(compile(code, filename, "exec"), namespace)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a notebook's cell may raise anything
                 failures.append(Failure(number, type(error), traceback.format_exc()))
-    return Run(scores, tuple(failures), namespace)
+    return NotebookRun(scores, tuple(failures), namespace)

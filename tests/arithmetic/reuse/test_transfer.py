@@ -8,9 +8,9 @@ import torch
 from helpers import training, zoo
 from helpers.arithmetic.questions import Format
 from helpers.arithmetic.reuse.transfer import (
-    Outcome,
     Passed,
     Retest,
+    RetestOutcome,
     alternatives,
     passed,
     retest,
@@ -26,7 +26,7 @@ from tests.arithmetic.handwired import FMT, handwired_adder
 pytestmark = pytest.mark.core
 
 D3 = Format(3)
-YES, NO = Outcome(10, 10, 10, 10), Outcome(0, 10, 10, 10)
+YES, NO = RetestOutcome(10, 10, 10, 10), RetestOutcome(0, 10, 10, 10)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,11 @@ def head(label: str, *heads: int, layer: int = 0, position: int = 5) -> Passed:
     return Passed(label[:-1], int(label[-1]), tuple(Node(position, layer, h) for h in heads), YES)
 
 
-def outcomes(test: Passed, strong: dict[tuple[int, ...], Outcome], n_heads: int = 3) -> Retest:
+def outcomes(
+    test: Passed, strong: dict[tuple[int, ...], RetestOutcome], n_heads: int = 3
+) -> Retest:
+    test: Passed, strong: dict[tuple[int, ...], RetestOutcome], n_heads: int = 3
+) -> Retest:
     """A retest in which every set of heads fails but those named."""
     first = test.nodes[0]
     sets = combinations(range(n_heads), len(test.nodes))
@@ -76,7 +80,7 @@ def test_the_wired_adder_passes_what_it_was_wired_for(wired_tests):
         ("SA0", (Node(5, 0, 0),)),
         ("SA0", (Node(5, 0),)),
     }
-    assert all(test.outcome == Outcome(40, 40, 40, 40) for test in wired_tests)
+    assert all(test.outcome == RetestOutcome(40, 40, 40, 40) for test in wired_tests)
 
 
 def test_a_model_passes_its_own_tests(wired, wired_tests):
@@ -157,9 +161,9 @@ def test_the_best_renaming_is_one_for_all_tests_of_a_layer():
 
 
 def test_a_strong_outcome_needs_its_null():
-    assert Outcome(9, 10, 9, 10).strong
-    assert not Outcome(8, 10, 10, 10).strong
-    assert not Outcome(10, 10, 8, 10).strong
+    assert RetestOutcome(9, 10, 9, 10).strong
+    assert not RetestOutcome(8, 10, 10, 10).strong
+    assert not RetestOutcome(10, 10, 8, 10).strong
 
 
 def test_roles_are_compared_by_label_and_nodes():
