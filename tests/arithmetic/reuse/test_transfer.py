@@ -59,8 +59,6 @@ def head(label: str, *heads: int, layer: int = 0, position: int = 5) -> Passed:
 def outcomes(
     test: Passed, strong: dict[tuple[int, ...], RetestOutcome], n_heads: int = 3
 ) -> Retest:
-    test: Passed, strong: dict[tuple[int, ...], RetestOutcome], n_heads: int = 3
-) -> Retest:
     """A retest in which every set of heads fails but those named."""
     first = test.nodes[0]
     sets = combinations(range(n_heads), len(test.nodes))
