@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from numpy import ndarray
 
 from helpers.errors import LabError
@@ -43,7 +43,7 @@ def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[fl
 
 
 def bootstrap(
-    values: Float[ndarray, " sample"],
+    values: Real[ndarray, " sample"],
     statistic: Callable[..., float] = np.mean,
     level: float = 0.95,
     resamples: int = 2000,

@@ -7,8 +7,13 @@ import pytest
 import seconds
 from jaxtyping import install_import_hook
 
+HOUSES = ("arithmetic", "circuits", "tinyworld", "zoo", "show", "training", "attribution", "stats")
+ROOMS = ("data", "probes", "steering", "information", "explorer")
+CHECKED = [f"helpers.{name}" for name in HOUSES] + [f"helpers.trust.{name}" for name in ROOMS]
+"""What the shapes are checked of. `helpers.trust.series` hashes the code of its work, with what it
+uses of `interventions` and `texts`: a checker would stand before that code."""
 # Before anything of the package is imported: its shapes are checked in every test.
-install_import_hook("helpers", "shape_checks.after_the_call")
+install_import_hook(CHECKED, "shape_checks.after_the_call")
 import helpers  # noqa: E402, F401  it says how threads shall wait, before a test loads torch
 
 HERE = Path(__file__).parent

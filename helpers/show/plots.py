@@ -15,7 +15,7 @@ changes.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib.figure import Figure
 from numpy import ndarray
 
@@ -94,7 +94,7 @@ def bars_with_intervals(
 
 
 def lines_with_bands(
-    x: Float[ndarray, " point"],
+    x: Real[ndarray, " point"],
     series: Mapping[str, Float[ndarray, "point 3"]],
     xlabel: str,
     ylabel: str,

@@ -8,7 +8,7 @@ every item names its group (the pair, question or entity it shares with others) 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Integer
 from numpy import ndarray
 
 from helpers.errors import LabError
@@ -38,7 +38,7 @@ class LabelledSet:
 
     name: str
     texts: tuple[str, ...]
-    labels: Bool[ndarray, " item"]
+    labels: Bool[ndarray, " item"] | Integer[ndarray, " item"]
     groups: tuple[str, ...]
     templates: tuple[str, ...] = ()
     positive: str = "true"

@@ -48,7 +48,7 @@ def _batches(
             yield part, rows_of(common, slice(start, start + size))
 
 
-def rows_of(writes: Writes, rows: Tensor | slice) -> Writes:
+def rows_of(writes: Writes, rows: Tensor | slice) -> tuple[Tensor, ...]:
     """The writes of some pairs; a block with one write for all pairs stays as it is."""
     return tuple(block if block.shape[1] == 1 else block[:, rows] for block in writes)
 

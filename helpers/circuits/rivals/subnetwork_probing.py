@@ -54,7 +54,7 @@ class MaskSettings:
     ablation: Ablation | Writes = "resample"
 
 
-def sampled(logits: Float[Tensor, " mask"], generator: torch.Generator) -> Float[Tensor, " mask"]:
+def sampled(logits: Float[Tensor, "*mask"], generator: torch.Generator) -> Float[Tensor, "*mask"]:
     """Masks drawn from the hard concrete distribution."""
     uniform = torch.rand(logits.shape, generator=generator).clamp(1e-4, 1 - 1e-4).to(logits)
     return _stretched(((uniform / (1 - uniform)).log() + logits) / TEMPERATURE)

@@ -7,7 +7,7 @@ Activations (two dimensions) are standardised per feature, as in the code releas
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from numpy import inf, ndarray
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from helpers.errors import LabError
 SIGMA, EPSILON = 50.0, 1e-5
 """Bandwidth and regularisation of the released code (``hsic_normalized_cca``)."""
 
-Rows = Float[Tensor, "item feature"] | Bool[ndarray, " item"] | Bool[Tensor, " item"]
+Rows = Float[Tensor, "item _feature"] | Shaped[ndarray, " item"] | Shaped[Tensor, " item"]
 
 
 def standardise(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item kept"]:

@@ -198,7 +198,7 @@ def test_every_takes_each_part_of_the_bench_alike(trained):
 
 def test_shares_count_whole_answers_by_class():
     questions = from_numbers([11, 22, 5, 15, 95], [22, 33, 6, 16, 5], 2)  # S0 S0 S1 S1 S2
-    nothing = torch.zeros(0, dtype=torch.long)
+    nothing = torch.zeros(0, 0, dtype=torch.long)
     bench = AblationBench(
         torch.nn.Identity(),
         Format(2),

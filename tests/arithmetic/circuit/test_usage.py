@@ -102,9 +102,8 @@ def test_operations_are_told_apart():
     model = torch.nn.Identity()
     model.cfg = Shape
     nothing = Activations(torch.zeros(1, 0, 0, 0, 0), torch.zeros(1, 0, 0, 0))
-    bench = Scripted(
-        model, FMT, questions, torch.zeros(0), torch.zeros(0), questions.classes(), nothing, nodes
-    )
+    none = torch.zeros(0, 0, dtype=torch.long)
+    bench = Scripted(model, FMT, questions, none, none, questions.classes(), nothing, nodes)
     node_use = use(bench)
     assert node_use.asked == {"ADD": 1, "SUB": 2, "NEG": 2}
     assert {name: counts[0, 0].tolist() for name, counts in node_use.broken.items()} == {
