@@ -217,7 +217,7 @@ def test_a_killed_sweep_goes_on_where_it_stopped(backend, checkpoints, expected,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    while not list(results.glob("*.safetensors")):
+    while not list(results.glob("neox-*.safetensors")):
         assert process.poll() is None, "it ended before it stored anything"
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
