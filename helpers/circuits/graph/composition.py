@@ -58,8 +58,8 @@ class Composition:
         edges = {}
         for flat in order[: int(self.scores.isfinite().sum())].tolist():
             kind, source, receiver = flat // n**2, flat // n % n, flat % n
-            names = (head_name(self.heads[index]) for index in (source, receiver))
-            edges[Edge(*names, KINDS[kind])] = float(self.scores[kind, source, receiver])
+            ends = head_name(self.heads[source]), head_name(self.heads[receiver])
+            edges[Edge(*ends, KINDS[kind])] = float(self.scores[kind, source, receiver])
         return edges
 
 
