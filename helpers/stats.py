@@ -13,6 +13,7 @@ from jaxtyping import Float, Real
 from numpy import ndarray
 
 from helpers.errors import LabError
+from helpers.inputs import Labels, yes_no
 
 
 def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[float, float]:
@@ -144,32 +145,32 @@ def permutation_null(
     return Null(observed, draws, (1 + int(reached.sum())) / (1 + permutations))
 
 
-def auroc(scores: Float[ndarray, " sample"], labels: ndarray) -> float:
+def auroc(scores: Float[ndarray, " sample"], labels: Labels) -> float:
     """Area under the ROC curve: the chance that a random positive scores above a random negative, a
     tie counting half.
 
     Computed from ranks (the Mann–Whitney statistic divided by the number of pairs).
 
     Raises:
-        LabError: Labels that are not 0 and 1 with both present, not one label per score, or a
-            score that is not finite.
+        LabError: Labels that do not say yes or no (`helpers.inputs.yes_no`), one class, not one
+            label per score, or a score that is not finite.
 
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1]))
     0.875
     """
     from scipy.stats import rankdata
 
-    scores, labels = _finite(scores, "scores"), np.asarray(labels)
-    if len(scores) != len(labels):
+    scores, positive = _finite(scores, "scores"), yes_no(labels)
+    if scores.shape != positive.shape:
         raise LabError(
             "expected one label per score",
-            f"got {len(scores)} scores and {len(labels)} labels",
+            f"got {len(scores)} scores and labels {list(positive.shape)}",
         )
-    if set(np.unique(labels).tolist()) != {0, 1}:
+    if positive.all() or not positive.any():
         raise LabError(
-            "expected labels 0 and 1, both present", f"got {np.unique(labels)[:5].tolist()}"
+            "expected labels 0 and 1, both present",
+            f"got {int(positive.sum())} of {len(positive)} that are 1",
         )
-    positive = labels.astype(bool)
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     above = rankdata(scores)[positive].sum() - n_positive * (n_positive + 1) / 2
     return float(above / (n_positive * n_negative))

@@ -21,7 +21,7 @@ LAYERS = (
     ("zoo",),
     ("show", "training", "attribution"),
     ("texts", "interventions", "stats", "clone", "files"),
-    ("runtime", "parallel", "timing", "model", "errors"),
+    ("runtime", "parallel", "timing", "output", "inputs", "model", "errors"),
 )
 """From the top down. A room imports from the layers below its own, and from its own layer where the
 list says nothing else: papers do not import each other."""

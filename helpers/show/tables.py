@@ -5,9 +5,8 @@ They are Markdown, so they look the same in Colab, in Jupyter and on the page of
 
 from collections.abc import Iterable, Sequence
 
-from jaxtyping import Bool
-from torch import Tensor
-
+from helpers.errors import LabError
+from helpers.inputs import Labels, yes_no
 from helpers.stats import clopper_pearson
 
 CLAIMS = ("the paper says", "we measured", "the control says", "verdict")
@@ -51,14 +50,20 @@ def percent(value: float, low: float, high: float) -> str:
     return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def rate(hits: Bool[Tensor, " trial"] | Sequence[bool]) -> str:
+def rate(hits: Labels) -> str:
     """The share of true entries with its 95 % Clopper–Pearson interval.
+
+    Raises:
+        LabError: No entries, or one that says neither yes nor no (`helpers.inputs.yes_no`).
 
     >>> rate([True] * 100)
     '100.0 % [96.4, 100.0]'
     """
-    count = sum(map(bool, hits))
-    return percent(count / len(hits), *clopper_pearson(count, len(hits)))
+    true = yes_no(hits, "the trials")
+    if not true.size:
+        raise LabError("expected at least one trial", "got none")
+    count = int(true.sum())
+    return percent(count / true.size, *clopper_pearson(count, true.size))
 
 
 def claims(rows: Iterable[tuple[str, str, str, bool | None]]) -> None:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Integer
 from numpy import ndarray
 
 from helpers.errors import LabError
+from helpers.inputs import yes_no
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,16 @@ class LabelledSet:
     Attributes:
         name: Name of the set.
         texts: The items.
-        labels: One label per text.
+        labels: One label per text, as `helpers.inputs.yes_no` takes them; kept as booleans. Labels that are
+            texts are the two names `positive` and `negative`.
         groups: Group of each text; texts of one group must not be split between training and test
             part.
         templates: Sentence frame of each text, or "" where there is none.
         positive, negative: What the labels True and False mean, in words.
 
     Raises:
-        LabError: No items, items of one class only, or fields of different lengths.
+        LabError: No items, items of one class only, labels that do not say yes or no, or fields of
+            different lengths.
 
     >>> texts = ("a cat is a bird .", "a cat is a mammal .")
     >>> pair = LabelledSet("truth", texts, np.array([False, True]), ("cat", "cat"))
@@ -45,14 +48,16 @@ class LabelledSet:
     negative: str = "false"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=bool))
+        names = self.positive, self.negative
+        labels = yes_no(self.labels, f"the labels of {self.name}", names)
+        object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "templates", tuple(self.templates) or ("",) * len(self.texts))
         lengths = {"texts": len(self.texts), "labels": len(self.labels), "groups": len(self.groups)}
         lengths["templates"] = len(self.templates)
-        if len(set(lengths.values())) > 1:
+        if len(set(lengths.values())) > 1 or labels.ndim != 1:
             raise LabError(
                 f"expected one label, group and template for each text of {self.name}",
-                f"got {lengths}",
+                f"got {lengths}" if labels.ndim == 1 else f"got labels of shape {labels.shape}",
             )
         if len(np.unique(self.labels)) < 2:
             got = f"{len(self.texts)} items" + (

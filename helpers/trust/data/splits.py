@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from helpers.errors import LabError
+from helpers.inputs import Labels, yes_no
 from helpers.texts import LabelledSet
 
 TEMPLATES = 4
@@ -86,7 +87,7 @@ class Splits:
         return Interval(mean, mean - half, mean + half)
 
     def folds(
-        self, labels: Bool[ndarray, " item"], n_folds: int, seed: int = 0
+        self, labels: Labels, n_folds: int, seed: int = 0
     ) -> Bool[ndarray, "split fold item"]:
         """Rows to fit on in each fold of a cross-validation inside each training part.
 
@@ -96,6 +97,7 @@ class Splits:
         Raises:
             LabError: Fewer groups than folds.
         """
+        labels = yes_no(labels)
         fit = np.zeros((len(self), n_folds, len(self.groups)), dtype=bool)
         for split, train in enumerate(self.train):
             rows = np.flatnonzero(train)
@@ -106,9 +108,7 @@ class Splits:
                     f"got {len(units)} in split {split}",
                     hint="draw more items, or pass a smaller n_folds",
                 )
-            order = _by_composition(
-                unit, np.asarray(labels)[rows], np.random.default_rng([seed, split])
-            )
+            order = _by_composition(unit, labels[rows], np.random.default_rng([seed, split]))
             fold = np.empty(len(units), dtype=int)
             fold[order] = np.arange(len(units)) % n_folds
             fit[split][:, rows] = fold[unit] != np.arange(n_folds)[:, None]
@@ -178,13 +178,14 @@ def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed:
     )
 
 
-def check(splits: Splits, labels: Bool[ndarray, " item"]) -> None:
+def check(splits: Splits, labels: Labels) -> None:
     """Refuse splits of other items, and those with a part that is empty or of one class.
 
     Raises:
         LabError: Naming the first such part.
     """
-    if splits.train.shape[1] != len(labels):
+    labels = yes_no(labels)
+    if splits.train.shape[1:] != labels.shape:
         raise LabError(
             f"expected splits of {len(labels)} items", f"got splits of {splits.train.shape[1]}"
         )
@@ -192,14 +193,13 @@ def check(splits: Splits, labels: Bool[ndarray, " item"]) -> None:
     check_classes(splits.test, labels, "test part")
 
 
-def check_classes(
-    parts: Bool[ndarray, "part item"], labels: Bool[ndarray, " item"], what: str
-) -> None:
+def check_classes(parts: Bool[ndarray, "part item"], labels: Labels, what: str) -> None:
     """Refuse parts that are empty or of one class.
 
     Raises:
         LabError: Naming the first such part as `what`.
     """
+    labels = yes_no(labels)
     for index, part in enumerate(parts):
         present = np.unique(labels[part])
         if len(present) < 2:

@@ -8,13 +8,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Float
 from numpy import ndarray
 
 from helpers.errors import LabError
-
-Labels = Bool[ndarray, " item"] | Integer[ndarray, " item"]
-"""Labels of items: true and false, or 1 and 0."""
+from helpers.inputs import Labels, yes_no
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,10 @@ def binary_entropy(p: float) -> float:
 
 
 def _share(labels: Labels) -> float:
-    share = float(np.asarray(labels, dtype=bool).mean()) if len(labels) else 0.0
+    truth = yes_no(labels)
+    share = float(truth.mean()) if truth.size else 0.0
     if not 0 < share < 1:
         raise LabError(
-            "expected labels of both classes", f"got {len(labels)} labels, {share:.0%} of them true"
+            "expected labels of both classes", f"got {truth.size} labels, {share:.0%} of them true"
         )
     return share

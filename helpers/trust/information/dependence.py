@@ -24,11 +24,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Complex, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import Labels, yes_no
 from helpers.trust.information.kernels import (
     EPSILON,
     SIGMA,
@@ -147,9 +148,9 @@ def null(a: Smoother, b: Smoother, permutations: int = 200, seed: int = 0) -> Ov
 
 
 def label_null(
-    labels: Bool[ndarray, " item"],
+    labels: Labels,
     target: Smoother,
-    shuffled: Bool[ndarray, "draw item"],
+    shuffled: Shaped[ndarray, "draw item"],
     sigma: float = SIGMA,
     epsilon: float = EPSILON,
 ) -> OverlapNull:
@@ -165,9 +166,10 @@ def label_null(
         LabError: as `normalised_hsic`; shuffles of other items, or with another number of positive
             labels.
     """
-    label, rows = smoother(labels, sigma, epsilon), torch.as_tensor(shuffled).double()
+    label, truth = smoother(labels, sigma, epsilon), yes_no(labels)
+    rows = torch.as_tensor(yes_no(shuffled, "the shuffled labels")).double()
     fits = rows.ndim == 2 and rows.shape[1] == len(label.matrix)
-    if not fits or (rows.sum(1) != float(np.sum(labels))).any():
+    if not fits or (rows.sum(1) != float(truth.sum())).any():
         raise LabError(
             "expected shuffles [draw, item] of these labels",
             f"got {tuple(rows.shape)}, or other labels than these",
@@ -238,7 +240,7 @@ class Plane:
 
 def plane(
     layers: Float[Tensor, "layer item d"],
-    labels: Bool[ndarray, " item"],
+    labels: Labels,
     sigma: float = SIGMA,
     epsilon: float = EPSILON,
     permutations: int = 200,

@@ -5,18 +5,22 @@ Activations (two dimensions) are standardised per feature, as in the code releas
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 import torch
-from jaxtyping import Float, Shaped
-from numpy import inf, ndarray
+from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import Labels, real, yes_no
 
 SIGMA, EPSILON = 50.0, 1e-5
 """Bandwidth and regularisation of the released code (``hsic_normalized_cca``)."""
 
-Rows = Float[Tensor, "item _feature"] | Shaped[ndarray, " item"] | Shaped[Tensor, " item"]
+Rows: TypeAlias = Float[Tensor, "item _feature"] | Labels
+"""Activations, or labels."""
 
 
 def standardise(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item kept"]:
@@ -126,7 +130,7 @@ def finite(x: Tensor | ndarray) -> Float[Tensor, "item ..."]:
     Raises:
         LabError: a value that is not finite, fewer than four items, or another shape.
     """
-    x = torch.as_tensor(x).detach().to("cpu", torch.float64)
+    x = real(x, "labels or activations").to("cpu", torch.float64)
     if x.ndim not in (1, 2) or len(x) < 4:
         raise LabError(
             "expected at least four items, as one row of labels or a table [item, feature]",
@@ -143,10 +147,14 @@ def finite(x: Tensor | ndarray) -> Float[Tensor, "item ..."]:
 
 
 def rows_of(x: Rows) -> Float[Tensor, "item kept"]:
-    """Labels as a column of 0 and 1, activations standardised."""
-    x = finite(x)
-    if x.ndim == 2:
-        return standardise(x)
+    """Labels (one dimension, in any form that `yes_no` takes) as 0 and 1, activations standardised.
+
+    Raises:
+        LabError: as `finite` and `standardise`; labels that say neither yes nor no, or one class.
+    """
+    if np.ndim(x) == 2:
+        return standardise(real(x, "activations", "item feature"))
+    x = finite(yes_no(x))
     if bool((x == x[0]).all()):
         raise LabError(
             "expected labels of both classes", f"got {len(x)} labels that are all {float(x[0]):g}"
@@ -165,7 +173,7 @@ def pair_of(x: Rows, y: Rows, sigma: float) -> tuple[Tensor, Tensor]:
 
 def positive(value: float, name: str) -> None:
     """Refuse a value that is not above 0 and finite."""
-    if not 0 < value < inf:
+    if not 0 < value < np.inf:
         raise LabError(f"expected {name} above 0", f"got {value}")
 
 

@@ -10,11 +10,12 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import Labels
 from helpers.trust.information.kernels import rows_of, standardise
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -79,7 +80,7 @@ def recovered(
 
 
 def without_label(
-    t: Float[Tensor, "item feature"], labels: Bool[ndarray, " item"]
+    t: Float[Tensor, "item feature"], labels: Labels
 ) -> Float[Tensor, "item feature"]:
     """Standardised T without its component along the difference of its class means.
 
@@ -100,7 +101,7 @@ def without_label(
     >>> bool(torch.allclose(left[:2].mean(0), left[2:].mean(0)))
     True
     """
-    t, true = standardise(t), rows_of(torch.as_tensor(labels).bool())[:, 0] > 0
+    t, true = standardise(t), rows_of(labels)[:, 0] > 0
     if len(t) != len(true):
         raise LabError("expected the same items on both sides", f"got {len(t)} and {len(true)}")
     difference = t[true].mean(0) - t[~true].mean(0)

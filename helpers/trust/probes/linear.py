@@ -22,11 +22,12 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import Labels, yes_no
 from helpers.parallel import in_parallel
 from helpers.trust.data.splits import Splits, check, check_classes
 from helpers.trust.probes import logistic
@@ -42,7 +43,7 @@ CHUNK = {"cpu": 2**17, "cuda": 2**26}
 
 def fit(
     x: Float[Tensor, "site item d"],
-    labels: Bool[ndarray, " item"] | Bool[ndarray, "site item"],
+    labels: Labels | Shaped[ndarray, "site item"],
     splits: Splits,
     strengths: Sequence[float] = STRENGTHS,
     n_folds: int = 3,
@@ -52,7 +53,8 @@ def fit(
 
     Args:
         x: Activations of the same items at every site, on the CPU or an accelerator.
-        labels: Labels of the items, or of the items at each site (as several random draws).
+        labels: Labels of the items, or of the items at each site (as several random draws), in
+            any form that `helpers.inputs.yes_no` takes.
         strengths: Strengths of the penalty to choose from: scikit-learn's 1 / C. With a single one
             there is no cross-validation.
         n_folds: Number of folds of the cross-validation.
@@ -188,9 +190,7 @@ def _results(
     return tuple(values.cpu().numpy() for values in results)
 
 
-def mass_mean(
-    x: Float[Tensor, "site item d"], labels: Bool[ndarray, " item"], splits: Splits
-) -> Probes:
+def mass_mean(x: Float[Tensor, "site item d"], labels: Labels, splits: Splits) -> Probes:
     """Probes along the difference of the class means, with the threshold half-way between them.
 
     Features are standardised on the training part. Nothing is fitted beyond the means (the
@@ -214,9 +214,7 @@ def mass_mean(
     return replace(probes, cross_entropy=none.cpu().numpy())
 
 
-def paper_mode(
-    x: Float[Tensor, "site item d"], labels: Bool[ndarray, " item"], splits: Splits
-) -> Probes:
+def paper_mode(x: Float[Tensor, "site item d"], labels: Labels, splits: Splits) -> Probes:
     """Probes as the code released with arXiv 2402.19465 trains them.
 
     Features are standardised over all rows, test rows too, and C = 1. The released code stops after
@@ -239,10 +237,10 @@ def paper_mode(
 
 
 def _checked(
-    x: Tensor, labels: ndarray, splits: Splits
+    x: Tensor, labels: Labels | Shaped[ndarray, "site item"], splits: Splits
 ) -> tuple[Float[Tensor, "site item d"], Bool[ndarray, "site item"]]:
     """Activations on a device that computes in float64, and labels of every site."""
-    labels = np.asarray(labels, dtype=bool)
+    labels = yes_no(labels)
     if x.ndim != 3 or 0 in x.shape or labels.shape not in (x.shape[1:2], x.shape[:2]):
         raise LabError(
             "expected activations [site, item, d] and a label for each item",

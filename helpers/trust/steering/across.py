@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
 from helpers import stats
 from helpers.errors import LabError
+from helpers.inputs import Labels
 from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents
 from helpers.trust.steering.effects import Effect, effects
@@ -27,7 +28,7 @@ def across_checkpoints(
     model: Model,
     choice: Choice,
     activations: Mapping[int, Float[Tensor, "layer item d"]],
-    labels: Bool[ndarray, " item"],
+    labels: Labels,
     behaviour: Behaviour,
     documents: Documents,
     own_size: bool = False,

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import Labels
 from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents, perplexity, scores
 from helpers.trust.steering.strength import Choice
@@ -101,7 +102,7 @@ class Effects:
 def controls(
     vector: Vector,
     x: Float[Tensor, "item d"],
-    labels: Bool[ndarray, " item"],
+    labels: Labels,
     count: int = 19,
     groups: Sequence[str] | None = None,
     seed: int = 0,

@@ -28,6 +28,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import Labels, yes_no
 from helpers.model import Model
 
 Unit = Literal["std", "raw"]
@@ -104,13 +105,17 @@ class Vector:
         return float(self.unit @ other.unit)
 
 
-def mean_difference(x: Float[Tensor, "item d"], labels: Bool[ndarray, " item"]) -> Vector:
+def mean_difference(x: Float[Tensor, "item d"], labels: Labels) -> Vector:
     """The steering vector of one place: mean of the True rows − mean of the False rows. Give it
     training rows only.
 
+    Args:
+        labels: In any form that `helpers.inputs.yes_no` takes: of two names, the second one in
+            alphabetical order is True.
+
     Raises:
-        LabError: labels and rows differ in number, there is one class only, activations are not
-            finite, or the means are equal.
+        LabError: labels and rows differ in number, a label says neither yes nor no, there is one
+            class only, activations are not finite, or the means are equal.
 
     >>> rows = torch.tensor([[0.0, 1.0], [0.0, 3.0], [4.0, 1.0], [4.0, 3.0]])
     >>> v = mean_difference(rows, np.array([False, False, True, True]))
@@ -139,12 +144,12 @@ def _vector(rows: Float[Tensor, "item d"], labels: Bool[Tensor, " item"]) -> Vec
     return Vector(unit, norm, float((rows @ unit).std(correction=0)))
 
 
-def _checked(x: Tensor, labels: ndarray) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]:
-    rows, truth = x.detach().cpu().double(), torch.as_tensor(np.asarray(labels, dtype=bool))
-    if rows.ndim != 2 or len(rows) != len(truth):
+def _checked(x: Tensor, labels: Labels) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]:
+    rows, truth = x.detach().cpu().double(), torch.as_tensor(yes_no(labels))
+    if rows.ndim != 2 or truth.shape != rows.shape[:1]:
         raise LabError(
             "expected one label a row of activations [item d]",
-            f"got {tuple(rows.shape)} and {len(truth)} labels",
+            f"got {tuple(rows.shape)} and labels {list(truth.shape)}",
         )
     if truth.all() or not truth.any():
         raise LabError(
@@ -160,7 +165,7 @@ def _checked(x: Tensor, labels: ndarray) -> tuple[Float[Tensor, "item d"], Bool[
     return rows, truth
 
 
-def by_block(x: Float[Tensor, "layer item d"], labels: Bool[ndarray, " item"]) -> dict[int, Vector]:
+def by_block(x: Float[Tensor, "layer item d"], labels: Labels) -> dict[int, Vector]:
     """The vector of every block's output, from the activations of
     `helpers.trust.series.activations.last_token`.
 
@@ -183,7 +188,7 @@ def random_directions(vector: Vector, count: int, seed: int = 0) -> list[Vector]
 
 def shuffled_directions(
     x: Float[Tensor, "item d"],
-    labels: Bool[ndarray, " item"],
+    labels: Labels,
     count: int,
     groups: Sequence[str] | None = None,
     seed: int = 0,

@@ -1,0 +1,24 @@
+"""What people bring, checked in one place: labels, numbers and tokens.
+
+A function that takes such a thing asks here, so that the same thing is accepted, and the same
+thing refused, everywhere.
+
+- `labels`: yes-or-no labels in the forms that people have them in.
+- `arrays`: real numbers of any precision, with so many axes, finite; and measured differences.
+- `tokens`: token ids, and padding on the right.
+"""
+
+from helpers.inputs.arrays import finite, real, within
+from helpers.inputs.labels import Labels, yes_no
+from helpers.inputs.tokens import check_right_padding, check_vocabulary, token_ids
+
+__all__ = [
+    "Labels",
+    "check_right_padding",
+    "check_vocabulary",
+    "finite",
+    "real",
+    "token_ids",
+    "within",
+    "yes_no",
+]

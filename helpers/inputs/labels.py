@@ -1,0 +1,106 @@
+"""Yes-or-no labels as people bring them, made into booleans in one place.
+
+Python calls nearly everything true: 2, 0.1, NaN and "false" are. So no label is turned into a
+boolean anywhere but here, and what does not say yes or no is refused with the values seen.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+from numpy import ndarray
+from torch import Tensor
+
+from helpers.errors import LabError
+
+Labels: TypeAlias = Shaped[ndarray, " item"] | Shaped[Tensor, " item"] | Sequence[Any]
+"""One yes-or-no label an item, in any form that `yes_no` takes."""
+
+HINT = "compare first, such as labels == 2; leave rows without a label out"
+
+
+def yes_no(
+    labels: Any, of: str = "the labels", names: tuple[str, str] | None = None
+) -> Bool[ndarray, "..."]:
+    """Labels as booleans of the same shape.
+
+    These say yes or no, alone or in a list, an array or a tensor of any precision:
+
+    ===================  =====================================================================
+    True and False       as they are
+    1 and 0              1 is True
+    1 and −1             1 is True
+    two different texts  `names` tells which is True; without it the second one in alphabetical
+                         order is, as in scikit-learn ("false" < "true", "no" < "yes")
+    ===================  =====================================================================
+
+    Args:
+        of: Whose labels they are, for the message.
+        names: The texts for True and for False, for labels that are texts.
+
+    Raises:
+        LabError: Any other value: a third class, a share, NaN, None, a masked entry.
+
+    >>> yes_no([1, -1, 1]).tolist(), yes_no(["no", "yes"]).tolist()
+    ([True, False, True], [False, True])
+    """
+    array = _array(labels)
+    seen = _distinct(array)
+    if array.ndim == 0:
+        raise LabError(f"expected {of} as one row, a label an item", f"got {labels!r:.60}")
+    if all(isinstance(value, str) for value in seen):
+        return _of_names(array, seen, of, names)
+    numbers = all(isinstance(value, bool | int | float) for value in seen)
+    if not numbers or not (set(seen) <= {0, 1} or set(seen) <= {-1, 1}):
+        raise LabError(
+            f"expected {of} as yes or no (True and False, 1 and 0, 1 and -1, or two names)",
+            f"got {_few(seen)}",
+            hint=HINT,
+        )
+    return np.asarray(array == 1, dtype=bool)
+
+
+def _array(labels: Any) -> ndarray:
+    if isinstance(labels, Tensor):
+        labels = labels.detach().cpu()
+        return (labels.double() if labels.is_floating_point() else labels).numpy()
+    if np.ma.is_masked(labels):
+        return np.array(labels.tolist(), dtype=object)  # None where it is masked
+    if isinstance(labels, Sequence) and len({isinstance(value, str) for value in labels}) > 1:
+        return np.array(list(labels), dtype=object)  # NumPy would make texts of the numbers
+    try:
+        return np.asarray(labels)
+    except ValueError:  # rows of different lengths
+        return np.array(labels, dtype=object)
+
+
+def _distinct(array: ndarray) -> list[Any]:
+    """The different values as Python's own, in the order of their first appearance."""
+    flat = array.ravel()
+    if array.dtype.kind in "biufUS":
+        _, first = np.unique(flat, return_index=True)
+        flat = flat[np.sort(first)]
+    values = [value.item() if isinstance(value, np.generic) else value for value in flat]
+    return list({repr(value): value for value in values}.values())
+
+
+def _of_names(
+    array: ndarray, seen: list[str], of: str, names: tuple[str, str] | None
+) -> Bool[ndarray, "..."]:
+    if names is None and len(seen) <= 2:
+        names = (max(seen, default=""), min(seen, default=""))
+    elif names is None or not set(seen) <= set(names):
+        raise LabError(
+            f"expected {of} as yes or no"
+            + (f", by the names {names[0]!r} and {names[1]!r}" if names else ", by two names"),
+            f"got {_few(seen)}",
+            hint="say which name is which (positive=…, negative=… of a LabelledSet), or compare: "
+            "labels == 'toxic'",
+        )
+    return np.asarray(array == names[0], dtype=bool)
+
+
+def _few(seen: list[Any], most: int = 6) -> str:
+    shown = ", ".join(repr(value) for value in seen[:most])
+    return shown + (f" and {len(seen) - most} other values" if len(seen) > most else "")

@@ -1,0 +1,212 @@
+"""Every function that takes yes-or-no labels takes the same forms, and refuses the same ones."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import stats
+from helpers.errors import LabError
+from helpers.inputs import yes_no
+from helpers.show import rate
+from helpers.texts import LabelledSet
+from helpers.trust import information
+from helpers.trust.data import splits
+from helpers.trust.information import dependence
+from helpers.trust.probes import linear
+from helpers.trust.steering import across, behaviours, effects, strength, vectors
+from tests.trust.families import planted
+
+HELPERS = Path(__file__).resolve().parents[2] / "helpers"
+ROOMS = ("texts", "stats.py", "trust", "show", "inputs")
+NAMES = {"labels", "hits", "shuffled"}
+
+TRUTH = np.array([1, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0], bool)
+GROUPS = tuple("aabbccddeeff")
+X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor(TRUTH)[:, None]
+PARTS = splits.Splits(
+    np.array([[1] * 8 + [0] * 4], bool), np.array([[0] * 8 + [1] * 4], bool), GROUPS
+)
+
+GOOD = {
+    "booleans": TRUTH,
+    "a list": TRUTH.tolist(),
+    "whole numbers": TRUTH.astype(int),
+    "small whole numbers": TRUTH.astype(np.uint8),
+    "numbers": TRUTH.astype(float),
+    "1 and -1": np.where(TRUTH, 1, -1),
+    "objects": np.array([bool(label) for label in TRUTH], dtype=object),
+    "a tensor": torch.tensor(TRUTH),
+    "a tensor in bfloat16": torch.tensor(TRUTH).bfloat16(),
+    "a tensor with a gradient": torch.tensor(TRUTH).float().requires_grad_(),
+    "every other row": np.repeat(TRUTH, 2)[::2],
+    "backwards": TRUTH[::-1].copy()[::-1],
+    "two names": np.where(TRUTH, "true", "false"),
+    "a list of names": np.where(TRUTH, "true", "false").tolist(),
+}
+
+
+def with_first(value, dtype=object) -> np.ndarray:
+    labels = np.array([int(label) for label in TRUTH], dtype=dtype)
+    labels[0] = value
+    return labels
+
+
+BAD = {
+    "a third class": (with_first(2, int), "2"),
+    "a share": (with_first(0.1, float), "0.1"),
+    "NaN": (with_first(np.nan, float), "nan"),
+    "infinity": (with_first(np.inf, float), "inf"),
+    "None": (with_first(None), "None"),
+    "a complex number": (with_first(1j, complex), "1j"),
+    "0, 1 and -1": (with_first(-1, int), "-1"),
+    "three names": (np.where(np.arange(12) < 2, "maybe", np.where(TRUTH, "true", "false")), "mayb"),
+    "names and numbers": (["true", *TRUTH[1:].astype(int).tolist()], "'true'"),
+    "a masked label": (np.ma.array(TRUTH.astype(int), mask=np.arange(12) == 0), "None"),
+}
+
+
+def labelled(labels) -> LabelledSet:
+    return LabelledSet("s", tuple(map(str, range(12))), labels, GROUPS)
+
+
+def choice() -> strength.Choice:
+    """The planted model's vector at block 0, at strength 1."""
+    unit = torch.eye(8, dtype=torch.float64)[0]
+    trial = strength.SteeringTrial(0, 1.0, 0.0, 0.5, 1.0)
+    vector = vectors.Vector(unit, 1.0, 1.0)
+    return strength.Choice(0, vector, 1.0, "std", "all", 2.0, trial, (trial,), frozenset())
+
+
+def carried(labels):
+    ids = torch.tensor([[0], [4]])
+    asked = behaviours.Behaviour("b", ids, torch.ones(2).long(), ((10,),) * 2, ((11,),) * 2)
+    rows = behaviours.Documents(torch.tensor([[0, 1]]), torch.tensor([2]))
+    x = torch.cat([X, X], 1).expand(3, 12, 8)
+    return across.across_checkpoints(planted(), choice(), {1: x}, labels, asked, rows)
+
+
+SHUFFLED = TRUTH[[2, 3, 0, 1, *range(4, 12)]][None]
+TAKERS = {
+    "inputs.labels.yes_no": yes_no,
+    "texts.labelled.LabelledSet": lambda labels: labelled(labels).labels,
+    "stats.permutation_null": None,  # labels of any kind: the statistic reads them
+    "stats.auroc": lambda labels: stats.auroc(X[:, 0], labels),
+    "show.tables.rate": rate,
+    "show.plots.bars_with_intervals": None,  # names of bars
+    "show.grids.attention": None,  # names of tokens
+    "trust.data.splits.check": lambda labels: splits.check(PARTS, labels),
+    "trust.data.splits.check_classes": lambda labels: splits.check_classes(
+        PARTS.train, labels, "training part"
+    ),
+    "trust.data.splits.Splits.folds": lambda labels: PARTS.folds(labels, 2),
+    "trust.probes.linear.fit": lambda labels: linear.fit(X[None], labels, PARTS, (1.0,)).weights,
+    "trust.probes.linear.mass_mean": lambda labels: linear.mass_mean(X[None], labels, PARTS).bias,
+    "trust.probes.linear.paper_mode": lambda labels: (
+        linear.paper_mode(X[None], labels, PARTS).weights
+    ),
+    "trust.probes.bench.by_loop": None,  # the other side of a speed comparison, given booleans
+    "trust.probes.logistic.minimise": None,  # the solver beneath `fit`, given booleans by it
+    "trust.steering.vectors.mean_difference": lambda labels: vectors.mean_difference(X, labels),
+    "trust.steering.vectors.by_block": lambda labels: vectors.by_block(X.expand(3, 12, 4), labels),
+    "trust.steering.vectors.shuffled_directions": lambda labels: vectors.shuffled_directions(
+        X, labels, 2
+    ),
+    "trust.steering.effects.controls": lambda labels: effects.controls(
+        vectors.mean_difference(X, TRUTH), X, labels, 2
+    ),
+    "trust.steering.across.across_checkpoints": carried,
+    "trust.information.bounds.variational_bound": lambda labels: information.variational_bound(
+        0.3, labels
+    ),
+    "trust.information.bounds.fano_bound": lambda labels: information.fano_bound(0.8, labels),
+    "trust.information.dependence.label_null": lambda labels: dependence.label_null(
+        labels, dependence.smoother(X), SHUFFLED
+    ),
+    "trust.information.dependence.label_null, shuffled": lambda labels: dependence.label_null(
+        TRUTH, dependence.smoother(X), np.array(yes_no(labels))[None]
+    ),
+    "trust.information.dependence.plane": lambda labels: dependence.plane(
+        X[None], labels, permutations=3
+    ),
+    "trust.information.recovery.without_label": lambda labels: information.without_label(X, labels),
+    "trust.information.kernels.rows_of": lambda labels: dependence.smoother(labels).matrix,
+}
+"""What takes labels, with the rest of its arguments; None where the name means something else."""
+
+
+def takers() -> set[str]:
+    """Public functions and classes of the rooms with an argument or field called like labels."""
+    found = set()
+    paths = [path for room in ROOMS for path in [HELPERS / room, *(HELPERS / room).rglob("*.py")]]
+    for path in paths:
+        if path.suffix != ".py":
+            continue
+        module = ".".join(path.relative_to(HELPERS).with_suffix("").parts)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            inside = node.body if isinstance(node, ast.ClassDef) else []
+            fields = {part.target.id for part in inside if isinstance(part, ast.AnnAssign)}
+            if fields & NAMES and not node.name.startswith("_"):
+                found.add(f"{module}.{node.name}")
+            owner = f"{node.name}." if inside else ""
+            for part in (node, *inside):
+                if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"):
+                    arguments = [*part.args.args, *part.args.kwonlyargs]
+                    if NAMES & {argument.arg for argument in arguments}:
+                        found.add(f"{module}.{owner}{part.name}")
+    return found
+
+
+def test_every_function_that_takes_labels_is_in_the_table():
+    assert takers() <= set(TAKERS)
+    assert len(takers()) > 15
+
+
+CALLED = [name for name, call in TAKERS.items() if call]
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_the_same_labels_in_any_form_give_the_same(name):
+    wanted = TAKERS[name](TRUTH)
+    for form, labels in GOOD.items():
+        assert repr(TAKERS[name](labels)) == repr(wanted), form
+
+
+@pytest.mark.parametrize("name", CALLED)
+@pytest.mark.parametrize("kind", BAD)
+def test_what_says_neither_yes_nor_no_is_refused_with_the_values_seen(name, kind):
+    labels, seen = BAD[kind]
+    with pytest.raises(LabError, match="expected .* as yes or no") as refused:
+        TAKERS[name](labels)
+    assert seen in str(refused.value)
+
+
+@pytest.mark.parametrize("name", CALLED)
+@pytest.mark.parametrize("value", [True, 0, "true"])
+def test_one_class_is_refused_or_counted(name, value):
+    """Functions that compare classes refuse one; those that count do not."""
+    counts = {"inputs.labels.yes_no", "show.tables.rate"}
+    if name in counts or name == "trust.data.splits.Splits.folds":
+        TAKERS[name]([value] * 12)
+        return
+    with pytest.raises(LabError):
+        TAKERS[name]([value] * 12)
+
+
+def test_the_names_of_a_set_say_which_is_true():
+    names = np.where(TRUTH, "toxic", "benign")
+    data = LabelledSet("s", ("",) * 12, names, GROUPS, (), "benign", "toxic")
+    assert data.labels.tolist() == (~TRUTH).tolist()
+    with pytest.raises(LabError, match="'true' and 'false'; got 'toxic', 'benign'"):
+        LabelledSet("s", ("",) * 12, names, GROUPS)
+
+
+@pytest.mark.parametrize("labels", [TRUTH[:, None], "yes", 1, None])
+def test_labels_are_one_row(labels):
+    with pytest.raises(LabError):
+        labelled(labels)
+    with pytest.raises(LabError):
+        vectors.mean_difference(X, labels)
