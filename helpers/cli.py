@@ -1,9 +1,10 @@
 """The command line ``python -m helpers COMMAND``: one table of commands, each implemented by the
 module that owns it.
 
-A command's module has ``add_arguments(parser)`` and ``run(arguments) -> int``. It is imported only
-when its command is called. What a program may read goes to standard output; everything said to a
-person goes to standard error.
+A command's module has ``add_arguments(parser)`` and ``run(arguments, results) -> int``. It is
+imported only when its command is called. What a program may read is printed to `results`, which
+becomes standard output; everything said to a person goes to standard error, and so does whatever
+else is printed, by this package or by a library.
 
 Exit codes: 0 done · 1 a fault, explained in words · 2 wrong usage · 130 interrupted.
 """
@@ -15,6 +16,7 @@ from importlib import import_module
 
 from helpers import __version__
 from helpers.errors import LabError
+from helpers.output import results_only
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": (
@@ -76,7 +78,8 @@ def main(argv: list[str] | None = None) -> int:
         try:
             return _dispatch(argv)
         finally:
-            sys.stdout.flush()  # here, where a reader that has gone can still be dealt with
+            if sys.stdout:  # closed by `>&-`
+                sys.stdout.flush()  # here, where what stops the writing can still be dealt with
     except LabError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1
@@ -100,12 +103,15 @@ def _dispatch(argv: list[str]) -> int:
         parser.parse_args(argv)  # answers --help and --version, refuses the rest
         parser.error("expected a command")
     module_name, summary = COMMANDS[name]
-    module = import_module(module_name)
+    with results_only():
+        module = import_module(module_name)
     parser = argparse.ArgumentParser(
         prog=f"python -m helpers {name}", description=summary[0].upper() + summary[1:] + "."
     )
     module.add_arguments(parser)
-    return module.run(parser.parse_args(argv[1:]))
+    arguments = parser.parse_args(argv[1:])
+    with results_only() as results:
+        return module.run(arguments, results)
 
 
 def _overview() -> argparse.ArgumentParser:

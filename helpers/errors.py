@@ -1,5 +1,6 @@
-"""The one exception that the package raises for a fault a person can mend."""
+"""The one exception that the package raises for a fault a person can mend, and its remedies."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,15 @@ class LabError(Exception):
         message = expected + (f"; {got}" if got else "")
         message += f"\n  try: {hint}" if hint else ""
         super().__init__(message)
+
+
+def command(*words: object) -> str:
+    """A command of this package as a line that a person can paste into a shell.
+
+    >>> command("train", "add-d3", "--out", "runs/my run")
+    "python -m helpers train add-d3 --out 'runs/my run'"
+    """
+    return shlex.join(["python", "-m", "helpers", *map(str, words)])
 
 
 @contextmanager

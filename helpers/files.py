@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,24 @@ def cannot_write(path: Path, fault: Exception) -> LabError:
     )
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before the long work whose result it shall hold.
+
+    Its folder is made, and a block of a nameless file is written there.
+
+    Raises:
+        LabError: The folder cannot be made or written, is full, or the path is that of a folder.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent) as block:
+            block.write(bytes(4096))
+    except OSError as fault:
+        raise cannot_write(path, fault) from None
+
+
 def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Write a safetensors file so that a kill leaves either the old file or the new one, never half
     of one.
@@ -48,8 +67,8 @@ def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, 
         raise cannot_write(path, fault) from None
 
 
-def write_atomically(text: str, path: Path) -> None:
-    """Write a text file in the same way.
+def write_atomically(content: str | bytes, path: Path) -> None:
+    """Write any other file in the same way; text as UTF-8 with line ends of one byte.
 
     Raises:
         LabError: The folder cannot be written, or is full; the old file is still there.
@@ -57,7 +76,7 @@ def write_atomically(text: str, path: Path) -> None:
     scratch = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(text)
+        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
         _put_in_place(scratch, path)
     except OSError as fault:
         discard(scratch)

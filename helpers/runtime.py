@@ -1,11 +1,12 @@
-"""Where a lab runs: device, seed, progress bars, cache folder, and the lines that open a lab."""
+"""Where a lab runs: device, seed, progress bars, folders, and the lines that open a lab."""
 
 import json
 import os
 import random
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from helpers import __version__
+from helpers.errors import LabError
 
 _QUIET = {  # set before the libraries are imported; a value that the user has set wins
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -43,8 +45,35 @@ def in_notebook() -> bool:
 
 
 def device() -> str:
-    """``"cuda"`` where a GPU answers, else ``"cpu"``; set LAB_DEVICE to overrule."""
-    return os.environ.get("LAB_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    """``"cuda"`` where a GPU answers, else ``"cpu"``; set LAB_DEVICE to overrule.
+
+    Raises:
+        LabError: The device that LAB_DEVICE names does not answer.
+    """
+    named = os.environ.get("LAB_DEVICE")
+    if named:
+        return answering(named)
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def answering(name: str) -> str:
+    """The name of a device, after it has been asked to compute something.
+
+    Raises:
+        LabError: This machine has no such device, or it does not answer.
+
+    >>> answering("cpu")
+    'cpu'
+    """
+    try:
+        torch.ones(3, device=name).sum().item()
+    except (RuntimeError, AssertionError, ImportError, TypeError) as fault:
+        raise LabError(
+            "expected a device that answers, such as cpu, or cuda where there is a GPU",
+            f"got {name!r}: {(str(fault) or type(fault).__name__).splitlines()[0]}",
+            hint="unset LAB_DEVICE, or set LAB_DEVICE=cpu",
+        ) from None
+    return name
 
 
 def seed_everything(seed: int) -> None:
@@ -54,11 +83,53 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Code that differentiates works inside, whatever mode the caller has set; it comes back.
+
+    >>> with torch.no_grad(), gradients():
+    ...     torch.ones(1, requires_grad=True).sum().requires_grad
+    True
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 def cache_dir() -> Path:
-    """Folder for downloads and stored results: $LAB_CACHE, else ~/.cache/trustworthy-circuits."""
-    folder = Path(os.environ.get("LAB_CACHE") or Path.home() / ".cache" / "trustworthy-circuits")
-    folder.mkdir(parents=True, exist_ok=True)
+    """Folder for downloads and stored results: $LAB_CACHE, else ~/.cache/trustworthy-circuits.
+
+    Raises:
+        LabError: It cannot be made, or this user has no home folder.
+    """
+    remedy = "set LAB_CACHE to a folder that you may write to"
+    named = os.environ.get("LAB_CACHE") or "~/.cache/trustworthy-circuits"
+    folder = expanded(named, remedy)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise LabError(
+            f"expected the cache folder {folder}", f"the system says: {fault}", hint=remedy
+        ) from None
     return folder
+
+
+def expanded(path: str, hint: str = "set HOME, or write the path without ~") -> Path:
+    """A path that a person wrote, with their home folder in place of ``~``.
+
+    Raises:
+        LabError: They have no home folder, as in a container that does not know its user.
+
+    >>> expanded("runs/add-d5").as_posix()
+    'runs/add-d5'
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as fault:
+        raise LabError(
+            f"expected a home folder in place of ~ in {path}",
+            f"the system says: {fault}",
+            hint=hint,
+        ) from None
 
 
 def progress(items: Iterable, label: str, **options):

@@ -4,6 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 from importlib import import_module
+from typing import TextIO
 
 from helpers.errors import LabError
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     if arguments.name is not None and arguments.name not in BENCHES:
         raise LabError(
             f"expected a benchmark among {', '.join(BENCHES)}", f"got {arguments.name!r}"
@@ -33,10 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     names = [arguments.name] if arguments.name else list(BENCHES)
     ratios = [ratio for name in names for ratio in import_module(BENCHES[name]).measure()]
     if arguments.json:
-        print(json.dumps([asdict(ratio) for ratio in ratios]))
+        print(json.dumps([asdict(ratio) for ratio in ratios]), file=results)
     else:
         for ratio in ratios:
-            print(f"{ratio.name}: {ratio.ratio:.2f} x {ratio.other}")
+            print(f"{ratio.name}: {ratio.ratio:.2f} x {ratio.other}", file=results)
             seconds = f"ours {ratio.ours_seconds:.3f} s, other {ratio.other_seconds:.3f} s"
-            print(f"  {seconds}; {ratio.note}")
+            print(f"  {seconds}; {ratio.note}", file=results)
     return 0

@@ -8,9 +8,11 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from helpers.circuits.study import PLAN, TASKS, StudyPlan, growth, trials
 from helpers.errors import LabError
+from helpers.files import check_writable
 from helpers.runtime import progress
 
 
@@ -46,8 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     if arguments.growth:
+        check_writable(arguments.growth)
         timings = [growth.timed(layers) for layers in progress(growth.LAYERS, "models")]
         growth.write(timings, arguments.growth)
         return 0

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TextIO
 
 from helpers import __version__
-from helpers.errors import LabError
+from helpers.errors import LabError, command
 
 PYTHON = (3, 11)
 PROJECT = "trustworthy-circuits"
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No arguments."""
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     print(f"trustworthy-circuits {__version__} on {platform.platform()}", file=sys.stderr)
     faults = 0
     for finding in examine():
@@ -115,14 +116,10 @@ def device() -> Finding:
 
     from helpers import runtime
 
-    name = runtime.device()
     try:
-        torch.ones(3, device=name).sum().item()
-    except (RuntimeError, AssertionError) as fault:
-        return Finding(
-            f"device {name} does not answer: {str(fault).splitlines()[0]}",
-            "unset LAB_DEVICE, or set LAB_DEVICE=cpu",
-        )
+        name = runtime.answering(runtime.device())
+    except LabError as fault:
+        return _finding(fault)
     return Finding(f"device {name}, {torch.get_num_threads()} threads")
 
 
@@ -144,9 +141,7 @@ def weights() -> Iterator[Finding]:
         except LabError as fault:
             yield _finding(fault)
     for name in sorted((RECIPES | TEXTS).keys() - set(names)):
-        again = (
-            f"`python -m helpers train {name}` and `python -m helpers publish {name} runs/{name}`"
-        )
+        again = f"`{command('train', name)}` and `{command('publish', name, f'runs/{name}')}`"
         yield Finding(
             f"weights of {name}: not in the manifest", f"reinstall the package, or {again}"
         )
@@ -161,12 +156,12 @@ def cache() -> Finding:
     """Whether downloads and results can be stored."""
     from helpers import runtime
 
-    remedy = "set LAB_CACHE to a folder that you may write to"
     try:
         folder = runtime.cache_dir()
-    except OSError as fault:
-        return Finding(f"the cache folder cannot be made: {fault}", remedy)
+    except LabError as fault:
+        return _finding(fault)
     if not os.access(folder, os.W_OK):
+        remedy = "set LAB_CACHE to a folder that you may write to"
         return Finding(f"the cache folder {folder} is read-only", remedy)
     return Finding(f"cache folder {folder}")
 

@@ -4,12 +4,13 @@ A map that is stored for the same weights is not chosen again.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
-from helpers import zoo
+from helpers import files, zoo
 from helpers.arithmetic.circuit import maps
-from helpers.files import write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,14 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     for name in arguments.names:
-        chosen = maps.stored(arguments.out) if arguments.out.exists() else {}
+        chosen = maps.stored(arguments.out) if os.path.exists(arguments.out) else {}
         if name in chosen and chosen[name].sha256 == zoo.check(name).sha256:
             print(f"{name}: already stored", file=sys.stderr)
             continue
+        files.check_writable(arguments.out)
         chosen[name] = maps.choose(name)
-        write_atomically(maps.to_text(chosen), arguments.out)
+        files.write_atomically(maps.to_text(chosen), arguments.out)
         nodes = chosen[name].nodes.items()
         sizes = ", ".join(f"{len(kept)} nodes ({ablation})" for ablation, kept in nodes)
         print(f"{name}: {sizes}; stored in {arguments.out}", file=sys.stderr)

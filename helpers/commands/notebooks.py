@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from typing import TextIO
 
 from helpers.clone import find_root
 from helpers.course.labs.notebooks import stale, write
+from helpers.files import check_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     """Write the notebooks, or say which are not current. Returns the exit code."""
     root = find_root()
     if arguments.measure:
-        from helpers.course.labs.measure import measure_all
+        from helpers.course.labs.measure import costs_file, measure_all
 
+        check_writable(costs_file(root))
         measure_all(root)
     if not arguments.check:
         for name in write(root):

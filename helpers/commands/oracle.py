@@ -9,8 +9,9 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
-from helpers import zoo
+from helpers import files, zoo
 from helpers.circuits.oracle import ABLATIONS, exhaustive, stored
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.errors import LabError
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     if arguments.prompts < 2:
         raise LabError(
             "expected at least 2 prompts, as intervals need them", f"got {arguments.prompts}"
@@ -64,6 +65,7 @@ def _measure(model: Model, task: str, ablation: Ablation, arguments: argparse.Na
     if entry and entry.asked == asked:
         print(f"{name}: already stored", file=sys.stderr)
         return
+    files.check_writable(arguments.out)
     began = time.perf_counter()
     reference = tasks.prompts(task, asked["reference prompts"], asked["reference seed"])
     pairs = twins(task, arguments.prompts, arguments.seed)

@@ -4,9 +4,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from helpers import runtime
 from helpers.book.pages import DATA, generated, stale
+from helpers.files import check_writable, write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     """Write the generated parts, or say which are not current. Returns the exit code."""
     from helpers.clone import find_root
 
@@ -33,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = stale(root)
     for path, text in generated(root).items():
         if path.name in names and not arguments.check:
-            path.write_text(text, encoding="utf-8")
+            write_atomically(text, path)
     verb = "is not current; run: python -m helpers pages" if arguments.check else "written"
     for name in names:
         print(f"book/{name} {verb}", file=sys.stderr)
@@ -45,6 +47,7 @@ def _measure_build(root: Path) -> None:
 
     from helpers.book.build_cost import measure_build
 
+    check_writable(DATA / "build.json")
     seconds, peak = measure_build(root)
     versions = runtime.versions() | {"jupyter-book": version("jupyter-book")}
     cost = {
@@ -53,5 +56,4 @@ def _measure_build(root: Path) -> None:
         "cores": runtime.cores(),
         "versions": versions,
     }
-    DATA.mkdir(exist_ok=True)
-    (DATA / "build.json").write_text(json.dumps(cost, indent=2) + "\n", encoding="utf-8")
+    write_atomically(json.dumps(cost, indent=2) + "\n", DATA / "build.json")

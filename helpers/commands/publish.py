@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from helpers.zoo.publish import publish
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     added = publish(arguments.name, arguments.folder, arguments.measured, arguments.steps)
     print(
         f"published {added.name}: {added.parameters} parameters, {added.bytes} bytes, "

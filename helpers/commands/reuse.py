@@ -6,13 +6,15 @@ moment.
 """
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from helpers.arithmetic.reuse import RunRecord, SourceRecord, Stored, measuring, records
 from helpers.arithmetic.training import SOURCES
-from helpers.files import write_atomically
+from helpers.files import check_writable, write_atomically
 from helpers.runtime import progress
 from helpers.training import Recipe
 
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     out = arguments.out
     stored = _read(out)  # before any work: a damaged file is never written over
     runs = [(folder, *measuring.identity(folder)) for folder in arguments.folders]
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         if _is_stored(stored, recipe, sha256):
             print(f"{recipe.name}, seed {recipe.seed}: already stored", file=sys.stderr)
             continue
+        check_writable(out)
         stored = _with_source(stored, recipe.data["n_digits"], out)
         record = measuring.measure(folder, stored.sources[SOURCES[recipe.data["n_digits"]].name])
         stored = _add(out, record)
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(out: Path) -> Stored:
-    return records.stored(out) if out.exists() else Stored({}, {})
+    return records.stored(out) if os.path.exists(out) else Stored({}, {})
 
 
 def _is_stored(stored: Stored, recipe: Recipe, sha256: str) -> bool:

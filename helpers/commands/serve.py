@@ -5,8 +5,9 @@ import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TextIO
 
-from helpers.errors import LabError
+from helpers.errors import LabError, command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     try:
         with make_server(arguments.dir, arguments.port) as server:
             address = f"http://127.0.0.1:{server.server_port}/"
@@ -61,8 +62,9 @@ def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
         )
     except (OSError, OverflowError) as fault:
         another = port + 1 if 0 < port < 65535 else 8001
+        again = command("serve", "--port", another, "--dir", folder)
         raise LabError(
             f"expected port {port} of 127.0.0.1 to be free",
             f"the system says: {fault}",
-            hint=f"stop what uses it, or take another: python -m helpers serve --port {another}",
+            hint=f"stop what uses it, or take another: {again}",
         ) from None

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from typing import TextIO
 
 from helpers.tinyworld.models import head_roles, measure
 
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     counts = arguments.prompts, arguments.curve_prompts, arguments.heads
     report = measure.measure(arguments.name, arguments.steps, *counts)
     for name, skill in report["skills"].items():
@@ -57,5 +58,5 @@ def run(arguments: argparse.Namespace) -> int:
         f"loss {report['loss']:.4f} nats per token, perplexity {report['perplexity']:.2f}",
         file=sys.stderr,
     )
-    print(json.dumps(report))
+    print(json.dumps(report), file=results)
     return 0

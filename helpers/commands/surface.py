@@ -5,8 +5,9 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
-from helpers.files import write_atomically
+from helpers.files import check_writable, write_atomically
 from helpers.trust.data import surveys
 from helpers.trust.data.surface import Survey
 
@@ -26,9 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     # read before any work; but what is to be replaced may be damaged
     stored = None if arguments.write else surveys.stored(surveys.DATA)
+    if arguments.write:
+        check_writable(surveys.DATA)
     computed = surveys.compute(arguments.folder)
     if arguments.write:
         write_atomically(surveys.to_text(computed), surveys.DATA)
@@ -40,9 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
             side: {name: surveys.plain(survey) for name, survey in sets.items()}
             for side, sets in sides.items()
         }
-        print(json.dumps(plain))
+        print(json.dumps(plain), file=results)
     else:
-        print("\n".join(_table(computed, stored)))
+        print("\n".join(_table(computed, stored)), file=results)
     surveys.compare(computed, stored)
     return 0
 

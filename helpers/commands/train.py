@@ -4,9 +4,10 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from helpers import runtime, training
-from helpers.errors import LabError
+from helpers.errors import LabError, command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     from helpers.arithmetic.training import recipes as sums
     from helpers.tinyworld.models import recipes as texts
 
@@ -39,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipes[arguments.name]
     recipe = recipe if arguments.seed is None else replace(recipe, seed=arguments.seed)
     folder = arguments.out or Path("runs") / recipe.name
-    seed = "" if arguments.seed is None else f" --seed {arguments.seed}"
-    again = f"python -m helpers train {recipe.name} --out {folder}{seed} --resume"
+    seed = () if arguments.seed is None else ("--seed", arguments.seed)
+    again = command("train", recipe.name, "--out", folder, *seed, "--resume")
     task = sums.task_of(recipe) if recipe.name in of_sums else texts.task_of(recipe)
     try:
         done = training.train(recipe, task, folder, arguments.resume, device=runtime.device())

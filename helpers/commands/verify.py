@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
 from helpers import files, zoo
 from helpers.arithmetic.questions import Format
@@ -57,7 +58,7 @@ def _add_format(add: Callable) -> None:
     add("--no-sign", action="store_true", help="the answer has no sign token")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, results: TextIO) -> int:
     # The model first: a name that does not exist is the likelier mistake than a missing format.
     model = zoo.load(arguments.name)
     recipe = _recipe(arguments.name)
@@ -72,9 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     if arguments.json:
-        print(json.dumps(report.to_json() | _weights(arguments.name)))
+        print(json.dumps(report.to_json() | _weights(arguments.name)), file=results)
     else:
-        print(report.table())
+        print(report.table(), file=results)
     if report.failures == report.questions:
         print(
             f"no question was right: has {arguments.name} learned this format? See --digits, "

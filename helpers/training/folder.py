@@ -147,7 +147,7 @@ def read_recipe(folder: Path) -> Recipe:
     """
     path = folder / RECIPE
     try:
-        return Recipe.from_dict(json.loads(path.read_text()))
+        return Recipe.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as fault:
         raise LabError(
             f"expected the recipe of a training run in {path}",

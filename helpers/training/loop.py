@@ -28,7 +28,7 @@ from torch import Tensor
 from helpers.errors import LabError
 from helpers.files import save_atomically, write_atomically
 from helpers.model import Model
-from helpers.runtime import progress
+from helpers.runtime import answering, progress
 from helpers.training.folder import (
     RECIPE,
     REPORT,
@@ -111,7 +111,7 @@ def start(recipe: Recipe, device: str = "cpu", task: Task | None = None) -> Run:
     model = build_model(recipe)
     masks = task.initialise(model) if task else {}
     if device != "cpu":  # the move prints a line even where there is nothing to move
-        model = model.to(device)
+        model = model.to(answering(device))
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=recipe.learning_rate,

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from helpers import runtime
+from helpers.output import results_only
 from helpers.timing import Ratio, take_turns
 from helpers.zoo.loading import load
 
@@ -81,15 +82,17 @@ def ask(process: subprocess.Popen) -> None:
 
 def answer(model: str, passes: str) -> None:
     """The work of a side: for each line that comes in, run the passes, then send the line back."""
-    bridge = load(model, device="cpu")
+    with results_only():
+        bridge = load(model, device="cpu")
     generator = torch.Generator().manual_seed(0)
     shape = (QUESTIONS, bridge.cfg.n_ctx)
     tokens = torch.randint(bridge.cfg.d_vocab, shape, generator=generator)
     for line in sys.stdin:
-        with torch.no_grad():
-            for _ in range(int(passes)):
-                bridge(tokens)
-        print(line, end="", flush=True)
+        with results_only() as results:
+            with torch.no_grad():
+                for _ in range(int(passes)):
+                    bridge(tokens)
+            print(line, end="", file=results)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ cannot. The model comes back as a `TransformerBridge` in evaluation mode. Its pa
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from helpers import runtime, training
-from helpers.errors import LabError
+from helpers.errors import LabError, command
 from helpers.model import Model
 from helpers.texts import Vocabulary
 from helpers.training import WORDS, Recipe, series_file
@@ -88,9 +89,9 @@ def load(
 
     Raises:
         LabError: An unknown name (with near matches), damaged or missing weights, a step without
-            checkpoint, or a hub that does not answer.
+            checkpoint, a device that this machine has not, or a hub that does not answer.
     """
-    device = device or runtime.device()
+    device = runtime.answering(device) if device else runtime.device()
     entries = read_manifest()
     if step is not None and name not in entries:
         raise LabError(
@@ -100,7 +101,7 @@ def load(
         )
     if name in entries:
         model = _embedded(name, step)
-    elif (folder := Path(name).expanduser()).is_dir():
+    elif os.path.isdir(folder := runtime.expanded(name)):  # no fault where it is locked
         model = _local(folder)
     elif hub.is_name(name):
         model = hub.load(name, revision)
@@ -197,7 +198,7 @@ def check_tensors(
 def _local(folder: Path):
     if (folder / training.RECIPE).exists():
         recipe = training.read_recipe(folder)
-        again = f"python -m helpers train {recipe.name} --out {folder} --resume"
+        again = command("train", recipe.name, "--out", folder, "--resume")
         hint = f"finish or repair the run with `{again}`"
         return into_model(
             training.build_model(recipe), folder / training.WEIGHTS, hint, words_of(recipe)

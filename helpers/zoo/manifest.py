@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers import runtime
 from helpers.errors import LabError
 from helpers.training import Recipe
 from helpers.zoo.hub import HUB
@@ -57,7 +58,8 @@ class Entry:
 
 def weights_folder() -> Path:
     """Where the embedded weights lie: $LAB_WEIGHTS, else the folder ``weights`` of this package."""
-    return Path(os.environ.get("LAB_WEIGHTS") or Path(__file__).parents[1] / "weights")
+    named = os.environ.get("LAB_WEIGHTS")
+    return runtime.expanded(named) if named else Path(__file__).parents[1] / "weights"
 
 
 def read_manifest() -> dict[str, Entry]:
@@ -69,7 +71,7 @@ def read_manifest() -> dict[str, Entry]:
     """
     path = weights_folder() / MANIFEST
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         return {name: _entry(name, fields) for name, fields in stored.items()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as fault:
         raise LabError(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -60,15 +59,13 @@ def publish(
         series=_series(name, folder, steps) if steps else {},
     )
     entries = manifest.read_manifest() | {name: added}
-    _replace(manifest.weights_folder() / added.file, content)
+    files.write_atomically(content, manifest.weights_folder() / added.file)
     stored = {
         entry.name: {k: v for k, v in asdict(entry).items() if k != "name"}
         for entry in entries.values()
     }
-    _replace(
-        manifest.weights_folder() / manifest.MANIFEST,
-        (json.dumps(stored, indent=1) + "\n").encode(),
-    )
+    listed = manifest.weights_folder() / manifest.MANIFEST
+    files.write_atomically(json.dumps(stored, indent=1) + "\n", listed)
     if not added.series:
         # else the package would bring checkpoints of weights that are gone
         _series_file(name).unlink(missing_ok=True)
@@ -115,7 +112,7 @@ def _read_measured(path: Path | None, sha256: str) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        measured = json.loads(path.read_text())
+        measured = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
         raise LabError(
             f"expected the output of `verify --json` or `skills` in {path}",
@@ -138,9 +135,3 @@ def _read_measured(path: Path | None, sha256: str) -> dict[str, Any]:
             "or `python -m helpers skills DIR`",
         )
     return measured
-
-
-def _replace(path: Path, content: bytes) -> None:
-    scratch = path.with_suffix(".tmp")
-    scratch.write_bytes(content)
-    os.replace(scratch, path)

@@ -14,7 +14,7 @@ from helpers.arithmetic.reuse import curves, transfer
 from helpers.arithmetic.reuse.records import Kept, RunRecord, SourceRecord
 from helpers.arithmetic.reuse.similarity import similarities
 from helpers.arithmetic.training import SOURCES
-from helpers.errors import LabError
+from helpers.errors import LabError, command
 from helpers.interventions import Ablation
 from helpers.model import Model
 from helpers.training import Recipe
@@ -69,7 +69,7 @@ def identity(folder: Path) -> tuple[Recipe, str]:
             hint="pass the folder of a training run",
         )
     recipe = training.read_recipe(folder)
-    again = f"python -m helpers train {recipe.name} --seed {recipe.seed} --out {folder} --resume"
+    again = command("train", recipe.name, "--seed", recipe.seed, "--out", folder, "--resume")
     if recipe.task != "mixed":
         raise LabError(
             f"expected a run of a mixed model in {folder}", f"it holds {recipe.name}, which is none"

@@ -8,6 +8,7 @@ for the command that measures; `stored` gives everybody else one entry, of the w
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,7 @@ def read(path: Path) -> dict[str, StoredOracle]:
     Raises:
         LabError: A damaged or altered file.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # False, too, where the folder is locked
         return {}
     try:
         with safe_open(path, framework="pt") as handle:

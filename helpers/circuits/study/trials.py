@@ -8,6 +8,7 @@ again.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -127,7 +128,7 @@ def measure(
             that no key begins with.
     """
     model = zoo.load(MODEL)
-    study = stored(out) if out.exists() else Study(zoo.entry(MODEL).sha256, plan, {})
+    study = stored(out) if os.path.exists(out) else Study(zoo.entry(MODEL).sha256, plan, {})
     if study.plan != plan:
         raise LabError(
             f"expected the plan of {out}, {study.plan}",
@@ -146,6 +147,7 @@ def measure(
         for job in jobs:
             if job.key in study.items:
                 continue
+            files.check_writable(out)
             if job.corruption not in ready:
                 ready = {job.corruption: draw(model, task, job.corruption, plan)}
             item = measured(job, ready[job.corruption])

@@ -15,6 +15,8 @@ from pathlib import Path
 from helpers import runtime
 from helpers.course.labs import execute, folder, source
 from helpers.errors import LabError
+from helpers.files import write_atomically
+from helpers.output import results_only
 
 
 def measure_all(root: Path) -> None:
@@ -23,12 +25,15 @@ def measure_all(root: Path) -> None:
     Raises:
         LabError: a lab did not run to its end; its error is part of the message.
     """
-    file = root / "helpers" / "data" / "measured.json"
     costs = {}
     for path in folder.lab_files(root):
         costs[folder.load(path).name] = measure(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(costs, indent=2) + "\n", encoding="utf-8")
+    write_atomically(json.dumps(costs, indent=2) + "\n", costs_file(root))
+
+
+def costs_file(root: Path) -> Path:
+    """Where the costs of the labs are stored."""
+    return root / "helpers" / "data" / "measured.json"
 
 
 def measure(path: Path) -> dict[str, float]:
@@ -55,12 +60,14 @@ def measure(path: Path) -> dict[str, float]:
 def _child(path: Path) -> int:
     import resource  # not on Windows, where nobody measures
 
-    lab = folder.load(path)
-    run = execute.run_notebook(source.solution_notebook(lab), lab.name)
-    for failure in run.failures:
-        print(failure.traceback, file=sys.stderr)
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
-    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit))
+    with results_only() as results:
+        lab = folder.load(path)
+        run = execute.run_notebook(source.solution_notebook(lab), lab.name)
+        for failure in run.failures:
+            print(failure.traceback, file=sys.stderr)
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        print(json.dumps(peak), file=results)
     return 1 if run.failures else 0
 
 

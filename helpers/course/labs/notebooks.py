@@ -12,6 +12,7 @@ from helpers.clone import Repository, repository
 from helpers.course.labs import source
 from helpers.course.labs.folder import lab_files, load
 from helpers.errors import LabError, optional
+from helpers.files import write_atomically
 from helpers.show import markdown
 
 TABLE_BEGIN, TABLE_END = "<!-- labs:begin -->", "<!-- labs:end -->"
@@ -103,20 +104,21 @@ def generated(root: Path) -> dict[Path, str]:
 def stale(root: Path) -> list[str]:
     """Names of generated files that are missing, not what the sources give, or without a source."""
     files = generated(root)
-    paths = [
-        path
-        for path, text in files.items()
-        if not path.is_file() or path.read_bytes() != text.encode()
-    ]
+    paths = [path for path, text in files.items() if not _holds(path, text)]
     paths += [path for path in (root / "labs").glob("*.ipynb") if path not in files]
     return sorted(path.relative_to(root).as_posix() for path in paths)
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file has this text, whatever line ends its clone gives to files."""
+    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 def write(root: Path) -> list[str]:
     """Write every generated file that differs, and return their names."""
     written = []
     for path, text in generated(root).items():
-        if not path.is_file() or path.read_bytes() != text.encode():
-            path.write_bytes(text.encode())
+        if not _holds(path, text):
+            write_atomically(text, path)
             written.append(path.relative_to(root).as_posix())
     return written

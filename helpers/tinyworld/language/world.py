@@ -208,7 +208,8 @@ def checksum() -> str:
 
     A model belongs to the world in which it was trained.
     """
-    data = b"".join((FOLDER / name).read_bytes() for name in ("world.toml", "frames.toml"))
+    texts = ((FOLDER / name).read_text(encoding="utf-8") for name in ("world.toml", "frames.toml"))
+    data = "".join(texts).encode()  # not the bytes: a clone may have other line ends
     return hashlib.sha256(data).hexdigest()[:12]
 
 

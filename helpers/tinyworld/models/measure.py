@@ -21,7 +21,7 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch import Tensor
 
-from helpers import files, training, zoo
+from helpers import files, runtime, training, zoo
 from helpers.errors import LabError
 from helpers.model import Model
 from helpers.runtime import progress
@@ -63,7 +63,7 @@ def history(name: str) -> History:
         LabError: neither; an unfinished run; a model that was not trained on TinyWorld, or before
             its files changed.
     """
-    folder = Path(name).expanduser()
+    folder = runtime.expanded(name)
     if name not in zoo.names() and (folder / training.RECIPE).is_file():
         past = _of_run(folder)
     else:

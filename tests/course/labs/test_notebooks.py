@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -32,7 +33,7 @@ def clone(tmp_path, monkeypatch):
 def command(*words):
     parser = argparse.ArgumentParser()
     command_line.add_arguments(parser)
-    return command_line.run(parser.parse_args(words))
+    return command_line.run(parser.parse_args(words), sys.stdout)
 
 
 def test_written_files_are_current_and_writing_again_changes_no_byte(clone, capsys):

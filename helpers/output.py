@@ -1,0 +1,77 @@
+"""Standard output holds the result of a command and nothing else, whatever libraries print."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from helpers.errors import LabError
+
+STDOUT, STDERR = 1, 2
+
+
+@contextmanager
+def results_only() -> Iterator[TextIO]:
+    """A place for results; all else that would reach standard output goes to standard error.
+
+    Other output is that of Python's ``print``, and that of compiled code and of child processes,
+    which write to the file descriptor. Results are written when the block ends, however it ends.
+
+    Raises:
+        LabError: Standard output cannot be written: the disk is full.
+
+    >>> with results_only() as results:
+    ...     print("a library speaks")
+    ...     print("the result", file=results)
+    the result
+    """
+    results, before = io.StringIO(), sys.stdout
+    try:
+        with _descriptor_to_stderr():
+            sys.stdout = sys.stderr
+            try:
+                yield results
+            finally:
+                sys.stdout = before
+    finally:
+        _write(results.getvalue(), before)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """Write to a stream, with escapes for what its encoding lacks."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        print(text, end="", file=stream, flush=bool(text))
+    except OSError as fault:
+        if _is_descriptor(stream, STDOUT):  # or the flush at exit fails again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        if isinstance(fault, BrokenPipeError):  # its reader has gone: nobody to tell
+            raise
+        raise LabError("expected to write the result", f"the system says: {fault}") from None
+
+
+@contextmanager
+def _descriptor_to_stderr() -> Iterator[None]:
+    """Redirect the process's standard output, where Python's goes there: not in a notebook."""
+    if not _is_descriptor(sys.stdout, STDOUT) or not _is_descriptor(sys.stderr, STDERR):
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    try:
+        yield
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)
+
+
+def _is_descriptor(stream: TextIO | None, number: int) -> bool:
+    """Whether a stream writes to this descriptor; a closed or captured one does not."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return stream is not None and stream.fileno() == number
+    return False
