@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from helpers.errors import LabError
 from helpers.model import Model
 
 
@@ -25,6 +26,10 @@ class Prompts:
     Attributes:
         last: Position of each prompt's last token, where the answer is predicted.
         good, bad: Which words of the vocabulary count as right and as wrong, one row per prompt.
+
+    Raises:
+        LabError: parts that do not fit together, a prompt without a right or without a wrong word,
+            or with a word that is both: no metric says anything of it.
     """
 
     name: str
@@ -33,6 +38,39 @@ class Prompts:
     last: Int[Tensor, " prompt"]
     good: Bool[Tensor, "prompt word"]
     bad: Bool[Tensor, "prompt word"]
+
+    def __post_init__(self) -> None:
+        self._check_parts()
+        for which, mask in (("right", self.good), ("wrong", self.bad)):
+            if lacking := (~mask.any(1)).nonzero()[:, 0].tolist():
+                raise LabError(
+                    f"expected prompts with right and wrong words for {self.name}",
+                    f"prompt {lacking[0]} has no {which} one: {self.texts[lacking[0]]!r}",
+                )
+        if both := (self.good & self.bad).any(1).nonzero()[:, 0].tolist():
+            raise LabError(
+                "expected no answer to be right and wrong",
+                f"prompt {both[0]} has one: {self.texts[both[0]]!r}",
+            )
+
+    def _check_parts(self) -> None:
+        count, parts = len(self.texts), (self.tokens, self.last, self.good, self.bad)
+        whole = all(part.dtype == torch.long for part in parts[:2])
+        yes_or_no = all(part.dtype == torch.bool for part in parts[2:])
+        dimensions = [part.ndim for part in parts] == [2, 1, 2, 2]
+        fit = whole and yes_or_no and dimensions and {len(part) for part in parts} == {count}
+        if not fit or self.good.shape != self.bad.shape:
+            kinds = [f"{str(part.dtype)[6:]} {list(part.shape)}" for part in parts]
+            raise LabError(
+                f"expected tokens and last positions of {count} prompts in int64, and one row of "
+                "right and one of wrong words each in bool",
+                f"got {', '.join(kinds)}",
+            )
+        if count and not 0 <= int(self.last.min()) <= int(self.last.max()) < self.tokens.shape[1]:
+            raise LabError(
+                f"expected last positions from 0 to {self.tokens.shape[1] - 1}",
+                f"got {int(self.last.min())} to {int(self.last.max())}",
+            )
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -58,6 +58,28 @@ def gpt2(folder):
     return TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
 
 
+def gpt_neo(folder):
+    """A random model of GPT-Neo's shape: no biases in queries, keys and values, no scale of the
+    scores, and a layer whose attention is local."""
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+    torch.manual_seed(0)
+    config = GPTNeoConfig(
+        num_layers=2,
+        num_heads=2,
+        hidden_size=16,
+        intermediate_size=32,
+        attention_types=[[["global", "local"], 1]],
+        window_size=3,
+        vocab_size=VOCAB,
+        max_position_embeddings=12,
+        initializer_range=0.3,
+    )
+    disturbed(GPTNeoForCausalLM(config)).save_pretrained(folder)
+    return TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
+
+
 def random_twins(count: int = 5, length: int = 9, seed: int = 2) -> Twins:
     """Pairs of random tokens that differ in two places, padded to different lengths.
 

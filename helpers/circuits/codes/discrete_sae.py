@@ -26,6 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from helpers import runtime
 from helpers.errors import LabError
 
 DEAD = -1
@@ -115,6 +116,7 @@ def largest(activations: Float[Tensor, "*shape latent"], dead: int = DEAD) -> In
     return index.masked_fill(highest <= 0, dead)
 
 
+@runtime.gradients()
 def train(
     writes: Float[Tensor, "vector d_model"] | Float[Tensor, "seed vector d_model"],
     settings: Settings | None = None,
@@ -131,7 +133,7 @@ def train(
         LabError: vectors that are not finite, or not one set per seed.
     """
     settings = settings or Settings()
-    vectors = check(writes if writes.ndim == 3 else writes[None])
+    vectors = outside(check(writes if writes.ndim == 3 else writes[None]))
     if writes.ndim == 3 and len(writes) != len(seeds):
         raise LabError(
             "expected one set of vectors for each seed",
@@ -186,13 +188,15 @@ def _step(
 
 
 def check(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_model"]:
-    """The vectors, if they are numbers.
+    """The vectors as float32 without gradients, if they are numbers.
 
     Raises:
-        LabError: a vector with NaN or infinity, or no vector.
+        LabError: a vector with NaN or infinity, no vector, or numbers of another kind.
     """
     if not writes.numel():
         raise LabError("expected vectors that heads write", f"got the shape {tuple(writes.shape)}")
+    if not writes.is_floating_point():
+        raise LabError("expected vectors that heads write", f"got {str(writes.dtype)[6:]} numbers")
     if not writes.isfinite().all():
         bad = int((~writes.isfinite()).any(-1).sum())
         raise LabError(
@@ -200,4 +204,9 @@ def check(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_mo
             f"{bad} vectors hold NaN or infinity",
             hint="look for the layer where they begin; a model in float16 may need float32",
         )
-    return writes
+    return writes.detach().float()
+
+
+def outside(vectors: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Vectors that gradients can be taken with: those of torch's inference mode cannot."""
+    return vectors.clone() if vectors.is_inference() else vectors

@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.circuits.codes.discrete_sae import DEAD, Settings, check, largest
+from helpers import runtime
+from helpers.circuits.codes.discrete_sae import DEAD, Settings, check, largest, outside
 from helpers.errors import LabError
 
 Kind = Literal["standard", "topk"]
@@ -53,6 +54,7 @@ class LensSAE:
         return largest(self.encode(writes), dead)
 
 
+@runtime.gradients()
 def train(
     writes: Float[Tensor, "vector d_model"],
     kind: Kind = "standard",
@@ -73,7 +75,7 @@ def train(
     """
     if kind not in KINDS:
         raise LabError(f"expected a kind of autoencoder: {', '.join(KINDS)}", f"got {kind!r}")
-    settings, vectors = settings or Settings(), check(writes).detach()
+    settings, vectors = settings or Settings(), outside(check(writes))
     lens = library()
     from sae_lens.config import LoggingConfig, SAETrainerConfig
 

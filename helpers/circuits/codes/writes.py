@@ -29,8 +29,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers import zoo
-from helpers.circuits.tasks import check_prompts, real, rows
+from helpers.circuits.tasks import check_readable, real, rows
 from helpers.errors import LabError
+from helpers.inputs import within
 from helpers.interventions import device_of
 from helpers.model import Model
 from helpers.texts import Prompts
@@ -106,7 +107,7 @@ def head_writes(
             f"its weights are {weights_of(model)}",
             hint="`helpers.circuits.codes.load_model` gives either",
         )
-    check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
+    check_readable(model, prompts)
     shape = (len(prompts), model.cfg.n_layers * model.cfg.n_heads, model.cfg.d_model)
     # filled in place: joined at the end, the parts would exist twice
     writes = torch.empty(shape, device=prompts.tokens.device)
@@ -166,7 +167,7 @@ def _check(model: Model, writes: list[Tensor], written: list[Tensor]) -> None:
     for layer, (heads, whole) in enumerate(zip(writes, written, strict=True)):
         missed = heads.sum(1) + _output_bias(model, layer) - whole
         gap = missed.abs().max() / whole.abs().max().clamp_min(1e-12)
-        if not gap <= torch.finfo(whole.dtype).eps ** 0.5:
+        if not within(gap, torch.finfo(whole.dtype).eps ** 0.5):
             raise LabError(
                 "expected heads that add up to what the attention writes: "
                 "sum of z times W_O, plus b_O",

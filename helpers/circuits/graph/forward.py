@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from typing import get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.circuits.graph import weights
-from helpers.circuits.graph.edges import Edge, Stage, head_name, layout
-from helpers.circuits.tasks import Twins, check_prompts, real
+from helpers.circuits.graph.edges import Edge, head_name, layout
+from helpers.circuits.graph.mixed import Mixed, mix
+from helpers.circuits.tasks import Twins, check_pairs, check_readable, real, rows
 from helpers.errors import LabError
+from helpers.inputs import within
 from helpers.interventions import Ablation, Head, has_mlps
 from helpers.model import Model
 from helpers.texts import Prompts
@@ -30,6 +32,8 @@ from helpers.texts import Prompts
 Writes = tuple[Float[Tensor, "_source #prompt #pos d_model"], ...]
 """What every source writes, one tensor for each place where sources write: the embedding, the heads
 of a layer, an MLP. One write for all prompts or tokens stands for all."""
+CHECKED, CHECKED_LENGTH = 4, 32
+"""On how many prompts, and how long ones, the graph's logits are held against the model's own."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,12 @@ class Graph:
         heads: All heads, layer by layer.
 
     Raises:
-        LabError: a model whose logits are not finite, or are not those of the graph: it computes
-            something that the graph does not know.
+        LabError: a model that `weights.of` does not take, whose logits are not finite, or are not
+            those of the graph: it computes something that the graph does not know.
     """
 
     def __init__(self, model: Model) -> None:
-        self.weights = weights.of(model)
+        self.model, self.weights = model, weights.of(model)
         self.device = self.weights.tokens.device
         shape = (model.cfg.n_layers, model.cfg.n_heads)
         self.sources, self.stages = layout(*shape, has_mlps(model))
@@ -74,37 +78,49 @@ class Graph:
             for source in self.sources[: stage.sources]
         ]
         self.heads: list[Head] = list(itertools.product(range(shape[0]), range(shape[1])))
-        self._check(model)
+        # drawn at random; `check_twins` takes the reader's own prompts
+        shape = (CHECKED, min(CHECKED_LENGTH, model.cfg.n_ctx, len(self.weights.positions)))
+        generator = torch.Generator().manual_seed(0)
+        self._compare(torch.randint(len(self.weights.tokens), shape, generator=generator))
 
     @torch.no_grad()
-    def _check(self, model: Model) -> None:
-        length = min(8, len(self.weights.positions), len(self.weights.tokens))
-        tokens = torch.arange(length, device=self.device)[None]
-        theirs = model(tokens)[:, -1]
+    def _compare(
+        self,
+        tokens: Int[Tensor, "prompt pos"],
+        read: Bool[Tensor, "prompt pos"] | None = None,
+    ) -> None:
+        """Hold the graph's logits against the model's own, at every position that is read."""
+        theirs = self.model(tokens.to(self.device)).to(tokens.device)
+        read = torch.ones_like(tokens, dtype=torch.bool) if read is None else read
+        theirs, ours = theirs[read], self.logits(tokens)[read]
         if not theirs.isfinite().all():
             raise LabError(
                 "expected finite logits of the model",
                 "got NaN or infinity",
                 hint="check its weights",
             )
-        last = torch.tensor([length - 1], device=self.device)  # logits come back to where it is
-        off = float((self.forward(tokens, last).logits - theirs).abs().max())
+        off = float((ours - theirs).abs().max())
         # float32 in another order agrees to about 1e-6
-        if off > 1e-3 * max(1.0, float(theirs.abs().max())):
+        if not within(off, 1e-3 * max(1.0, float(theirs.abs().max()))):
             raise LabError(
                 "expected the graph to compute the model's logits",
                 f"they differ by up to {off:.3g}",
-                hint="the model has a part that sums of heads and MLPs leave out",
+                hint="the model has a part that sums of heads and MLPs leave out, or has changed "
+                "since the graph was made",
             )
 
     def check_twins(self, twins: Twins) -> None:
-        """Refuse prompts that the model cannot read.
+        """Refuse prompts that the model cannot read, or on which the graph is not the model.
+
+        The first few prompts and twins are compared, at every position.
 
         Raises:
-            LabError: as `twins.check_prompts`.
+            LabError: as `twins.check_pairs`; logits as those of the constructor.
         """
+        check_pairs(self.model, twins)
         for prompts in (twins.clean, twins.corrupted):
-            check_prompts(prompts, len(self.weights.tokens), len(self.weights.positions))
+            some = rows(prompts, slice(CHECKED))
+            self._compare(some.tokens, real(some))
 
     def sources_of(self, heads: list[Head]) -> Int[Tensor, " head"]:
         """Index of each head among the sources."""
@@ -152,16 +168,16 @@ class Graph:
                 embedding = self.weights.embed(tokens.to(self.device))
             writes = [embedding[None]]
             if gates is not None:
-                writes[0] = _mixed(gates[:1], writes[0], replacement[0])
+                writes[0] = mix(gates[:1], writes[0], replacement[0])
         first = len(writes) - 1
         residual = self.residual(first, writes)
-        mixed = _Mixed(self.stages, keep, probe, replacement)
+        mixed = Mixed(self.stages, keep, probe, replacement)
         for index, block in enumerate(self.weights.blocks[first:], first):
             written = self._write(block, *mixed.inputs(index, residual, writes))
             if gates is not None:
                 start = self.stages[index].sources
                 gate = gates[start : start + len(written)]
-                written = _mixed(gate, written, replacement[index + 1])
+                written = mix(gate, written, replacement[index + 1])
             writes.append(written)
             residual = residual + _total(block, written)
         inputs, _ = mixed.inputs(len(self.stages) - 1, residual, writes)
@@ -178,17 +194,26 @@ class Graph:
         Args:
             residual: The residual stream, with the biases of earlier attention outputs.
         """
+        return self._read(self._last_residual(index, residual), last)
+
+    def logits(self, tokens: Int[Tensor, "prompt pos"]) -> Float[Tensor, "prompt pos word"]:
+        """Logits at every position, with every edge kept, where the tokens are."""
+        residual = self.weights.embed(tokens.to(self.device))
+        return self.weights.read(self._last_residual(0, residual)).to(tokens.device)
+
+    def _last_residual(
+        self, index: int, residual: Float[Tensor, "prompt pos d_model"]
+    ) -> Float[Tensor, "prompt pos d_model"]:
         for block in self.weights.blocks[index:]:
             residual = residual + _total(block, self._write(block, residual[None], None))
-        return self._read(residual, last)
+        return residual
 
     def _read(
         self, residual: Float[Tensor, "prompt pos d_model"], last: Int[Tensor, " prompt"]
     ) -> Float[Tensor, "prompt word"]:
         """Logits, brought from where the model computes to where the prompts are."""
         rows = torch.arange(len(residual), device=self.device)
-        read = self.weights.final(residual[rows, last.to(self.device)])
-        return (read @ self.weights.unembedding + self.weights.unembedding_bias).to(last.device)
+        return self.weights.read(residual[rows, last.to(self.device)]).to(last.device)
 
     def residual(self, index: int, writes: Sequence[Tensor]) -> Float[Tensor, "prompt pos d_model"]:
         """The residual stream that a stage reads when every edge is kept."""
@@ -215,49 +240,7 @@ class Graph:
                 torch.stack([x[i] @ w + b for i, w, b in zip(*heads, strict=True)])
                 for heads in of_head
             )
-        return attend(q, k, v, block.out, self.weights.scale)
-
-
-class _Mixed:
-    """What receivers read in one run, when edges do not all carry what their sources write."""
-
-    def __init__(
-        self,
-        stages: Sequence[Stage],
-        keep: Tensor | None,
-        probe: tuple[Tensor, tuple[Tensor, ...]] | None,
-        replacement: Sequence[Tensor],
-    ) -> None:
-        self.stages, self.keep, self.probe, self.replacement = stages, keep, probe, replacement
-        # what a removed edge takes away, for each of the writes so far
-        self.removed: list[Tensor] = []
-
-    def inputs(
-        self, index: int, residual: Tensor, writes: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor | None]:
-        """Inputs of a stage's receivers, and which of them each receiver has.
-
-        Where the second is None, all receivers have the first input.
-        """
-        if self.probe is not None:
-            weight = self._of_stage(index, self.probe[0])
-            added = _weighted(weight, self.probe[1][: len(writes)])
-            return residual + added, torch.arange(len(weight))
-        kept = None if self.keep is None else self._of_stage(index, self.keep)
-        if kept is None or (not kept.requires_grad and bool((kept == 1).all())):
-            return residual[None], None
-        which = torch.arange(len(kept))
-        if not kept.requires_grad:  # receivers with the same edges have the same input
-            kept, which = torch.unique(kept, dim=0, return_inverse=True)
-        for place in range(len(self.removed), len(writes)):
-            self.removed.append(writes[place] - self.replacement[place])
-        return residual + _weighted(kept - 1, self.removed), which
-
-    def _of_stage(
-        self, index: int, mask: Float[Tensor, "edge *prompt"]
-    ) -> Float[Tensor, "receiver source *prompt"]:
-        stage = self.stages[index]
-        return mask[stage.first : stage.last].unflatten(0, (len(stage.receivers), stage.sources))
+        return block.attend(q, k, v, block.out)
 
 
 def _total(
@@ -265,44 +248,6 @@ def _total(
 ) -> Float[Tensor, "prompt pos d_model"]:
     """What a block adds to the residual stream."""
     return written.sum(0) + (block.out_bias if isinstance(block, weights.Attention) else 0.0)
-
-
-def attend(
-    q: Float[Tensor, "head prompt pos d_head"],
-    k: Float[Tensor, "head prompt pos d_head"],
-    v: Float[Tensor, "head prompt pos d_head"],
-    out: Float[Tensor, "head d_head d_model"],
-    scale: float,
-) -> Float[Tensor, "head prompt pos d_model"]:
-    """What heads write, from their queries, keys and values; attention is causal."""
-    scores = q @ k.transpose(-1, -2) / scale
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-    z = scores.masked_fill(later, -torch.inf).softmax(-1) @ v
-    return torch.einsum("hbpk,hkd->hbpd", z, out)
-
-
-def _columns(mask: Float[Tensor, "row *prompt"], like: Tensor) -> Tensor:
-    """A mask as a factor of writes."""
-    return mask.reshape(*mask.shape[:1], *(mask.shape[1:] or (1,)), 1, 1).to(like)
-
-
-def _mixed(
-    gates: Tensor, written: Tensor, other: Tensor
-) -> Float[Tensor, "source prompt pos d_model"]:
-    return other + _columns(gates, written) * (written - other)
-
-
-def _weighted(
-    mask: Float[Tensor, "receiver source *prompt"], writes: Sequence[Tensor]
-) -> Float[Tensor, "receiver prompt pos d_model"]:
-    """For each receiver the weighted sum of writes."""
-    shapes = "rs,sbpd->rbpd" if mask.ndim == 2 else "rsb,sbpd->rbpd"
-    sums, start = [], 0
-    for block in writes:
-        part = mask[:, start : start + len(block)].to(block)
-        sums.append(torch.einsum(shapes, part, block))
-        start += len(block)
-    return sum(sums[1:], sums[0])
 
 
 @torch.no_grad()
@@ -320,7 +265,13 @@ def twin_replacements(
         LabError: another ablation, or prompts that the model cannot read.
     """
     graph.check_twins(twins)
+    return replacements(graph, twins, ablation)
+
+
+def replacements(graph: Graph, twins: Twins, ablation: Ablation | Writes) -> Writes:
+    """As `twin_replacements`, of twins that were checked before."""
     if isinstance(ablation, tuple):
+        _check_writes(graph, twins, ablation)
         return ablation
     if ablation not in get_args(Ablation):
         raise LabError('expected the ablation "zero", "mean" or "resample"', f"got {ablation!r}")
@@ -330,9 +281,40 @@ def twin_replacements(
     return mean if ablation == "mean" else tuple(torch.zeros_like(block) for block in mean)
 
 
+def _check_writes(graph: Graph, twins: Twins, writes: Writes) -> None:
+    counts = [stage.sources for stage in graph.stages]
+    sizes = [after - before for before, after in zip([0, *counts], counts, strict=False)]
+    prompts, positions = twins.clean.tokens.shape
+    fit = [
+        block.ndim == 4
+        and block.shape[:1] == (size,)
+        and block.shape[1] in (1, prompts)
+        and block.shape[2] in (1, positions)
+        and block.shape[3] == graph.weights.tokens.shape[1]
+        for size, block in zip(sizes, writes, strict=False)
+    ]
+    if len(writes) != len(sizes) or not all(fit):
+        raise LabError(
+            f"expected writes of {len(sizes)} places, each [source, prompt or 1, position or 1, "
+            "d_model]",
+            f"got {[list(block.shape) for block in writes]}",
+            hint="`graph.means(graph, prompts)` gives them",
+        )
+    if not all(block.isfinite().all() for block in writes):
+        raise LabError(
+            "expected finite activations",
+            "a write that was given holds NaN or infinity",
+        )
+
+
 @torch.no_grad()
 def means(graph: Graph, prompts: Prompts) -> Writes:
-    """The mean of each source's write over all real tokens of some prompts."""
+    """The mean of each source's write over all real tokens of some prompts.
+
+    Raises:
+        LabError: prompts that the model cannot read.
+    """
+    check_readable(graph.model, prompts)
     here = real(prompts).to(graph.device)
     return tuple(
         block[:, here].mean(1)[:, None, None]

@@ -1,31 +1,26 @@
 """What a decoder-only transformer computes, as plain tensors: the weights that a `Graph` runs on.
 
 A `TransformerBridge` model wraps the modules of some other library; here its weights are laid out
-by head, so that what goes into each head can be chosen head by head. Covered are models like GPT-2:
-learned positions, causal attention, attention and then an MLP (or attention only), a normalisation
-before each, or none.
+by head, so that what goes into each head can be chosen head by head. Covered are models like GPT-2
+and GPT-Neo: learned positions, attention and then an MLP (or attention only), a normalisation
+before each, or none. Attention may be causal, local or in both directions, and any bias absent:
+`helpers.circuits.graph.architecture` has the list.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from helpers.circuits.graph import architecture
+from helpers.circuits.graph.architecture import ACTIVATIONS, KNOWN
 from helpers.errors import LabError
 from helpers.interventions import has_mlps
 from helpers.model import Model
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "gelu": functional.gelu,
-    "gelu_new": partial(functional.gelu, approximate="tanh"),
-    "silu": functional.silu,
-}
 
 
 @dataclass(frozen=True)
@@ -52,19 +47,51 @@ class Norm:
 
 @dataclass(frozen=True)
 class Attention:
-    """The heads of a layer. Query, key and value matrices come stacked in this order."""
+    """The heads of a layer. Query, key and value matrices come stacked in this order.
+
+    Attributes:
+        scale: What attention scores are divided by.
+        causal: Whether a head sees no later position than its own.
+        window: How many positions it sees, its own among them; None: all of them.
+    """
 
     norm: Norm
     into: Float[Tensor, "3 head d_model d_head"]
     bias: Float[Tensor, "3 head d_head"]
     out: Float[Tensor, "head d_head d_model"]
     out_bias: Float[Tensor, " d_model"]
+    scale: float
+    causal: bool
+    window: int | None
 
     def project(
         self, x: Float[Tensor, "prompt pos d_model"]
     ) -> Float[Tensor, "3 head prompt pos d_head"]:
         """Queries, keys and values of all heads from one normalised input."""
         return torch.einsum("bpd,xhdk->xhbpk", x, self.into) + self.bias[:, :, None, None]
+
+    def attend(
+        self,
+        q: Float[Tensor, "head prompt pos d_head"],
+        k: Float[Tensor, "head prompt pos d_head"],
+        v: Float[Tensor, "head prompt pos d_head"],
+        out: Float[Tensor, "head d_head d_model"],
+    ) -> Float[Tensor, "head prompt pos d_model"]:
+        """What heads write, from their queries, keys and values.
+
+        Args:
+            out: Output matrices of these heads: all of `out` of the layer, or some.
+        """
+        scores = q @ k.transpose(-1, -2) / self.scale
+        hidden = self.hidden(scores.shape[-1], scores.device)
+        z = scores.masked_fill(hidden, -torch.inf).softmax(-1) @ v
+        return torch.einsum("hbpk,hkd->hbpd", z, out)
+
+    def hidden(self, length: int, device: torch.device) -> Bool[Tensor, "query key"]:
+        """Which positions a head at a position does not see."""
+        whole = torch.ones(length, length, dtype=torch.bool, device=device)
+        later = whole.triu(1) if self.causal else ~whole
+        return later if self.window is None else later | whole.tril(-self.window)
 
 
 @dataclass(frozen=True)
@@ -88,7 +115,6 @@ class Weights:
 
     Attributes:
         blocks: Attention and MLP by turns, the MLPs left out of a model of attention only.
-        scale: What attention scores are divided by.
     """
 
     tokens: Float[Tensor, "vocab d_model"]
@@ -97,70 +123,108 @@ class Weights:
     final: Norm
     unembedding: Float[Tensor, "d_model vocab_out"]
     unembedding_bias: Float[Tensor, " vocab_out"]
-    scale: float
 
     def embed(self, tokens: Int[Tensor, "prompt pos"]) -> Float[Tensor, "prompt pos d_model"]:
         """Token plus position embeddings."""
         return self.tokens[tokens] + self.positions[: tokens.shape[1]]
 
+    def read(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab_out"]:
+        """Logits, from the last residual stream."""
+        return self.final(residual) @ self.unembedding + self.unembedding_bias
 
+
+@torch.inference_mode(False)  # made in that mode, weights would take no gradient ever after
 def of(model: Model) -> Weights:
     """The weights of a `TransformerBridge` model.
 
     Raises:
-        LabError: a model of another kind, such as one with rotary positions, or one whose logits
-            these weights do not give.
+        LabError: a model of another kind, such as one with rotary positions, or weights of a type
+            with few digits.
     """
+    if unknown := architecture.unknown_settings(model, KNOWN):
+        raise LabError(
+            "expected a model like GPT-2: learned positions and plain MLPs",
+            f"got {', '.join(unknown)}",
+            hint="score the heads by methods that only need hooks: helpers.circuits.codes, "
+            "helpers.circuits.oracle.shapley.sampled",
+        )
+    architecture.check_type(model)
+    try:
+        return _read(model)
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
+        raise LabError(
+            "expected a model like GPT-2: embeddings, blocks of attention and MLP, one last "
+            "normalisation",
+            f"cannot read the weights of {getattr(model.cfg, 'architecture', 'it')}: {fault}",
+        ) from None
+
+
+def _read(model: Model) -> Weights:
     cfg = model.cfg
-    _check(cfg, has_mlps(model))
     blocks: list[Attention | Mlp] = []
-    for block in model.blocks:
-        blocks.append(_attention(block.attn, _norm(block.ln1, cfg)))
+    for block, window in zip(model.blocks, architecture.windows(model), strict=True):
+        blocks.append(_attention(block.attn, _norm(block.ln1, cfg), model, window))
         if has_mlps(model):
             blocks.append(_mlp(block.mlp, _norm(block.ln2, cfg), cfg.act_fn))
+    unembedding = _plain(model.W_U)
     return Weights(
-        tokens=model.W_E.detach(),
-        positions=model.pos_embed.weight.detach(),
+        tokens=_plain(model.W_E),
+        positions=_plain(model.pos_embed.weight),
         blocks=tuple(blocks),
-        final=_norm(model.ln_final, cfg),
-        unembedding=model.W_U.detach(),
-        unembedding_bias=model.b_U.detach(),
-        scale=cfg.attn_scale if cfg.attn_scale > 0 and cfg.use_attn_scale else cfg.d_head**0.5,
+        final=_norm(model.ln_final, cfg, getattr(cfg, "final_rms", False)),
+        unembedding=unembedding,
+        unembedding_bias=_or_zeros(model.b_U, unembedding[0]),
     )
 
 
-def _check(cfg: Any, mlps: bool) -> None:
-    """Refuse a model that computes something else."""
-    groups = getattr(cfg, "n_key_value_heads", None)
-    if (
-        cfg.positional_embedding_type != "standard"
-        or (mlps and cfg.act_fn not in ACTIVATIONS)
-        or groups not in (None, cfg.n_heads)
-        or getattr(cfg, "gated_mlp", False)
-        or cfg.normalization_type not in (None, "LN", "LNPre", "RMS", "RMSPre")
-    ):
-        got = f"{cfg.positional_embedding_type!r} positions, {cfg.act_fn!r} MLPs"
-        got += f" and {cfg.normalization_type!r} normalisation"
-        if groups is not None:
-            got += f", {cfg.n_heads} heads of queries and {groups} of keys"
-        raise LabError(
-            "expected a model like GPT-2: learned positions and plain MLPs", f"got one with {got}"
-        )
+def _plain(weight: Tensor) -> Tensor:
+    """A weight without its gradient; a copy where torch's inference mode made it, and keeps it."""
+    return weight.detach().clone() if weight.is_inference() else weight.detach()
 
 
-def _norm(norm: torch.nn.Module, cfg: Any) -> Norm:
+def _or_zeros(bias: Tensor | None, like: Tensor) -> Tensor:
+    """A bias; zeros where the model has none."""
+    return torch.zeros_like(like) if bias is None else _plain(bias)
+
+
+def _norm(norm: torch.nn.Module, cfg: Any, rms: bool = False) -> Norm:
+    """A normalisation of the model.
+
+    Args:
+        rms: Whether it is RMS whatever those of the blocks are.
+    """
     named = {
-        name.rpartition(".")[2]: parameter.detach() for name, parameter in norm.named_parameters()
+        name.rpartition(".")[2]: _plain(parameter) for name, parameter in norm.named_parameters()
     }
-    return Norm(cfg.normalization_type, named.get("weight"), named.get("bias"), cfg.eps)
+    kind = "RMS" if rms else cfg.normalization_type
+    return Norm(kind, named.get("weight"), named.get("bias"), cfg.eps)
 
 
-def _attention(attn: Any, norm: Norm) -> Attention:
+def _attention(attn: Any, norm: Norm, model: Model, window: int | None) -> Attention:
+    cfg = model.cfg
     into = torch.stack([attn.W_Q, attn.W_K, attn.W_V]).detach()
-    bias = torch.stack([attn.b_Q, attn.b_K, attn.b_V]).detach()
-    return Attention(norm, into, bias, attn.W_O.detach(), attn.b_O.detach())
+    if into.shape != (wanted := (3, cfg.n_heads, cfg.d_model, cfg.d_head)):
+        raise ValueError(f"its queries, keys and values are {tuple(into.shape)}, not {wanted}")
+    biases = (attn.b_Q, attn.b_K, attn.b_V)
+    return Attention(
+        norm,
+        into,
+        torch.stack([_or_zeros(bias, into[0, :, 0]) for bias in biases]),
+        _plain(attn.W_O),
+        _or_zeros(attn.b_O, into[0, 0, :, 0]),
+        architecture.scale(model),
+        cfg.attention_dir == "causal",
+        window,
+    )
 
 
 def _mlp(mlp: Any, norm: Norm, activation: str) -> Mlp:
-    into, bias = mlp.W_in.detach(), mlp.b_in.detach()
-    return Mlp(norm, into, bias, mlp.W_out.detach(), mlp.b_out.detach(), ACTIVATIONS[activation])
+    into, out = _plain(mlp.W_in), _plain(mlp.W_out)
+    return Mlp(
+        norm,
+        into,
+        _or_zeros(mlp.b_in, into[0]),
+        out,
+        _or_zeros(mlp.b_out, out[0]),
+        ACTIVATIONS[activation],
+    )

@@ -24,10 +24,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from helpers.circuits.graph.architecture import unknown_settings
 from helpers.circuits.oracle import tree
 from helpers.circuits.oracle.subsets import Oracle
-from helpers.circuits.tasks.twins import Twins, check_prompts, real
+from helpers.circuits.tasks.twins import Twins, check_pairs, check_readable, real
 from helpers.errors import LabError
+from helpers.inputs import within
 from helpers.interventions import Ablation, collect
 from helpers.model import Model
 from helpers.parallel import in_parallel
@@ -36,6 +38,7 @@ from helpers.texts import Prompts, final_logits
 
 ABLATIONS: tuple[Ablation, ...] = ("mean", "resample")
 MOST_HEADS = 16
+SAMPLED = "estimate Shapley values with helpers.circuits.oracle.shapley.sampled"
 FASTER = 100
 """How many times faster the tree is at least than one subset after the other.
 
@@ -57,11 +60,9 @@ def reference_replacements(
     """
     if ablation not in ABLATIONS:
         raise LabError(f"expected an ablation: {', '.join(ABLATIONS)}", f"got {ablation!r}")
-    read = [twins.clean, twins.corrupted]
+    check_pairs(model, twins)
     if reference and ablation == "mean":
-        read.append(reference)
-    for prompts in read:
-        check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
+        check_readable(model, reference)
     if ablation == "resample":
         return collect(model, twins.corrupted.tokens)[0].z
     if reference is None or len(reference) == 0:
@@ -98,17 +99,14 @@ def oracle(
             behaviour that is NaN or infinite for some subset, or the same with all heads and with
             none.
     """
-    replaced = reference_replacements(model, twins, ablation, reference)
     layers, columns = range(model.cfg.n_layers), range(model.cfg.n_heads)
     heads = tuple((layer, head) for layer in layers for head in columns)
+    if len(heads) <= most:  # of prompts and twins for a model that is refused nobody needs to hear
+        tree.check_supported(model)
+    replaced = reference_replacements(model, twins, ablation, reference)
     if len(heads) > most:
         raise _too_many(model, twins, len(heads), most)
     weights = tree.read_weights(model)
-    if (words := twins.clean.good.shape[1]) != len(weights.b_u):
-        raise LabError(
-            f"expected prompts whose answers are among the {len(weights.b_u)} words of the model",
-            f"got {words}",
-        )
 
     def behaviour(row: int) -> Float[Tensor, " subset"]:
         length = int(twins.clean.last[row]) + 1
@@ -129,12 +127,16 @@ def _too_many(model: Model, twins: Twins, n_heads: int, most: int) -> LabError:
     final_logits(model, twins.clean)
     subsets = Decimal(2) ** n_heads  # a float ends at 2^1024
     seconds = subsets * Decimal(time.perf_counter() - began)
+    ways, hint = [f"{_duration(seconds)} one by one"], SAMPLED
+    if not (unknown := unknown_settings(model, tree.KNOWN)):
+        ways.insert(0, f"{_duration(seconds / FASTER)} by the tree")
+        hint += f", or pass most={n_heads} if you can wait"
+    else:
+        ways.append(f"the tree does not know {', '.join(unknown)}")
     return LabError(
         f"expected at most {most} heads, as every subset of them is tried",
-        f"{n_heads} heads have 2^{n_heads} = {subsets:.3g} subsets: about "
-        f"{_duration(seconds / FASTER)} by the tree, {_duration(seconds)} one by one",
-        hint="estimate Shapley values with helpers.circuits.oracle.shapley.sampled, or pass "
-        f"most={n_heads} if you can wait",
+        f"{n_heads} heads have 2^{n_heads} = {subsets:.3g} subsets: about {', '.join(ways)}",
+        hint=hint,
     )
 
 
@@ -149,7 +151,7 @@ def _check_full(model: Model, twins: Twins, measured: Oracle) -> None:
     """Hold the tree's whole model against the model itself: a misread weight shows."""
     itself = twins.behaviour(final_logits(model, twins.clean).cpu())
     apart = float((itself - measured.behaviour[-1]).abs().max())
-    if not apart < 1e-3 * max(1.0, float(itself.abs().max())):
+    if not within(apart, 1e-3 * max(1.0, float(itself.abs().max()))):
         raise LabError(
             "expected the tree to compute what the model computes",
             f"their metrics differ by up to {apart:.3g}",

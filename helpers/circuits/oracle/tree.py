@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from helpers.circuits.graph import architecture
 from helpers.circuits.graph import weights as graph_weights
 from helpers.circuits.tasks.twins import METRICS, Twins
 from helpers.errors import LabError
@@ -34,6 +35,14 @@ ROOM = 1 << 21
 """Numbers in the residual streams that are computed together: as many as a core's cache holds."""
 ROWS = 512
 """Subsets whose logits are computed together."""
+KNOWN = architecture.KNOWN | {
+    "architecture": ("TransformerLensNative",),
+    "attention_dir": ("causal",),
+    "attn_scale": (-1.0,),
+    "normalization_type": (None, "LN", "LNPre"),
+    "final_rms": (False,),
+}
+"""What the tree computes: less than the graph."""
 Readout = Callable[[Float[Tensor, "state d_model"]], Float[Tensor, " state"]]
 
 
@@ -77,29 +86,7 @@ def check_supported(model: Model) -> None:
     Raises:
         LabError: Names what the model has that the tree does not know.
     """
-    cfg = model.cfg
-    wanted = {
-        "architecture": "TransformerLensNative",
-        "positional_embedding_type": "standard",
-        "attention_dir": "causal",
-        "attn_scale": -1.0,
-        "attn_scores_soft_cap": -1.0,
-        "output_logits_soft_cap": -1.0,
-        "gated_mlp": False,
-        "final_rms": False,
-    }
-    unknown = [
-        f"{name} {getattr(cfg, name, None)!r}"
-        for name, value in wanted.items()
-        if getattr(cfg, name, value) != value
-    ]
-    if cfg.normalization_type not in ("LN", "LNPre", None):
-        unknown.append(f"normalization_type {cfg.normalization_type!r}")
-    if getattr(cfg, "n_key_value_heads", None) not in (None, cfg.n_heads):
-        unknown.append(f"n_key_value_heads {cfg.n_key_value_heads}")
-    if not cfg.attn_only and cfg.act_fn not in graph_weights.ACTIVATIONS:
-        unknown.append(f"act_fn {cfg.act_fn!r}")
-    if unknown:
+    if unknown := architecture.unknown_settings(model, KNOWN):
         raise LabError(
             "expected a native model with LayerNorm or none, learned positions and plain causal "
             "attention for the exact oracle",

@@ -26,8 +26,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from helpers import runtime
 from helpers.circuits.graph.edges import outgoing
-from helpers.circuits.graph.forward import Graph, Writes, twin_replacements
+from helpers.circuits.graph.forward import Graph, Writes, replacements
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.interventions import Ablation
@@ -38,12 +39,14 @@ def _batches(
     graph: Graph, twins: Twins, ablation: Ablation | Writes, size: int
 ) -> Iterator[tuple[Twins, Writes]]:
     """Some pairs at a time, with what replaces their writes. Means are those of all pairs."""
+    if size < 1:
+        raise LabError("expected at least one pair in a batch", f"got {size}")
     graph.check_twins(twins)
-    common = None if ablation == "resample" else twin_replacements(graph, twins, ablation)
+    common = None if ablation == "resample" else replacements(graph, twins, ablation)
     for start in range(0, len(twins), size):
         part = twins.rows(slice(start, start + size))
         if common is None:
-            yield part, twin_replacements(graph, part, ablation)
+            yield part, replacements(graph, part, ablation)
         else:
             yield part, rows_of(common, slice(start, start + size))
 
@@ -53,6 +56,7 @@ def rows_of(writes: Writes, rows: Tensor | slice) -> tuple[Tensor, ...]:
     return tuple(block if block.shape[1] == 1 else block[:, rows] for block in writes)
 
 
+@runtime.gradients()
 def node_attribution(
     graph: Graph, twins: Twins, ablation: Ablation | Writes = "resample", batch: int = 64
 ) -> Float[Tensor, "source prompt"]:
@@ -67,6 +71,7 @@ def node_attribution(
     return torch.cat(parts, dim=1)
 
 
+@runtime.gradients()
 def edge_attribution(
     graph: Graph,
     twins: Twins,

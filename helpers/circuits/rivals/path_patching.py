@@ -18,7 +18,7 @@ from torch import Tensor
 from helpers import runtime
 from helpers.circuits.graph import weights
 from helpers.circuits.graph.edges import KINDS
-from helpers.circuits.graph.forward import ForwardPass, Graph, Writes, attend, twin_replacements
+from helpers.circuits.graph.forward import ForwardPass, Graph, Writes, twin_replacements
 from helpers.circuits.tasks.twins import Twins
 from helpers.interventions import Ablation
 
@@ -72,15 +72,15 @@ def _logits(
         write, before = block(changed), clean.writes[index + 1][0]
     else:
         kind, head = divmod(number, len(block.out))
-        write = _head(graph, block, kind, head, residual, changed)
+        write = _head(block, kind, head, residual, changed)
         before = clean.writes[index + 1][head]
     return graph.resume(index + 1, graph.residual(index + 1, clean.writes) + write - before, last)
 
 
 def _head(
-    graph: Graph, block: weights.Attention, kind: int, head: int, residual: Tensor, changed: Tensor
+    block: weights.Attention, kind: int, head: int, residual: Tensor, changed: Tensor
 ) -> Tensor:
     """What a head writes when one of query, key and value comes from a changed input."""
     read = [block.norm(changed if other == kind else residual) for other in range(len(KINDS))]
     q, k, v = (x @ block.into[i, head] + block.bias[i, head] for i, x in enumerate(read))
-    return attend(q[None], k[None], v[None], block.out[head, None], graph.weights.scale)[0]
+    return block.attend(q[None], k[None], v[None], block.out[head, None])[0]

@@ -78,6 +78,7 @@ def probability_kept(logits: Float[Tensor, " mask"]) -> Float[Tensor, " mask"]:
     return (logits - TEMPERATURE * math.log(-LOW / HIGH)).sigmoid()
 
 
+@runtime.gradients()
 def trained(
     graph: Graph,
     twins: Twins,

@@ -5,6 +5,23 @@ make them for GPT-2 and its like, with any tokenizer of the transformers library
 """
 
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS
-from helpers.circuits.tasks.twins import METRICS, Twins, check_prompts, real, rows
+from helpers.circuits.tasks.twins import (
+    METRICS,
+    Twins,
+    check_pairs,
+    check_prompts,
+    check_readable,
+    real,
+    rows,
+)
 
-__all__ = ["CORRUPTIONS", "METRICS", "Twins", "check_prompts", "real", "rows"]
+__all__ = [
+    "CORRUPTIONS",
+    "METRICS",
+    "Twins",
+    "check_pairs",
+    "check_prompts",
+    "check_readable",
+    "real",
+    "rows",
+]

@@ -15,8 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.model import Model
 from helpers.texts import Prompts, answers
 
+Index = Int[Tensor, " row"] | Bool[Tensor, " prompt"] | slice
+"""Which prompts: their numbers, yes or no for each, or a slice."""
 Metric = Callable[[Float[Tensor, "prompt word"], Prompts], Float[Tensor, " prompt"]]
 
 
@@ -62,6 +65,10 @@ class Twins:
         corrupted: Row by row the twin of `clean`, of the same length and with the same answers,
             which do not follow from it.
         metric: A name of `METRICS`.
+
+    Raises:
+        LabError: another metric, or twins that are not those of the prompts: another number,
+            length or answer.
     """
 
     clean: Prompts
@@ -82,6 +89,13 @@ class Twins:
                 self._unequal(),
                 hint="replace words by words that are as many tokens long",
             )
+        sides = ((self.clean.good, self.corrupted.good), (self.clean.bad, self.corrupted.bad))
+        if not all(torch.equal(ours, theirs) for ours, theirs in sides):
+            raise LabError(
+                "expected every twin to have the answers of its prompt",
+                self._other_answers(),
+                hint="the metric asks the twin for the prompt's answer: it does not follow there",
+            )
 
     def _unequal(self) -> str:
         differ = (self.clean.last != self.corrupted.last).nonzero()[:, 0].tolist()
@@ -92,6 +106,13 @@ class Twins:
         lengths = (int(side.last[row]) + 1 for side in (self.clean, self.corrupted))
         return f"prompt {row} has " + "{} and its twin {}".format(*lengths)
 
+    def _other_answers(self) -> str:
+        words = self.clean.good.shape[1], self.corrupted.good.shape[1]
+        if words[0] != words[1]:
+            return "they have vocabularies of {} and {} words".format(*words)
+        differ = (self.clean.good != self.corrupted.good) | (self.clean.bad != self.corrupted.bad)
+        return f"pair {int(differ.any(1).nonzero()[0, 0])} has others"
+
     def __len__(self) -> int:
         return len(self.clean)
 
@@ -99,12 +120,26 @@ class Twins:
         """The metric of each clean prompt, from the logits of the word after it."""
         return METRICS[self.metric](logits, self.clean)
 
-    def rows(self, index: Int[Tensor, " row"] | slice) -> "Twins":
+    def rows(self, index: Index) -> "Twins":
         """Some of the pairs."""
         return replace(self, clean=rows(self.clean, index), corrupted=rows(self.corrupted, index))
 
+    def of_length(self, length: int) -> "Twins":
+        """The pairs of that many tokens, without padding.
 
-def rows(prompts: Prompts, index: Int[Tensor, " row"] | slice) -> Prompts:
+        Raises:
+            LabError: there are none.
+        """
+        chosen = self.rows(self.clean.last == length - 1)
+        if not len(chosen):
+            there = sorted({int(last) + 1 for last in self.clean.last})
+            raise LabError(f"expected a length of the pairs: {there}", f"got {length}")
+        sides = (chosen.clean, chosen.corrupted)
+        clean, corrupted = (replace(side, tokens=side.tokens[:, :length]) for side in sides)
+        return replace(self, clean=clean, corrupted=corrupted)
+
+
+def rows(prompts: Prompts, index: Index) -> Prompts:
     """Some of the prompts, padded as before."""
     chosen = torch.arange(len(prompts))[index].tolist()
     return Prompts(
@@ -129,16 +164,52 @@ def check_prompts(prompts: Prompts, words: int, positions: int) -> None:
     """
     if len(prompts) == 0:
         raise LabError("expected at least one prompt", "got none")
-    if (largest := int(prompts.tokens.max())) >= words:
+    smallest, largest = int(prompts.tokens.min()), int(prompts.tokens.max())
+    if smallest < 0 or largest >= words:
         raise LabError(
             f"expected tokens of the model, 0 to {words - 1}",
-            f"the prompts have token {largest}",
+            f"the prompts have token {smallest if smallest < 0 else largest}",
             hint="make the prompts with the model's own tokenizer",
         )
     if (length := prompts.tokens.shape[1]) > positions:
         raise LabError(
             f"expected prompts of at most {positions} tokens, as the model takes",
             f"they are padded to {length}",
+        )
+
+
+def check_readable(model: Model, prompts: Prompts) -> None:
+    """Refuse prompts that a model cannot read as they are.
+
+    Raises:
+        LabError: as `check_prompts`; padding, for a model that would read it.
+    """
+    check_prompts(prompts, model.cfg.d_vocab, model.cfg.n_ctx)
+    both_ways = getattr(model.cfg, "attention_dir", "causal") == "bidirectional"
+    if both_ways and not real(prompts).all():
+        lengths = f"{int(prompts.last.min()) + 1} to {int(prompts.last.max()) + 1} tokens"
+        raise LabError(
+            "expected prompts of one length for a model that reads in both directions",
+            f"got prompts of {lengths}, padded: it would read the padding",
+            hint="take the pairs of one length, without padding: `twins.of_length(tokens)`",
+        )
+
+
+def check_pairs(model: Model, twins: Twins) -> None:
+    """Refuse pairs that a model cannot read, or whose answers are none of its words.
+
+    Raises:
+        LabError: as `check_readable`; another number of words.
+    """
+    for prompts in (twins.clean, twins.corrupted):
+        check_readable(model, prompts)
+    n_words = model.cfg.d_vocab_out if model.cfg.d_vocab_out > 0 else model.cfg.d_vocab
+    if (words := twins.clean.good.shape[1]) != n_words:
+        raise LabError(
+            f"expected prompts whose answers are among the {n_words} words of the model",
+            f"got {words}",
+            hint="make the prompts for this model; `d_vocab` where its vocabulary is larger than "
+            "its tokenizer's",
         )
 
 

@@ -247,8 +247,6 @@ def test_models_that_the_graph_does_not_know_are_refused() -> None:
     ):
         with pytest.raises(LabError, match="expected a model like GPT-2"):
             Graph(native(**options))
-    with pytest.raises(LabError, match="expected the graph to compute the model's logits"):
-        Graph(native(output_logits_soft_cap=1.0))
     with pytest.raises(LabError, match="expected the ablation"):
         twin_replacements(Graph(native()), random_twins(), "noise")
 

@@ -214,6 +214,20 @@ def test_a_model_whose_heads_change_nothing_is_refused():
         oracle(model, PAIRS["ioi"], "resample")
 
 
+@pytest.mark.parametrize(
+    ("shape", "ways"),
+    [
+        ({}, "by the tree"),
+        ({"positional_embedding_type": "rotary"}, "one by one, the tree does not know positional"),
+        ({"normalization_type": "RMS"}, "one by one, the tree does not know normalization_type"),
+    ],
+)
+def test_the_estimate_names_only_ways_that_work(shape, ways):
+    with pytest.raises(LabError, match=ways) as fault:
+        oracle(small.model(n_layers=3, n_heads=6, **shape), PAIRS["ioi"], "resample")
+    assert ("by the tree" in str(fault.value)) == ("most=18" in str(fault.value)) == (not shape)
+
+
 def test_too_many_heads_are_refused_with_what_it_would_take(trained):
     wide = small.model(n_layers=3, n_heads=6)
     with pytest.raises(LabError) as fault:

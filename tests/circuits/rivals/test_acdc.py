@@ -178,11 +178,16 @@ def test_a_timed_sample_is_scaled_to_all_edges(pairs) -> None:
 
 
 def test_damage_that_is_no_number_is_refused(pairs) -> None:
-    """No threshold is above NaN: every edge would be kept."""
-    graph = Graph(native())
-    nan = tuple(torch.full_like(block, torch.nan) for block in twin_replacements(graph, pairs))
-    with pytest.raises(LabError, match="expected finite damage of every removal; got nan"):
-        pruned(graph, pairs, 0.1, ablation=nan)
+    """No threshold is above NaN: every edge would be kept. Writes of NaN go no further than that,
+    and finite ones may still overflow."""
+    graph = Graph(native(normalization_type=None))
+    writes = twin_replacements(graph, pairs)
+    for value, said in (
+        (torch.nan, "expected finite activations"),
+        (1e38, "expected finite damage of every removal; got nan"),
+    ):
+        with pytest.raises(LabError, match=said):
+            pruned(graph, pairs, 0.1, ablation=tuple(torch.full_like(w, value) for w in writes))
 
 
 def test_other_damages_are_refused(pairs) -> None:
