@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import real, token_ids, within
 from helpers.interventions import has_mlps
 from helpers.model import Model
 
@@ -39,10 +40,11 @@ def direct_logit_attribution(
         the unembedding; an MLP's own bias belongs to the MLP.
 
     Raises:
-        LabError: A position outside the tokens, directions of another shape, or a model whose last
-            residual stream is not the sum of these parts (it rescales what its blocks write, or
-            caps its logits).
+        LabError: No token ids of the model, a position outside them, directions of another shape, a
+            model without finite logits, or one whose last residual stream is not the sum of these
+            parts (it rescales what its blocks write, or caps its logits).
     """
+    tokens = token_ids(tokens, model)
     if not 0 <= position < tokens.shape[1]:
         raise LabError(f"expected a position from 0 to {tokens.shape[1] - 1}", f"got {position}")
     weights = _weights(directions, len(tokens), model.W_U)
@@ -77,12 +79,13 @@ def _weights(
     directions: Tensor, batch: int, unembedding: Float[Tensor, "d_model vocab"]
 ) -> Float[Tensor, "batch vocab"]:
     vocab = unembedding.shape[1]
+    real(directions, "directions")
     if directions.shape == (batch,) and not directions.is_floating_point():
         if int(directions.min()) < 0 or int(directions.max()) >= vocab:
             raise LabError(
                 f"expected token ids from 0 to {vocab - 1}", f"got {directions.tolist()[:8]}"
             )
-        directions = torch.nn.functional.one_hot(directions, vocab)
+        directions = torch.nn.functional.one_hot(directions.long(), vocab)
     if directions.shape != (batch, vocab):
         wanted = f"[{batch}] token ids or [{batch}, {vocab}] weights"
         raise LabError(
@@ -142,9 +145,15 @@ def _affine(norm: torch.nn.Module) -> tuple[Tensor | float, Tensor | float]:
 
 
 def _check_sum(total: Float[Tensor, " batch"], logits: Float[Tensor, " batch"]) -> None:
+    if not logits.isfinite().all():
+        raise LabError(
+            "expected finite logits of the model",
+            f"got NaN or infinity for {int((~logits.isfinite()).sum())} of {len(logits)} prompts",
+            hint="look for NaN among its weights and among the directions",
+        )
     largest = float((total - logits).abs().max())
     # float32 sums of a few dozen terms agree to about 1e-6
-    if largest > 1e-3 * max(1.0, float(logits.abs().max())):
+    if not within(largest, 1e-3 * max(1.0, float(logits.abs().max()))):
         raise LabError(
             "expected the parts to sum to the model's logit",
             f"they miss it by up to {largest:.3g}",

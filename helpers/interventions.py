@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import at_least, token_ids
 from helpers.model import Model
 
 Ablation = Literal["zero", "mean", "resample"]
@@ -81,6 +82,20 @@ class Activations:
         """Chosen rows of the batch."""
         return Activations(self.z[:, index], self.mlp[:, index])
 
+    def check_finite(self) -> None:
+        """Refuse outputs that would make every logit NaN.
+
+        Raises:
+            LabError: NaN or infinity in an output.
+        """
+        for name, values in (("heads", self.z), ("MLPs", self.mlp)):
+            if not values.isfinite().all():
+                raise LabError(
+                    f"expected finite outputs of the {name}",
+                    f"got {int((~values.isfinite()).sum())} of {values.numel()} that are not",
+                    hint="the run that they come from diverged or overflowed: look at its logits",
+                )
+
     def zeros(self) -> "Activations":
         """Zeros, as a batch of one."""
         return Activations(torch.zeros_like(self.z[:, :1]), torch.zeros_like(self.mlp[:, :1]))
@@ -129,7 +144,12 @@ def collect(
 
     Returns:
         The activations and the logits [batch, pos, vocab].
+
+    Raises:
+        LabError: No token ids of the model, or a batch size below 1.
     """
+    tokens = token_ids(tokens, model)
+    at_least(1, batch_size, "questions in a batch")
     z_parts, mlp_parts, logits = [], [], []
     layers = range(model.cfg.n_layers)
     names = {_z_name(layer) for layer in layers} | (
@@ -221,10 +241,11 @@ def run_with_replaced(
             resample).
 
     Raises:
-        LabError: A node the model does not have, or a `source` of other rows, positions, layers or
-            heads.
+        LabError: No token ids of the model, a node that it does not have, a `source` of other rows,
+            positions, layers or heads, or one with NaN or infinity in it.
     """
-    nodes = list(nodes)
+    nodes, tokens = list(nodes), token_ids(tokens, model)
+    at_least(1, batch_size, "questions in a batch")
     check_nodes(model, nodes, tokens.shape[1])
     layers, rows, *rest = source.z.shape
     if rows not in (1, len(tokens)):
@@ -235,6 +256,7 @@ def run_with_replaced(
             f"expected a source of (layers, positions, heads) {wanted}",
             f"got {(layers, *rest[:2])}",
         )
+    source.check_finite()
     logits, where = [], device_of(model)
     for start in range(0, len(tokens), batch_size):
         span = slice(start, start + batch_size)
@@ -263,8 +285,14 @@ def ablate(
         seed: Seed of the draw of reference questions for ``"resample"``.
 
     Raises:
-        LabError: An unknown ablation.
+        LabError: An unknown ablation, a reference set without questions, or as `run_with_replaced`.
     """
+    if not reference.z.shape[1]:
+        raise LabError(
+            "expected a reference set of at least one question",
+            "got none",
+            hint="collect the activations of other questions first: collect(model, reference)[0]",
+        )
     if ablation == "zero":
         source = reference.zeros()
     elif ablation == "mean":
@@ -285,7 +313,11 @@ def patch(
     nodes: Iterable[Node],
     stored: Int[Tensor, "batch pos"],
 ) -> Float[Tensor, "batch pos vocab"]:
-    """Logits on the `clean` tokens, the outputs of `nodes` taken from the run on `stored` ones."""
+    """Logits on the `clean` tokens, the outputs of `nodes` taken from the run on `stored` ones.
+
+    Raises:
+        LabError: As `run_with_replaced`.
+    """
     return run_with_replaced(model, clean, nodes, collect(model, stored)[0])
 
 

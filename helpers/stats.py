@@ -24,7 +24,8 @@ def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[fl
     0. Clopper and Pearson, Biometrika 26 (1934).
 
     Raises:
-        LabError: No trials, fewer than 0 failures or more than trials, a level outside (0, 1).
+        LabError: No trials, fewer than 0 failures or more than trials, counts that are not whole, a
+            level outside (0, 1).
 
     >>> low, high = clopper_pearson(0, 1_000_000)
     >>> low, f"{high:.3g}"
@@ -32,7 +33,7 @@ def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[fl
     """
     from scipy.stats import beta
 
-    if not 0 <= failures <= trials or trials < 1:
+    if not 0 <= failures <= trials or trials < 1 or failures % 1 or trials % 1:
         raise LabError(
             "expected 0 <= failures <= trials and at least one trial", f"got {failures} of {trials}"
         )
@@ -120,7 +121,8 @@ def permutation_null(
     no finite number of shuffles can show (Phipson and Smyth, 2010).
 
     Raises:
-        LabError: Not one label per value, or fewer than one permutation.
+        LabError: Not one label per value, fewer than one permutation, or a statistic that is not
+            finite: NaN would never reach what was observed, and count as significant.
 
     >>> difference = lambda x, y: x[y == 1].mean() - x[y == 0].mean()
     >>> null = permutation_null(difference, np.arange(8.0), np.arange(8) > 3)
@@ -140,6 +142,13 @@ def permutation_null(
     draws = np.array(
         [float(statistic(values, rng.permutation(labels))) for _ in range(permutations)]
     )
+    if not np.isfinite([observed, *draws]).all():
+        raise LabError(
+            "expected a statistic that is finite under every shuffle",
+            f"got {observed:.4g} in the true order, and {int((~np.isfinite(draws)).sum())} of "
+            f"{permutations} shuffles that are not",
+            hint="look for NaN among the values, and for classes that a shuffle can empty",
+        )
     rounding = 1e-12 * max(1.0, abs(observed))  # equal sums may differ in their last bit
     reached = draws >= observed - rounding
     return Null(observed, draws, (1 + int(reached.sum())) / (1 + permutations))

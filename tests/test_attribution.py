@@ -148,3 +148,13 @@ def test_a_model_that_is_not_a_sum_of_its_parts_is_refused():
     )  # capped logits, as in Gemma
     with pytest.raises(LabError, match="miss it"):
         direct_logit_attribution(model, TOKENS, 2, torch.zeros(5).long())
+
+
+def test_weights_that_are_nan_are_refused():
+    """NaN is no number below a tolerance: the parts do not sum to anything."""
+    for index, _ in enumerate(native().parameters()):
+        model = native()
+        with torch.no_grad():
+            list(model.parameters())[index].fill_(torch.nan)
+        with pytest.raises(LabError, match="finite logits of the model"):
+            direct_logit_attribution(model, TOKENS, 1, TOKENS[:, 2])

@@ -340,6 +340,28 @@ def test_sources_of_another_shape_and_unknown_modes_are_refused():
         ablate(model, CLEAN, [], stored, "median")
 
 
+@pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
+def test_a_reference_set_without_questions_is_refused(ablation):
+    """The mean of nothing is NaN, and there is nothing to draw from."""
+    model, tokens = native(), tokens_of(0, 4)
+    reference, _ = collect(model, tokens)
+    empty = reference.rows(torch.tensor([], dtype=torch.long))
+    with pytest.raises(LabError, match="at least one question; got none"):
+        ablate(model, tokens, [Node(1, 0, 0)], empty, ablation)
+
+
+def test_a_source_with_nan_is_refused():
+    model, tokens = native(), tokens_of(0, 4)
+    reference, _ = collect(model, tokens)
+    reference.z[0, 1, 2, 1, 0] = torch.nan
+    for call in (
+        lambda: run_with_replaced(model, tokens, [Node(1, 0, 0)], reference),
+        lambda: ablate(model, tokens, [Node(1, 0, 0)], reference, "mean"),
+    ):
+        with pytest.raises(LabError, match="finite outputs of the heads; got"):
+            call()
+
+
 @pytest.fixture(scope="module")
 def gpt2(tmp_path_factory):
     from transformers import GPT2Config, GPT2LMHeadModel

@@ -145,3 +145,18 @@ def test_auroc_refuses_other_labels_and_lengths():
     for scores, labels in (([1.0, 2.0], [1, 2]), ([1.0], [0, 1]), ([math.nan, 1.0], [0, 1])):
         with pytest.raises(LabError):
             auroc(np.array(scores), np.array(labels))
+
+
+def test_a_null_with_nan_is_refused():
+    """NaN reaches nothing, so the smallest p-value would come out."""
+    values = np.array([1.0, np.nan, 2.0, 3.0])
+    with pytest.raises(LabError, match="finite under every shuffle; got nan"):
+        permutation_null(difference, values, np.array([0, 1, 0, 1]), 99)
+    with pytest.raises(LabError, match="of 9 shuffles"):
+        permutation_null(lambda x, y: math.inf if y[0] else 1.0, values, np.arange(4), 9)
+
+
+@pytest.mark.parametrize("arguments", [(0.5, 5), (1, 5.5), (math.nan, 5), (1, math.nan)])
+def test_clopper_pearson_counts_whole_trials(arguments):
+    with pytest.raises(LabError):
+        clopper_pearson(*arguments)

@@ -8,12 +8,13 @@ thing refused, everywhere.
 - `tokens`: token ids, and padding on the right.
 """
 
-from helpers.inputs.arrays import finite, real, within
+from helpers.inputs.arrays import at_least, finite, real, within
 from helpers.inputs.labels import Labels, yes_no
 from helpers.inputs.tokens import check_right_padding, check_vocabulary, token_ids
 
 __all__ = [
     "Labels",
+    "at_least",
     "check_right_padding",
     "check_vocabulary",
     "finite",

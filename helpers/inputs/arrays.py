@@ -68,6 +68,20 @@ def within(apart: Any, tolerance: float) -> bool:
     return bool(apart <= tolerance)
 
 
+def at_least(least: float, value: Any, what: str) -> None:
+    """Refuse a number that is too small, or none.
+
+    Raises:
+        LabError: Less than that, NaN or infinity.
+
+    >>> at_least(1, 0, "splits")
+    Traceback (most recent call last):
+    helpers.errors.LabError: expected at least 1 splits; got 0
+    """
+    if not least <= value < float("inf"):
+        raise LabError(f"expected at least {least} {what}", f"got {value}")
+
+
 def _tensor(x: Any, what: str) -> Float[Tensor, "..."]:
     if not isinstance(x, Tensor):
         try:

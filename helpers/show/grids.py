@@ -10,6 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy import ndarray
 
 from helpers.errors import LabError
+from helpers.inputs import finite, real
 from helpers.interventions import Node
 from helpers.show.pictures import COLOURS, DIVERGING, SEQUENTIAL, make_panels, style
 
@@ -59,13 +60,16 @@ def heatmap(
         digits: Write the numbers into the cells with this many decimals.
 
     Raises:
-        LabError: Another number of labels than rows or columns.
+        LabError: Another number of labels than rows or columns, no cell, or an infinite number.
     """
-    values = np.asarray(values, dtype=float)
+    values = real(values, "values", "row column").double().numpy()
     _check_shape(values, rows, columns)
+    if np.isinf(values).any():
+        raise LabError("expected numbers or NaN in every cell", "got infinity")
     if limits is None:
         largest = np.nanmax(np.abs(values), initial=0.0) or 1.0
-        limits = (-largest, largest) if diverging else (np.nanmin(values), np.nanmax(values))
+        ends = values[~np.isnan(values)] if not np.isnan(values).all() else np.zeros(1)
+        limits = (-largest, largest) if diverging else (ends.min(), ends.max())
     with style():
         size = (1.6 + max(0.34, 0.12 * (digits or 0) + 0.3) * len(columns), 1.2 + 0.34 * len(rows))
         fig, (ax,) = make_panels(1, max(3.6, size[0]), max(1.8, size[1]))
@@ -98,9 +102,10 @@ def attention(
     """Attention patterns of some heads, side by side: queries in rows, keys in columns.
 
     Raises:
-        LabError: Patterns that are not one square per title, with one row per label.
+        LabError: Patterns that are not one square of finite numbers per title, with one row per
+            label.
     """
-    patterns = np.asarray(patterns, dtype=float)
+    patterns = finite(patterns, "patterns", "head query key").double().numpy()
     wanted = (len(titles), len(labels), len(labels))
     if patterns.shape != wanted:
         raise LabError(

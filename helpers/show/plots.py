@@ -13,6 +13,7 @@ changes.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from helpers.errors import LabError
+from helpers.inputs import finite, within
 from helpers.show.grids import attention, heatmap, node_grid, node_heatmap
 from helpers.show.pictures import (
     COLOURS,
@@ -60,8 +62,11 @@ def bars_with_intervals(
         series: For each kind of bar, one row (value, low, high) a label.
 
     Raises:
-        LabError: Another number of rows than labels, or a value outside its interval.
+        LabError: No kind of bar, another number of rows than labels, a value outside its interval,
+            or one that is not finite.
     """
+    if not series:
+        raise LabError("expected at least one kind of bar", "got none")
     with style():
         width = 0.8 / max(1, len(series))
         fig, (ax,) = make_panels(1, max(4.0, 1.5 + 0.36 * len(labels) * max(2, len(series))), 3.2)
@@ -106,10 +111,15 @@ def lines_with_bands(
 
     Args:
         series: For each line, one row (value, low, high) per point.
+        log_x, log_y: Whether an axis is logarithmic. Where it has a 0 or less, such as the step
+            before training, it is linear between 0 and the number next to it, so that no point is
+            left out.
 
     Raises:
-        LabError: Another number of rows than points, or a value outside its interval.
+        LabError: Another number of rows than points, a value outside its interval, or a number that
+            is not finite.
     """
+    x = finite(x, "x", "point").double().numpy()
     with style():
         fig, (ax,) = make_panels(1, 6.0, 3.4)
         for i, (name, rows) in enumerate(series.items()):
@@ -123,20 +133,32 @@ def lines_with_bands(
             ax.plot(x, value, LINES[i % len(LINES)], color=colour, label=name, **mark)
             ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-        ax.set_xscale("log" if log_x else "linear")
-        ax.set_yscale("log" if log_y else "linear")
+        if log_x:
+            ax.set_xscale(**_logarithmic(x))
+        if log_y:
+            ax.set_yscale(**_logarithmic(np.concatenate([np.ravel(v) for v in series.values()])))
         _legend(ax, len(series))
     return fig
 
 
+def _logarithmic(values: Real[ndarray, " value"]) -> dict[str, Any]:
+    """The scale of a logarithmic axis: a plain one would leave out what is not above 0."""
+    if (values > 0).all():
+        return {"value": "log"}
+    sizes = np.abs(values[values != 0])
+    if not sizes.size:
+        return {"value": "linear"}
+    return {"value": "symlog", "linthresh": float(sizes.min())}
+
+
 def _middle_and_ends(rows, count: int, name: str) -> tuple[ndarray, ndarray, ndarray]:
-    rows = np.asarray(rows, dtype=float)
+    rows = finite(rows, f"rows of {name!r}", "point 3").double().numpy()
     if rows.shape != (count, 3):
         raise LabError(
             f"expected {count} rows (value, low, high) for {name!r}", f"got shape {rows.shape}"
         )
     value, low, high = rows.T
-    if (low > value + 1e-9).any() or (value > high + 1e-9).any():
+    if not within(np.maximum(low - value, value - high), 1e-9):
         raise LabError(
             f"expected low <= value <= high for {name!r}", "a value lies outside its interval"
         )
@@ -163,16 +185,16 @@ def scatter_classes(
         most: Draw at most so many points per panel, chosen with `seed`.
 
     Raises:
-        LabError: Points that are not pairs, or not one class a point.
+        LabError: No panel, points that are not pairs of finite numbers, or not one class a point.
     """
+    if not panels:
+        raise LabError("expected at least one panel", "got none")
     classes = sorted({str(label) for _, labels in panels.values() for label in labels})
     with style():
         fig, drawn = make_panels(len(panels), 1.2 + 3.0 * len(panels), 3.2)
         for ax, (name, (points, labels)) in zip(drawn, panels.items(), strict=True):
-            points, labels = (
-                np.asarray(points, dtype=float),
-                np.array([str(label) for label in labels]),
-            )
+            labels = np.array([str(label) for label in labels])
+            points = finite(points, f"points of panel {name!r}", "point 2").double().numpy()
             if points.shape != (len(labels), 2):
                 raise LabError(
                     f"expected points of shape ({len(labels)}, 2) in panel {name!r}",

@@ -265,3 +265,80 @@ def test_alt_text_reaches_a_page_that_the_books_builder_executes(tmp_path):
     (image,) = [found for found in Images(page).found if found["src"].startswith("data:")]
     assert image["alt"] == "Cell a x is 0, cell a y is 1."
     assert "Two cells</figcaption>" in page
+
+
+def log_axes(numbers: list[float]) -> dict[str, tuple]:
+    """Figures with a logarithmic axis that has to show these numbers: the axis, and what is on it.
+
+    Every argument of a figure that is called ``log_…`` must be here.
+    """
+    points = np.array(numbers, dtype=float)
+    flat = np.stack([points] * 3, 1)
+    one = np.arange(1, len(points) + 1)
+    return {
+        "lines_with_bands.log_x": (
+            plots.lines_with_bands(points, {"a": rows_of(len(points))}, "x", "y", log_x=True),
+            "x",
+        ),
+        "lines_with_bands.log_y": (
+            plots.lines_with_bands(one, {"a": flat}, "x", "y", log_y=True),
+            "y",
+        ),
+    }
+
+
+def test_every_logarithmic_axis_is_tested():
+    import inspect
+
+    found = {
+        f"{name}.{argument}"
+        for name, function in vars(plots).items()
+        if inspect.isfunction(function) and not name.startswith("_")
+        for argument in inspect.signature(function).parameters
+        if argument.startswith("log")
+    }
+    assert found == set(log_axes([1, 2]))
+
+
+@pytest.mark.parametrize("kind", log_axes([1, 2]))
+@pytest.mark.parametrize(
+    "numbers", [[0, 1, 10, 1000], [0, 35, 8000], [0, 0.001, 0.5], [0, 0], [-1, 0, 3]]
+)
+def test_no_point_is_left_out_on_a_logarithmic_axis(kind, numbers):
+    """Step 0 is where every curve over training begins."""
+    fig, axis = log_axes(numbers)[kind]
+    (ax,) = fig.axes[:1]
+    fig.canvas.draw()
+    line = ax.lines[0]
+    drawn = ax.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]))
+    assert len(drawn) == len(numbers)
+    assert np.isfinite(drawn).all()
+    box = ax.get_window_extent()
+    inside = [box.x0 - 1, box.y0 - 1] <= drawn, drawn <= [box.x1 + 1, box.y1 + 1]
+    assert all(side.all() for side in inside)
+    ticks = ax.get_xticks() if axis == "x" else ax.get_yticks()
+    assert 0 in ticks
+
+
+@pytest.mark.parametrize("kind", log_axes([1, 2]))
+def test_a_logarithmic_axis_above_zero_is_a_plain_one(kind):
+    fig, axis = log_axes([1, 10, 100])[kind]
+    assert getattr(fig.axes[0], f"get_{axis}scale")() == "log"
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_points_that_are_no_numbers_are_refused(number):
+    for call in (
+        lambda: plots.lines_with_bands([1, number], {"a": rows_of(2)}, "x", "y"),
+        lambda: plots.lines_with_bands([1, 2], {"a": [[1, 1, 1], [number] * 3]}, "x", "y"),
+        lambda: plots.bars_with_intervals(["a"], {"a": [[1, number, 1]]}, "y"),
+        lambda: plots.scatter_classes({"a": ([[0, number]], ["b"])}),
+        lambda: grids.attention([[[number]]], ["a"], ["b"]),
+        lambda: grids.heatmap([[np.inf]], "a", "b"),
+    ):
+        with pytest.raises(LabError):
+            call()
+
+
+def test_a_grid_without_any_number_is_white():
+    assert grids.heatmap([[np.nan]], "a", "b").axes

@@ -14,6 +14,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import check_right_padding, token_ids
 from helpers.texts import LabelledSet
 
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -113,22 +114,29 @@ def shuffled_tokens(
     The last real token stays in place, because the probe reads there, and so does the padding after
     it.
 
-    Args: lengths: Number of real tokens of each text; padding is on the right. first: Number of
-        tokens at the beginning that stay as well, such as 1 where texts begin with a special
-            token.
+    Args:
+        lengths: Number of real tokens of each text; padding is on the right.
+        first: Number of tokens at the beginning that stay as well, such as 1 where texts begin with
+            a special token.
 
     Raises:
-        LabError: A length below 1 or beyond the row.
+        LabError: No token ids, a length below 1 or beyond the row, or padding on the left.
 
     >>> ids = torch.tensor([[1, 2, 3, 4, 9, 0, 0]])
     >>> shuffled_tokens(ids, torch.tensor([5]), seed=1)[0, 4:].tolist()
     [9, 0, 0]
     """
-    if len(lengths) != len(ids) or int(lengths.min()) < 1 or int(lengths.max()) > ids.shape[1]:
+    ids = token_ids(ids)
+    if (
+        lengths.shape != ids.shape[:1]
+        or int(lengths.min()) < 1
+        or int(lengths.max()) > ids.shape[1]
+    ):
         raise LabError(
             f"expected a length from 1 to {ids.shape[1]} for each of {len(ids)} texts",
             f"got {len(lengths)} lengths from {int(lengths.min())} to {int(lengths.max())}",
         )
+    check_right_padding(ids, lengths)
     place = torch.arange(ids.shape[1]).expand(ids.shape)
     draws = torch.rand(ids.shape, generator=torch.Generator().manual_seed(seed))
     moves = (place >= first) & (place < lengths.cpu()[:, None] - 1)

@@ -41,12 +41,14 @@ They are enough to show that the file has changed."""
 class Source:
     """One file of the paper's five sets.
 
-    Attributes: dimension: Dimension of trustworthiness, in the paper's words. file, sha256, size:
-        The file, its digest and its bytes. rows: Numbers of rows with label 0 and with label 1.
-        positive, negative: What label 1 and label 0 mean. origin: Where the texts come from.
+    Attributes:
+        dimension: Dimension of trustworthiness, in the paper's words.
+        file, sha256, size: The file, its digest and its bytes.
+        rows: Numbers of rows with label 0 and with label 1.
+        positive, negative: What label 1 and label 0 mean.
+        origin: Where the texts come from.
         licence: Licence of the texts, as their publishers state it; the repository that holds the
-        file is
-            Apache-2.0.
+            file is Apache-2.0.
         caution: What the labels or the texts do not say, and how that is known.
     """
 

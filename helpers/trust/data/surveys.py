@@ -6,6 +6,7 @@ stands on, and whoever has a network can compute them again.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import Any
 
 from helpers import files
 from helpers.errors import LabError
+from helpers.inputs import within
 from helpers.runtime import progress
 from helpers.trust.data.public import ADDRESS, COMMIT, SOURCES, load
 from helpers.trust.data.published import PUBLISHED
@@ -114,9 +116,10 @@ def compare(computed: Mapping[str, Survey], stored: Mapping[str, Survey]) -> Non
         for name in computed
         for key, value in numbers(computed[name]).items()
     }
-    worst = max(pairs, key=lambda key: abs(pairs[key][0] - pairs[key][1]))
+    apart = {key: abs(value - other) for key, (value, other) in pairs.items()}
+    worst = max(apart, key=lambda key: (math.isnan(apart[key]), apart[key]))
     value, other = pairs[worst]
-    if abs(value - other) > TOLERANCE:
+    if not within(apart[worst], TOLERANCE):
         raise LabError(
             f"expected surveys within {TOLERANCE} of the stored ones",
             f"{worst} is {value:.4f}, stored is {other:.4f}",

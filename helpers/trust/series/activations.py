@@ -37,6 +37,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import check_right_padding, check_vocabulary
 from helpers.interventions import device_of
 from helpers.model import Model
 
@@ -165,13 +166,14 @@ def check_tokens(model: Model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor
     """Refuse what the model cannot read, before it fails inside an embedding.
 
     Raises:
-        LabError: Ids and lengths that do not fit each other, ids outside the vocabulary, a text
-            beyond the context.
+        LabError: Ids and lengths that do not fit each other or are no whole numbers, ids outside
+            the vocabulary, a text beyond the context, padding on the left.
     """
-    if ids.ndim != 2 or lengths.shape != ids.shape[:1] or len(ids) == 0:
+    whole = not any(part.is_floating_point() or part.is_complex() for part in (ids, lengths))
+    if ids.ndim != 2 or lengths.shape != ids.shape[:1] or len(ids) == 0 or not whole:
         raise LabError(
             "expected ids [item, pos] and one length per item",
-            f"got {tuple(ids.shape)} and {tuple(lengths.shape)}",
+            f"got {ids.dtype} {tuple(ids.shape)} and {lengths.dtype} {tuple(lengths.shape)}",
         )
     if int(lengths.min()) < 1 or int(lengths.max()) > ids.shape[1]:
         bad = int(((lengths < 1) | (lengths > ids.shape[1])).nonzero()[0, 0])
@@ -187,20 +189,14 @@ def check_tokens(model: Model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor
             hint="leave the text out or shorten it; cutting it at the end would move its last "
             "token",
         )
+    check_right_padding(ids, lengths, "the texts", _pads(model))
 
 
-def check_vocabulary(model: Model, smallest: int, largest: int) -> None:
-    """Refuse token ids that are none of the model's.
-
-    Raises:
-        LabError: An id below 0, or beyond the vocabulary.
-    """
-    if smallest < 0 or largest >= model.cfg.d_vocab:
-        raise LabError(
-            f"expected token ids from 0 to {model.cfg.d_vocab - 1}, the model's vocabulary",
-            f"got ids from {smallest} to {largest}",
-            hint="the tokenizer belongs to another model; load both from one folder or name",
-        )
+def _pads(model: Model) -> set[int]:
+    """Ids that a table of the model's texts may be padded with."""
+    tokenizer = getattr(model, "tokenizer", None)
+    named = (getattr(tokenizer, f"{name}_token_id", None) for name in ("pad", "eos"))
+    return {0, *(token for token in named if token is not None)}
 
 
 @torch.no_grad()
@@ -238,6 +234,7 @@ def last_token(
             activations that are not finite, with the first such layer.
     """
     check_tokens(model, ids, lengths)
+    ids, lengths = ids.long(), lengths.long()
     if dtype not in DTYPES or batch_size < 1:
         raise LabError(
             "expected dtype torch.float32 or torch.bfloat16 and a batch size from 1",

@@ -164,8 +164,16 @@ def settle(
     tell which, and leaving out the later one might keep the wrong one. That is never settled here.
 
     Raises:
-        LabError: Twins, unless they are neighbours and `allow_duplicates` is true.
+        LabError: A step without weights; twins, unless they are neighbours and `allow_duplicates`
+            is true.
     """
+    empty = [step for step in sorted(prints) if not prints[step]]
+    if empty:
+        raise LabError(
+            f"expected weights at every step of {name}",
+            f"step {empty[0]} has none",
+            hint="finish the download, or choose the steps: series.only(steps)",
+        )
     pairs = twins(prints)
     apart = [pair for pair in pairs if pair.apart]
     if apart:

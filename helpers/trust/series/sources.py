@@ -128,7 +128,7 @@ def check(series: Series, allow_duplicates: bool = False) -> Series:
             same (`integrity.settle`).
 
     Raises:
-        LabError: Duplicated or partly duplicated weights, naming the steps.
+        LabError: A step without weights; duplicated or partly duplicated ones, naming the steps.
     """
     kept, notes = integrity.settle(
         series.name, {step: series.prints(step) for step in series.steps}, allow_duplicates
@@ -137,7 +137,15 @@ def check(series: Series, allow_duplicates: bool = False) -> Series:
 
 
 def _prints(path: Path) -> Prints:
-    return integrity.of_files(sorted(path.glob("*.safetensors")) if path.is_dir() else [path])
+    """Fingerprints of the weights in a file or folder; LabError if it holds none."""
+    prints = integrity.of_files(sorted(path.glob("*.safetensors")) if path.is_dir() else [path])
+    if not prints:
+        raise LabError(
+            f"expected weights in {path}",
+            "there is no tensor in any file *.safetensors",
+            hint="finish the download, or leave the step out: series.only(steps)",
+        )
+    return prints
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import check_right_padding, check_vocabulary
 from helpers.interventions import device_of
 from helpers.model import Model
-from helpers.trust.series.activations import check_tokens, check_vocabulary, encode
+from helpers.trust.series.activations import check_tokens, encode
 from helpers.trust.steering.vectors import Positions, check_place, positions_mask
 
 ROWS = 512
@@ -128,12 +129,14 @@ class Behaviour:
 
 
 def _check_padded(ids: Tensor, lengths: Tensor, name: str) -> None:
-    fits = ids.ndim == 2 and len(ids) and lengths.shape == (len(ids),)
+    whole = not any(part.is_floating_point() or part.is_complex() for part in (ids, lengths))
+    fits = ids.ndim == 2 and len(ids) and lengths.shape == (len(ids),) and whole
     if not fits or not ((lengths >= 1) & (lengths <= ids.shape[1])).all():
-        got = f"got ids {tuple(ids.shape)} and {len(lengths)} lengths"
+        got = f"got ids {ids.dtype} {tuple(ids.shape)} and {lengths.numel()} lengths"
         raise LabError(
             f"expected ids [item pos] and for each item a length from 1 to pos, for {name}", got
         )
+    check_right_padding(ids, lengths, name)
 
 
 def from_text(

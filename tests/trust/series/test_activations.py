@@ -292,3 +292,38 @@ def test_nan_names_the_checkpoint_and_the_first_bad_layer(tmp_path):
         activations.last_token(bridge, ids, lengths, called="run at step 512")
     assert "finite activations of run at step 512" in str(fault.value)
     assert "layer index 2 on (blocks.1.hook_resid_post), in 4 of 4 texts" in str(fault.value)
+
+
+PAD_SIDES = {
+    "pad 0": ([[7, 2, 3, 4], [0, 0, 5, 4], [0, 6, 3, 4]], [4, 2, 3]),
+    "the same last token": ([[7, 2, 3, 14], [0, 5, 3, 14]], [4, 3]),
+    "one free place each": ([[0, 5, 3, 14], [0, 2, 6, 14]], [3, 3]),
+    "another pad": ([[7, 2, 3, 4], [9, 9, 5, 4]], [4, 2]),
+}
+
+
+@pytest.mark.parametrize("kind", PAD_SIDES)
+def test_padding_on_the_left_is_refused(kind, model):
+    """Its last real token is not where the length says: the vectors would be those of others."""
+    ids, lengths = map(torch.tensor, PAD_SIDES[kind])
+    with pytest.raises(LabError, match="padded on the right"):
+        activations.last_token(model, ids, lengths)
+
+
+def test_a_tokenizer_that_pads_on_the_left_is_found_out(model):
+    """As a user brings it: the tokenizer's own table, and lengths from its mask."""
+    own = tiny.tokenizer()
+    own.pad_token, own.padding_side = "[UNK]", "left"
+    table = own(list(tiny.TEXTS), return_tensors="pt", padding=True)
+    with pytest.raises(LabError, match='padding_side = "right"'):
+        activations.last_token(model, table["input_ids"], table["attention_mask"].sum(1))
+    own.padding_side = "right"
+    table = own(list(tiny.TEXTS), return_tensors="pt", padding=True)
+    found = activations.last_token(model, table["input_ids"], table["attention_mask"].sum(1))
+    assert torch.equal(found, activations.last_token(model, *activations.encode(model, tiny.TEXTS)))
+
+
+@pytest.mark.parametrize("begin", [0, 3])
+def test_texts_that_begin_alike_are_not_taken_for_padded_ones(model, begin):
+    ids = torch.tensor([[begin, 5, 3, 0], [begin, 2, 6, 0], [begin, 2, 6, 7]])
+    assert activations.last_token(model, ids, torch.tensor([3, 3, 4])).isfinite().all()

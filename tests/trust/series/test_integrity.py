@@ -192,3 +192,9 @@ def test_many_twins_are_summed_up():
     prints = {step: checkpoint(0, 1) for step in range(9)}
     with pytest.raises(LabError, match="and 4 more pairs"):
         integrity.settle("toy", prints)
+
+
+def test_a_step_without_weights_is_not_settled():
+    """Its empty fingerprint differs from all others, so no twin would give it away."""
+    with pytest.raises(LabError, match="weights at every step of x; step 4 has none"):
+        integrity.settle("x", {0: {"w": "2x2:a"}, 4: {}, 8: {"w": "2x2:b"}})

@@ -450,3 +450,29 @@ def test_every_kind_can_be_sent_to_a_worker(run, checkpoints, fake_hub):
         sent = pickle.loads(pickle.dumps(found))
         assert sent == found
         assert torch.equal(logits(sent.load(found.steps[-1])), logits(found.load(found.steps[-1])))
+
+
+@pytest.mark.parametrize("kind", ["check", "prints", "digest", "read", "sweep"])
+@pytest.mark.parametrize("left", ["nothing", "a configuration", "an empty weight file"])
+def test_a_step_without_weights_is_refused(checkpoints, kind, left):
+    """An unfinished download leaves a folder with a step's name: it is no checkpoint."""
+    from safetensors.torch import save_file
+
+    from helpers.trust.series.sweep import sweep
+
+    folder = checkpoints / "step-8"
+    for file in folder.iterdir():
+        if left != "a configuration" or file.suffix != ".json":
+            file.unlink()
+    if left == "an empty weight file":
+        save_file({}, folder / "model.safetensors")
+    series = sources.folders(checkpoints)
+    calls = {
+        "check": lambda: sources.check(series),
+        "prints": lambda: series.prints(8),
+        "digest": lambda: series.digest(8),
+        "read": lambda: series.read(8),
+        "sweep": lambda: sweep(series, work=lambda model, step: {"n": 1}, backend="serial"),
+    }
+    with pytest.raises(LabError, match=r"weights|model"):
+        calls[kind]()
