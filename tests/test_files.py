@@ -1,6 +1,7 @@
 """Files that a kill cannot leave half written, and stored measurements that cannot be used."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,35 @@ def test_unusable_measurements_are_refused_with_the_way_out(content, tmp_path):
         path.write_text(content)
     with pytest.raises(LabError, match=r"expected stored measurements in .*\n.*try: measure anew"):
         files.read_stored(path, lambda content: content["a"] + 1, "measure anew")
+
+
+@pytest.mark.parametrize("name", ["file/out", "file/more/out", "folder", "n" * 300])
+def test_a_place_that_cannot_be_written_is_refused_beforehand(name, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(LabError, match=r"expected to write .*; the system says"):
+        files.check_writable(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder in which nobody can write")
+def test_a_folder_that_takes_no_files_is_refused_beforehand():
+    with pytest.raises(LabError, match="expected to write /proc/out"):
+        files.check_writable(Path("/proc/out"))
+
+
+def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path):
+    (tmp_path / "old").write_text("kept")
+    files.check_writable(tmp_path / "old")
+    files.check_writable(tmp_path / "new" / "out")
+    assert (tmp_path / "old").read_text() == "kept"
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_text_and_bytes_are_written_as_they_are(tmp_path):
+    for content, written in (("é\n", "é\n".encode()), (b"a\r\n\xff", b"a\r\n\xff")):
+        files.write_atomically(content, tmp_path / "file")
+        assert (tmp_path / "file").read_bytes() == written
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from helpers import runtime
+from helpers.errors import LabError
 
 pytestmark = pytest.mark.core
 ROOT = str(Path(runtime.__file__).parents[1])
@@ -90,6 +91,99 @@ def test_cores_heeds_a_containers_limit(monkeypatch, limit, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(runtime.Path, "read_text", lambda path: limit)
     assert runtime.cores() == expected
+
+
+ABSENT = ("cuda:77", "nonsense", "meta", "cpu:-1", "xla", "hpu", "vulkan", "lazy", " ")
+ABSENT += () if torch.cuda.is_available() else ("cuda",)
+ABSENT += () if torch.backends.mps.is_available() else ("mps",)
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_a_device_that_does_not_answer_is_a_sentence(name, monkeypatch):
+    from helpers import zoo
+
+    monkeypatch.setenv("LAB_DEVICE", name)
+    for ask in (runtime.device, lambda: runtime.start("lab0"), lambda: zoo.load("add-d3")):
+        with pytest.raises(LabError, match="expected a device that answers") as refused:
+            ask()
+        assert repr(name) in str(refused.value)
+    monkeypatch.delenv("LAB_DEVICE")
+    with pytest.raises(LabError, match="expected a device that answers"):
+        zoo.load("add-d3", device=name)
+
+
+@pytest.mark.parametrize("name", ["cpu", "cpu:0"])
+def test_a_device_that_answers_is_taken(name, monkeypatch):
+    monkeypatch.setenv("LAB_DEVICE", name)
+    assert runtime.device() == name
+
+
+def test_the_environment_is_read_in_one_place_each():
+    """So that what guards a device, a cache or a path with ``~`` guards every use of it."""
+    texts = {path: path.read_text(encoding="utf-8") for path in Path(ROOT).glob("helpers/**/*.py")}
+    only = {
+        'environ.get("LAB_DEVICE")': "runtime.py",
+        'environ.get("LAB_CACHE")': "runtime.py",
+        'environ.get("LAB_WEIGHTS")': "manifest.py",
+        "expanduser(": "runtime.py",
+    }
+    for text, place in only.items():
+        assert [path.name for path in texts if text in texts[path]] == [place], text
+    assert not [path for path in texts if "Path.home" in texts[path]]
+
+
+def homeless(monkeypatch) -> None:
+    """As for a user whom the system does not know: nothing stands in the place of ``~``."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("LAB_CACHE", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+
+
+def test_without_a_home_the_cache_and_a_path_with_a_tilde_are_sentences(monkeypatch, tmp_path):
+    from helpers import zoo
+    from helpers.tinyworld.models import measure
+
+    homeless(monkeypatch)
+    with pytest.raises(LabError, match=r"home folder in place of ~ in ~/\.cache(.|\n)*LAB_CACHE"):
+        runtime.cache_dir()
+    for ask in (zoo.load, measure.history):
+        with pytest.raises(LabError, match="expected a home folder in place of ~ in ~/x"):
+            ask("~/x")
+    monkeypatch.setenv("LAB_WEIGHTS", "~/weights")
+    with pytest.raises(LabError, match="expected a home folder in place of ~ in ~/weights"):
+        zoo.names()
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    assert runtime.cache_dir() == tmp_path / "cache"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another user"
+)
+def test_a_user_whom_the_system_does_not_know():
+    """A whole process that becomes such a user after it has imported what it needs."""
+    code = (
+        "import os, sys\n"
+        "from helpers import runtime, zoo\n"
+        "from helpers.commands import doctor\n"
+        "from helpers.errors import LabError\n"
+        "os.setgid(54321), os.setuid(54321)\n"
+        "os.environ.pop('HOME', None), os.environ.pop('LAB_CACHE', None)\n"
+        "for ask in (runtime.cache_dir, lambda: zoo.load('~/x')):\n"
+        "    try: ask()\n"
+        "    except LabError as fault: print('refused:', fault)\n"
+        "print(doctor.cache())\n"
+    )
+    done = run_beside(None, code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("refused: expected a home folder in place of ~") == 2
+    assert "FAULT  expected a home folder" in done.stdout
+
+
+def test_a_cache_that_cannot_be_made_is_a_sentence(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(LabError, match=r"expected the cache folder(.|\n)*set LAB_CACHE"):
+        runtime.cache_dir()
 
 
 @pytest.mark.slow

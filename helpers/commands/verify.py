@@ -5,22 +5,26 @@ The exit code is 0 when the verification ran, whatever it found; the failures ar
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TextIO
 
-from helpers import files, zoo
+from helpers import files, runtime, zoo
 from helpers.arithmetic.questions import Format
-from helpers.arithmetic.verification import verify
+from helpers.arithmetic.verification import LogitsOf, callable_named, verify
 from helpers.errors import LabError
 from helpers.training import RECIPE, WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("name", help="an embedded model such as add-d6, a local folder, or a hub name")
+    add(
+        "name",
+        help="an embedded model such as add-d6, a local folder, a hub name, or module:function, a "
+        "callable from token ids [question, pos] to logits [question, pos, token]",
+    )
     add(
         "--questions",
         type=int,
@@ -54,14 +58,15 @@ def _add_format(add: Callable) -> None:
     add("--digits", type=int, metavar="N", help="number of digits of an operand")
     add("--digit-ids", type=_ids, metavar="IDS", help="token ids of 0 to 9: 0,1,2,3,4,5,6,7,8,9")
     add("--symbols", type=_ids, metavar="IDS", help="token ids of plus, minus, equals: 10,11,12")
+    add("--no-minus", action="store_true", help="no minus in the vocabulary, nor in --symbols")
     add("--prefix", type=_ids, default=(), metavar="IDS", help="token ids before the question")
     add("--no-sign", action="store_true", help="the answer has no sign token")
 
 
 def run(arguments: argparse.Namespace, results: TextIO) -> int:
     # The model first: a name that does not exist is the likelier mistake than a missing format.
-    model = zoo.load(arguments.name)
-    recipe = _recipe(arguments.name)
+    model, is_foreign = _model(arguments.name)
+    recipe = {} if is_foreign else _recipe(arguments.name)
     report = verify(
         model,
         _format(arguments, recipe),
@@ -71,6 +76,7 @@ def run(arguments: argparse.Namespace, results: TextIO) -> int:
         exhaustive=arguments.exhaustive,
         operations=arguments.operations or ("+-" if recipe.get("task") == "mixed" else "+"),
         seed=arguments.seed,
+        workers=1 if is_foreign else None,  # it may keep something between calls
     )
     if arguments.json:
         print(json.dumps(report.to_json() | _weights(arguments.name)), file=results)
@@ -79,22 +85,34 @@ def run(arguments: argparse.Namespace, results: TextIO) -> int:
     if report.failures == report.questions:
         print(
             f"no question was right: has {arguments.name} learned this format? See --digits, "
-            "--digit-ids, --symbols, --prefix, --no-sign and --operations",
+            "--digit-ids, --symbols, --prefix, --no-sign, --no-minus and --operations",
             file=sys.stderr,
         )
     return 0
 
 
+def _model(name: str) -> tuple[LogitsOf, bool]:
+    """What is asked, and whether it is a callable that another program brings."""
+    module, colon, _ = name.partition(":")
+    is_foreign = bool(colon and module) and not os.path.isdir(name)
+    return (callable_named(name) if is_foreign else zoo.load(name)), is_foreign
+
+
 def _weights(name: str) -> dict[str, str]:
-    """The checksum of the weights that were asked; empty for a model of another package."""
+    """The checksum of the weights that were asked; empty for a callable or a model of the hub."""
     if name in zoo.names():
         return {"sha256": zoo.entry(name).sha256}
-    folder = Path(name).expanduser()
-    return {"sha256": files.checksum(folder / WEIGHTS)[0]} if (folder / RECIPE).is_file() else {}
+    path = runtime.expanded(name) / WEIGHTS
+    return {"sha256": files.checksum(path)[0]} if os.path.isfile(path) else {}
 
 
 def _ids(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected token ids with commas between them, such as 0,1,2; got {text!r}"
+        ) from None
 
 
 def _format(arguments: argparse.Namespace, recipe: dict) -> Format:
@@ -113,27 +131,31 @@ def _format(arguments: argparse.Namespace, recipe: dict) -> Format:
             f"got --digits {arguments.digits}",
         )
     settings: dict = {"has_sign": not arguments.no_sign, "prefix": arguments.prefix}
+    if arguments.no_minus:
+        settings["minus"] = None
     if arguments.digit_ids:
         settings["digit_ids"] = arguments.digit_ids
     if arguments.symbols:
-        if len(arguments.symbols) != 3:
+        names = ["plus", "equals"] if arguments.no_minus else ["plus", "minus", "equals"]
+        if len(arguments.symbols) != len(names):
             raise LabError(
-                "expected three ids for --symbols: plus, minus, equals",
+                f"expected one id for each of --symbols: {', '.join(names)}",
                 f"got {len(arguments.symbols)}",
+                hint="a vocabulary without minus has --no-minus",
             )
-        settings |= dict(zip(("plus", "minus", "equals"), arguments.symbols, strict=True))
+        settings |= dict(zip(names, arguments.symbols, strict=True))
     return Format(digits, **settings)
 
 
 def _recipe(name: str) -> dict:
     """The fields of a model's recipe; empty for a model of another package."""
-    noted = Path(name).expanduser() / RECIPE
+    noted = runtime.expanded(name) / RECIPE
     if name in zoo.names():
         return asdict(zoo.entry(name).recipe)
-    if not noted.is_file():
+    if not os.path.isfile(noted):
         return {}
     try:
-        recipe = json.loads(noted.read_text())
+        recipe = json.loads(noted.read_text(encoding="utf-8"))
         recipe["data"].get("n_digits")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise LabError(

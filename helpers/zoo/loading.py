@@ -5,8 +5,8 @@ kind        `name`                          weights come from
 ==========  ==============================  ========================================================
 embedded    a name in                       this package; size, sha256 and tensors are checked
             ``weights/manifest.json``
-local       a folder: ``./runs/add-d5``,    a run of ``python -m helpers train``, or a Hugging Face
-            ``~/my-gpt2``                   folder with ``config.json``
+local       a folder: ``./runs/add-d5``,    a run of ``python -m helpers train``, a Hugging Face
+            ``~/my-gpt2``                   folder with ``config.json``, or one of `native`
 hub         a short name of `hub.HUB`, or   the Hugging Face hub, at a pinned commit where `HUB`
             ``owner/model``                 knows one
 ==========  ==============================  ========================================================
@@ -31,7 +31,7 @@ from helpers.errors import LabError, command
 from helpers.model import Model
 from helpers.texts import Vocabulary
 from helpers.training import WORDS, Recipe, series_file
-from helpers.zoo import hub
+from helpers.zoo import hub, native
 from helpers.zoo.manifest import REPAIR, Entry, entry, read_manifest, unknown_name, weights_folder
 
 
@@ -213,6 +213,18 @@ def _local(folder: Path):
         raise LabError(
             f"expected safetensors weights in {folder}",
             "there are none; pickled weights are not opened",
-            hint="save the model again with save_pretrained(folder, safe_serialization=True)",
+            hint="save the model again with save_pretrained(folder, safe_serialization=True), "
+            "or a model of TransformerLens with safetensors",
         )
+    if native.is_native(folder):
+        return _native(folder)
     return hub.boot(folder, str(folder))
+
+
+def _native(folder: Path):
+    hint = "save model.state_dict() and model.cfg.to_dict() of one model again"
+    model = native.build(folder)
+    tensors = native.tensors(folder, model, hint)
+    check_tensors(tensors, model.state_dict(), folder / training.WEIGHTS, hint)
+    model.load_state_dict(tensors, strict=True)
+    return model

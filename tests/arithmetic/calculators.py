@@ -20,12 +20,13 @@ class Calculator:
         digit_of[torch.tensor(fmt.digit_ids)] = torch.arange(10)
         columns = [fmt.operand_positions(k) for k in range(fmt.n_digits)]
         first, second = (digit_of[tokens[:, [c[i] for c in columns]]] for i in (0, 1))
-        questions = Questions(first, second, tokens[:, fmt.operator_position] == fmt.minus)
+        minus = -1 if fmt.minus is None else fmt.minus
+        questions = Questions(first, second, tokens[:, fmt.operator_position] == minus)
         wanted = torch.tensor(fmt.digit_ids)[self.rule(questions).flip(1)]
         if fmt.has_sign:
-            sign = torch.where(questions.negative, fmt.minus, fmt.plus)
+            sign = torch.where(questions.negative, minus, fmt.plus)
             wanted = torch.cat([sign[:, None], wanted], dim=1)
-        logits = torch.zeros(*tokens.shape, fmt.d_vocab_needed)
+        logits = torch.zeros(*tokens.shape, fmt.d_vocab_out_needed)
         steps = tokens.shape[1] - fmt.equals_position
         if steps > 0:
             logits[:, fmt.equals_position :].scatter_(2, wanted[:, :steps, None], 1.0)

@@ -1,12 +1,14 @@
 """The generated parts of the pages are current, and say what manifest and exact counts say."""
 
 import itertools
+import subprocess
 
 import pytest
 
 from helpers import zoo
 from helpers.book import pages
 from helpers.clone import find_root
+from helpers.course.labs import notebooks
 from helpers.errors import LabError
 from helpers.show import tables
 
@@ -62,6 +64,45 @@ def test_a_stale_page_is_named(tmp_path):
     page = tmp_path / "book" / "models.md"
     page.write_text("<!-- generated: model-overview -->\n<!-- end of generated part -->\n")
     assert pages.stale(tmp_path) == ["models.md"]
+
+
+def test_a_clone_with_other_line_ends_is_current(tmp_path, monkeypatch):
+    """Git can be told to end lines with two bytes; what is generated is right none the less."""
+    from helpers.tinyworld.language import world
+
+    root, data = find_root(), tmp_path / "data"
+    data.mkdir()
+    texts = [root / "README.md", root / "_config.yml", *(root / "book").glob("*.md")]
+    texts += [*(root / "labs").glob("*.py"), *(root / "labs").glob("*.ipynb")]
+    copies = {path: tmp_path / path.relative_to(root) for path in texts}
+    copies |= {path: data / path.name for path in world.FOLDER.glob("*.toml")}
+    for path, copy in copies.items():
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    monkeypatch.setattr(world, "FOLDER", data)
+    world.checksum.cache_clear()
+    try:
+        assert notebooks.stale(tmp_path) == []
+        assert pages.stale(tmp_path) == []
+        before = {copy: copy.read_bytes() for copy in copies.values()}
+        assert notebooks.write(tmp_path) == []
+        assert {copy: copy.read_bytes() for copy in before} == before
+    finally:
+        world.checksum.cache_clear()
+
+
+@pytest.mark.skipif(not (find_root() / ".git").exists(), reason="not a clone")
+def test_a_clone_has_the_same_bytes_everywhere():
+    """Every file of the repository is either binary or text whose lines end with one byte."""
+    done = subprocess.run(
+        ["git", "ls-files", "--eol"], cwd=find_root(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout
+    for line in done.stdout.splitlines():
+        stored, _, rest = line.partition(" ")
+        binary = stored == "i/-text"
+        assert stored in ("i/lf", "i/none", "i/-text"), line
+        assert ("attr/-text" if binary else "attr/text=auto eol=lf") in rest, line
 
 
 def test_every_embedded_model_has_a_card_with_its_checksum():

@@ -1,6 +1,7 @@
 """The command `verify`: what it prints, and the options that it refuses."""
 
 import json
+import sys
 
 import pytest
 
@@ -65,7 +66,9 @@ def test_the_command_prints_a_table(stored, capsys):
     [
         (["--digits", "5"], "expected 2 digits, as"),
         (["--digits", "0"], "expected 2 digits, as"),
-        (["--symbols", "10,11"], "expected three ids"),
+        (["--symbols", "10,11"], "expected one id for each of --symbols: plus, minus, equals"),
+        (["--symbols", "10,11,12", "--no-minus"], "each of --symbols: plus, equals; got 3"),
+        (["--no-minus", "--operations", "+-"], "expected the operations + alone"),
         (["--digit-ids", "1,2,3"], "expected ten digit ids"),
         (["--questions", "-5"], "numbers of questions of 0 or more"),
         (["--prefix", "1,2,3"], "context of at least"),
@@ -96,3 +99,95 @@ def test_a_damaged_recipe_is_reported(stored, capsys):
     (stored / "recipe.json").write_text("{")
     assert cli.main(["verify", str(stored)]) == 1
     assert "recipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--digit-ids", "--symbols", "--prefix"])
+@pytest.mark.parametrize("ids", ["a,b", "1,,2", "1.5", ""])
+def test_ids_that_are_none_get_a_sentence(option, ids, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["verify", "add-d3", option, ids])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    wanted = f"expected token ids with commas between them, such as 0,1,2; got {ids!r}"
+    assert f"argument {option}: {wanted}" in said
+
+
+ADDER = """
+import torch
+from tests.arithmetic.calculators import Calculator
+from helpers.arithmetic.questions import Format, Questions
+
+def exact(tokens):  # [question, pos]: digits, plus 10, equals 11
+    assert tokens.max() < 12
+    fmt = Format(3, minus=None, equals=11, has_sign=False)
+    logits = Calculator(fmt, Questions.answer_digits)(tokens)
+    assert logits.shape[-1] == 10
+    return logits
+
+class Owner:
+    logits = staticmethod(exact)
+
+five = 5
+"""
+OPTIONS = ["--digits", "3", "--symbols", "10,11", "--no-minus", "--no-sign"]
+
+
+@pytest.fixture
+def adder(tmp_path, monkeypatch):
+    """A module of somebody else in the current folder."""
+    (tmp_path / "somebodys_adder.py").write_text(ADDER)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "somebodys_adder", raising=False)
+
+
+@pytest.mark.parametrize("name", ["somebodys_adder:exact", "somebodys_adder:Owner.logits"])
+def test_a_callable_with_ten_logits_and_no_minus_is_verified(adder, name, capsys):
+    few = ["--questions", "300", "--per-class", "20"]
+    assert cli.main(["verify", name, *OPTIONS, *few, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["model"], found["questions"], found["failures"]) == (name, 380, 0)
+    assert found["digits"] == {"A3": 0, "A2": 0, "A1": 0, "A0": 0}
+    assert "sha256" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nobodys_adder:exact", "cannot import 'nobodys_adder'"),
+        ("somebodys_adder:inexact", "it has no callable 'inexact'"),
+        ("somebodys_adder:five", "it has no callable 'five'"),
+        ("somebodys_adder:", "it has no callable ''"),
+        ("..:x", "cannot import '..'"),
+    ],
+)
+def test_a_callable_that_is_not_there_is_a_sentence(adder, name, said, capsys):
+    assert cli.main(["verify", name, *OPTIONS]) == 1
+    message = capsys.readouterr().err
+    assert f"error: expected a callable from token ids to logits in {name}, as" in message
+    assert said in message
+
+
+def test_a_folder_of_a_native_model_with_ten_logits_is_verified(tmp_path, capsys):
+    from tests.zoo.test_native import SHAPE, bridge, saved
+
+    folder = saved(bridge(SHAPE), tmp_path / "adder")
+    few = ["--questions", "300", "--per-class", "20"]
+    assert cli.main(["verify", str(folder), *OPTIONS, *few, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["questions"] == 380
+    assert list(found["digits"]) == ["A3", "A2", "A1", "A0"]
+    assert max(found["digits"].values()) <= found["failures"] <= sum(found["digits"].values())
+    assert cli.main(["verify", str(folder), *OPTIONS, *few]) == 0
+    table = capsys.readouterr().out
+    assert "wrong at each place of the answer: A3 " in table
+    assert "=+" not in table
+
+
+def test_a_model_with_too_few_logits_for_a_sign_is_told_of_it(tmp_path, capsys):
+    from tests.zoo.test_native import SHAPE, bridge, saved
+
+    folder = saved(bridge(SHAPE), tmp_path / "adder")
+    assert cli.main(["verify", str(folder), *OPTIONS[:-1]]) == 1
+    said = capsys.readouterr().err
+    assert "at least 11" in said
+    assert "has_sign=False" in said

@@ -65,7 +65,7 @@ class Pairs:
         tokens = torch.tensor(fmt.digit_ids)[digits.flip(1)]
         if not fmt.has_sign:
             return tokens
-        signs = torch.where(self.negative, torch.tensor(fmt.minus), torch.tensor(fmt.plus))
+        signs = torch.where(self.negative, torch.tensor(fmt.minus_or_plus), torch.tensor(fmt.plus))
         return torch.cat([signs[:, None], tokens], dim=1)
 
 

@@ -131,7 +131,8 @@ class Reader:
         """Token ids as characters; ``?`` for a token outside the format."""
         fmt = self.fmt
         symbols = {token: str(digit) for digit, token in enumerate(fmt.digit_ids)}
-        symbols |= {fmt.plus: "+", fmt.minus: "-", fmt.equals: "="} | dict.fromkeys(fmt.prefix, "^")
+        symbols |= {fmt.minus_or_plus: "-", fmt.plus: "+", fmt.equals: "="}
+        symbols |= dict.fromkeys(fmt.prefix, "^")
         return "".join(symbols.get(token, "?") for token in ids.tolist())
 
 

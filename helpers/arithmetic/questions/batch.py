@@ -78,18 +78,26 @@ class Questions:
     def tokens(self, fmt: Format) -> Int[Tensor, "question pos"]:
         """The whole question with its true answer as token ids.
 
+        Raises:
+            LabError: The format is for another number of digits, or has no minus for a subtraction.
+
         >>> "".join("0123456789+-=*/"[t] for t in parse("133357+182243").tokens(Format(6))[0])
         '133357+182243=+0315600'
         """
         if self.n_digits != fmt.n_digits:
             raise LabError(f"expected questions of {fmt.n_digits} digits", f"got {self.n_digits}")
+        if fmt.minus is None and self.subtract.any():
+            raise LabError(
+                "expected additions alone, as the format has no minus",
+                f"got {int(self.subtract.sum())} subtractions",
+            )
         ids = torch.tensor(fmt.digit_ids)
         count = len(self)
 
         def column(token: int) -> Tensor:
             return torch.full((count, 1), token)
 
-        plus, minus = torch.tensor(fmt.plus), torch.tensor(fmt.minus)
+        plus, minus = torch.tensor(fmt.plus), torch.tensor(fmt.minus_or_plus)
         parts = [column(token) for token in fmt.prefix]
         parts += [ids[self.first.flip(1)], torch.where(self.subtract, minus, plus)[:, None]]
         parts += [ids[self.second.flip(1)], column(fmt.equals)]
@@ -98,9 +106,9 @@ class Questions:
         parts.append(ids[self.answer_digits().flip(1)])
         return torch.cat(parts, dim=1)
 
-    def text(self, index: int = 0) -> str:
+    def text(self, index: int = 0, has_sign: bool = True) -> str:
         """One question with its true answer, readable: ``133357+182243=+0315600``."""
-        tokens = self[index].tokens(Format(self.n_digits))[0]
+        tokens = self[index].tokens(Format(self.n_digits, has_sign=has_sign))[0]
         return "".join("0123456789+-="[t] for t in tokens.tolist())
 
 

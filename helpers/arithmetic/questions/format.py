@@ -7,6 +7,7 @@ operands, most significant digit first, a sign token, n + 1 answer digits (arXiv
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from helpers.errors import LabError
 
@@ -21,22 +22,26 @@ class Format:
         n_digits: Number of digits of an operand, 1 to 20.
         digit_ids: Token ids of the digits 0 … 9.
         plus, minus, equals: Token ids of the three symbols; the sign token uses `plus` and `minus`
-            too.
+            too. A vocabulary without minus has None there: such a model only adds.
         has_sign: Whether a sign token stands before the answer digits (the paper's first models had
             none).
         prefix: Token ids before the question, such as a beginning-of-sequence token.
 
     Raises:
-        LabError: The digits are out of range, one id is used for two symbols, or an id is below 0.
+        LabError: The digits are out of range, one id is used for two symbols, or an id is no whole
+            number of 0 or more.
 
     >>> Format(6).n_ctx, Format(6).equals_position, Format(6).answer_position(0)
     (22, 13, 21)
+    >>> adder = Format(3, minus=None, equals=11, has_sign=False)  # it writes nothing but digits
+    >>> adder.d_vocab_needed, adder.d_vocab_out_needed
+    (12, 10)
     """
 
     n_digits: int
     digit_ids: tuple[int, ...] = tuple(range(10))
     plus: int = 10
-    minus: int = 11
+    minus: int | None = 11
     equals: int = 12
     has_sign: bool = True
     prefix: tuple[int, ...] = ()
@@ -44,9 +49,10 @@ class Format:
     def __post_init__(self) -> None:
         if not isinstance(self.n_digits, int) or not 1 <= self.n_digits <= MAX_DIGITS:
             raise LabError(f"expected 1 to {MAX_DIGITS} digits", f"got {self.n_digits!r}")
-        symbols = (*self.digit_ids, self.plus, self.minus, self.equals)
-        complete = len(self.digit_ids) == 10 and len(set(symbols)) == 13
-        if not complete or min((*symbols, *self.prefix)) < 0:
+        ids = (*self._symbols, *self.prefix)
+        known = all(isinstance(i, Integral) and not isinstance(i, bool) and i >= 0 for i in ids)
+        complete = len(self.digit_ids) == 10 and len(set(self._symbols)) == len(self._symbols)
+        if not (known and complete):
             raise LabError(
                 "expected ten digit ids and three symbol ids, all different, and no id below 0",
                 f"got digits {self.digit_ids}, plus {self.plus}, minus {self.minus}, "
@@ -54,9 +60,26 @@ class Format:
             )
 
     @property
+    def _symbols(self) -> tuple[int, ...]:
+        """Every id that stands for something, each once."""
+        minus = () if self.minus is None else (self.minus,)
+        return (*self.digit_ids, self.plus, *minus, self.equals)
+
+    @property
+    def minus_or_plus(self) -> int:
+        """The id of minus; that of plus where there is none, and no question asks for it."""
+        return self.plus if self.minus is None else self.minus
+
+    @property
     def d_vocab_needed(self) -> int:
         """Smallest vocabulary that holds every id of the format."""
-        return 1 + max((*self.digit_ids, self.plus, self.minus, self.equals, *self.prefix))
+        return 1 + max((*self._symbols, *self.prefix))
+
+    @property
+    def d_vocab_out_needed(self) -> int:
+        """Smallest number of logits that holds every id of an answer: digits, and signs if any."""
+        signs = (self.plus, self.minus_or_plus) if self.has_sign else ()
+        return 1 + max((*self.digit_ids, *signs))
 
     @property
     def n_answer(self) -> int:

@@ -13,6 +13,7 @@ from helpers.arithmetic.verification.answers import (
     predict,
     score,
 )
+from helpers.arithmetic.verification.callables import callable_named
 from helpers.arithmetic.verification.counting import ask, verify
 from helpers.arithmetic.verification.report import Count, Report
 
@@ -23,6 +24,7 @@ __all__ = [
     "Report",
     "answer_text",
     "ask",
+    "callable_named",
     "check_causal",
     "check_model",
     "greedy",

@@ -79,7 +79,7 @@ def answer_text(answer: Int[Tensor, " answer"], fmt: Format) -> str:
     '+07?'
     """
     symbols = {token: str(digit) for digit, token in enumerate(fmt.digit_ids)}
-    symbols |= {fmt.plus: "+", fmt.minus: "-"}
+    symbols |= {fmt.minus_or_plus: "-", fmt.plus: "+"}
     return "".join(symbols.get(token, "?") for token in answer.tolist())
 
 
@@ -141,14 +141,14 @@ def _logits(
             hint="give the model's own token ids and number of digits to Format",
         ) from None
     output = getattr(output, "logits", output)
-    shape = tuple(getattr(output, "shape", ()))
-    if len(shape) != 3 or shape[:2] != tuple(tokens.shape) or shape[2] < fmt.d_vocab_needed:
-        wanted = f"({len(tokens)}, {tokens.shape[1]}, at least {fmt.d_vocab_needed})"
+    shape, least = tuple(getattr(output, "shape", ())), fmt.d_vocab_out_needed
+    if len(shape) != 3 or shape[:2] != tuple(tokens.shape) or shape[2] < least:
+        wanted = f"({len(tokens)}, {tokens.shape[1]}, at least {least})"
         raise LabError(
             f"expected logits of shape {wanted}",
             f"the model returned {shape or type(output).__name__}",
             hint="pass a callable that maps token ids [question, pos] to logits "
-            "[question, pos, vocab]",
+            "[question, pos, vocab]; has_sign=False if it writes no sign",
         )
     return output
 

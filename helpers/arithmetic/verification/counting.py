@@ -25,6 +25,7 @@ from helpers.arithmetic.verification.answers import (
 )
 from helpers.arithmetic.verification.plan import CHUNK, Chunk, draw, plan
 from helpers.arithmetic.verification.report import Report, Tally, summarise
+from helpers.errors import LabError
 from helpers.parallel import in_parallel
 from helpers.runtime import progress
 
@@ -54,10 +55,15 @@ def verify(
         workers: Threads of one core each; by default as many as torch would use, and 1 on a GPU.
 
     Raises:
-        LabError: As `predict`, `check_causal` and `plan.plan`.
+        LabError: As `predict`, `check_causal` and `plan.plan`; or subtractions are asked of a
+            format without minus.
     """
     began = time.monotonic()
     chunks = plan(fmt.n_digits, questions, per_class, exhaustive, operations, seed)
+    if "-" in operations and fmt.minus is None:
+        raise LabError(
+            "expected the operations + alone, as the format has no minus", f"got {operations}"
+        )
     check_model(model, fmt)
     check_causal(model, fmt)
     on_cpu = device_of(model).type == "cpu"
@@ -66,7 +72,7 @@ def verify(
     tallies = in_parallel(lambda chunk: ask(model, fmt, chunk, size), chunks, workers)
     unit = f" x {CHUNK} questions"
     done = list(progress(tallies, f"verify {name}", total=len(chunks), unit=unit))
-    return summarise(name, fmt.n_digits, chunks, done, seed, seconds=time.monotonic() - began)
+    return summarise(name, fmt, chunks, done, seed, seconds=time.monotonic() - began)
 
 
 def ask(
@@ -85,7 +91,8 @@ def ask(
     """
     questions = draw(chunk, fmt.n_digits)
     answers = read(model, questions, fmt, batch_size)
-    wrong = (answers != questions.tokens(fmt)[:, fmt.equals_position + 1 :]).any(1)
+    wrong_tokens = answers != questions.tokens(fmt)[:, fmt.equals_position + 1 :]
+    wrong = wrong_tokens.any(1)
     automaton = cascades.automaton_of(fmt.n_digits, chunk.subtract)
     classes = cascades.classify(automaton, questions.first.numpy(), questions.second.numpy())
     size = len(automaton.classes)
@@ -93,7 +100,9 @@ def ask(
     return Tally(
         questions=np.bincount(classes, minlength=size),
         failures=np.bincount(classes[wrong.numpy()], minlength=size),
+        wrong_tokens=wrong_tokens.sum(0).numpy(),
         examples=[
-            f"{questions.text(i)}, the model says {answer_text(answers[i], fmt)}" for i in shown
+            f"{questions.text(i, fmt.has_sign)}, the model says {answer_text(answers[i], fmt)}"
+            for i in shown
         ],
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Int
 
-from helpers.arithmetic.questions import cascades
+from helpers.arithmetic.questions import Format, cascades
 from helpers.arithmetic.verification.plan import Chunk
 from helpers.stats import clopper_pearson
 
@@ -18,11 +18,13 @@ class Tally:
     Attributes:
         questions: Number of questions in each class.
         failures: Number of wrong answers in each class.
+        wrong_tokens: Number of wrong tokens at each place of the answer, in reading order.
         examples: The first failing questions as text.
     """
 
     questions: Int[np.ndarray, " class_"]
     failures: Int[np.ndarray, " class_"]
+    wrong_tokens: Int[np.ndarray, " answer"]
     examples: list[str]
 
 
@@ -69,6 +71,8 @@ class Report:
             their exact shares, a less noisy estimate than ``uniform`` because rare classes were
             asked more often than they occur.
         examples: The first failing questions, with what the model answered.
+        digits: How often each token of the answer was wrong, after the true ones before it: the
+            sign, if the format has one, and the digits A_n to A0.
     """
 
     model: str
@@ -79,6 +83,7 @@ class Report:
     uniform: dict[str, Count] = field(default_factory=dict)
     rate: dict[str, float] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
+    digits: dict[str, int] = field(default_factory=dict)
 
     @property
     def questions(self) -> int:
@@ -101,6 +106,7 @@ class Report:
             "uniform": {operator: count.to_json() for operator, count in self.uniform.items()},
             "rate": self.rate,
             "examples": list(self.examples),
+            "digits": self.digits,
         }
 
     def table(self) -> str:
@@ -118,12 +124,14 @@ class Report:
             f"{self.model}: {self.failures:,} of {self.questions:,} questions wrong "
             f"({self.method}, {self.seconds:.1f} s)"
         )
+        places = ", ".join(f"{label} {count:,}" for label, count in self.digits.items())
+        lines += [f"wrong at each place of the answer: {places}"] if places else []
         return "\n".join([verdict, *lines, *(f"  wrong: {text}" for text in self.examples)])
 
 
 def summarise(
     name: str,
-    n_digits: int,
+    fmt: Format,
     chunks: Sequence[Chunk],
     tallies: Sequence[Tally],
     seed: int,
@@ -137,7 +145,10 @@ def summarise(
     exhaustive = chunks[0].source == "all"
     for subtract in sorted({chunk.subtract for chunk in chunks}):
         mine = [i for i, chunk in enumerate(chunks) if chunk.subtract == subtract]
-        automaton, operator = cascades.automaton_of(n_digits, subtract), "-" if subtract else "+"
+        automaton, operator = (
+            cascades.automaton_of(fmt.n_digits, subtract),
+            "-" if subtract else "+",
+        )
         counts = _per_class(automaton, [tallies[i] for i in mine], exhaustive)
         drawn = [tallies[i] for i in mine if chunks[i].source == "uniform"]
         if drawn:
@@ -146,12 +157,15 @@ def summarise(
                 sum(int(tally.failures.sum()) for tally in drawn),
             )
         if len(counts) == len(automaton.classes):  # a class never asked has an unknown rate
-            share = cascades.frequencies(automaton, n_digits)
+            share = cascades.frequencies(automaton, fmt.n_digits)
             rate[operator] = sum(share[c] * count.rate for c, count in counts.items())
         classes |= counts
     examples = tuple(text for tally in tallies for text in tally.examples)[:max_examples]
     method = "exhaustive" if exhaustive else "sampled"
-    return Report(name, method, seed, seconds, classes, uniform, rate, examples)
+    labels = ["sign" if label == "±" else label for label in fmt.answer_labels]
+    wrong = np.sum([tally.wrong_tokens for tally in tallies], axis=0).tolist()
+    digits = dict(zip(labels, wrong, strict=True))
+    return Report(name, method, seed, seconds, classes, uniform, rate, examples, digits)
 
 
 def _per_class(

@@ -1,8 +1,10 @@
 """Positions and labels of the paper's format and of others, and every impossible one."""
 
+import numpy as np
 import pytest
+import torch
 
-from helpers.arithmetic.questions import Format
+from helpers.arithmetic.questions import Format, uniform
 from helpers.errors import LabError
 
 pytestmark = pytest.mark.core
@@ -46,8 +48,26 @@ def test_labels_name_what_the_tokens_hold():
         {"n_digits": 3, "minus": 10},
         {"n_digits": 3, "equals": -1},
         {"n_digits": 3, "prefix": (-2,)},
+        {"n_digits": 3, "plus": None},
+        {"n_digits": 3, "equals": None},
+        {"n_digits": 3, "plus": "+"},
+        {"n_digits": 3, "prefix": (1.0,)},
+        {"n_digits": 3, "minus": None, "plus": 12},
     ],
 )
 def test_impossible_formats_are_refused(settings_):
     with pytest.raises(LabError, match="expected"):
         Format(**settings_)
+
+
+def test_a_vocabulary_without_minus():
+    """Digits, plus and equals are twelve ids to read; of ten consists an answer without a sign."""
+    fmt = Format(3, minus=None, equals=11, has_sign=False)
+    assert (fmt.d_vocab_needed, fmt.d_vocab_out_needed) == (12, 10)
+    assert Format(3, minus=None, equals=11).d_vocab_out_needed == 11
+    assert (Format(3).d_vocab_needed, Format(3).d_vocab_out_needed) == (13, 12)
+    questions = uniform(3, 20, np.random.default_rng(0))
+    usual = questions.tokens(Format(3, has_sign=False))
+    assert torch.equal(questions.tokens(fmt), torch.where(usual == 12, 11, usual))
+    with pytest.raises(LabError, match="the format has no minus; got 20 subtractions"):
+        uniform(3, 20, np.random.default_rng(0), subtract=True).tokens(fmt)

@@ -1,5 +1,8 @@
 """Counts per class, on callables whose failures are known exactly."""
 
+import itertools
+from collections import Counter
+
 import pytest
 import torch
 
@@ -72,6 +75,46 @@ def test_sampled_counts_pool_uniform_and_class_questions():
         0.0,
         pytest.approx(1 - 0.025 ** (1 / report.classes["S0"].questions)),
     )
+
+
+def test_wrong_tokens_are_counted_at_their_places():
+    """Exhaustively, beside a count by plain integers: one digit is spoilt where the units are 7."""
+
+    def rule(questions):
+        digits = questions.answer_digits()
+        spoilt = digits[:, 0] == 7
+        digits[spoilt, 1] = (digits[spoilt, 1] + 1) % 10
+        return digits
+
+    totals = Counter()
+    for first, second in itertools.product(range(100), repeat=2):
+        totals["A1"] += (first + second) % 10 == 7
+    for has_sign in (True, False):
+        fmt = Format(2, has_sign=has_sign)
+        report = verify(Calculator(fmt, rule), fmt, exhaustive=True)
+        places = (["sign"] if has_sign else []) + ["A2", "A1", "A0"]
+        assert report.digits == dict.fromkeys(places, 0) | totals
+        assert report.failures == totals["A1"] == 1000
+        assert report.to_json()["digits"] == report.digits
+        assert "wrong at each place of the answer: " in report.table()
+        assert "A2 0, A1 1,000, A0 0" in report.table()
+
+
+def test_what_is_said_of_a_format_without_sign_has_none():
+    fmt = Format(3, minus=None, equals=11, has_sign=False)
+    report = verify(Calculator(fmt, lookback_answer), fmt, questions=0, per_class=20)
+    assert report.examples
+    for text in report.examples:
+        question, said = text.split(", the model says ")
+        assert question.split("=")[1].isdigit()
+        assert len(question.split("=")[1]) == len(said) == 4
+        assert said.isdigit()
+
+
+def test_subtractions_are_not_asked_of_a_vocabulary_without_minus():
+    fmt = Format(3, minus=None, equals=11)
+    with pytest.raises(LabError, match=r"expected the operations \+ alone"):
+        verify(Calculator(fmt, lookback_answer), fmt, operations="+-")
 
 
 def test_examples_show_question_truth_and_answer():

@@ -1,0 +1,126 @@
+"""Folders with a model of TransformerLens, as its users save them, against the model itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from helpers import zoo
+from helpers.errors import LabError
+
+pytestmark = pytest.mark.core
+
+SHAPE = {
+    "n_layers": 2,
+    "n_heads": 2,
+    "d_model": 16,
+    "d_head": 8,
+    "d_mlp": 32,
+    "n_ctx": 12,
+    "d_vocab": 12,
+    "d_vocab_out": 10,
+    "act_fn": "relu",
+    "normalization_type": "LN",
+    "seed": 0,
+}
+TOKENS = torch.randint(12, (5, 11), generator=torch.Generator().manual_seed(0))
+VARIANTS = (
+    {},
+    {"normalization_type": "LNPre"},
+    {"normalization_type": None},
+    {"attn_only": True},
+    {"act_fn": "gelu"},
+    {"act_fn": "gelu_new"},
+    {"attention_dir": "bidirectional"},
+    {"attn_scale": 3.0},
+    {"d_head": 5},
+)
+
+
+def bridge(shape: dict):
+    from transformer_lens.model_bridge import TransformerBridge
+
+    return TransformerBridge.boot_native(shape)
+
+
+def hooked(shape: dict):
+    lens = pytest.importorskip("transformer_lens")
+    if not hasattr(lens, "HookedTransformer"):
+        pytest.skip("this transformer-lens has no HookedTransformer")
+    return lens.HookedTransformer(lens.HookedTransformerConfig(**shape))
+
+
+def saved(model, folder: Path) -> Path:
+    """The folder that the chapter tells people to make."""
+    folder.mkdir(exist_ok=True)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    with open(folder / "config.json", "w", encoding="utf-8") as file:
+        json.dump(model.cfg.to_dict(), file, default=str)
+    return folder
+
+
+def disturbed(model):
+    """Biases and norms are 0 and 1 at the start: their places would not show."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+@pytest.mark.parametrize("change", VARIANTS, ids=str)
+@pytest.mark.parametrize("made", [bridge, hooked])
+def test_a_saved_model_gives_its_own_logits(made, change, tmp_path):
+    model = disturbed(made(SHAPE | change))
+    found = zoo.load(str(saved(model, tmp_path / "model")), device="cpu")
+    with torch.no_grad():
+        torch.testing.assert_close(found(TOKENS), model(TOKENS), rtol=0, atol=1e-5)
+    assert not found.training
+
+
+def test_turned_and_gated_models_of_the_bridge(tmp_path):
+    change = {"positional_embedding_type": "rotary", "rotary_dim": 8, "gated_mlp": True}
+    model = disturbed(bridge(SHAPE | change | {"normalization_type": "RMS", "act_fn": "silu"}))
+    found = zoo.load(str(saved(model, tmp_path / "model")), device="cpu")
+    assert torch.equal(found(TOKENS), model(TOKENS))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"positional_embedding_type": "rotary", "rotary_dim": 8}, "its positions are rotary"),
+        ({"parallel_attn_mlp": True}, "parallel_attn_mlp = True"),
+        ({"use_local_attn": True, "window_size": 3, "attn_types": ["local"] * 2}, "use_local_attn"),
+        ({"use_attn_scale": False}, "use_attn_scale = False"),
+        ({"act_fn": "solu_ln"}, "solu_ln"),
+        ({"positional_embedding_type": "shortformer"}, "shortformer"),
+    ],
+    ids=str,
+)
+def test_what_the_native_model_computes_otherwise_is_refused(change, said, tmp_path):
+    folder = saved(hooked(SHAPE | change), tmp_path / "model")
+    with pytest.raises(LabError, match=said):
+        zoo.load(str(folder), device="cpu")
+
+
+def test_a_folder_whose_files_do_not_belong_together_is_refused(tmp_path):
+    folder = saved(bridge(SHAPE), tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    save_file(
+        {k: v for k, v in tensors.items() if k != "unembed.weight"}, folder / "model.safetensors"
+    )
+    with pytest.raises(LabError, match=r"unembed\.weight is missing"):
+        zoo.load(str(folder))
+    save_file(
+        tensors | {"embed.weight": torch.full((12, 16), torch.nan)}, folder / "model.safetensors"
+    )
+    with pytest.raises(LabError, match="NaN"):
+        zoo.load(str(folder))
+    (folder / "model.safetensors").write_bytes(b"none")
+    with pytest.raises(LabError, match="expected weights in"):
+        zoo.load(str(folder))
+    (folder / "config.json").write_text(json.dumps({"n_layers": 1, "d_model": 8}))
+    with pytest.raises(LabError, match="to have the shape of a model"):
+        zoo.load(str(folder))
