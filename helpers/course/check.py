@@ -2,8 +2,9 @@
 
 The checks of a lab stand in ``helpers/course/checks/labN.py``::
 
+    from helpers.course.asking import call
     from helpers.course.check import exercise
-    from helpers.course.expect import call, expect_close
+    from helpers.course.expect import expect_close
 
     @exercise("lab0.3", points=2, title="Logit difference")
     def logit_difference(answer):
@@ -11,13 +12,13 @@ The checks of a lab stand in ``helpers/course/checks/labN.py``::
         expect_close(call(answer, logits, 1, 0), expected, mistakes=mistakes)
 
 A check returns nothing (or a remark, as text) where the answer is right. Where it is not, the check
-raises `helpers.course.expect.Wrong`.
+raises `helpers.course.wrong.Wrong`. It computes what is right before it calls the answer, from
+objects that `call` hands out copies of, and begins in a known state (`helpers.course.state`).
 """
 
 import difflib
 import pkgutil
 import re
-import sysconfig
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,17 +26,13 @@ from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
-import helpers
-from helpers.course import sheet
-from helpers.course.expect import Wrong
+from helpers.course import sheet, state
+from helpers.course.origin import is_students
 from helpers.course.sheet import ERROR, OPEN, PART, RIGHT, WRONG, Result, Status
+from helpers.course.wrong import Wrong
 from helpers.errors import LabError
 
 _STUB = re.compile(r"(lab\d+\.\w+): ")
-_LIBRARIES = tuple(
-    sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
-)
-_OURS = str(Path(helpers.__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -100,12 +97,31 @@ def find(name: str) -> Exercise:
 def evaluate(name: str, answer: object) -> Result:
     """Check an answer without printing or recording.
 
-    Whatever the student's code raises becomes a result; only an interrupt passes through.
+    Whatever the student's code raises becomes a result; only an interrupt passes through. Whatever
+    it changes for other code, as a seed or the default type, is put back (`helpers.course.state`).
 
     Raises:
         LabError: there is no such exercise.
     """
     task = find(name)
+    before, changed = state.names(), []
+    try:
+        with state.known():
+            result = _judge(task, answer)
+    finally:
+        changed = state.replaced(before)
+    if not changed:
+        return result
+    said = (
+        f"your code replaces {changed[0]}, which all other code uses too, so nothing that was "
+        "computed afterwards counts; it was put back"
+    )
+    return Result(name, task.title, 0, task.points, WRONG, said)
+
+
+def _judge(task: Exercise, answer: object) -> Result:
+    """The verdict of the check itself."""
+    name = task.name
     try:
         remark = task.test(answer)
     except Wrong as wrong:
@@ -127,10 +143,10 @@ def check(name: str, answer: object) -> None:
     try:
         result = evaluate(name, answer)
     except LabError as fault:
-        print(f"✗ {fault}")
+        sheet.say(f"✗ {fault}")
         return
     sheet.current().record(result)
-    print(result)
+    sheet.say(str(result))
 
 
 def scores(lab: str) -> None:
@@ -138,10 +154,10 @@ def scores(lab: str) -> None:
     try:
         tasks = exercises(lab).values()
     except LabError as fault:
-        print(f"✗ {fault}")
+        sheet.say(f"✗ {fault}")
         return
     blank = (Result(task.name, task.title, 0, task.points, OPEN) for task in tasks)
-    print(sheet.table(sheet.current().rows(blank)))
+    sheet.say(sheet.table(sheet.current().rows(blank)))
 
 
 def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[Status, str]:
@@ -158,7 +174,7 @@ def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[Stat
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if _is_students(frame.filename, checks_file)
+        if is_students(frame.filename, checks_file)
     ]
     if frames:
         line = f" `{frames[-1].line}`" if frames[-1].line else ""
@@ -166,14 +182,3 @@ def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[Stat
     kind = type(answer).__name__
     form = f"the answer, of type {kind}, is not in the form that the exercise asks for ({said})"
     return ERROR, form
-
-
-def _is_students(filename: str, checks_file: str) -> bool:
-    """Whether code in this file is the student's: neither ours nor a library's."""
-    if (
-        filename == checks_file
-        or filename.startswith(("<frozen", "<__array"))
-        or "-packages" in filename
-    ):
-        return False
-    return not filename.startswith((*_LIBRARIES, _OURS))

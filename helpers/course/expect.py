@@ -1,19 +1,17 @@
 """Comparisons for checks: each says in words what is wrong, and never what the right answer is."""
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from helpers.course.values import as_array
+from helpers.course.wrong import Wrong
 
-class Wrong(Exception):
-    """An answer is not right: the likely mistake in words, and the points it earns nevertheless."""
-
-    def __init__(self, message: str, points: float = 0) -> None:
-        super().__init__(message)
-        self.points = points
+Mistakes = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
+"""Wrong values that well-known mistakes give, each with its message: pairs or a mapping, in either
+order."""
 
 
 def expect_type(answer: object, *types: type, name: str = "the answer") -> None:
@@ -23,7 +21,7 @@ def expect_type(answer: object, *types: type, name: str = "the answer") -> None:
     >>> expect_type("three", int, float)
     Traceback (most recent call last):
         ...
-    helpers.course.expect.Wrong: expected the answer to be int or float; got str
+    helpers.course.wrong.Wrong: expected the answer to be int or float; got str
     """
     if answer is None and type(None) not in types:
         raise Wrong(f"{name} is None: does the function return its result?")
@@ -59,9 +57,9 @@ def expect_shape(
     >>> expect_shape(np.zeros((3, 2)), (2, 3), "z")
     Traceback (most recent call last):
         ...
-    helpers.course.expect.Wrong: expected z in shape [2, 3]; got [3, 2]: are its axes swapped?
+    helpers.course.wrong.Wrong: expected z in shape [2, 3]; got [3, 2]: are its axes swapped?
     """
-    got = as_array(answer, name).shape
+    got = as_array(answer, name, truth=True).shape
     if len(got) == len(shape) and all(
         want in (-1, have) for want, have in zip(shape, got, strict=True)
     ):
@@ -79,7 +77,7 @@ def expect_close(
     actual: object,
     expected: object,
     tolerance: float = 1e-5,
-    mistakes: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+    mistakes: Mistakes | Callable[[], Mistakes] = (),
     name: str = "the answer",
     points: float = 0,
 ) -> None:
@@ -90,8 +88,8 @@ def expect_close(
         actual: Number, array, tensor or nested list from the student.
         expected: The right values.
         tolerance: Largest absolute difference that still counts as equal.
-        mistakes: Wrong values that well-known mistakes give, each with its message: pairs or a
-            mapping, in either order.
+        mistakes: Wrong values that well-known mistakes give, or a function that computes them: it
+            is called only where the answer is not right.
         name: How the message calls the answer.
         points: What a wrong answer earns nevertheless.
 
@@ -99,17 +97,18 @@ def expect_close(
     >>> expect_close(1.0, 2.0, mistakes={"did you take the mean instead of the sum?": 1.0})
     Traceback (most recent call last):
         ...
-    helpers.course.expect.Wrong: did you take the mean instead of the sum?
+    helpers.course.wrong.Wrong: did you take the mean instead of the sum?
     """
-    right, got = as_array(expected, "the reference"), as_array(actual, name)
-    expect_shape(actual, right.shape, name)
+    right, got = as_array(expected, "the reference", truth=True), as_array(actual, name)
+    expect_shape(got, right.shape, name)
     if np.isnan(got).any() and not np.isnan(right).any():
         raise Wrong(f"{name} holds NaN: look for 0/0, or a logarithm of 0", points)
     if same(got, right, tolerance):
         return
-    for first, second in mistakes.items() if isinstance(mistakes, Mapping) else mistakes:
+    known = mistakes() if callable(mistakes) else mistakes
+    for first, second in known.items() if isinstance(known, Mapping) else known:
         message, value = (first, second) if isinstance(first, str) else (second, first)
-        if same(got, as_array(value, "a mistake"), tolerance):
+        if same(got, as_array(value, "a mistake", truth=True), tolerance):
             raise Wrong(message, points)
     raise Wrong(_difference(got, right, tolerance, name), points)
 
@@ -140,34 +139,6 @@ def _difference(got: np.ndarray, right: np.ndarray, tolerance: float, name: str)
     return f"{int(wrong.sum())} of {wrong.size} values of {name} are not right{hint}"
 
 
-def as_array(answer: Any, name: str = "the answer") -> np.ndarray:
-    """Numbers as a float64 array: a number, an array, a tensor on any device, or nested lists of
-    numbers.
-
-    >>> as_array([[1, 2], [3, 4]]).shape
-    (2, 2)
-    """
-    if answer is None:
-        raise Wrong(f"{name} is None: does the function return its result?")
-    if callable(answer) and not hasattr(answer, "shape"):
-        raise Wrong(
-            f"expected numbers; got a function: call it, and pass what it returns as {name}"
-        )
-    if isinstance(answer, str):
-        raise Wrong(f"expected numbers; got {name} as text")
-    if hasattr(answer, "detach"):
-        answer = answer.detach().cpu().double().numpy()
-    elif isinstance(answer, list | tuple):
-        answer = [as_array(item, name) for item in answer]
-    try:
-        array = np.asarray(answer)
-    except ValueError:
-        raise Wrong(f"the rows of {name} differ in length") from None
-    if not np.issubdtype(array.dtype, np.number) and array.dtype != bool:
-        raise Wrong(f"expected numbers; got {type(answer).__name__} as {name}")
-    return array.astype(np.float64)
-
-
 def expect_number(answer: object, name: str = "the answer") -> None:
     """Refuse what is not one finite number; a tensor or array with one element counts as its
     number.
@@ -184,58 +155,3 @@ def expect_number(answer: object, name: str = "the answer") -> None:
         raise Wrong(
             f"{name} is {float(array.reshape(()))}: look for a division by 0, or a logarithm of 0"
         )
-
-
-def call(function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
-    """Call the student's function; refuse what cannot be called so, and a missing return value.
-
-    >>> call(abs, -3)
-    3
-    >>> call(print)
-    Traceback (most recent call last):
-        ...
-    helpers.course.expect.Wrong: the function returns None: is its last line a return?
-    """
-    expect_function(function)
-    try:
-        inspect.signature(function).bind(*inputs, **options)
-    except TypeError as mismatch:
-        raise Wrong(f"the function cannot be called as the exercise says: {mismatch}") from None
-    except ValueError:  # a builtin that does not tell its signature
-        pass
-    result = function(*inputs, **options)
-    if result is None:
-        raise Wrong("the function returns None: is its last line a return?")
-    return result
-
-
-def expect_functions(
-    answer: Any, tests: Mapping[str, Callable[[Callable], None]], points: float
-) -> None:
-    """Refuse an answer that does not return the functions named, in order, or returns one that
-    fails its test.
-
-    Args:
-        answer: The student's function, which returns the functions.
-        tests: For each function's name, a test that raises `Wrong`.
-        points: What each function is worth by itself.
-
-    Raises:
-        Wrong: With what each faulty function lacks, and the points of the others.
-
-    >>> def is_abs(function):
-    ...     expect_close(function(-3), 3)
-    >>> expect_functions(lambda: (abs, abs), {"first": is_abs, "second": is_abs}, 1)
-    """
-    expect_function(answer)
-    got = call(answer)
-    if not isinstance(got, tuple | list) or len(got) != len(tests) or not all(map(callable, got)):
-        raise Wrong(f"expected {len(tests)} functions, ({', '.join(tests)})")
-    faults = []
-    for function, test in zip(got, tests.values(), strict=True):
-        try:
-            test(function)
-        except Wrong as fault:
-            faults.append(str(fault))
-    if faults:
-        raise Wrong("; ".join(faults), points=points * (len(tests) - len(faults)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from helpers.course import check as checks
 from helpers.course import expect, sheet
 from helpers.course.check import evaluate
-from helpers.course.expect import Wrong
+from helpers.course.wrong import Wrong
 from helpers.errors import LabError
 
 

@@ -2,15 +2,10 @@
 
 from types import SimpleNamespace
 
+from helpers.course.asking import call
 from helpers.course.check import exercise
-from helpers.course.expect import (
-    Wrong,
-    call,
-    expect_close,
-    expect_function,
-    expect_number,
-    expect_type,
-)
+from helpers.course.expect import expect_close, expect_function, expect_number, expect_type
+from helpers.course.wrong import Wrong
 
 SOURCE = '''\
 # ---

@@ -4,15 +4,20 @@ References come from other code than the student's: closed forms, random attenti
 model's own modules, a toy circuit whose answer is known, and `helpers.interventions`.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from helpers.arithmetic.questions import Format, uniform
+from helpers.course.asking import call
 from helpers.course.check import exercise
 from helpers.course.checks import lab0_mistakes as usual
-from helpers.course.expect import Wrong, as_array, call, expect_close, expect_shape, expect_type
+from helpers.course.expect import expect_close, expect_shape, expect_type
+from helpers.course.values import as_array
+from helpers.course.wrong import Wrong
 from helpers.interventions import Node, ablate, run_with_replaced
 
 
@@ -20,10 +25,9 @@ from helpers.interventions import Node, ablate, run_with_replaced
 def source_position(answer):
     for n_digits in (5, 3, 6):
         for k in range(n_digits + 1):
-            got, right = call(answer, n_digits, k), 3 * n_digits + 2 - k
             expect_close(
-                got,
-                right,
+                call(answer, n_digits, k),
+                3 * n_digits + 2 - k,
                 mistakes=usual.positions(n_digits, k),
                 name=f"the position for n = {n_digits}, k = {k}",
             )
@@ -39,12 +43,14 @@ def components(answer):
     _same_names(list(got), list(right))
     for name, piece in right.items():
         expect_type(got[name], Tensor, name=f"the piece {name}")
-        mistakes = {
-            f"the piece {name}: {said}": value for said, value in usual.pieces(at, name).items()
-        }
+        mistakes = partial(_of_piece, at, name)
         expect_close(
             _spread(got[name], piece, name), piece, 1e-4, mistakes, name=f"the piece {name}"
         )
+
+
+def _of_piece(at: usual.Bench, name: str) -> usual.Mistakes:
+    return {f"the piece {name}: {said}": value for said, value in usual.pieces(at, name).items()}
 
 
 def _same_names(got: list, right: list[str]) -> None:
@@ -73,6 +79,7 @@ def _spread(
     got: Tensor, right: Float[Tensor, "question d_model"], name: str
 ) -> Float[Tensor, "question d_model"]:
     """A piece for each question; a bias may come without the question axis."""
+    values = torch.from_numpy(as_array(got, f"the piece {name}"))
     shape = list(got.shape)
     if got.ndim == 3:
         raise Wrong(f"the piece {name} has three axes: take the one position that is given")
@@ -83,7 +90,7 @@ def _spread(
         )
     if shape[:-1] not in ([], [1], [len(right)]):
         raise Wrong(f"the piece {name} has shape {shape}, expected [question, 96]")
-    return got.expand(right.shape)
+    return values.expand(right.shape)
 
 
 def random_pattern(
@@ -99,24 +106,22 @@ def random_pattern(
 
 @exercise("lab0.3", points=2, title="Who reads the digits?")
 def attention_share(answer):
+    cases = []
     for n_digits, k, j in ((5, 2, 2), (5, 4, 3), (4, 1, 0)):
-        fmt = Format(n_digits)
-        pattern = random_pattern(7, 3, fmt.n_ctx, seed=k)
-        got = call(answer, pattern, fmt, k, j)
+        fmt, pattern = Format(n_digits), random_pattern(7, 3, 3 * n_digits + 4, seed=k)
+        from_here = pattern.mean(0)[:, fmt.answer_position(k) - 1]
+        right = from_here[:, list(fmt.operand_positions(j))].sum(-1)
+        cases.append(((pattern, fmt, k, j), right))
+    for case, right in cases:
+        got = call(answer, *case)
         if list(as_array(got).shape) == [7]:
             raise Wrong(
                 "one value a question: average over questions (axis 0), not over heads (axis 1)"
             )
         if list(as_array(got).shape) == [7, 3]:
             raise Wrong("one value a question and head: average over the questions, axis 0")
-        from_here = pattern.mean(0)[:, fmt.answer_position(k) - 1]
-        right = from_here[:, list(fmt.operand_positions(j))].sum(-1)
-        expect_close(
-            got,
-            right,
-            mistakes=usual.attention(pattern, fmt, k, j),
-            name=f"the share for k = {k}, j = {j}",
-        )
+        name = "the share for k = {}, j = {}".format(*case[2:])
+        expect_close(got, right, mistakes=partial(usual.attention, *case), name=name)
 
 
 @exercise("lab0.4", points=2, title="Logits by hand")
@@ -129,9 +134,8 @@ def logits_by_hand(answer):
     got = call(answer, model, stream)
     if as_array(got).shape == stream.shape:
         raise Wrong("this is the normalised stream: W_U and b_U are still missing")
-    expect_close(
-        got, right, tolerance=2e-4, mistakes=usual.logits(model, stream), name="the logits"
-    )
+    mistakes = partial(usual.logits, model, stream)
+    expect_close(got, right, tolerance=2e-4, mistakes=mistakes, name="the logits")
 
 
 @exercise("lab0.5", points=2, title="The share of one component")
@@ -141,11 +145,6 @@ def direct_share(answer):
     piece = torch.randn(6, model.cfg.d_model, generator=generator) + 0.5
     scale = 1 + 2 * torch.rand(6, 1, generator=generator)
     token = torch.tensor([3, 1, 4, 1, 5, 9])
-    got = call(answer, model, piece, scale, token)
-    if list(as_array(got).shape) in ([6, model.cfg.d_vocab], [6, 6]):
-        raise Wrong(
-            "these are several tokens for each question: pick question i's own token, token[i]"
-        )
     centred = piece - piece.mean(-1, keepdim=True)
     right = torch.stack(
         [
@@ -153,13 +152,13 @@ def direct_share(answer):
             for i in range(6)
         ]
     )
-    expect_close(
-        got,
-        right,
-        tolerance=1e-4,
-        mistakes=usual.shares(model, piece, scale, token),
-        name="the share",
-    )
+    got = call(answer, model, piece, scale, token)
+    if list(as_array(got).shape) in ([6, model.cfg.d_vocab], [6, 6]):
+        raise Wrong(
+            "these are several tokens for each question: pick question i's own token, token[i]"
+        )
+    mistakes = partial(usual.shares, model, piece, scale, token)
+    expect_close(got, right, tolerance=1e-4, mistakes=mistakes, name="the share")
 
 
 def _expect_logits(got: object, like: Tensor) -> None:
@@ -172,17 +171,13 @@ def _expect_logits(got: object, like: Tensor) -> None:
 @torch.no_grad()
 def zero_head(answer):
     at = usual.bench()
-    for node in (Node(at.source, 0, 0), Node(at.source, 1, 1), Node(at.source - 3, 0, 2)):
+    nodes = (Node(at.source, 0, 0), Node(at.source, 1, 1), Node(at.source - 3, 0, 2))
+    rights = [ablate(at.model, at.tokens, [node], at.reference, "zero") for node in nodes]
+    for node, right in zip(nodes, rights, strict=True):
         got = call(answer, at.model, at.tokens, node)
         _expect_logits(got, at.logits)
-        right = ablate(at.model, at.tokens, [node], at.reference, "zero")
-        expect_close(
-            got,
-            right,
-            tolerance=1e-3,
-            mistakes=usual.zeros(at, node),
-            name=f"the logits for {node}",
-        )
+        mistakes = partial(usual.zeros, at, node)
+        expect_close(got, right, 1e-3, mistakes, name=f"the logits for {node}")
 
 
 @exercise("lab0.7", points=2, title="The means")
@@ -194,6 +189,8 @@ def mean_mlp_outputs(answer):
         at.tokens.shape,
         at.model.cfg.d_model,
     )
+    outputs = [at.cache[f"blocks.{layer}.hook_mlp_out"] for layer in range(layers)]
+    right = torch.stack([output.sum(0) / questions for output in outputs])
     got = call(answer, at.model, at.cache)
     shape = list(as_array(got).shape)
     mistakes = {
@@ -225,9 +222,7 @@ def mean_mlp_outputs(answer):
     for message, wrong in mistakes.items():
         if shape == wrong:
             raise Wrong(message)
-    outputs = [at.cache[f"blocks.{layer}.hook_mlp_out"] for layer in range(layers)]
-    right = torch.stack([output.sum(0) / questions for output in outputs])
-    expect_close(got, right, tolerance=1e-4, mistakes=usual.means(at), name="the means")
+    expect_close(got, right, 1e-4, partial(usual.means, at), name="the means")
 
 
 @exercise("lab0.8", points=2, title="Draw donors")
@@ -237,26 +232,25 @@ def resample_head(answer):
     rows = torch.from_numpy(
         np.random.default_rng(102).integers(at.reference.z.shape[1], size=len(at.tokens))
     )
-    for node in (Node(at.source, 0, 0), Node(at.source, 1, 1)):
+    nodes, drawn = (Node(at.source, 0, 0), Node(at.source, 1, 1)), at.reference.rows(rows)
+    rights = [run_with_replaced(at.model, at.tokens, [node], drawn) for node in nodes]
+    for node, right in zip(nodes, rights, strict=True):
         got = call(answer, at.model, at.tokens, node, at.reference.z, rows)
         _expect_logits(got, at.logits)
-        right = run_with_replaced(at.model, at.tokens, [node], at.reference.rows(rows))
-        expect_close(
-            got,
-            right,
-            tolerance=1e-3,
-            mistakes=usual.donors(at, node, rows),
-            name=f"the logits for {node}",
-        )
+        mistakes = partial(usual.donors, at, node, rows)
+        expect_close(got, right, 1e-3, mistakes, name=f"the logits for {node}")
 
 
 @exercise("lab0.9", points=2, title="Predict the patched digit")
 def patched_digit(answer):
     rng = np.random.default_rng(103)
     clean, stored = uniform(5, 200, rng), uniform(5, 200, rng)
-    for k in (2, 4, 1, 0):
-        right = (stored.first[:, k] + stored.second[:, k] + usual.carry(clean, k)) % 10
-        got, mistakes = call(answer, clean, stored, k), usual.digits(clean, stored, k)
+    rights = {
+        k: (stored.first[:, k] + stored.second[:, k] + usual.carry(clean, k)) % 10
+        for k in (2, 4, 1, 0)
+    }
+    for k, right in rights.items():
+        got, mistakes = call(answer, clean, stored, k), partial(usual.digits, clean, stored, k)
         expect_close(got, right, tolerance=0, mistakes=mistakes, name=f"the digit for k = {k}")
 
 
@@ -265,16 +259,16 @@ def both_directions(answer):
     clean, corrupted = torch.from_numpy(np.random.default_rng(104).integers(10, size=(2, 400, 3)))
     differ = usual.toy_run(clean, clean, []) != usual.toy_run(corrupted, corrupted, [])
     clean, corrupted = clean[differ], corrupted[differ]
-    wanted = usual.toy_run(clean, clean, [])
+    wanted, cases = usual.toy_run(clean, clean, []), []
     for nodes in ([0], [0, 1], [2]):
-        got = as_array(call(answer, usual.toy_run, clean, corrupted, nodes))
-        if got.shape != (2,):
-            raise Wrong(f"expected two numbers (lost, restored); got shape {list(got.shape)}")
         hits = (
             usual.toy_run(clean, corrupted, nodes) != wanted,
             usual.toy_run(corrupted, clean, nodes) == wanted,
         )
-        right = [int(hit.sum()) / len(clean) for hit in hits]
-        expect_close(
-            got, right, mistakes=usual.directions(clean, corrupted, nodes), name="the two shares"
-        )
+        cases.append((nodes, [int(hit.sum()) / len(clean) for hit in hits]))
+    for nodes, right in cases:
+        got = as_array(call(answer, usual.toy_run, clean, corrupted, nodes))
+        if got.shape != (2,):
+            raise Wrong(f"expected two numbers (lost, restored); got shape {list(got.shape)}")
+        mistakes = partial(usual.directions, clean, corrupted, nodes)
+        expect_close(got, right, mistakes=mistakes, name="the two shares")

@@ -7,16 +7,11 @@ import numpy as np
 import torch
 
 from helpers.arithmetic.questions import cascades
+from helpers.course.asking import call
 from helpers.course.check import exercise
-from helpers.course.expect import (
-    Wrong,
-    as_array,
-    call,
-    expect_close,
-    expect_function,
-    expect_number,
-    expect_shape,
-)
+from helpers.course.expect import expect_close, expect_function, expect_number, expect_shape
+from helpers.course.values import as_array
+from helpers.course.wrong import Wrong
 from helpers.interventions import Node
 
 
@@ -58,25 +53,27 @@ def _answer(first: list[int], second: list[int], nines: int) -> list[int]:
     ]
 
 
+def _class(first: list[int], second: list[int]) -> int:
+    automaton = cascades.addition(len(first))
+    return int(cascades.classify(automaton, np.array([first]), np.array([second]))[0])
+
+
 @exercise("lab1.1", points=2, title="The cascade class")
 def cascade_class(answer):
     expect_function(answer)
-    for first, second in [([5, 4, 4], [5, 5, 5]), *_cases(6, 200, seed=1)]:
-        automaton = cascades.addition(len(first))
-        right = int(cascades.classify(automaton, np.array([first]), np.array([second]))[0])
+    cases = [([5, 4, 4], [5, 5, 5]), *_cases(6, 200, seed=1)]
+    rights = [_class(*case) for case in cases]
+    for (first, second), right in zip(cases, rights, strict=True):
         got = _number(call(answer, first, second), "the class")
         if got != round(got):
             raise Wrong(f"the class counts columns: expected a whole number; got {got:g}")
         if got == right:
             continue
-        backwards = int(
-            cascades.classify(automaton, np.array([first[::-1]]), np.array([second[::-1]]))[0]
-        )
         sums = [d + e for d, e in zip(first, second, strict=True)]
         likely = ""
         if got == sum(total >= 10 for total in sums):
             likely = ": did you count the columns that carry? The class is the length of one run"
-        elif got == backwards:
+        elif got == _class(first[::-1], second[::-1]):
             likely = ": do you read the digits from the top? Index 0 is the units"
         elif got == right - 1:
             likely = ": the column that makes the carry belongs to the run"
@@ -87,7 +84,6 @@ def cascade_class(answer):
 def upper_bound(answer):
     expect_function(answer)
     for trials, alpha in ((100, 0.05), (200, 0.05), (50, 0.01), (1, 0.05)):
-        got = _number(call(answer, trials, alpha), "the bound")
         right = 1 - alpha ** (1 / trials)
         tolerance = (
             1e-5 * right
@@ -100,6 +96,7 @@ def upper_bound(answer):
             - (alpha / 2) ** (1 / trials),
             "did you use 1 - alpha where alpha belongs?": 1 - (1 - alpha) ** (1 / trials),
         }
+        got = _number(call(answer, trials, alpha), "the bound")
         expect_close(got, right, tolerance, mistakes, name=f"the bound for {trials} questions")
     return "at N = 1 000 000 this is about 3e-6"
 
@@ -108,8 +105,6 @@ def upper_bound(answer):
 def lookback_rule(answer):
     expect_function(answer)
     for first, second in [([8, 7, 7], [2, 2, 2]), *_cases(5, 200, seed=3)]:
-        got = call(answer, first, second)
-        expect_shape(got, (len(first) + 1,), axes="answer digit", name="the answer")
         no_nines, right, exact = (_answer(first, second, nines) for nines in (0, 1, len(first)))
         mistakes = {}
         if exact != right:
@@ -121,14 +116,20 @@ def lookback_rule(answer):
             mistakes["are the digits in reading order? Index 0 is the units"] = right[::-1]
         if no_nines != right:
             mistakes["a carry passes through one column that sums to nine"] = no_nines
+        got = call(answer, first, second)
+        expect_shape(got, (len(first) + 1,), axes="answer digit", name="the answer")
         expect_close(
             got, right, 1e-9, mistakes, name=f"the rule's answer to {_text(first, second)}"
         )
 
 
 def _state(value: object) -> str:
-    """A carry as text, be it text or a number."""
-    return str(value) if isinstance(value, str) else f"{_number(value, 'a carry'):g}"
+    """A carry as text, be it text, a truth value or a number."""
+    if isinstance(value, str):
+        return str(value)
+    number = as_array(value, "a carry", truth=True)
+    expect_number(number, "a carry")
+    return f"{number.item():g}"
 
 
 @exercise("lab1.4", points=3, title="TriAdd and the fold")
@@ -140,7 +141,10 @@ def carries_out(answer):
             str(rng.choice(["0", "1"])),
             *rng.choice(["0", "U", "1"], size=rng.integers(8)).tolist(),
         ]
-        got = call(answer, list(states))
+        right: list[str] = []
+        for state in states:
+            right.append(right[-1] if state == "U" else state)
+        got = call(answer, states)
         if isinstance(got, str) or not isinstance(got, Iterable):
             raise Wrong(f"expected a list with one carry for each column; got {type(got).__name__}")
         got = [_state(value) for value in got]
@@ -150,9 +154,6 @@ def carries_out(answer):
             raise Wrong(
                 f"a U is left in {got}: the column below decides, and the units are never undecided"
             )
-        right: list[str] = []
-        for state in states:
-            right.append(right[-1] if state == "U" else state)
         if got != right:
             downwards: list[str] = []
             for state in reversed(states):
@@ -178,8 +179,6 @@ def predict_base_add_patch(answer):
         right, without_carry = list(clean), list(clean)
         without_carry[k] = (stored_first[k] + stored_second[k]) % 10
         right[k] = (without_carry[k] + clean[k] - first[k] - second[k]) % 10
-        got = call(answer, list(stored_first), list(stored_second), list(first), list(second), k)
-        expect_shape(got, (6,), axes="answer digit", name="the answer")
         wrong = {
             "this is the stored question's answer: its carries do not come along": stored,
             "this is the clean answer, unchanged": clean,
@@ -187,6 +186,8 @@ def predict_base_add_patch(answer):
             "are the digits in reading order? Index 0 is the units": right[::-1],
         }
         mistakes = {text: value for text, value in wrong.items() if value != right}
+        got = call(answer, stored_first, stored_second, first, second, k)
+        expect_shape(got, (6,), axes="answer digit", name="the answer")
         expect_close(got, right, 1e-9, mistakes, name=f"the answer after patching SA{k}")
 
 
@@ -262,11 +263,10 @@ def _exact_p_value() -> float:
 @exercise("lab1.7", points=3, title="Sink the picture with a control")
 def permutation_p_value(answer):
     expect_function(answer)
+    exact = _exact_p_value()
 
     def p_value(score, count, seed):
-        got = call(
-            answer, _POINTS.copy(), _LABELS.copy(), score, count, np.random.default_rng(seed)
-        )
+        got = call(answer, _POINTS, _LABELS, score, count, np.random.default_rng(seed))
         return _number(got, "the p-value")
 
     seen = set()
@@ -297,7 +297,7 @@ def permutation_p_value(answer):
     counted = p_value(unchanged, 9, seed=1)
     if not any(abs(counted - (1 + hits) / 10) < 1e-6 for hits in range(10)):
         raise Wrong("with 9 permutations p is a multiple of 1/10: add one above *and* below")
-    if abs(value - _exact_p_value()) > 0.015:  # four standard errors of 2000 permutations
+    if abs(value - exact) > 0.015:  # four standard errors of 2000 permutations
         raise Wrong(
             "p is not right: do you permute the labels, all of them, and count every permutation "
             "once?"
@@ -347,7 +347,6 @@ def sufficiency_of(answer):
         (bench.needs[:2], "resample"),
         (bench.needs[1:], "mean"),
     ):
-        got = _number(call(answer, _KnownBench(), list(keep), ablation), "the sufficiency")
         right = bench.kept(keep, ablation)
         truth = share(right)
         inside = "did you ablate the map itself? Ablate what lies outside it"
@@ -361,6 +360,7 @@ def sufficiency_of(answer):
             "is that a count? The exercise asks for a share": float(right.all(1).sum()),
         }
         mistakes = {text: value for text, value in wrong.items() if abs(value - truth) > 1e-6}
+        got = _number(call(answer, bench, list(keep), ablation), "the sufficiency")
         expect_close(got, truth, 1e-6, mistakes, name="the sufficiency")
 
 
@@ -380,10 +380,7 @@ def matched_random_set(answer):
         Node(4, 0),
         *[Node(5, 0, h) for h in (-1, 0, 1)],
     ]
-    draws = [
-        list(call(answer, list(nodes), list(kept), np.random.default_rng(seed)))
-        for seed in range(200)
-    ]
+    draws = [list(call(answer, nodes, kept, np.random.default_rng(seed))) for seed in range(200)]
     for drawn in draws:
         if not all(isinstance(node, Node) for node in drawn):
             raise Wrong("expected a list of nodes")

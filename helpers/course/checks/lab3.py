@@ -2,6 +2,8 @@
 
 import math
 import random
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -9,16 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from helpers import zoo
+from helpers.course.asking import call, call_or_none, expect_functions
 from helpers.course.check import exercise
-from helpers.course.expect import (
-    Wrong,
-    as_array,
-    call,
-    expect_close,
-    expect_function,
-    expect_functions,
-    expect_shape,
-)
+from helpers.course.expect import expect_close, expect_function, expect_shape
+from helpers.course.values import as_array
+from helpers.course.wrong import Wrong
 from helpers.texts import LabelledSet
 from helpers.tinyworld.language import documents
 from helpers.tinyworld.sets import dimensions
@@ -46,10 +43,12 @@ def learned_order() -> list[str]:
 @exercise("lab3.1", points=3, title="Predict what comes first")
 def predicted_order(answer):
     expect_function(answer)
-    got, measured = call(answer), learned_order()
-    if not isinstance(got, list | tuple) or sorted(map(str, got)) != sorted(measured):
+    measured = learned_order()
+    got = call(answer)
+    names = list(map(str, got)) if isinstance(got, list | tuple) else []
+    if sorted(names) != sorted(measured):
         raise Wrong(f"expected a list of the five names {', '.join(sorted(measured))}, each once")
-    hits = (got[0] == measured[0], got[-1] == measured[-1], list(got) == measured)
+    hits = (names[0] == measured[0], names[-1] == measured[-1], names == measured)
     if not all(hits):
         said = [
             f"the {place} one {'is as you predicted' if hit else 'is another'}"
@@ -105,16 +104,16 @@ def mean_probe(answer):
     expect_function(answer)
     for seed in range(4):
         train, labels, test = _two_classes(seed)
-        got = call(answer, train.clone(), labels.clone(), test.clone())
+        right = _mass_mean(train, labels, test)
+        got = call(answer, train, labels, test)
         expect_shape(got, (len(test),), "the predictions", "one a test row")
-        values = as_array(got, "the predictions")
+        values = as_array(got, "the predictions", truth=True)
         if not np.isin(values, (0, 1)).all():
             raise Wrong(
                 "expected truth values, one a test row; got other numbers: compare the projection "
                 "with the half-way point"
             )
         said = torch.from_numpy(values.astype(bool))
-        right = _mass_mean(train, labels, test)
         if _agree(said, right):
             continue
         if _agree(said, ~right):
@@ -198,6 +197,7 @@ def _check_rule(rule) -> None:
     expect_function(rule)
     texts, labels = _letters(0)
     said = [call(rule, text) for text in texts]
+    # np.bool_ is what a comparison of NumPy gives; a tensor or a number is not a verdict
     if not all(isinstance(verdict, bool | np.bool_) for verdict in said):
         raise Wrong("expected `rule` to return True or False for every text")
     share = float((np.array(said) == labels).mean())
@@ -274,11 +274,11 @@ _CASES = (
 def choose(answer):
     expect_function(answer)
     for trials, budget, index, reason in _CASES:
-        [got] = call(
-            lambda trials, budget: [answer(trials, budget)], list(trials), budget
-        )  # None is an answer here
         right = None if index is None else trials[index]
-        if got is not right and got != right:
+        got = call_or_none(answer, trials, budget)
+        if got is not None and not isinstance(got, SteeringTrial):
+            raise Wrong(f"expected one of the trials, or None; got {type(got).__name__}")
+        if got != right:
             shown = [(trial.score, trial.ratio) for trial in trials]
             raise Wrong(
                 f"another trial was expected of (score, ratio) {shown} with budget {budget}: "
@@ -286,35 +286,49 @@ def choose(answer):
             )
 
 
-def _activations() -> tuple[Float[Tensor, "item d"], Float[Tensor, "item d"], LabelledSet]:
-    """First and last block of the embedded model on one labelled set."""
+@dataclass(frozen=True)
+class _Layers:
+    """First and last block of the embedded model on a labelled set, and what is measured there."""
+
+    x: Float[Tensor, "item d"]
+    t: Float[Tensor, "item d"]
+    data: LabelledSet
+    information: float
+    recovered: float
+
+
+@cache
+def _layers() -> _Layers:
+    """Measured once, before any answer is asked."""
     model, data = (
         zoo.load("tinyworld", device="cpu").requires_grad_(False),
         dimensions.labelled_set("privacy"),
     )
     ids, lengths = activations.encode(model, data.texts)
     stream = activations.last_token(model, ids, lengths)
-    return stream[1], stream[-1], data
+    x, t = stream[1], stream[-1]
+    information = dependence.closed_form(x, t)
+    return _Layers(x, t, data, information, recovery.recovered(x, t, data.groups))
 
 
 @exercise("lab3.6", points=4, title="Compress without losing anything")
 def compress(answer):
     expect_function(answer)
-    x, t, data = _activations()
-    got = call(answer, t.clone(), torch.Generator().manual_seed(5))
-    expect_shape(got, tuple(t.shape), "the new activations", "item, feature")
-    new = torch.from_numpy(as_array(got, "the new activations")).double()
+    at = _layers()
+    got = call(answer, at.t, torch.Generator().manual_seed(5))
+    expect_shape(got, tuple(at.t.shape), "the new activations", "item, feature")
+    new = torch.from_numpy(as_array(got, "the new activations"))
     if not new.isfinite().all():
         raise Wrong("expected finite activations")
-    left, values, _ = torch.linalg.svd(new - t.double(), full_matrices=False)
+    left, values, _ = torch.linalg.svd(new - at.t.double(), full_matrices=False)
     if float(values[0]) == 0 or float(values[1] / values[0]) > 1e-3:
         raise Wrong(
             "expected t plus one direction: a number for each item times a vector for all of them"
         )
     amount = left[:, 0]
     related = max(
-        abs(float(np.corrcoef(amount, data.labels)[0, 1])),
-        recovery.recovered(amount[:, None], x, data.groups),
+        abs(float(np.corrcoef(amount, at.data.labels)[0, 1])),
+        recovery.recovered(amount[:, None], at.x, at.data.groups),
     )
     if related > 0.2:
         raise Wrong(
@@ -322,7 +336,7 @@ def compress(answer):
             "random",
             points=1,
         )
-    before, after = (dependence.closed_form(x, rows) for rows in (t, new))
+    before, after = at.information, dependence.closed_form(at.x, new)
     if after > before / 2:
         raise Wrong(
             f"I(T;X) is {after:.2f}, and was {before:.2f}: expected at most half. The estimator "
@@ -330,7 +344,7 @@ def compress(answer):
             "so a direction that only some features have, or that is small, hardly counts",
             points=1,
         )
-    kept = [recovery.recovered(x, rows, data.groups) for rows in (t, new)]
+    kept = at.recovered, recovery.recovered(at.x, new, at.data.groups)
     if kept[1] < kept[0] - 0.02:
         raise Wrong(
             f"a regression now recovers {kept[1]:.0%} of X, and {kept[0]:.0%} before: something "

@@ -10,16 +10,11 @@ from helpers.circuits.oracle import SubsetTable, stored, truths
 from helpers.circuits.study import methods, trials
 from helpers.circuits.tasks.tinyworld import CORRUPTIONS, twins
 from helpers.circuits.tasks.twins import Twins
+from helpers.course.asking import call
 from helpers.course.check import exercise
-from helpers.course.expect import (
-    Wrong,
-    as_array,
-    call,
-    expect_close,
-    expect_function,
-    expect_shape,
-    expect_type,
-)
+from helpers.course.expect import expect_close, expect_function, expect_shape, expect_type
+from helpers.course.values import as_array
+from helpers.course.wrong import Wrong
 from helpers.texts import Prompts, final_logits
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.sets import tasks
@@ -37,12 +32,11 @@ def unit_dictionary(answer):
     decoder = torch.randn(6, 4, generator=torch.Generator().manual_seed(1)) * torch.tensor(
         [3.0, 0.5, 1.0, 9.0]
     )
-    got = call(answer, decoder.clone())
-    expect_shape(got, (6, 4), "the decoder", "d_model latents")
-    values = torch.from_numpy(as_array(got, "the decoder")).float()
     right = decoder / decoder.norm(dim=0, keepdim=True)
+    got = call(answer, decoder)
+    expect_shape(got, (6, 4), "the decoder", "d_model latents")
     expect_close(
-        values,
+        got,
         right,
         1e-4,
         {
@@ -99,7 +93,7 @@ def own_codes(answer):
                 set(positive) - {-1}
             ),
         }
-        got = call(answer, list(positive), list(negative))
+        got = call(answer, positive, negative)
         expect_close(
             got,
             right,
@@ -110,12 +104,11 @@ def own_codes(answer):
 
 
 def _plain(collection: object) -> object:
-    """Arrays and tensors as lists of Python's numbers; all else as it is."""
-    return (
-        collection.tolist()
-        if isinstance(collection, np.ndarray | np.generic | torch.Tensor)
-        else collection
-    )
+    """Arrays and tensors of numbers as lists of Python's; all else as it is."""
+    if not isinstance(collection, np.ndarray | np.generic | torch.Tensor):
+        return collection
+    as_array(collection, "an array of heads", truth=True)  # refuses what holds no numbers
+    return collection.tolist()
 
 
 def _number(circuit: object) -> frozenset[int]:
@@ -139,7 +132,7 @@ def _pairs(heads: object) -> set[tuple[int, int]]:
     pairs = set()
     for head in map(_plain, given):
         pair = tuple(map(_plain, head)) if isinstance(head, list | tuple) else ()
-        if len(pair) != 2 or not all(isinstance(part, int) for part in pair):
+        if len(pair) != 2 or any(not isinstance(i, int) or isinstance(i, bool) for i in pair):
             raise Wrong(
                 f"expected each head as (layer, head), number i being (i // 4, i % 4); got {head!r}"
             )
@@ -166,16 +159,12 @@ def smallest_circuits(answer):
         [0, 0.2, 0.9, 0.3, 0.9, 0.1, 0.2, 1.0]
     )  # two circuits of one head, and less with more
     measured = np.asarray(stored.stored("greater-than", "resample").faithfulness)
-    for faithfulness, enough in (
-        (bumpy, 0.9),
-        (small, 0.8),
-        (small, 0.5),
-        (measured, 0.8),
-        (measured, 0.95),
-    ):
-        got = call(answer, faithfulness.copy(), enough)
+    cases = ((bumpy, 0.9), (small, 0.8), (small, 0.5), (measured, 0.8), (measured, 0.95))
+    rights = [_smallest(*case) for case in cases]
+    for (faithfulness, enough), right in zip(cases, rights, strict=True):
+        got = call(answer, faithfulness, enough)
         expect_type(got, list, tuple, set, frozenset, name="the answer")
-        circuits, right = {_number(circuit) for circuit in got}, _smallest(faithfulness, enough)
+        circuits = {_number(circuit) for circuit in got}
         if circuits == right:
             continue
         if (
@@ -223,13 +212,13 @@ def _exchanged(table: SubsetTable) -> tuple[set, float, float]:
 @exercise("lab4.4", points=3, title="Two circuits, one behaviour")
 def stand_ins(answer):
     expect_function(answer)
+    heads, without, loss = _exchanged(stored.stored("greater-than", "resample"))
     got = call(answer)
     if not isinstance(got, tuple | list) or len(got) != 3:
         raise Wrong(
             "expected three things: the set of heads, the faithfulness without all of them, the "
             "largest loss without one"
         )
-    heads, without, loss = _exchanged(stored.stored("greater-than", "resample"))
     given, values = (
         _pairs(got[0]),
         [as_array(value, name) for value, name in zip(got[1:], ("F", "the loss"), strict=True)],
@@ -275,20 +264,19 @@ def _truth(task: str) -> np.ndarray:
 @exercise("lab4.5", points=3, title="Beat it in one line")
 def one_line(answer):
     expect_function(answer)
-    areas = []
-    for task in CORRUPTIONS:
-        trial = _trial(task, 0)
-        got = call(answer, trial.positive.clone(), trial.negative.clone())
-        expect_shape(got, (16,), "the scores", "one a head")
-        values = as_array(got, "the scores")
-        if not np.isfinite(values).all():
-            raise Wrong("some scores are NaN or infinite: look for a division by 0")
-        areas.append(metrics.auroc(values, _truth(task)))
     kept = trials.stored()
     codes = [
         metrics.over_seeds(kept.item("method", task, "discrete SAE").scores, _truth(task)).mean
         for task in CORRUPTIONS
     ]
+    areas, drawn = [], {task: _trial(task, 0) for task in CORRUPTIONS}
+    for task, trial in drawn.items():
+        got = call(answer, trial.positive, trial.negative)
+        expect_shape(got, (16,), "the scores", "one a head")
+        values = as_array(got, "the scores")
+        if not np.isfinite(values).all():
+            raise Wrong("some scores are NaN or infinite: look for a division by 0")
+        areas.append(metrics.auroc(values, _truth(task)))
     paper = f"the discrete SAE has {np.mean(codes):.2f}"
     said = f"mean AUROC {np.mean(areas):.2f} over the three tasks, {paper}"
     if np.mean(areas) < 0.4:
@@ -307,7 +295,7 @@ def _with_twins(clean: Prompts, answer) -> Twins:
     tokens, texts = clean.tokens.clone(), []
     for row, text in enumerate(clean.texts):
         words = text.split()
-        got = call(answer, list(words))
+        got = call(answer, words)
         expect_type(got, list, tuple, name="a twin")
         if len(got) != len(words):
             raise Wrong(
@@ -338,12 +326,13 @@ def _with_twins(clean: Prompts, answer) -> Twins:
 @exercise("lab4.6", points=3, title="Twins that teach nothing")
 def useless_twin(answer):
     expect_function(answer)
-    model, areas, kept = zoo.load(trials.MODEL), [], []
-    for seed in range(TRIALS):
-        drawn = [
-            _with_twins(tasks.prompts("ioi", PROMPTS, 8000 + 2 * seed + part), answer)
-            for part in (0, 1)
-        ]
+    model, truth, areas, kept = zoo.load(trials.MODEL), _truth("ioi"), [], []
+    prompts = [
+        [tasks.prompts("ioi", PROMPTS, 8000 + 2 * seed + part) for part in (0, 1)]
+        for seed in range(TRIALS)
+    ]
+    for seed, parts in enumerate(prompts):
+        drawn = [_with_twins(part, answer) for part in parts]
         before, after = (
             drawn[0].behaviour(final_logits(model, part)).mean()
             for part in (drawn[0].clean, drawn[0].corrupted)
@@ -355,7 +344,7 @@ def useless_twin(answer):
             methods.TRAIN_PROMPTS,
             PROMPTS,
         )[0]
-        areas.append(metrics.auroc(scores.numpy(), _truth("ioi")))
+        areas.append(metrics.auroc(scores.numpy(), truth))
     left = f"the logit difference on the twins is {np.mean(kept):.0%} of that on the prompts"
     said = f"AUROC {np.mean(areas):.2f}, and {left}"
     if np.mean(kept) < 0.8:

@@ -1,0 +1,158 @@
+"""Ask the student's code: it gets copies, and what it does to the world ends with the call.
+
+No answer ever sees an object that a reference, or a later call, is computed from. A model that is
+handed out comes back as it went, or the answer is not right: a hook that stays changes every later
+run, and so do weights of another value or type.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from helpers.course.expect import expect_function
+from helpers.course.state import kept
+from helpers.course.wrong import Wrong
+
+
+def call(function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    """Call the student's function on copies; refuse what cannot be called so, a missing return
+    value, and a model that is left changed.
+
+    >>> call(abs, -3)
+    3
+    >>> call(print)
+    Traceback (most recent call last):
+        ...
+    helpers.course.wrong.Wrong: the function returns None: is its last line a return?
+    """
+    result = call_or_none(function, *inputs, **options)
+    if result is None:
+        raise Wrong("the function returns None: is its last line a return?")
+    return result
+
+
+def call_or_none(function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    """The same, where None is an answer.
+
+    >>> given = [1, 2]
+    >>> call_or_none(list.clear, given), given
+    (None, [1, 2])
+    """
+    return _ask(function, inputs, options)[0]
+
+
+def call_in_place(function: Callable[..., Any], *inputs: Any) -> tuple[Any, ...]:
+    """The same, where the exercise asks to write into what is given: the inputs as it left them.
+
+    >>> call_in_place(list.clear, [1, 2])
+    ([],)
+    """
+    return _ask(function, inputs, {})[1]
+
+
+def expect_functions(
+    answer: Any, tests: Mapping[str, Callable[[Callable], None]], points: float
+) -> None:
+    """Refuse an answer that does not return the functions named, in order, or returns one that
+    fails its test.
+
+    Args:
+        answer: The student's function, which returns the functions.
+        tests: For each function's name, a test that raises `Wrong`.
+        points: What each function is worth by itself.
+
+    Raises:
+        Wrong: With what each faulty function lacks, and the points of the others.
+
+    >>> from helpers.course.expect import expect_close
+    >>> def is_abs(function):
+    ...     expect_close(call(function, -3), 3)
+    >>> expect_functions(lambda: (abs, abs), {"first": is_abs, "second": is_abs}, 1)
+    """
+    got = call(answer)
+    if not isinstance(got, tuple | list) or len(got) != len(tests) or not all(map(callable, got)):
+        raise Wrong(f"expected {len(tests)} functions, ({', '.join(tests)})")
+    faults = []
+    for function, test in zip(got, tests.values(), strict=True):
+        try:
+            test(function)
+        except Wrong as fault:
+            faults.append(str(fault))
+    if faults:
+        raise Wrong("; ".join(faults), points=points * (len(tests) - len(faults)))
+
+
+def _ask(
+    function: Callable[..., Any], inputs: tuple[Any, ...], options: Mapping[str, Any]
+) -> tuple[Any, tuple[Any, ...]]:
+    """What a function returns, and the copies of the inputs that it got."""
+    expect_function(function)
+    try:
+        inspect.signature(function).bind(*inputs, **options)
+    except TypeError as mismatch:
+        raise Wrong(f"the function cannot be called as the exercise says: {mismatch}") from None
+    except ValueError:  # a builtin may have no signature to compare with
+        pass
+    handed, named = copy.deepcopy((inputs, dict(options)))  # at once: what is one object stays one
+    with kept():
+        result = function(*handed, **named)
+    for given, left in zip(inputs, handed, strict=True):
+        if isinstance(given, nn.Module):
+            _expect_untouched(given, left)
+    return result, handed
+
+
+def _expect_untouched(model: nn.Module, left: nn.Module) -> None:
+    """Refuse a model that is not as it was handed out."""
+    before = _hooks(model)
+    if hooked := [name for name, count in _hooks(left).items() if count > before.get(name, 0)]:
+        raise Wrong(
+            f"your hook is still there, at {_short(left, hooked[0])}, and changes every later run: "
+            "`run_with_hooks` takes its hooks away, and after `add_hook` you call `reset_hooks()`"
+        )
+    values = dict(_tensors(left))
+    for name, value in _tensors(model):
+        _expect_same(name, value, values.get(name))
+    if model.training != left.training:
+        raise Wrong(
+            "your function switches the model to another mode: call model.eval() at the end"
+        )
+
+
+def _expect_same(name: str, before: Tensor, after: Tensor | None) -> None:
+    if after is None or (after.dtype, after.device) != (before.dtype, before.device):
+        now = "" if after is None else f" to {after.dtype} on {after.device}"
+        raise Wrong(
+            f"your function converts the model that it is given{now}, and so it stays for all that "
+            "follows: convert values, or a copy.deepcopy of the model"
+        )
+    if not torch.equal(before, after):
+        raise Wrong(
+            f"your function changes the weights of the model that it is given, as {name}: work on "
+            "a copy.deepcopy of it"
+        )
+
+
+def _hooks(model: nn.Module) -> dict[str, int]:
+    """How many hooks each part of a model has, by its name."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return {
+        name: sum(len(getattr(part, kind)) for kind in kinds)
+        for name, part in nn.Module.named_modules(model)
+    }
+
+
+def _short(model: nn.Module, name: str) -> str:
+    """The shortest of the names that a model has for one of its hooks."""
+    hook, known = nn.Module.get_submodule(model, name), getattr(model, "hook_dict", {})
+    return min([alias for alias, other in known.items() if other is hook] or [name], key=len)
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Weights and buffers; a class of models may list fewer as its own parameters."""
+    yield from nn.Module.named_parameters(model)
+    yield from nn.Module.named_buffers(model)
