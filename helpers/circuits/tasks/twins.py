@@ -124,6 +124,11 @@ class Twins:
         """Some of the pairs."""
         return replace(self, clean=rows(self.clean, index), corrupted=rows(self.corrupted, index))
 
+    @property
+    def differs(self) -> Bool[Tensor, "prompt pos"]:
+        """At which positions a twin has another token than its prompt."""
+        return self.clean.tokens != self.corrupted.tokens
+
     def of_length(self, length: int) -> "Twins":
         """The pairs of that many tokens, without padding.
 
