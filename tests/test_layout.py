@@ -48,6 +48,7 @@ ROOMS = {
         "graph": {"tasks", "judging"},
         "codes": {"tasks", "judging"},
     },
+    "knowledge": {"masks": {"facts"}},
     "tinyworld": {"models": {"sets", "language"}, "sets": {"language"}},
 }
 """Within a house of several rooms: which other rooms of it a room may import."""

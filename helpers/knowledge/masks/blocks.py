@@ -1,0 +1,127 @@
+"""The weights inside a model's blocks as one vector, and the model run with others in their place.
+
+A mask over single weights is a vector of the same length. What it never covers is as in arXiv
+2406.17241: embeddings, positions, the last normalisation and the unembedding. Everything inside the
+blocks is covered, biases and normalisations too.
+
+Nothing is written into the model. `torch.func.functional_call` runs it with other tensors; it must
+not tie weights, or it leaves those of the last call behind (a `TransformerBridge` reaches every
+module by two paths).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from helpers.errors import LabError
+from helpers.model import Model
+
+KINDS = ("attention", "MLP", "normalisation")
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The weights of a model's blocks.
+
+    Attributes:
+        model: The model, which is never changed.
+        names: Names of the tensors in the model's state, such as "blocks.0.attn.q.weight".
+        shapes: Their shapes.
+        values: All of them, one after the other.
+    """
+
+    model: Model
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    values: Float[Tensor, " weight"]
+    _parameters: tuple[str, ...]
+    _outside: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of weights of each tensor."""
+        return [torch.Size(shape).numel() for shape in self.shapes]
+
+    @property
+    def kinds(self) -> list[str]:
+        """What each tensor belongs to: attention, MLP or a normalisation."""
+        return [
+            "attention" if ".attn." in name else "MLP" if ".mlp." in name else "normalisation"
+            for name in self.names
+        ]
+
+    def tensors(self, vector: Tensor) -> dict[str, Tensor]:
+        """A vector over the weights as tensors, by name.
+
+        Raises:
+            LabError: A vector of another length: a mask of another model.
+        """
+        if vector.shape != self.values.shape:
+            raise LabError(
+                f"expected a vector over the {len(self):,} weights of this model's blocks",
+                f"got shape {list(vector.shape)}",
+                hint="a mask fits the model that it was learned on, and no other",
+            )
+        parts = vector.split(self.sizes)
+        return {
+            name: part.view(shape)
+            for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
+        }
+
+    def logits(
+        self,
+        values: Float[Tensor, " weight"],
+        tokens: Int[Tensor, "prompt pos"],
+        last: Int[Tensor, " prompt"],
+    ) -> Float[Tensor, "prompt word"]:
+        """What the model predicts after each prompt with these weights in its blocks.
+
+        Args:
+            values: Weights, such as ``blocks.values * mask``; gradients flow back to them.
+            last: Position of each prompt's last token.
+        """
+        parts = self.tensors(values).values()
+        state = self._outside | dict(zip(self._parameters, parts, strict=True))
+        model: Any = self.model
+        run = torch.func.functional_call(model, state, (tokens,), tie_weights=False)
+        return run[torch.arange(len(tokens)), last]
+
+
+def of(model: Model) -> Blocks:
+    """The weights of a model's blocks, copied.
+
+    Raises:
+        LabError: A model without blocks of its own weights.
+
+    >>> from helpers.knowledge.facts import factnet
+    >>> len(of(factnet.build().model))
+    55752
+    """
+    parameters = {tensor.data_ptr(): name for name, tensor in model.named_parameters()}
+    state = {
+        name: tensor for name, tensor in model.state_dict().items() if name.startswith("blocks.")
+    }
+    if not state or not all(tensor.data_ptr() in parameters for tensor in state.values()):
+        raise LabError(
+            "expected a model whose blocks have weights of their own",
+            f"got {len(state)} tensors in blocks",
+            hint="load it with helpers.zoo.load",
+        )
+    inside = tuple(parameters[tensor.data_ptr()] for tensor in state.values())
+    outside = {
+        name: tensor.detach() for name, tensor in model.named_parameters() if name not in inside
+    }  # without a gradient, or every run would leave one in the model's embeddings
+    return Blocks(
+        model,
+        tuple(state),
+        tuple(tuple(tensor.shape) for tensor in state.values()),
+        torch.cat([tensor.detach().flatten() for tensor in state.values()]),
+        inside,
+        outside,
+    )

@@ -1,0 +1,71 @@
+"""Masks that nothing was learned for: the controls of a learned one, at its density."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from helpers.errors import LabError
+from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.masks.estimators import count, keep
+
+
+def uniform(blocks: Blocks, density: float, seed: int = 0) -> Float[Tensor, " weight"]:
+    """Keeps a random share of all weights, wherever they are."""
+    generator = torch.Generator().manual_seed(seed)
+    return keep(torch.rand(len(blocks), generator=generator), density)
+
+
+def per_tensor(
+    blocks: Blocks, mask: Float[Tensor, " weight"], seed: int = 0
+) -> Float[Tensor, " weight"]:
+    """Keeps as many random weights of each tensor as a given mask does.
+
+    This tells which weights a mask keeps from how many it keeps where: a mask that keeps most of
+    the normalisations has an advantage over a uniform one, whichever weights it keeps else.
+    """
+    generator, parts = torch.Generator().manual_seed(seed), []
+    for part in blocks.tensors(mask).values():
+        drawn = torch.zeros(part.numel())
+        drawn[torch.randperm(part.numel(), generator=generator)[: int(part.sum())]] = 1
+        parts.append(drawn)
+    return torch.cat(parts)
+
+
+def magnitude(blocks: Blocks, density: float) -> Float[Tensor, " weight"]:
+    """Keeps the weights of largest absolute value."""
+    return keep(blocks.values.abs(), density)
+
+
+def gradient(blocks: Blocks, losses, density: float) -> Float[Tensor, " weight"]:
+    """Keeps the weights with the largest |w · ∂loss/∂w|, summed over batches in absolute value.
+
+    Args:
+        losses: For each batch, a function from the weights [weight] to its loss. It must not be a
+            distance to the model itself, which has no gradient at the model: what is left is
+            rounding noise.
+
+    Raises:
+        LabError: No batch, or a gradient that is 0 throughout.
+    """
+    total = torch.zeros(len(blocks))
+    for loss in losses:
+        values = blocks.values.clone().requires_grad_()
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(loss(values), values)
+        total += (blocks.values * slope).abs()
+    if not (total.sum() > 0):
+        raise LabError(
+            "expected a loss that some weight changes", "its gradient is 0 or NaN throughout"
+        )
+    return keep(total, density)
+
+
+def complement(mask: Float[Tensor, " weight"]) -> Float[Tensor, " weight"]:
+    """All that a mask leaves out.
+
+    Raises:
+        LabError: The mask leaves nothing out.
+    """
+    rest = 1 - mask
+    count(len(mask), float(rest.mean()))
+    return rest

@@ -1,0 +1,236 @@
+"""Learn a mask that leaves as few weights as asked for and changes what a model says as little.
+
+What is minimised over the scores s of all weights is
+
+    L(m(s) · w)   with   L = mean over prompts of KL(full model ‖ masked model)
+
+at the position where the answer is predicted, or any other `Objective`. The density is led from 1
+to each of the wanted ones in turn, in one run: it falls geometrically, then stays for a while, and
+the mask is taken at the end of each stay. So the masks of one run are steps of one search, and not
+independent of each other; other seeds are.
+
+The top-k mask has its density by construction. The hard concrete one gets it from a Lagrangian
+(Edge Pruning, arXiv 2406.16778): λ₁ (d − t) + λ₂ (d − t)² is added, where d is the expected density
+and t the wanted one, and the two multipliers *ascend*. The binary concrete one follows the code
+released with arXiv 2406.17241: λ · mean σ(s) with λ from 10 upwards, and a mask is taken when its
+density first falls below a wanted one. Every mask that is returned has its density exactly, by the
+highest scores.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from helpers import runtime
+from helpers.errors import LabError
+from helpers.knowledge.masks import estimators
+from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.masks.estimators import Estimator
+
+DENSITIES = (0.5, 0.35, 0.25, 0.15, 0.05)
+"""The densities of arXiv 2406.17241."""
+FALL = 0.6
+"""Share of the steps to each density in which it falls; in the rest it stays."""
+START = {"top-k": 0.0, "hard concrete": 2.7, "binary concrete": 2.7}
+"""Mean of the scores at the start: 2.7 keeps a weight with probability 0.94."""
+
+
+class Objective(Protocol):
+    """What a masked model is asked to keep, on some prompts."""
+
+    def __len__(self) -> int:
+        """Number of prompts."""
+        ...
+
+    def loss(self, values: Tensor, rows: Tensor) -> Float[Tensor, ""]:
+        """How far the model with these weights in its blocks is from what is wanted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The objective of keeping what the full model says: KL(full ‖ masked), in nats.
+
+    Attributes:
+        tokens, last: Prompts and the position of each one's last token.
+        full: Log-probabilities of the full model after each prompt.
+    """
+
+    blocks: Blocks
+    tokens: Int[Tensor, "prompt pos"]
+    last: Int[Tensor, " prompt"]
+    full: Float[Tensor, "prompt word"]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def loss(self, values: Tensor, rows: Tensor) -> Float[Tensor, ""]:
+        """Mean divergence on some of the prompts."""
+        masked = self.blocks.logits(values, self.tokens[rows], self.last[rows]).log_softmax(-1)
+        full = self.full[rows]
+        return (full.exp() * (full - masked)).sum(-1).mean()
+
+
+def predictions(
+    blocks: Blocks, tokens: Int[Tensor, "prompt pos"], last: Int[Tensor, " prompt"]
+) -> Predictions:
+    """The objective of keeping what the full model says on some prompts."""
+    with torch.no_grad():
+        full = blocks.logits(blocks.values, tokens, last).log_softmax(-1)
+    return Predictions(blocks, tokens, last, full)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The objective of saying certain words, true or not: their mean NLL, in nats.
+
+    Attributes:
+        answers: What is to be said after each prompt.
+    """
+
+    blocks: Blocks
+    tokens: Int[Tensor, "prompt pos"]
+    last: Int[Tensor, " prompt"]
+    answers: Int[Tensor, " prompt"]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def loss(self, values: Tensor, rows: Tensor) -> Float[Tensor, ""]:
+        """Mean NLL on some of the prompts."""
+        said = self.blocks.logits(values, self.tokens[rows], self.last[rows])
+        return torch.nn.functional.cross_entropy(said, self.answers[rows])
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How a mask is learned.
+
+    Attributes:
+        densities: Shares of weights to keep, each smaller than the one before.
+        steps: Steps to each density.
+        learning_rate: Of Adam on the scores.
+        epsilon: Adam's. It says below which gradient a score is moved less than by a full step.
+        batch: Prompts a step.
+        multiplier: How much faster the multipliers of the Lagrangian move than the scores.
+    """
+
+    estimator: Estimator = "top-k"
+    densities: tuple[float, ...] = DENSITIES
+    steps: int = 92
+    learning_rate: float = 0.01
+    epsilon: float = 1e-12
+    batch: int = 32
+    multiplier: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The masks of one search.
+
+    Attributes:
+        settings: How they were learned.
+        masks: For each density, what is kept.
+        scores: For each density, the scores of all weights then.
+        losses, densities: Objective and density of the mask at every step.
+    """
+
+    settings: SearchSettings
+    masks: dict[float, Float[Tensor, " weight"]]
+    scores: dict[float, Float[Tensor, " weight"]]
+    losses: Float[Tensor, " step"]
+    densities: Float[Tensor, " step"]
+
+
+def schedule(densities: Sequence[float], steps: int) -> list[float]:
+    """The density of every step: falling geometrically to each wanted one, then staying there.
+
+    Raises:
+        LabError: Densities that do not fall, or are not between 0 and 1.
+
+    >>> [round(density, 2) for density in schedule([0.25], 5)]
+    [0.63, 0.4, 0.25, 0.25, 0.25]
+    """
+    wanted = [1.0, *densities]
+    falls = all(after < before for before, after in itertools.pairwise(wanted))
+    if len(wanted) < 2 or not falls or not wanted[-1] > 0:
+        raise LabError(
+            "expected densities between 0 and 1, each smaller than the one before",
+            f"got {list(densities)}",
+        )
+    falling, path = max(1, round(FALL * steps)), []
+    for before, after in itertools.pairwise(wanted):
+        for step in range(steps):
+            share = min(1.0, (step + 1) / falling)
+            path.append(before ** (1 - share) * after**share)
+    return path
+
+
+def learn(
+    blocks: Blocks, objective: Objective, settings: SearchSettings, bar: bool = False
+) -> Learned:
+    """Learn masks of all densities in one run.
+
+    Raises:
+        LabError: Densities that do not fall, or a loss that is not finite.
+    """
+    for density in settings.densities:
+        estimators.count(len(blocks), density)
+    generator = torch.Generator().manual_seed(settings.seed)
+    start = START[settings.estimator]
+    scores = (0.01 * torch.randn(len(blocks), generator=generator) + start).requires_grad_()
+    lagrangian = torch.zeros(2, requires_grad=True)
+    rate = settings.learning_rate
+    descent = torch.optim.Adam([scores], lr=rate, eps=settings.epsilon)
+    ascent = torch.optim.Adam([lagrangian], lr=settings.multiplier * rate, maximize=True)
+    learned = Learned(settings, {}, {}, torch.empty(0), torch.empty(0))
+    losses, densities = [], []
+    path = schedule(settings.densities, settings.steps)
+    for step in runtime.progress(range(len(path)), "mask", disable=not bar):
+        rows = torch.randperm(len(objective), generator=generator)[: settings.batch]
+        with torch.enable_grad():
+            mask, density = _mask(scores, path[step], settings.estimator, generator)
+            loss = objective.loss(blocks.values * mask, rows)
+            apart = density - path[step]
+            penalty = lagrangian[0] * apart + lagrangian[1] * apart**2
+            descent.zero_grad()
+            ascent.zero_grad()
+            (loss + penalty).backward()
+        if not torch.isfinite(loss):
+            raise LabError(
+                "expected a finite loss of the masked model",
+                f"got {float(loss.detach())} at step {step}",
+                hint="a smaller learning rate, or a higher density, keeps the model alive",
+            )
+        descent.step()
+        if settings.estimator == "hard concrete":
+            ascent.step()
+        losses.append(float(loss.detach()))
+        densities.append(float(density.detach()))
+        if (step + 1) % settings.steps == 0:
+            wanted = settings.densities[step // settings.steps]
+            learned.scores[wanted] = scores.detach().clone()
+            learned.masks[wanted] = estimators.keep(scores.detach(), wanted)
+    return Learned(
+        settings, learned.masks, learned.scores, torch.tensor(losses), torch.tensor(densities)
+    )
+
+
+def _mask(
+    scores: Tensor, density: float, estimator: Estimator, generator: torch.Generator
+) -> tuple[Float[Tensor, " weight"], Float[Tensor, ""]]:
+    """A mask with a gradient, and its density (expected, where it is random)."""
+    if estimator == "top-k":
+        mask = estimators.top_k(scores, density)
+        return mask, mask.detach().mean()
+    if estimator == "hard concrete":
+        mask = estimators.hard_concrete(scores, generator)
+        return mask, estimators.hard_concrete_density(scores)
+    mask = estimators.binary_concrete(scores, generator)
+    return mask, scores.sigmoid().mean()
