@@ -74,3 +74,8 @@ def _weighted(
         sums.append(torch.einsum(shapes, part, block))
         start += len(block)
     return sum(sums[1:], sums[0])
+
+
+def rows_of(writes: tuple[Tensor, ...], rows: Tensor | slice) -> tuple[Tensor, ...]:
+    """The writes of some pairs; a block with one write for all pairs stays as it is."""
+    return tuple(block if block.shape[1] == 1 else block[:, rows] for block in writes)

@@ -18,6 +18,9 @@ EAP-IG                an edge: mean gradient of runs whose embedding goes from t
 The sum of EAP over the edges that leave a head *is* the head's attribution patching, as a gradient
 is a sum over readers. Ablation: the twin's write, its mean, or zero; all positions; the other nodes
 are left to react as far as a gradient knows.
+
+A head behind something saturated has a gradient of 0 though everything hangs on it. The functions
+that score heads warn where they find one (`helpers.circuits.rivals.saturation`).
 """
 
 from collections.abc import Iterator
@@ -29,6 +32,8 @@ from torch import Tensor
 from helpers import runtime
 from helpers.circuits.graph.edges import outgoing
 from helpers.circuits.graph.forward import Graph, Writes, replacements
+from helpers.circuits.graph.mixed import rows_of
+from helpers.circuits.rivals.saturation import warn_of_saturated
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.interventions import Ablation
@@ -49,11 +54,6 @@ def _batches(
             yield part, replacements(graph, part, ablation)
         else:
             yield part, rows_of(common, slice(start, start + size))
-
-
-def rows_of(writes: Writes, rows: Tensor | slice) -> tuple[Tensor, ...]:
-    """The writes of some pairs; a block with one write for all pairs stays as it is."""
-    return tuple(block if block.shape[1] == 1 else block[:, rows] for block in writes)
 
 
 @runtime.gradients()
@@ -115,7 +115,9 @@ def attribution_patching(
 ) -> Float[Tensor, " head"]:
     """Absolute estimated mean loss of behaviour without each head; heads layer by layer."""
     graph = Graph(model)
-    return _of_heads(graph, node_attribution(graph, twins, ablation)).mean(1).abs().cpu()
+    scores = _of_heads(graph, node_attribution(graph, twins, ablation)).mean(1).abs().cpu()
+    warn_of_saturated(graph, twins, scores, ablation, "attribution patching")
+    return scores
 
 
 def _of_heads(graph: Graph, losses: Float[Tensor, "source prompt"]) -> Float[Tensor, "head prompt"]:
@@ -133,24 +135,33 @@ def hisp(
             pruning.
     """
     graph = Graph(model)
-    scores = _of_heads(graph, node_attribution(graph, twins, ablation)).abs().mean(1)
+    scores = _of_heads(graph, node_attribution(graph, twins, ablation)).abs().mean(1).cpu()
+    warn_of_saturated(graph, twins, scores, ablation, "HISP")
     if by_layer:
         layers = scores.view(model.cfg.n_layers, -1)
         scores = (layers / layers.norm(dim=1, keepdim=True).clamp_min(1e-12)).flatten()
-    return scores.cpu()
+    return scores
 
 
 def eap(
     model: Model, twins: Twins, ablation: Ablation | Writes = "resample"
 ) -> Float[Tensor, " head"]:
     """For each head, layer by layer, the sum of absolute EAP scores of the edges that leave it."""
-    return eap_ig(model, twins, ablation, steps=0)
+    return _of_edges(model, twins, ablation, 0, "EAP")
 
 
 def eap_ig(
     model: Model, twins: Twins, ablation: Ablation | Writes = "resample", steps: int = 5
 ) -> Float[Tensor, " head"]:
     """For each head, layer by layer, the sum of absolute EAP-IG scores of its outgoing edges."""
+    return _of_edges(model, twins, ablation, steps, "EAP-IG")
+
+
+def _of_edges(
+    model: Model, twins: Twins, ablation: Ablation | Writes, steps: int, method: str
+) -> Float[Tensor, " head"]:
     graph = Graph(model)
-    scores = edge_attribution(graph, twins, ablation, steps).abs().cpu()
-    return outgoing(graph.edges, scores, graph.heads)
+    of_edges = edge_attribution(graph, twins, ablation, steps).abs().cpu()
+    scores = outgoing(graph.edges, of_edges, graph.heads)
+    warn_of_saturated(graph, twins, scores, ablation, method)
+    return scores

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.circuits.graph.forward import Graph, Writes, twin_replacements
+from helpers.circuits.graph.mixed import rows_of
 from helpers.circuits.rivals.damage import Damage, check_damage, damage_of
-from helpers.circuits.rivals.gradients import rows_of
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.interventions import Ablation

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from helpers.circuits.tasks.reading import Reader, reader
+from helpers.circuits.tasks.reading import TextReader, reader
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.texts import Prompts
@@ -131,12 +131,12 @@ def _answers(words: Words, count: int, kind: str) -> list[list[str]]:
 
 
 def _row(
-    read: Reader, row: int, clean: str, corrupted: str, good: list[str], bad: list[str]
+    read: TextReader, row: int, clean: str, corrupted: str, good: list[str], bad: list[str]
 ) -> Row:
     sides = [_encoded(read, row, text) for text in (clean, corrupted)]
     _check_aligned(read, row, *sides)
     # words are joined to the clean text; the twin ends alike in all but the rarest rows
-    right, wrong = ([_continued(read, row, clean, word) for word in said] for said in (good, bad))
+    right, wrong = (_continued(read, row, clean, said) for said in (good, bad))
     shared = _shared(right + wrong)
     heads = [[answer[shared] for answer in said if len(answer) > shared] for said in (right, wrong)]
     if len(heads[0]) < len(right) or len(heads[1]) < len(wrong) or set(heads[0]) & set(heads[1]):
@@ -158,7 +158,7 @@ def _row(
     return Row(begin + sides[0] + added, begin + sides[1] + added, *heads)
 
 
-def _encoded(read: Reader, row: int, text: str) -> list[int]:
+def _encoded(read: TextReader, row: int, text: str) -> list[int]:
     tokens = read.encode(text)
     _check_known(read, row, text, tokens)
     if read.special_begin is not None and read.special_begin in tokens:
@@ -176,7 +176,7 @@ def _encoded(read: Reader, row: int, text: str) -> list[int]:
     return tokens
 
 
-def _check_known(read: Reader, row: int, text: str, tokens: list[int]) -> None:
+def _check_known(read: TextReader, row: int, text: str, tokens: list[int]) -> None:
     if read.unknown is None or read.unknown not in tokens or not tokens:
         return
     strange = [word for word in text.split() if read.unknown in read.encode(word)]
@@ -187,7 +187,7 @@ def _check_known(read: Reader, row: int, text: str, tokens: list[int]) -> None:
     )
 
 
-def _check_aligned(read: Reader, row: int, clean: list[int], twin: list[int]) -> None:
+def _check_aligned(read: TextReader, row: int, clean: list[int], twin: list[int]) -> None:
     if len(clean) != len(twin):
         before = _shared([clean, twin])
         behind = _shared([side[before:][::-1] for side in (clean, twin)])
@@ -206,9 +206,27 @@ def _check_aligned(read: Reader, row: int, clean: list[int], twin: list[int]) ->
         )
 
 
-def _continued(read: Reader, row: int, text: str, word: str) -> list[int]:
-    """Tokens of a word where it stands after a text."""
-    joined = read.encode(text)
+def _continued(read: TextReader, row: int, text: str, words: list[str]) -> list[list[int]]:
+    """Tokens of each word where it stands after a text.
+
+    A word that the tokenizer would join with the end of the text has those that it has by itself,
+    as long as not all are such ("13" and "00" are one token of GPT-2, "13" and "52" are two).
+    """
+    answers = [_after(read, row, text, word) for word in words]
+    if not any(answers):
+        raise LabError(
+            "expected the words of a prompt to be tokens in the whole text as well",
+            f"in row {row} the tokenizer joins {words[0]!r} with what is before it: "
+            f"{read.parts(read.encode(text + words[0])[-3:])}",
+            hint="end the text where a token ends",
+        )
+    return [
+        answer or _encoded(read, row, word) for answer, word in zip(answers, words, strict=True)
+    ]
+
+
+def _after(read: TextReader, row: int, text: str, word: str) -> list[int]:
+    """Tokens of a word after a text; none where the tokenizer joins the two."""
     if not read.spaces_matter(word):
         return _encoded(read, row, word)
     if word[0].isalpha() and text[-1].isalpha():
@@ -218,15 +236,8 @@ def _continued(read: Reader, row: int, text: str, word: str) -> list[int]:
             hint=f"for this tokenizer {word!r} and {' ' + word!r} are different tokens: write "
             f"{' ' + word!r}",
         )
-    whole = read.encode(text + word)
-    if whole[: len(joined)] != joined or len(whole) == len(joined):
-        raise LabError(
-            "expected the words of a prompt to be tokens in the whole text as well",
-            f"in row {row} the tokenizer joins {word!r} with what is before it: "
-            f"{read.parts(whole[-3:])}",
-            hint="end the text where a token ends",
-        )
-    answer = whole[len(joined) :]
+    before, whole = read.encode(text), read.encode(text + word)
+    answer = whole[len(before) :] if whole[: len(before)] == before else []
     _check_known(read, row, word, answer)
     return answer
 
@@ -238,7 +249,7 @@ def _shared(rows: list[list[int]]) -> int:
 
 
 def _prompts(
-    read: Reader, name: str, texts: list[str], rows: list[Row], encoded: list[list[int]]
+    read: TextReader, name: str, texts: list[str], rows: list[Row], encoded: list[list[int]]
 ) -> Prompts:
     tokens = torch.full((len(rows), max(map(len, encoded))), read.pad)
     answers = torch.zeros(2, len(rows), read.words, dtype=torch.bool)

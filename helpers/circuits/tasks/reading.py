@@ -13,7 +13,7 @@ from helpers.texts import BEGIN, PAD, UNKNOWN, Vocabulary
 
 
 @dataclass(frozen=True)
-class Reader:
+class TextReader:
     """How texts become tokens.
 
     Attributes:
@@ -45,7 +45,7 @@ class Reader:
         return [self.decode([token]) for token in tokens]
 
 
-def reader(source: Any, prepend_bos: bool | None = None) -> Reader:
+def reader(source: Any, prepend_bos: bool | None = None) -> TextReader:
     """What reads the texts.
 
     Args:
@@ -71,11 +71,11 @@ def reader(source: Any, prepend_bos: bool | None = None) -> Reader:
     return _of_tokenizer(tokenizer, cfg, prepend_bos)
 
 
-def _of_words(words: Vocabulary, prepend_bos: bool | None) -> Reader:
+def _of_words(words: Vocabulary, prepend_bos: bool | None) -> TextReader:
     def encode(text: str) -> list[int]:
         return [words.index.get(word, UNKNOWN) for word in text.split()]
 
-    return Reader(
+    return TextReader(
         encode,
         words.decode,
         () if prepend_bos is False else (BEGIN,),
@@ -87,7 +87,7 @@ def _of_words(words: Vocabulary, prepend_bos: bool | None) -> Reader:
     )
 
 
-def _of_tokenizer(tokenizer: Any, cfg: Any, prepend_bos: bool | None) -> Reader:
+def _of_tokenizer(tokenizer: Any, cfg: Any, prepend_bos: bool | None) -> TextReader:
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
@@ -109,7 +109,7 @@ def _of_tokenizer(tokenizer: Any, cfg: Any, prepend_bos: bool | None) -> Reader:
     else:
         out = getattr(cfg, "d_vocab_out", -1)
         words, longest = out if out > 0 else cfg.d_vocab, cfg.n_ctx
-    return Reader(
+    return TextReader(
         encode,
         tokenizer.decode,
         (first,) if prepend_bos and first is not None else (),

@@ -172,6 +172,18 @@ def test_the_end_of_a_number_needs_no_space() -> None:
     assert pairs.differs.sum() == 1
 
 
+def test_a_word_that_is_joined_with_the_text_counts_by_itself_beside_others() -> None:
+    """ " 1" and "0" are one token here; alone that is refused, among others it is kept."""
+    texts = {"clean": "from 17 to 1", "corrupted": "from 12 to 1"}
+    read = standin()
+    joined = read.encode(" 10", add_special_tokens=False)
+    assert len(joined) == 1
+    assert "in row 0 the tokenizer joins '0' with what is" in said(read, **texts, good="0", bad="q")
+    pairs = twins_from_text(read, **texts, good=[["0", "x"]], bad="q")
+    alone = read.encode("0", add_special_tokens=False)
+    assert pairs.clean.good[0].nonzero()[:, 0].tolist()[0] == alone[0]
+
+
 def test_an_answer_of_several_tokens_counts_by_the_first_that_differs() -> None:
     read = standin()
     words = [" Marybel", " Maryork"]

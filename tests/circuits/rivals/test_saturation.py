@@ -1,0 +1,110 @@
+"""A head on which everything hangs and that has no gradient: what each method says of it."""
+
+import warnings
+
+import pytest
+import torch
+
+from helpers import zoo
+from helpers.circuits.graph import Graph, handwired
+from helpers.circuits.graph.saturated import build, twins
+from helpers.circuits.rivals import (
+    acdc,
+    attribution_patching,
+    eap,
+    eap_ig,
+    hisp,
+    saturated,
+    subnetwork_probing,
+)
+from helpers.circuits.rivals.path_patching import effects
+from helpers.circuits.study import RIVALS
+from helpers.circuits.tasks.tinyworld import twins as tinyworld_twins
+from helpers.errors import LabError
+from helpers.texts import final_logits
+from tests.circuits.random_models import native, random_twins
+
+pytestmark = pytest.mark.core
+BY_GRADIENT = {
+    "attribution patching": attribution_patching,
+    "HISP": hisp,
+    "EAP": eap,
+    "EAP-IG": eap_ig,
+}
+
+
+def test_the_model_answers_the_prompt_and_its_twin() -> None:
+    model, pairs = build(), twins()
+    ends = [pairs.behaviour(final_logits(model, side)) for side in (pairs.clean, pairs.corrupted)]
+    assert [float(end) for end in ends] == pytest.approx([1.0, -1.0])
+
+
+@pytest.mark.parametrize("name", BY_GRADIENT)
+def test_every_gradient_gives_it_nothing_and_says_so(name: str) -> None:
+    """Two heads in a row, without either of which the logit difference falls by 2."""
+    with pytest.warns(
+        UserWarning, match=rf"^{name} gives next to nothing .* L0H0 \(\S+, ablated 2\)"
+    ):
+        scores = BY_GRADIENT[name](build(), twins())
+    assert float(scores[0]) < 1e-4
+    assert float(scores[1]) == pytest.approx(2.0)
+
+
+def test_what_takes_something_away_sees_it() -> None:
+    model, pairs = build(), twins()
+    graph = Graph(model)
+    of_edge = dict(zip(map(str, graph.edges), effects(graph, pairs)[:, 0].tolist(), strict=True))
+    on_the_way = ("embed→L0H0.v", "L0H0→L1H0.q", "L1H0→output")
+    assert [of_edge[edge] for edge in on_the_way] == pytest.approx([2.0, 2.0, 2.0])
+    assert sum(abs(effect) > 1e-3 for effect in of_edge.values()) == 3
+    assert RIVALS["ablate one head"](model, pairs).tolist() == pytest.approx([2.0, 2.0])
+    assert acdc.scores(model, pairs, taus=(0.1,)).tolist() == pytest.approx([0.1, 0.1])
+    assert bool((subnetwork_probing.scores(model, pairs) > 0).all())
+
+
+def test_more_steps_of_integrated_gradients_find_it_but_not_its_size() -> None:
+    """The one point of the path at which the attention wavers has the whole effect."""
+    by_steps = [float(eap_ig(build(), twins(), steps=steps)[0]) for steps in (50, 51)]
+    assert by_steps == pytest.approx([2.42, 1.63], abs=0.01)
+
+
+def test_a_soft_attention_has_its_gradient() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = eap(build(1.0), twins())
+    assert float(scores[0]) == pytest.approx(0.85, abs=0.01)
+
+
+@pytest.mark.parametrize("sharpness", [0.0, -1.0, float("nan")])
+def test_a_sharpness_that_is_none_is_refused(sharpness: float) -> None:
+    with pytest.raises(LabError, match="expected a positive sharpness"):
+        build(sharpness)
+
+
+def test_heads_that_do_nothing_are_not_reported() -> None:
+    """Decoys write something else on the twin, but nobody reads it; either path is enough."""
+    wired = handwired.build()
+    pairs = handwired.twins(16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for method in BY_GRADIENT.values():
+            method(wired.model, pairs)
+    scores = torch.zeros(len(wired.all_heads))
+    named = {one.head for one in saturated(Graph(wired.model), pairs, scores)}
+    assert named == {(2, 2)}  # the only head that is necessary, if it is said to have no score
+
+
+@pytest.mark.parametrize("task", ["ioi", "greater-than", "docstring"])
+def test_the_trained_model_has_none(task: str) -> None:
+    model, pairs = zoo.load("tinyworld-attn"), tinyworld_twins(task, 24)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for method in BY_GRADIENT.values():
+            method(model, pairs)
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
+def test_a_random_model_has_none(ablation: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        eap(native(), random_twins(), ablation)
