@@ -13,7 +13,7 @@ from jaxtyping import Float, Real
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, yes_no
+from helpers.inputs import Labels, at_least, yes_no
 
 
 def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[float, float]:
@@ -183,6 +183,40 @@ def auroc(scores: Float[ndarray, " sample"], labels: Labels) -> float:
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     above = rankdata(scores)[positive].sum() - n_positive * (n_positive + 1) / 2
     return float(above / (n_positive * n_negative))
+
+
+def majority_share(labels: Labels) -> float:
+    """Share of the larger class: the accuracy of always giving the same answer.
+
+    Raises:
+        LabError: No labels, or labels that do not say yes or no.
+
+    >>> majority_share([1, 0, 0, 0])
+    0.75
+    """
+    truth = yes_no(labels)
+    at_least(1, truth.size, "labels")
+    return float(max(truth.mean(), 1 - truth.mean()))
+
+
+def balanced_accuracy(answers: Labels, labels: Labels) -> float:
+    """Mean of the shares of right answers in both classes: always giving the same answer has 0.5.
+
+    Raises:
+        LabError: Answers or labels that do not say yes or no, another number of them, or labels of
+            one class.
+
+    >>> balanced_accuracy([0, 0, 0, 0], [1, 0, 0, 0])
+    0.5
+    """
+    said, truth = yes_no(answers, "the answers"), yes_no(labels)
+    if said.shape != truth.shape:
+        raise LabError(
+            "expected one label per answer", f"got {list(said.shape)} and {list(truth.shape)}"
+        )
+    if truth.all() or not truth.any():
+        raise LabError("expected labels of both classes", f"got {truth.size} of one class")
+    return float((said[truth].mean() + (~said[~truth]).mean()) / 2)
 
 
 def _finite(values, name: str) -> Float[ndarray, " sample"]:

@@ -54,6 +54,18 @@ def test_the_surface_on_the_released_split(surveys, name):
     assert (late, best) == (share(paper.late, *paper.interval), f"{paper.best:.3f}")
 
 
+def test_the_classes_of_the_sets_are_nearly_of_one_size(surveys):
+    largest = max(found.capital.majority for found in surveys.values())
+    assert f"In no set is the larger class more than {100 * largest:.1f} % of all rows" in TEXT
+    shares = [
+        s for found in surveys.values() for s in (*found.ordered.values(), *found.grouped.values())
+    ]
+    assert "of the words is within 1 point of their accuracy" in TEXT
+    assert all(abs(each.value - each.balanced) < 0.01 for each in shares)
+    reversed_ = [TITLES[name] for name, found in surveys.items() if not found.capital_says]
+    assert f"on {' and '.join(reversed_)} a text *without* a capital is called true" in TEXT
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_surface_with_groups_apart(surveys, name):
     found = surveys[name]

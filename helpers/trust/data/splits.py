@@ -13,6 +13,10 @@ from helpers.texts import LabelledSet
 
 TEMPLATES = 4
 """With this many different templates or more, templates are kept apart as well."""
+MORE_GROUPS = "draw more groups, or spread the labels over more of them"
+SORTED = (
+    "the file seems to be sorted by class: ordered(data, by_class=True) takes the last rows of each"
+)
 TRIES = 200
 """Draws of a split before it is given up."""
 
@@ -29,6 +33,14 @@ class Interval:
     mean: Float[ndarray, " site"]
     low: Float[ndarray, " site"]
     high: Float[ndarray, " site"]
+
+    def clipped(self, least: float, most: float) -> "Interval":
+        """The interval within the values that are possible, such as 0 to 1 for a share.
+
+        Student's t knows no such limits.
+        """
+        low, high = np.maximum(self.low, least), np.minimum(self.high, most)
+        return Interval(self.mean, low, high)
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Splits:
         replace the variance's factor 1 / splits by 1 / splits + test items / training items. It
         stays a correction, not a guarantee. On data sets of noise with five splits, intervals meant
         to hold the truth in 95 % did so in 95 to 98 %, the naive ones in 80 to 90 %. Works for
-        differences of two probes as well.
+        differences of two probes as well. It may end beyond what is possible; see `clipped`.
 
         Raises:
             LabError: Fewer than two splits, for which there is no such interval.
@@ -115,18 +127,42 @@ class Splits:
         return fit
 
 
-def ordered(data: LabelledSet, test_share: float = 0.2) -> Splits:
+def ordered(data: LabelledSet, test_share: float = 0.2, by_class: bool = False) -> Splits:
     """The one split of the code released with arXiv 2402.19465: the last rows are the test part.
 
     Twins and questions end up on both sides; it is here to show what that does.
 
+    Args:
+        test_share: Share of the rows that are tested on.
+        by_class: Take the last rows of each class, for a file that is sorted by class.
+
     Raises:
-        LabError: A part that is empty or of one class.
+        LabError: A share outside 0 to 1, or a part that is empty or of one class.
     """
-    test = np.arange(len(data)) >= int((1 - test_share) * len(data))
+    if not 0 < test_share < 1:
+        raise LabError("expected a test share between 0 and 1", f"got {test_share}")
+    test = np.zeros(len(data), dtype=bool)
+    for rows in _of_each_class(data.labels) if by_class else [np.arange(len(data))]:
+        test[rows[int((1 - test_share) * len(rows)) :]] = True
     splits = Splits(~test[None], test[None], data.groups)
-    check(splits, data.labels)
+    enough = not by_class and min(map(len, _of_each_class(data.labels))) > 1
+    check(splits, data.labels, SORTED if enough else MORE_GROUPS)
     return splits
+
+
+def one_sided(data: LabelledSet, test_share: float = 0.2) -> bool:
+    """Whether a part of `ordered` lacks a class, as where the file is sorted by class.
+
+    >>> data = LabelledSet("s", tuple("abcd"), np.array([1, 1, 0, 0]), tuple("1212"))
+    >>> one_sided(data, 0.5)
+    True
+    """
+    cut = int((1 - test_share) * len(data))
+    return any(len(np.unique(part)) < 2 for part in (data.labels[:cut], data.labels[cut:]))
+
+
+def _of_each_class(labels: Bool[ndarray, " item"]) -> list[ndarray]:
+    return [np.flatnonzero(labels == label) for label in (True, False)]
 
 
 def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed: int = 0) -> Splits:
@@ -178,7 +214,7 @@ def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed:
     )
 
 
-def check(splits: Splits, labels: Labels) -> None:
+def check(splits: Splits, labels: Labels, hint: str = MORE_GROUPS) -> None:
     """Refuse splits of other items, and those with a part that is empty or of one class.
 
     Raises:
@@ -189,11 +225,13 @@ def check(splits: Splits, labels: Labels) -> None:
         raise LabError(
             f"expected splits of {len(labels)} items", f"got splits of {splits.train.shape[1]}"
         )
-    check_classes(splits.train, labels, "training part")
-    check_classes(splits.test, labels, "test part")
+    check_classes(splits.train, labels, "training part", hint)
+    check_classes(splits.test, labels, "test part", hint)
 
 
-def check_classes(parts: Bool[ndarray, "part item"], labels: Labels, what: str) -> None:
+def check_classes(
+    parts: Bool[ndarray, "part item"], labels: Labels, what: str, hint: str = MORE_GROUPS
+) -> None:
     """Refuse parts that are empty or of one class.
 
     Raises:
@@ -209,7 +247,7 @@ def check_classes(parts: Bool[ndarray, "part item"], labels: Labels, what: str) 
             raise LabError(
                 f"expected items of both classes in every {what}",
                 f"got {got} in {what} {index}",
-                hint="draw more groups, or spread the labels over more of them",
+                hint=hint,
             )
 
 

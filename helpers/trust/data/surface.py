@@ -12,17 +12,17 @@ word added up) and ``LogisticRegression(C=1)``.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.stats import auroc, clopper_pearson
+from helpers.stats import auroc, balanced_accuracy, clopper_pearson, majority_share
 from helpers.texts import LabelledSet
 from helpers.trust.data.published import PUBLISHED, Published
-from helpers.trust.data.splits import Splits, grouped, ordered
+from helpers.trust.data.splits import Splits, grouped, one_sided, ordered
 
 WORD = r"\w+"
 CLASSIFIERS = ("bayes", "logistic")
@@ -31,11 +31,22 @@ ITERATIONS = 2000
 
 @dataclass(frozen=True)
 class Share:
-    """An accuracy with its 95 % interval."""
+    """An accuracy with its 95 % interval, and what stands beside it where classes differ in size.
+
+    Attributes:
+        value: Share of right answers.
+        low, high: Ends of its interval, within 0 to 1.
+        majority: Share of the larger class: what a rule has that always gives the same answer.
+        balanced: Mean of the shares of right answers in both classes; chance is 0.5.
+        auroc: Area under the ROC curve of the scores; chance is 0.5.
+    """
 
     value: float
     low: float
     high: float
+    majority: float
+    balanced: float
+    auroc: float
 
 
 @dataclass(frozen=True)
@@ -45,17 +56,24 @@ class Survey:
     Attributes:
         leaked: Share of the test rows of the ordered split whose twin, question or context is in
             the training part.
-        capital: Accuracy of the rule "has a capital letter".
+        by_class: Whether the ordered split has the last rows of each class, because the file is
+            sorted by class.
+        capital: Accuracy of the rule "has a capital letter" over all rows, in the direction that is
+            right more often.
+        capital_says: What that rule says of a text with a capital letter.
         length: AUROC of the number of characters.
         ordered, grouped: Accuracy of each of `CLASSIFIERS` on both kinds of split. Intervals:
             Clopper–Pearson over the test rows (they ignore that rows share questions), and Nadeau
-            and Bengio over the grouped splits.
+            and Bengio over the grouped splits, clipped to 0 and 1: rows of a group are no
+            independent trials, so no interval that counts them would be one.
         published: The paper's probe, or None for a set that is not the paper's.
     """
 
     name: str
     leaked: float
+    by_class: bool
     capital: Share
+    capital_says: bool
     length: float
     ordered: dict[str, Share]
     grouped: dict[str, Share]
@@ -132,6 +150,8 @@ def words_accuracy(
 ) -> Float[ndarray, " split"]:
     """Accuracy of a bag of words on the test part of each split.
 
+    Accuracy alone misleads where classes differ in size; `survey` has what stands beside it.
+
     Args:
         classifier: One of `CLASSIFIERS`.
         lower: Whether capitals count as small letters.
@@ -140,12 +160,7 @@ def words_accuracy(
         LabError: An unknown classifier, a training part without a word, or a fit that does not
             converge.
     """
-    return np.array(
-        [
-            _score(data, train, test, classifier, lower)
-            for train, test in zip(splits.train, splits.test, strict=True)
-        ]
-    )
+    return np.array([share.value for share in _words(data, splits, classifier, lower)])
 
 
 def survey(data: LabelledSet, n_splits: int = 5, test_share: float = 0.2, seed: int = 0) -> Survey:
@@ -157,29 +172,46 @@ def survey(data: LabelledSet, n_splits: int = 5, test_share: float = 0.2, seed: 
     Raises:
         LabError: As in `words_accuracy`, `splits.ordered` and `splits.grouped`.
     """
-    file_order, apart = ordered(data), grouped(data, n_splits, test_share, seed)
-    rows, right = int(file_order.test.sum()), int((any_capital(data) == data.labels).sum())
-    in_order, kept_apart = {}, {}
-    for name in CLASSIFIERS:
-        hits = round(float(words_accuracy(data, file_order, name)[0]) * rows)
-        in_order[name] = _share(hits, rows)
-        interval = apart.interval(words_accuracy(data, apart, name)[None])
-        kept_apart[name] = Share(
-            *(float(side[0]) for side in (interval.mean, interval.low, interval.high))
-        )
+    by_class = one_sided(data)
+    file_order = ordered(data, by_class=by_class)
+    apart = grouped(data, n_splits, test_share, seed)
+    capital = any_capital(data)
+    says = bool((capital == data.labels).mean() >= 0.5)
     return Survey(
         data.name,
         leaked=float(leaked(data, file_order)[0]),
-        capital=_share(right, len(data)),
+        by_class=by_class,
+        capital=_share(capital == says, (capital == says).astype(float), data.labels),
+        capital_says=says,
         length=length_auroc(data),
-        ordered=in_order,
-        grouped=kept_apart,
+        ordered={name: _words(data, file_order, name)[0] for name in CLASSIFIERS},
+        grouped={name: _mean(_words(data, apart, name), apart) for name in CLASSIFIERS},
         published=PUBLISHED.get(data.name),
     )
 
 
-def _share(hits: int, trials: int) -> Share:
-    return Share(hits / trials, *clopper_pearson(hits, trials))
+def _share(
+    answers: Bool[ndarray, " item"], scores: Float[ndarray, " item"], labels: Bool[ndarray, " item"]
+) -> Share:
+    hits, trials = int((answers == labels).sum()), len(labels)
+    beside = majority_share(labels), balanced_accuracy(answers, labels), auroc(scores, labels)
+    return Share(hits / trials, *clopper_pearson(hits, trials), *beside)
+
+
+def _mean(shares: Sequence[Share], splits: Splits) -> Share:
+    """Means over splits, the accuracy's with the interval over splits."""
+    table = np.array([astuple(share) for share in shares])
+    interval = splits.interval(table[:, :1].T).clipped(0, 1)
+    ends = (float(side[0]) for side in (interval.mean, interval.low, interval.high))
+    return Share(*ends, *table[:, 3:].mean(0).tolist())
+
+
+def _words(data: LabelledSet, splits: Splits, classifier: str, lower: bool = True) -> list[Share]:
+    """How a bag of words does on the test part of each split."""
+    return [
+        _score(data, train, test, classifier, lower)
+        for train, test in zip(splits.train, splits.test, strict=True)
+    ]
 
 
 def _score(
@@ -188,7 +220,7 @@ def _score(
     test: Bool[ndarray, " item"],
     classifier: str,
     lower: bool,
-) -> float:
+) -> Share:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -214,4 +246,6 @@ def _score(
                 f"expected the bag of words of {data.name} to converge",
                 f"scikit-learn says: {fault}",
             ) from None
-    return float(model.score(counter.transform(asked.texts), asked.labels))
+    words = counter.transform(asked.texts)
+    log_odds = model.predict_log_proba(words) @ (-1, 1)
+    return _share(np.asarray(model.predict(words)), log_odds, asked.labels)

@@ -39,6 +39,9 @@ COLUMNS = (
     ("length", "length"),
     *((f"{kind}, in order", f"ordered.{kind}.value") for kind in CLASSIFIERS),
     *((f"{kind}, apart", f"grouped.{kind}.value") for kind in CLASSIFIERS),
+    ("majority", "capital.majority"),
+    *((f"{kind}, balanced", f"grouped.{kind}.balanced") for kind in CLASSIFIERS),
+    *((f"{kind}, AUROC", f"grouped.{kind}.auroc") for kind in CLASSIFIERS),
 )
 
 
@@ -131,7 +134,7 @@ def compare(computed: Mapping[str, Survey], stored: Mapping[str, Survey]) -> Non
 def plain(survey: Survey) -> dict[str, Any]:
     """The numbers of a survey, as they are stored."""
     own = asdict(survey)
-    return {key: own[key] for key in ("leaked", "capital", "length", "ordered", "grouped")}
+    return {key: value for key, value in own.items() if key not in ("name", "published")}
 
 
 def _survey(name: str, own: dict) -> Survey:
@@ -144,7 +147,9 @@ def _survey(name: str, own: dict) -> Survey:
     return Survey(
         name,
         own["leaked"],
+        _yes_or_no(own["by_class"]),
         _share(own["capital"]),
+        _yes_or_no(own["capital_says"]),
         own["length"],
         **both,
         published=PUBLISHED.get(name),
@@ -153,9 +158,16 @@ def _survey(name: str, own: dict) -> Survey:
 
 def _share(own: dict[str, float]) -> Share:
     share = Share(**own)
-    if not (0 <= share.value <= 1 and share.low <= share.value <= share.high):
+    shares = all(0 <= value <= 1 for value in own.values())
+    if not (shares and share.low <= share.value <= share.high):
         raise ValueError(f"{own} is no share with its interval")
     return share
+
+
+def _yes_or_no(own: Any) -> bool:
+    if not isinstance(own, bool):
+        raise ValueError(f"{own!r} is neither true nor false")
+    return own
 
 
 def _flat(own: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -168,6 +180,10 @@ def _flat(own: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 def _rounded(own: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: _rounded(value) if isinstance(value, Mapping) else round(value, DIGITS)
+        key: _rounded(value)
+        if isinstance(value, Mapping)
+        else value
+        if isinstance(value, bool)
+        else round(value, DIGITS)
         for key, value in own.items()
     }

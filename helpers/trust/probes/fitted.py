@@ -1,5 +1,6 @@
 """Fitted probes: how they do on the test parts, with intervals, and their scores of other items."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.stats import clopper_pearson
-from helpers.trust.data.splits import Interval, Splits
+from helpers.inputs import Labels, finite, yes_no
+from helpers.stats import auroc, balanced_accuracy, clopper_pearson, majority_share
+from helpers.trust.data.splits import Interval, Splits, check
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,21 @@ class ProbeSummary:
     high: float
     cross_entropy: float
     strength: float
+
+
+@dataclass(frozen=True)
+class BesideAccuracy:
+    """What stands beside an accuracy where the classes differ in size, on each test part.
+
+    Attributes:
+        majority: Share of the larger class: the accuracy of always giving the same answer.
+        balanced: Mean of the shares of right answers in both classes; chance is 0.5.
+        auroc: Area under the ROC curve of the scores; chance is 0.5.
+    """
+
+    majority: Float[ndarray, " split"]
+    balanced: Float[ndarray, "site split"]
+    auroc: Float[ndarray, "site split"]
 
 
 @dataclass(frozen=True)
@@ -55,10 +72,43 @@ class Probes:
     splits: Splits
 
     def scores(self, x: Float[Tensor, "site item d"]) -> Float[ndarray, "site split item"]:
-        """Log odds that the probes give to activations, such as those of another checkpoint."""
+        """Log odds that the probes give to activations, such as those of another checkpoint.
+
+        Raises:
+            LabError: Activations of other sites or another width, or not finite.
+        """
+        x = finite(x, "activations", "site item d")
+        sites, _, d = self.weights.shape
+        if x.shape[2] != d or (x.shape[0] != sites and 1 not in (x.shape[0], sites)):
+            raise LabError(
+                f"expected activations of {sites} sites and width {d}", f"got {list(x.shape)}"
+            )
         raw = self.weights / self.scale
         bias = self.bias - (raw * self.mean).sum(2)
         return raw @ np.swapaxes(x.double().cpu().numpy(), 1, 2) + bias[..., None]
+
+    def beside(self, x: Float[Tensor, "site item d"], labels: Labels) -> BesideAccuracy:
+        """Majority share, balanced accuracy and AUROC on the test parts.
+
+        Args:
+            x, labels: What the probes were fitted to, test rows included.
+
+        Raises:
+            LabError: Activations or labels of other items than those of the splits.
+        """
+        check(self.splits, labels)
+        truth, scores = yes_no(labels), self.scores(x)
+        tests = list(enumerate(self.splits.test))
+
+        def each(measure: Callable[..., float]) -> Float[ndarray, "site split"]:
+            rows = [[measure(row[i, part], truth[part]) for i, part in tests] for row in scores]
+            return np.array(rows)
+
+        return BesideAccuracy(
+            np.array([majority_share(truth[part]) for _, part in tests]),
+            each(lambda row, true: balanced_accuracy(row > 0, true)),
+            each(auroc),
+        )
 
     def interval(self, level: float = 0.95) -> Interval:
         """Mean accuracy over the splits with its interval.
@@ -71,7 +121,7 @@ class Probes:
         if len(self.splits) > 1:
             over = self.splits.interval(self.accuracy, level)
             low, high = np.minimum(low, over.low), np.maximum(high, over.high)
-        return Interval(mean, low.clip(0), high.clip(max=1))
+        return Interval(mean, low, high).clipped(0, 1)
 
     def _exact(self, level: float) -> Float[ndarray, "end site"]:
         """Ends of the Clopper–Pearson interval of as many trials as groups were tested."""
@@ -109,7 +159,7 @@ class Probes:
         if len(self.splits) > 1:
             over = self.splits.interval(apart, level)
             low, high = np.minimum(low, over.low), np.maximum(high, over.high)
-        return Interval(mean, low.clip(-1), high.clip(max=1))
+        return Interval(mean, low, high).clipped(-1, 1)
 
     def summary(self, name: str, site: int = 0) -> ProbeSummary:
         """The probe of one site, for a table."""

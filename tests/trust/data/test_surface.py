@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import astuple, replace
 from math import log
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from helpers import stats
 from helpers.errors import LabError
 from helpers.texts import LabelledSet
 from helpers.trust.data import surface
@@ -340,3 +342,108 @@ def test_a_fit_that_does_not_converge_is_no_result(monkeypatch):
     monkeypatch.setattr(surface, "ITERATIONS", 1)
     with pytest.raises(LabError, match="expected the bag of words of planted to converge"):
         words_accuracy(planted(), ordered(planted()), "logistic")
+
+
+def unbalanced(n: int = 100, share: float = 0.1) -> LabelledSet:
+    """Words that say nothing, and one class that is much larger."""
+    rng, labels = np.random.default_rng(3), np.arange(n) < share * n
+    texts = tuple(" ".join(rng.choice(list("abcdefgh"), 6)) for _ in labels)
+    order = rng.permutation(n)
+    groups = tuple(str(item) for item in range(n))
+    return LabelledSet("unbalanced", texts, labels[order], groups)
+
+
+def sorted_by_class(data: LabelledSet, first: bool = True) -> LabelledSet:
+    order = np.argsort(data.labels != first, kind="stable")
+    return data[order]
+
+
+def shares(found: surface.Survey) -> list[surface.Share]:
+    return [found.capital, *found.ordered.values(), *found.grouped.values()]
+
+
+@pytest.mark.parametrize("cue", ["good", "bad"])
+@pytest.mark.parametrize("n", [40, 200])
+def test_every_interval_of_an_accuracy_is_within_0_and_1(cue, n):
+    """Splits that are all right but one give an interval that ends above 1 by Student's t."""
+    data = planted(n, cue)
+    labels = data.labels.copy()
+    labels[:3] = ~labels[:3]
+    noisy = replace(data, labels=labels)
+    for found in (survey(data), survey(noisy), survey(noisy, n_splits=2), survey(unbalanced())):
+        for share in shares(found):
+            assert 0 <= share.low <= share.value <= share.high <= 1
+            assert all(0 <= value <= 1 for value in astuple(share))
+
+
+def test_the_interval_over_splits_is_clipped_and_not_moved():
+    parts = grouped(planted(), n_splits=3)
+    plain = parts.interval(np.array([[1.0, 1.0, 0.9]]))
+    assert plain.high[0] > 1
+    clipped = plain.clipped(0, 1)
+    assert (clipped.high[0], clipped.low[0], clipped.mean[0]) == (1, plain.low[0], plain.mean[0])
+
+
+def test_capitals_count_in_both_directions():
+    """A set whose *false* texts have the capitals is given away as well."""
+    right, wrong = planted(cue="Good"), planted(cue="Good")
+    flipped = LabelledSet("flipped", wrong.texts, ~wrong.labels, wrong.groups)
+    for data, says in ((right, True), (flipped, False)):
+        found = survey(data)
+        assert (found.capital.value, found.capital_says) == (1, says)
+        assert (found.capital.balanced, found.capital.auroc) == (1, 1)
+
+
+def test_what_stands_beside_an_accuracy_shows_that_nothing_was_found():
+    """Always saying the larger class is right in 90 %; the other two say that it is chance."""
+    found = survey(unbalanced())
+    assert found.capital.majority == 0.9
+    bayes = found.grouped["bayes"]
+    assert bayes.majority == pytest.approx(0.9, abs=0.03)
+    assert bayes.value > 0.8
+    assert bayes.balanced < 0.7
+    assert bayes.auroc < 0.8
+
+
+def test_numbers_beside_an_accuracy_are_scikit_learns():
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+    rng = np.random.default_rng(0)
+    labels, scores = rng.random(60) < 0.2, rng.normal(size=60).round(1)
+    assert stats.balanced_accuracy(scores > 0, labels) == pytest.approx(
+        balanced_accuracy_score(labels, scores > 0)
+    )
+    share = surface._share(scores > 0, scores, labels)
+    assert share.auroc == pytest.approx(roc_auc_score(labels, scores))
+    assert share.majority == max(labels.mean(), 1 - labels.mean())
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_file_that_is_sorted_by_class_is_surveyed(first, share):
+    data = sorted_by_class(unbalanced(share=share), first)
+    with pytest.raises(LabError, match=r"sorted by class: ordered\(data, by_class=True"):
+        ordered(data)
+    parts = ordered(data, by_class=True)
+    for label in (True, False):
+        of_class = np.flatnonzero(data.labels == label)
+        tested = np.flatnonzero(parts.test[0] & (data.labels == label))
+        assert tested.tolist() == of_class[int(0.8 * len(of_class)) :].tolist()
+    found = survey(data)
+    assert found.by_class
+    assert all(0 <= share.low <= share.high <= 1 for share in shares(found))
+    mixed = planted()
+    assert not survey(mixed).by_class
+    assert survey(mixed).ordered == survey(replace(mixed, name="x")).ordered
+
+
+def test_sorting_a_file_leaves_a_planted_word_to_be_found():
+    found = survey(sorted_by_class(planted()))
+    assert found.by_class
+    assert {share.value for share in found.ordered.values()} == {1}
+
+
+@pytest.mark.parametrize("test_share", [0, 1, -0.1, np.nan])
+def test_a_test_share_that_is_none_is_refused(test_share):
+    with pytest.raises(LabError, match="test share between 0 and 1"):
+        ordered(planted(), test_share)

@@ -59,11 +59,9 @@ def test_every_number_is_stored_with_its_interval():
         "capital",
         *(f"{part}.{kind}" for part in ("ordered", "grouped") for kind in ("bayes", "logistic")),
     ]
-    names = {
-        "leaked",
-        "length",
-        *(f"{share}.{end}" for share in shares for end in ("value", "low", "high")),
-    }
+    beside = ("value", "low", "high", "majority", "balanced", "auroc")
+    names = {"leaked", "length", "by_class", "capital_says"}
+    names |= {f"{share}.{part}" for share in shares for part in beside}
     assert all(set(numbers(found)) == names for found in stored().values())
 
 
@@ -100,7 +98,10 @@ def test_what_is_written_is_read_again(tmp_path):
         lambda content: content["sets"]["toxigen"].update(length=None),
         lambda content: content["sets"]["toxigen"].update(length=float("nan")),
         lambda content: content["sets"]["toxigen"].update(capital=0.5),
+        lambda content: content["sets"]["toxigen"].update(by_class=0.5),
         lambda content: content["sets"]["toxigen"]["grouped"].pop("bayes"),
+        lambda content: content["sets"]["toxigen"]["grouped"]["bayes"].update(high=1.01),
+        lambda content: content["sets"]["toxigen"]["grouped"]["bayes"].update(auroc=float("nan")),
         lambda content: content["sets"]["toxigen"]["ordered"]["bayes"].update(low="0.1"),
         lambda content: content["sets"]["toxigen"]["ordered"]["bayes"].update(low=0.99),
         lambda content: content["sets"]["toxigen"]["ordered"]["bayes"].update(mean=0.5),
@@ -160,6 +161,9 @@ def test_the_command_prints_both_sides_and_names_what_differs_most(shared_dir, c
     known = stored()["truthfulqa"]
     shares = [known.leaked, known.capital.value, known.length]
     shares += [share.value for part in (known.ordered, known.grouped) for share in part.values()]
+    kept_apart = known.grouped.values()
+    shares += [known.capital.majority, *(share.balanced for share in kept_apart)]
+    shares += [share.auroc for share in kept_apart]
     assert lines[1].split()[2:] == lines[2].split()[2:] == [f"{share:.3f}" for share in shares]
     assert [line.split()[2] for line in lines[9:]] == ["0.830", "0.820"]
 

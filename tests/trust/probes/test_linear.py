@@ -464,3 +464,21 @@ def test_no_warning_reaches_the_reader():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         linear.fit(bench.activations(1, data, 8), data.labels, grouped(data)).interval()
+
+
+def test_what_stands_beside_an_accuracy_is_scikit_learns():
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+    labels = np.arange(120) % 6 == 0
+    data = LabelledSet("unbalanced", ("",) * 120, labels, tuple(str(i) for i in range(120)))
+    x = bench.activations(2, data, 5, seed=1)
+    found = linear.fit(x, labels, grouped(data, n_splits=3), strengths=(1.0,))
+    beside, scores = found.beside(x, labels), found.scores(x)
+    for split, test in enumerate(found.splits.test):
+        assert beside.majority[split] == 1 - labels[test].mean()
+        for site in range(2):
+            row = scores[site, split, test]
+            assert beside.auroc[site, split] == pytest.approx(roc_auc_score(labels[test], row))
+            assert beside.balanced[site, split] == pytest.approx(
+                balanced_accuracy_score(labels[test], row > 0)
+            )
