@@ -50,9 +50,15 @@ class Blocks:
 
     @property
     def kinds(self) -> list[str]:
-        """What each tensor belongs to: attention, MLP or a normalisation."""
+        """What each tensor belongs to: attention, MLP or a normalisation; else "outside"."""
         return [
-            "attention" if ".attn." in name else "MLP" if ".mlp." in name else "normalisation"
+            "outside"
+            if not name.startswith("blocks.")
+            else "attention"
+            if ".attn." in name
+            else "MLP"
+            if ".mlp." in name
+            else "normalisation"
             for name in self.names
         ]
 
@@ -74,27 +80,35 @@ class Blocks:
             for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
+    def run(
+        self, values: Float[Tensor, " weight"], tokens: Int[Tensor, "prompt pos"]
+    ) -> Float[Tensor, "prompt pos word"]:
+        """What the model predicts after every token with these weights in its blocks.
+
+        Args:
+            values: Weights, such as ``blocks.values * mask``; gradients flow back to them.
+        """
+        parts = self.tensors(values).values()
+        state = self._outside | dict(zip(self._parameters, parts, strict=True))
+        model: Any = self.model
+        return torch.func.functional_call(model, state, (tokens,), tie_weights=False)
+
     def logits(
         self,
         values: Float[Tensor, " weight"],
         tokens: Int[Tensor, "prompt pos"],
         last: Int[Tensor, " prompt"],
     ) -> Float[Tensor, "prompt word"]:
-        """What the model predicts after each prompt with these weights in its blocks.
-
-        Args:
-            values: Weights, such as ``blocks.values * mask``; gradients flow back to them.
-            last: Position of each prompt's last token.
-        """
-        parts = self.tensors(values).values()
-        state = self._outside | dict(zip(self._parameters, parts, strict=True))
-        model: Any = self.model
-        run = torch.func.functional_call(model, state, (tokens,), tie_weights=False)
-        return run[torch.arange(len(tokens)), last]
+        """What it predicts after each prompt, whose last token is at `last`."""
+        return self.run(values, tokens)[torch.arange(len(tokens)), last]
 
 
-def of(model: Model) -> Blocks:
+def of(model: Model, whole: bool = False) -> Blocks:
     """The weights of a model's blocks, copied.
+
+    Args:
+        whole: Whether to take all weights of the model, those of the blocks first: what an edit
+            changes that leaves the embeddings free.
 
     Raises:
         LabError: A model without blocks of its own weights.
@@ -104,15 +118,20 @@ def of(model: Model) -> Blocks:
     55752
     """
     parameters = {tensor.data_ptr(): name for name, tensor in model.named_parameters()}
-    state = {
-        name: tensor for name, tensor in model.state_dict().items() if name.startswith("blocks.")
-    }
+    everything = model.state_dict()
+    state = {name: tensor for name, tensor in everything.items() if name.startswith("blocks.")}
     if not state or not all(tensor.data_ptr() in parameters for tensor in state.values()):
         raise LabError(
             "expected a model whose blocks have weights of their own",
             f"got {len(state)} tensors in blocks",
             hint="load it with helpers.zoo.load",
         )
+    if whole:  # a tied unembedding is the embedding: one tensor, counted once
+        known = {tensor.data_ptr() for tensor in state.values()}
+        for name, tensor in everything.items():
+            if tensor.data_ptr() in parameters and tensor.data_ptr() not in known:
+                state[name] = tensor
+                known.add(tensor.data_ptr())
     inside = tuple(parameters[tensor.data_ptr()] for tensor in state.values())
     outside = {
         name: tensor.detach() for name, tensor in model.named_parameters() if name not in inside
