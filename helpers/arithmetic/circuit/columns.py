@@ -93,7 +93,7 @@ class ColumnTest(Interchange):
         >>> pairs.expected.flip(1).tolist(), pairs.rises.tolist()
         ([[0, 9, 8, 8]], [True])
         """
-        self._check(k, clean.n_digits)
+        self.check_digit(k, clean.n_digits)
         truth = clean.answer_digits()
         rises = self._value(stored, k) > self._value(clean, k)
         if null:

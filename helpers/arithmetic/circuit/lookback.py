@@ -147,7 +147,8 @@ def compare(
     Raises:
         LabError: Subtractions among the questions.
     """
-    digit_of = torch.full((max(int(answers.max()) + 1, fmt.d_vocab_needed),), -1)
+    largest = int(answers.max()) if len(answers) else 0
+    digit_of = torch.full((max(largest + 1, fmt.d_vocab_needed),), -1)
     digit_of[torch.tensor(fmt.digit_ids)] = torch.arange(10)
-    model = digit_of[answers[:, fmt.has_sign :]].flip(1)
+    model = digit_of[answers[:, fmt.has_sign :].long()].flip(1)  # bytes would be a mask
     return Comparison(questions, lookback_answer(questions), model, questions.answer_digits())

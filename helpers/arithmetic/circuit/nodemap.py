@@ -23,6 +23,7 @@ from helpers.arithmetic.circuit.pairs import Interchange
 from helpers.arithmetic.circuit.patching import Experiment, NodeSet, Rate, measure, prepare
 from helpers.arithmetic.questions import Format
 from helpers.errors import LabError
+from helpers.inputs import token_ids
 from helpers.interventions import Node, all_nodes, device_of
 from helpers.model import Model
 from helpers.runtime import progress
@@ -162,7 +163,12 @@ def carry_kind(
 def mean_pattern(
     model: Model, tokens: Int[Tensor, "question pos"]
 ) -> Float[Tensor, "layer head query key"]:
-    """Attention pattern of every head, averaged over questions."""
+    """Attention pattern of every head, averaged over questions.
+
+    Raises:
+        LabError: No question, or what are no token ids of the model.
+    """
+    tokens = token_ids(tokens, model)
     layers = range(model.cfg.n_layers)
     kept: dict[int, Tensor] = {}
 

@@ -125,7 +125,7 @@ class Interchange(ABC):
         2508+5420 2568+5480 [0, 7, 9, 4, 8]
         9681+1334 9681+1304 [1, 1, 0, 8, 5]
         """
-        self._check(k, n_digits)
+        self.check_digit(k, n_digits)
         propose, keep = self._sampling(k, rng, null)
         stored, clean = self._draw(n_digits, count, rng, propose, keep)
         return self.predicted(stored, clean, k, null)
@@ -134,7 +134,12 @@ class Interchange(ABC):
         """The same pairs in the other direction: stored and clean exchange their roles."""
         return self.predicted(pairs.clean, pairs.stored, k, null)
 
-    def _check(self, k: int, n_digits: int) -> None:
+    def check_digit(self, k: int, n_digits: int) -> None:
+        """Refuse a digit that the test does not exist for.
+
+        Raises:
+            LabError: There is none, or others.
+        """
         allowed = self.digits(n_digits)
         if k not in allowed:
             names = (
@@ -164,11 +169,22 @@ class Interchange(ABC):
 
 
 def with_columns(questions: Questions, columns: slice | int, rng: np.random.Generator) -> Questions:
-    """A copy whose chosen columns are drawn anew."""
+    """A copy whose chosen columns are drawn anew.
+
+    Raises:
+        LabError: A column that the questions do not have.
+    """
+    if isinstance(columns, int):
+        _check_column(questions, columns)
     fresh = uniform(questions.n_digits, len(questions), rng)
     first, second = questions.first.clone(), questions.second.clone()
     first[:, columns], second[:, columns] = fresh.first[:, columns], fresh.second[:, columns]
     return Questions(first, second, questions.subtract)
+
+
+def _check_column(questions: Questions, k: int, least: int = 0) -> None:
+    if not least <= k < questions.n_digits:
+        raise LabError(f"expected a column from {least} to {questions.n_digits - 1}", f"got {k}")
 
 
 def _passing(questions: Questions) -> Int[Tensor, "question digit"]:
@@ -182,7 +198,12 @@ def _passing(questions: Questions) -> Int[Tensor, "question digit"]:
 def with_passing_column(
     questions: Questions, k: int, share: float, rng: np.random.Generator
 ) -> Questions:
-    """A copy in which column k passes a carry or a borrow on, for a share of the questions."""
+    """A copy in which column k passes a carry or a borrow on, for a share of the questions.
+
+    Raises:
+        LabError: A column that the questions do not have.
+    """
+    _check_column(questions, k)
     second = questions.second.clone()
     rows = torch.from_numpy(rng.random(len(questions)) < share)
     second[rows, k] = _passing(questions)[rows, k]
@@ -194,7 +215,11 @@ def with_deciding_column(clean: Questions, k: int, rng: np.random.Generator) -> 
 
     Were all lower columns redrawn, column k - 1 would decide nine times in ten, and a node that
     knows nothing but SC_(k-1) or MB_(k-1) would pass for one that knows the cascade.
+
+    Raises:
+        LabError: A column that the questions do not have, or one with none below.
     """
+    _check_column(clean, k, least=1)
     decides = k - torch.from_numpy(rng.integers(1, k + 1, size=len(clean)))[:, None]
     column = torch.arange(clean.n_digits)
     second = torch.where((column > decides) & (column <= k), _passing(clean), clean.second)

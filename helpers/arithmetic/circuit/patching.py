@@ -109,6 +109,7 @@ def draw(
     """
     if count < 2 or count % 2:
         raise LabError("expected an even number of pairs, at least 2", f"got {count}")
+    task.check_digit(digit, n_digits)
     rng = np.random.default_rng([seed, digit, null])
     pairs = task.pairs(digit, n_digits, count // 2, rng, null)
     return _both_ways(pairs, task.swap(pairs, digit, null))

@@ -61,7 +61,7 @@ class Sign(Interchange):
         >>> pairs.clean.text(), pairs.expected.flip(1).tolist(), pairs.negative.tolist()
         ('100-210=-0110', [[0, 1, 1, 0]], [False])
         """
-        self._check(k, clean.n_digits)
+        self.check_digit(k, clean.n_digits)
         if not (stored.subtract & clean.subtract).all():
             raise LabError(f"expected subtractions for {self.name}", "got an addition")
         ours, theirs = (algorithm.mt(q.first, q.second) for q in (stored, clean))
@@ -120,7 +120,7 @@ class Operator(Interchange):
         >>> pairs.clean.text(), pairs.expected.flip(1).tolist()
         ('275-132=+0143', [[0, 1, 0, 3]])
         """
-        self._check(k, clean.n_digits)
+        self.check_digit(k, clean.n_digits)
         if not (_plus(stored) & _plus(clean)).all():
             raise LabError(
                 f"expected operands with D >= D' for {self.name}",

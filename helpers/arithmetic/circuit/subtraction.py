@@ -79,7 +79,7 @@ class Subtraction(ColumnTest):
         >>> pairs.clean.text(), pairs.expected.flip(1).tolist(), pairs.negative.tolist()
         ('099-444=-0345', [[0, 0, 4, 5]], [True])
         """
-        self._check(k, clean.n_digits)
+        self.check_digit(k, clean.n_digits)
         self._check_sign(stored)
         self._check_sign(clean)
         return super().predicted(stored, clean, k, null)

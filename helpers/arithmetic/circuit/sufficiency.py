@@ -18,7 +18,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions, answer_tokens, cascades, join, of_class
+from helpers.arithmetic.questions import (
+    Format,
+    Questions,
+    answer_tokens,
+    cascades,
+    check_count,
+    join,
+    of_class,
+)
 from helpers.errors import LabError
 from helpers.interventions import Ablation, Activations, Node, ablate, all_nodes, collect
 from helpers.model import Model
@@ -74,7 +82,12 @@ class AblationBench:
         return float(self.right(ablated, ablation).all(1).double().mean())
 
     def every(self, step: int) -> "AblationBench":
-        """The same bench with every `step`-th question."""
+        """The same bench with every `step`-th question.
+
+        Raises:
+            LabError: A step below 1.
+        """
+        check_count("step", step, least=1)
         thin = slice(None, None, step)
         parts = {
             name: getattr(self, name)[thin] for name in ("questions", "tokens", "truth", "classes")
@@ -160,7 +173,12 @@ def bench(
 def necessity(
     bench: AblationBench, nodes: Sequence[Node], ablation: Ablation = "mean"
 ) -> Float[Tensor, "node answer"]:
-    """Share of questions whose answer token goes wrong without a node, for each node and token."""
+    """Share of questions whose answer token goes wrong without a node, for each node and token.
+
+    Raises:
+        LabError: No node.
+    """
+    check_count("number of nodes", len(nodes), least=1)
     return torch.stack([1 - bench.right([node], ablation).float().mean(0) for node in nodes])
 
 

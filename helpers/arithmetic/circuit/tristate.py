@@ -15,12 +15,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions, algorithm, cascades
+from helpers.arithmetic.questions import Format, Questions, algorithm, cascades, check_count
 from helpers.errors import LabError
+from helpers.inputs import finite, token_ids
 from helpers.interventions import Node, check_nodes, collect, head_writes
 from helpers.model import Model
 
 CASES = ("0", "U", "1")
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,11 @@ def questions_by_case(
         The questions and the case of each, an index into `CASES`.
 
     Raises:
-        LabError: A digit that the questions do not have.
+        LabError: A digit that the questions do not have, or a number below 0.
     """
     if not 0 <= digit < n_digits:
         raise LabError(f"expected a digit from 0 to {n_digits - 1}", f"got {digit}")
+    check_count("number of questions", per_case)
     rng = np.random.default_rng(seed)
     automaton = cascades.addition(n_digits)
     kinds = [0, 1, 2] if digit else [0, 2]  # low, nine, carry
@@ -77,8 +80,9 @@ def node_output(
     """What one node adds to the residual stream (a head without its share of the layer's bias b_O).
 
     Raises:
-        LabError: A node that the model does not have.
+        LabError: A node that the model does not have, or what are no token ids.
     """
+    tokens = token_ids(tokens, model)
     check_nodes(model, [node], tokens.shape[1])
     activations, _ = collect(model, tokens)
     if node.is_mlp:
@@ -92,13 +96,24 @@ def separation(
     """Accuracy of the nearest class centre in five-fold cross-validation.
 
     Where no point differs from another, it is the share of the largest class.
+
+    Raises:
+        LabError: Points that are not finite numbers, not one case for each, a single case, or fewer
+            than five points of some case.
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.neighbors import NearestCentroid
 
+    points = finite(points, "points", "question dim").numpy()
+    sizes = np.unique(case, return_counts=True)[1]
+    if len(case) != len(points) or len(sizes) < 2 or sizes.min() < FOLDS:
+        raise LabError(
+            f"expected two cases or more, each of at least {FOLDS} points",
+            f"got {len(points)} points and cases of {', '.join(map(str, sizes)) or 'no'} points",
+        )
     if not np.ptp(points, axis=0).any():
         return float(np.bincount(case).max() / len(case))
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     return float(cross_val_score(NearestCentroid(), points, case, cv=folds).mean())
 
 

@@ -12,6 +12,7 @@ from helpers.arithmetic.questions.batch import (
     join,
     parse,
 )
+from helpers.arithmetic.questions.counts import check_count
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.questions.generators import (
     all_additions,
@@ -27,6 +28,7 @@ __all__ = [
     "Questions",
     "all_additions",
     "answer_tokens",
+    "check_count",
     "class_counts",
     "enriched",
     "from_numbers",

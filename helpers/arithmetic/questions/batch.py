@@ -11,7 +11,7 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
 from helpers.arithmetic.questions import cascades
@@ -27,12 +27,35 @@ class Questions:
         first, second: Digits of D and D', [question, digit]; digit 0 is the units.
         subtract: Whether the operator is minus, [question].
         log: How many questions each kind of the generator produced.
+
+    Raises:
+        LabError: Something else than whole digits from 0 to 9 and true or false, or shapes that do
+            not belong together.
     """
 
-    first: Int[Tensor, "question digit"]
-    second: Int[Tensor, "question digit"]
+    first: Integer[Tensor, "question digit"]
+    second: Integer[Tensor, "question digit"]
     subtract: Bool[Tensor, " question"]
     log: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sides = (self.first, self.second)
+        for digits in sides:
+            if not _are_digits(digits):
+                raise LabError(
+                    "expected digits as whole numbers from 0 to 9, [question, digit]",
+                    f"got {_seen(digits)}",
+                    hint="from_numbers makes questions from numbers, parse from text",
+                )
+        shape, kind = self.first.shape, getattr(self.subtract, "dtype", None)
+        fits = self.second.shape == shape and kind == torch.bool
+        if not fits or self.subtract.shape != shape[:1]:
+            raise LabError(
+                "expected two operands of one shape, and true or false for each question",
+                f"got {', '.join(map(_seen, (*sides, self.subtract)))}",
+            )
+        for name, digits in (("first", self.first), ("second", self.second)):
+            object.__setattr__(self, name, digits.long())
 
     def __len__(self) -> int:
         return len(self.first)
@@ -107,9 +130,33 @@ class Questions:
         return torch.cat(parts, dim=1)
 
     def text(self, index: int = 0, has_sign: bool = True) -> str:
-        """One question with its true answer, readable: ``133357+182243=+0315600``."""
+        """One question with its true answer, readable: ``133357+182243=+0315600``.
+
+        Raises:
+            LabError: There is no question of this number.
+        """
+        if not -len(self) <= index < len(self):
+            raise LabError(
+                f"expected a question among the {len(self)} of the batch", f"got {index}"
+            )
         tokens = self[index].tokens(Format(self.n_digits, has_sign=has_sign))[0]
         return "".join("0123456789+-="[t] for t in tokens.tolist())
+
+
+def _are_digits(value: object) -> bool:
+    """Whether these are digits, [question, digit], of any type of whole numbers."""
+    if not isinstance(value, Tensor) or value.ndim != 2:
+        return False
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        return False
+    return not len(value) or bool(((value >= 0) & (value <= 9)).all())
+
+
+def _seen(value: object) -> str:
+    """What a message says of a value that should be a tensor."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
 
 
 def compare(
@@ -170,6 +217,12 @@ def parse(text: str, n_digits: int | None = None) -> Questions:
 
 def join(parts: Sequence[Questions]) -> Questions:
     """Questions of several batches, one after the other; their logs are added up."""
+    if not parts or len({part.n_digits for part in parts}) > 1:
+        digits = sorted({part.n_digits for part in parts})
+        raise LabError(
+            "expected one batch of questions or more, of one number of digits",
+            f"got {len(parts)} batches of {' and '.join(map(str, digits)) or 'no'} digits",
+        )
     log: Counter[str] = Counter()
     for part in parts:
         log.update(part.log)

@@ -7,6 +7,7 @@ import torch
 
 from helpers.arithmetic.questions import cascades
 from helpers.arithmetic.questions.batch import Questions, join
+from helpers.arithmetic.questions.counts import check_count
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
 
@@ -17,9 +18,10 @@ def uniform(
     """Questions with independent uniform digits.
 
     Raises:
-        LabError: The digits are out of range.
+        LabError: The digits are out of range, or the count is below 0.
     """
     Format(n_digits)
+    check_count("number of questions", count)
     digits = torch.from_numpy(rng.integers(10, size=(2, count, n_digits)))
     return Questions(digits[0], digits[1], torch.full((count,), subtract), {"uniform": count})
 
@@ -29,12 +31,14 @@ def of_class(name: str, n_digits: int, count: int, rng: np.random.Generator) -> 
     questions).
 
     Raises:
-        LabError: The digits are out of range, or `n_digits` digits do not have the class.
+        LabError: The digits are out of range, the count is below 0, or `n_digits` digits do not
+            have the class.
 
     >>> set(of_class("S6", 6, 100, np.random.default_rng(0)).classes())
     {'S6'}
     """
     Format(n_digits)
+    check_count("number of questions", count)
     subtract = name[:1] in ("M", "N")
     automaton = cascades.automaton_of(n_digits, subtract)
     if name not in automaton.classes:
@@ -58,7 +62,8 @@ def short_carries(
     Questions of the other classes are drawn too, and rejected.
 
     Raises:
-        LabError: The digits are out of range, or `max_cascade` is below 1 (`of_class` draws S0).
+        LabError: The digits are out of range, the count is below 0, or `max_cascade` is below 1
+            (`of_class` draws S0).
 
     >>> sorted(set(short_carries(5, 1000, np.random.default_rng(0), max_cascade=2).classes()))
     ['S0', 'S1', 'S2']
@@ -66,7 +71,8 @@ def short_carries(
     if max_cascade < 1:
         raise LabError("expected max_cascade of at least 1", f"got {max_cascade}")
     automaton = cascades.addition(n_digits)
-    kept: list[Questions] = []
+    check_count("number of questions", count)
+    kept: list[Questions] = [uniform(n_digits, 0, rng)]
     while sum(map(len, kept)) < count:
         drawn = uniform(n_digits, max(8, count + count // 4), rng)
         classes = cascades.classify(automaton, drawn.first.numpy(), drawn.second.numpy())
@@ -96,7 +102,8 @@ def enriched(
     - ``uniform``: the rest.
 
     Raises:
-        LabError: The digits are out of range, or the shares are no probabilities.
+        LabError: The digits are out of range, the count is below 0, or the shares are no
+            probabilities.
     """
     shares = (p_slots, p_cascade, p_slot, p_slots + p_cascade)
     if not all(0 <= share <= 1 for share in shares):  # not any(…): a nan is refused too
@@ -137,7 +144,8 @@ def mixed(
     2402.02619 raises it to 0.6 %).
 
     Raises:
-        LabError: The digits are out of range, or the shares are no probabilities.
+        LabError: The digits are out of range, the count is below 0, or the shares are no
+            probabilities.
 
     >>> log = mixed(3, 100, np.random.default_rng(0)).log
     >>> log["+uniform"], log["-cascade"], log["-equal"], sum(log.values())
@@ -147,6 +155,7 @@ def mixed(
         raise LabError(
             "expected p_subtract and p_equal from 0 to 1", f"got {p_subtract} and {p_equal}"
         )
+    check_count("number of questions", count)
     n_subtract = int(rng.binomial(count, p_subtract))
     n_equal = int(rng.binomial(n_subtract, p_equal))
     additions = enriched(n_digits, count - n_subtract, rng, False, p_slots, p_cascade)
@@ -165,9 +174,18 @@ def all_additions(n_digits: int, start: int = 0, stop: int | None = None) -> Que
     """Additions number `start` to `stop` of all 10^(2n), in counting order.
 
     Question i is ``i // 10^n + i % 10^n``.
+
+    Raises:
+        LabError: The digits are out of range, or the questions from `start` on end before it.
     """
+    Format(n_digits)
     total = 10 ** (2 * n_digits)
-    index = torch.arange(start, total if stop is None else min(stop, total))
+    end = total if stop is None else min(stop, total)
+    if not 0 <= start <= end:
+        raise LabError(
+            f"expected to start with a question from 0 to {end}, where it ends", f"got {start}"
+        )
+    index = torch.arange(start, end)
     powers = 10 ** torch.arange(n_digits)
     first, second = index[:, None] // 10**n_digits // powers % 10, index[:, None] // powers % 10
     plus = torch.zeros(len(index), dtype=torch.bool)

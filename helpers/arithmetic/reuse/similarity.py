@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.arithmetic.training import check_fits
+from helpers.errors import LabError
 from helpers.model import Model
 
 ENDS = {"W_E": "embed.weight", "W_pos": "pos_embed.weight", "W_U": "unembed.weight"}
@@ -44,10 +45,17 @@ class Similarity:
 def cosine(a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> float:
     """Cosine of two tensors of one shape; 0 where one of them is zero.
 
+    Raises:
+        LabError: Two shapes.
+
     >>> round(cosine(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])), 3)
     0.707
     """
-    a, b = a.flatten().double(), b.flatten().double()
+    if a.shape != b.shape:
+        raise LabError(
+            "expected two tensors of one shape", f"got {list(a.shape)} and {list(b.shape)}"
+        )
+    a, b = a.detach().flatten().double(), b.detach().flatten().double()
     return float(torch.nn.functional.cosine_similarity(a, b, dim=0))
 
 

@@ -24,7 +24,7 @@ from helpers.arithmetic.circuit import (
     renamings,
 )
 from helpers.arithmetic.circuit.addition import SUBTASKS
-from helpers.arithmetic.questions import Format
+from helpers.arithmetic.questions import Format, check_count
 from helpers.errors import LabError
 from helpers.interventions import Node, check_nodes
 from helpers.model import Model
@@ -132,7 +132,12 @@ def passed(
 
 
 def alternatives(model: Model, nodes: NodeSet) -> list[NodeSet]:
-    """All sets of as many heads at their position and layer; for an MLP the MLPs of all layers."""
+    """All sets of as many heads at their position and layer; for an MLP the MLPs of all layers.
+
+    Raises:
+        LabError: No node.
+    """
+    check_count("number of nodes", len(nodes), least=1)
     position, layer = nodes[0].position, nodes[0].layer
     if nodes[0].is_mlp:
         return [(Node(position, other),) for other in range(model.cfg.n_layers)]

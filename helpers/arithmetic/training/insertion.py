@@ -32,7 +32,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions
+from helpers.arithmetic.questions import Format, Questions, check_count
 from helpers.arithmetic.verification import BATCH_SIZE, check_model
 from helpers.errors import LabError
 from helpers.model import Model
@@ -215,8 +215,11 @@ def agreement(
     """Run two models on the same questions and compare answers and logits.
 
     Raises:
-        LabError: The vocabulary or the context of a model does not hold the format.
+        LabError: The vocabulary or the context of a model does not hold the format; or there is no
+            question, or a batch size below 1.
     """
+    check_count("number of questions", len(questions), least=1)
+    check_count("batch size", batch_size, least=1)
     for model in (source, target):
         check_model(model, fmt)
     rights, largest = [], 0.0

@@ -16,6 +16,7 @@ from torch import Tensor
 from helpers.arithmetic.questions import Format, enriched, mixed, short_carries
 from helpers.arithmetic.training.insertion import Arm, Freeze, frozen, insert
 from helpers.errors import LabError
+from helpers.inputs import token_ids
 from helpers.model import Model
 from helpers.training import Recipe, Task
 
@@ -23,7 +24,17 @@ from helpers.training import Recipe, Task
 def answer_loss(
     model: Model, fmt: Format, tokens: Int[Tensor, "question pos"]
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy over the answer tokens, in nats."""
+    """Mean cross-entropy over the answer tokens, in nats.
+
+    Raises:
+        LabError: No question, what are no token ids, or another number of them than the format's.
+    """
+    tokens = token_ids(tokens)
+    if tokens.shape[1] != fmt.n_ctx:
+        raise LabError(
+            f"expected {fmt.n_ctx} tokens a question of {fmt.n_digits} digits",
+            f"got {tokens.shape[1]}",
+        )
     tokens = tokens.to(next(model.parameters()).device)
     start = fmt.equals_position
     logits = model(tokens[:, :-1])[:, start:]  # the last token predicts nothing

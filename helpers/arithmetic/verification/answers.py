@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions, uniform
+from helpers.arithmetic.questions import Format, Questions, check_count, uniform
 from helpers.errors import LabError
 
 BATCH_SIZE = 128
@@ -37,9 +37,12 @@ def predict(
 
     Raises:
         LabError: The model has too small a vocabulary or context, or does not return logits for
-            every position.
+            every position; or the batch size is below 1.
     """
     check_model(model, fmt)
+    check_count("batch size", batch_size, least=1)
+    if not len(questions):  # a model need not take an empty batch
+        return torch.zeros(0, fmt.n_answer, dtype=torch.long)
     start = fmt.equals_position
     batches = questions.tokens(fmt)[:, :-1].split(batch_size)  # the last token predicts nothing
     return torch.cat([_logits(model, part, fmt)[:, start:].argmax(-1).cpu() for part in batches])
@@ -55,6 +58,9 @@ def greedy(
         LabError: As `predict`.
     """
     check_model(model, fmt)
+    check_count("batch size", batch_size, least=1)
+    if not len(questions):
+        return torch.zeros(0, fmt.n_answer, dtype=torch.long)
     answers = []
     for part in questions.tokens(fmt)[:, : fmt.equals_position + 1].split(batch_size):
         for _ in range(fmt.n_answer):

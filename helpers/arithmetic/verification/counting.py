@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from helpers.arithmetic.questions import Format, cascades
+from helpers.arithmetic.questions import Format, cascades, check_count
 from helpers.arithmetic.verification.answers import (
     BATCH_SIZE,
     LogitsOf,
@@ -55,8 +55,8 @@ def verify(
         workers: Threads of one core each; by default as many as torch would use, and 1 on a GPU.
 
     Raises:
-        LabError: As `predict`, `check_causal` and `plan.plan`; or subtractions are asked of a
-            format without minus.
+        LabError: As `predict`, `check_causal` and `plan.plan`; too few workers; or subtractions are
+            asked of a format without minus.
     """
     began = time.monotonic()
     chunks = plan(fmt.n_digits, questions, per_class, exhaustive, operations, seed)
@@ -67,8 +67,10 @@ def verify(
     check_model(model, fmt)
     check_causal(model, fmt)
     on_cpu = device_of(model).type == "cpu"
-    size = batch_size or (BATCH_SIZE if on_cpu else 4096)
-    workers = workers or (torch.get_num_threads() if on_cpu else 1)
+    size = (BATCH_SIZE if on_cpu else 4096) if batch_size is None else batch_size
+    workers = (torch.get_num_threads() if on_cpu else 1) if workers is None else workers
+    check_count("batch size", size, least=1)
+    check_count("number of workers", workers, least=1)
     tallies = in_parallel(lambda chunk: ask(model, fmt, chunk, size), chunks, workers)
     unit = f" x {CHUNK} questions"
     done = list(progress(tallies, f"verify {name}", total=len(chunks), unit=unit))

@@ -1,0 +1,20 @@
+"""Numbers of things that are asked for: whole, and not too few."""
+
+from numbers import Integral
+
+from helpers.errors import LabError
+
+
+def check_count(what: str, count: int, least: int = 0) -> None:
+    """Refuse a number of things that cannot be.
+
+    Raises:
+        LabError: It is no whole number, or below the least.
+
+    >>> check_count("number of questions", 0)
+    >>> check_count("batch size", 0, least=1)
+    Traceback (most recent call last):
+    helpers.errors.LabError: expected a batch size of at least 1; got 0
+    """
+    if not isinstance(count, Integral) or isinstance(count, bool) or count < least:
+        raise LabError(f"expected a {what} of at least {least}", f"got {count!r}")
