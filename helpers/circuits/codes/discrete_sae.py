@@ -89,6 +89,7 @@ class DiscreteSAE:
         self, writes: Float[Tensor, "*shape d_model"], seed: int = 0
     ) -> Float[Tensor, "*shape latent"]:
         """Activations of the latents of one of the autoencoders."""
+        writes = check(writes)
         return torch.relu(
             (writes - self.bias[seed]) @ self.encoder[seed].T + self.encoder_bias[seed]
         )
@@ -103,7 +104,7 @@ class DiscreteSAE:
         self, writes: Float[Tensor, "*shape d_model"], seed: int = 0, dead: int = DEAD
     ) -> Int[Tensor, "*shape"]:
         """The largest latent of each vector, or `dead` where none is active (released code: 0)."""
-        return largest(self.encode(check(writes), seed), dead)
+        return largest(self.encode(writes, seed), dead)
 
 
 def largest(activations: Float[Tensor, "*shape latent"], dead: int = DEAD) -> Int[Tensor, "*shape"]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from helpers.circuits.codes.discrete_sae import DEAD
 from helpers.errors import LabError
+from helpers.inputs import finite
 
 Codes = Int[Tensor, "prompt head"]
 
@@ -87,7 +88,11 @@ def heads_of_pairs(pairs: Float[Tensor, "head head"], entries: int) -> Float[Ten
     Args:
         entries: How many heads are read off the sorted list, two per pair. The authors take half
             the square of the heads per layer: 72 for GPT-2 small, 32 for their docstring model.
+
+    Raises:
+        LabError: no scores, or NaN among them.
     """
+    pairs = finite(pairs, "pair scores", "head other")
     n_heads = len(pairs)
     order = pairs.flatten().argsort(descending=True, stable=True)
     listed = torch.stack([order // n_heads, order % n_heads], dim=1).flatten()[:entries]

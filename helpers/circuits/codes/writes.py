@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers import zoo
+from helpers.circuits.codes import discrete_sae
 from helpers.circuits.tasks import check_readable, real, rows
 from helpers.errors import LabError
 from helpers.inputs import within
@@ -97,7 +98,8 @@ def head_writes(
 
     Raises:
         LabError: another pooling, weights of the other kind, no prompts or such as the model cannot
-            read, or a model whose heads do not add up to what its attention writes.
+            read, writes that are not finite, or a model whose heads do not add up to what its
+            attention writes.
     """
     if pool not in get_args(Pool):
         raise LabError('expected to pool by "mean" or "last"', f"got {pool!r}")
@@ -121,7 +123,7 @@ def head_writes(
         if start == 0:
             _check(model, layers, written)
         writes[start : start + batch_size] = torch.cat(layers, 1)
-    return writes
+    return discrete_sae.check(writes)
 
 
 class _AllHeadsRead(Exception):

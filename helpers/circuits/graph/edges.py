@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from helpers.errors import LabError
+from helpers.inputs import finite
 from helpers.interventions import Head
 
 EMBED, OUTPUT = "embed", "output"
@@ -100,12 +102,18 @@ def outgoing(
 ) -> Float[Tensor, " head"]:
     """A score for each head: the sum over the edges that leave it.
 
+    Raises:
+        LabError: not one score per edge, or NaN among them.
+
     >>> import torch
     >>> edges = [Edge("L0H0", "L1H0", "q"), Edge("L0H0", "output", "in")]
     >>> edges.append(Edge("L1H0", "output", "in"))
     >>> outgoing(edges, torch.tensor([1.0, 2.0, 4.0]), [(0, 0), (1, 0)])
     tensor([3., 4.])
     """
+    scores = finite(scores, "scores of edges", "edge")
+    if len(scores) != len(edges):
+        raise LabError("expected one score per edge", f"got {len(scores)} of {len(edges)} edges")
     place = {head_name(head): index for index, head in enumerate(heads)}
     total = scores.new_zeros(len(place))
     for edge, score in zip(edges, scores, strict=True):

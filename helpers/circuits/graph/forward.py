@@ -21,7 +21,7 @@ from torch import Tensor
 
 from helpers.circuits.graph import weights
 from helpers.circuits.graph.edges import Edge, head_name, layout
-from helpers.circuits.graph.mixed import Mixed, mix
+from helpers.circuits.graph.mixed import Mixed, check_mask, mix
 from helpers.circuits.tasks import Twins, check_pairs, check_readable, real, rows
 from helpers.errors import LabError
 from helpers.inputs import within
@@ -160,7 +160,12 @@ class Graph:
             probe: A weight for each edge, and writes that are added to it with this weight.
             embedding: What the embedding writes, in the place of that of the tokens.
             computed: Writes of the first sources that need not be computed again.
+
+        Raises:
+            LabError: a mask of another number of edges or sources, or with NaN.
         """
+        check_mask(keep, len(self.edges), len(last), "edge")
+        check_mask(gates, len(self.sources), len(last), "source")
         if computed:
             writes = list(computed)
         else:
@@ -272,7 +277,10 @@ def replacements(graph: Graph, twins: Twins, ablation: Ablation | Writes) -> Wri
     """As `twin_replacements`, of twins that were checked before."""
     if isinstance(ablation, tuple):
         _check_writes(graph, twins, ablation)
-        return ablation
+        like = graph.weights.tokens
+        if all(block.dtype == like.dtype and block.device == like.device for block in ablation):
+            return ablation
+        return tuple(block.to(like) for block in ablation)
     if ablation not in get_args(Ablation):
         raise LabError('expected the ablation "zero", "mean" or "resample"', f"got {ablation!r}")
     if ablation == "resample":

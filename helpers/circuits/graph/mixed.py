@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.circuits.graph.edges import Stage
+from helpers.errors import LabError
 
 
 class Mixed:
@@ -54,6 +55,22 @@ class Mixed:
 def _columns(mask: Float[Tensor, "row *prompt"], like: Tensor) -> Tensor:
     """A mask as a factor of writes."""
     return mask.reshape(*mask.shape[:1], *(mask.shape[1:] or (1,)), 1, 1).to(like)
+
+
+def check_mask(mask: Tensor | None, count: int, prompts: int, what: str) -> None:
+    """Refuse a mask that has not one finite number per edge or source, or one for each prompt.
+
+    Raises:
+        LabError: such a mask.
+    """
+    if mask is None:
+        return
+    if mask.shape not in ((count,), (count, prompts)) or not mask.isfinite().all():
+        raise LabError(
+            f"expected a mask of {count} finite numbers, one for each {what}, or a column of them "
+            f"for each of {prompts} prompts",
+            f"got shape {list(mask.shape)}, or NaN",
+        )
 
 
 def mix(

@@ -31,7 +31,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from helpers.circuits.judging.metrics import finite
+from helpers.circuits.judging.metrics import finite, numbers
 from helpers.errors import LabError
 from helpers.interventions import Head
 
@@ -52,6 +52,11 @@ def normalised(metric: ArrayLike) -> Float[ndarray, " subset"]:
     [0.0, 0.25, 0.5, 1.0]
     """
     means = _finite(metric)
+    if means.ndim != 1 or len(means) < 2:
+        raise LabError(
+            "expected the faithfulness of all subsets, 2 to the number of heads",
+            f"got shape {means.shape}",
+        )
     none, full = means[0], means[-1]
     if full == none:
         raise LabError(
@@ -63,7 +68,7 @@ def normalised(metric: ArrayLike) -> Float[ndarray, " subset"]:
 
 def _finite(values: ArrayLike) -> Float[ndarray, "..."]:
     """What was measured of subsets, as numbers of 64 bits."""
-    measured = np.asarray(values, dtype=np.float64)
+    measured = numbers(values, "metric of every subset of heads")
     if not np.isfinite(measured).all():
         raise LabError(
             "expected a finite metric of every subset of heads",
@@ -219,7 +224,7 @@ def random_circuits(faithfulness: ArrayLike) -> FaithfulnessCurve:
 
 def _number_of_heads(faithfulness: Float[ndarray, " subset"]) -> int:
     n = len(faithfulness).bit_length() - 1
-    if len(faithfulness) != 1 << n or n < 1:
+    if n < 1 or len(faithfulness) != 1 << n:
         raise LabError(
             "expected the faithfulness of all subsets, 2 to the number of heads",
             f"got {len(faithfulness)} values",

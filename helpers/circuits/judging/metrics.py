@@ -24,9 +24,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from helpers import stats
 from helpers.errors import LabError
+from helpers.inputs import real
 from helpers.interventions import Head
 
 ENUMERABLE = 50_000
@@ -104,7 +106,9 @@ class Confusion:
         return np.where(total == 0, 0.0, 2 * self.recall * specificity / divisor)
 
 
-def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
+def confusion(
+    scores: ArrayLike | Tensor, labels: ArrayLike | Tensor, threshold: float
+) -> Confusion:
     """Counts when heads that score at least `threshold` are predicted.
 
     Raises:
@@ -124,13 +128,25 @@ def _count(
     return Confusion(hits, alarms, labels.sum() - hits, (~labels).sum() - alarms)
 
 
-def finite(scores: ArrayLike) -> Float[ndarray, " head"]:
+def numbers(values: Any, what: str) -> Float[ndarray, "..."]:
+    """Numbers of 64 bits from a list, an array, or a tensor of any type, with a gradient or not.
+
+    Args:
+        what: What they are, for the message.
+
+    Raises:
+        LabError: what they are made of is no real number.
+    """
+    return real(values, what).double().cpu().numpy()
+
+
+def finite(scores: ArrayLike | Tensor) -> Float[ndarray, " head"]:
     """Scores as an array.
 
     Raises:
         LabError: more than one row, or a score that is NaN or infinite.
     """
-    row = np.asarray(scores, dtype=np.float64)
+    row = numbers(scores, "scores")
     if row.ndim != 1 or not np.isfinite(row).all():
         raise LabError(
             "expected scores as one row of finite numbers",
@@ -140,14 +156,14 @@ def finite(scores: ArrayLike) -> Float[ndarray, " head"]:
 
 
 def checked(
-    scores: ArrayLike, labels: ArrayLike
+    scores: ArrayLike | Tensor, labels: ArrayLike | Tensor
 ) -> tuple[Float[ndarray, " head"], Bool[ndarray, " head"]]:
     """Scores and labels as arrays.
 
     Raises:
         LabError: as `finite`, not one label per score, or labels of one kind only.
     """
-    row, true = finite(scores), np.asarray(labels)
+    row, true = finite(scores), numbers(labels, "labels")
     if true.shape != row.shape:
         raise LabError(
             "expected one label per score",
@@ -187,7 +203,7 @@ class Sweep:
         return float(values.max()), float(self.thresholds[values.argmax()])
 
 
-def sweep(scores: ArrayLike, labels: ArrayLike) -> Sweep:
+def sweep(scores: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> Sweep:
     """Counts at every threshold: the points of the ROC and of the precision–recall curve.
 
     Raises:
@@ -202,7 +218,7 @@ def sweep(scores: ArrayLike, labels: ArrayLike) -> Sweep:
     return Sweep(thresholds, _count(row, true, thresholds))
 
 
-def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+def auroc(scores: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> float:
     """Chance that a random true head scores above a random other one, a tie counting half.
 
     Raises:
@@ -211,7 +227,7 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     return stats.auroc(*checked(scores, labels))
 
 
-def auprc(scores: ArrayLike, labels: ArrayLike) -> float:
+def auprc(scores: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> float:
     """Average precision: the precision at each threshold, weighted with the recall gained there.
 
     Raises:
@@ -246,7 +262,7 @@ class Verdict:
     p_value: float
 
 
-def judge(scores: ArrayLike, labels: ArrayLike) -> Verdict:
+def judge(scores: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> Verdict:
     """All metrics of some scores.
 
     Raises:
@@ -269,7 +285,7 @@ def judge(scores: ArrayLike, labels: ArrayLike) -> Verdict:
 
 
 def auroc_null(
-    scores: ArrayLike, labels: ArrayLike, permutations: int = 2000, seed: int = 0
+    scores: ArrayLike | Tensor, labels: ArrayLike | Tensor, permutations: int = 2000, seed: int = 0
 ) -> stats.Null:
     """What the AUROC would be if the circuit were any other set of as many heads.
 
@@ -311,8 +327,8 @@ class OverSeeds:
 
 
 def over_seeds(
-    scores: Iterable[ArrayLike],
-    labels: ArrayLike,
+    scores: Iterable[ArrayLike | Tensor],
+    labels: ArrayLike | Tensor,
     metric: Callable[[Any, Any], float] = auroc,
 ) -> OverSeeds:
     """Mean of a metric over seeds, with its bootstrap interval.

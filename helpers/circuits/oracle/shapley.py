@@ -29,6 +29,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from helpers.circuits.judging.metrics import numbers
 from helpers.circuits.oracle.exhaustive import reference_replacements
 from helpers.circuits.tasks.twins import Twins, real
 from helpers.errors import LabError
@@ -40,7 +41,7 @@ Values = Float[Tensor, "subset *prompt"] | Float[ndarray, "subset *prompt"]
 
 
 def _players(values: Values) -> tuple[Float[ndarray, "subset *prompt"], int]:
-    game = np.asarray(values, dtype=np.float64)
+    game = numbers(values, "values of subsets")
     n_players = len(game).bit_length() - 1 if game.ndim else -1
     if n_players < 1 or len(game) != 1 << n_players or not np.isfinite(game).all():
         raise LabError(

@@ -66,7 +66,7 @@ class SubsetTable:
     @property
     def faithfulness(self) -> Float[Tensor, " subset"]:
         """F of every subset: means over prompts first, then one ratio."""
-        return torch.from_numpy(normalised(self.mean.numpy()))
+        return torch.from_numpy(normalised(self.mean))
 
     def _check(self, values: Tensor) -> None:
         if len(values) != 1 << len(self.heads):
@@ -164,6 +164,11 @@ class OracleSummary(SubsetTable):
 
     def __post_init__(self) -> None:
         self._check(self.mean)
+        if self.error.shape != self.mean.shape or not self.error.isfinite().all():
+            raise LabError(
+                "expected a finite error of every mean",
+                f"got {list(self.error.shape)} errors of {len(self.mean)} means, or NaN",
+            )
 
     def interval(self, subset: int) -> tuple[float, float]:
         """95 % interval of a subset's faithfulness over prompts, normal with its error."""

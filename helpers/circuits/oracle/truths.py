@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from helpers.circuits.judging.metrics import membership
+from helpers.circuits.judging.metrics import membership, numbers
 from helpers.circuits.oracle import shapley
 from helpers.circuits.oracle.subsets import SubsetTable
 from helpers.errors import LabError
@@ -108,7 +108,7 @@ def minimal(
     if isinstance(table, SubsetTable):
         values, heads = np.asarray(table.faithfulness), table.heads
     else:
-        values = np.asarray(table, dtype=np.float64)
+        values = numbers(table, "faithfulness of subsets")
     n_heads = len(values).bit_length() - 1 if values.ndim == 1 else -1
     if n_heads < 1 or len(values) != 1 << n_heads or not np.isfinite(values).all():
         raise LabError(

@@ -18,6 +18,8 @@ from helpers.circuits.graph.edges import head_name
 from helpers.circuits.graph.forward import Graph, Writes, replacements
 from helpers.circuits.graph.mixed import rows_of
 from helpers.circuits.tasks.twins import Twins
+from helpers.errors import LabError
+from helpers.inputs import finite
 from helpers.interventions import Ablation, Head
 
 NOTHING, SOMETHING = 1e-4, 1e-2
@@ -57,7 +59,23 @@ def saturated(
     Args:
         scores: Scores of the heads by some method that takes gradients, not negative.
         ablation: What replaces a write, as the method had it.
+
+    Raises:
+        LabError: scores with NaN, or not one per head; pairs that the model cannot read.
     """
+    graph.check_twins(twins)
+    scores = finite(scores, "scores", "head")
+    if len(scores) != len(graph.heads):
+        raise LabError(
+            "expected one score per head", f"got {len(scores)} of {len(graph.heads)} heads"
+        )
+    return _saturated(graph, twins, scores, ablation)
+
+
+@torch.no_grad()
+def _saturated(
+    graph: Graph, twins: Twins, scores: Float[Tensor, " head"], ablation: Ablation | Writes
+) -> list[SaturatedHead]:
     part = twins.rows(slice(SAMPLE))
     if ablation == "resample":
         replaced = replacements(graph, part, ablation)
@@ -97,7 +115,7 @@ def warn_of_saturated(
     method: str,
 ) -> None:
     """Say which heads a method cannot see, where it gives its scores."""
-    if found := saturated(graph, twins, scores, ablation):
+    if found := _saturated(graph, twins, scores, ablation):
         warnings.warn(
             f"{method} gives next to nothing to heads without which the behaviour changes: "
             f"{', '.join(map(str, found))}. What they write goes through something saturated, such "

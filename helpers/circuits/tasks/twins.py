@@ -117,7 +117,22 @@ class Twins:
         return len(self.clean)
 
     def behaviour(self, logits: Float[Tensor, "prompt word"]) -> Float[Tensor, " prompt"]:
-        """The metric of each clean prompt, from the logits of the word after it."""
+        """The metric of each clean prompt, from the logits of the word after it.
+
+        Raises:
+            LabError: logits of other prompts or words, or with NaN or infinity.
+        """
+        if logits.shape != self.clean.good.shape:
+            raise LabError(
+                f"expected logits [prompt, word] of shape {list(self.clean.good.shape)}",
+                f"got {list(logits.shape)}",
+            )
+        if not (logits < torch.inf).all():  # a word may be ruled out by -infinity
+            raise LabError(
+                "expected finite logits of the model",
+                "got NaN or infinity",
+                hint="check its weights",
+            )
         return METRICS[self.metric](logits, self.clean)
 
     def rows(self, index: Index) -> "Twins":
