@@ -1,7 +1,6 @@
 """Questions: what is asked, how it becomes tokens, and how hard it is.
 
-The modules `algorithm` (exact arithmetic as small functions of columns) and `cascades` (classes of
-carries and borrows) are used by name: ``from helpers.arithmetic.questions import algorithm``.
+Used by name are `algorithm` (exact arithmetic, by columns) and `cascades` (classes of carries).
 """
 
 from helpers.arithmetic.questions.batch import (
