@@ -98,6 +98,9 @@ def _ask(
     except ValueError:  # a builtin may have no signature to compare with
         pass
     handed, named = copy.deepcopy((inputs, dict(options)))  # at once: what is one object stays one
+    for given in handed:
+        if isinstance(given, nn.Module):
+            _unwire(given)
     with kept():
         result = function(*handed, **named)
     for given, left in zip(inputs, handed, strict=True):
@@ -137,11 +140,23 @@ def _expect_same(name: str, before: Tensor, after: Tensor | None) -> None:
         )
 
 
+def _unwire(model: nn.Module) -> None:
+    """Let the blocks of a copy make their inner hooks anew when it runs: those that were copied
+    write into the model that it is a copy of."""
+    for part in nn.Module.modules(model):
+        if teardown := getattr(part, "_teardown_capture_hooks", None):
+            teardown()
+
+
 def _hooks(model: nn.Module) -> dict[str, int]:
-    """How many hooks each part of a model has, by its name."""
+    """How many hooks each part of a model has, by its name, but those that a block makes itself."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return {
-        name: sum(len(getattr(part, kind)) for kind in kinds)
+        name: sum(
+            not str(getattr(hook, "__module__", "")).startswith("transformer_lens.model_bridge")
+            for kind in kinds
+            for hook in getattr(part, kind).values()
+        )
         for name, part in nn.Module.named_modules(model)
     }
 

@@ -1,6 +1,10 @@
 """The checks' frame: what a student reads for every kind of answer, and what is remembered."""
 
+import io
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -298,3 +302,44 @@ def test_swapped_axes_are_named():
         Wrong, match=r"expected x in shape \[5, any\] \(question digit\); got \[3, 4\]$"
     ):
         expect.expect_shape(torch.zeros(3, 4), (5, -1), "x", axes="question digit")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "cp437", "utf-8"])
+def test_a_terminal_that_lacks_a_sign_shows_a_plain_one(toy, monkeypatch, encoding):
+    def surprise(values):
+        raise ValueError("é ✗ ≥ \udc80")  # half a character, as of a file name that is no text
+
+    shown = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", shown)
+    with sheet.fresh():
+        checks.check("lab99.3", lambda: 4)
+        checks.check("lab99.2", lambda values: 7.0)
+        checks.check("lab99.1", surprise)
+        checks.check("lab99.0", surprise)
+        checks.scores("lab99")
+        checks.scores("lab98")
+    shown.flush()
+    lines = shown.buffer.getvalue().decode(encoding).splitlines()
+    signs = [line[0] for line in lines]
+    right, part, wrong = ("✓", "◐", "✗") if encoding == "utf-8" else ("+", "~", "x")
+    assert signs[:2] == [right, part]
+    assert signs[2] == "x"  # because of what it says
+    assert "your code raised" in lines[2].lower()
+    assert wrong in signs[3:5]
+    assert any(line.endswith(f"{right} right") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"}]
+)
+def test_checks_in_a_process_of_such_a_terminal(environment):
+    code = "from helpers.course.check import check, scores; check('lab0.1', 3); scores('lab0')"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout[:9]) == (0, "x lab0.1 "), run.stderr
+    assert "- not answered" in run.stdout

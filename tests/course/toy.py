@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from helpers.course.asking import call
 from helpers.course.check import exercise
 from helpers.course.expect import expect_close, expect_function, expect_number, expect_type
+from helpers.course.values import as_array
 from helpers.course.wrong import Wrong
 
 SOURCE = '''\
@@ -113,7 +114,7 @@ def spread(answer):
     expect_function(answer)
     value = call(answer, [1.0, 2.0, 6.0])
     expect_number(value)
-    if abs(float(value) - 7.0) < 1e-6:
+    if abs(as_array(value).item() - 7.0) < 1e-6:
         raise Wrong("did you divide by the number less one?", points=1)
     expect_close(value, 14 / 3, name="the variance")
     return "the population variance"

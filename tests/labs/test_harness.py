@@ -1,11 +1,19 @@
 """The demands on labs can fail: each is tried on a lab that meets it and one that does not."""
 
-import pytest
+import contextlib
 
+import numpy as np
+import pytest
+import torch
+
+from helpers import zoo
+from helpers.course import state
+from helpers.course.asking import call
+from helpers.course.expect import expect_close
 from helpers.course.labs import source
 from tests.course import toy as specimen
 from tests.course.conftest import toy  # noqa: F401 - a fixture
-from tests.labs import harness
+from tests.labs import harness, vandals
 
 LAB = source.read(specimen.SOURCE)
 
@@ -111,3 +119,71 @@ def test_a_solution_repeated_elsewhere_is_found():
 
 def test_a_heading_that_promises_other_points_is_found(toy):  # noqa: F811
     assert "lab99.2" in harness.heading_complaints(changed("3 points", "2 points"))[0]
+
+
+def test_checks_that_hand_out_copies_are_not_moved(run):
+    assert vandals.lab_complaints(LAB, run, vandals.complaints) == []
+    assert vandals.lab_complaints(LAB, run, vandals.form_complaints) == []
+
+
+VALUES = torch.tensor([1.0, 2.0, 6.0])
+
+
+def careless(answer):
+    """Hands out its own values, and computes what is right afterwards."""
+    given = VALUES.clone()
+    expect_close(answer(given), float(given.mean()))
+
+
+def lasting(answer):
+    """Hands out what the next check needs."""
+    expect_close(answer(VALUES), 3.0)
+    expect_close(VALUES, [1.0, 2.0, 6.0])
+
+
+def trusting(answer):
+    """Looks at the real part alone, and converts text."""
+    expect_close(float(np.real(np.asarray(call(answer, VALUES)))), 3.0)
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        (careless, "refused, for what it spoiled afterwards"),
+        (careless, "taken, for what is left of inputs that it spoiled"),
+        (lasting, "refused, for what it spoiled afterwards"),
+        (lasting, "the solution is no longer right"),
+        (trusting, "takes complex"),
+        (trusting, "takes digits as text"),
+    ],
+)
+def test_a_check_that_an_answer_moves_is_found(toy, monkeypatch, test, words):  # noqa: F811
+    monkeypatch.setattr(toy, "mean", harness.check.Exercise("lab99.1", 2, "Mean", test))
+    monkeypatch.setitem(globals(), "VALUES", torch.tensor([1.0, 2.0, 6.0]))
+
+    def solution(values):
+        return values.mean()
+
+    about = (vandals.complaints, vandals.form_complaints)
+    assert words in "\n".join(said for find in about for said in find("lab99.1", solution))
+
+
+def test_a_check_that_leaves_the_world_changed_is_found(toy, monkeypatch):  # noqa: F811
+    with state.known():
+        monkeypatch.setattr(harness.check.state, "known", contextlib.nullcontext)
+        said = vandals.complaints("lab99.1", lambda values: sum(values) / len(values))
+    assert "lab99.1, spoiled afterwards: left random" in said
+    assert "lab99.1, spoiled afterwards: left open figures" in said
+
+
+def test_a_check_that_shares_its_model_is_found(toy, monkeypatch):  # noqa: F811
+    model = zoo.load("add-d5", device="cpu")
+    model(torch.zeros(1, 19, dtype=torch.long))
+    task = harness.check.Exercise(
+        "lab99.1", 2, "Width", lambda answer: expect_close(answer(model), 96)
+    )
+    monkeypatch.setattr(toy, "mean", task)
+    said = vandals.complaints("lab99.1", lambda model: model.cfg.d_model)
+    assert [sentence.partition(": ")[2][:26] for sentence in said] == [
+        "its model was left changed"
+    ] * len(vandals.MODEL_VANDALS)

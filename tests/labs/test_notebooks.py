@@ -11,7 +11,7 @@ import torch
 
 from helpers import runtime
 from helpers.course.labs import folder, notebooks
-from tests.labs import harness
+from tests.labs import harness, vandals
 
 ROOT = Path(__file__).resolve().parents[2]
 LABS = folder.lab_files(ROOT)
@@ -97,3 +97,13 @@ def test_plausible_wrong_answers_are_refused_by_name(lab, solution):
 @pytest.mark.slow
 def test_garbage_is_answered_with_a_sentence(lab, solution):
     assert harness.garbage_complaints(lab) == []
+
+
+@pytest.mark.slow
+def test_an_answer_that_spoils_things_moves_no_check(lab, solution):
+    assert vandals.lab_complaints(lab, solution, vandals.complaints) == []
+
+
+@pytest.mark.slow
+def test_forms_of_numbers_are_judged_with_a_sentence(lab, solution):
+    assert vandals.lab_complaints(lab, solution, vandals.form_complaints) == []

@@ -315,7 +315,7 @@ BEFORE += ("deterministic algorithms", "filters of warnings", "random", "torch.r
 
 def _clean_complaints(name: str, solution: Callable) -> list[str]:
     """After all this, and whatever the student has switched before, the solution is right."""
-    with state.kept(KEPT[: -len(state.STREAMS)]), torch.random.fork_rng(devices=[]):
+    with state.known():
         poison(BEFORE)
         before = reading()
         result = check.evaluate(name, solution)
@@ -338,3 +338,14 @@ def form_complaints(name: str, solution: Callable) -> list[str]:
         if result.status == ERROR or (result.points < result.maximum and not result.message):
             said.append(f"{name}: has no sentence for {what}: {result}")
     return said
+
+
+def lab_complaints(
+    lab: source.Lab, run: execute.NotebookRun, about: Callable[[str, Callable], list[str]]
+) -> list[str]:
+    """Complaints about each check of a lab, by the solutions of its run."""
+    solutions = answers(lab, run)
+    missing = [
+        f"{name}: its answer is not found" for name in lab.exercises if name not in solutions
+    ]
+    return missing + [said for name in solutions for said in about(name, solutions[name])]
