@@ -1,6 +1,8 @@
 """A head on which everything hangs and that has no gradient: what each method says of it."""
 
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -108,3 +110,19 @@ def test_a_random_model_has_none(ablation: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         eap(native(), random_twins(), ablation)
+
+
+def test_the_warning_of_the_chapter_has_these_numbers() -> None:
+    page = Path(__file__).resolve().parents[3] / "book" / "ch4_circuit_discovery.md"
+    said = re.search(
+        r"gives the first ([\d.]+) with five steps, ([\d.]+) with 50 and ([\d.]+) with 51",
+        page.read_text("utf-8"),
+    )
+    assert said is not None
+    measured = []
+    for steps in (5, 50, 51):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            measured.append(float(eap_ig(build(), twins(), steps=steps)[0]))
+    assert float(said[1]) == pytest.approx(measured[0], abs=5e-6)
+    assert [float(said[2]), float(said[3])] == pytest.approx(measured[1:], abs=0.051)

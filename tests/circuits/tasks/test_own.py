@@ -10,6 +10,7 @@ import torch
 
 from helpers import zoo
 from helpers.circuits.graph import Graph
+from helpers.circuits.oracle import oracle
 from helpers.circuits.rivals import acdc, eap
 from helpers.circuits.tasks import tinyworld, twins_from_text
 from helpers.errors import LabError
@@ -303,3 +304,18 @@ def test_public_facts_with_a_tokenizer_of_gpt2(shared_dir, capitals) -> None:
     assert kept >= 5
     assert refused
     assert all("row 0" in words for words in refused)
+
+
+def test_the_section_of_the_chapter_prints_what_it_says(tmp_path, monkeypatch, capsys) -> None:
+    page = Path(__file__).resolve().parents[3] / "book" / "ch4_circuit_discovery.md"
+    section = page.read_text("utf-8").partition("## With your own task")[2].partition("\n## ")[0]
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for snippet in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(snippet, names)
+    (printed,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    assert capsys.readouterr().out == printed
+    heads = names["found"].heads(names["graph"])
+    measured = oracle(names["model"], names["pairs"], "resample")
+    share = float(measured.faithfulness[measured.subset(heads)])
+    assert f"a faithfulness of {share:.2f}, below" in section
