@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import real, token_ids, within
+from helpers.inputs import finite, real, token_ids, within
 from helpers.interventions import has_mlps
 from helpers.model import Model
 
@@ -67,7 +67,14 @@ def read_directions(
 
     The scalar product of the write with this direction, over the final LayerNorm's scale, is what
     it adds.
+
+    Raises:
+        LabError: Weights of other words, or not finite.
     """
+    weights = finite(weights, "weights", "prompt word")
+    vocab = model.W_U.shape[1]
+    if weights.shape[1] != vocab:
+        raise LabError(f"expected a weight for each of {vocab} words", f"got {weights.shape[1]}")
     gain, _ = _affine(model.ln_final)
     read = weights.to(model.W_U) @ model.W_U.T * gain
     # the norm takes the mean out of a write; here it is taken out of its reader

@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import at_least, token_ids
+from helpers.inputs import at_least, finite, token_ids
 from helpers.model import Model
 
 Ablation = Literal["zero", "mean", "resample"]
@@ -328,6 +328,10 @@ def head_writes(
     """What each head adds to the residual stream: ``z @ W_O``, without the layer's shared bias b_O.
 
     Summed over heads, plus b_O, this is ``hook_attn_out``.
+
+    Raises:
+        LabError: Activations that are not finite, or of no question.
     """
+    z = finite(activations.z, "outputs of heads", "layer batch pos head d_head")
     weights = torch.stack([model.blocks[layer].attn.W_O for layer in range(model.cfg.n_layers)])
-    return torch.einsum("lbphd,lhdm->lbphm", activations.z, weights.to(activations.z))
+    return torch.einsum("lbphd,lhdm->lbphm", z, weights.to(z))

@@ -13,7 +13,7 @@ from jaxtyping import Float, Real
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, at_least, yes_no
+from helpers.inputs import Labels, at_least, real, yes_no
 
 
 def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[float, float]:
@@ -61,7 +61,8 @@ def bootstrap(
         statistic: A function of a sample, such as ``np.mean`` or ``np.median``.
 
     Raises:
-        LabError: Fewer than two values, a value that is not finite, a level outside (0, 1).
+        LabError: Fewer than two values, a value that is not finite, a level outside (0, 1), no
+            resample.
 
     >>> low, high = bootstrap(np.arange(100.0))
     >>> 40 < low < 49.5 < high < 59
@@ -71,6 +72,7 @@ def bootstrap(
 
     sample = _finite(values, "values")
     _check_level(level)
+    at_least(1, resamples, "resamples")
     if len(sample) < 2:
         raise LabError("expected at least two values", f"got {len(sample)}")
     for method in ("BCa", "percentile"):
@@ -130,10 +132,10 @@ def permutation_null(
     (4.0, True)
     """
     values, labels = np.asarray(values), np.asarray(labels)
-    if len(values) != len(labels):
+    if not values.ndim or not labels.ndim or len(values) != len(labels):
         raise LabError(
             "expected one label per value",
-            f"got {len(values)} values and {len(labels)} labels",
+            f"got values {list(values.shape)} and labels {list(labels.shape)}",
         )
     if permutations < 1:
         raise LabError("expected at least one permutation", f"got {permutations}")
@@ -220,7 +222,7 @@ def balanced_accuracy(answers: Labels, labels: Labels) -> float:
 
 
 def _finite(values, name: str) -> Float[ndarray, " sample"]:
-    array = np.asarray(values, dtype=np.float64)
+    array = real(values, name).double().numpy()
     if array.ndim != 1 or not np.isfinite(array).all():
         raise LabError(f"expected {name} as one row of finite numbers", f"got shape {array.shape}")
     return array

@@ -8,16 +8,23 @@ thing refused, everywhere.
 - `tokens`: token ids, and padding on the right.
 """
 
-from helpers.inputs.arrays import at_least, finite, real, within
+from helpers.inputs.arrays import at_least, finite, positive_row, real, within
 from helpers.inputs.labels import Labels, yes_no
-from helpers.inputs.tokens import check_right_padding, check_vocabulary, token_ids
+from helpers.inputs.tokens import (
+    check_lengths,
+    check_right_padding,
+    check_vocabulary,
+    token_ids,
+)
 
 __all__ = [
     "Labels",
     "at_least",
+    "check_lengths",
     "check_right_padding",
     "check_vocabulary",
     "finite",
+    "positive_row",
     "real",
     "token_ids",
     "within",

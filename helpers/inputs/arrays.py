@@ -57,6 +57,21 @@ def finite(x: Any, what: str, axes: str, hint: str = "") -> Float[Tensor, "..."]
     return x
 
 
+def positive_row(values: Any, what: str) -> list[float]:
+    """One or more positive numbers.
+
+    Raises:
+        LabError: None, or one that is not above 0 and finite.
+
+    >>> positive_row([1, 10], "strengths")
+    [1.0, 10.0]
+    """
+    row = real(values, what)
+    if row.ndim != 1 or not row.numel() or not ((row > 0) & row.isfinite()).all():
+        raise LabError(f"expected one or more positive {what}", f"got {row.tolist()}")
+    return row.tolist()
+
+
 def within(apart: Any, tolerance: float) -> bool:
     """Whether every measured number is at most the tolerance. NaN is not.
 

@@ -21,7 +21,10 @@ HINT = "compare first, such as labels == 2; leave rows without a label out"
 
 
 def yes_no(
-    labels: Any, of: str = "the labels", names: tuple[str, str] | None = None
+    labels: Any,
+    of: str = "the labels",
+    names: tuple[str, str] | None = None,
+    axes: tuple[int, ...] = (1,),
 ) -> Bool[ndarray, "..."]:
     """Labels as booleans of the same shape.
 
@@ -38,6 +41,7 @@ def yes_no(
     Args:
         of: Whose labels they are, for the message.
         names: The texts for True and for False, for labels that are texts.
+        axes: Numbers of axes that they may have.
 
     Raises:
         LabError: Any other value: a third class, a share, NaN, None, a masked entry.
@@ -47,8 +51,9 @@ def yes_no(
     """
     array = _array(labels)
     seen = _distinct(array)
-    if array.ndim == 0:
-        raise LabError(f"expected {of} as one row, a label an item", f"got {labels!r:.60}")
+    if array.ndim not in axes:
+        got = f"shape {list(array.shape)}" if array.ndim else f"{labels!r:.60}"
+        raise LabError(f"expected {of} as one row, a label an item", f"got {got}")
     if all(isinstance(value, str) for value in seen):
         return _of_names(array, seen, of, names)
     numbers = all(isinstance(value, bool | int | float) for value in seen)

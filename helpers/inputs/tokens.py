@@ -54,6 +54,30 @@ def check_vocabulary(model: Model, smallest: int, largest: int) -> None:
         )
 
 
+def check_lengths(
+    lengths: Any, items: int, width: int, hint: str = "give the lengths of these very texts"
+) -> Int[Tensor, " item"]:
+    """Numbers of real tokens of texts, 1 to the width of their table.
+
+    Raises:
+        LabError: Another number of lengths, or one that is no whole number in this range.
+
+    >>> check_lengths(torch.tensor([2, 3]), items=2, width=3).tolist()
+    [2, 3]
+    """
+    lengths = torch.as_tensor(lengths)
+    whole = not (lengths.is_floating_point() or lengths.is_complex())
+    fits = whole and lengths.shape == (items,) and items > 0
+    if not fits or not ((lengths >= 1) & (lengths <= width)).all():
+        some = f" from {lengths.min()} to {lengths.max()}" if whole and lengths.numel() else ""
+        raise LabError(
+            f"expected a length of 1 to {width} for each of {items} items",
+            f"got {lengths.numel()} lengths{some}",
+            hint=hint,
+        )
+    return lengths.long()
+
+
 def check_right_padding(
     ids: Int[Tensor, "item pos"],
     lengths: Int[Tensor, " item"],
@@ -72,7 +96,7 @@ def check_right_padding(
         pads: Ids of the padding, as far as they are known.
 
     Raises:
-        LabError: Padding on the left.
+        LabError: Padding on the left, or no token ids and lengths at all.
 
     >>> check_right_padding(torch.tensor([[5, 6, 7], [8, 9, 0]]), torch.tensor([3, 2]))
     >>> check_right_padding(torch.tensor([[5, 6, 7], [0, 8, 9]]), torch.tensor([3, 2]))
@@ -81,7 +105,8 @@ def check_right_padding(
 shorter ones
       try: set tokenizer.padding_side = "right", and encode again
     """
-    free = ids.shape[1] - lengths.to(ids.device)
+    ids = token_ids(ids)
+    free = ids.shape[1] - check_lengths(lengths, len(ids), ids.shape[1]).to(ids.device)
     short = free > 0
     place = torch.arange(ids.shape[1], device=ids.device)
     rows, free = ids[short], free[short, None]

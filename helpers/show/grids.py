@@ -10,7 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import finite, real
+from helpers.inputs import at_least, finite, real
 from helpers.interventions import Node
 from helpers.show.pictures import COLOURS, DIVERGING, SEQUENTIAL, make_panels, style
 
@@ -66,6 +66,7 @@ def heatmap(
     _check_shape(values, rows, columns)
     if np.isinf(values).any():
         raise LabError("expected numbers or NaN in every cell", "got infinity")
+    at_least(0, digits or 0, "decimals")
     if limits is None:
         largest = np.nanmax(np.abs(values), initial=0.0) or 1.0
         ends = values[~np.isnan(values)] if not np.isnan(values).all() else np.zeros(1)

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 from helpers.errors import LabError
+from helpers.inputs import at_least
 
 # Okabe and Ito (2008): told apart with every common kind of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E", "#000000")
@@ -140,6 +141,13 @@ def _close(fig: Figure) -> None:
 
 
 def make_panels(count: int, width: float, height: float) -> tuple[Figure, list]:
-    """A figure with `count` panels in a row, of the given size in inches, made without pyplot."""
+    """A figure with `count` panels in a row, of the given size in inches, made without pyplot.
+
+    Raises:
+        LabError: No panel, or no size.
+    """
+    at_least(1, count, "panels")
+    at_least(0.1, width, "inches of width")
+    at_least(0.1, height, "inches of height")
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, list(fig.subplots(1, count, squeeze=False).flat)

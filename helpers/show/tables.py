@@ -3,6 +3,7 @@
 They are Markdown, so they look the same in Colab, in Jupyter and on the page of the book.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 from helpers.errors import LabError
@@ -85,6 +86,8 @@ def short(value: float) -> str:
     >>> short(0.7761), short(4.5e-6), short(0), short(0.99982)
     ('0.776', '4.5 × 10⁻⁶', '0', '1 − 1.8 × 10⁻⁴')
     """
+    if not math.isfinite(value):
+        return str(value)
     if 0.999 < value < 1:
         return f"1 − {short(1 - value)}"
     if value == 0 or value >= 1e-3:

@@ -22,8 +22,8 @@ class LabelledSet:
     Attributes:
         name: Name of the set.
         texts: The items.
-        labels: One label per text, as `helpers.inputs.yes_no` takes them; kept as booleans. Labels that are
-            texts are the two names `positive` and `negative`.
+        labels: One label per text, as `helpers.inputs.yes_no` takes them; kept as booleans. Labels
+            that are texts are the two names `positive` and `negative`.
         groups: Group of each text; texts of one group must not be split between training and test
             part.
         templates: Sentence frame of each text, or "" where there is none.
@@ -54,10 +54,10 @@ class LabelledSet:
         object.__setattr__(self, "templates", tuple(self.templates) or ("",) * len(self.texts))
         lengths = {"texts": len(self.texts), "labels": len(self.labels), "groups": len(self.groups)}
         lengths["templates"] = len(self.templates)
-        if len(set(lengths.values())) > 1 or labels.ndim != 1:
+        if len(set(lengths.values())) > 1:
             raise LabError(
                 f"expected one label, group and template for each text of {self.name}",
-                f"got {lengths}" if labels.ndim == 1 else f"got labels of shape {labels.shape}",
+                f"got {lengths}",
             )
         if len(np.unique(self.labels)) < 2:
             got = f"{len(self.texts)} items" + (

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import at_least, check_right_padding, real, token_ids
 from helpers.model import Model
 
 
@@ -79,7 +80,14 @@ class Prompts:
 def final_logits(
     model: Model, prompts: Prompts, batch_size: int = 256
 ) -> Float[Tensor, "prompt word"]:
-    """Logits of the word after each prompt."""
+    """Logits of the word after each prompt.
+
+    Raises:
+        LabError: Tokens that the model does not have, padding on the left, or a batch size below 1.
+    """
+    token_ids(prompts.tokens, model)
+    check_right_padding(prompts.tokens, prompts.last + 1, prompts.name)
+    at_least(1, batch_size, "prompts in a batch")
     parts = []
     with torch.no_grad():
         for tokens, last in zip(
@@ -106,8 +114,24 @@ class Answers:
 
 
 def answers(logits: Float[Tensor, "prompt word"], prompts: Prompts) -> Answers:
-    """Compare the good and the bad words of each prompt."""
-    log_p = logits.log_softmax(-1)
+    """Compare the good and the bad words of each prompt.
+
+    Raises:
+        LabError: Logits of other prompts or words, or with NaN or infinity in them. (Minus infinity
+            is the logit of a word that cannot come.)
+    """
+    real(logits, "logits", "prompt word")  # looked at alone: gradients go through the logits
+    # one prompt may stand for many rows: the states of the exact oracle
+    if logits.shape[1] != prompts.good.shape[1] or len(prompts) not in (1, len(logits)):
+        raise LabError(
+            f"expected logits of shape {list(prompts.good.shape)}", f"got {list(logits.shape)}"
+        )
+    log_p = (logits if logits.is_floating_point() else logits.double()).log_softmax(-1)
+    if log_p.isnan().any():
+        raise LabError(
+            "expected finite logits of the model",
+            f"got NaN or infinity for {int(log_p.isnan().any(1).sum())} of {len(logits)} prompts",
+        )
     parts = [log_p.masked_fill(~mask, -torch.inf) for mask in (prompts.good, prompts.bad)]
     good, bad = (part.logsumexp(-1) for part in parts)
     best = [part.max(-1).values for part in parts]

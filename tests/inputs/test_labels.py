@@ -94,6 +94,9 @@ TAKERS = {
     "texts.labelled.LabelledSet": lambda labels: labelled(labels).labels,
     "stats.permutation_null": None,  # labels of any kind: the statistic reads them
     "stats.auroc": lambda labels: stats.auroc(X[:, 0], labels),
+    "stats.majority_share": stats.majority_share,
+    "stats.balanced_accuracy": lambda labels: stats.balanced_accuracy(TRUTH[::-1], labels),
+    "stats.balanced_accuracy, answers": lambda labels: stats.balanced_accuracy(labels, TRUTH),
     "show.tables.rate": rate,
     "show.plots.bars_with_intervals": None,  # names of bars
     "show.grids.attention": None,  # names of tokens
@@ -107,6 +110,9 @@ TAKERS = {
     "trust.probes.linear.paper_mode": lambda labels: (
         linear.paper_mode(X[None], labels, PARTS).weights
     ),
+    "trust.probes.fitted.Probes.beside": lambda labels: linear.fit(
+        X[None], TRUTH, PARTS, (1.0,)
+    ).beside(X[None], labels),
     "trust.probes.bench.by_loop": None,  # the other side of a speed comparison, given booleans
     "trust.probes.logistic.minimise": None,  # the solver beneath `fit`, given booleans by it
     "trust.steering.vectors.mean_difference": lambda labels: vectors.mean_difference(X, labels),
@@ -179,7 +185,7 @@ def test_the_same_labels_in_any_form_give_the_same(name):
 @pytest.mark.parametrize("kind", BAD)
 def test_what_says_neither_yes_nor_no_is_refused_with_the_values_seen(name, kind):
     labels, seen = BAD[kind]
-    with pytest.raises(LabError, match="expected .* as yes or no") as refused:
+    with pytest.raises(LabError, match=r"expected .* as yes or no") as refused:
         TAKERS[name](labels)
     assert seen in str(refused.value)
 
@@ -188,8 +194,9 @@ def test_what_says_neither_yes_nor_no_is_refused_with_the_values_seen(name, kind
 @pytest.mark.parametrize("value", [True, 0, "true"])
 def test_one_class_is_refused_or_counted(name, value):
     """Functions that compare classes refuse one; those that count do not."""
-    counts = {"inputs.labels.yes_no", "show.tables.rate"}
-    if name in counts or name == "trust.data.splits.Splits.folds":
+    counts = {"inputs.labels.yes_no", "show.tables.rate", "stats.majority_share"}
+    counts |= {"trust.data.splits.Splits.folds", "stats.balanced_accuracy, answers"}
+    if name in counts:
         TAKERS[name]([value] * 12)
         return
     with pytest.raises(LabError):

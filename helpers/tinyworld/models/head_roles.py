@@ -17,6 +17,7 @@ from torch import Tensor
 from helpers import stats
 from helpers.attribution import read_directions
 from helpers.errors import LabError
+from helpers.inputs import finite, token_ids
 from helpers.interventions import Head
 from helpers.model import Model
 from helpers.runtime import progress
@@ -114,13 +115,29 @@ def role(seen: Seen, right: tuple[str, ...], wrong: tuple[str, ...]) -> str:
     return next((word for word, holds in rules.items() if holds), UNCLEAR)
 
 
+def _checked(
+    pattern: Float[Tensor, "prompt query key"], queries: Bool[Tensor, "prompt query"]
+) -> Float[Tensor, "prompt query key"]:
+    pattern = finite(pattern, "attention", "prompt query key")
+    if queries.shape != pattern.shape[:2] or queries.dtype != torch.bool or not queries.any():
+        raise LabError(
+            f"expected queries as truth values of shape {list(pattern.shape[:2])}, one at least",
+            f"got {queries.dtype} {list(queries.shape)}",
+        )
+    return pattern
+
+
 def looks(
     pattern: Float[Tensor, "prompt query key"], queries: Bool[Tensor, "prompt query"], named: Places
 ) -> dict[str, float]:
     """Mean attention from the queries to each place.
 
     The token itself counts by itself, and so does the token before, where it has no other name.
+
+    Raises:
+        LabError: Attention that is not finite, or queries of other prompts.
     """
+    pattern = _checked(pattern, queries)
     rows, places_ = queries.nonzero(as_tuple=True)
     attention, keys = pattern[rows, places_], torch.arange(pattern.shape[2])
     names = (*named.names, BEFORE, ITSELF)
@@ -146,7 +163,15 @@ def repeats(
 
     Only queries that have such tokens count. None where fewer than the share `least` of the queries
     do.
+
+    Raises:
+        LabError: Attention that is not finite, or tokens or queries of other prompts.
     """
+    pattern, tokens = _checked(pattern, queries), token_ids(tokens)
+    if tokens.shape != queries.shape:
+        raise LabError(
+            f"expected tokens of shape {list(queries.shape)}", f"got {list(tokens.shape)}"
+        )
     n = torch.arange(tokens.shape[1])
     same = tokens[:, :, None] == tokens[:, None, :]
     if after:
@@ -185,7 +210,19 @@ def favours(
     good: Bool[Tensor, "prompt word"],
     bad: Bool[Tensor, "prompt word"],
 ) -> float:
-    """How often a right word's logit is raised more than a wrong one's, on average over prompts."""
+    """How often a right word's logit is raised more than a wrong one's, on average over prompts.
+
+    Raises:
+        LabError: Writes that are not finite, or words of other prompts.
+    """
+    written = finite(written, "writes", "prompt word")
+    for mask in (good, bad):
+        if mask.shape != written.shape or mask.dtype != torch.bool or not mask.any(1).all():
+            raise LabError(
+                f"expected right and wrong words as truth values of shape {list(written.shape)}, "
+                "some in every prompt",
+                f"got {mask.dtype} {list(mask.shape)}",
+            )
     shares = []
     for logits, right, wrong in zip(written, good, bad, strict=True):
         gap = logits[right][:, None] - logits[wrong]

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from helpers import files, runtime, training, zoo
 from helpers.errors import LabError
+from helpers.inputs import at_least, token_ids
 from helpers.model import Model
 from helpers.runtime import progress
 from helpers.stats import clopper_pearson
@@ -213,9 +214,14 @@ def skills(model: Model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
 def perplexity(loss: float) -> dict[str, float]:
     """A loss in nats per token, and e to its power.
 
+    Raises:
+        LabError: A loss that is not finite.
+
     >>> perplexity(0.0)
     {'loss': 0.0, 'perplexity': 1.0}
     """
+    if not math.isfinite(loss):
+        raise LabError("expected a finite loss", f"got {loss}", hint="the training diverged")
     return {"loss": loss, "perplexity": round(math.exp(loss), 3)}
 
 
@@ -234,7 +240,13 @@ def fresh_rows(task: TextTask, count: int = ROWS) -> Int[ndarray, "row pos"]:
 
 
 def text_loss(model: Model, task: TextTask, text: Int[ndarray, "row pos"]) -> float:
-    """Mean cross-entropy of the next word, in nats per token."""
+    """Mean cross-entropy of the next word, in nats per token.
+
+    Raises:
+        LabError: Rows that are no token ids of the model, or of a single token.
+    """
+    text = token_ids(torch.as_tensor(text), model).numpy()
+    at_least(2, text.shape[1], "tokens in a row")
     with torch.no_grad():
         parts = [
             float(task.loss(model, part)) * len(part)

@@ -14,7 +14,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_right_padding, token_ids
+from helpers.inputs import check_lengths, check_right_padding, token_ids
 from helpers.texts import LabelledSet
 
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -127,15 +127,7 @@ def shuffled_tokens(
     [9, 0, 0]
     """
     ids = token_ids(ids)
-    if (
-        lengths.shape != ids.shape[:1]
-        or int(lengths.min()) < 1
-        or int(lengths.max()) > ids.shape[1]
-    ):
-        raise LabError(
-            f"expected a length from 1 to {ids.shape[1]} for each of {len(ids)} texts",
-            f"got {len(lengths)} lengths from {int(lengths.min())} to {int(lengths.max())}",
-        )
+    lengths = check_lengths(lengths, len(ids), ids.shape[1])
     check_right_padding(ids, lengths)
     place = torch.arange(ids.shape[1]).expand(ids.shape)
     draws = torch.rand(ids.shape, generator=torch.Generator().manual_seed(seed))

@@ -139,8 +139,7 @@ def ordered(data: LabelledSet, test_share: float = 0.2, by_class: bool = False) 
     Raises:
         LabError: A share outside 0 to 1, or a part that is empty or of one class.
     """
-    if not 0 < test_share < 1:
-        raise LabError("expected a test share between 0 and 1", f"got {test_share}")
+    _check_share(test_share)
     test = np.zeros(len(data), dtype=bool)
     for rows in _of_each_class(data.labels) if by_class else [np.arange(len(data))]:
         test[rows[int((1 - test_share) * len(rows)) :]] = True
@@ -153,12 +152,21 @@ def ordered(data: LabelledSet, test_share: float = 0.2, by_class: bool = False) 
 def one_sided(data: LabelledSet, test_share: float = 0.2) -> bool:
     """Whether a part of `ordered` lacks a class, as where the file is sorted by class.
 
+    Raises:
+        LabError: A share outside 0 to 1.
+
     >>> data = LabelledSet("s", tuple("abcd"), np.array([1, 1, 0, 0]), tuple("1212"))
     >>> one_sided(data, 0.5)
     True
     """
+    _check_share(test_share)
     cut = int((1 - test_share) * len(data))
     return any(len(np.unique(part)) < 2 for part in (data.labels[:cut], data.labels[cut:]))
+
+
+def _check_share(test_share: float) -> None:
+    if not 0 < test_share < 1:
+        raise LabError("expected a test share between 0 and 1", f"got {test_share}")
 
 
 def _of_each_class(labels: Bool[ndarray, " item"]) -> list[ndarray]:
@@ -237,7 +245,12 @@ def check_classes(
     Raises:
         LabError: Naming the first such part as `what`.
     """
-    labels = yes_no(labels)
+    labels, parts = yes_no(labels), np.asarray(parts)
+    if parts.dtype != bool or parts.ndim != 2 or parts.shape[1:] != labels.shape:
+        raise LabError(
+            f"expected a {what} as truth values of {len(labels)} items",
+            f"got {parts.dtype} {list(parts.shape)}",
+        )
     for index, part in enumerate(parts):
         present = np.unique(labels[part])
         if len(present) < 2:

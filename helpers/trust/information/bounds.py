@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, yes_no
+from helpers.inputs import Labels, real, yes_no
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def variational_bound(cross_entropy: float | Float[ndarray, "..."], labels: Labe
     (0.393, 0.567)
     """
     entropy = math.log(2) * binary_entropy(_share(labels))
-    loss = np.asarray(cross_entropy, dtype=np.float64)
+    loss = real(cross_entropy, "cross-entropies").double().numpy()
     if not (np.isfinite(loss).all() and (loss >= 0).all()):
         raise LabError(
             "expected cross-entropies in nats, finite and not negative",
@@ -86,9 +86,14 @@ def fano_bound(accuracy: float, labels: Labels | None = None) -> Bound:
 def binary_entropy(p: float) -> float:
     """Entropy in bits of a coin that shows heads with probability p.
 
+    Raises:
+        LabError: No probability.
+
     >>> binary_entropy(0.5), binary_entropy(1.0)
     (1.0, 0.0)
     """
+    if not 0 <= p <= 1:
+        raise LabError("expected a probability from 0 to 1", f"got {p}")
     return sum(-q * math.log2(q) for q in (p, 1 - p) if q > 0)
 
 

@@ -19,7 +19,7 @@ bounds that are. Activations (two dimensions) are standardised per feature, as i
 labels (one dimension) are used as 0 and 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, yes_no
+from helpers.inputs import Labels, at_least, real, yes_no
 from helpers.trust.information.kernels import (
     EPSILON,
     SIGMA,
@@ -167,8 +167,8 @@ def label_null(
             labels.
     """
     label, truth = smoother(labels, sigma, epsilon), yes_no(labels)
-    rows = torch.as_tensor(yes_no(shuffled, "the shuffled labels")).double()
-    fits = rows.ndim == 2 and rows.shape[1] == len(label.matrix)
+    rows = torch.as_tensor(yes_no(shuffled, "the shuffled labels", axes=(1, 2))).double()
+    fits = rows.ndim == 2 and len(rows) and rows.shape[1] == len(label.matrix)
     if not fits or (rows.sum(1) != float(truth.sum())).any():
         raise LabError(
             "expected shuffles [draw, item] of these labels",
@@ -299,7 +299,7 @@ class Reading:
 
 
 def readings(
-    x: Rows, y: Rows, sigmas: Iterable[float], epsilons: Iterable[float] = (EPSILON,)
+    x: Rows, y: Rows, sigmas: Sequence[float], epsilons: Sequence[float] = (EPSILON,)
 ) -> list[Reading]:
     """`normalised_hsic` over bandwidths and regularisations, with σ slowest.
 
@@ -308,7 +308,9 @@ def readings(
     Raises:
         LabError: as `normalised_hsic`.
     """
-    estimates, epsilons = [], list(epsilons)
+    estimates = []
+    sigmas = real(sigmas, "sigmas", "value").tolist()
+    epsilons = real(epsilons, "epsilons", "value").tolist()
     for sigma in sigmas:
         pair = spectrum(x, sigma), spectrum(y, sigma)
         for epsilon in epsilons:
@@ -337,8 +339,12 @@ def with_direction(
         scale: Standard deviation along the (unit) direction, in units of the root mean square
             standard deviation of x's features. Each feature's share of it is scale / √(number of
             features).
+
+    Raises:
+        LabError: as `kernels.finite`; a scale that is negative or not finite.
     """
-    x = finite(x)
+    x = finite(real(x, "activations", "item feature"))
+    at_least(0, scale, "as a scale")
     generator = torch.Generator().manual_seed(seed)
     amount = torch.randn(len(x), 1, generator=generator, dtype=x.dtype)
     signs = torch.randint(0, 2, (1, x.shape[1]), generator=generator) * 2.0 - 1

@@ -4,8 +4,9 @@ Activations (two dimensions) are standardised per feature, as in the code releas
 2402.19465; labels (one dimension) are used as 0 and 1. All in double precision.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ def standardise(x: Float[Tensor, "item feature"]) -> Float[Tensor, "item kept"]:
     Raises:
         LabError: a value is not finite, there are fewer than four items, or nothing varies.
     """
-    x = finite(x)
+    x = real(finite(x), "activations", "item feature")
     spread = x.std(0, correction=0)
     # Less is the rounding of single precision, not a difference.
     varies = spread > 1e-6 * x.abs().amax(0)
@@ -124,14 +125,14 @@ def overlap(a: Smoother, b: Smoother) -> float:
     return max(0.0, float((a.matrix * b.matrix).sum()))
 
 
-def finite(x: Tensor | ndarray) -> Float[Tensor, "item ..."]:
+def finite(x: Tensor | ndarray | Sequence[Any]) -> Float[Tensor, "item ..."]:
     """Labels or activations in double precision.
 
     Raises:
         LabError: a value that is not finite, fewer than four items, or another shape.
     """
     x = real(x, "labels or activations").to("cpu", torch.float64)
-    if x.ndim not in (1, 2) or len(x) < 4:
+    if x.ndim not in (1, 2) or len(x) < 4 or not x.numel():
         raise LabError(
             "expected at least four items, as one row of labels or a table [item, feature]",
             f"got {tuple(x.shape)}",
@@ -153,7 +154,7 @@ def rows_of(x: Rows) -> Float[Tensor, "item kept"]:
         LabError: as `finite` and `standardise`; labels that say neither yes nor no, or one class.
     """
     if np.ndim(x) == 2:
-        return standardise(real(x, "activations", "item feature"))
+        return standardise(finite(x))
     x = finite(yes_no(x))
     if bool((x == x[0]).all()):
         raise LabError(

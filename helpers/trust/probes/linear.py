@@ -27,7 +27,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, yes_no
+from helpers.inputs import Labels, positive_row, real, yes_no
 from helpers.parallel import in_parallel
 from helpers.trust.data.splits import Splits, check, check_classes
 from helpers.trust.probes import logistic
@@ -75,9 +75,7 @@ def fit(
     ((1, 5), True)
     """
     x, labels = _checked(x, labels, splits)
-    strengths = sorted(map(float, strengths), reverse=True)
-    if not strengths or not all(0 < strength < np.inf for strength in strengths):
-        raise LabError("expected one or more positive strengths", f"got {strengths}")
+    strengths = sorted(positive_row(strengths, "strengths"), reverse=True)
     masks = splits.train
     if len(strengths) > 1:
         if n_folds < 2:
@@ -240,7 +238,7 @@ def _checked(
     x: Tensor, labels: Labels | Shaped[ndarray, "site item"], splits: Splits
 ) -> tuple[Float[Tensor, "site item d"], Bool[ndarray, "site item"]]:
     """Activations on a device that computes in float64, and labels of every site."""
-    labels = yes_no(labels)
+    x, labels = real(x, "activations"), yes_no(labels, axes=(1, 2))
     if x.ndim != 3 or 0 in x.shape or labels.shape not in (x.shape[1:2], x.shape[:2]):
         raise LabError(
             "expected activations [site, item, d] and a label for each item",

@@ -19,6 +19,7 @@ learned what does not carry over. Its control is the same fit on `shuffled` targ
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -26,6 +27,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import positive_row
 from helpers.trust.data.splits import Interval, Splits
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -173,8 +175,11 @@ def shuffled(values: ndarray, splits: Splits, seed: int = 0) -> ndarray:
 
     Where groups are of one size they are exchanged whole, so that items of a group keep values that
     belong together; else item by item.
+
+    Raises:
+        LabError: Not one finite number for each item of the splits.
     """
-    values, rng = np.asarray(values), np.random.default_rng(seed)
+    values, rng = _finite_numbers(values, splits), np.random.default_rng(seed)
     unit = np.unique(np.asarray(splits.groups), return_inverse=True)[1]
     sizes = np.bincount(unit)
     if len(set(sizes.tolist())) > 1:
@@ -188,19 +193,7 @@ def shuffled(values: ndarray, splits: Splits, seed: int = 0) -> ndarray:
 
 def _targets(values: ndarray, splits: Splits) -> Float[ndarray, " item"]:
     """Values as finite float64 that vary in every part."""
-    numbers = np.asarray(values)
-    n_items = splits.train.shape[1]
-    if numbers.shape != (n_items,) or numbers.dtype.kind not in "iuf":
-        raise LabError(
-            f"expected one number for each of the {n_items} items of the splits",
-            f"got shape {list(numbers.shape)} of {numbers.dtype}",
-        )
-    numbers = numbers.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise LabError(
-            "expected finite numbers to predict",
-            f"got {(~np.isfinite(numbers)).sum()} that are not",
-        )
+    numbers = _finite_numbers(values, splits).astype(np.float64)
     for name, part in (("training", splits.train), ("test", splits.test)):
         for index, rows in enumerate(part):
             if rows.sum() < 2 or np.ptp(numbers[rows]) == 0:
@@ -209,6 +202,23 @@ def _targets(values: ndarray, splits: Splits) -> Float[ndarray, " item"]:
                     f"got {int(rows.sum())} items of one value in {name} part {index}",
                     hint="draw more groups, or a larger test share",
                 )
+    return numbers
+
+
+def _finite_numbers(values: Any, splits: Splits) -> Real[ndarray, " item"]:
+    """One finite number for each item of the splits, as they are."""
+    numbers = np.asarray(values)
+    n_items = splits.train.shape[1]
+    if numbers.shape != (n_items,) or numbers.dtype.kind not in "iuf":
+        raise LabError(
+            f"expected one number for each of the {n_items} items of the splits",
+            f"got shape {list(numbers.shape)} of {numbers.dtype}",
+        )
+    if not np.isfinite(numbers).all():
+        raise LabError(
+            "expected finite numbers to predict",
+            f"got {(~np.isfinite(numbers)).sum()} that are not",
+        )
     return numbers
 
 
@@ -270,10 +280,7 @@ def _features(x: Tensor, n_items: int) -> Float[ndarray, "site item d"]:
 
 def _strengths(strengths: Sequence[float]) -> list[float]:
     """Penalties, strongest first, so that of equal ones the strongest is chosen."""
-    given = sorted(map(float, strengths), reverse=True)
-    if not given or not all(0 < strength < np.inf for strength in given):
-        raise LabError("expected one or more positive strengths", f"got {given}")
-    return given
+    return sorted(positive_row(strengths, "strengths"), reverse=True)
 
 
 def _judged(

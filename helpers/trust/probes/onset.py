@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from helpers.errors import LabError
+from helpers.inputs import real
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,19 @@ def onset(
     """The onset of a curve above a level, or above another curve.
 
     Raises:
-        LabError: No steps, steps that do not rise, or curves of another length.
+        LabError: No steps, steps that do not rise, or curves of another length or not finite.
 
     >>> str(onset([0, 10, 100, 1000], np.array([0.5, 0.8, 0.6, 0.9]), 0.7))
     '100–1,000'
     """
-    steps, curve = list(steps), np.asarray(curve, dtype=float)
-    levels = np.full(curve.shape, level) if np.ndim(level) == 0 else np.asarray(level, dtype=float)
+    steps, curve = list(steps), real(curve, "a curve").double().numpy()
+    levels = real(level, "a level").double().numpy()
+    levels = np.full(curve.shape, levels) if levels.ndim == 0 else levels
     rising = all(earlier < later for earlier, later in pairwise(steps))
-    if not steps or not rising or len(steps) != len(curve) or levels.shape != curve.shape:
+    fit = curve.shape == levels.shape == (len(steps),)
+    if not steps or not rising or not fit or not np.isfinite([curve, levels]).all():
         raise LabError(
-            "expected rising steps and a value for each", f"got steps {steps}, {len(curve)} values"
+            "expected rising steps and a value for each", f"got steps {steps}, {curve.tolist()}"
         )
     above = curve > levels
     if not above[-1]:

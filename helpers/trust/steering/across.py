@@ -16,12 +16,12 @@ from torch import Tensor
 
 from helpers import stats
 from helpers.errors import LabError
-from helpers.inputs import Labels
+from helpers.inputs import Labels, real
 from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents
 from helpers.trust.steering.effects import Effect, effects
 from helpers.trust.steering.strength import Choice
-from helpers.trust.steering.vectors import mean_difference
+from helpers.trust.steering.vectors import by_block
 
 
 def across_checkpoints(
@@ -52,7 +52,7 @@ def across_checkpoints(
     vectors = {}
     for step, x in activations.items():
         try:
-            vector = mean_difference(x[choice.layer + 1], labels)
+            vector = by_block(x, labels, [choice.layer])[choice.layer]
         except LabError as fault:
             raise LabError(f"step {step}, block {choice.layer}: {fault}") from None
         vectors[str(step)] = vector if own_size else vector.sized_as(choice.vector)
@@ -94,7 +94,7 @@ def correlation(
     """
     from scipy.stats import pearsonr
 
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    a, b = (real(curve, "curves", "checkpoint").double().numpy() for curve in (first, second))
     if len(a) != len(b) or len(a) < 5 or not np.isfinite([*a, *b]).all():
         raise LabError(
             "expected two curves of finite values over the same five checkpoints or more",

@@ -25,7 +25,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_right_padding, check_vocabulary
+from helpers.inputs import check_right_padding, check_vocabulary, finite
 from helpers.interventions import device_of
 from helpers.model import Model
 from helpers.trust.series.activations import check_tokens, encode
@@ -251,6 +251,7 @@ def _check(
             f"got {tuple(pushes.shape)}",
             hint="a single one is push[None]",
         )
+    finite(pushes, "pushes", "run d")
     check_place(model, layer, pushes.shape[1])
     try:
         check_tokens(model, texts.ids, texts.lengths)

@@ -16,7 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import Labels
+from helpers.inputs import Labels, at_least, finite
 from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents, perplexity, scores
 from helpers.trust.steering.strength import Choice
@@ -118,7 +118,11 @@ def controls(
             `vectors.shuffled_directions`).
         count: Number of vectors of each kind. The smallest p-value of `Effects.rank` is
             1 / (count + 1): 0.05 with 19 of them.
+
+    Raises:
+        LabError: as `shuffled_directions`; fewer than none.
     """
+    at_least(0, count, "controls of each kind")
     drawn = random_directions(vector, count, seed)
     shuffled = [
         other.sized_as(vector) for other in shuffled_directions(x, labels, count, groups, seed)
@@ -235,7 +239,8 @@ def cluster_means(
     Groups that all change alike give an interval of no width.
 
     Raises:
-        LabError: fewer than two groups, or groups and columns differ in number.
+        LabError: fewer than two groups, groups and columns differ in number, or a value is not
+            finite.
 
     >>> [change] = cluster_means(np.array([[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]]), list("aabbcc"))
     >>> change.mean, round(change.low, 2), round(change.high, 2)
@@ -243,6 +248,7 @@ def cluster_means(
     """
     from scipy.stats import t
 
+    values = finite(values, "values", "run item").double().numpy()
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2 or len(index) != values.shape[1]:
         raise LabError(

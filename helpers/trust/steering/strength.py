@@ -17,6 +17,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import real
 from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents, perplexity, scores
 from helpers.trust.steering.vectors import Positions, Unit, Vector
@@ -96,7 +97,9 @@ def choose(
         LabError: nothing to try, a strength of 0, a model without finite perplexity, no trial
             within the budget.
     """
-    if not vectors or not len(alphas) or 0 in alphas:
+    strengths = real(alphas, "strengths")
+    alphas = strengths.flatten().tolist()
+    if not vectors or not alphas or strengths.ndim != 1 or 0 in alphas:
         raise LabError(
             "expected at least one block and strengths other than 0",
             f"got blocks {list(vectors)}, strengths {alphas}",

@@ -11,11 +11,12 @@ A score above 0 is the trustworthy side: true, allowed, kind, confirmed, in orde
 label of toxicity, so there, and only there, the trustworthy side is the label False.
 """
 
-import numpy as np
 import torch
 from jaxtyping import Bool
 from numpy import ndarray
 
+from helpers.errors import LabError
+from helpers.inputs import finite
 from helpers.model import Model
 from helpers.texts import LabelledSet
 from helpers.tinyworld.models import RECIPES, measure, task_of
@@ -102,11 +103,17 @@ def text(rows: int = 48, skip: int = 0) -> Documents:
 def share_right(scores: ndarray, data: LabelledSet) -> float:
     """Share of texts with the right verdict, from one row of `behaviours.scores`.
 
+    Raises:
+        LabError: Not one finite score for each text.
+
     >>> from helpers.tinyworld.sets import labelled_set
     >>> share_right(np.array([2.0, 1.0]), labelled_set("reliability", pairs=1))
     0.5
     """
-    return float(((np.asarray(scores) > 0) == wanted(data)).mean())
+    rows = finite(scores, "scores", "item").numpy()
+    if len(rows) != len(data):
+        raise LabError(f"expected a score for each of {len(data)} texts", f"got {len(rows)}")
+    return float(((rows > 0) == wanted(data)).mean())
 
 
 def _sided(

@@ -16,7 +16,7 @@ Blocks count from 0. `helpers.trust.series.activations.last_token` counts the em
 so the output of block L is its layer L + 1; `by_block` does that step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -28,7 +28,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, yes_no
+from helpers.inputs import Labels, check_lengths, real, yes_no
 from helpers.model import Model
 
 Unit = Literal["std", "raw"]
@@ -145,7 +145,7 @@ def _vector(rows: Float[Tensor, "item d"], labels: Bool[Tensor, " item"]) -> Vec
 
 
 def _checked(x: Tensor, labels: Labels) -> tuple[Float[Tensor, "item d"], Bool[Tensor, " item"]]:
-    rows, truth = x.detach().cpu().double(), torch.as_tensor(yes_no(labels))
+    rows, truth = real(x, "activations").cpu().double(), torch.as_tensor(yes_no(labels))
     if rows.ndim != 2 or truth.shape != rows.shape[:1]:
         raise LabError(
             "expected one label a row of activations [item d]",
@@ -165,14 +165,26 @@ def _checked(x: Tensor, labels: Labels) -> tuple[Float[Tensor, "item d"], Bool[T
     return rows, truth
 
 
-def by_block(x: Float[Tensor, "layer item d"], labels: Labels) -> dict[int, Vector]:
+def by_block(
+    x: Float[Tensor, "layer item d"], labels: Labels, blocks: Iterable[int] | None = None
+) -> dict[int, Vector]:
     """The vector of every block's output, from the activations of
     `helpers.trust.series.activations.last_token`.
 
+    Args:
+        blocks: Which blocks; by default all.
+
     Raises:
-        LabError: as `mean_difference`.
+        LabError: as `mean_difference`; activations without a layer for each block.
     """
-    return {block: mean_difference(rows, labels) for block, rows in enumerate(x[1:])}
+    x = real(x, "activations", "layer item d")
+    chosen = list(range(max(1, len(x) - 1)) if blocks is None else blocks)
+    if not all(0 <= block < len(x) - 1 for block in chosen):
+        raise LabError(
+            "expected activations of the embedding and of every block",
+            f"got {len(x)} layers for the blocks {chosen}",
+        )
+    return {block: mean_difference(x[block + 1], labels) for block in chosen}
 
 
 def random_directions(vector: Vector, count: int, seed: int = 0) -> list[Vector]:
@@ -266,12 +278,8 @@ def positions_mask(
     """
     count, width = shape
     lengths = torch.full((count,), width) if lengths is None else torch.as_tensor(lengths).cpu()
-    if lengths.shape != (count,) or not ((lengths >= 1) & (lengths <= width)).all():
-        raise LabError(
-            f"expected a length of 1 to {width} for each of {count} items",
-            f"got {len(lengths)} lengths from {lengths.min()} to {lengths.max()}",
-            hint="give the lengths of exactly the input that the model is run on",
-        )
+    hint = "give the lengths of exactly the input that the model is run on"
+    lengths = check_lengths(lengths, count, width, hint)
     place, last = torch.arange(width), (lengths - 1)[:, None]
     masks = {"all": place <= last, "last": place == last, "onward": place >= last}
     if positions not in masks:

@@ -1,0 +1,602 @@
+"""A good call of every public function that takes numbers or arrays, in the rooms named below.
+
+Numbers are eighths, which half precision and bfloat16 hold exactly: in another precision the same
+call is the same question.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from helpers import attribution, inputs, interventions, stats, texts
+from helpers.interventions import Node
+from helpers.show import grids, pictures, plots, tables
+from helpers.texts import LabelledSet
+from helpers.tinyworld.models import head_roles, measure, recipes
+from helpers.trust.data import controls, splits, surface
+from helpers.trust.explorer import page
+from helpers.trust.information import bounds, dependence, kernels, recovery
+from helpers.trust.probes import linear, numbers, onset
+from helpers.trust.series import activations, integrity
+from helpers.trust.steering import across, behaviours, effects, strength, tinyworld, vectors
+from tests.trust.families import native
+
+FILES = ("interventions.py", "attribution.py", "stats.py")
+ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
+TRUTH = np.tile([True, False], 12)
+GROUPS = tuple(str(item // 2) for item in range(24))
+TEXTS = tuple(f"{word} film {i // 2} is so" for i, word in enumerate(["Good", "bad"] * 12))
+
+
+def eighths(*shape: int, seed: int = 0) -> torch.Tensor:
+    drawn = torch.randint(-24, 25, shape, generator=torch.Generator().manual_seed(seed))
+    return drawn / 8
+
+
+def activations_of(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Activations [… item d] in which the label can be read."""
+    return eighths(*shape, seed=seed) + torch.tensor(TRUTH)[:, None] * 1.0
+
+
+def data() -> LabelledSet:
+    return LabelledSet("films", TEXTS, TRUTH, GROUPS)
+
+
+def parts(n_splits: int = 2) -> splits.Splits:
+    return splits.grouped(data(), n_splits)
+
+
+@functools.cache
+def model():
+    """One small model of two layers with MLPs, for all calls: none may change it."""
+    return native(n_layers=2)
+
+
+TOKENS = torch.tensor([[1, 5, 7, 2], [1, 6, 7, 3], [1, 5, 8, 4]])
+LENGTHS = torch.tensor([4, 3, 4])
+IDS = torch.tensor([[9, 5, 7, 2], [8, 6, 7, 0], [7, 5, 8, 4]])
+
+
+@functools.cache
+def stored() -> interventions.Activations:
+    return interventions.collect(model(), TOKENS)[0]
+
+
+def prompts() -> texts.Prompts:
+    good = torch.zeros(3, 40, dtype=torch.bool)
+    good[:, 3] = True
+    return texts.Prompts("p", ("a", "b", "c"), IDS.clone(), LENGTHS - 1, good, good.roll(1, dims=1))
+
+
+def behaviour() -> behaviours.Behaviour:
+    return behaviours.Behaviour("b", IDS.clone(), LENGTHS.clone(), ((1,),) * 3, ((2,),) * 3)
+
+
+def documents() -> behaviours.Documents:
+    return behaviours.Documents(IDS.clone(), LENGTHS.clone())
+
+
+def vector() -> vectors.Vector:
+    unit = torch.zeros(16, dtype=torch.float64)
+    unit[0] = 1.0
+    return vectors.Vector(unit, 1.0, 0.5)
+
+
+def choice() -> strength.Choice:
+    trial = strength.SteeringTrial(0, 1.0, 0.0, 0.5, 1.0)
+    return strength.Choice(0, vector(), 1.0, "std", "all", 9.0, trial, (trial,), frozenset())
+
+
+def smoother(seed: int = 0) -> kernels.Smoother:
+    return kernels.smoother(activations_of(24, 4, seed=seed))
+
+
+def kernel() -> torch.Tensor:
+    x = eighths(5, 3)
+    return x @ x.T
+
+
+def steer(**options: Any) -> torch.Tensor:
+    with vectors.steered(model(), vector=vector(), **options):
+        return model()(IDS)
+
+
+def share_above(values: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(np.asarray(values)[np.asarray(labels) == 1]))
+
+
+def pattern() -> torch.Tensor:
+    return torch.full((3, 4, 4), 0.25).tril()
+
+
+def places():
+    from helpers.tinyworld.sets.places import Places
+
+    return Places(("elsewhere", "last token"), torch.zeros(3, 4).long(), (), (), ("a",))
+
+
+QUERIES = torch.ones(3, 4, dtype=torch.bool)
+GOOD_WORDS = torch.tensor([[True, False, False, True], [False, True, False, True]])
+TASK = recipes.TextTask(4, "trust", "", "")
+
+Call = tuple[Callable[..., Any], Callable[[], dict[str, Any]]]
+CALLS: dict[str, Call] = {
+    "texts.prompts.final_logits": (
+        texts.final_logits,
+        lambda: {"model": model(), "prompts": prompts(), "batch_size": 2},
+    ),
+    "texts.prompts.answers": (
+        texts.answers,
+        lambda: {"logits": eighths(3, 40), "prompts": prompts()},
+    ),
+    "inputs.arrays.at_least": (inputs.at_least, lambda: {"least": 1, "value": 2.0, "what": "x"}),
+    "inputs.tokens.check_right_padding": (
+        inputs.check_right_padding,
+        lambda: {"ids": IDS.clone(), "lengths": LENGTHS.clone()},
+    ),
+    "interventions.collect": (
+        interventions.collect,
+        lambda: {"model": model(), "tokens": TOKENS.clone(), "batch_size": 2},
+    ),
+    "interventions.run_with_replaced": (
+        interventions.run_with_replaced,
+        lambda: {
+            "model": model(),
+            "tokens": TOKENS.clone(),
+            "nodes": [Node(1, 0, 1), Node(2, 1)],
+            "source": stored(),
+            "batch_size": 2,
+        },
+    ),
+    "interventions.ablate": (
+        interventions.ablate,
+        lambda: {
+            "model": model(),
+            "tokens": TOKENS.clone(),
+            "nodes": [Node(1, 0, 1), Node(2, 1)],
+            "reference": stored(),
+        },
+    ),
+    "interventions.patch": (
+        interventions.patch,
+        lambda: {
+            "model": model(),
+            "clean": TOKENS.clone(),
+            "nodes": [Node(1, 0, 1)],
+            "stored": TOKENS.flip(0),
+        },
+    ),
+    "interventions.head_writes": (
+        interventions.head_writes,
+        lambda: {"model": model(), "activations": stored()},
+    ),
+    "attribution.direct_logit_attribution": (
+        attribution.direct_logit_attribution,
+        lambda: {
+            "model": model(),
+            "tokens": TOKENS.clone(),
+            "position": 1,
+            "directions": torch.nn.functional.one_hot(TOKENS[:, 2], 40).float(),
+        },
+    ),
+    "attribution.read_directions": (
+        attribution.read_directions,
+        lambda: {"model": model(), "weights": eighths(3, 40)},
+    ),
+    "stats.clopper_pearson": (
+        stats.clopper_pearson,
+        lambda: {"failures": 2, "trials": 9, "level": 0.9},
+    ),
+    "stats.bootstrap": (
+        stats.bootstrap,
+        lambda: {"values": eighths(20).numpy(), "level": 0.9, "resamples": 50},
+    ),
+    "stats.permutation_null": (
+        stats.permutation_null,
+        lambda: {
+            "statistic": share_above,
+            "values": eighths(24).numpy(),
+            "labels": TRUTH.astype(int),
+            "permutations": 5,
+        },
+    ),
+    "stats.auroc": (stats.auroc, lambda: {"scores": eighths(24).numpy(), "labels": TRUTH.copy()}),
+    "stats.majority_share": (stats.majority_share, lambda: {"labels": TRUTH.copy()}),
+    "stats.balanced_accuracy": (
+        stats.balanced_accuracy,
+        lambda: {"answers": TRUTH[::-1].copy(), "labels": TRUTH.copy()},
+    ),
+    "trust.data.controls.bag_of_words": (controls.bag_of_words, lambda: {"data": data()}),
+    "trust.data.controls.length": (controls.length, lambda: {"data": data()}),
+    "trust.data.controls.random_labels": (controls.random_labels, lambda: {"data": data()}),
+    "trust.data.controls.shuffled_tokens": (
+        controls.shuffled_tokens,
+        lambda: {"ids": IDS.clone(), "lengths": LENGTHS.clone()},
+    ),
+    "trust.data.splits.ordered": (
+        splits.ordered,
+        lambda: {"data": data(), "test_share": 0.25},
+    ),
+    "trust.data.splits.one_sided": (
+        splits.one_sided,
+        lambda: {"data": data(), "test_share": 0.25},
+    ),
+    "trust.data.splits.grouped": (
+        splits.grouped,
+        lambda: {"data": data(), "n_splits": 2, "test_share": 0.25},
+    ),
+    "trust.data.splits.check": (
+        splits.check,
+        lambda: {"splits": parts(), "labels": TRUTH.copy()},
+    ),
+    "trust.data.splits.check_classes": (
+        splits.check_classes,
+        lambda: {"parts": parts().train, "labels": TRUTH.copy(), "what": "part"},
+    ),
+    "trust.data.surface.any_capital": (surface.any_capital, lambda: {"data": data()}),
+    "trust.data.surface.case_flipped": (
+        surface.case_flipped,
+        lambda: {"texts": TEXTS, "share": 0.5, "seed": 0},
+    ),
+    "trust.data.surface.leaked": (surface.leaked, lambda: {"data": data(), "splits": parts()}),
+    "trust.data.surface.length_auroc": (surface.length_auroc, lambda: {"data": data()}),
+    "trust.data.surface.words_accuracy": (
+        surface.words_accuracy,
+        lambda: {"data": data(), "splits": parts()},
+    ),
+    "trust.data.surface.survey": (
+        surface.survey,
+        lambda: {"data": data(), "n_splits": 2, "test_share": 0.25},
+    ),
+    "trust.explorer.page.dynamics_view": (
+        page.dynamics_view,
+        lambda: {
+            "steps": (0, 2),
+            "layers": ["a"],
+            "dimensions": ["b"],
+            "accuracy": np.array([[[0.5]], [[0.75]]]),
+            "controls": {"words": np.array([0.5])},
+            "low": np.array([[[0.25]], [[0.5]]]),
+        },
+    ),
+    "trust.information.bounds.variational_bound": (
+        bounds.variational_bound,
+        lambda: {"cross_entropy": np.array([0.25, 0.5]), "labels": TRUTH.copy()},
+    ),
+    "trust.information.bounds.fano_bound": (
+        bounds.fano_bound,
+        lambda: {"accuracy": 0.75, "labels": TRUTH.copy()},
+    ),
+    "trust.information.bounds.binary_entropy": (bounds.binary_entropy, lambda: {"p": 0.25}),
+    **{
+        f"trust.information.dependence.{function.__name__}": (
+            function,
+            lambda: {"x": activations_of(24, 4), "y": TRUTH.copy(), "sigma": 2.0},
+        )
+        for function in (dependence.hsic, dependence.normalised_hsic, dependence.closed_form)
+    },
+    "trust.information.dependence.null": (
+        dependence.null,
+        lambda: {"a": smoother(), "b": smoother(1), "permutations": 5},
+    ),
+    "trust.information.dependence.label_null": (
+        dependence.label_null,
+        lambda: {
+            "labels": TRUTH.copy(),
+            "target": smoother(),
+            "shuffled": np.stack([TRUTH[::-1], TRUTH]),
+            "sigma": 2.0,
+            "epsilon": 0.125,
+        },
+    ),
+    "trust.information.dependence.plane": (
+        dependence.plane,
+        lambda: {
+            "layers": activations_of(2, 24, 4),
+            "labels": TRUTH.copy(),
+            "sigma": 2.0,
+            "epsilon": 0.125,
+            "permutations": 5,
+        },
+    ),
+    "trust.information.dependence.readings": (
+        dependence.readings,
+        lambda: {
+            "x": activations_of(24, 4),
+            "y": TRUTH.copy(),
+            "sigmas": np.array([1.0, 2.0]),
+            "epsilons": np.array([0.125]),
+        },
+    ),
+    "trust.information.dependence.with_direction": (
+        dependence.with_direction,
+        lambda: {"x": activations_of(24, 4), "scale": 2.0},
+    ),
+    "trust.information.kernels.standardise": (
+        kernels.standardise,
+        lambda: {"x": activations_of(24, 4)},
+    ),
+    "trust.information.kernels.spectrum": (
+        kernels.spectrum,
+        lambda: {"x": activations_of(24, 4), "sigma": 2.0},
+    ),
+    "trust.information.kernels.smoother": (
+        kernels.smoother,
+        lambda: {"x": activations_of(24, 4), "sigma": 2.0, "epsilon": 0.125},
+    ),
+    "trust.information.kernels.overlap": (
+        kernels.overlap,
+        lambda: {"a": smoother(), "b": smoother(1)},
+    ),
+    "trust.information.kernels.finite": (kernels.finite, lambda: {"x": activations_of(24, 4)}),
+    "trust.information.kernels.rows_of": (kernels.rows_of, lambda: {"x": activations_of(24, 4)}),
+    "trust.information.kernels.pair_of": (
+        kernels.pair_of,
+        lambda: {"x": activations_of(24, 4), "y": TRUTH.copy(), "sigma": 2.0},
+    ),
+    "trust.information.kernels.positive": (
+        kernels.positive,
+        lambda: {"value": 2.0, "name": "sigma"},
+    ),
+    "trust.information.recovery.recovered": (
+        recovery.recovered,
+        lambda: {
+            "x": activations_of(24, 4),
+            "t": activations_of(24, 3, seed=1),
+            "groups": GROUPS,
+            "n_folds": 3,
+        },
+    ),
+    "trust.information.recovery.without_label": (
+        recovery.without_label,
+        lambda: {"t": activations_of(24, 4), "labels": TRUTH.copy()},
+    ),
+    "trust.information.recovery.without_largest": (
+        recovery.without_largest,
+        lambda: {"t": activations_of(24, 4)},
+    ),
+    "trust.probes.linear.fit": (
+        linear.fit,
+        lambda: {
+            "x": activations_of(2, 24, 3),
+            "labels": TRUTH.copy(),
+            "splits": parts(),
+            "strengths": np.array([1.0, 10.0]),
+            "n_folds": 2,
+        },
+    ),
+    "trust.probes.linear.mass_mean": (
+        linear.mass_mean,
+        lambda: {"x": activations_of(2, 24, 3), "labels": TRUTH.copy(), "splits": parts()},
+    ),
+    "trust.probes.linear.paper_mode": (
+        linear.paper_mode,
+        lambda: {"x": activations_of(2, 24, 3), "labels": TRUTH.copy(), "splits": parts()},
+    ),
+    "trust.probes.numbers.group_splits": (
+        numbers.group_splits,
+        lambda: {"groups": GROUPS, "n_splits": 2, "test_share": 0.25},
+    ),
+    "trust.probes.numbers.fit_number": (
+        numbers.fit_number,
+        lambda: {
+            "x": activations_of(2, 24, 3),
+            "values": eighths(24, seed=3).numpy(),
+            "splits": parts(),
+            "strengths": np.array([1.0, 10.0]),
+            "n_folds": 2,
+        },
+    ),
+    "trust.probes.numbers.fit_angle": (
+        numbers.fit_angle,
+        lambda: {
+            "x": activations_of(2, 24, 3),
+            "values": eighths(24, seed=3).numpy(),
+            "period": 2.0,
+            "splits": parts(),
+            "n_folds": 2,
+        },
+    ),
+    "trust.probes.numbers.shuffled": (
+        numbers.shuffled,
+        lambda: {"values": eighths(24).numpy(), "splits": parts()},
+    ),
+    "trust.probes.onset.onset": (
+        onset.onset,
+        lambda: {"steps": [0, 1, 2], "curve": np.array([0.5, 0.75, 0.875]), "level": 0.625},
+    ),
+    "trust.series.activations.check_tokens": (
+        activations.check_tokens,
+        lambda: {"model": model(), "ids": IDS.clone(), "lengths": LENGTHS.clone()},
+    ),
+    "trust.series.activations.last_token": (
+        activations.last_token,
+        lambda: {
+            "model": model(),
+            "ids": IDS.clone(),
+            "lengths": LENGTHS.clone(),
+            "batch_size": 2,
+        },
+    ),
+    "trust.steering.across.across_checkpoints": (
+        across.across_checkpoints,
+        lambda: {
+            "model": model(),
+            "choice": choice(),
+            "activations": {5: activations_of(3, 24, 16)},
+            "labels": TRUTH.copy(),
+            "behaviour": behaviour(),
+            "documents": documents(),
+        },
+    ),
+    "trust.steering.across.correlation": (
+        across.correlation,
+        lambda: {
+            "first": eighths(8).numpy(),
+            "second": eighths(8, seed=2).numpy(),
+            "permutations": 5,
+        },
+    ),
+    "trust.steering.behaviours.scores": (
+        behaviours.scores,
+        lambda: {
+            "model": model(),
+            "behaviour": behaviour(),
+            "layer": 0,
+            "pushes": eighths(2, 16),
+        },
+    ),
+    "trust.steering.behaviours.perplexity": (
+        behaviours.perplexity,
+        lambda: {
+            "model": model(),
+            "documents": documents(),
+            "layer": 0,
+            "pushes": eighths(2, 16),
+        },
+    ),
+    "trust.steering.effects.controls": (
+        effects.controls,
+        lambda: {
+            "vector": vectors.mean_difference(activations_of(24, 4), TRUTH),
+            "x": activations_of(24, 4),
+            "labels": TRUTH.copy(),
+            "count": 2,
+        },
+    ),
+    "trust.steering.effects.cluster_means": (
+        effects.cluster_means,
+        lambda: {"values": eighths(2, 6).numpy(), "groups": list("aabbcc")},
+    ),
+    "trust.steering.strength.choose": (
+        strength.choose,
+        lambda: {
+            "model": model(),
+            "vectors": {0: vector()},
+            "behaviour": behaviour(),
+            "documents": documents(),
+            "alphas": np.array([0.5, 1.0]),
+            "budget": 9.0,
+        },
+    ),
+    "trust.steering.tinyworld.wanted": (tinyworld.wanted, lambda: {"data": data()}),
+    "trust.steering.tinyworld.share_right": (
+        tinyworld.share_right,
+        lambda: {"scores": eighths(24).numpy(), "data": data()},
+    ),
+    "trust.steering.vectors.mean_difference": (
+        vectors.mean_difference,
+        lambda: {"x": activations_of(24, 4), "labels": TRUTH.copy()},
+    ),
+    "trust.steering.vectors.by_block": (
+        vectors.by_block,
+        lambda: {"x": activations_of(3, 24, 4), "labels": TRUTH.copy()},
+    ),
+    "trust.steering.vectors.shuffled_directions": (
+        vectors.shuffled_directions,
+        lambda: {"x": activations_of(24, 4), "labels": TRUTH.copy(), "count": 2},
+    ),
+    "trust.steering.vectors.positions_mask": (
+        vectors.positions_mask,
+        lambda: {"positions": "last", "lengths": LENGTHS.clone(), "shape": (3, 4)},
+    ),
+    "trust.steering.vectors.steered": (
+        steer,
+        lambda: {"layer": 0, "alpha": 1.0, "lengths": LENGTHS.clone()},
+    ),
+    "show.grids.heatmap": (
+        grids.heatmap,
+        lambda: {"values": eighths(2, 3).numpy(), "rows": "ab", "columns": "cde", "digits": 1},
+    ),
+    "show.grids.attention": (
+        grids.attention,
+        lambda: {"patterns": np.full((1, 2, 2), 0.5), "labels": "ab", "titles": ["c"]},
+    ),
+    "show.grids.node_heatmap": (
+        grids.node_heatmap,
+        lambda: {"values": {Node(0, 0, 0): 0.5}, "positions": "ab", "n_layers": 1, "n_heads": 2},
+    ),
+    "show.pictures.make_panels": (
+        pictures.make_panels,
+        lambda: {"count": 1, "width": 3.0, "height": 2.0},
+    ),
+    "show.plots.bars_with_intervals": (
+        plots.bars_with_intervals,
+        lambda: {
+            "labels": ["a", "b"],
+            "series": {"c": np.array([[0.5, 0.25, 0.75]] * 2)},
+            "ylabel": "y",
+        },
+    ),
+    "show.plots.lines_with_bands": (
+        plots.lines_with_bands,
+        lambda: {
+            "x": np.array([0.0, 2.0]),
+            "series": {"c": np.array([[0.5, 0.25, 0.75]] * 2)},
+            "xlabel": "x",
+            "ylabel": "y",
+            "log_x": True,
+        },
+    ),
+    "show.plots.scatter_classes": (
+        plots.scatter_classes,
+        lambda: {"panels": {"a": (np.array([[0.5, 0.25]]), ["b"])}},
+    ),
+    "show.tables.percent": (tables.percent, lambda: {"value": 0.5, "low": 0.25, "high": 0.75}),
+    "show.tables.rate": (tables.rate, lambda: {"hits": TRUTH.copy()}),
+    "show.tables.short": (tables.short, lambda: {"value": 0.5}),
+    "tinyworld.models.head_roles.looks": (
+        head_roles.looks,
+        lambda: {"pattern": pattern(), "queries": QUERIES.clone(), "named": places()},
+    ),
+    "tinyworld.models.head_roles.repeats": (
+        head_roles.repeats,
+        lambda: {
+            "pattern": pattern(),
+            "tokens": torch.tensor([[1, 2, 1, 2]] * 3),
+            "queries": QUERIES.clone(),
+            "least": 0.25,
+        },
+    ),
+    "tinyworld.models.head_roles.favours": (
+        head_roles.favours,
+        lambda: {"written": eighths(2, 4), "good": GOOD_WORDS, "bad": ~GOOD_WORDS},
+    ),
+    "tinyworld.models.measure.perplexity": (measure.perplexity, lambda: {"loss": 0.5}),
+    "tinyworld.models.measure.score": (
+        measure.score,
+        lambda: {"model": model(), "questions": prompts()},
+    ),
+    "tinyworld.models.measure.text_loss": (
+        measure.text_loss,
+        lambda: {"model": model(), "task": TASK, "text": TOKENS.numpy().copy()},
+    ),
+    "tinyworld.models.measure.rounding_cost": (
+        measure.rounding_cost,
+        lambda: {"model": model(), "task": TASK, "text": TOKENS.numpy().copy()},
+    ),
+    "trust.series.integrity.fingerprint": (
+        integrity.fingerprint,
+        lambda: {"tensor": eighths(2, 3)},
+    ),
+}
+
+EXEMPT = {
+    "inputs.arrays.within": "answers a question about a number that may be NaN",
+    "trust.information.kernels.distances": "a step of `spectrum`, which checks its rows",
+    "trust.information.kernels.centred": "a step of `spectrum`, which checks its rows",
+    "trust.probes.bench.activations": "makes data for a speed comparison",
+    "trust.probes.bench.by_loop": "the other side of a speed comparison",
+    "trust.probes.logistic.design": "the solver beneath `linear.fit`, which checks its input",
+    "trust.probes.logistic.minimise": "the solver beneath `linear.fit`",
+    "trust.probes.logistic.standardised": "the solver beneath `linear.fit`",
+    "trust.series.integrity.of_tensors": "hashes any tensors, of NaN too: see `fingerprint`",
+    "trust.series.sweep.sweep": "takes labelled sets, which check themselves",
+    "trust.steering.tinyworld.verdicts": "takes a labelled set, which checks itself",
+    "tinyworld.sets.places.places_of": "takes prompts, which check themselves",
+    "tinyworld.sets.tasks.judged": "takes a labelled set, which checks itself",
+}
+"""Functions without a good call here, and why."""
