@@ -56,7 +56,7 @@ def exercise(
     >>> double.points
     1
     """
-    if not re.fullmatch(r"lab\d+\.\w+", name) or points <= 0:
+    if not (re.fullmatch(r"lab\d+\.\w+", name) and points > 0):
         raise ValueError(f"expected a name as 'lab0.3' and points above 0; got {name!r}, {points}")
     return lambda test: Exercise(name, points, title, test)
 

@@ -60,7 +60,7 @@ class Settings:
             raise LabError(
                 'expected the decoder\'s "columns" or "rows" to have length 1', f"got {self.unit!r}"
             )
-        if self.latents < 1 or self.steps < 0 or self.sparsity < 0 or self.rate <= 0:
+        if not (self.latents >= 1 and self.steps >= 0 and self.sparsity >= 0 and self.rate > 0):
             raise LabError(
                 "expected at least one latent, no negative steps or sparsity, and a rate above 0",
                 f"got {self}",

@@ -142,7 +142,7 @@ def _check_texts(page: TaskPage) -> None:
             f"got {attention.shape}",
         )
     sums = np.array([attention[:, text, :length].sum(-1) for text, length in enumerate(lengths)])
-    if not (np.abs(sums - 1) < 0.01).all() or (attention < 0).any():
+    if not ((np.abs(sums - 1) < 0.01).all() and (attention >= 0).all()):
         raise LabError(
             "expected attention that sums to 1 over a text's words",
             f"got sums from {sums.min():.3g} to {sums.max():.3g}",

@@ -83,7 +83,7 @@ class SubsetTable:
                 hint="check the model's weights; a metric of probabilities may overflow where "
                 "logits are huge",
             )
-        if abs(self.full - self.none) <= 1e-6 * max(1.0, abs(self.full)):
+        if not abs(self.full - self.none) > 1e-6 * max(1.0, abs(self.full)):
             raise LabError(
                 "expected the model to behave differently with and without its heads",
                 f"the mean behaviour is {self.full:.6g} with all and {self.none:.6g} with none, "

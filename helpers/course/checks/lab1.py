@@ -12,6 +12,7 @@ from helpers.course.check import exercise
 from helpers.course.expect import expect_close, expect_function, expect_number, expect_shape
 from helpers.course.values import as_array
 from helpers.course.wrong import Wrong
+from helpers.inputs import within
 from helpers.interventions import Node
 
 
@@ -282,14 +283,14 @@ def permutation_p_value(answer):
     if not 0 <= value <= 1:
         raise Wrong(f"a p-value lies between 0 and 1; got {value:g}")
     _expect_permuted(seen)
-    if value > 0.5:
+    if not value <= 0.5:
         raise Wrong(
             "for two clearly separated groups p is small: do you count the permutations that score "
             "*lower*?"
         )
     if value == 0 or p_value(unchanged, 3, seed=0) == 0:
         raise Wrong("p must not be zero: add one above and below, for the labels as they are")
-    if abs(p_value(lambda points, labels: 1.0, 50, seed=0) - 1) > 1e-9:
+    if not within(abs(p_value(lambda points, labels: 1.0, 50, seed=0) - 1), 1e-9):
         raise Wrong(
             "where every permutation scores the same, p is 1: count scores that are *at least* as "
             "high"
@@ -297,7 +298,7 @@ def permutation_p_value(answer):
     counted = p_value(unchanged, 9, seed=1)
     if not any(abs(counted - (1 + hits) / 10) < 1e-6 for hits in range(10)):
         raise Wrong("with 9 permutations p is a multiple of 1/10: add one above *and* below")
-    if abs(value - exact) > 0.015:  # four standard errors of 2000 permutations
+    if not within(abs(value - exact), 0.015):  # four standard errors of 2000 permutations
         raise Wrong(
             "p is not right: do you permute the labels, all of them, and count every permutation "
             "once?"

@@ -20,6 +20,7 @@ from helpers.course.expect import expect_close, expect_function
 from helpers.course.values import as_array
 from helpers.course.wrong import Wrong
 from helpers.errors import LabError
+from helpers.inputs import within
 from helpers.interventions import Node, ablate
 from helpers.model import Model
 
@@ -116,14 +117,14 @@ def neutral_layer(answer):
             (attention, "attention", "W_O and b_O"),
             (mlp, "MLP", "W_out and b_out"),
         ):
-            if written > 1e-9:
+            if not within(written, 1e-9):
                 raise Wrong(
                     f"the {part} of your layer still writes into the stream: look at {names}"
                 )
         for written, part in zip(
             _after_one_step(layer, x, target), ("attention", "MLP"), strict=True
         ):
-            if written < 1e-9:
+            if not written >= 1e-9:
                 raise Wrong(
                     f"the layer is neutral, but its {part} can never learn: after a step of "
                     "gradient descent what it writes still does not depend on x. A product of two "
@@ -332,7 +333,7 @@ def _expect_borrow(got: list[Node], case: BorrowCase) -> None:
             f"for {case.name}, these heads do not pass both conditions, and others do: did you try "
             "all layers?"
         )
-    if size and passing[frozenset(got)] < max(passing.values()) - 1e-9:
+    if size and not within(max(passing.values()) - passing[frozenset(got)], 1e-9):
         raise Wrong(f"for {case.name}, another set of {size} heads has a higher rate")
 
 

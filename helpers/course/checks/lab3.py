@@ -16,6 +16,7 @@ from helpers.course.check import exercise
 from helpers.course.expect import expect_close, expect_function, expect_shape
 from helpers.course.values import as_array
 from helpers.course.wrong import Wrong
+from helpers.inputs import within
 from helpers.texts import LabelledSet
 from helpers.tinyworld.language import documents
 from helpers.tinyworld.sets import dimensions
@@ -201,7 +202,7 @@ def _check_rule(rule) -> None:
     if not all(isinstance(verdict, bool | np.bool_) for verdict in said):
         raise Wrong("expected `rule` to return True or False for every text")
     share = float((np.array(said) == labels).mean())
-    if share < 1:
+    if not share >= 1:
         raise Wrong(
             f"`rule` is right for {share:.0%} of the texts; one look at the letters is enough for "
             "all of them"
@@ -321,7 +322,7 @@ def compress(answer):
     if not new.isfinite().all():
         raise Wrong("expected finite activations")
     left, values, _ = torch.linalg.svd(new - at.t.double(), full_matrices=False)
-    if float(values[0]) == 0 or float(values[1] / values[0]) > 1e-3:
+    if float(values[0]) == 0 or not within(float(values[1] / values[0]), 1e-3):
         raise Wrong(
             "expected t plus one direction: a number for each item times a vector for all of them"
         )
@@ -330,14 +331,14 @@ def compress(answer):
         abs(float(np.corrcoef(amount, at.data.labels)[0, 1])),
         recovery.recovered(amount[:, None], at.x, at.data.groups),
     )
-    if related > 0.2:
+    if not within(related, 0.2):
         raise Wrong(
             "the numbers added must have nothing to do with the input or the label: draw them at "
             "random",
             points=1,
         )
     before, after = at.information, dependence.closed_form(at.x, new)
-    if after > before / 2:
+    if not within(after, before / 2):
         raise Wrong(
             f"I(T;X) is {after:.2f}, and was {before:.2f}: expected at most half. The estimator "
             "standardises every feature, "
@@ -345,7 +346,7 @@ def compress(answer):
             points=1,
         )
     kept = at.recovered, recovery.recovered(at.x, new, at.data.groups)
-    if kept[1] < kept[0] - 0.02:
+    if not kept[1] >= kept[0] - 0.02:
         raise Wrong(
             f"a regression now recovers {kept[1]:.0%} of X, and {kept[0]:.0%} before: something "
             "was lost. A smaller "

@@ -279,9 +279,9 @@ def one_line(answer):
         areas.append(metrics.auroc(values, _truth(task)))
     paper = f"the discrete SAE has {np.mean(codes):.2f}"
     said = f"mean AUROC {np.mean(areas):.2f} over the three tasks, {paper}"
-    if np.mean(areas) < 0.4:
+    if not np.mean(areas) >= 0.4:
         raise Wrong(f"{said}: is a large score one that speaks for the circuit?")
-    if np.mean(areas) <= np.mean(codes):
+    if not np.mean(areas) > np.mean(codes):
         raise Wrong(
             f"{said}: the two classes have to be compared, head by head",
             points=float(np.mean(areas) > np.mean(codes) - NEAR),
@@ -347,12 +347,12 @@ def useless_twin(answer):
         areas.append(metrics.auroc(scores.numpy(), truth))
     left = f"the logit difference on the twins is {np.mean(kept):.0%} of that on the prompts"
     said = f"AUROC {np.mean(areas):.2f}, and {left}"
-    if np.mean(kept) < 0.8:
+    if not np.mean(kept) >= 0.8:
         raise Wrong(
             f"{said}: on these twins the task can no longer be done as before, so they do tell the "
             "method something"
         )
-    if np.mean(areas) > BROKEN:
+    if not np.mean(areas) <= BROKEN:
         raise Wrong(
             f"{said}: the method still finds the heads; replace less, or something that matters "
             "less",
