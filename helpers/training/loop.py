@@ -28,7 +28,7 @@ from torch import Tensor
 from helpers.errors import LabError
 from helpers.files import save_atomically, write_atomically
 from helpers.model import Model
-from helpers.runtime import answering, progress
+from helpers.runtime import answering, gradients, progress
 from helpers.training.folder import (
     RECIPE,
     REPORT,
@@ -102,6 +102,7 @@ def _make_output_bias_a_parameter(model: Model) -> None:
         head.bias = torch.nn.Parameter(bias)
 
 
+@gradients()  # weights made in inference mode could never be trained
 def start(recipe: Recipe, device: str = "cpu", task: Task | None = None) -> Run:
     """A run at step 0.
 
@@ -132,6 +133,7 @@ def _freeze(model: Model, masks: dict[str, Bool[Tensor, "..."]]) -> list[Frozen]
     ]
 
 
+@gradients()
 def take_step(run: Run, task: Task) -> float:
     """One optimiser step; returns the loss before it, in nats.
 

@@ -3,6 +3,7 @@
 Kills are real: another process trains, and the test sends it SIGKILL or SIGINT.
 """
 
+import contextlib
 import json
 import math
 import multiprocessing
@@ -245,6 +246,21 @@ def test_one_step_is_the_step_of_plain_pytorch():
         moved.kthvalue(round(0.99 * len(moved))).values < 1e-6
     )  # the rest may hang on the rounding of a tiny gradient
     assert ours.losses == pytest.approx([float(loss.detach())], rel=1e-6)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_mode_without_gradients_changes_no_step(mode):
+    recipe = replace(SHORT, steps=3)
+    results = []
+    for outside in (contextlib.nullcontext, mode):
+        with outside():
+            going = training.start(recipe)
+            for _ in range(3):
+                training.take_step(going, task_of(recipe))
+        results.append(going)
+    assert results[0].losses == results[1].losses
+    for first, second in zip(*(going.model.parameters() for going in results), strict=True):
+        assert torch.equal(first, second)
 
 
 def test_every_number_of_the_model_is_trained():

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from helpers import runtime
 from helpers.errors import LabError
 from helpers.knowledge.masks.blocks import Blocks
 from helpers.knowledge.masks.estimators import count, keep
@@ -50,7 +51,7 @@ def gradient(blocks: Blocks, losses, density: float) -> Float[Tensor, " weight"]
     total = torch.zeros(len(blocks))
     for loss in losses:
         values = blocks.values.clone().requires_grad_()
-        with torch.enable_grad():
+        with runtime.gradients():
             (slope,) = torch.autograd.grad(loss(values), values)
         total += (blocks.values * slope).abs()
     if not (total.sum() > 0):

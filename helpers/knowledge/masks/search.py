@@ -194,7 +194,7 @@ def learn(
     path = schedule(settings.densities, settings.steps)
     for step in runtime.progress(range(len(path)), "mask", disable=not bar):
         rows = torch.randperm(len(objective), generator=generator)[: settings.batch]
-        with torch.enable_grad():
+        with runtime.gradients():
             mask, density = _mask(scores, path[step], settings.estimator, generator)
             loss = objective.loss(blocks.values * mask, rows)
             apart = density - path[step]
