@@ -30,7 +30,7 @@ def token_ids(tokens: Any, model: Model | None = None) -> Int[Tensor, "item pos"
     if tokens.dtype is torch.bool or tokens.is_floating_point() or tokens.is_complex():
         raise LabError("expected token ids as whole numbers", f"got {tokens.dtype}")
     tokens = tokens.long()
-    if model is not None:
+    if model is not None and hasattr(model, "cfg"):  # a function from tokens to logits has none
         check_vocabulary(model, int(tokens.min()), int(tokens.max()))
         if tokens.shape[1] > model.cfg.n_ctx:
             raise LabError(
