@@ -11,6 +11,8 @@ A score above 0 is the trustworthy side: true, allowed, kind, confirmed, in orde
 label of toxicity, so there, and only there, the trustworthy side is the label False.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool
 from numpy import ndarray
@@ -100,14 +102,14 @@ def text(rows: int = 48, skip: int = 0) -> Documents:
     return Documents(ids, torch.full((rows,), ids.shape[1]), "TinyWorld")
 
 
-def share_right(scores: ndarray, data: LabelledSet) -> float:
+def share_right(scores: ndarray | Sequence[float], data: LabelledSet) -> float:
     """Share of texts with the right verdict, from one row of `behaviours.scores`.
 
     Raises:
         LabError: Not one finite score for each text.
 
     >>> from helpers.tinyworld.sets import labelled_set
-    >>> share_right(np.array([2.0, 1.0]), labelled_set("reliability", pairs=1))
+    >>> share_right([2.0, 1.0], labelled_set("reliability", pairs=1))
     0.5
     """
     rows = finite(scores, "scores", "item").numpy()
