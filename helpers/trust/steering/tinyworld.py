@@ -112,7 +112,7 @@ def share_right(scores: ndarray | Sequence[float], data: LabelledSet) -> float:
     >>> share_right([2.0, 1.0], labelled_set("reliability", pairs=1))
     0.5
     """
-    rows = finite(scores, "scores", "item").numpy()
+    rows = finite(scores, "scores", "item").double().numpy()
     if len(rows) != len(data):
         raise LabError(f"expected a score for each of {len(data)} texts", f"got {len(rows)}")
     return float(((rows > 0) == wanted(data)).mean())
