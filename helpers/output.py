@@ -1,4 +1,4 @@
-"""Standard output holds the result of a command and nothing else, whatever libraries print."""
+"""Standard output: of a command, its result and nothing else; of a lab, words on any terminal."""
 
 import contextlib
 import io
@@ -11,6 +11,8 @@ from typing import TextIO
 from helpers.errors import LabError
 
 STDOUT, STDERR = 1, 2
+_PLAIN = str.maketrans({"✓": "+", "◐": "~", "✗": "x", "○": "-", "·": "-", "…": "...", "–": "-"})
+"""What stands for a sign on a terminal that lacks it; the points and the status say it in words."""
 
 
 @contextmanager
@@ -38,6 +40,16 @@ def results_only() -> Iterator[TextIO]:
                 sys.stdout = before
     finally:
         _write(results.getvalue(), before)
+
+
+def say(text: str) -> None:
+    """Print on any terminal: plain signs, and escapes for what it cannot show else."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    print(text)
 
 
 def _write(text: str, stream: TextIO) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from helpers import __version__
 from helpers.errors import LabError
+from helpers.output import say
 
 _QUIET = {  # set before the libraries are imported; a value that the user has set wins
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -199,7 +200,7 @@ def start(lab: str, seed: int = 0) -> None:
     seed_everything(seed)
     threads = torch.get_num_threads()
     place = f"device {device()}, {threads} CPU thread{'s' * (threads > 1)}"
-    print(f"{lab} · helpers {__version__} · {place} · seed {seed}")
+    say(f"{lab} · helpers {__version__} · {place} · seed {seed}")
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     cost = measured(lab)
     if cost:

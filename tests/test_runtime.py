@@ -1,5 +1,6 @@
 """Where a lab runs: what ``start`` prints and sets, and how the place is recognised."""
 
+import io
 import json
 import os
 import random
@@ -38,6 +39,16 @@ def test_start_says_device_versions_seed_and_time(monkeypatch, capsys):
     assert "seed 7" in said
     assert f"torch {torch.__version__.partition('+')[0]}" in said
     assert "expect about 2 min and 1.1 GiB of memory (measured on 2 CPU cores)" in said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_start_can_be_read_on_any_terminal(monkeypatch, encoding):
+    shown = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", shown)
+    runtime.start("lab0")
+    shown.flush()
+    said = shown.buffer.getvalue().decode(encoding)
+    assert said.startswith(f"lab0 {'-' if encoding == 'ascii' else '·'} helpers")
 
 
 def test_start_makes_what_a_reader_draws_reproducible(capsys):

@@ -31,6 +31,7 @@ from helpers.course.origin import is_students
 from helpers.course.sheet import ERROR, OPEN, PART, RIGHT, WRONG, Result, Status
 from helpers.course.wrong import Wrong
 from helpers.errors import LabError
+from helpers.output import say
 
 _STUB = re.compile(r"(lab\d+\.\w+): ")
 
@@ -143,10 +144,10 @@ def check(name: str, answer: object) -> None:
     try:
         result = evaluate(name, answer)
     except LabError as fault:
-        sheet.say(f"✗ {fault}")
+        say(f"✗ {fault}")
         return
     sheet.current().record(result)
-    sheet.say(str(result))
+    say(str(result))
 
 
 def scores(lab: str) -> None:
@@ -154,10 +155,10 @@ def scores(lab: str) -> None:
     try:
         tasks = exercises(lab).values()
     except LabError as fault:
-        sheet.say(f"✗ {fault}")
+        say(f"✗ {fault}")
         return
     blank = (Result(task.name, task.title, 0, task.points, OPEN) for task in tasks)
-    sheet.say(sheet.table(sheet.current().rows(blank)))
+    say(sheet.table(sheet.current().rows(blank)))
 
 
 def _explain(task: Exercise, answer: object, error: BaseException) -> tuple[Status, str]:

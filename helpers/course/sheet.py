@@ -1,6 +1,5 @@
 """Results of exercises, and the sheet that keeps the last result of each."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,8 +13,6 @@ WRONG: Final = "not right"
 ERROR: Final = "error"
 OPEN: Final = "not answered"
 _SIGNS: dict[Status, str] = {RIGHT: "✓", PART: "◐", WRONG: "✗", ERROR: "✗", OPEN: "○"}
-_PLAIN = str.maketrans({"✓": "+", "◐": "~", "✗": "x", "○": "-", "…": "...", "–": "-"})
-"""What stands for a sign on a terminal that lacks it; the points and the status say it in words."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +79,6 @@ def table(rows: list[Result]) -> str:
         f"{name:<{widths[0]}}  {title:<{widths[1]}}  {points:>{widths[2]}}  {status}".rstrip()
         for name, title, points, status in lines
     )
-
-
-def say(text: str) -> None:
-    """Print for the student, on any terminal: plain signs and escapes for what it cannot show."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
-    print(text)
 
 
 _SESSION = Sheet()  # a notebook's checks run in separate cells, and only the session joins them
