@@ -5,6 +5,7 @@
 - `search`: learn masks of several densities in one run.
 - `rivals`: masks that nothing was learned for, of the same density.
 - `judging`: what a masked model still knows.
+- `compare`: what two masks share, beside chance; what a mask is made of.
 """
 
 from helpers.knowledge.masks.blocks import Blocks
