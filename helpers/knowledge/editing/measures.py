@@ -45,8 +45,8 @@ class EditEffects:
     text: Float[Tensor, " fact"]
 
     def means(self) -> dict[str, float]:
-        """The mean of each over the facts."""
-        return {field.name: float(getattr(self, field.name).mean()) for field in fields(self)}
+        """The mean of each over the facts that have it: a realm that stays has no chain."""
+        return {field.name: float(getattr(self, field.name).nanmean()) for field in fields(self)}
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from helpers.errors import LabError
 from helpers.knowledge.facts.tinyworld import Facts
 from helpers.knowledge.masks.blocks import Blocks
 
@@ -48,7 +49,11 @@ class Judged:
 
 @torch.no_grad()
 def judge(blocks: Blocks, values: Float[Tensor, " weight"], facts: Facts) -> Judged:
-    """What the model says with these weights in its blocks, such as ``blocks.values * mask``."""
+    """What the model says with these weights in its blocks, such as ``blocks.values * mask``.
+
+    Raises:
+        LabError: Weights with which the model says NaN.
+    """
     rows = torch.arange(len(facts)).split(BATCH)
 
     def log_p(weights: Tensor) -> Tensor:
@@ -56,6 +61,12 @@ def judge(blocks: Blocks, values: Float[Tensor, " weight"], facts: Facts) -> Jud
         return torch.cat(parts).log_softmax(-1)
 
     said, full = log_p(values), log_p(blocks.values)
+    broken = int((~torch.isfinite(said.exp())).any(1).sum())
+    if broken:
+        raise LabError(
+            "expected weights with which the model computes numbers",
+            f"got NaN after {broken} of {len(said)} prompts",
+        )
     nll = -said[torch.arange(len(facts)), facts.answers]
     best = facts.candidates[said[:, facts.candidates].argmax(-1)]
     return Judged(

@@ -11,10 +11,14 @@ independent of each other; other seeds are.
 
 The top-k mask has its density by construction. The hard concrete one gets it from a Lagrangian
 (Edge Pruning, arXiv 2406.16778): λ₁ (d − t) + λ₂ (d − t)² is added, where d is the expected density
-and t the wanted one, and the two multipliers *ascend*. The binary concrete one follows the code
-released with arXiv 2406.17241: λ · mean σ(s) with λ from 10 upwards, and a mask is taken when its
-density first falls below a wanted one. Every mask that is returned has its density exactly, by the
-highest scores.
+and t the wanted one, and the two multipliers *ascend*.
+
+The binary concrete one follows the code released with arXiv 2406.17241 instead: λ · mean σ(s) is
+added, with λ = 10 at first and 1 more after every pass over the prompts, up to 1 000, and weight
+decay pulls the scores to 0, that is, to a density of one half. A mask is taken when the drawn
+density first falls below a wanted one; what is not reached within the steps has no mask.
+
+Every mask that is returned has its density exactly, by the highest scores.
 """
 
 import itertools
@@ -36,6 +40,8 @@ DENSITIES = (0.5, 0.35, 0.25, 0.15, 0.05)
 """The densities of arXiv 2406.17241."""
 FALL = 0.6
 """Share of the steps to each density in which it falls; in the rest it stays."""
+RELEASED_DECAY = 0.01
+"""Weight decay of the released code, AdamW's default."""
 START = {"top-k": 0.0, "hard concrete": 2.7, "binary concrete": 2.7}
 """Mean of the scores at the start: 2.7 keeps a weight with probability 0.94."""
 
@@ -136,7 +142,7 @@ class Learned:
 
     Attributes:
         settings: How they were learned.
-        masks: For each density, what is kept.
+        masks: For each density, what is kept. The released way may not reach all of them.
         scores: For each density, the scores of all weights then.
         losses, densities: Objective and density of the mask at every step.
     """
@@ -178,59 +184,106 @@ def learn(
     """Learn masks of all densities in one run.
 
     Raises:
-        LabError: Densities that do not fall, or a loss that is not finite.
+        LabError: Densities that do not fall, an unknown estimator, numbers of steps or prompts
+            below 1, or a loss that is not finite.
     """
+    _check(len(blocks), settings)
+    search = _Search(blocks, objective, settings)
+    for step in runtime.progress(range(len(search.path)), "mask", disable=not bar):
+        search.step(step)
+        if len(search.masks) == len(settings.densities):
+            break
+    losses, densities = torch.tensor(search.losses), torch.tensor(search.densities)
+    return Learned(settings, search.masks, search.scores_then, losses, densities)
+
+
+def _check(n_weights: int, settings: SearchSettings) -> None:
+    if settings.estimator not in START:
+        raise LabError(
+            f"expected an estimator of masks: {', '.join(START)}", f"got {settings.estimator!r}"
+        )
+    if not (settings.steps >= 1 and settings.batch >= 1 and settings.learning_rate > 0):
+        raise LabError(
+            "expected steps and prompts of 1 or more, and a positive learning rate",
+            f"got {settings.steps}, {settings.batch} and {settings.learning_rate}",
+        )
     for density in settings.densities:
-        estimators.count(len(blocks), density)
-    generator = torch.Generator().manual_seed(settings.seed)
-    start = START[settings.estimator]
-    scores = (0.01 * torch.randn(len(blocks), generator=generator) + start).requires_grad_()
-    lagrangian = torch.zeros(2, requires_grad=True)
-    rate = settings.learning_rate
-    descent = torch.optim.Adam([scores], lr=rate, eps=settings.epsilon)
-    ascent = torch.optim.Adam([lagrangian], lr=settings.multiplier * rate, maximize=True)
-    learned = Learned(settings, {}, {}, torch.empty(0), torch.empty(0))
-    losses, densities = [], []
-    path = schedule(settings.densities, settings.steps)
-    for step in runtime.progress(range(len(path)), "mask", disable=not bar):
-        rows = torch.randperm(len(objective), generator=generator)[: settings.batch]
+        estimators.count(n_weights, density)
+
+
+class _Search:
+    """A search under way."""
+
+    def __init__(self, blocks: Blocks, objective: Objective, settings: SearchSettings) -> None:
+        self.blocks, self.objective, self.settings = blocks, objective, settings
+        self.path = schedule(settings.densities, settings.steps)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        noise = 0.01 * torch.randn(len(blocks), generator=self.generator)
+        self.scores = (noise + START[settings.estimator]).requires_grad_()
+        self.lagrangian = torch.zeros(2, requires_grad=True)
+        self.released = settings.estimator == "binary concrete"
+        rate = settings.learning_rate
+        self.descent = torch.optim.AdamW(
+            [self.scores],
+            lr=rate,
+            eps=settings.epsilon,
+            weight_decay=RELEASED_DECAY if self.released else 0.0,
+        )
+        self.ascent = torch.optim.Adam(
+            [self.lagrangian], lr=settings.multiplier * rate, maximize=True
+        )
+        self.masks: dict[float, Tensor] = {}
+        self.scores_then: dict[float, Tensor] = {}
+        self.losses: list[float] = []
+        self.densities: list[float] = []
+
+    def step(self, step: int) -> None:
+        """One step, and a mask where one is due."""
+        rows = torch.randperm(len(self.objective), generator=self.generator)
         with runtime.gradients():
-            mask, density = _mask(scores, path[step], settings.estimator, generator)
-            loss = objective.loss(blocks.values * mask, rows)
-            apart = density - path[step]
-            penalty = lagrangian[0] * apart + lagrangian[1] * apart**2
-            descent.zero_grad()
-            ascent.zero_grad()
-            (loss + penalty).backward()
+            mask, density = self._mask(step)
+            loss = self.objective.loss(self.blocks.values * mask, rows[: self.settings.batch])
+            self.descent.zero_grad()
+            self.ascent.zero_grad()
+            (loss + self._penalty(density, step)).backward()
         if not torch.isfinite(loss):
             raise LabError(
                 "expected a finite loss of the masked model",
                 f"got {float(loss.detach())} at step {step}",
                 hint="a smaller learning rate, or a higher density, keeps the model alive",
             )
-        descent.step()
-        if settings.estimator == "hard concrete":
-            ascent.step()
-        losses.append(float(loss.detach()))
-        densities.append(float(density.detach()))
-        if (step + 1) % settings.steps == 0:
-            wanted = settings.densities[step // settings.steps]
-            learned.scores[wanted] = scores.detach().clone()
-            learned.masks[wanted] = estimators.keep(scores.detach(), wanted)
-    return Learned(
-        settings, learned.masks, learned.scores, torch.tensor(losses), torch.tensor(densities)
-    )
+        self.descent.step()
+        if self.settings.estimator == "hard concrete":
+            self.ascent.step()
+        self.losses.append(float(loss.detach()))
+        drawn = float(mask.detach().mean()) if self.released else float(density.detach())
+        self.densities.append(drawn)
+        for wanted in self._due(step, drawn):
+            self.scores_then[wanted] = self.scores.detach().clone()
+            self.masks[wanted] = estimators.keep(self.scores.detach(), wanted)
 
+    def _mask(self, step: int) -> tuple[Float[Tensor, " weight"], Float[Tensor, ""]]:
+        """A mask with a gradient, and its density (expected, where it is random)."""
+        if self.settings.estimator == "top-k":
+            mask = estimators.top_k(self.scores, self.path[step])
+            return mask, mask.detach().mean()
+        if self.settings.estimator == "hard concrete":
+            mask = estimators.hard_concrete(self.scores, self.generator)
+            return mask, estimators.hard_concrete_density(self.scores)
+        mask = estimators.binary_concrete(self.scores, self.generator)
+        return mask, self.scores.sigmoid().mean()
 
-def _mask(
-    scores: Tensor, density: float, estimator: Estimator, generator: torch.Generator
-) -> tuple[Float[Tensor, " weight"], Float[Tensor, ""]]:
-    """A mask with a gradient, and its density (expected, where it is random)."""
-    if estimator == "top-k":
-        mask = estimators.top_k(scores, density)
-        return mask, mask.detach().mean()
-    if estimator == "hard concrete":
-        mask = estimators.hard_concrete(scores, generator)
-        return mask, estimators.hard_concrete_density(scores)
-    mask = estimators.binary_concrete(scores, generator)
-    return mask, scores.sigmoid().mean()
+    def _penalty(self, density: Tensor, step: int) -> Tensor:
+        if self.released:
+            passes = step * self.settings.batch // len(self.objective)
+            return min(10.0 + passes, 1000.0) * density
+        apart = density - self.path[step]
+        return self.lagrangian[0] * apart + self.lagrangian[1] * apart**2
+
+    def _due(self, step: int, density: float) -> list[float]:
+        """The densities whose masks are taken now."""
+        wanted = self.settings.densities
+        if self.released:
+            return [d for d in wanted if density <= d and d not in self.masks]
+        full = (step + 1) % self.settings.steps == 0
+        return [wanted[step // self.settings.steps]] if full else []

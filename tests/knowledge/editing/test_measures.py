@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from helpers import zoo
-from helpers.knowledge.editing import EditSettings, drawn, edit, effects
+from helpers.knowledge.editing import EditEffects, EditSettings, drawn, edit, effects
 from helpers.knowledge.facts import FRAMES, divided, facts
 from helpers.knowledge.masks import blocks
 from helpers.tinyworld.language import documents, vocabulary
@@ -66,3 +66,10 @@ def test_effects_are_those_of_the_edited_model_itself():
     assert seen.efficacy.min() > 0.5
     assert 0 <= seen.siblings.min() <= seen.siblings.max() <= 1
     assert set(seen.means()) >= {"efficacy", "paraphrase", "siblings", "others", "chain", "text"}
+
+
+def test_means_leave_out_facts_that_have_no_chain():
+    half, chain = torch.tensor([1.0, 0.0]), torch.tensor([float("nan"), 0.5])
+    seen = EditEffects(half, half, half, half, chain, half)
+    assert seen.means()["chain"] == 0.5
+    assert seen.means()["efficacy"] == 0.5

@@ -29,7 +29,7 @@ def by_autograd(settings, mask, number):
     at, before, nll = int(ASKED.asked.last[number]), [w.detach().clone() for w in leaves], []
     for _ in range(settings.steps):
         loss = torch.nn.functional.cross_entropy(model(tokens)[:, at], new)
-        nll.append(float(loss))
+        nll.append(float(loss.detach()))
         gradients = torch.autograd.grad(loss, leaves)
         gradients = [g * masks[name] for g, name in zip(gradients, names, strict=True)]
         length = torch.cat([g.flatten() for g in gradients]).norm()

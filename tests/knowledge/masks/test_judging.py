@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from helpers import zoo
+from helpers.errors import LabError
 from helpers.knowledge.facts import FRAMES, divided, facts
 from helpers.knowledge.masks import blocks, judge, rivals
 
@@ -49,3 +50,8 @@ def test_a_network_without_weights_knows_nothing():
     judged = judge(ITS, 0 * ITS.values, ASKED)
     assert judged.accuracy < 0.1
     assert judged.divergence.min() > 1
+
+
+def test_weights_of_nan_are_refused():
+    with pytest.raises(LabError, match="expected weights with which the model computes numbers"):
+        judge(ITS, ITS.values * torch.nan, ASKED)

@@ -77,11 +77,33 @@ def test_the_objective_is_the_divergence_that_a_loop_gives():
 def test_every_estimator_runs_whatever_mode_gradients_are_in(estimator):
     its = blocks.of(factnet.build().model)
     objective = search.predictions(its, TOKENS, LAST)
-    settings = SearchSettings(estimator, (0.5,), steps=3)
+    settings = SearchSettings(estimator, (0.9,), steps=3, learning_rate=1.0)
     with torch.no_grad():
         learned = search.learn(its, objective, settings)
     assert torch.isfinite(learned.losses).all()
-    assert learned.masks[0.5].sum() == round(len(its) / 2)
+    assert learned.masks[0.9].sum() == round(0.9 * len(its))
+
+
+@pytest.mark.parametrize("estimator", ["top-k", "hard concrete", "binary concrete"])
+def test_the_density_of_the_masks_that_are_tried_falls(estimator):
+    its = blocks.of(factnet.build().model)
+    objective = search.predictions(its, TOKENS, LAST)
+    settings = SearchSettings(estimator, (0.7, 0.5), steps=60, learning_rate=0.1, batch=36)
+    learned = search.learn(its, objective, settings)
+    assert learned.densities[0] > 0.9
+    assert learned.densities[-1] == pytest.approx(0.5, abs=0.08)
+    assert set(learned.masks) == {0.7, 0.5}
+
+
+def test_the_released_way_takes_a_mask_when_its_density_is_first_below_the_wanted_one():
+    its = blocks.of(factnet.build().model)
+    objective = search.predictions(its, TOKENS, LAST)
+    settings = SearchSettings("binary concrete", (0.8, 0.6), steps=60, learning_rate=0.1, batch=36)
+    learned = search.learn(its, objective, settings)
+    first = next(step for step, d in enumerate(learned.densities.tolist()) if d <= 0.6)
+    assert len(learned.densities) == first + 1, "it stops there"
+    slow = SearchSettings("binary concrete", (0.8, 0.6), steps=5, learning_rate=0.001, batch=36)
+    assert search.learn(its, objective, slow).masks == {}, "it does not get there"
 
 
 def test_targets_are_learned_with_their_own_loss():
@@ -109,6 +131,21 @@ def test_densities_that_do_not_fall_are_refused(densities):
     objective = search.predictions(its, TOKENS, LAST)
     with pytest.raises(LabError, match=r"expected (densities between|a density above)"):
         search.learn(its, objective, SearchSettings(densities=densities, steps=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"estimator": "topk"}, "expected an estimator of masks: top-k"),
+        ({"steps": 0}, "expected steps and prompts of 1 or more"),
+        ({"batch": 0}, "expected steps and prompts of 1 or more"),
+        ({"learning_rate": math.nan}, "expected steps and prompts of 1 or more"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(options, words):
+    its = blocks.of(factnet.build().model)
+    with pytest.raises(LabError, match=words):
+        search.learn(its, search.predictions(its, TOKENS, LAST), SearchSettings(**options))
 
 
 def test_a_loss_that_is_not_finite_stops_the_search_in_words():
