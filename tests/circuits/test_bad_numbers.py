@@ -305,10 +305,33 @@ def test_numbers_in_another_form_give_the_same_or_are_refused(name: str, kind: s
     assert flat(result) == pytest.approx(flat(usual), rel=close, abs=close, nan_ok=True)
 
 
+DIFFERENTIABLE = {
+    *("codes.DiscreteSAE.encode", "codes.DiscreteSAE.reconstruct"),
+    *("controls.write_norm", "controls.mean_difference", "controls.paired_difference"),
+    *("graph.Graph.forward", "graph.outgoing", "tasks.Twins.behaviour"),
+}
+"""What one may want a gradient through: it computes, where others train, count or judge."""
+
+
+@pytest.mark.parametrize("name", sorted(DIFFERENTIABLE))
+def test_a_gradient_goes_through_and_the_precision_stays(name: str) -> None:
+    work, arguments = CALLS[name]
+    given = spoilt(arguments, HARMLESS["gradients"])
+    result = work(*given)
+    assert result.requires_grad
+    wanted = [x for x in given if is_real(x)]
+    slopes = torch.autograd.grad(result.sum(), wanted)
+    assert all(float(slope.abs().sum()) > 0 for slope in slopes)
+    if name != "graph.Graph.forward":  # its precision is the model's
+        assert work(*spoilt(arguments, HARMLESS["float64"])).dtype is torch.float64
+
+
 ALLOWED = {
     ("tasks.Twins", "none"): "no pairs are pairs: what reads them refuses them",
     ("graph.Graph", "none"): "as a forward pass over no prompts",
     ("graph.Graph.logits", "none"): "as a forward pass over no prompts",
+    ("codes.DiscreteSAE.encode", "none"): "no vectors have no latents, as in any module of torch",
+    ("codes.DiscreteSAE.reconstruct", "none"): "as above",
 }
 """What gives an answer to such numbers all the same, with the reason."""
 

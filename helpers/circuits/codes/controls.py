@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from helpers.circuits.codes import scores
-from helpers.circuits.codes.discrete_sae import Settings, check, train
+from helpers.circuits.codes.discrete_sae import Settings, check, look, train
 from helpers.errors import LabError
 
 Writes = Float[Tensor, "prompt head d_model"]
@@ -29,12 +29,12 @@ def random(positive: Writes, negative: Writes, seed: int = 0) -> Scores:
 
 def write_norm(positive: Writes, negative: Writes, seed: int = 0) -> Scores:
     """Mean length of what a head writes on the clean prompts."""
-    return check(positive).norm(dim=-1).mean(0)
+    return look(positive).norm(dim=-1).mean(0)
 
 
 def mean_difference(positive: Writes, negative: Writes, seed: int = 0) -> Scores:
     """Length of the difference between a head's mean writes on clean prompts and on twins."""
-    return (check(positive).mean(0) - check(negative).mean(0)).norm(dim=-1)
+    return (look(positive).mean(0) - look(negative).mean(0)).norm(dim=-1)
 
 
 def paired_difference(positive: Writes, negative: Writes, seed: int = 0) -> Scores:
@@ -47,7 +47,7 @@ def paired_difference(positive: Writes, negative: Writes, seed: int = 0) -> Scor
         raise LabError(
             "expected one twin per prompt", f"got {len(positive)} prompts and {len(negative)} twins"
         )
-    return (check(positive) - check(negative)).norm(dim=-1).mean(0)
+    return (look(positive) - look(negative)).norm(dim=-1).mean(0)
 
 
 def untrained_codes(

@@ -28,6 +28,7 @@ from torch.nn.functional import normalize
 
 from helpers import runtime
 from helpers.errors import LabError
+from helpers.inputs import finite
 
 DEAD = -1
 """Code of a vector for which no latent is active."""
@@ -88,23 +89,44 @@ class DiscreteSAE:
     def encode(
         self, writes: Float[Tensor, "*shape d_model"], seed: int = 0
     ) -> Float[Tensor, "*shape latent"]:
-        """Activations of the latents of one of the autoencoders."""
-        writes = check(writes)
-        return torch.relu(
-            (writes - self.bias[seed]) @ self.encoder[seed].T + self.encoder_bias[seed]
-        )
+        """Activations of the latents of one of the autoencoders.
+
+        Gradients go through, float64 stays float64, and no vectors have no latents.
+
+        Raises:
+            LabError: vectors of another width than those it was trained on, or not finite.
+
+        >>> sae = train(torch.randn(8, 4), Settings(latents=3, steps=0))
+        >>> sae.encode(torch.randn(2, 4, requires_grad=True)).requires_grad
+        True
+        """
+        centred = self._looked_at(writes) - self.bias[seed]
+        return torch.relu(centred @ self.encoder[seed].T.to(centred) + self.encoder_bias[seed])
 
     def reconstruct(
         self, writes: Float[Tensor, "*shape d_model"], seed: int = 0
     ) -> Float[Tensor, "*shape d_model"]:
-        """What the decoder makes of the latents."""
-        return self.encode(writes, seed) @ self.decoder[seed].T + self.bias[seed]
+        """What the decoder makes of the latents; as `encode`."""
+        latents = self.encode(writes, seed)
+        return latents @ self.decoder[seed].T.to(latents) + self.bias[seed]
 
     def codes(
         self, writes: Float[Tensor, "*shape d_model"], seed: int = 0, dead: int = DEAD
     ) -> Int[Tensor, "*shape"]:
         """The largest latent of each vector, or `dead` where none is active (released code: 0)."""
-        return largest(self.encode(writes, seed), dead)
+        return largest(self.encode(check(writes), seed), dead)
+
+    def _looked_at(
+        self, writes: Float[Tensor, "*shape d_model"]
+    ) -> Float[Tensor, "*shape d_model"]:
+        """The vectors as they are, if the autoencoder can read them."""
+        width = self.bias.shape[-1]
+        if not writes.ndim or writes.shape[-1] != width:
+            raise LabError(
+                f"expected vectors that heads write, of {width} numbers each",
+                f"got the shape {tuple(writes.shape)}",
+            )
+        return look(writes) if writes.numel() else writes
 
 
 def largest(activations: Float[Tensor, "*shape latent"], dead: int = DEAD) -> Int[Tensor, "*shape"]:
@@ -188,24 +210,20 @@ def _step(
     return torch.stack([error, penalty]).detach()
 
 
-def check(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_model"]:
-    """The vectors as float32 without gradients, if they are numbers.
+def look(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_model"]:
+    """The vectors as they are, with their gradients and in their type, if they are numbers.
 
     Raises:
-        LabError: a vector with NaN or infinity, no vector, or numbers of another kind.
+        LabError: a vector with NaN or infinity, or no vector.
     """
-    if not writes.numel():
-        raise LabError("expected vectors that heads write", f"got the shape {tuple(writes.shape)}")
-    if not writes.is_floating_point():
-        raise LabError("expected vectors that heads write", f"got {str(writes.dtype)[6:]} numbers")
-    if not writes.isfinite().all():
-        bad = int((~writes.isfinite()).any(-1).sum())
-        raise LabError(
-            "expected finite activations",
-            f"{bad} vectors hold NaN or infinity",
-            hint="look for the layer where they begin; a model in float16 may need float32",
-        )
-    return writes.detach().float()
+    hint = "look for the layer where they begin; a model in float16 may need float32"
+    finite(torch.atleast_2d(writes).flatten(0, -2), "activations", "vector d_model", hint)
+    return writes
+
+
+def check(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_model"]:
+    """The vectors as float32 without gradients, for what learns or counts; else as `look`."""
+    return look(writes).detach().float()
 
 
 def outside(vectors: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -37,7 +37,7 @@ class LensSAE:
 
     @torch.no_grad()
     def encode(self, writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape latent"]:
-        """Activations of the latents."""
+        """Activations of the latents, without gradients; `model.encode` lets them through."""
         return self.model.encode(check(writes).flatten(0, -2)).unflatten(0, writes.shape[:-1])
 
     @torch.no_grad()

@@ -111,7 +111,8 @@ def outgoing(
     >>> outgoing(edges, torch.tensor([1.0, 2.0, 4.0]), [(0, 0), (1, 0)])
     tensor([3., 4.])
     """
-    scores = finite(scores, "scores of edges", "edge")
+    checked = finite(scores, "scores of edges", "edge")
+    scores = scores if isinstance(scores, Tensor) else checked  # a tensor keeps its gradient
     if len(scores) != len(edges):
         raise LabError("expected one score per edge", f"got {len(scores)} of {len(edges)} edges")
     place = {head_name(head): index for index, head in enumerate(heads)}

@@ -130,12 +130,41 @@ def test_a_vector_without_active_latent_has_no_code():
 def test_numbers_that_are_none_are_refused(bad):
     x = vectors()
     x[3, 2] = bad
-    with pytest.raises(LabError, match="1 vectors hold NaN or infinity"):
+    with pytest.raises(
+        LabError, match=r"finite activations; got NaN or infinity in 1 of 40 \(vector\)"
+    ):
         train(x)
     with pytest.raises(LabError, match="finite activations"):
         train(vectors(), Settings(9, steps=0)).codes(x)
-    with pytest.raises(LabError, match="vectors that heads write"):
+    with pytest.raises(LabError, match=r"\[vector, d_model\], with one number at least"):
         train(torch.zeros(0, 12))
+
+
+@pytest.mark.parametrize("name", ["encode", "reconstruct"])
+def test_attribution_goes_through(name):
+    """In any form of numbers the result has the gradient and the precision of what is given."""
+    sae, x = train(vectors(), Settings(9, steps=20)), vectors(5)
+    work, back = getattr(sae, name), x.double().requires_grad_()
+    result = work(back)
+    assert result.dtype is torch.float64
+    assert torch.allclose(result.float(), work(x), atol=1e-6)
+    assert work(x.requires_grad_()).requires_grad
+    # the slope of the sum, against what a small step along each number changes
+    (slope,) = torch.autograd.grad(result.sum(), back)
+    step = torch.zeros_like(back)
+    step[0, 3] = 1e-6
+    changed = (work(back + step).sum() - work(back - step).sum()) / 2e-6
+    assert float(slope[0, 3]) == pytest.approx(changed.item(), rel=1e-5)
+    assert float(slope[0, 3]) != 0
+    assert work(torch.zeros(0, 12)).shape == (0, work(vectors(1)).shape[1])
+
+
+@pytest.mark.parametrize("shape", [(5, 11), (12, 1), ()])
+def test_vectors_of_another_width_are_refused(shape):
+    sae = train(vectors(), Settings(9, steps=0))
+    for work in (sae.encode, sae.reconstruct):
+        with pytest.raises(LabError, match="heads write, of 12 numbers each"):
+            work(torch.zeros(shape))
 
 
 def test_settings_that_make_no_sense_are_refused():
