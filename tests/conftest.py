@@ -49,6 +49,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     long = seconds.long_functions()
     for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(
+                f"expected a test with the same name in every process; got {item.nodeid}"
+            )
         if seconds.function_of(item.nodeid) in long:
             item.add_marker(pytest.mark.long)
         if "chromium" in item.fixturenames:

@@ -150,7 +150,7 @@ def mistaken(asked: dict[str, object]) -> Iterator[dict[str, object]]:
             yield asked | dict(zip(names, variants, strict=True))
 
 
-@pytest.mark.parametrize(("name", "function"), functions(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("name", "function"), functions(), ids=[name for name, _ in functions()])
 def test_a_mistake_is_a_sentence_or_harmless(name, function, good):
     asked = words(function, good)
     if asked is None:
