@@ -14,6 +14,7 @@ from helpers.inputs.tokens import (
     check_lengths,
     check_right_padding,
     check_vocabulary,
+    pads,
     token_ids,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "check_right_padding",
     "check_vocabulary",
     "finite",
+    "pads",
     "positive_row",
     "real",
     "token_ids",

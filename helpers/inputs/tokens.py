@@ -1,6 +1,5 @@
 """Token ids as people bring them: whole numbers of the model's vocabulary, padded on the right."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,9 +8,6 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.model import Model
-
-PADS = (0,)
-"""Ids that are known as padding, where no tokenizer names another."""
 
 
 def token_ids(tokens: Any, model: Model | None = None) -> Int[Tensor, "item pos"]:
@@ -68,32 +64,50 @@ def check_lengths(
     lengths = torch.as_tensor(lengths)
     whole = not (lengths.is_floating_point() or lengths.is_complex())
     fits = whole and lengths.shape == (items,) and items > 0
-    if not fits or not ((lengths >= 1) & (lengths <= width)).all():
-        some = f" from {lengths.min()} to {lengths.max()}" if whole and lengths.numel() else ""
+    good = (lengths >= 1) & (lengths <= width) if fits else torch.tensor(False)
+    if not good.all():
+        bad = int((~good).nonzero()[0, 0]) if fits else 0
         raise LabError(
-            f"expected a length of 1 to {width} for each of {items} items",
-            f"got {lengths.numel()} lengths{some}",
+            f"expected a length of 1 to {width} for each of {items} texts",
+            f"text {bad} has {int(lengths[bad])}"
+            if fits
+            else f"got {lengths.dtype} {list(lengths.shape)}",
             hint=hint,
         )
     return lengths.long()
+
+
+def pads(model: Model | None = None) -> set[int]:
+    """Ids that a table of the model's texts may be padded with: 0, its tokenizer's pad and end.
+
+    >>> from types import SimpleNamespace
+    >>> tokenizer = SimpleNamespace(pad_token_id=None, eos_token_id=50256)
+    >>> sorted(pads(SimpleNamespace(tokenizer=tokenizer)))
+    [0, 50256]
+    """
+    tokenizer = getattr(model, "tokenizer", None)
+    named = (getattr(tokenizer, f"{name}_token_id", None) for name in ("pad", "eos"))
+    return {0, *(token for token in named if token is not None)}
 
 
 def check_right_padding(
     ids: Int[Tensor, "item pos"],
     lengths: Int[Tensor, " item"],
     what: str = "the texts",
-    pads: Iterable[int] = PADS,
+    model: Model | None = None,
 ) -> None:
     """Refuse texts that are padded on the left: their last token is not where it is looked for.
 
     On the left, every text that is shorter than the table begins with one and the same id, as often
     as places are free, and real tokens stand where the padding would be. What stands in the padding
-    on the right does not matter.
+    on the right does not matter. One id in front of all may be no padding but the token that begins
+    every text, or their first word: a table is refused where it is one of `pads` and does not begin
+    the longest texts as well, or where it stands twice in front of one.
 
     Args:
         ids, lengths: Token ids, and the number of real tokens of each text, 1 to pos.
         what: Whose texts they are, for the message.
-        pads: Ids of the padding, as far as they are known.
+        model: Whose tokens they are: its tokenizer says what it pads with and begins a text with.
 
     Raises:
         LabError: Padding on the left, or no token ids and lengths at all.
@@ -106,19 +120,34 @@ shorter ones
       try: set tokenizer.padding_side = "right", and encode again
     """
     ids = token_ids(ids)
-    free = ids.shape[1] - check_lengths(lengths, len(ids), ids.shape[1]).to(ids.device)
+    free = ids.shape[1] - check_lengths(lengths, *ids.shape, f"give the lengths of {what}").to(
+        ids.device
+    )
     short = free > 0
     place = torch.arange(ids.shape[1], device=ids.device)
     rows, free = ids[short], free[short, None]
     front, back = rows[place < free], rows[place >= ids.shape[1] - free]
     if not len(front) or (front != front[0]).any():
         return
-    pad, known = int(front[0]), set(pads)
-    one_kind = bool((back == back[0]).all())
-    if one_kind and (int(back[0]) in known or pad not in known):
+    pad, known = int(front[0]), torch.tensor(sorted(pads(model)), device=ids.device)
+    if torch.isin(back, known).all():
         return
-    raise LabError(
-        f"expected {what} padded on the right",
-        f"got {pad} in front of all {int(short.sum())} shorter ones",
-        hint='set tokenizer.padding_side = "right", and encode again',
-    )
+    if pad in known:
+        fine = int(free.max()) == 1 and _begins(pad, ids, rows, model)
+    else:
+        fine = int(free.max()) == 1 or bool((back == back[0]).all())
+    if not fine:
+        raise LabError(
+            f"expected {what} padded on the right",
+            f"got {pad} in front of all {int(short.sum())} shorter ones",
+            hint='set tokenizer.padding_side = "right", and encode again',
+        )
+
+
+def _begins(
+    token: int, ids: Int[Tensor, "item pos"], short: Int[Tensor, "row pos"], model: Model | None
+) -> bool:
+    """Whether a token begins all texts: once, and of a model that has such a token."""
+    begin = getattr(getattr(model, "tokenizer", None), "bos_token_id", token)
+    again = short.shape[1] > 1 and bool((short[:, 1] == token).all())
+    return begin == token and bool((ids[:, 0] == token).all()) and not again

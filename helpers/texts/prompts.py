@@ -41,6 +41,10 @@ class Prompts:
     bad: Bool[Tensor, "prompt word"]
 
     def __post_init__(self) -> None:
+        for field in ("tokens", "last"):
+            part = getattr(self, field)
+            if part.dtype in (torch.int32, torch.int16, torch.int8, torch.uint8):
+                object.__setattr__(self, field, part.long())
         self._check_parts()
         for which, mask in (("right", self.good), ("wrong", self.bad)):
             if lacking := (~mask.any(1)).nonzero()[:, 0].tolist():
@@ -86,7 +90,7 @@ def final_logits(
         LabError: Tokens that the model does not have, padding on the left, or a batch size below 1.
     """
     token_ids(prompts.tokens, model)
-    check_right_padding(prompts.tokens, prompts.last + 1, prompts.name)
+    check_right_padding(prompts.tokens, prompts.last + 1, prompts.name, model)
     at_least(1, batch_size, "prompts in a batch")
     parts = []
     with torch.no_grad():

@@ -37,7 +37,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_right_padding, check_vocabulary
+from helpers.inputs import check_lengths, check_right_padding, check_vocabulary, token_ids
 from helpers.interventions import device_of
 from helpers.model import Model
 
@@ -99,8 +99,7 @@ def encode(
     ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
     for place, row in zip(ids, rows, strict=True):
         place[: len(row)] = torch.tensor(row, dtype=torch.long)
-    check_tokens(model, ids, lengths)
-    return ids, lengths
+    return check_tokens(model, ids, lengths)
 
 
 def _bos(tokenizer) -> int:
@@ -162,25 +161,17 @@ def _lost(tokenizer, text: str, row: list[int], offsets: list[tuple[int, int]]) 
     ]
 
 
-def check_tokens(model: Model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " item"]) -> None:
-    """Refuse what the model cannot read, before it fails inside an embedding.
+def check_tokens(
+    model: Model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor, " item"]
+) -> tuple[Int[Tensor, "item pos"], Int[Tensor, " item"]]:
+    """Ids and lengths as the model takes them; what it cannot read does not reach its embedding.
 
     Raises:
         LabError: Ids and lengths that do not fit each other or are no whole numbers, ids outside
             the vocabulary, a text beyond the context, padding on the left.
     """
-    whole = not any(part.is_floating_point() or part.is_complex() for part in (ids, lengths))
-    if ids.ndim != 2 or lengths.shape != ids.shape[:1] or len(ids) == 0 or not whole:
-        raise LabError(
-            "expected ids [item, pos] and one length per item",
-            f"got {ids.dtype} {tuple(ids.shape)} and {lengths.dtype} {tuple(lengths.shape)}",
-        )
-    if int(lengths.min()) < 1 or int(lengths.max()) > ids.shape[1]:
-        bad = int(((lengths < 1) | (lengths > ids.shape[1])).nonzero()[0, 0])
-        raise LabError(
-            f"expected 1 to {ids.shape[1]} real tokens in every text",
-            f"text {bad} has {int(lengths[bad])}",
-        )
+    ids = token_ids(ids)
+    lengths = check_lengths(lengths, *ids.shape)
     check_vocabulary(model, int(ids.min()), int(ids.max()))
     if int(lengths.max()) > model.cfg.n_ctx:
         raise LabError(
@@ -189,14 +180,8 @@ def check_tokens(model: Model, ids: Int[Tensor, "item pos"], lengths: Int[Tensor
             hint="leave the text out or shorten it; cutting it at the end would move its last "
             "token",
         )
-    check_right_padding(ids, lengths, "the texts", _pads(model))
-
-
-def _pads(model: Model) -> set[int]:
-    """Ids that a table of the model's texts may be padded with."""
-    tokenizer = getattr(model, "tokenizer", None)
-    named = (getattr(tokenizer, f"{name}_token_id", None) for name in ("pad", "eos"))
-    return {0, *(token for token in named if token is not None)}
+    check_right_padding(ids, lengths, "the texts", model)
+    return ids, lengths
 
 
 @torch.no_grad()
@@ -233,8 +218,7 @@ def last_token(
         LabError: Ids or lengths that do not fit each other or the model, another dtype, or
             activations that are not finite, with the first such layer.
     """
-    check_tokens(model, ids, lengths)
-    ids, lengths = ids.long(), lengths.long()
+    ids, lengths = check_tokens(model, ids, lengths)
     if dtype not in DTYPES or batch_size < 1:
         raise LabError(
             "expected dtype torch.float32 or torch.bfloat16 and a batch size from 1",

@@ -25,7 +25,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_right_padding, check_vocabulary, finite
+from helpers.inputs import (
+    check_lengths,
+    check_right_padding,
+    check_vocabulary,
+    finite,
+    token_ids,
+)
 from helpers.interventions import device_of
 from helpers.model import Model
 from helpers.trust.series.activations import check_tokens, encode
@@ -55,7 +61,7 @@ class Documents:
     name: str = "documents"
 
     def __post_init__(self) -> None:
-        _check_padded(self.ids, self.lengths, self.name)
+        _settle(self)
         if int(self.lengths.max()) < 2:
             raise LabError(
                 "expected a document of at least two tokens",
@@ -89,7 +95,7 @@ class Behaviour:
     groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_padded(self.ids, self.lengths, self.name)
+        _settle(self)
         for field in ("good", "bad"):
             object.__setattr__(
                 self, field, tuple(tuple(sorted(set(tokens))) for tokens in getattr(self, field))
@@ -128,15 +134,12 @@ class Behaviour:
         )
 
 
-def _check_padded(ids: Tensor, lengths: Tensor, name: str) -> None:
-    whole = not any(part.is_floating_point() or part.is_complex() for part in (ids, lengths))
-    fits = ids.ndim == 2 and len(ids) and lengths.shape == (len(ids),) and whole
-    if not fits or not ((lengths >= 1) & (lengths <= ids.shape[1])).all():
-        got = f"got ids {ids.dtype} {tuple(ids.shape)} and {lengths.numel()} lengths"
-        raise LabError(
-            f"expected ids [item pos] and for each item a length from 1 to pos, for {name}", got
-        )
-    check_right_padding(ids, lengths, name)
+def _settle(texts: Behaviour | Documents) -> None:
+    """Ids and lengths of any whole numbers as int64, checked against each other."""
+    object.__setattr__(texts, "ids", token_ids(texts.ids))
+    hint = f"give the lengths of {texts.name}"
+    object.__setattr__(texts, "lengths", check_lengths(texts.lengths, *texts.ids.shape, hint))
+    check_right_padding(texts.ids, texts.lengths, texts.name)
 
 
 def from_text(

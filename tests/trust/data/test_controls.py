@@ -160,5 +160,5 @@ def test_every_order_is_equally_likely():
 
 @pytest.mark.parametrize("lengths", [[0, 3], [3, 6], [3]])
 def test_lengths_that_do_not_fit_are_refused(lengths):
-    with pytest.raises(LabError, match="a length of 1 to 5 for each of 2 items"):
+    with pytest.raises(LabError, match="a length of 1 to 5 for each of 2 texts"):
         controls.shuffled_tokens(torch.ones(2, 5, dtype=torch.long), torch.tensor(lengths))

@@ -195,10 +195,10 @@ def test_a_part_keeps_what_belongs_to_each_prompt():
         ({"groups": ("a",)}, "'groups': 1"),
         ({"good": ((), *GOOD[1:])}, "disjoint sets.*prompt 0"),
         ({"bad": (*BAD[:3], (7, 8))}, "disjoint sets.*prompt 3"),
-        ({"lengths": torch.tensor([5, 2, 8, 3])}, "for each item a length from 1 to pos, for x"),
-        ({"lengths": torch.tensor([5, 2, 0, 3])}, "for each item a length from 1 to pos, for x"),
-        ({"lengths": LENGTHS[:3]}, "3 lengths"),
-        ({"ids": IDS[:0], "lengths": LENGTHS[:0]}, "0 lengths"),
+        ({"lengths": torch.tensor([5, 2, 8, 3])}, "text 2 has 8\n.*give the lengths of x"),
+        ({"lengths": torch.tensor([5, 2, 0, 3])}, "text 2 has 0\n.*give the lengths of x"),
+        ({"lengths": LENGTHS[:3]}, r"for each of 4 texts; got torch.int64 \[3\]"),
+        ({"ids": IDS[:0], "lengths": LENGTHS[:0]}, "not empty; got .0, "),
     ],
 )
 def test_bad_behaviours_are_refused(changes, message):
@@ -210,7 +210,7 @@ def test_bad_behaviours_are_refused(changes, message):
 def test_bad_documents_tokens_and_places_are_refused():
     with pytest.raises(LabError, match="at least two tokens"):
         Documents(IDS, torch.ones(4, dtype=torch.long))
-    with pytest.raises(LabError, match="for documents"):
+    with pytest.raises(LabError, match="as a tensor"):
         Documents(IDS[0], LENGTHS)
     model = native()
     high = Behaviour("x", IDS, LENGTHS, GOOD, (*BAD[:3], (40,)))
