@@ -223,13 +223,14 @@ def start(tokenizer: Tokenizer, prepend_bos: bool) -> list[int]:
     """
     if not prepend_bos:
         return []
-    if tokenizer.bos_token_id is None:
+    first = getattr(tokenizer, "bos_token_id", None)
+    if first is None:
         raise LabError(
             "expected a tokenizer with a token that begins a text",
             "got one without",
             hint="pass prepend_bos=False",
         )
-    return [tokenizer.bos_token_id]
+    return [first]
 
 
 def pairs(
@@ -286,7 +287,10 @@ def _prompts(
     good: Bool[Tensor, "prompt word"],
     bad: Bool[Tensor, "prompt word"],
 ) -> Prompts:
-    padding = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    padding = (
+        *(getattr(tokenizer, name, None) for name in ("pad_token_id", "eos_token_id")),
+        0,
+    )
     pad = next(number for number in padding if number is not None)
     tokens = torch.full((len(encoded), max(map(len, encoded))), pad)
     for row, prompt in enumerate(encoded):

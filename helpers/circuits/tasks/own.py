@@ -5,6 +5,7 @@ row: cells that are empty, pairs of different length, twins that are copies, wor
 tokenizer does not know or splits, a space on the wrong side.
 """
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
@@ -62,7 +63,7 @@ def twins_from_text(
             not follow.
         good, bad: The right and the wrong next word: one for all, or for each prompt a word or
             several. With a space before it where it is the beginning of a word and the tokenizer
-            keeps spaces, as GPT-2's does.
+            keeps spaces, as GPT-2's does; without one where it ends the last word ("s", "ed").
         metric: A name of `METRICS`.
         name: Name of the task.
         prepend_bos: Whether to put the token that begins a text before every prompt; by default as
@@ -70,6 +71,9 @@ def twins_from_text(
 
     Raises:
         LabError: It names the row, counted from 0, and what to do.
+
+    Warns:
+        UserWarning: Where words go on right after a letter: as endings, or a space was forgotten.
 
     >>> from helpers.tinyworld.language import vocabulary
     >>> clean = "at the library jonas saw tara . then tara threw the map to"
@@ -89,6 +93,7 @@ def twins_from_text(
         raise LabError("expected at least one prompt", "got none")
     said = [_answers(words, len(texts[0]), kind) for words, kind in ((good, "good"), (bad, "bad"))]
     rows = [_row(read, row, *parts) for row, parts in enumerate(zip(*texts, *said, strict=True))]
+    _warn_of_endings(read, texts[0], said[0])
     return Twins(
         _prompts(read, name, texts[0], rows, [row.clean for row in rows]),
         _prompts(read, name, texts[1], rows, [row.corrupted for row in rows]),
@@ -135,8 +140,8 @@ def _row(
 ) -> Row:
     sides = [_encoded(read, row, text) for text in (clean, corrupted)]
     _check_aligned(read, row, *sides)
-    # words are joined to the clean text; the twin ends alike in all but the rarest rows
     right, wrong = (_continued(read, row, clean, said) for said in (good, bad))
+    _check_twin(read, row, corrupted, [*good, *bad], right + wrong)
     shared = _shared(right + wrong)
     heads = [[answer[shared] for answer in said if len(answer) > shared] for said in (right, wrong)]
     if len(heads[0]) < len(right) or len(heads[1]) < len(wrong) or set(heads[0]) & set(heads[1]):
@@ -167,7 +172,7 @@ def _encoded(read: TextReader, row: int, text: str) -> list[int]:
             f"row {row} has {read.decode([read.special_begin])!r} in it",
             hint="leave it out of the text: `prepend_bos` puts it before every prompt",
         )
-    if text != text.rstrip() and read.spaces_matter("the"):
+    if text != text.rstrip(" ") and read.spaces_matter("the"):
         raise LabError(
             "expected texts that do not end with a space",
             f"row {row} does: {text!r}",
@@ -206,6 +211,47 @@ def _check_aligned(read: TextReader, row: int, clean: list[int], twin: list[int]
         )
 
 
+def _check_twin(
+    read: TextReader, row: int, twin: str, words: list[str], expected: list[list[int]]
+) -> None:
+    """Refuse a twin after which the answers are other tokens than after its prompt."""
+    spaced = [word[0] == " " for word in words if _goes_on(twin, word) or word[0] == " "]
+    if any(spaced) and not all(spaced) and read.spaces_matter("the"):
+        raise LabError(
+            "expected a space before a word that is not the end of another",
+            f"row {row} has one before some of {words}, not all",
+            hint="write ' word' in good and bad alike",
+        )
+    for word, tokens in zip(words, expected, strict=True):
+        there = _after(read, row, twin, word) or _encoded(read, row, word)
+        if there != tokens:
+            raise LabError(
+                "expected words with the same tokens after a prompt and its twin",
+                f"in row {row} {word!r} is {read.parts(tokens)} and {read.parts(there)}",
+                hint="let both texts end with the same word",
+            )
+
+
+def _goes_on(text: str, word: str) -> bool:
+    """Whether a word, written right after a text, goes on with its last one.
+
+    Only letters with capitals count: Chinese, Japanese or Thai have none, and no spaces.
+    """
+    return all(end.isalpha() and end.upper() != end.lower() for end in (text[-1], word[0]))
+
+
+def _warn_of_endings(read: TextReader, texts: list[str], answers: list[list[str]]) -> None:
+    """Say where a word is read as the ending of the text's last word: a space may be forgotten."""
+    for row, (text, words) in enumerate(zip(texts, answers, strict=True)):
+        if _goes_on(text, words[0]) and read.spaces_matter(words[0]):
+            warnings.warn(
+                f"row {row} reads {text.split()[-1] + words[0]!r} as one word, with {words[0]!r} "
+                f"as its ending. Where a word of its own is meant, write {' ' + words[0]!r}.",
+                stacklevel=3,
+            )
+            return
+
+
 def _continued(read: TextReader, row: int, text: str, words: list[str]) -> list[list[int]]:
     """Tokens of each word where it stands after a text.
 
@@ -229,15 +275,14 @@ def _after(read: TextReader, row: int, text: str, word: str) -> list[int]:
     """Tokens of a word after a text; none where the tokenizer joins the two."""
     if not read.spaces_matter(word):
         return _encoded(read, row, word)
-    if word[0].isalpha() and text[-1].isalpha():
-        raise LabError(
-            "expected a space before a word that is not the end of another",
-            f"row {row} has {word!r} right after {text.split()[-1]!r}",
-            hint=f"for this tokenizer {word!r} and {' ' + word!r} are different tokens: write "
-            f"{' ' + word!r}",
-        )
     before, whole = read.encode(text), read.encode(text + word)
     answer = whole[len(before) :] if whole[: len(before)] == before else []
+    if not answer and _goes_on(text, word):
+        raise LabError(
+            "expected a space before a word that is not the end of another",
+            f"row {row} has {word!r} right after {text.split()[-1]!r}, and joins them in a token",
+            hint=f"write {' ' + word!r}, which is another token; or end the text where one ends",
+        )
     _check_known(read, row, word, answer)
     return answer
 

@@ -91,7 +91,8 @@ def _of_tokenizer(tokenizer: Any, cfg: Any, prepend_bos: bool | None) -> TextRea
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    first = tokenizer.bos_token_id
+    _check_encode(tokenizer)
+    first = getattr(tokenizer, "bos_token_id", None)
     if prepend_bos is None and cfg is not None:
         prepend_bos = bool(getattr(cfg, "default_prepend_bos", False)) and first is not None
     elif prepend_bos is None:
@@ -102,10 +103,10 @@ def _of_tokenizer(tokenizer: Any, cfg: Any, prepend_bos: bool | None) -> TextRea
             "got one without",
             hint="pass prepend_bos=False",
         )
-    pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    pads = (*(getattr(tokenizer, name, None) for name in ("pad_token_id", "eos_token_id")), 0)
     limit = getattr(tokenizer, "model_max_length", None)
     if cfg is None:
-        words, longest = len(tokenizer), limit if limit and limit < 1_000_000 else None
+        words, longest = _size(tokenizer), limit if limit and limit < 1_000_000 else None
     else:
         out = getattr(cfg, "d_vocab_out", -1)
         words, longest = out if out > 0 else cfg.d_vocab, cfg.n_ctx
@@ -119,3 +120,32 @@ def _of_tokenizer(tokenizer: Any, cfg: Any, prepend_bos: bool | None) -> TextRea
         words,
         longest,
     )
+
+
+def _check_encode(tokenizer: Any) -> None:
+    """Refuse what encodes in another way than a tokenizer of transformers."""
+    try:
+        tokens = list(tokenizer.encode("a", add_special_tokens=False))
+        fine = all(isinstance(token, int) for token in tokens)
+    except TypeError:
+        fine = False
+    if not fine:
+        raise LabError(
+            "expected a model with its tokenizer, a tokenizer of transformers, or a Vocabulary",
+            f"got a {type(tokenizer).__name__}, which encodes otherwise",
+            hint="encode(text, add_special_tokens=False) has to give a list of token ids; "
+            "transformers.PreTrainedTokenizerFast(tokenizer_object=…) wraps one of `tokenizers`",
+        )
+
+
+def _size(tokenizer: Any) -> int:
+    """How many words a tokenizer has."""
+    if hasattr(tokenizer, "__len__"):
+        return len(tokenizer)
+    if (size := getattr(tokenizer, "vocab_size", None)) is None:
+        raise LabError(
+            "expected a tokenizer that says how many words it has, by len() or vocab_size",
+            f"got a {type(tokenizer).__name__} without",
+            hint="pass the model itself",
+        )
+    return size

@@ -228,8 +228,8 @@ def check_pairs(model: Model, twins: Twins) -> None:
         raise LabError(
             f"expected prompts whose answers are among the {n_words} words of the model",
             f"got {words}",
-            hint="make the prompts for this model; `d_vocab` where its vocabulary is larger than "
-            "its tokenizer's",
+            hint="pass the model itself to `twins_from_text`: it may have more words than its "
+            "tokenizer; tasks of GPT-2 take their number: .twins(…, d_vocab=model.cfg.d_vocab)",
         )
 
 

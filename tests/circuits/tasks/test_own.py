@@ -157,8 +157,87 @@ def test_the_space_before_a_word_is_asked_for_where_it_matters() -> None:
     assert standin().decode(pairs.clean.good[0].nonzero()[:, 0]) == " Mary"
     message = said(standin(), **english(good="Mary"))
     assert "expected a space before a word" in message
-    assert "write ' Mary'" in message
+    assert "row 0 has one before some of ['Mary', ' John'], not all" in message
+    with pytest.warns(UserWarning, match=r"row 0 reads 'toMary' as one word.* write ' Mary'"):
+        twins_from_text(standin(), **english(good="Mary", bad="John"))
     assert "row 0 does" in said(standin(), **english(clean=english()["clean"][0] + " "))
+
+
+LEGITIMATE = {
+    "a line that ends": ("Q: cat\nA:\n", "Q: hat\nA:\n", "me", "ba"),
+    "two lines that end": ("Q: cat\n\n", "Q: hat\n\n", "me", "ba"),
+    "a tab": ("q:\t", "x:\t", "q", "x"),
+    "Chinese": ("昨日猫が", "昨日犬が", "鳴", "吠"),
+    "Thai": ("แมว", "หมา", "ร", "น"),
+    "an open bracket": ("f(q) = g(", "f(x) = g(", "q", "x"),
+    "the rest of a year": ("from 1732 to 17", "from 1702 to 17", "40", "10"),
+}
+
+
+@pytest.mark.parametrize("name", LEGITIMATE)
+def test_a_text_that_ends_where_a_token_ends_needs_no_space(name: str, recwarn) -> None:
+    clean, corrupted, good, bad = LEGITIMATE[name]
+    read = standin()
+    pairs = twins_from_text(read, clean, corrupted, good, bad)
+    assert not [one for one in recwarn if "as one word" in str(one.message)]
+    wanted = [read.encode(clean + word, add_special_tokens=False) for word in (good, bad)]
+    shared = next(n for n, (a, b) in enumerate(zip(*wanted, strict=False)) if a != b)
+    assert pairs.clean.tokens[0].tolist() == wanted[0][:shared]
+    assert pairs.clean.good[0].nonzero()[:, 0].tolist() == [wanted[0][shared]]
+    assert pairs.clean.bad[0].nonzero()[:, 0].tolist() == [wanted[1][shared]]
+
+
+def test_an_ending_is_taken_with_a_warning_and_refused_where_it_is_joined() -> None:
+    read = standin()
+    with pytest.warns(UserWarning, match="row 0 reads 'walks' as one word, with 's' as its end"):
+        pairs = twins_from_text(read, "the cat walk", "the hat walk", "s", "z")
+    assert read.decode(pairs.clean.good[0].nonzero()[:, 0]) == "s"
+    together = read.encode("the cat walked", add_special_tokens=False)
+    assert together[:-1] != read.encode("the cat walk", add_special_tokens=False)
+    message = said(read, clean="the cat walk", corrupted="the hat walk", good="s", bad="ed")
+    assert "row 0 has 'ed' right after 'walk', and joins them in a token" in message
+
+
+def test_an_answer_has_the_same_tokens_after_the_twin() -> None:
+    class Joins:
+        """Two bangs are one token after a question mark, elsewhere two; spaces are tokens."""
+
+        def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+            return [ord(one) for one in text.replace("?!!", "?@")]
+
+        def decode(self, tokens: list[int]) -> str:
+            return "".join(map(chr, tokens))
+
+        def __len__(self) -> int:
+            return 128
+
+    message = said(Joins(), clean="say: a.", corrupted="say: b?", good="!!", bad="no")
+    assert "expected words with the same tokens after a prompt and its twin" in message
+    assert "in row 0 '!!' is ['!', '!'] and ['@']" in message
+    assert len(twins_from_text(Joins(), "say: a.", "say: b.", "!!", "no")) == 1
+
+
+class Minimal:
+    """Encodes and decodes, and no more."""
+
+    def __init__(self, **more) -> None:
+        self.__dict__.update(more)
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return standin().encode(text, add_special_tokens=add_special_tokens)
+
+    def decode(self, tokens: list[int]) -> str:
+        return standin().decode(tokens)
+
+
+def test_a_tokenizer_with_next_to_nothing_is_read_or_refused(model) -> None:
+    assert "says how many words it has" in said(Minimal(), **english())
+    pairs = twins_from_text(Minimal(vocab_size=len(standin())), **english())
+    assert torch.equal(pairs.clean.tokens, twins_from_text(standin(), **english()).clean.tokens)
+    assert "token that begins a text" in said(Minimal(vocab_size=9), **english(), prepend_bos=True)
+    other = "list of token ids"
+    assert other in said(standin().backend_tokenizer, **english())
+    assert other in said(type("Old", (), {"encode": lambda self, text: [], "decode": str})())
 
 
 def test_the_end_of_a_number_needs_no_space() -> None:
