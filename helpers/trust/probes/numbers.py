@@ -19,15 +19,17 @@ learned what does not carry over. Its control is the same fit on `shuffled` targ
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Real
 from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import positive_row
+from helpers.inputs import finite, positive_row
 from helpers.trust.data.splits import Interval, Splits
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -58,8 +60,7 @@ class NumberProbes:
         Raises:
             LabError: Fewer than two splits.
         """
-        over = self.splits.interval(self.r2, level)
-        return Interval(over.mean, over.low, over.high.clip(max=1))
+        return self.splits.interval(self.r2, level).clipped(-np.inf, 1)
 
 
 def group_splits(
@@ -81,7 +82,7 @@ def group_splits(
     from sklearn.model_selection import GroupShuffleSplit
 
     names = tuple(map(str, groups))
-    if n_splits < 1:
+    if not isinstance(n_splits, Integral) or n_splits < 1:
         raise LabError("expected one split or more", f"got {n_splits}")
     rows = np.zeros((len(names), 1))
     try:
@@ -179,7 +180,7 @@ def shuffled(values: ndarray, splits: Splits, seed: int = 0) -> ndarray:
     Raises:
         LabError: Not one finite number for each item of the splits.
     """
-    values, rng = _finite_numbers(values, splits), np.random.default_rng(seed)
+    values, rng = _targets(values, splits), np.random.default_rng(seed)
     unit = np.unique(np.asarray(splits.groups), return_inverse=True)[1]
     sizes = np.bincount(unit)
     if len(set(sizes.tolist())) > 1:
@@ -191,35 +192,31 @@ def shuffled(values: ndarray, splits: Splits, seed: int = 0) -> ndarray:
     return dealt
 
 
-def _targets(values: ndarray, splits: Splits) -> Float[ndarray, " item"]:
-    """Values as finite float64 that vary in every part."""
-    numbers = _finite_numbers(values, splits).astype(np.float64)
-    for name, part in (("training", splits.train), ("test", splits.test)):
-        for index, rows in enumerate(part):
-            if rows.sum() < 2 or np.ptp(numbers[rows]) == 0:
-                raise LabError(
-                    f"expected numbers that differ in every {name} part",
-                    f"got {int(rows.sum())} items of one value in {name} part {index}",
-                    hint="draw more groups, or a larger test share",
-                )
-    return numbers
-
-
-def _finite_numbers(values: Any, splits: Splits) -> Real[ndarray, " item"]:
-    """One finite number for each item of the splits, as they are."""
-    numbers = np.asarray(values)
+def _targets(values: Any, splits: Splits) -> Float[ndarray, " item"]:
+    """Values as finite float64, one for each item of the splits."""
     n_items = splits.train.shape[1]
-    if numbers.shape != (n_items,) or numbers.dtype.kind not in "iuf":
+    numbers = values if isinstance(values, Tensor) else np.asarray(values)
+    truth = numbers.dtype in (torch.bool, np.dtype(bool))  # the other probes take these
+    if numbers.ndim != 1 or len(numbers) != n_items or truth:
         raise LabError(
             f"expected one number for each of the {n_items} items of the splits",
             f"got shape {list(numbers.shape)} of {numbers.dtype}",
         )
-    if not np.isfinite(numbers).all():
-        raise LabError(
-            "expected finite numbers to predict",
-            f"got {(~np.isfinite(numbers)).sum()} that are not",
-        )
-    return numbers
+    return finite(numbers, "numbers to predict", "item").double().cpu().numpy()
+
+
+def _check_spread(targets: Float[ndarray, "item target"], splits: Splits) -> None:
+    """Refuse targets of which a part has one value only, but for rounding."""
+    for name, part in (("training", splits.train), ("test", splits.test)):
+        for index, rows in enumerate(part):
+            spread = np.ptp(targets[rows], axis=0).max() if rows.any() else 0.0
+            if not spread > 1e-9 * max(1.0, float(np.abs(targets).max())):
+                raise LabError(
+                    f"expected numbers that differ in every {name} part",
+                    f"got {int(rows.sum())} items of one value in {name} part {index}",
+                    hint="draw more groups, or a larger test share; angles a whole period apart "
+                    "are one angle",
+                )
 
 
 def _fit(
@@ -236,13 +233,14 @@ def _fit(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
+    _check_spread(targets, splits)
     sites = _features(x, len(targets))
     strengths = _strengths(strengths)
     predictions = np.full((len(sites), *splits.test.shape, targets.shape[1]), np.nan)
     chosen = np.empty((len(sites), len(splits)))
     groups = np.unique(np.asarray(splits.groups), return_inverse=True)[1]
     for split, (train, test) in enumerate(zip(splits.train, splits.test, strict=True)):
-        if not 2 <= n_folds <= len(np.unique(groups[train])):
+        if not isinstance(n_folds, Integral) or not 2 <= n_folds <= len(np.unique(groups[train])):
             raise LabError(
                 "expected two folds or more, and no more than groups in a training part",
                 f"got {n_folds} folds and {len(np.unique(groups[train]))} groups",
@@ -259,23 +257,16 @@ def _fit(
     return predictions, chosen
 
 
-def _features(x: Tensor, n_items: int) -> Float[ndarray, "site item d"]:
+def _features(x: Any, n_items: int) -> Float[ndarray, "site item d"]:
     """Finite activations as float64."""
-    if x.ndim != 3 or 0 in x.shape or x.shape[1] != n_items or x.is_complex():
+    if getattr(x, "ndim", 0) != 3 or x.shape[1] != n_items:
         raise LabError(
             f"expected activations [site, item, d] of {n_items} items",
-            f"got {list(x.shape)} of {x.dtype}",
+            f"got {list(getattr(x, 'shape', ()))}",
             hint="a single site is x[None]",
         )
-    sites = x.detach().double().cpu().numpy()
-    if not np.isfinite(sites).all():
-        raise LabError(
-            "expected finite activations",
-            f"got {int((~np.isfinite(sites)).sum())} values of NaN or infinity",
-            hint="the checkpoint may have diverged or overflow in half precision: look at its "
-            "loss, or run it in float32",
-        )
-    return sites
+    hint = "look at the checkpoint's loss, or run it in float32"
+    return finite(x, "activations", "site item d", hint).double().cpu().numpy()
 
 
 def _strengths(strengths: Sequence[float]) -> list[float]:

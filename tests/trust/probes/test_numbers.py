@@ -130,15 +130,27 @@ def test_activations_of_any_real_kind_are_taken(dtype):
     assert fit_number(x, NOISE[0, :, 0].numpy(), SPLITS).r2[0].min() > 0.9
 
 
+def test_the_other_librarys_arrays_are_taken():
+    values = NOISE[0, :, 0]
+    expected = fit_number(NOISE, values.numpy(), SPLITS).r2
+    for x, y in (
+        (NOISE.numpy(), values.clone().requires_grad_()),
+        (NOISE.numpy().astype(">f8"), values.tolist()),
+    ):
+        assert fit_number(x, y, SPLITS).r2 == pytest.approx(expected)
+    assert fit_number(NOISE, values.bfloat16(), SPLITS).r2[0].min() > 0.9
+
+
 NAN = np.where(np.arange(ITEMS) == 3, np.nan, 1.0 * np.arange(ITEMS))
 BAD = {
     "activations": (NOISE[0], np.arange(ITEMS), {}, r"expected activations \[site, item, d\]"),
     "complex": (NOISE.to(torch.complex64), np.arange(ITEMS), {}, "expected activations"),
     "NaN activation": (NOISE * torch.nan, np.arange(ITEMS), {}, "expected finite activations"),
     "other items": (NOISE, np.arange(7), {}, "expected one number for each of the 240 items"),
-    "text": (NOISE, np.full(ITEMS, "3"), {}, "expected one number for each"),
+    "text": (NOISE, np.full(ITEMS, "3"), {}, "expected numbers to predict as real numbers"),
     "yes or no": (NOISE, np.arange(ITEMS) % 2 == 0, {}, "expected one number for each"),
     "NaN": (NOISE, NAN, {}, "expected finite numbers to predict"),
+    "half a fold": (NOISE, np.arange(ITEMS), {"n_folds": 2.5}, "expected two folds or more"),
     "constant": (NOISE, np.ones(ITEMS), {}, "expected numbers that differ in every training part"),
     "strength": (NOISE, np.arange(ITEMS), {"strengths": [0]}, "positive strengths"),
     "no strength": (NOISE, np.arange(ITEMS), {"strengths": []}, "positive strengths"),
@@ -156,6 +168,11 @@ def test_what_cannot_be_fitted_is_refused_in_words(name):
         fit_angle(x, values, 10, SPLITS, **options)
 
 
+def test_angles_a_whole_turn_apart_do_not_differ():
+    with pytest.raises(LabError, match="expected numbers that differ in every training part"):
+        fit_angle(NOISE, np.arange(ITEMS) % 2 * 10, 10, SPLITS)
+
+
 @pytest.mark.parametrize("period", [0, -1, np.nan, np.inf])
 def test_a_period_that_is_none_is_refused(period):
     with pytest.raises(LabError, match="expected a positive period"):
@@ -164,7 +181,13 @@ def test_a_period_that_is_none_is_refused(period):
 
 @pytest.mark.parametrize(
     ("groups", "options"),
-    [([], {}), ([1, 1, 1], {}), (range(9), {"test_share": 1.5}), (range(9), {"n_splits": 0})],
+    [
+        ([], {}),
+        ([1, 1, 1], {}),
+        (range(9), {"test_share": 1.5}),
+        (range(9), {"n_splits": 0}),
+        (range(9), {"n_splits": 2.5}),
+    ],
 )
 def test_parts_that_cannot_be_drawn_are_refused(groups, options):
     with pytest.raises(LabError, match=r"expected (two groups|one split) or more"):
