@@ -17,6 +17,8 @@ from helpers.errors import LabError
 Labels: TypeAlias = Shaped[ndarray, " item"] | Shaped[Tensor, " item"] | Sequence[Any]
 """One yes-or-no label an item, in any form that `yes_no` takes."""
 
+WORDS = {"yes": True, "true": True, "no": False, "false": False}
+"""Texts that say by themselves which class they are."""
 HINT = "compare first, such as labels == 2; leave rows without a label out"
 
 
@@ -34,8 +36,9 @@ def yes_no(
     True and False       as they are
     1 and 0              1 is True
     1 and −1             1 is True
-    two different texts  `names` tells which is True; without it the second one in alphabetical
-                         order is, as in scikit-learn ("false" < "true", "no" < "yes")
+    texts                `names` tells which is True. Without it, yes and true are, no and false
+                         are not, in small or capital letters, be it one class or both; of two
+                         other texts the second one in alphabetical order is, as in scikit-learn
     ===================  =====================================================================
 
     Args:
@@ -44,7 +47,8 @@ def yes_no(
         axes: Numbers of axes that they may have.
 
     Raises:
-        LabError: Any other value: a third class, a share, NaN, None, a masked entry.
+        LabError: Any other value: a third class, a share, NaN, None, a masked entry; or one text
+            alone, such as "toxic", of which nothing says which class it is.
 
     >>> yes_no([1, -1, 1]).tolist(), yes_no(["no", "yes"]).tolist()
     ([True, False, True], [False, True])
@@ -93,17 +97,21 @@ def _distinct(array: ndarray) -> list[Any]:
 def _of_names(
     array: ndarray, seen: list[str], of: str, names: tuple[str, str] | None
 ) -> Bool[ndarray, "..."]:
-    if names is None and len(seen) <= 2:
-        names = (max(seen, default=""), min(seen, default=""))
-    elif names is None or not set(seen) <= set(names):
+    if names is None and all(word.lower() in WORDS for word in seen):
+        true = [word for word in seen if WORDS[word.lower()]]
+    elif names is None and len(seen) == 2:
+        true = [max(seen)]
+    elif names is not None and set(seen) <= set(names):
+        true = [names[0]]
+    else:
         raise LabError(
             f"expected {of} as yes or no"
             + (f", by the names {names[0]!r} and {names[1]!r}" if names else ", by two names"),
-            f"got {_few(seen)}",
+            f"got {_few(seen)}{' alone' if len(seen) == 1 else ''}",
             hint="say which name is which (positive=…, negative=… of a LabelledSet), or compare: "
             "labels == 'toxic'",
         )
-    return np.asarray(array == names[0], dtype=bool)
+    return np.asarray(np.isin(array, true), dtype=bool)
 
 
 def _few(seen: list[Any], most: int = 6) -> str:

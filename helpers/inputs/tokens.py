@@ -64,9 +64,9 @@ def check_lengths(
     lengths = torch.as_tensor(lengths)
     whole = not (lengths.is_floating_point() or lengths.is_complex())
     fits = whole and lengths.shape == (items,) and items > 0
-    good = (lengths >= 1) & (lengths <= width) if fits else torch.tensor(False)
-    if not good.all():
-        bad = int((~good).nonzero()[0, 0]) if fits else 0
+    outside = ~((lengths >= 1) & (lengths <= width)) if fits else torch.tensor(True)
+    if outside.any():
+        bad = int(outside.flatten().nonzero()[0, 0])
         raise LabError(
             f"expected a length of 1 to {width} for each of {items} texts",
             f"text {bad} has {int(lengths[bad])}"
@@ -120,13 +120,13 @@ shorter ones
       try: set tokenizer.padding_side = "right", and encode again
     """
     ids = token_ids(ids)
-    free = ids.shape[1] - check_lengths(lengths, *ids.shape, f"give the lengths of {what}").to(
-        ids.device
-    )
+    items, width = ids.shape
+    lengths = check_lengths(lengths, items, width, f"give the lengths of {what}")
+    free = width - lengths.to(ids.device)
     short = free > 0
-    place = torch.arange(ids.shape[1], device=ids.device)
+    place = torch.arange(width, device=ids.device)
     rows, free = ids[short], free[short, None]
-    front, back = rows[place < free], rows[place >= ids.shape[1] - free]
+    front, back = rows[place < free], rows[place >= width - free]
     if not len(front) or (front != front[0]).any():
         return
     pad, known = int(front[0]), torch.tensor(sorted(pads(model)), device=ids.device)

@@ -50,17 +50,25 @@ PLAIN: dict[str, Any] = {
     "num_experts": None,
 }
 """Settings of TransformerLens that a native model has in one way only."""
+HUGGING_FACE = {"model_type", "architectures"}
+"""What the configuration of a model of Hugging Face says of itself."""
 LEFT = re.compile(r"\.(mask|IGNORE|rotary_sin|rotary_cos)$")
 """Constants that a HookedTransformer keeps among its tensors."""
 
 
 def is_native(folder: Path) -> bool:
-    """Whether a folder has the configuration of such a model; one of Hugging Face has others."""
+    """Whether a folder has the configuration of such a model.
+
+    One of Hugging Face has some of the same names (MPT has ``n_layers`` and ``d_model``), and says
+    what it is.
+    """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(config, dict) and {"n_layers", "d_model"} <= config.keys()
+    if not isinstance(config, dict) or config.keys() & HUGGING_FACE:
+        return False
+    return {"n_layers", "d_model", "n_ctx", "d_vocab"} <= config.keys()
 
 
 def build(folder: Path) -> Model:

@@ -211,6 +211,33 @@ def test_the_names_of_a_set_say_which_is_true():
         LabelledSet("s", ("",) * 12, names, GROUPS)
 
 
+@pytest.mark.parametrize("word", ["yes", "Yes", "true", "TRUE", "no", "No", "false", "False"])
+@pytest.mark.parametrize("read", [yes_no, lambda labels: yes_no(labels, axes=(1, 2))])
+def test_one_class_of_a_word_that_says_yes_or_no_means_what_it_says(word, read):
+    wanted = [word.lower() in ("yes", "true")] * 3
+    assert read([word] * 3).tolist() == wanted
+    assert read(np.array([word] * 3)).tolist() == wanted
+    assert rate([word] * 3).startswith("100" if wanted[0] else "0.0")
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_one_class_of_another_name_is_refused_where_nothing_says_which_it_is(name):
+    with pytest.raises(LabError, match=r"yes or no.*got 'toxic' alone|'toxic'"):
+        TAKERS[name](["toxic"] * 12)
+
+
+def test_one_class_of_a_named_pair_is_read():
+    assert yes_no(["toxic"] * 2, names=("toxic", "benign")).tolist() == [True, True]
+    assert yes_no(["benign"] * 2, names=("toxic", "benign")).tolist() == [False, False]
+
+
+def test_words_that_say_yes_or_no_are_not_put_in_alphabetical_order():
+    assert yes_no(["Yes", "no"]).tolist() == [True, False]
+    assert yes_no(["True", "true", "false"]).tolist() == [True, True, False]
+    assert yes_no(["False", "true"]).tolist() == [False, True]
+    assert yes_no([]).tolist() == []
+
+
 @pytest.mark.parametrize("labels", [TRUTH[:, None], "yes", 1, None])
 def test_labels_are_one_row(labels):
     with pytest.raises(LabError):

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from helpers import zoo
 from helpers.errors import LabError
+from helpers.zoo import native
 
 pytestmark = pytest.mark.core
 
@@ -121,6 +122,42 @@ def test_a_folder_whose_files_do_not_belong_together_is_refused(tmp_path):
     (folder / "model.safetensors").write_bytes(b"none")
     with pytest.raises(LabError, match="expected weights in"):
         zoo.load(str(folder))
-    (folder / "config.json").write_text(json.dumps({"n_layers": 1, "d_model": 8}))
+    (folder / "config.json").write_text(
+        json.dumps({"n_layers": 1, "d_model": 8, "n_ctx": 4, "d_vocab": "many"})
+    )
     with pytest.raises(LabError, match="to have the shape of a model"):
         zoo.load(str(folder))
+
+
+def shapes_of_hugging_face() -> list[str]:
+    """Kinds of models whose configuration calls its sizes as TransformerLens does."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return sorted(set(CONFIG_MAPPING_NAMES) & {"mpt", "xlm", "flaubert", "ctrl", "gpt2", "dbrx"})
+
+
+@pytest.mark.parametrize("kind", shapes_of_hugging_face())
+@pytest.mark.parametrize("says", [{}, {"architectures": ["SomeForCausalLM"]}])
+def test_a_folder_of_hugging_face_is_not_taken_for_one(kind, says, tmp_path):
+    from transformers import AutoConfig
+
+    AutoConfig.for_model(kind, **says).save_pretrained(tmp_path)
+    assert not native.is_native(tmp_path)
+
+
+def test_a_saved_mpt_is_not_taken_for_one(tmp_path):
+    from transformers import MptConfig, MptForCausalLM
+
+    shape = {"d_model": 8, "n_heads": 2, "n_layers": 1, "vocab_size": 11, "max_seq_len": 8}
+    MptForCausalLM(MptConfig(**shape)).save_pretrained(tmp_path)
+    assert {"n_layers", "d_model"} <= json.loads((tmp_path / "config.json").read_text()).keys()
+    assert not native.is_native(tmp_path)
+
+
+@pytest.mark.parametrize("lacking", ["n_layers", "d_model", "n_ctx", "d_vocab"])
+def test_a_configuration_without_a_size_is_not_one(lacking, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(SHAPE))
+    assert native.is_native(tmp_path)
+    rest = {name: value for name, value in SHAPE.items() if name != lacking}
+    (tmp_path / "config.json").write_text(json.dumps(rest))
+    assert not native.is_native(tmp_path)

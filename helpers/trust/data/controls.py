@@ -127,7 +127,7 @@ def shuffled_tokens(
     [9, 0, 0]
     """
     ids = token_ids(ids)
-    lengths = check_lengths(lengths, *ids.shape)
+    lengths = check_lengths(lengths, len(ids), ids.shape[1])
     check_right_padding(ids, lengths)
     place = torch.arange(ids.shape[1]).expand(ids.shape)
     draws = torch.rand(ids.shape, generator=torch.Generator().manual_seed(seed))

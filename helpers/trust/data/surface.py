@@ -249,5 +249,8 @@ def _score(
                 f"scikit-learn says: {fault}",
             ) from None
     words = counter.transform(asked.texts)
-    log_odds = model.predict_log_proba(words) @ (-1, 1)
+    if isinstance(model, MultinomialNB):
+        log_odds = np.asarray(model.predict_joint_log_proba(words)) @ (-1, 1)
+    else:  # probabilities round to 1 in long texts, and their logs to minus infinity
+        log_odds = model.decision_function(words)
     return _share(np.asarray(model.predict(words)), log_odds, asked.labels)

@@ -171,7 +171,7 @@ def check_tokens(
             the vocabulary, a text beyond the context, padding on the left.
     """
     ids = token_ids(ids)
-    lengths = check_lengths(lengths, *ids.shape)
+    lengths = check_lengths(lengths, len(ids), ids.shape[1])
     check_vocabulary(model, int(ids.min()), int(ids.max()))
     if int(lengths.max()) > model.cfg.n_ctx:
         raise LabError(

@@ -137,8 +137,8 @@ class Behaviour:
 def _settle(texts: Behaviour | Documents) -> None:
     """Ids and lengths of any whole numbers as int64, checked against each other."""
     object.__setattr__(texts, "ids", token_ids(texts.ids))
-    hint = f"give the lengths of {texts.name}"
-    object.__setattr__(texts, "lengths", check_lengths(texts.lengths, *texts.ids.shape, hint))
+    hint, (items, width) = f"give the lengths of {texts.name}", texts.ids.shape
+    object.__setattr__(texts, "lengths", check_lengths(texts.lengths, items, width, hint))
     check_right_padding(texts.ids, texts.lengths, texts.name)
 
 

@@ -94,6 +94,17 @@ def test_a_planted_word_is_found_and_an_unseen_one_is_not():
     assert words_accuracy(capital, ordered(capital))[0] < 0.7
 
 
+@pytest.mark.parametrize("classifier", ["bayes", "logistic"])
+def test_texts_of_thousands_of_words_are_surveyed(classifier):
+    """Probabilities round to 1 there; scores go on."""
+    short = [f"{word} {word}" for word in ("good", "bad")] * 20
+    long = ["good " * 6000, "bad " * 5000, "good " * 4000, "bad " * 6000] * 5
+    labels = np.array([True, False] * 30)
+    data = LabelledSet("long", (*short, *long), labels, tuple(map(str, range(60))))
+    for share in surface._words(data, ordered(data, 1 / 3), classifier):
+        assert share.value == share.balanced == share.auroc == 1
+
+
 def test_twins_on_both_sides_push_words_below_chance_and_groups_mend_it():
     data = twins()
     for classifier in surface.CLASSIFIERS:
