@@ -1,8 +1,12 @@
 """Ask the student's code: it gets copies, and what it does to the world ends with the call.
 
 No answer ever sees an object that a reference, or a later call, is computed from. A model that is
-handed out comes back as it went, or the answer is not right: a hook that stays changes every later
-run, and so do weights of another value or type.
+handed out has to come back without a hook more, in the same mode, and with weights and buffers of
+the same value and type: with a model of one's own each of these would change every later run. Other
+changes, as of its ``cfg`` or its ``forward``, are not looked for; they end with the copy.
+
+A verdict that falls while the answer runs, in a function or an object that it was handed, stands,
+whether the answer catches the exception or not.
 """
 
 import copy
@@ -15,7 +19,7 @@ from torch import Tensor, nn
 
 from helpers.course.expect import expect_function
 from helpers.course.state import kept
-from helpers.course.wrong import Wrong
+from helpers.course.wrong import Wrong, verdicts
 
 
 def call(function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
@@ -101,12 +105,25 @@ def _ask(
     for given in handed:
         if isinstance(given, nn.Module):
             _unwire(given)
-    with kept():
-        result = function(*handed, **named)
+    result = _run(function, handed, named)
     for given, left in zip(inputs, handed, strict=True):
         if isinstance(given, nn.Module):
             _expect_untouched(given, left)
     return result, handed
+
+
+def _run(function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """What a function returns, if no verdict fell meanwhile."""
+    with kept(), verdicts() as fallen:
+        try:
+            result = function(*inputs, **options)
+        except (Exception, SystemExit):  # a student's code may raise anything
+            if fallen:
+                raise fallen[0] from None
+            raise
+    if fallen:
+        raise fallen[0]
+    return result
 
 
 def _expect_untouched(model: nn.Module, left: nn.Module) -> None:
@@ -162,9 +179,11 @@ def _hooks(model: nn.Module) -> dict[str, int]:
 
 
 def _short(model: nn.Module, name: str) -> str:
-    """The shortest of the names that a model has for one of its hooks."""
+    """The name that the labs and TransformerLens have for a hook, as ``hook_resid_post``; or the
+    shortest one, where its names only say that it is some part's input or output."""
     hook, known = nn.Module.get_submodule(model, name), getattr(model, "hook_dict", {})
-    return min([alias for alias, other in known.items() if other is hook] or [name], key=len)
+    names = [alias for alias, other in known.items() if other is hook] or [name]
+    return min(names, key=lambda alias: (alias.endswith((".hook_in", ".hook_out")), len(alias)))
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

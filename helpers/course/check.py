@@ -29,7 +29,7 @@ from typing import Any
 from helpers.course import sheet, state
 from helpers.course.origin import is_students
 from helpers.course.sheet import ERROR, OPEN, PART, RIGHT, WRONG, Result, Status
-from helpers.course.wrong import Wrong
+from helpers.course.wrong import Wrong, verdicts
 from helpers.errors import LabError
 from helpers.output import say
 
@@ -107,7 +107,7 @@ def evaluate(name: str, answer: object) -> Result:
     task = find(name)
     before, changed = state.names(), []
     try:
-        with state.known():
+        with state.known(), verdicts():  # of a check within an answer, too
             result = _judge(task, answer)
     finally:
         changed = state.replaced(before)

@@ -1,6 +1,7 @@
 """Answers get copies; what they leave in a model that is handed out is told."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -166,3 +167,82 @@ def test_none_is_an_answer_where_it_may_be():
     assert asking.call_or_none(lambda: None) is None
     with pytest.raises(Wrong, match="cannot be called as the exercise says"):
         asking.call_or_none(lambda: None, 1)
+
+
+class Judge:
+    """Something that is handed out and has an opinion."""
+
+    def __init__(self, say):
+        self.say = say
+
+    def __call__(self, value):
+        if value < 0:
+            raise Wrong("the value is negative", points=1)
+        return value
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [
+        lambda given: given,
+        lambda given: given.__call__,
+        lambda given: given.say,
+    ],
+)
+def test_a_verdict_that_an_answer_catches_stands(reach):
+    judge = Judge(lambda value: Judge(None)(value))
+
+    def swallowing(given):
+        try:
+            return reach(given)(-1)
+        except Exception:  # noqa: BLE001 - as a student would
+            return 1
+
+    def hiding(given):
+        try:
+            return reach(given)(-1)
+        except Exception:  # noqa: BLE001 - as a student would
+            raise SystemExit("enough") from None
+
+    for answer in (swallowing, hiding):
+        with pytest.raises(Wrong, match="the value is negative") as fault:
+            asking.call(answer, judge)
+        assert fault.value.points == 1
+    assert asking.call(lambda given: reach(given)(2), judge) == 2
+    with pytest.raises(ValueError, match="own"):
+        asking.call(lambda given: [].index(given) if given is None else int("own"), judge)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("blocks.0.hook_resid_pre", "blocks.0.hook_resid_mid", "blocks.0.hook_resid_post"),
+        *("blocks.0.attn.hook_z", "blocks.0.attn.hook_q", "blocks.0.attn.hook_pattern"),
+        *("blocks.0.hook_attn_out", "blocks.0.hook_mlp_out", "blocks.0.mlp.hook_post"),
+        *("hook_embed", "hook_pos_embed", "ln_final.hook_scale"),
+    ],
+)
+def test_a_hook_that_stays_is_told_by_the_name_that_the_labs_have(model, name):
+    def answer(model):
+        model.add_hook(name, lambda value, hook: None)
+        return 1
+
+    with pytest.raises(Wrong, match=rf"still there, at {re.escape(name)}, and changes"):
+        asking.call(answer, model)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model, "forward", None),
+        lambda model: setattr(model.cfg, "n_layers", 0),
+        lambda model: setattr(model.blocks[0], "forward", lambda *_: None),
+    ],
+)
+def test_what_is_not_looked_for_ends_with_the_copy(model, change):
+    """As the module says of a model's functions and configuration."""
+    tokens = torch.ones(1, 19, dtype=torch.long)
+    before = model(tokens)
+    assert asking.call(lambda model: (change(model), 1)[1], model) == 1
+    assert torch.equal(model(tokens), before)
+    assert model.cfg.n_layers > 0

@@ -63,7 +63,7 @@ def test_a_word_that_is_right_and_wrong_is_refused() -> None:
     [
         {"tokens": torch.ones(5, 9)},
         {"tokens": torch.ones(4, 9, dtype=torch.long)},
-        {"tokens": torch.ones(5, 9, dtype=torch.int32)},
+        {"tokens": torch.ones(5, 9, dtype=torch.bool)},
         {"last": torch.ones(5)},
         {"last": torch.full((5, 1), 3)},
         {"good": torch.ones(5, VOCAB)},
