@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from helpers.errors import LabError
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.facts.tinyworld import FRAMES, Facts, facts
@@ -64,7 +65,16 @@ def effects(
         frame: The frame of the requests; siblings and others are asked in it.
         rows: Ordinary text, such as `helpers.tinyworld.language.documents.rows` gives.
         seed: Seed of which siblings and others are asked.
+
+    Raises:
+        LabError: Requests of another relation than kind.
     """
+    kinds = {vocabulary().token(kind) for kind in worlds.load().values("kind")}
+    if not set(requests.new.tolist()) <= kinds:
+        raise LabError(
+            "expected requests that change kinds",
+            f"got {vocabulary().decode(requests.new[:1].tolist())!r} as a new answer",
+        )
     plain, measured = _text_loss(weights, weights.values, rows), []
     for number, subject in enumerate(requests.asked.subjects):
         values, new = edited.values[number], requests.new[number]

@@ -35,6 +35,11 @@ class Requests:
                 f"expected one new answer for each of the {len(self.asked)} facts",
                 f"got {list(self.new.shape)}",
             )
+        if not set(self.new.tolist()) <= set(self.asked.candidates.tolist()):
+            raise LabError(
+                "expected new answers among the values of the relation",
+                f"got tokens {sorted(set(self.new.tolist()))[:5]}",
+            )
         same = (self.new == self.asked.answers).nonzero().flatten().tolist()
         if same:
             raise LabError(
@@ -64,7 +69,7 @@ def request(relation: Relation, changes: dict[str, str], frame: str) -> Requests
     values = worlds.load().values(relation)
     for entity, value in changes.items():
         if value not in values:
-            several = "; it has several words" if len(value.split()) > 1 else ""
+            several = "; it has several words" if len(str(value).split()) > 1 else ""
             raise LabError(
                 f"expected a new {relation} that is one word: {', '.join(values)}",
                 f"got {value!r} for {entity!r}{several}",
@@ -81,11 +86,14 @@ def drawn(entities: Sequence[str], count: int, frame: str, seed: int = 0) -> Req
         LabError: More requests than entities.
     """
     rng, known = random.Random(seed), {entity.name: entity for entity in worlds.load().entities}
+    entities = tuple(dict.fromkeys(entities))  # each at most once
+    if unknown := [name for name in entities if name not in known]:
+        raise LabError("expected entities of TinyWorld", f"got {unknown[0]!r}")
     if not 0 < count <= len(entities):
         raise LabError(f"expected 1 to {len(entities)} facts to change", f"got {count}")
     realm_of = {entity.kind: entity.realm for entity in known.values()}
     changes = {}
-    for name in rng.sample(list(entities), count):
+    for name in rng.sample(entities, count):
         others = [kind for kind, realm in realm_of.items() if realm != known[name].realm]
         changes[name] = rng.choice(others)
     return request("kind", changes, frame)

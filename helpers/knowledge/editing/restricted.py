@@ -16,10 +16,11 @@ same afterwards, bit by bit.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from numbers import Integral
+from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
@@ -28,6 +29,8 @@ from helpers.errors import LabError
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.masks.blocks import Blocks
 
+Optimiser = Literal["normalised", "SGD", "Adam"]
+OPTIMISERS = get_args(Optimiser)
 CHUNK = 16
 """Facts whose gradients are computed together."""
 
@@ -43,7 +46,7 @@ class EditSettings:
         enough: −log p(new answer), in nats, below which a fact is left as it is then.
     """
 
-    optimiser: Literal["normalised", "SGD", "Adam"] = "normalised"
+    optimiser: Optimiser = "normalised"
     steps: int = 40
     size: float = 0.05
     clamp: float | None = None
@@ -79,7 +82,7 @@ class Edited:
 def edit(
     weights: Blocks,
     requests: Requests,
-    mask: Float[Tensor, " weight"],
+    mask: Real[Tensor, " weight"] | Bool[Tensor, " weight"],
     settings: EditSettings = EditSettings(),
     start: Float[Tensor, " weight"] | None = None,
     bar: bool = False,
@@ -96,14 +99,15 @@ def edit(
         LabError: A mask of another model, one that lets nothing change, or settings that do
             nothing.
     """
+    mask = mask.to(weights.values)
     _check(weights, mask, settings)
     before = (weights.values if start is None else start).detach()
     values = before.expand(len(requests), -1).clone()
     tokens, last = requests.asked.tokens, requests.asked.last
 
     def loss(one: Tensor, ids: Tensor, at: Tensor, new: Tensor) -> Tensor:
-        said = weights.logits(one, ids[None], at[None]).log_softmax(-1)
-        return -said.gather(1, new[None, None])[0, 0]
+        said = weights.run(one, ids[None])[torch.arange(1), at[None]][0].log_softmax(-1)
+        return -said.gather(0, new[None])[0]
 
     with runtime.gradients():
         slope = vmap(grad_and_value(loss), in_dims=(0, 0, 0, 0), chunk_size=CHUNK)
@@ -125,7 +129,9 @@ class _Run:
         self.last_good = values.clone()
         self.active = torch.ones(len(values), dtype=torch.bool)
         self.undone, self.reached = ~self.active, torch.full((len(values),), -1)
-        self.first, self.second = torch.zeros(2, *values.shape) if self._adam else (values, values)
+        self.first, self.second = (
+            values.new_zeros(2, *values.shape) if self._adam else (values, values)
+        )
         self.nll: list[Tensor] = []
         self.gradient: list[Tensor] = []
         self.moved: list[Tensor] = []
@@ -194,8 +200,16 @@ def _check(weights: Blocks, mask: Tensor, settings: EditSettings) -> None:
             "expected a mask of 0 and 1 that lets some weight change",
             f"got values {mask.unique()[:5].tolist()}",
         )
+    if settings.optimiser not in OPTIMISERS:
+        raise LabError(
+            f"expected a way of stepping: {', '.join(OPTIMISERS)}", f"got {settings.optimiser!r}"
+        )
     sizes = settings.size, 1.0 if settings.clamp is None else settings.clamp
-    if settings.steps < 1 or not all(0 < size < float("inf") for size in sizes):
+    if (
+        not isinstance(settings.steps, Integral)
+        or settings.steps < 1
+        or not all(0 < size < float("inf") for size in sizes)
+    ):
         raise LabError(
             "expected one step or more, of a size above 0",
             f"got {settings.steps} steps of {settings.size}, clamp {settings.clamp}",

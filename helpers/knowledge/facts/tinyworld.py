@@ -5,7 +5,8 @@ are both divided: what is learned on some is judged on others.
 """
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -89,7 +90,7 @@ def divided(seed: int = 0) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(names[:first]), tuple(names[first:])
 
 
-def facts(relation: Relation, entities: Sequence[str], frames: Sequence[str]) -> Facts:
+def facts(relation: Relation, entities: Iterable[str], frames: Iterable[str]) -> Facts:
     """Every entity in every frame, with the true answer.
 
     Raises:
@@ -100,16 +101,18 @@ def facts(relation: Relation, entities: Sequence[str], frames: Sequence[str]) ->
     >>> vocabulary().words[owl.answers[0]]
     'bird'
     """
+    known = {entity.name: entity for entity in worlds.load().entities}
+    entities, frames = _several(entities, "entities"), _several(frames, "frames")
     if relation not in FRAMES:
         raise LabError("expected a relation of TinyWorld, kind or realm", f"got {relation!r}")
-    known = {entity.name: entity for entity in worlds.load().entities}
-    if not entities or (unknown := [name for name in entities if name not in known]):
-        raise LabError(
-            "expected entities of TinyWorld", f"got {unknown[0]!r}" if entities else "got none"
-        )
+    if unknown := [name for name in entities if name not in known]:
+        raise LabError("expected entities of TinyWorld", f"got {unknown[0]!r}")
+    for frame in frames:
+        if frame.count("{entity}") != 1 or frame.replace("{entity}", "").strip("{} ") == "":
+            raise LabError("expected frames with {entity} in them, once", f"got {frame!r}")
     words = vocabulary()
     asked = [(name, frame) for name in entities for frame in frames]
-    encoded = [words.encode(articles(frame.format(entity=name))) for name, frame in asked]
+    encoded = [words.encode(articles(frame.replace("{entity}", name))) for name, frame in asked]
     tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
     for row, ids in enumerate(encoded):
         tokens[row, : len(ids)] = torch.tensor(ids)
@@ -122,6 +125,14 @@ def facts(relation: Relation, entities: Sequence[str], frames: Sequence[str]) ->
     )
 
 
+def _several(values: Iterable[str], what: str) -> tuple[str, ...]:
+    """Some texts: one alone is none, as its letters would be taken for them."""
+    several = () if isinstance(values, str) else tuple(values)
+    if not several or not all(isinstance(value, str) for value in several):
+        raise LabError(f"expected one or more {what}, as a list of texts", f"got {values!r:.60}")
+    return several
+
+
 def permuted(given: Facts, seed: int = 0, by_value: bool = False) -> Facts:
     """The same prompts with false answers: the control of every claim about stored knowledge.
 
@@ -131,7 +142,8 @@ def permuted(given: Facts, seed: int = 0, by_value: bool = False) -> Facts:
             out anew to the subjects, each in the same number.
 
     Raises:
-        LabError: Fewer than two different answers.
+        LabError: Fewer than two different answers, or one that more than half of the subjects have:
+            then some would have to stay true.
 
     >>> few = facts("kind", ["owl", "trout"], ["the {entity} is a sort of"])
     >>> (permuted(few).answers != few.answers).all().item()
@@ -149,6 +161,13 @@ def permuted(given: Facts, seed: int = 0, by_value: bool = False) -> Facts:
         false = {name: after[true[name]] for name in names}
     else:
         dealt = [true[name] for name in names]
+        most = max(Counter(dealt).values())
+        if 2 * most > len(dealt):
+            raise LabError(
+                "expected no answer that more than half of the subjects have",
+                f"got one for {most} of {len(dealt)}",
+                hint="take more subjects of other kinds",
+            )
         rng.shuffle(dealt)
         false = dict(zip(names, _apart([true[name] for name in names], dealt, rng), strict=True))
     answers = torch.tensor([false[subject] for subject in given.subjects])

@@ -100,6 +100,12 @@ class Blocks:
         last: Int[Tensor, " prompt"],
     ) -> Float[Tensor, "prompt word"]:
         """What it predicts after each prompt, whose last token is at `last`."""
+        if len(last) != len(tokens) or not ((last >= 0) & (last < tokens.shape[1])).all():
+            raise LabError(
+                f"expected the place of the last token of each of {len(tokens)} prompts, "
+                f"0 to {tokens.shape[1] - 1}",
+                f"got {last.tolist()[:5]} for {len(last)}",
+            )
         return self.run(values, tokens)[torch.arange(len(tokens)), last]
 
 

@@ -51,7 +51,13 @@ def top_k(scores: Float[Tensor, " weight"], density: float) -> Float[Tensor, " w
 
 
 def keep(scores: Float[Tensor, " weight"], density: float) -> Float[Tensor, " weight"]:
-    """A mask of 0 and 1 that keeps the share `density` of the weights, those of highest score."""
+    """A mask of 0 and 1 that keeps the share `density` of the weights, those of highest score.
+
+    Raises:
+        LabError: A density that keeps nothing or more than there is, or a score of NaN.
+    """
+    if scores.isnan().any():
+        raise LabError("expected scores without NaN", f"got {int(scores.isnan().sum())} of NaN")
     mask = torch.zeros_like(scores)
     order = scores.argsort(descending=True, stable=True)
     mask[order[: count(len(scores), density)]] = 1

@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
+from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
@@ -48,13 +49,16 @@ class Judged:
 
 
 @torch.no_grad()
-def judge(blocks: Blocks, values: Float[Tensor, " weight"], facts: Facts) -> Judged:
+def judge(
+    blocks: Blocks, values: Shaped[Tensor, " weight"] | Shaped[ndarray, " weight"], facts: Facts
+) -> Judged:
     """What the model says with these weights in its blocks, such as ``blocks.values * mask``.
 
     Raises:
         LabError: Weights with which the model says NaN.
     """
     rows = torch.arange(len(facts)).split(BATCH)
+    values = torch.as_tensor(values).to(blocks.values)
 
     def log_p(weights: Tensor) -> Tensor:
         parts = [blocks.logits(weights, facts.tokens[part], facts.last[part]) for part in rows]

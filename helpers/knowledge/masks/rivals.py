@@ -1,13 +1,24 @@
 """Masks that nothing was learned for: the controls of a learned one, at its density."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
 from helpers.knowledge.masks.blocks import Blocks
 from helpers.knowledge.masks.estimators import count, keep
+
+
+def check(mask: Tensor) -> None:
+    """Refuse what is no mask.
+
+    Raises:
+        LabError: A value that is neither 0 nor 1.
+    """
+    if not ((mask == 0) | (mask == 1)).all():
+        odd = mask[(mask != 0) & (mask != 1)]
+        raise LabError("expected a mask of 0 and 1", f"got {odd[0].item():g}")
 
 
 def uniform(blocks: Blocks, density: float, seed: int = 0) -> Float[Tensor, " weight"]:
@@ -24,6 +35,7 @@ def per_tensor(
     This tells which weights a mask keeps from how many it keeps where: a mask that keeps most of
     the normalisations has an advantage over a uniform one, whichever weights it keeps else.
     """
+    check(mask)
     generator, parts = torch.Generator().manual_seed(seed), []
     for part in blocks.tensors(mask).values():
         drawn = torch.zeros(part.numel())
@@ -54,19 +66,19 @@ def gradient(blocks: Blocks, losses, density: float) -> Float[Tensor, " weight"]
         with runtime.gradients():
             (slope,) = torch.autograd.grad(loss(values), values)
         total += (blocks.values * slope).abs()
-    if not (total.sum() > 0):
+    if not (total.sum() > 0 and total.isfinite().all()):
         raise LabError(
             "expected a loss that some weight changes", "its gradient is 0 or NaN throughout"
         )
     return keep(total, density)
 
 
-def complement(mask: Float[Tensor, " weight"]) -> Float[Tensor, " weight"]:
+def complement(mask: Shaped[Tensor, " weight"]) -> Float[Tensor, " weight"]:
     """All that a mask leaves out.
 
     Raises:
         LabError: The mask leaves nothing out.
     """
-    rest = 1 - mask
+    rest = 1 - mask.to(torch.get_default_dtype())
     count(len(mask), float(rest.mean()))
     return rest

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from helpers import zoo
-from helpers.knowledge.editing import EditEffects, EditSettings, drawn, edit, effects
+from helpers.errors import LabError
+from helpers.knowledge.editing import EditEffects, EditSettings, drawn, edit, effects, request
 from helpers.knowledge.facts import FRAMES, divided, facts
 from helpers.knowledge.masks import blocks
 from helpers.tinyworld.language import documents, vocabulary
@@ -73,3 +74,10 @@ def test_means_leave_out_facts_that_have_no_chain():
     seen = EditEffects(half, half, half, half, chain, half)
     assert seen.means()["chain"] == 0.5
     assert seen.means()["efficacy"] == 0.5
+
+
+def test_effects_of_other_relations_are_refused():
+    asked = request("realm", {"owl": "plant"}, FRAMES["realm"]["search"][0])
+    edited = edit(ITS, asked, torch.ones(len(ITS)), EditSettings(steps=1))
+    with pytest.raises(LabError, match="expected requests that change kinds; got 'plant'"):
+        effects(ITS, asked, edited, FRAME, ROWS)

@@ -191,6 +191,8 @@ def test_all_weights_of_a_model_can_be_freed():
         (torch.full((len(ITS),), 0.5), EditSettings(), "expected a mask of 0 and 1"),
         (torch.ones(7), EditSettings(), "expected a vector over the 529,920 weights"),
         (MASK, EditSettings(steps=0), "expected one step or more"),
+        (MASK, EditSettings(steps=2.5), "expected one step or more"),
+        (MASK, EditSettings("adam"), "expected a way of stepping: normalised, SGD, Adam"),
         (MASK, EditSettings(size=0), "expected one step or more"),
         (MASK, EditSettings(clamp=float("nan")), "expected one step or more"),
     ],
@@ -207,7 +209,8 @@ def test_what_edits_nothing_is_refused(mask, settings, words):
         ({"owl": "very old tree"}, "it has several words"),
         ({"owl": "dragon"}, "got 'dragon' for 'owl'"),
         ({"dragon": "bird"}, "got 'dragon'"),
-        ({}, "expected entities of TinyWorld"),
+        ({}, "expected one or more entities"),
+        ({"owl": None}, "got None for 'owl'"),
     ],
 )
 def test_requests_that_cannot_be_met_are_refused(changes, words):
@@ -218,3 +221,22 @@ def test_requests_that_cannot_be_met_are_refused(changes, words):
 def test_more_requests_than_entities_are_refused():
     with pytest.raises(LabError, match="expected 1 to 2 facts"):
         drawn(["owl", "oak"], 3, FRAME)
+
+
+def test_each_entity_is_drawn_once_and_must_be_known():
+    with pytest.raises(LabError, match="expected 1 to 1 facts"):
+        drawn(["owl", "owl"], 2, FRAME)
+    with pytest.raises(LabError, match="expected entities of TinyWorld; got 'zzz'"):
+        drawn(["zzz"], 1, FRAME)
+
+
+def test_an_answer_of_another_relation_is_refused():
+    with pytest.raises(LabError, match="expected new answers among the values of the relation"):
+        Requests(ASKED.asked, torch.full((3,), 99_999))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bool, torch.int64])
+def test_a_mask_of_any_type_edits_the_same(dtype):
+    expected = edit(ITS, ASKED, MASK, EditSettings("Adam", steps=2, size=1e-3)).values
+    got = edit(ITS, ASKED, MASK.to(dtype), EditSettings("Adam", steps=2, size=1e-3)).values
+    assert torch.equal(got, expected)

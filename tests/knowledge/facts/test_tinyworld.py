@@ -70,7 +70,9 @@ def test_permuted_facts_are_all_false_and_the_same_for_one_subject(by_value):
     ("relation", "entities", "words"),
     [
         ("colour", ["owl"], "expected a relation of TinyWorld"),
-        ("kind", [], "expected entities of TinyWorld; got none"),
+        ("kind", [], "expected one or more entities, as a list of texts"),
+        ("kind", "owl", "expected one or more entities, as a list of texts; got 'owl'"),
+        ("kind", [None], "expected one or more entities, as a list of texts"),
         ("kind", ["owl", "dragon"], "got 'dragon'"),
     ],
 )
@@ -82,3 +84,23 @@ def test_what_is_no_fact_is_refused(relation, entities, words):
 def test_one_answer_cannot_be_permuted():
     with pytest.raises(LabError, match="two different answers"):
         permuted(facts("kind", ["owl"], FRAMES["kind"]["search"]))
+
+
+@pytest.mark.parametrize(
+    "frames", [(), "the {entity} is a sort of", ["the bird is a sort of"], ["{entity}"], [""]]
+)
+def test_frames_that_ask_nothing_of_an_entity_are_refused(frames):
+    with pytest.raises(LabError, match=r"expected (one or more frames|frames with \{entity\})"):
+        facts("kind", ["owl"], frames)
+
+
+def test_other_braces_and_generators_are_taken_as_they_are():
+    assert len(facts("kind", (name for name in ("owl", "oak")), FRAMES["kind"]["search"])) == 8
+    with pytest.raises(LabError, match="expected words of the model's vocabulary"):
+        facts("kind", ["owl"], ["the {entity} of {name} is a kind of"])
+
+
+def test_a_permutation_that_must_leave_answers_true_is_refused():
+    birds = [entity.name for entity in worlds.load().entities if entity.kind == "bird"][:5]
+    with pytest.raises(LabError, match="more than half of the subjects have; got one for 5 of 6"):
+        permuted(facts("kind", [*birds, "oak"], FRAMES["kind"]["search"]))

@@ -85,3 +85,10 @@ def test_a_mask_of_another_model_is_refused(tinyworld):
     other = blocks.of(factnet.build().model)
     with pytest.raises(LabError, match="expected a vector over the 529,920 weights"):
         its.tensors(other.values)
+
+
+@pytest.mark.parametrize("last", [[1], [1, 2, 99], [-1, 2, 3]])
+def test_places_that_are_none_are_refused(tinyworld, last):
+    _, its = tinyworld
+    with pytest.raises(LabError, match="expected the place of the last token of each of 3 prompts"):
+        its.logits(its.values, ASKED.tokens[:3], torch.tensor(last))

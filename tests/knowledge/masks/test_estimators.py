@@ -78,3 +78,8 @@ def test_with_the_released_temperature_one_weight_in_a_hundred_learns_in_a_step(
 def test_a_density_that_keeps_nothing_or_too_much_is_refused(density):
     with pytest.raises(LabError, match="expected a density above 0 and at most 1"):
         estimators.keep(SCORES, density)
+
+
+def test_scores_of_nan_are_refused():
+    with pytest.raises(LabError, match="expected scores without NaN; got 1 of NaN"):
+        estimators.keep(torch.tensor([1, torch.nan, 2, 0]), 0.5)

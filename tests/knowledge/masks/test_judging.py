@@ -55,3 +55,9 @@ def test_a_network_without_weights_knows_nothing():
 def test_weights_of_nan_are_refused():
     with pytest.raises(LabError, match="expected weights with which the model computes numbers"):
         judge(ITS, ITS.values * torch.nan, ASKED)
+
+
+def test_weights_of_any_type_are_judged_the_same():
+    expected = judge(ITS, ITS.values, ASKED)
+    for values in (ITS.values.double(), ITS.values.numpy()):
+        assert torch.equal(judge(ITS, values, ASKED).nll, expected.nll)

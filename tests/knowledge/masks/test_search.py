@@ -192,5 +192,14 @@ def test_the_gradient_rival_is_weight_times_slope_and_a_flat_loss_is_refused():
         slope = (objective.loss(up, part) - objective.loss(down, part)) / (2 * step)
         total[place] += float((values[place] * slope).abs())
     assert total[place] > 1e-3
-    with pytest.raises(LabError, match="expected a loss that some weight changes"):
-        rivals.gradient(its, [lambda values: 0 * values.sum()], 0.1)
+    for loss in (lambda values: 0 * values.sum(), lambda values: torch.inf * values.sum()):
+        with pytest.raises(LabError, match="expected a loss that some weight changes"):
+            rivals.gradient(its, [loss], 0.1)
+
+
+def test_what_is_no_mask_is_refused():
+    its = blocks.of(factnet.build().model)
+    for value in (2.0, -1.0, 0.5, math.nan):
+        with pytest.raises(LabError, match="expected a mask of 0 and 1; got"):
+            rivals.per_tensor(its, torch.full((len(its),), value))
+    assert rivals.complement(torch.tensor([True, False])).tolist() == [0, 1]
