@@ -20,11 +20,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.circuits.graph import weights
+from helpers.circuits.graph.agreement import expect_same_logits
 from helpers.circuits.graph.edges import Edge, head_name, layout
 from helpers.circuits.graph.mixed import Mixed, check_mask, mix
 from helpers.circuits.tasks import Twins, check_pairs, check_readable, real, rows
 from helpers.errors import LabError
-from helpers.inputs import within
 from helpers.interventions import Ablation, Head, has_mlps
 from helpers.model import Model
 from helpers.texts import Prompts
@@ -83,31 +83,17 @@ class Graph:
         generator = torch.Generator().manual_seed(0)
         self._compare(torch.randint(len(self.weights.tokens), shape, generator=generator))
 
-    @torch.no_grad()
     def _compare(
         self,
         tokens: Int[Tensor, "prompt pos"],
         read: Bool[Tensor, "prompt pos"] | None = None,
     ) -> None:
         """Hold the graph's logits against the model's own, at every position that is read."""
-        theirs = self.model(tokens.to(self.device)).to(tokens.device)
         read = torch.ones_like(tokens, dtype=torch.bool) if read is None else read
-        theirs, ours = theirs[read], self.logits(tokens)[read]
-        if not theirs.isfinite().all():
-            raise LabError(
-                "expected finite logits of the model",
-                "got NaN or infinity",
-                hint="check its weights",
-            )
-        off = float((ours - theirs).abs().max())
-        # float32 in another order agrees to about 1e-6
-        if not within(off, 1e-3 * max(1.0, float(theirs.abs().max()))):
-            raise LabError(
-                "expected the graph to compute the model's logits",
-                f"they differ by up to {off:.3g}",
-                hint="the model has a part that sums of heads and MLPs leave out, or has changed "
-                "since the graph was made",
-            )
+        words = self.weights.unembedding.shape[-1]
+        expect_same_logits(
+            lambda some: self.model(some.to(self.device)), self.logits, tokens, read, words
+        )
 
     def check_twins(self, twins: Twins) -> None:
         """Refuse prompts that the model cannot read, or on which the graph is not the model.

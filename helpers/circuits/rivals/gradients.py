@@ -163,5 +163,5 @@ def _of_edges(
     graph = Graph(model)
     of_edges = edge_attribution(graph, twins, ablation, steps).abs().cpu()
     scores = outgoing(graph.edges, of_edges, graph.heads)
-    warn_of_saturated(graph, twins, scores, ablation, method)
+    warn_of_saturated(graph, twins, scores, ablation, method, calls=2)
     return scores

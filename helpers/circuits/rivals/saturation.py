@@ -113,13 +113,19 @@ def warn_of_saturated(
     scores: Float[Tensor, " head"],
     ablation: Ablation | Writes,
     method: str,
+    calls: int = 1,
 ) -> None:
-    """Say which heads a method cannot see, where it gives its scores."""
+    """Say which heads a method cannot see, where it gives its scores.
+
+    Args:
+        calls: How many calls lead from the reader's line to here, before this one; the warning
+            names that line.
+    """
     if found := _saturated(graph, twins, scores, ablation):
         warnings.warn(
             f"{method} gives next to nothing to heads without which the behaviour changes: "
             f"{', '.join(map(str, found))}. What they write goes through something saturated, such "
             "as an attention that is sure of itself, where gradients are 0. Ablate heads one by "
             "one, or use path patching.",
-            stacklevel=4,
+            stacklevel=2 + calls,
         )

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers import zoo
 from helpers.circuits.graph.edges import outgoing
@@ -53,6 +54,56 @@ def test_all_edges_kept_is_the_model(model, pairs) -> None:
         assert torch.allclose(
             logits(graph, pairs, replacement=replaced, **options), theirs, atol=TOLERANCE
         )
+
+
+class Sizes(TorchDispatchMode):
+    """How many numbers the largest tensor has that is made meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        made = result if isinstance(result, tuple | list) else (result,)
+        sizes = [one.numel() for one in made if isinstance(one, torch.Tensor)]
+        self.largest = max([self.largest, *sizes])
+        return result
+
+
+def test_prompts_are_compared_one_by_one_where_their_logits_are_large(monkeypatch) -> None:
+    model = native(d_vocab=4000, d_vocab_out=4000, d_model=8, d_head=4, attn_only=True)
+    some = random_twins().clean
+    tokens = some.tokens.repeat(2, 1)[:4]
+    graph = Graph(model)
+    with Sizes() as all_at_once:
+        graph._compare(tokens)
+    monkeypatch.setattr("helpers.circuits.graph.agreement.LOGITS_AT_ONCE", 1)
+    with Sizes() as one_by_one:
+        graph._compare(tokens)
+    assert one_by_one.largest == tokens.shape[1] * 4000
+    assert all_at_once.largest == 4 * one_by_one.largest
+
+
+@pytest.mark.parametrize("at_once", [1, 2**24])
+@pytest.mark.parametrize("row", range(4))
+def test_a_difference_in_any_prompt_is_seen(monkeypatch, at_once, row) -> None:
+    monkeypatch.setattr("helpers.circuits.graph.agreement.LOGITS_AT_ONCE", at_once)
+    graph, tokens = Graph(native()), torch.arange(20).view(4, 5)
+    right = graph.logits
+    for spoiled, off in ((2.0, "2"), (float("nan"), "nan")):
+
+        def wrong(some, spoiled=spoiled):
+            logits = right(some).clone()
+            logits[some[:, 0] == tokens[row, 0], 3, 7] += spoiled
+            return logits
+
+        monkeypatch.setattr(graph, "logits", wrong)
+        with pytest.raises(LabError, match=f"they differ by up to {off}"):
+            graph._compare(tokens)
+        unread = torch.ones(4, 5, dtype=torch.bool)
+        unread[:, 3] = False
+        graph._compare(tokens, unread)
 
 
 def test_no_edge_kept_is_the_model_on_the_twins(model, pairs) -> None:

@@ -1,6 +1,9 @@
 """A head on which everything hangs and that has no gradient: what each method says of it."""
 
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -50,6 +53,42 @@ def test_every_gradient_gives_it_nothing_and_says_so(name: str) -> None:
         scores = BY_GRADIENT[name](build(), twins())
     assert float(scores[0]) < 1e-4
     assert float(scores[1]) == pytest.approx(2.0)
+
+
+LINES = """\
+import inspect, warnings
+from helpers.circuits.graph.saturated import build, twins
+from helpers.circuits.rivals import attribution_patching, eap, eap_ig, hisp
+from helpers.circuits.tasks import twins_from_text
+from tests.circuits.standin_tokenizer import standin
+
+def ask(method, *given):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        method(*given); line = inspect.currentframe().f_lineno
+    assert said, method
+    print(method.__name__, {(one.filename, one.lineno) for one in said} == {(__file__, line)})
+
+model, pairs = build(), twins()
+for method in (attribution_patching, hisp, eap, eap_ig):
+    ask(method, model, pairs)
+ask(twins_from_text, standin(), "the cat walk", "the hat walk", "s", "z")
+"""
+
+
+def test_warnings_name_the_line_that_calls(tmp_path: Path) -> None:
+    """In a process of its own: here types are checked at run time, which adds calls in between."""
+    script = tmp_path / "reader.py"
+    script.write_text(LINES, "utf-8")
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        check=True,
+    )
+    names = [*(method.__name__ for method in BY_GRADIENT.values()), "twins_from_text"]
+    assert done.stdout.splitlines() == [f"{name} True" for name in names]
 
 
 def test_what_takes_something_away_sees_it() -> None:
