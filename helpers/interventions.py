@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import at_least, finite, token_ids
+from helpers.inputs import check_count, finite, token_ids
 from helpers.model import Model
 
 Ablation = Literal["zero", "mean", "resample"]
@@ -149,7 +149,7 @@ def collect(
         LabError: No token ids of the model, or a batch size below 1.
     """
     tokens = token_ids(tokens, model)
-    at_least(1, batch_size, "questions in a batch")
+    check_count("batch size", batch_size, least=1)
     z_parts, mlp_parts, logits = [], [], []
     layers = range(model.cfg.n_layers)
     names = {_z_name(layer) for layer in layers} | (
@@ -245,7 +245,7 @@ def run_with_replaced(
             positions, layers or heads, or one with NaN or infinity in it.
     """
     nodes, tokens = list(nodes), token_ids(tokens, model)
-    at_least(1, batch_size, "questions in a batch")
+    check_count("batch size", batch_size, least=1)
     check_nodes(model, nodes, tokens.shape[1])
     layers, rows, *rest = source.z.shape
     if rows not in (1, len(tokens)):

@@ -13,7 +13,7 @@ from jaxtyping import Float, Real
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, at_least, real, yes_no
+from helpers.inputs import Labels, array_of, check_count, real, yes_no
 
 
 def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[float, float]:
@@ -72,7 +72,7 @@ def bootstrap(
 
     sample = _finite(values, "values")
     _check_level(level)
-    at_least(1, resamples, "resamples")
+    check_count("number of resamples", resamples, least=1)
     if len(sample) < 2:
         raise LabError("expected at least two values", f"got {len(sample)}")
     for method in ("BCa", "percentile"):
@@ -137,8 +137,7 @@ def permutation_null(
             "expected one label per value",
             f"got values {list(values.shape)} and labels {list(labels.shape)}",
         )
-    if permutations < 1:
-        raise LabError("expected at least one permutation", f"got {permutations}")
+    check_count("number of permutations", permutations, least=1)
     rng = np.random.default_rng(seed)
     observed = float(statistic(values, labels))
     draws = np.array(
@@ -197,7 +196,7 @@ def majority_share(labels: Labels) -> float:
     0.75
     """
     truth = yes_no(labels)
-    at_least(1, truth.size, "labels")
+    check_count("number of labels", truth.size, least=1)
     return float(max(truth.mean(), 1 - truth.mean()))
 
 
@@ -222,7 +221,7 @@ def balanced_accuracy(answers: Labels, labels: Labels) -> float:
 
 
 def _finite(values, name: str) -> Float[ndarray, " sample"]:
-    array = real(values, name).double().numpy()
+    array = array_of(real(values, name))
     if array.ndim != 1 or not np.isfinite(array).all():
         raise LabError(f"expected {name} as one row of finite numbers", f"got shape {array.shape}")
     return array

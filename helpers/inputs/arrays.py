@@ -84,17 +84,30 @@ def within(apart: Any, tolerance: float) -> bool:
 
 
 def at_least(least: float, value: Any, what: str) -> None:
-    """Refuse a number that is too small, or none.
+    """Refuse a real number that is too small, or none. (`check_count` is for numbers of things.)
 
     Raises:
-        LabError: Less than that, NaN or infinity.
+        LabError: Less than that, NaN or infinity, or no number.
 
-    >>> at_least(1, 0, "splits")
+    >>> at_least(0.1, 0, "inches")
     Traceback (most recent call last):
-    helpers.errors.LabError: expected at least 1 splits; got 0
+    helpers.errors.LabError: expected at least 0.1 inches; got 0
     """
-    if not least <= value < float("inf"):
-        raise LabError(f"expected at least {least} {what}", f"got {value}")
+    try:
+        number = float("nan") if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not least <= number < float("inf"):
+        raise LabError(f"expected at least {least} {what}", f"got {value!r}")
+
+
+def array_of(x: Float[Tensor, "..."]) -> Float[ndarray, "..."]:
+    """A tensor of any device and precision, with a gradient or not, as an array of doubles.
+
+    >>> array_of(torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
+    array([1., 1.])
+    """
+    return x.detach().double().cpu().numpy()
 
 
 def _tensor(x: Any, what: str) -> Float[Tensor, "..."]:
@@ -107,7 +120,9 @@ def _tensor(x: Any, what: str) -> Float[Tensor, "..."]:
             raise LabError(
                 f"expected {what} as real numbers", f"got {type(x).__name__} of {array.dtype}"
             )
-        x = torch.from_numpy(np.array(array, dtype=array.dtype, order="C"))
+        # PyTorch knows neither swapped bytes nor more than 64 bits
+        kind = array.dtype.newbyteorder("=") if array.dtype.itemsize <= 8 else np.float64
+        x = torch.from_numpy(np.array(array, dtype=kind, order="C"))
     if x.is_complex():
         raise LabError(f"expected {what} as real numbers", f"got {x.dtype}")
     return x.detach() if x.is_floating_point() else x.detach().double()

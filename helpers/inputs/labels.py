@@ -79,9 +79,10 @@ def _array(labels: Any) -> ndarray:
     if isinstance(labels, Sequence) and len({isinstance(value, str) for value in labels}) > 1:
         return np.array(list(labels), dtype=object)  # NumPy would make texts of the numbers
     try:
-        return np.asarray(labels)
+        array = np.asarray(labels)
     except ValueError:  # rows of different lengths
         return np.array(labels, dtype=object)
+    return array.astype(float) if array.dtype.kind == "f" else array
 
 
 def _distinct(array: ndarray) -> list[Any]:

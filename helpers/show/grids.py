@@ -10,7 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import at_least, finite, real
+from helpers.inputs import array_of, check_count, finite, real
 from helpers.interventions import Node
 from helpers.show.pictures import COLOURS, DIVERGING, SEQUENTIAL, make_panels, style
 
@@ -62,11 +62,11 @@ def heatmap(
     Raises:
         LabError: Another number of labels than rows or columns, no cell, or an infinite number.
     """
-    values = real(values, "values", "row column").double().numpy()
+    values = array_of(real(values, "values", "row column"))
     _check_shape(values, rows, columns)
     if np.isinf(values).any():
         raise LabError("expected numbers or NaN in every cell", "got infinity")
-    at_least(0, digits or 0, "decimals")
+    check_count("number of decimals", 0 if digits is None else digits)
     if limits is None:
         largest = np.nanmax(np.abs(values), initial=0.0) or 1.0
         ends = values[~np.isnan(values)] if not np.isnan(values).all() else np.zeros(1)
@@ -106,7 +106,7 @@ def attention(
         LabError: Patterns that are not one square of finite numbers per title, with one row per
             label.
     """
-    patterns = finite(patterns, "patterns", "head query key").double().numpy()
+    patterns = array_of(finite(patterns, "patterns", "head query key"))
     wanted = (len(titles), len(labels), len(labels))
     if patterns.shape != wanted:
         raise LabError(

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 from helpers.errors import LabError
-from helpers.inputs import at_least
+from helpers.inputs import at_least, check_count
 
 # Okabe and Ito (2008): told apart with every common kind of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E", "#000000")
@@ -146,7 +146,7 @@ def make_panels(count: int, width: float, height: float) -> tuple[Figure, list]:
     Raises:
         LabError: No panel, or no size.
     """
-    at_least(1, count, "panels")
+    check_count("number of panels", count, least=1)
     at_least(0.1, width, "inches of width")
     at_least(0.1, height, "inches of height")
     fig = Figure(figsize=(width, height), layout="constrained")

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import finite, within
+from helpers.inputs import array_of, finite, within
 from helpers.show.grids import attention, heatmap, node_grid, node_heatmap
 from helpers.show.pictures import (
     COLOURS,
@@ -47,6 +47,9 @@ __all__ = [
     "show",
     "style",
 ]
+
+DECADES = 1e6
+"""How far a logarithmic axis goes down from the largest value where it has a 0 as well."""
 
 
 def bars_with_intervals(
@@ -112,18 +115,18 @@ def lines_with_bands(
     Args:
         series: For each line, one row (value, low, high) per point.
         log_x, log_y: Whether an axis is logarithmic. Where it has a 0 or less, such as the step
-            before training, it is linear between 0 and the number next to it, so that no point is
-            left out.
+            before training, it is linear between 0 and the value next to it (or a millionth of
+            the largest), so that no point is left out.
 
     Raises:
         LabError: Another number of rows than points, a value outside its interval, or a number that
             is not finite.
     """
-    x = finite(x, "x", "point").double().numpy()
+    x = array_of(finite(x, "x", "point"))
+    lines = [_middle_and_ends(rows, len(x), name) for name, rows in series.items()]
     with style():
         fig, (ax,) = make_panels(1, 6.0, 3.4)
-        for i, (name, rows) in enumerate(series.items()):
-            value, low, high = _middle_and_ends(rows, len(x), name)
+        for i, (name, (value, low, high)) in enumerate(zip(series, lines, strict=True)):
             colour = COLOURS[i % len(COLOURS)]
             mark = {
                 "marker": MARKERS[i % len(MARKERS)],
@@ -134,25 +137,30 @@ def lines_with_bands(
             ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
         if log_x:
-            ax.set_xscale(**_logarithmic(x))
+            ax.set_xscale(**_logarithmic(x, x))
         if log_y:
-            ax.set_yscale(**_logarithmic(np.concatenate([np.ravel(v) for v in series.values()])))
+            drawn = np.array(lines).reshape(-1, 3, len(x))
+            ax.set_yscale(**_logarithmic(drawn[:, 0], drawn))
         _legend(ax, len(series))
     return fig
 
 
-def _logarithmic(values: Real[ndarray, " value"]) -> dict[str, Any]:
-    """The scale of a logarithmic axis: a plain one would leave out what is not above 0."""
-    if (values > 0).all():
+def _logarithmic(values: Real[ndarray, "..."], drawn: Real[ndarray, "..."]) -> dict[str, Any]:
+    """The scale of a logarithmic axis: a plain one would leave out what is not above 0.
+
+    Its decades are those of the values. The ends of their intervals, and a value next to nothing,
+    would fill the axis with empty ones.
+    """
+    if (drawn > 0).all():
         return {"value": "log"}
-    sizes = np.abs(values[values != 0])
+    sizes = np.abs(values[values != 0] if values.any() else drawn[drawn != 0])
     if not sizes.size:
         return {"value": "linear"}
-    return {"value": "symlog", "linthresh": float(sizes.min())}
+    return {"value": "symlog", "linthresh": float(max(sizes.min(), sizes.max() / DECADES))}
 
 
 def _middle_and_ends(rows, count: int, name: str) -> tuple[ndarray, ndarray, ndarray]:
-    rows = finite(rows, f"rows of {name!r}", "point 3").double().numpy()
+    rows = array_of(finite(rows, f"rows of {name!r}", "point 3"))
     if rows.shape != (count, 3):
         raise LabError(
             f"expected {count} rows (value, low, high) for {name!r}", f"got shape {rows.shape}"
@@ -194,7 +202,7 @@ def scatter_classes(
         fig, drawn = make_panels(len(panels), 1.2 + 3.0 * len(panels), 3.2)
         for ax, (name, (points, labels)) in zip(drawn, panels.items(), strict=True):
             labels = np.array([str(label) for label in labels])
-            points = finite(points, f"points of panel {name!r}", "point 2").double().numpy()
+            points = array_of(finite(points, f"points of panel {name!r}", "point 2"))
             if points.shape != (len(labels), 2):
                 raise LabError(
                     f"expected points of shape ({len(labels)}, 2) in panel {name!r}",

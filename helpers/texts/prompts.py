@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import at_least, check_right_padding, real, token_ids
+from helpers.inputs import check_count, check_right_padding, real, token_ids
 from helpers.model import Model
 
 
@@ -91,7 +91,7 @@ def final_logits(
     """
     token_ids(prompts.tokens, model)
     check_right_padding(prompts.tokens, prompts.last + 1, prompts.name, model)
-    at_least(1, batch_size, "prompts in a batch")
+    check_count("batch size", batch_size, least=1)
     parts = []
     with torch.no_grad():
         for tokens, last in zip(

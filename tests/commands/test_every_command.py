@@ -258,6 +258,8 @@ def test_no_command_needs_a_home(case, run, tmp_path, monkeypatch, capsys):
     if case.words == "doctor":
         assert "FAULT  expected a home folder in place of ~ in ~/.cache" in said
         assert "set LAB_CACHE to a folder that you may write to" in said
+    else:
+        assert "home folder" not in said
 
 
 # what cannot be written

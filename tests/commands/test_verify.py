@@ -167,6 +167,34 @@ def test_a_callable_that_is_not_there_is_a_sentence(adder, name, said, capsys):
     assert said in message
 
 
+BROKEN = {
+    "def exact(tokens)\n    return tokens": ("SyntaxError", 1),
+    "\n\nint('four')": ("ValueError", 3),
+    "None + 1": ("TypeError", 1),
+    "import torch\nLAYER = torch.zeros(2) @ torch.zeros(3)": ("RuntimeError", 2),
+    "def width():\n    return 1 / 0\n\nwidth()": ("ZeroDivisionError", 2),
+    "\nimport no_such_module": ("ModuleNotFoundError", 2),
+    "import sys\nsys.exit(3)": ("SystemExit", 2),
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_fault_in_the_module_of_a_callable_is_told_with_its_line(
+    text, tmp_path, monkeypatch, capsys
+):
+    name, line = BROKEN[text]
+    path = tmp_path / "somebodys_fault.py"
+    path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "somebodys_fault", raising=False)
+    assert cli.main(["verify", "somebodys_fault:exact", *OPTIONS]) == 1
+    message = capsys.readouterr().err
+    assert "expected a callable from token ids to logits in somebodys_fault:exact" in message
+    assert f"cannot import 'somebodys_fault': {name}" in message
+    assert f"{path}, line {line}" in message
+    assert "Traceback" not in message
+
+
 def test_a_folder_of_a_native_model_with_ten_logits_is_verified(tmp_path, capsys):
     from tests.zoo.test_native import SHAPE, bridge, saved
 

@@ -300,6 +300,21 @@ def test_every_logarithmic_axis_is_tested():
     assert found == set(log_axes([1, 2]))
 
 
+@pytest.mark.parametrize("low", [1e-12, 1e-300])
+def test_one_small_bound_leaves_no_empty_decades(low):
+    """The axis is made for the values; the linear part takes in what is below them."""
+    rows = np.array([[0, 0, 0.1], [0.2, low, 0.3], [0.5, 0.4, 0.6]])
+    fig = plots.lines_with_bands(np.arange(3), {"a": rows}, "x", "y", log_y=True)
+    assert fig.axes[0].yaxis.get_transform().linthresh == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("kind", log_axes([1, 2]))
+def test_a_value_next_to_nothing_leaves_few_decades(kind):
+    fig, axis = log_axes([0, 1e-300, 1e-12, 0.5, 1])[kind]
+    scale = getattr(fig.axes[0], f"{axis}axis").get_transform()
+    assert 1e-7 < scale.linthresh < 1e-3
+
+
 @pytest.mark.parametrize("kind", log_axes([1, 2]))
 @pytest.mark.parametrize(
     "numbers", [[0, 1, 10, 1000], [0, 35, 8000], [0, 0.001, 0.5], [0, 0], [-1, 0, 3]]

@@ -23,11 +23,11 @@ from helpers.arithmetic.questions import (
     Questions,
     answer_tokens,
     cascades,
-    check_count,
     join,
     of_class,
 )
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.interventions import Ablation, Activations, Node, ablate, all_nodes, collect
 from helpers.model import Model
 from helpers.runtime import progress

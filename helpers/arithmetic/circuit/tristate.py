@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions, algorithm, cascades, check_count
+from helpers.arithmetic.questions import Format, Questions, algorithm, cascades
 from helpers.errors import LabError
-from helpers.inputs import finite, token_ids
+from helpers.inputs import check_count, finite, token_ids
 from helpers.interventions import Node, check_nodes, collect, head_writes
 from helpers.model import Model
 
@@ -104,7 +104,7 @@ def separation(
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.neighbors import NearestCentroid
 
-    points = finite(points, "points", "question dim").numpy()
+    points = finite(points, "points", "question dim").cpu().numpy()
     sizes = np.unique(case, return_counts=True)[1]
     if len(case) != len(points) or len(sizes) < 2 or sizes.min() < FOLDS:
         raise LabError(

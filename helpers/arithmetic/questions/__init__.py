@@ -11,7 +11,6 @@ from helpers.arithmetic.questions.batch import (
     join,
     parse,
 )
-from helpers.arithmetic.questions.counts import check_count
 from helpers.arithmetic.questions.format import Format
 from helpers.arithmetic.questions.generators import (
     all_additions,
@@ -27,7 +26,6 @@ __all__ = [
     "Questions",
     "all_additions",
     "answer_tokens",
-    "check_count",
     "class_counts",
     "enriched",
     "from_numbers",

@@ -7,9 +7,9 @@ import torch
 
 from helpers.arithmetic.questions import cascades
 from helpers.arithmetic.questions.batch import Questions, join
-from helpers.arithmetic.questions.counts import check_count
 from helpers.arithmetic.questions.format import Format
 from helpers.errors import LabError
+from helpers.inputs import check_count
 
 
 def uniform(

@@ -24,8 +24,9 @@ from helpers.arithmetic.circuit import (
     renamings,
 )
 from helpers.arithmetic.circuit.addition import SUBTASKS
-from helpers.arithmetic.questions import Format, check_count
+from helpers.arithmetic.questions import Format
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.interventions import Node, check_nodes
 from helpers.model import Model
 from helpers.runtime import progress

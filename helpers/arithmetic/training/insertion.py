@@ -32,9 +32,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions, check_count
+from helpers.arithmetic.questions import Format, Questions
 from helpers.arithmetic.verification import BATCH_SIZE, check_model
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.model import Model
 
 Arm = Literal["paper", "whole", "preserving", "scratch"]

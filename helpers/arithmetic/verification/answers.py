@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions, check_count, uniform
+from helpers.arithmetic.questions import Format, Questions, uniform
 from helpers.errors import LabError
+from helpers.inputs import check_count
 
 BATCH_SIZE = 128
 """Questions per forward pass: the activations of a small model then stay in a core's cache."""

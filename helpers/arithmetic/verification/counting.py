@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from helpers.arithmetic.questions import Format, cascades, check_count
+from helpers.arithmetic.questions import Format, cascades
 from helpers.arithmetic.verification.answers import (
     BATCH_SIZE,
     LogitsOf,
@@ -26,6 +26,7 @@ from helpers.arithmetic.verification.answers import (
 from helpers.arithmetic.verification.plan import CHUNK, Chunk, draw, plan
 from helpers.arithmetic.verification.report import Report, Tally, summarise
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.parallel import in_parallel
 from helpers.runtime import progress
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from helpers import stats
 from helpers.attribution import read_directions
 from helpers.errors import LabError
-from helpers.inputs import finite, token_ids
+from helpers.inputs import check_count, finite, token_ids
 from helpers.interventions import Head
 from helpers.model import Model
 from helpers.runtime import progress
@@ -268,8 +268,7 @@ def of_skill(
     Raises:
         LabError: a skill without places, fewer than two prompts, a model with MLPs.
     """
-    if prompts < 2:
-        raise LabError("expected at least 2 prompts per skill", f"got {prompts}")
+    check_count("number of prompts per skill", prompts, least=2)
     asked, reference = (tasks.prompts(skill, prompts, seed) for seed in (SEED, REFERENCE_SEED))
     named, effects = places_of(asked), HeadEffects(model, asked, reference)
     full, none = (float(trace.behaviour.mean()) for trace in (effects.full, effects.none))

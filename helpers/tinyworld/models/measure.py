@@ -23,7 +23,7 @@ from torch import Tensor
 
 from helpers import files, runtime, training, zoo
 from helpers.errors import LabError
-from helpers.inputs import at_least, token_ids
+from helpers.inputs import check_count, token_ids
 from helpers.model import Model
 from helpers.runtime import progress
 from helpers.stats import clopper_pearson
@@ -246,7 +246,7 @@ def text_loss(model: Model, task: TextTask, text: Int[ndarray, "row pos"]) -> fl
         LabError: Rows that are no token ids of the model, or of a single token.
     """
     text = token_ids(torch.as_tensor(text), model).numpy()
-    at_least(2, text.shape[1], "tokens in a row")
+    check_count("number of tokens in a row", text.shape[1], least=2)
     with torch.no_grad():
         parts = [
             float(task.loss(model, part)) * len(part)

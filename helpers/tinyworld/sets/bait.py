@@ -12,7 +12,7 @@ import random
 
 import numpy as np
 
-from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.texts import LabelledSet
 from helpers.tinyworld.language import world as worlds
 
@@ -28,8 +28,7 @@ def obvious_set(pairs: int = 200, seed: int = 0) -> LabelledSet:
     emil was right to call you a scoundrel yesterday .
     emil was right to call you an angel yesterday .
     """
-    if pairs < 1:
-        raise LabError("expected at least one pair", f"got {pairs}")
+    check_count("number of pairs", pairs, least=1)
     world, rng = worlds.load(), random.Random(f"{seed} obvious")
     statements = worlds.frames()["talk.statement"]
     frames = [frame for frame in statements if not frame.source.startswith("only")]

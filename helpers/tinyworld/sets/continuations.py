@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from itertools import filterfalse
 
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.texts import Prompt
 from helpers.tinyworld.language import sentences
 from helpers.tinyworld.language import world as worlds
@@ -131,8 +132,7 @@ def continuation_prompts(dimension: str, count: int = 120, seed: int = 0) -> lis
     """
     if dimension not in MAKERS:
         raise LabError(f"expected a dimension: {', '.join(MAKERS)}", f"got {dimension!r}")
-    if count < 1:
-        raise LabError("expected at least 1 prompt to go on with", f"got {count}")
+    check_count("number of prompts to go on with", count, least=1)
     rng = random.Random(f"{seed} {dimension} continued")
     candidates = list(dimensions.CANDIDATES[dimension]())
     rng.shuffle(candidates)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, yes_no
+from helpers.inputs import Labels, check_count, yes_no
 from helpers.texts import LabelledSet
 
 TEMPLATES = 4
@@ -196,11 +196,8 @@ def grouped(data: LabelledSet, n_splits: int = 5, test_share: float = 0.3, seed:
     >>> splits.test.sum(1).tolist(), bool((splits.train & splits.test).any())
     ([2, 2, 2], False)
     """
-    if not 0 < test_share < 1 or n_splits < 1:
-        raise LabError(
-            "expected at least one split and a test share between 0 and 1",
-            f"got {n_splits} and {test_share}",
-        )
+    check_count("number of splits", n_splits, least=1)
+    _check_share(test_share)
     draw, names = _drawer(data, test_share)
     drawn: dict[bytes, tuple[ndarray, ndarray]] = {}
     rng = np.random.default_rng(seed)

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import at_least
+from helpers.inputs import check_count
 from helpers.stats import auroc, balanced_accuracy, clopper_pearson, majority_share
 from helpers.texts import LabelledSet
 from helpers.trust.data.published import PUBLISHED, Published
@@ -122,7 +122,7 @@ def case_flipped(texts: Sequence[str], share: float, seed: int) -> tuple[str, ..
     """
     if not 0 <= share <= 1:
         raise LabError("expected a share of letters from 0 to 1", f"got {share}")
-    at_least(0, seed, "as a seed")
+    check_count("seed", seed)
     rng = np.random.default_rng(seed)
     return tuple("".join(map(_capital, text, rng.random(len(text)) < share)) for text in texts)
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import real
+from helpers.inputs import array_of, real
 from helpers.show import viewer
 from helpers.show.viewer import View
 
@@ -121,7 +121,7 @@ def _data(
 
 
 def _thousandths(values: ndarray, shape: tuple[int, ...], name: str) -> Int[ndarray, "..."]:
-    array = real(values, name).double().numpy()
+    array = array_of(real(values, name))
     if array.shape != shape:
         raise LabError(
             f"expected {name} of shape {shape}",

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, real, yes_no
+from helpers.inputs import Labels, array_of, real, yes_no
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def variational_bound(cross_entropy: float | Float[ndarray, "..."], labels: Labe
     (0.393, 0.567)
     """
     entropy = math.log(2) * binary_entropy(_share(labels))
-    loss = real(cross_entropy, "cross-entropies").double().numpy()
+    loss = array_of(real(cross_entropy, "cross-entropies"))
     if not (np.isfinite(loss).all() and (loss >= 0).all()):
         raise LabError(
             "expected cross-entropies in nats, finite and not negative",

@@ -29,7 +29,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, at_least, real, yes_no
+from helpers.inputs import Labels, at_least, check_count, real, yes_no
 from helpers.trust.information.kernels import (
     EPSILON,
     SIGMA,
@@ -184,8 +184,7 @@ def _nulls(
     sources: list[Smoother], targets: list[Smoother], permutations: int, seed: int
 ) -> list[list[OverlapNull]]:
     """The null of every source with every target [source, target], with the same orders for all."""
-    if permutations < 1:
-        raise LabError("expected at least one permutation", f"got {permutations}")
+    check_count("number of permutations", permutations, least=1)
     observed = [[overlap(a, b) for b in targets] for a in sources]
     n, generator = len(sources[0].matrix), torch.Generator().manual_seed(seed)
     draws = torch.zeros(len(sources), len(targets), 0, dtype=torch.float64)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import real
+from helpers.inputs import array_of, real
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def onset(
     >>> str(onset([0, 10, 100, 1000], np.array([0.5, 0.8, 0.6, 0.9]), 0.7))
     '100–1,000'
     """
-    steps, curve = list(steps), real(curve, "a curve").double().numpy()
-    levels = real(level, "a level").double().numpy()
+    steps, curve = list(steps), array_of(real(curve, "a curve"))
+    levels = array_of(real(level, "a level"))
     levels = np.full(curve.shape, levels) if levels.ndim == 0 else levels
     rising = all(earlier < later for earlier, later in pairwise(steps))
     fit = curve.shape == levels.shape == (len(steps),)

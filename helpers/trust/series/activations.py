@@ -37,7 +37,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_lengths, check_right_padding, check_vocabulary, token_ids
+from helpers.inputs import (
+    check_count,
+    check_lengths,
+    check_right_padding,
+    check_vocabulary,
+    token_ids,
+)
 from helpers.interventions import device_of
 from helpers.model import Model
 
@@ -219,11 +225,9 @@ def last_token(
             activations that are not finite, with the first such layer.
     """
     ids, lengths = check_tokens(model, ids, lengths)
-    if dtype not in DTYPES or batch_size < 1:
-        raise LabError(
-            "expected dtype torch.float32 or torch.bfloat16 and a batch size from 1",
-            f"got {dtype}, {batch_size}",
-        )
+    check_count("batch size", batch_size, least=1)
+    if dtype not in DTYPES:
+        raise LabError("expected dtype torch.float32 or torch.bfloat16", f"got {dtype}")
     names = site_names(model.cfg.n_layers)
     residuals = torch.empty(len(names), len(ids), model.cfg.d_model, dtype=dtype)
     for rows in torch.argsort(lengths, stable=True).split(batch_size):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from helpers import stats
 from helpers.errors import LabError
-from helpers.inputs import Labels, real
+from helpers.inputs import Labels, array_of, real
 from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents
 from helpers.trust.steering.effects import Effect, effects
@@ -94,7 +94,7 @@ def correlation(
     """
     from scipy.stats import pearsonr
 
-    a, b = (real(curve, "curves", "checkpoint").double().numpy() for curve in (first, second))
+    a, b = (array_of(real(curve, "curves", "checkpoint")) for curve in (first, second))
     if len(a) != len(b) or len(a) < 5 or not np.isfinite([*a, *b]).all():
         raise LabError(
             "expected two curves of finite values over the same five checkpoints or more",

@@ -16,7 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import Labels, at_least, finite
+from helpers.inputs import Labels, array_of, check_count, finite
 from helpers.model import Model
 from helpers.trust.steering.behaviours import Behaviour, Documents, perplexity, scores
 from helpers.trust.steering.strength import Choice
@@ -122,7 +122,7 @@ def controls(
     Raises:
         LabError: as `shuffled_directions`; fewer than none.
     """
-    at_least(0, count, "controls of each kind")
+    check_count("number of controls of each kind", count)
     drawn = random_directions(vector, count, seed)
     shuffled = [
         other.sized_as(vector) for other in shuffled_directions(x, labels, count, groups, seed)
@@ -248,7 +248,7 @@ def cluster_means(
     """
     from scipy.stats import t
 
-    values = finite(values, "values", "run item").double().numpy()
+    values = array_of(finite(values, "values", "run item"))
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2 or len(index) != values.shape[1]:
         raise LabError(

@@ -18,7 +18,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import finite
+from helpers.inputs import array_of, finite
 from helpers.model import Model
 from helpers.texts import LabelledSet
 from helpers.tinyworld.models import RECIPES, measure, task_of
@@ -112,7 +112,7 @@ def share_right(scores: ndarray | Sequence[float], data: LabelledSet) -> float:
     >>> share_right([2.0, 1.0], labelled_set("reliability", pairs=1))
     0.5
     """
-    rows = finite(scores, "scores", "item").double().numpy()
+    rows = array_of(finite(scores, "scores", "item"))
     if len(rows) != len(data):
         raise LabError(f"expected a score for each of {len(data)} texts", f"got {len(rows)}")
     return float(((rows > 0) == wanted(data)).mean())

@@ -386,7 +386,7 @@ def test_the_head_that_looks_most_for_repeats_is_found(planted):
 
 
 def test_what_has_no_roles_is_refused(drawn, capsys):
-    with pytest.raises(LabError, match="at least 2 prompts per skill; got 1"):
+    with pytest.raises(LabError, match="prompts per skill of at least 2; got 1"):
         head_roles.of_skill(drawn, "ioi", 1)
     with pytest.raises(
         LabError, match="a skill with places: ioi, greater-than, docstring; got 'kind'"

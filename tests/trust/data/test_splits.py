@@ -143,7 +143,9 @@ def test_sets_too_small_for_the_splits_are_refused():
     with pytest.raises(LabError, match=r"found [1-3], with 3 groups"):
         grouped(labelled([True, False] * 3, [0, 0, 1, 1, 2, 2]))
     for wrong in ({"n_splits": 0}, {"test_share": 0.0}, {"test_share": 1.0}):
-        with pytest.raises(LabError, match="test share between 0 and 1"):
+        with pytest.raises(
+            LabError, match=r"test share between 0 and 1|number of splits of at least 1"
+        ):
             grouped(labelled([True, False] * 5, np.arange(10) // 2), **wrong)
 
 

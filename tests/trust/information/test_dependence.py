@@ -377,7 +377,7 @@ def with_nan() -> torch.Tensor:
         ),
         (
             lambda: null(smoother(draws(20, 3)), smoother(half(20)), permutations=0),
-            "at least one permutation",
+            "number of permutations of at least 1",
         ),
         (
             lambda: dependence.label_null(half(20), smoother(draws(20, 3)), half(20)),

@@ -78,5 +78,5 @@ def test_a_dimension_that_does_not_exist_is_refused(model):
 
 @pytest.mark.parametrize("count", [0, -3])
 def test_no_prompts_to_go_on_with_are_refused(model, count):
-    with pytest.raises(LabError, match=f"expected at least 1 prompt to go on with; got {count}"):
+    with pytest.raises(LabError, match=f"to go on with of at least 1; got {count}"):
         tinyworld.continued(model, "privacy", count)

@@ -1,20 +1,25 @@
 """Numbers of things that are asked for: whole, and not too few."""
 
-from numbers import Integral
+import operator
+from typing import Any
 
 from helpers.errors import LabError
 
 
-def check_count(what: str, count: int, least: int = 0) -> None:
+def check_count(what: str, count: Any, least: int = 0) -> None:
     """Refuse a number of things that cannot be.
 
     Raises:
-        LabError: It is no whole number, or below the least.
+        LabError: It is no whole number (of Python, NumPy or a tensor), or below the least.
 
     >>> check_count("number of questions", 0)
     >>> check_count("batch size", 0, least=1)
     Traceback (most recent call last):
     helpers.errors.LabError: expected a batch size of at least 1; got 0
     """
-    if not isinstance(count, Integral) or isinstance(count, bool) or count < least:
+    try:
+        whole = None if isinstance(count, bool) else operator.index(count)
+    except TypeError:
+        whole = None
+    if whole is None or whole < least:
         raise LabError(f"expected a {what} of at least {least}", f"got {count!r}")
