@@ -1,6 +1,7 @@
 """Fixtures that several test files use."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,7 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a browser or long, what belongs to the core, and what stays together.
-
-    Tests of one file share their fixtures, so one process runs them; each lab is on its own.
-    """
+    """Mark what needs a browser or long and what belongs to the core; the longest files first."""
     long = seconds.long_functions()
     for item in items:
         if " at 0x" in item.nodeid:
@@ -59,13 +57,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
         elif place(item) in CORE:
             item.add_marker(pytest.mark.core)
-        group = item.path.relative_to(HERE.parent).as_posix()
-        if place(item) == "book":  # one process builds the book, if it is not there
-            group = "tests/book"
-        if place(item) == "labs" and "path" in getattr(item, "fixturenames", ()):
-            group += f" {item.callspec.params['path'].stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: place(item) not in LONG)
+
+
+def together(nodeid: str) -> str:
+    """What one process runs as a whole: a file, a lab, or all tests of the built book."""
+    file, _, test = nodeid.partition("::")
+    if file.startswith("tests/book/"):  # one process builds the book, if it is not there
+        return "tests/book"
+    lab = re.search(r"\[(lab\d+)", test) if file.startswith("tests/labs/") else None
+    return f"{file} {lab[1]}" if lab else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Tests that share fixtures go to one process (marks cannot say so: xdist 3.8 writes them into
+    an attribute that pytest 9 no longer reads, and then sends every test anywhere)."""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return together(nodeid)
+
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")
