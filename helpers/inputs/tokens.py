@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -61,20 +62,31 @@ def check_lengths(
     >>> check_lengths(torch.tensor([2, 3]), items=2, width=3).tolist()
     [2, 3]
     """
-    lengths = torch.as_tensor(lengths)
-    whole = not (lengths.is_floating_point() or lengths.is_complex())
-    fits = whole and lengths.shape == (items,) and items > 0
-    outside = ~((lengths >= 1) & (lengths <= width)) if fits else torch.tensor(True)
-    if outside.any():
-        bad = int(outside.flatten().nonzero()[0, 0])
-        raise LabError(
-            f"expected a length of 1 to {width} for each of {items} texts",
-            f"text {bad} has {int(lengths[bad])}"
-            if fits
-            else f"got {lengths.dtype} {list(lengths.shape)}",
-            hint=hint,
-        )
-    return lengths.long()
+    found = _whole(lengths)
+    if found is None or found.shape != (items,) or not items:
+        got = f"{lengths.dtype} " if isinstance(lengths, Tensor) else ""
+        got += f"{list(found.shape)}" if found is not None else f"{lengths!r:.60}"
+        problem = f"got {got}"
+    elif not ((found >= 1) & (found <= width)).all():
+        bad = int(((found < 1) | (found > width)).nonzero()[0, 0])
+        problem = f"text {bad} has {int(found[bad])}"
+    else:
+        return found
+    raise LabError(
+        f"expected a length of 1 to {width} for each of {items} texts", problem, hint=hint
+    )
+
+
+def _whole(numbers: Any) -> Int[Tensor, "..."] | None:
+    """Whole numbers in any form as int64; None where they are something else."""
+    if isinstance(numbers, Tensor):
+        other = numbers.is_floating_point() or numbers.is_complex() or numbers.dtype is torch.bool
+        return None if other else numbers.long()
+    try:
+        array = np.asarray(numbers)
+    except ValueError:  # rows of different lengths
+        return None
+    return torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" else None
 
 
 def pads(model: Model | None = None) -> set[int]:

@@ -2,11 +2,12 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from helpers.errors import LabError
-from helpers.inputs import check_right_padding, pads
+from helpers.inputs import check_lengths, check_right_padding, pads
 from helpers.texts import Prompts, final_logits
 from helpers.trust.data import controls
 from helpers.trust.series import activations
@@ -145,3 +146,19 @@ def test_whole_numbers_of_any_size_are_tokens(dtype):
     assert torch.equal(final_logits(planted(), made), planted()(ids)[[0, 1], lengths - 1])
     pages = behaviours.Documents(ids.to(dtype), lengths.to(dtype))
     assert pages.ids.dtype == pages.lengths.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [None, "33", [3, None], [3.0, 2.0], [True, True], [3, 2, 1], [[3], [2]], 3, [3, 4], []],
+)
+def test_lengths_in_any_other_form_are_a_sentence(lengths):
+    with pytest.raises(LabError, match="expected a length of 1 to 3 for each of 2 texts"):
+        check_lengths(lengths, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "kind", [list, tuple, np.array, lambda x: np.array(x, ">i4"), torch.tensor]
+)
+def test_whole_lengths_in_any_form_are_taken(kind):
+    assert check_lengths(kind([3, 2]), 2, 3).tolist() == [3, 2]

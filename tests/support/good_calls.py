@@ -585,6 +585,7 @@ CALLS: dict[str, Call] = {
 }
 
 EXEMPT = {
+    "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
     "inputs.arrays.within": "answers a question about a number that may be NaN",
     "trust.information.kernels.distances": "a step of `spectrum`, which checks its rows",
     "trust.information.kernels.centred": "a step of `spectrum`, which checks its rows",
