@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Shaped
 from numpy import ndarray
 from torch import Tensor
@@ -17,8 +18,13 @@ from helpers.errors import LabError
 Labels: TypeAlias = Shaped[ndarray, " item"] | Shaped[Tensor, " item"] | Sequence[Any]
 """One yes-or-no label an item, in any form that `yes_no` takes."""
 
-WORDS = {"yes": True, "true": True, "no": False, "false": False}
+WORDS = {
+    **dict.fromkeys(("yes", "true", "1", "+1", "1.0"), True),
+    **dict.fromkeys(("no", "false", "0", "-1", "0.0"), False),
+}
 """Texts that say by themselves which class they are."""
+MISSING = ("", "nan", "none", "null", "na", "n/a")
+"""Texts that tables write where there is no label."""
 HINT = "compare first, such as labels == 2; leave rows without a label out"
 
 
@@ -36,9 +42,10 @@ def yes_no(
     True and False       as they are
     1 and 0              1 is True
     1 and −1             1 is True
-    texts                `names` tells which is True. Without it, yes and true are, no and false
-                         are not, in small or capital letters, be it one class or both; of two
-                         other texts the second one in alphabetical order is, as in scikit-learn
+    texts                `names` tells which is True. Without it, yes, true and 1 are, no, false, 0
+                         and -1 are not, in small or capital letters, be it one class or both; of
+                         two other texts the second one in alphabetical order is, as in
+                         scikit-learn
     ===================  =====================================================================
 
     Args:
@@ -72,7 +79,12 @@ def yes_no(
 
 def _array(labels: Any) -> ndarray:
     if isinstance(labels, Tensor):
-        labels = labels.detach().cpu()
+        odd = labels.is_meta or labels.is_quantized or labels.is_nested or labels.is_complex()
+        if odd or labels.layout != torch.strided:
+            raise LabError(
+                "expected labels as a dense tensor of real numbers", f"got {labels!r:.60}"
+            )
+        labels = labels.detach().cpu().resolve_neg()
         return (labels.double() if labels.is_floating_point() else labels).numpy()
     if np.ma.is_masked(labels):
         return np.array(labels.tolist(), dtype=object)  # None where it is masked
@@ -100,7 +112,7 @@ def _of_names(
 ) -> Bool[ndarray, "..."]:
     if names is None and all(word.lower() in WORDS for word in seen):
         true = [word for word in seen if WORDS[word.lower()]]
-    elif names is None and len(seen) == 2:
+    elif names is None and len(seen) == 2 and _two_names(seen):
         true = [max(seen)]
     elif names is not None and set(seen) <= set(names):
         true = [names[0]]
@@ -113,6 +125,13 @@ def _of_names(
             "labels == 'toxic'",
         )
     return np.asarray(np.isin(array, true), dtype=bool)
+
+
+def _two_names(seen: list[str]) -> bool:
+    """Whether two texts are names of two classes: none says that there is no label, or "true" in
+    other letters, and they differ in more than capitals."""
+    plain = [text.strip().lower() for text in seen]
+    return plain[0] != plain[1] and not {*plain} & {*MISSING, *WORDS}
 
 
 def _few(seen: list[Any], most: int = 6) -> str:

@@ -30,8 +30,8 @@ class LabelledSet:
         positive, negative: What the labels True and False mean, in words.
 
     Raises:
-        LabError: No items, items of one class only, labels that do not say yes or no, or fields of
-            different lengths.
+        LabError: No items, items of one class only, labels that do not say yes or no, fields of
+            different lengths, or something among the texts that is none, such as an empty cell.
 
     >>> texts = ("a cat is a bird .", "a cat is a mammal .")
     >>> pair = LabelledSet("truth", texts, np.array([False, True]), ("cat", "cat"))
@@ -51,6 +51,19 @@ class LabelledSet:
         names = self.positive, self.negative
         labels = yes_no(self.labels, f"the labels of {self.name}", names)
         object.__setattr__(self, "labels", labels)
+        letters = isinstance(self.texts, str) or isinstance(self.groups, str)
+        if letters or not all(isinstance(text, str) for text in self.texts):
+            odd = [text for text in self.texts if not isinstance(text, str)]
+            raise LabError(
+                f"expected the texts of {self.name} and their groups as lists",
+                f"got {odd[0]!r} among the texts" if odd else "got one text",
+                hint="leave rows without a text out",
+            )
+        if getattr(self.groups, "ndim", 1) != 1:
+            raise LabError(
+                f"expected one label, group and template for each text of {self.name}",
+                f"got groups of shape {np.shape(self.groups)}",
+            )
         object.__setattr__(self, "templates", tuple(self.templates) or ("",) * len(self.texts))
         lengths = {"texts": len(self.texts), "labels": len(self.labels), "groups": len(self.groups)}
         lengths["templates"] = len(self.templates)

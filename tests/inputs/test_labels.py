@@ -244,3 +244,51 @@ def test_labels_are_one_row(labels):
         labelled(labels)
     with pytest.raises(LabError):
         vectors.mean_difference(X, labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["+1", "-1"], [True, False]),
+        (["0", "1", "1"], [False, True, True]),
+        (["Yes", "no"], [True, False]),
+        (["True", "true", "FALSE"], [True, True, False]),
+        (["1.0", "0.0"], [True, False]),
+        (torch.tensor([-1j, 0j]).conj().imag, [True, False]),
+    ],
+)
+def test_texts_of_numbers_and_capitals_are_what_they_say(labels, expected):
+    assert yes_no(labels).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["yes", ""],
+        np.array(["toxic", np.nan]),
+        ["toxic", "None"],
+        ["Toxic", "toxic"],
+        ["toxic", "true"],
+        torch.eye(2)[0].to_sparse(),
+        torch.zeros(2, device="meta"),
+        torch.zeros(2, dtype=torch.complex64),
+    ],
+)
+def test_missing_and_double_names_are_no_classes(labels):
+    with pytest.raises(LabError, match=r"expected (the )?labels as"):
+        yes_no(labels)
+
+
+@pytest.mark.parametrize(
+    ("texts", "groups"),
+    [
+        (("a", float("nan")), ("1", "2")),
+        (("a", None), ("1", "2")),
+        ("ab", ("1", "2")),
+        (("a", "b"), "12"),
+        (("a", "b"), np.array([["1", "2"], ["3", "4"]])),
+    ],
+)
+def test_a_set_takes_texts_and_groups_only(texts, groups):
+    with pytest.raises(LabError, match=r"expected (the texts of s and|one label, group)"):
+        LabelledSet("s", texts, [True, False], groups)
