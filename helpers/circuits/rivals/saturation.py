@@ -56,6 +56,9 @@ def saturated(
 ) -> list[SaturatedHead]:
     """Heads whose score is next to nothing, and without which the behaviour changes all the same.
 
+    Looked into are heads with a score of at most `NOTHING` of the largest, on the first `SAMPLE`
+    pairs: not one with a small score above that, nor what happens on later pairs only.
+
     Args:
         scores: Scores of the heads by some method that takes gradients, not negative.
         ablation: What replaces a write, as the method had it.

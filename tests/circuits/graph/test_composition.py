@@ -1,9 +1,13 @@
 """Composition scores: the definition with full matrices, chance, the hand-wired model, and what
 they say of measured edges."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from scipy.stats import rankdata
 
 from helpers import zoo
 from helpers.circuits.graph import Graph, handwired
@@ -14,6 +18,21 @@ from helpers.circuits.tasks.tinyworld import twins
 from helpers.errors import LabError
 from helpers.stats import auroc
 from tests.circuits import random_models
+
+PAGE = Path(__file__).resolve().parents[3] / "book" / "ch4_circuit_discovery.md"
+SECTION = re.sub(
+    r"\s+", " ", PAGE.read_text("utf-8").partition("What do the weights")[2].partition("\n### ")[0]
+)
+NUMBER = r"(\d+(?:\.\d+)?)"
+WORDS = {3: "three", 7: "seven"}
+
+
+def said(pattern: str) -> tuple[str, ...] | str:
+    """What chapter 4 says of composition scores, as it is printed."""
+    found = re.search(pattern, SECTION)
+    assert found, f"the chapter no longer says {pattern}"
+    return found[1] if len(found.groups()) == 1 else found.groups()
+
 
 KINDS_OF_MODEL = {
     "LayerNorm": {},
@@ -90,13 +109,21 @@ def test_the_wired_heads_compose_and_decoys_as_well(rotated):
     heads = {edge for edge in wired.edges if {edge.source[0], edge.receiver[0]} == {"L"}}
     strong = [edge for edge, score in ranked.items() if score > 0.3]
     assert strong == list(ranked)[: len(strong)]
-    assert len(heads) == 7
     assert heads < set(strong)
     decoys = {f"L{layer}H{head}" for layer, head in wired.decoys}
     readers = {edge.receiver for edge in set(strong) - heads}
     assert readers <= decoys
-    assert len(strong) == 14
-    assert max(score for edge, score in ranked.items() if edge not in strong) < 0.15
+    count, of, height, below = said(
+        rf"hand-wired model {NUMBER} of {NUMBER} pairs stand at {NUMBER} and all others\s+below "
+        rf"{NUMBER}\."
+    )
+    assert (str(len(strong)), str(len(ranked))) == (count, of)
+    assert {f"{ranked[edge]:.2f}" for edge in strong} == {height}
+    highest = max(score for edge, score in ranked.items() if edge not in strong)
+    assert highest < float(below) < highest + 0.01
+    words = said(r"(\w+) of the 14 are the (\w+) edges .* The other (\w+) lead to (\w+) of the de")
+    numbers = (len(heads), len(heads), len(strong) - len(heads), len(readers))
+    assert [word.lower() for word in words] == [WORDS[number] for number in numbers]
 
 
 def test_a_model_with_nan_is_refused():
@@ -116,33 +143,68 @@ def test_a_model_with_rotary_positions_is_refused():
         composition(_rotary())
 
 
-MEASURED = {"ioi": (5, 0.80, 0.62), "greater-than": (5, 0.59, 0.55), "docstring": (8, 0.87, 0.65)}
-"""Edges between heads that carry 5 % of the behaviour or more, AUROC of the composition scores for
-them, and its mean when heads are exchanged within their layers; as in chapter 4."""
+TASKS = ("ioi", "greater-than", "docstring")
+EXCHANGES = 5000
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("task", MEASURED)
-def test_chapter_4_says_how_well_scores_find_measured_edges(task):
-    model = zoo.load("tinyworld-attn")
-    graph, scores, pairs = Graph(model), composition(model), twins(task, 250, 0)
-    losses = path_patching.effects(graph, pairs).mean(1).abs()
-    clean = pairs.behaviour(graph.forward(pairs.clean.tokens, pairs.clean.last).logits).mean()
+def _carrying(model, scores, task: str, percent: float, pairs: int) -> np.ndarray:
+    """Which pairs of heads carry that much of the behaviour, in the order of the scores."""
+    graph, some = Graph(model), twins(task, pairs, 0)
+    losses = path_patching.effects(graph, some).mean(1).abs()
+    clean = some.behaviour(graph.forward(some.clean.tokens, some.clean.last).logits).mean()
     index = {f"L{layer}H{head}": number for number, (layer, head) in enumerate(scores.heads)}
     carrying = np.zeros(scores.scores.shape, dtype=bool)
     for edge, loss in zip(graph.edges, losses, strict=True):
         if edge.source in index and edge.receiver in index:
             place = KINDS.index(edge.kind), index[edge.source], index[edge.receiver]
-            carrying[place] = loss >= 0.05 * clean
-    values = scores.scores.numpy()
+            carrying[place] = loss >= percent / 100 * clean
+    return carrying
+
+
+def _exchanged(values: np.ndarray, carrying: np.ndarray, rng) -> np.ndarray:
+    """AUROCs with heads exchanged within their layers, by the sum of ranks."""
     there = np.isfinite(values)
-    rng, exchanged = np.random.default_rng(0), []
-    for _ in range(2000):
+    ranks, positive = rankdata(values[there]), carrying.sum()
+    least, pairs = positive * (positive + 1) / 2, positive * (there.sum() - positive)
+    areas = []
+    for _ in range(EXCHANGES):
         order = np.concatenate([4 * layer + rng.permutation(4) for layer in range(4)])
-        exchanged.append(auroc(values[there], carrying[:, order][:, :, order][there]))
-    count, area, null = MEASURED[task]
-    got = auroc(values[there], carrying[there])
-    assert (int(carrying.sum()), round(float(got), 2)) == (count, area)
-    assert np.mean(exchanged) == pytest.approx(null, abs=0.01)
-    above = (1 + np.sum(np.array(exchanged) >= got)) / 2001
-    assert (above < 0.03) == (task != "greater-than")
+        areas.append((ranks[carrying[:, order][:, :, order][there]].sum() - least) / pairs)
+    return np.array(areas)
+
+
+def test_chapter_4_says_how_high_scores_are():
+    scores = composition(zoo.load("tinyworld-attn"))
+    assert said(rf"each other score .*: {NUMBER} in `tinyworld-attn`") == f"{scores.chance:.2f}"
+    highest = f"{np.nanmax(scores.scores.numpy()):.2f}"
+    assert said(rf"In `tinyworld-attn` the highest score is {NUMBER}\.") == highest
+
+
+@pytest.mark.slow
+def test_chapter_4_says_how_well_scores_find_measured_edges():
+    """All that is printed, at the precision at which it is printed."""
+    *asked, there = said(
+        rf"carry {NUMBER} % .* patching, {NUMBER} prompts: {NUMBER}, {NUMBER} and {NUMBER} of "
+        rf"{NUMBER}\)"
+    )
+    percent, pairs, counts = float(asked[0]), int(asked[1]), asked[2:]
+    areas = said(rf"scores is {NUMBER} \(IOI\), {NUMBER} \(greater-than\) and {NUMBER} \(docs")
+    *rest, number = said(
+        rf"the mean is {NUMBER}, {NUMBER} and {NUMBER}, and {NUMBER}, {NUMBER} and {NUMBER} % of "
+        r"(\d \d+) exchanges"
+    )
+    assert int(number.replace(" ", "")) == EXCHANGES
+    model = zoo.load("tinyworld-attn")
+    scores = composition(model)
+    values = scores.scores.numpy()
+    finite = np.isfinite(values)
+    assert str(finite.sum()) == there
+    rng = np.random.default_rng(0)  # one for the three tasks, in this order
+    for place, task in enumerate(TASKS):
+        carrying = _carrying(model, scores, task, percent, pairs)
+        got, null = auroc(values[finite], carrying[finite]), _exchanged(values, carrying, rng)
+        assert (str(carrying.sum()), f"{got:.2f}") == (counts[place], areas[place])
+        mean, share = rest[place], rest[3 + place]
+        assert f"{null.mean():.2f}" == mean
+        digits = len(share.partition(".")[2])
+        assert f"{100 * np.mean(null >= got - 1e-12):.{digits}f}" == share

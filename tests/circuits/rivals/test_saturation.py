@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from helpers.circuits.rivals import (
     eap_ig,
     hisp,
     saturated,
+    saturation,
     subnetwork_probing,
 )
 from helpers.circuits.rivals.path_patching import effects
@@ -165,3 +167,33 @@ def test_the_warning_of_the_chapter_has_these_numbers() -> None:
             measured.append(float(eap_ig(build(), twins(), steps=steps)[0]))
     assert float(said[1]) == pytest.approx(measured[0], abs=5e-6)
     assert [float(said[2]), float(said[3])] == pytest.approx(measured[1:], abs=0.051)
+
+
+def test_the_warning_of_the_chapter_says_what_is_not_looked_into() -> None:
+    page = Path(__file__).resolve().parents[3] / "book" / "ch4_circuit_discovery.md"
+    said = re.search(
+        r"on the first (\d+) pairs, each head whose score is at most ([\d.]+) of the largest\s+"
+        r"\(or of .*\), and name it where this changes the behaviour by more than ([\d.]+) of the",
+        page.read_text("utf-8"),
+    )
+    assert said is not None
+    assert (int(said[1]), float(said[2]), float(said[3])) == (
+        saturation.SAMPLE,
+        saturation.NOTHING,
+        saturation.SOMETHING,
+    )
+
+
+def test_a_small_score_and_later_pairs_are_not_looked_into() -> None:
+    graph, pairs = Graph(build()), twins()
+    scores = torch.tensor([0.0, 2.0])
+    assert [one.head for one in saturated(graph, pairs, scores)] == [(0, 0)]
+    scores[0] = 2.1 * saturation.NOTHING
+    assert saturated(graph, pairs, scores) == []
+    many = pairs.rows(torch.zeros(saturation.SAMPLE + 1, dtype=torch.long))
+    same = replace(many.corrupted, tokens=many.corrupted.tokens.clone())
+    same.tokens[: saturation.SAMPLE] = many.clean.tokens[: saturation.SAMPLE]
+    late = replace(many, corrupted=same)  # twins are copies, but for the last one
+    assert saturated(graph, late, torch.tensor([0.0, 2.0])) == []
+    early = late.rows(torch.arange(saturation.SAMPLE, -1, -1))
+    assert [one.head for one in saturated(graph, early, torch.tensor([0.0, 2.0]))] == [(0, 0)]
