@@ -37,7 +37,7 @@ def clopper_pearson(failures: int, trials: int, level: float = 0.95) -> tuple[fl
         raise LabError(
             "expected 0 <= failures <= trials and at least one trial", f"got {failures} of {trials}"
         )
-    _check_level(level)
+    check_level(level)
     tail = (1 - level) / 2
     low = 0.0 if failures == 0 else float(beta.ppf(tail, failures, trials - failures + 1))
     high = 1.0 if failures == trials else float(beta.ppf(1 - tail, failures + 1, trials - failures))
@@ -71,7 +71,7 @@ def bootstrap(
     from scipy import stats
 
     sample = _finite(values, "values")
-    _check_level(level)
+    check_level(level)
     check_count("number of resamples", resamples, least=1)
     if len(sample) < 2:
         raise LabError("expected at least two values", f"got {len(sample)}")
@@ -227,6 +227,11 @@ def _finite(values, name: str) -> Float[ndarray, " sample"]:
     return array
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Refuse what is no level of an interval.
+
+    Raises:
+        LabError: It is not between 0 and 1.
+    """
     if not 0 < level < 1:
         raise LabError("expected a level between 0 and 1, such as 0.95", f"got {level}")

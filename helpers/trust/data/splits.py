@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from helpers.errors import LabError
 from helpers.inputs import Labels, check_count, yes_no
+from helpers.stats import check_level
 from helpers.texts import LabelledSet
 
 TEMPLATES = 4
@@ -76,7 +77,8 @@ class Splits:
         differences of two probes as well. It may end beyond what is possible; see `clipped`.
 
         Raises:
-            LabError: Fewer than two splits, for which there is no such interval.
+            LabError: Fewer than two splits, for which there is no such interval, or a level that is
+                no share.
 
         >>> part = np.arange(10) < 7
         >>> splits = Splits(np.array([part, ~part]), np.array([~part, part]), tuple("abcdefghij"))
@@ -86,6 +88,7 @@ class Splits:
         """
         from scipy.stats import t
 
+        check_level(level)
         values = np.atleast_2d(values)
         if values.shape[1] < 2 or values.shape[1] != len(self):
             raise LabError(

@@ -215,3 +215,11 @@ def test_groups_of_different_size_all_come_to_be_tested():
         len({part.tobytes() for one in drawn for part in one.test}) > 20
     )  # the splits differ from seed to seed
     assert np.mean([one.tested_groups for one in drawn]) > 7
+
+
+@pytest.mark.parametrize("level", [95, 0, 1, np.nan])
+def test_a_level_that_is_no_share_is_refused(level):
+    part = np.arange(10) < 7
+    splits = Splits(np.array([part, ~part]), np.array([~part, part]), tuple("abcdefghij"))
+    with pytest.raises(LabError, match="expected a level between 0 and 1"):
+        splits.interval(np.array([[0.7, 0.8]]), level)
