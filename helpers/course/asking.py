@@ -1,24 +1,26 @@
 """Ask the student's code: it gets copies, and what it does to the world ends with the call.
 
 No answer ever sees an object that a reference, or a later call, is computed from. A model that is
-handed out has to come back without a hook more, in the same mode, and with weights and buffers of
-the same value and type: with a model of one's own each of these would change every later run. Other
-changes, as of its ``cfg`` or its ``forward``, are not looked for; they end with the copy.
+handed out has to come back without a hook more, all its parts in the same mode, and with weights
+and buffers of the same value and type: with a model of one's own each of these would change every
+later run. Other changes, as of its ``cfg`` or its ``forward``, are not looked for; they end with
+the copy.
 
 A verdict that falls while the answer runs, in a function or an object that it was handed, stands,
 whether the answer catches the exception or not.
 """
 
-import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy  # this one, whatever an answer puts in its place
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from helpers.course.expect import expect_function
-from helpers.course.state import kept
+from helpers.course.state import HOOKS, kept
 from helpers.course.wrong import Wrong, verdicts
 
 
@@ -56,6 +58,17 @@ def call_in_place(function: Callable[..., Any], *inputs: Any) -> tuple[Any, ...]
     ([],)
     """
     return _ask(function, inputs, {})[1]
+
+
+def taken(items: Iterable[Any], at_most: int) -> list[Any]:
+    """The items of what an answer returns, and one more than asked for where it has too many: a
+    generator may never end, and it runs the student's code, so each is run as a call is.
+
+    >>> from itertools import repeat
+    >>> taken((1, 2), at_most=3), len(taken(repeat("0"), at_most=3))
+    ([1, 2], 4)
+    """
+    return _run(lambda: list(islice(items, at_most + 1)), (), {})
 
 
 def expect_functions(
@@ -101,7 +114,7 @@ def _ask(
         raise Wrong(f"the function cannot be called as the exercise says: {mismatch}") from None
     except ValueError:  # a builtin may have no signature to compare with
         pass
-    handed, named = copy.deepcopy((inputs, dict(options)))  # at once: what is one object stays one
+    handed, named = deepcopy((inputs, dict(options)))  # at once: what is one object stays one
     for given in handed:
         if isinstance(given, nn.Module):
             _unwire(given)
@@ -114,15 +127,24 @@ def _ask(
 
 def _run(function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """What a function returns, if no verdict fell meanwhile."""
+    hooks = HOOKS.read()
     with kept(), verdicts() as fallen:
         try:
             result = function(*inputs, **options)
-        except (Exception, SystemExit):  # a student's code may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a student's code may raise anything
             if fallen:
                 raise fallen[0] from None
             raise
+        hooked = HOOKS.read() != hooks
     if fallen:
         raise fallen[0]
+    if hooked:
+        raise Wrong(
+            "your hook is still there, on every module that there is, and changes every later run: "
+            "call .remove() on what you got when you registered it"
+        )
     return result
 
 
@@ -137,10 +159,13 @@ def _expect_untouched(model: nn.Module, left: nn.Module) -> None:
     values = dict(_tensors(left))
     for name, value in _tensors(model):
         _expect_same(name, value, values.get(name))
-    if model.training != left.training:
-        raise Wrong(
-            "your function switches the model to another mode: call model.eval() at the end"
-        )
+    modes = {name: part.training for name, part in nn.Module.named_modules(left)}
+    for name, part in nn.Module.named_modules(model):
+        if modes.get(name, part.training) != part.training:
+            raise Wrong(
+                f"your function switches {name or 'the model'} to another mode: call model.eval() "
+                "at the end"
+            )
 
 
 def _expect_same(name: str, before: Tensor, after: Tensor | None) -> None:
@@ -166,9 +191,15 @@ def _unwire(model: nn.Module) -> None:
 
 
 def _hooks(model: nn.Module) -> dict[str, int]:
-    """How many hooks each part of a model has, by its name, but those that a block makes itself."""
+    """How many hooks each part and each parameter of a model has, by its name, but those that a
+    block makes itself."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return {
+    of_parameters = {
+        name: len(getattr(value, "_backward_hooks", None) or ())
+        + len(getattr(value, "_post_accumulate_grad_hooks", None) or ())
+        for name, value in nn.Module.named_parameters(model)
+    }
+    return of_parameters | {
         name: sum(
             not str(getattr(hook, "__module__", "")).startswith("transformer_lens.model_bridge")
             for kind in kinds
@@ -181,6 +212,8 @@ def _hooks(model: nn.Module) -> dict[str, int]:
 def _short(model: nn.Module, name: str) -> str:
     """The name that the labs and TransformerLens have for a hook, as ``hook_resid_post``; or the
     shortest one, where its names only say that it is some part's input or output."""
+    if name in dict(nn.Module.named_parameters(model)):
+        return name
     hook, known = nn.Module.get_submodule(model, name), getattr(model, "hook_dict", {})
     names = [alias for alias, other in known.items() if other is hook] or [name]
     return min(names, key=lambda alias: (alias.endswith((".hook_in", ".hook_out")), len(alias)))

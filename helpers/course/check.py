@@ -26,7 +26,7 @@ from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
-from helpers.course import sheet, state
+from helpers.course import sheet, state, watched
 from helpers.course.origin import is_students
 from helpers.course.sheet import ERROR, OPEN, PART, RIGHT, WRONG, Result, Status
 from helpers.course.wrong import Wrong, verdicts
@@ -105,12 +105,12 @@ def evaluate(name: str, answer: object) -> Result:
         LabError: there is no such exercise.
     """
     task = find(name)
-    before, changed = state.names(), []
+    before, changed = watched.names(), []
     try:
         with state.known(), verdicts():  # of a check within an answer, too
             result = _judge(task, answer)
     finally:
-        changed = state.replaced(before)
+        changed = watched.replaced(before)
     if not changed:
         return result
     said = (
@@ -128,7 +128,9 @@ def _judge(task: Exercise, answer: object) -> Result:
     except Wrong as wrong:
         points = min(wrong.points, task.points) if wrong.points > 0 else 0
         return Result(name, task.title, points, task.points, PART if points else WRONG, str(wrong))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a student's code may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a student's code may raise anything
         status, message = _explain(task, answer, error)
         return Result(name, task.title, 0, task.points, status, message)
     return Result(name, task.title, task.points, task.points, RIGHT, remark or "")

@@ -1,35 +1,36 @@
 """Global state around a check: known when it begins, and afterwards as it was found.
 
 A check must not depend on the seed, the default type or the gradients that earlier cells left on
-or off, nor leave its own behind, whatever the answer does. Three things are kept:
+or off, nor leave its own behind, whatever the answer does. These are kept:
 
 - `STREAMS`: the random streams of Python, NumPy and torch; a check always begins at the same seed;
 - `SETTINGS`: what else changes the results of later code, put back after every call of an answer; a
   check begins with those values that it needs; and `FIGURES`, put back after the check;
-- `WATCHED`: functions and classes of Python, NumPy, torch and this package that an answer replaced.
+- `HOOKS` of all modules, put back as well; but an answer that leaves one is told (`asking`);
+- functions and classes that an answer replaced: `helpers.course.watched`.
 
 Not kept are what only compiled code knows (torch's flag for denormal numbers, inter-op threads),
-signal handlers, the locale, loggers, files, running threads, a device that an answer entered with
-``torch.device(…).__enter__()``, and the notebook's own variables.
+signal handlers, the locale, loggers, files, running threads and their traces, and the notebook's
+own variables; and torch's newer ``fp32_precision`` of what is no matrix product: no lab uses it.
 """
 
-import builtins
-import math
+import contextlib
 import os
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from torch import overrides
+from torch.nn.modules import module as modules
+from torch.utils._device import DeviceContext
 
 from helpers import runtime
-from helpers.course.origin import is_librarys
 
 SEED = 0
 """Every check begins at this seed; its references have generators of their own."""
@@ -52,8 +53,26 @@ class Setting:
     known: Callable[[Any], Any] = lambda found: found
 
 
-def _set_device(device: torch.device) -> None:
-    torch.set_default_device(None if device.type == "cpu" else device)
+Devices = tuple[tuple[Any, ...], Any]
+
+
+def _devices() -> Devices:
+    """What decides where tensors are made: ``with torch.device(…)``, then the default device. torch
+    has no public way to look past the first."""
+    modes = tuple(overrides._get_current_function_mode_stack())
+    return modes, getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+
+
+def _set_devices(found: Devices) -> None:
+    for _ in overrides._get_current_function_mode_stack():
+        overrides._pop_mode()
+    for mode in found[0]:
+        overrides._push_mode(mode)
+    torch._GLOBAL_DEVICE_CONTEXT.device_context = found[1]
+
+
+def _without_devices(found: Devices) -> Devices:
+    return tuple(mode for mode in found[0] if not isinstance(mode, DeviceContext)), None
 
 
 def _autocast(device: str) -> Setting:
@@ -70,6 +89,54 @@ def _deterministic() -> tuple[bool, bool]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
+
+
+Precisions = tuple[str | None, dict[str, str]]
+
+
+def _matmul_precisions() -> Precisions:
+    """Of matrix products: by torch's older name, and of each backend that has the newer one."""
+    backends = {name: getattr(torch.backends, name) for name in ("cuda", "mkldnn")}
+    by_backend = {
+        name: backend.matmul.fp32_precision
+        for name, backend in backends.items()
+        if hasattr(getattr(backend, "matmul", None), "fp32_precision")
+    }
+    try:
+        return torch.get_float32_matmul_precision(), by_backend
+    except RuntimeError:  # torch does not say it where the two names contradict each other
+        return None, by_backend
+
+
+def _set_matmul_precisions(found: Precisions) -> None:
+    torch.set_float32_matmul_precision(found[0] or "highest")
+    for name, precision in found[1].items():
+        getattr(torch.backends, name).matmul.fp32_precision = precision
+
+
+def _full_precisions(found: Precisions) -> Precisions:
+    return "highest", dict.fromkeys(found[1], "ieee")
+
+
+_CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
+
+
+def _cudnn() -> dict[str, Any]:
+    found = {}
+    for name in _CUDNN:
+        with contextlib.suppress(RuntimeError):  # as of matrix products
+            found[name] = getattr(torch.backends.cudnn, name)
+    return found
+
+
+def _set_cudnn(found: dict[str, Any]) -> None:
+    for name, value in found.items():
+        setattr(torch.backends.cudnn, name, value)
+
+
+def _set_traces(found: tuple[Any, Any]) -> None:
+    sys.settrace(found[0])
+    sys.setprofile(found[1])
 
 
 def _set_filters(filters: list[Any]) -> None:
@@ -139,11 +206,12 @@ def _set_path(found: list[str]) -> None:
 
 
 SETTINGS = (
+    Setting("traces", lambda: (sys.gettrace(), sys.getprofile()), _set_traces),
     Setting("gradients", torch.is_grad_enabled, torch.set_grad_enabled, lambda _: True),
     Setting(
         "default type", torch.get_default_dtype, torch.set_default_dtype, lambda _: torch.float32
     ),
-    Setting("default device", torch.get_default_device, _set_device, lambda _: torch.device("cpu")),
+    Setting("default device", _devices, _set_devices, _without_devices),
     _autocast("cpu"),
     _autocast("cuda"),
     Setting("threads", torch.get_num_threads, torch.set_num_threads),
@@ -153,6 +221,13 @@ SETTINGS = (
         lambda found: torch.use_deterministic_algorithms(found[0], warn_only=found[1]),
         lambda _: (False, False),
     ),
+    Setting(
+        "precision of matrix products",
+        _matmul_precisions,
+        _set_matmul_precisions,
+        _full_precisions,
+    ),
+    Setting("cuDNN", _cudnn, _set_cudnn),
     Setting("search for anomalies", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     Setting(
         "NumPy's errors",
@@ -177,6 +252,35 @@ SETTINGS = (
 )
 """What is put back after every call of an answer."""
 
+
+_HOOKS = tuple(kind for kind in vars(modules) if kind.startswith("_global_"))
+"""What torch notes of hooks that run for every module; it has no public way to read them."""
+
+
+def _hooks() -> dict[str, Any]:
+    found = {kind: getattr(modules, kind) for kind in _HOOKS}
+    return {
+        kind: dict(hooks) if isinstance(hooks, dict) else hooks for kind, hooks in found.items()
+    }
+
+
+def _set_hooks(found: dict[str, Any]) -> None:
+    for kind, hooks in found.items():
+        stands = vars(modules)[kind]
+        if isinstance(stands, dict):  # the same one, from which a handle takes its hook away
+            stands.clear()
+            stands.update(hooks)
+        else:
+            setattr(modules, kind, hooks)
+
+
+def _without_hooks(found: dict[str, Any]) -> dict[str, Any]:
+    return {kind: {} if isinstance(hooks, dict) else None for kind, hooks in found.items()}
+
+
+HOOKS = Setting("hooks of all modules", _hooks, _set_hooks, _without_hooks)
+"""Put back after every call of an answer, which is told of what it left; none during a check."""
+
 FIGURES = (
     Setting("style of figures", _style, _set_style),
     Setting("open figures", _figures, _close_figures),
@@ -198,7 +302,7 @@ STREAMS = (
 
 
 @contextmanager
-def kept(settings: Iterable[Setting] = SETTINGS) -> Iterator[None]:
+def kept(settings: Iterable[Setting] = (*SETTINGS, HOOKS)) -> Iterator[None]:
     """Put settings back, where the block has changed them, however it ends.
 
     >>> with kept():
@@ -223,8 +327,8 @@ def known() -> Iterator[None]:
     """Run a check under a known state, at a known seed; afterwards all is as it was found."""
     streams = [(stream, stream.read()) for stream in STREAMS]
     try:
-        with kept((*SETTINGS, *FIGURES)):
-            for setting in SETTINGS:
+        with kept((*SETTINGS, HOOKS, *FIGURES)):
+            for setting in (*SETTINGS, HOOKS):
                 found = setting.read()
                 if setting.known(found) != found:
                     setting.write(setting.known(found))
@@ -233,66 +337,3 @@ def known() -> Iterator[None]:
     finally:
         for stream, before in streams:
             stream.write(before)
-
-
-WATCHED = (
-    *(builtins, math, random, np, np.linalg, np.random),
-    *(torch, torch.linalg, torch.random, torch.nn.functional, torch.Tensor, torch.nn.Module),
-)
-"""Beside all of this package and the models' class: whose functions an answer may not replace."""
-
-
-def _watched() -> Iterator[Any]:
-    yield from WATCHED
-    if bridge := _loaded("transformer_lens.model_bridge.bridge"):
-        yield bridge.TransformerBridge
-    for name, module in list(sys.modules.items()):
-        if name.startswith("helpers.") and module is not None:
-            yield module
-            for value in list(vars(module).values()):
-                if isinstance(value, type) and value.__module__ == name:
-                    yield value
-
-
-Names = list[tuple[Any, dict[str, Any]]]
-
-
-def names() -> Names:
-    """What the names of all that is watched stand for now."""
-    return [(owner, dict(vars(owner))) for owner in _watched()]
-
-
-def _same(now: Mapping[str, Any], before: dict[str, Any]) -> bool:
-    try:
-        return bool(now == before)  # by identity first, so it is quick, and seldom asks a value
-    except Exception:  # noqa: BLE001 - a new value may raise anything when it is compared
-        return False
-
-
-def replaced(found: Names) -> list[str]:
-    """Put back the names that stand for something else than before, and say which they are.
-
-    A module may have got new names, as those of its parts that were loaded; a class may not. What a
-    library has put in the place of its own when it was loaded, stays.
-
-    >>> before = names()
-    >>> math.pi = 3
-    >>> replaced(before), round(math.pi, 2)
-    (['math.pi'], 3.14)
-    """
-    said = []
-    for owner, before in found:
-        if _same(vars(owner), before):
-            continue
-        now = dict(vars(owner))
-        new = set() if isinstance(owner, ModuleType) else now.keys() - before.keys()
-        for name in sorted(name for name in {*before, *new} if not name.startswith("_")):
-            value = now.get(name)
-            if value is before.get(name) or is_librarys(value, name):
-                continue
-            if name in before:
-                setattr(owner, name, before[name])
-            else:
-                delattr(owner, name)
-            said.append(f"{owner.__name__}.{name}")
-    return said

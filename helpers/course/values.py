@@ -105,7 +105,7 @@ def _of_tensor(answer: Tensor, name: str) -> np.ndarray:
         raise Wrong(f"expected numbers; got {name} on the device meta, where nothing is computed")
     if answer.is_complex():
         raise _complex(name)
-    values = answer.detach().cpu()
+    values = answer.detach().cpu().resolve_conj().resolve_neg()  # NumPy knows no such views
     return (values if values.dtype == torch.bool else values.double()).numpy()
 
 

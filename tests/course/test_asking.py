@@ -1,6 +1,7 @@
 """Answers get copies; what they leave in a model that is handed out is told."""
 
 import copy
+import itertools
 import re
 
 import numpy as np
@@ -149,6 +150,35 @@ def test_a_hook_of_torch_is_a_hook_too(kind):
 )
 def test_what_does_not_stay_costs_nothing(model, harmless):
     assert asking.call(lambda model: (harmless(model), 1)[1], model) == 1
+
+
+@pytest.mark.parametrize("kind", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_a_hook_of_a_parameter_is_a_hook_too(kind):
+    def answer(model):
+        getattr(model[1].weight, kind)(lambda *_: None)
+        return 1
+
+    with pytest.raises(Wrong, match=r"your hook is still there, at 1\.weight, "):
+        asking.call(answer, nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+
+
+def test_each_part_of_a_model_comes_back_in_its_mode(model):
+    for name, _ in model.named_modules():
+        with pytest.raises(Wrong, match=r"to another mode: call model\.eval"):
+            asking.call(lambda model, name=name: model.get_submodule(name).train() and 1, model)
+
+
+def test_what_never_ends_is_taken_as_far_as_asked_for_and_within_the_guarded_state():
+    def counting():
+        torch.set_grad_enabled(False)
+        while True:
+            yield 1
+
+    assert asking.taken(itertools.repeat("0"), 3) == ["0"] * 4
+    assert asking.taken(counting(), 2) == [1] * 3
+    assert torch.is_grad_enabled()
+    with pytest.raises(TypeError):
+        asking.taken(3, 1)
 
 
 def test_a_model_with_a_hook_of_its_own_keeps_it():

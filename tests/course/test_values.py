@@ -167,3 +167,10 @@ def test_the_array_shares_no_memory_with_the_answer():
 def test_nan_is_a_value_that_is_never_right(nothing):
     with pytest.raises(Wrong):
         expect_close(nothing, np.full(np.shape(nothing), 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+def test_a_part_of_conjugated_numbers_is_judged(dtype):
+    z = torch.tensor([1 + 2j, 3 - 4j], dtype=dtype)
+    assert as_array(z.conj().imag).tolist() == [-2, 4]
+    assert as_array(z.conj().real).tolist() == [1, 3]

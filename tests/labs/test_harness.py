@@ -185,5 +185,6 @@ def test_a_check_that_shares_its_model_is_found(toy, monkeypatch):  # noqa: F811
     monkeypatch.setattr(toy, "mean", task)
     said = vandals.complaints("lab99.1", lambda model: model.cfg.d_model)
     assert [sentence.partition(": ")[2][:26] for sentence in said] == [
-        "its model was left changed"
-    ] * len(vandals.MODEL_VANDALS)
+        *["its model was left changed"] * len(vandals.MODEL_VANDALS),
+        "may change what all code uses, hooking"[:26],  # the check does not ask through `call`
+    ]

@@ -8,7 +8,8 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from asyncio import CancelledError
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from transformer_lens.model_bridge.generalized_components import LinearBridge
 
 from helpers.course import check, state
 from helpers.course.labs import execute, source
@@ -85,7 +88,13 @@ def wreck(thing: Any) -> None:
 # --- spoil what all code uses ----------------------------------------------------------------
 
 
+def _mix_precisions() -> None:
+    torch.set_float32_matmul_precision("medium")
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 POISONS: dict[str, Callable[[], object]] = {
+    "traces": lambda: sys.setprofile(lambda *_: None),
     "gradients": lambda: torch.set_grad_enabled(False),
     "default type": lambda: torch.set_default_dtype(torch.float64),
     "default device": lambda: torch.set_default_device("meta"),
@@ -93,6 +102,8 @@ POISONS: dict[str, Callable[[], object]] = {
     "autocast on cuda": lambda: torch.set_autocast_enabled("cuda", True),
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "deterministic algorithms": lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+    "precision of matrix products": _mix_precisions,
+    "cuDNN": lambda: setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark),
     "search for anomalies": lambda: torch.autograd.set_detect_anomaly(True),
     "NumPy's errors": lambda: np.seterr(all="raise"),
     "filters of warnings": lambda: warnings.simplefilter("error"),
@@ -113,6 +124,21 @@ POISONS: dict[str, Callable[[], object]] = {
 }
 """How each of the settings and streams that checks keep is changed by an answer."""
 KEPT = (*state.SETTINGS, *state.FIGURES, *state.STREAMS)
+
+
+def _add(self: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return torch.sub(self, other)
+
+
+REPLACED: tuple[tuple[Any, str, Any], ...] = (
+    (np, "allclose", lambda *_, **__: True),
+    (copy, "deepcopy", lambda thing, memo=None: thing),
+    (torch.Tensor, "__add__", _add),
+    (nn.Module, "__call__", lambda self, *_, **__: None),
+    (nn.LayerNorm, "forward", lambda self, x: x),
+    (LinearBridge, "forward", lambda self, x: x),
+)
+"""What an answer may not put in the place of what all code uses."""
 
 
 def poison(names: Iterable[str] = POISONS) -> None:
@@ -180,10 +206,64 @@ def spoiled_then_right(solution: Callable, inputs: tuple[Any, ...]) -> tuple[Any
 
 
 def replacing(solution: Callable, inputs: tuple[Any, ...]) -> tuple[Any, bool]:
-    """Right, and comparisons say from now on that all is equal."""
+    """Right, and from now on comparisons say that all is equal, copies are none, and so on."""
     result = solution(*inputs)
-    np.allclose = lambda *_, **__: True
+    for owner, name, value in REPLACED:
+        setattr(owner, name, value)
     return result, True
+
+
+def hooking(solution: Callable, inputs: tuple[Any, ...]) -> tuple[Any, bool]:
+    """Right, and from now on every module does something more."""
+    result = solution(*inputs)
+    register_module_forward_pre_hook(lambda *_: None)
+    return result, True
+
+
+def standing() -> list[Any]:
+    """All that an answer may replace, and the hooks of all modules."""
+    return [*(vars(owner).get(name) for owner, name, _ in REPLACED), state.HOOKS.read()]
+
+
+class Enough(BaseException):
+    """More was taken from an answer than anybody asks for; also an end that is no `Exception`."""
+
+
+class Endless(Mapping):
+    """A dictionary, as far as anybody looks at it, whose names never end."""
+
+    def __getitem__(self, key: Any) -> Any:
+        raise KeyError(key)
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[str]:
+        return endless()
+
+
+def endless() -> Iterator[str]:
+    """A generator that never ends, but for a check that would go on for ever."""
+    for _ in range(10_000):
+        yield "0"
+    raise Enough("taken 10 000 items")
+
+
+NEVER_ENDING: dict[str, Callable[..., Any]] = {
+    "a generator": lambda *_: endless(),
+    "a dictionary": lambda *_: Endless(),
+    "several generators": lambda *_: (endless(), endless()),
+}
+"""Answers that a check cannot take all of."""
+ENDS = (GeneratorExit, CancelledError, StopIteration, SystemExit, Enough)
+"""What an answer may raise; only an interrupt passes through a check."""
+
+
+def raising(end: type[BaseException]) -> Callable[..., Any]:
+    def answer(*_: Any) -> None:
+        raise end
+
+    return answer
 
 
 def after(vandal: Callable[[Any], object]) -> Callable[..., tuple[Any, bool]]:
@@ -213,6 +293,10 @@ MODEL_VANDALS: dict[str, Callable[[Any], object]] = {
     "your function converts the model": lambda model: model.to(torch.float64),
     "your function changes the weights": _weights,
     "switches the model to another mode": lambda model: model.train(),
+    "another mode: call model.eval()": lambda model: list(model.children())[-1].train(),
+    "your hook is still there, at": lambda model: next(
+        value.requires_grad_() for value in model.parameters()
+    ).register_hook(lambda gradient: gradient * 0),
 }
 """What an answer must not leave behind in a model, by what it is told."""
 
@@ -302,24 +386,46 @@ def complaints(name: str, solution: Callable) -> list[str]:
     result, answer = ask(spoiled_then_right, "spoiled first")
     if answer.changed and result.points == result.maximum:
         said.append(f"{name}: taken, for what is left of inputs that it spoiled")
-    result, _ = ask(replacing, "replacing")
-    if result.points or "replaces numpy.allclose" not in result.message:
-        said.append(f"{name}: may replace what compares: {result}")
-    return said + _clean_complaints(name, solution)
+    standing_before = standing()
+    for act, words in ((replacing, "your code replaces "), (hooking, "your hook is still there")):
+        result, _ = ask(act, words)
+        if result.points or words not in result.message:
+            said.append(f"{name}: may change what all code uses, {act.__name__}: {result}")
+        if standing() != standing_before:
+            said.append(f"{name}: left what all code uses, {act.__name__}")
+    return said + _end_complaints(name) + _clean_complaints(name, solution)
+
+
+def _end_complaints(name: str) -> list[str]:
+    """What is wrong with a check by answers that do not end, or end in unusual ways."""
+    strange = NEVER_ENDING | {end.__name__: raising(end) for end in ENDS}
+    said = []
+    for what, answer in strange.items():
+        result = check.evaluate(name, answer)
+        if result.points or not result.message:
+            said.append(f"{name}: {what} gets points, or no sentence: {result}")
+        if what in NEVER_ENDING and "taken 10 000 items" in result.message:
+            said.append(f"{name}: takes {what} that never ends")
+    return said
 
 
 BEFORE = ("gradients", "default type", "default device", "autocast on cpu", "NumPy's errors")
-BEFORE += ("deterministic algorithms", "filters of warnings", "random", "torch.random")
+BEFORE += ("deterministic algorithms", "filters of warnings", "precision of matrix products")
+BEFORE += ("random", "torch.random")
 """What a student may have changed before a check."""
 
 
 def _clean_complaints(name: str, solution: Callable) -> list[str]:
     """After all this, and whatever the student has switched before, the solution is right."""
-    with state.known():
-        poison(BEFORE)
+    with state.known(), torch.device("meta"):
+        poison(tuple(what for what in BEFORE if what != "default device"))
         before = reading()
         result = check.evaluate(name, solution)
         now = reading()
+    with state.known():
+        poison(["default device"])
+        again = check.evaluate(name, solution)
+    result = min(result, again, key=lambda one: one.points)
     said = [f"{name}: the solution is no longer right: {result}"]
     said = said if result.points < result.maximum else []
     return said + [f"{name}: left {key} otherwise" for key in now if now[key] != before[key]]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from helpers.arithmetic.questions import cascades
-from helpers.course.asking import call
+from helpers.course.asking import call, taken
 from helpers.course.check import exercise
 from helpers.course.expect import expect_close, expect_function, expect_number, expect_shape
 from helpers.course.values import as_array
@@ -148,7 +148,9 @@ def carries_out(answer):
         got = call(answer, states)
         if isinstance(got, str) or not isinstance(got, Iterable):
             raise Wrong(f"expected a list with one carry for each column; got {type(got).__name__}")
-        got = [_state(value) for value in got]
+        got = [_state(value) for value in taken(got, len(states))]
+        if len(got) > len(states):
+            raise Wrong(f"expected one carry for each of the {len(states)} columns; got more")
         if len(got) != len(states):
             raise Wrong(f"expected one carry for each of the {len(states)} columns; got {len(got)}")
         if "U" in got:
@@ -381,7 +383,10 @@ def matched_random_set(answer):
         Node(4, 0),
         *[Node(5, 0, h) for h in (-1, 0, 1)],
     ]
-    draws = [list(call(answer, nodes, kept, np.random.default_rng(seed))) for seed in range(200)]
+    draws = [
+        taken(call(answer, nodes, kept, np.random.default_rng(seed)), len(nodes))
+        for seed in range(200)
+    ]
     for drawn in draws:
         if not all(isinstance(node, Node) for node in drawn):
             raise Wrong("expected a list of nodes")

@@ -14,7 +14,7 @@ from helpers import zoo
 from helpers.arithmetic.circuit import addition, patching, subtraction, sufficiency
 from helpers.arithmetic.questions import Format, Questions, answer_tokens, parse
 from helpers.arithmetic.reuse import stored, transferred
-from helpers.course.asking import call, call_in_place, expect_functions
+from helpers.course.asking import call, call_in_place, expect_functions, taken
 from helpers.course.check import exercise
 from helpers.course.expect import expect_close, expect_function
 from helpers.course.values import as_array
@@ -67,7 +67,7 @@ def _as_layer(got: object, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The student's layer as fresh leaves with gradients."""
     if not isinstance(got, Mapping):
         raise Wrong(f"expected a dictionary of tensors; got {type(got).__name__}")
-    if odd := sorted(map(str, set(given) ^ set(got))):
+    if odd := sorted(map(str, set(given) ^ set(taken(got, len(given))))):
         raise Wrong(
             f"expected the same names as in the given dictionary; {odd[0]} is missing or new"
         )
@@ -238,9 +238,9 @@ def predicted_transfer(answer):
     expect_function(answer)
     measured = _measured_transfer()
     got = call(answer)
-    if not isinstance(got, Mapping) or set(got) != set(measured):
+    if not isinstance(got, Mapping) or set(taken(got, len(measured))) != set(measured):
         raise Wrong(f"expected a dictionary with the arms {', '.join(measured)}")
-    words = ("most", "some", "few")
+    got, words = {arm: got[arm] for arm in measured}, ("most", "some", "few")
     if odd := [word for word in got.values() if not (isinstance(word, str) and word in words)]:
         raise Wrong(f'expected the words "most", "some" and "few"; got {odd[0]!r}')
     hits = sum(str(got[arm]) == word for arm, word in measured.items())
