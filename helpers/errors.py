@@ -1,8 +1,11 @@
 """The one exception that the package raises for a fault a person can mend, and its remedies."""
 
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
 
 
 class LabError(Exception):
@@ -51,3 +54,17 @@ def optional(extra: str) -> Iterator[None]:
             str(fault),
             hint=f"pip install 'trustworthy-circuits[{extra}]'",
         ) from None
+
+
+def line_of(fault: BaseException) -> str:
+    """The line of somebody's own file that a fault comes from, where it is from one."""
+    if isinstance(fault, SyntaxError) and fault.filename:
+        return f" ({fault.filename}, line {fault.lineno})"
+    own = [frame for frame in extract_tb(fault.__traceback__)[1:] if not _installed(frame.filename)]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+
+
+def _installed(file: str) -> bool:
+    """Whether a file is Python's own, or of a library."""
+    standard = Path(os.__file__).parent
+    return file.startswith("<") or Path(file).is_relative_to(standard) or "site-packages" in file

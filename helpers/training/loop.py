@@ -84,12 +84,13 @@ def build_model(recipe: Recipe) -> Model:
             "device": "cpu",
             **recipe.model,
         }
-        model = TransformerBridge.boot_native(config)
+        with torch.device("cpu"):  # another default device, such as meta, would have the weights
+            model = TransformerBridge.boot_native(config)
+            _make_output_bias_a_parameter(model)
     except (KeyError, TypeError, ValueError) as fault:
         raise LabError(
             f"expected {recipe.name} to have the shape of a model", f"cannot build it: {fault!r}"
         ) from None
-    _make_output_bias_a_parameter(model)
     return model
 
 

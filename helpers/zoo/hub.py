@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
+from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import within
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ HUB: dict[str, HubModel] = {
         "HuggingFaceTB/SmolLM2-135M", "93efa2f097d58c2a74874c7e644dbc9b0cee75a2"
     ),
 }
+
+TOLERANCE = 1e-3
+"""Largest difference of logits between two computations of one model, as a share of the largest."""
 
 PICKLED = {"attn-only-4l": "NeelNanda/Attn_Only_4L512W_C4_Code"}
 """Published models whose weights exist only as a pickle, by their name in TransformerLens."""
@@ -73,20 +80,28 @@ def boot(folder: Path, called: str):
     """A bridge around a Hugging Face folder.
 
     Raises:
-        LabError: Incomplete files, or an architecture that the bridge does not take.
+        LabError: Incomplete files, an architecture that the bridge does not take, or a model of
+            which the bridge computes something else than Hugging Face does.
     """
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import AutoModelForCausalLM
 
     try:
-        # transformers fills weights that a file lacks with random numbers, and only logs it
+        # in the precision of the bridge, so that the two can be compared
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True
+            folder, use_safetensors=True, output_loading_info=True, dtype=torch.float32
         )
-        info = loaded[1]
-        if info["missing_keys"]:
-            raise ValueError(f"the weights lack {sorted(info['missing_keys'])[0]}")
-        return TransformerBridge.boot_transformers(str(folder), device="cpu")
+        # transformers fills weights that a file lacks with random numbers, and only logs it
+        if missing := loaded[1]["missing_keys"]:
+            raise ValueError(f"the weights lack {sorted(missing)[0]}")
+        tokens = _probe(loaded[0].config)
+        wanted = _logits(loaded[0], tokens)
+        del loaded  # before the bridge loads the weights anew: one copy at a time
+        model = TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
+        _check_same(_logits(model, tokens), wanted, called)
+        return model
+    except LabError:
+        raise
     except (
         OSError,
         ValueError,
@@ -102,6 +117,41 @@ def boot(folder: Path, called: str):
             hint="check that the files are complete "
             "and that the architecture is one of TransformerLens",
         ) from None
+
+
+def _probe(config: Any, length: int = 8) -> Int[Tensor, "1 pos"]:
+    """A few token ids from all over the vocabulary, and none of a pad, a begin or an end."""
+    config = config.get_text_config()
+    special = {getattr(config, f"{kind}_token_id", None) for kind in ("bos", "eos", "pad")}
+    size, context = config.vocab_size, getattr(config, "max_position_embeddings", None)
+    ids = [i for i in range(1, size, max(1, size // (2 * length))) if i not in special] or [0]
+    return torch.tensor([ids[: min(length, context or length)]])
+
+
+@torch.no_grad()
+def _logits(model: Any, tokens: Int[Tensor, "1 pos"]) -> Float[Tensor, "1 pos vocab"]:
+    output = model(tokens)
+    return getattr(output, "logits", output).float()
+
+
+def _check_same(
+    ours: Float[Tensor, "1 pos vocab"], wanted: Float[Tensor, "1 pos vocab"], called: str
+) -> None:
+    """Refuse a bridge that leaves away a setting of the model, such as the scale of attention.
+
+    The two add up in another order, which moves a logit by some millionths of the largest.
+    """
+    finite = wanted[wanted.isfinite()]
+    largest = float(finite.abs().max()) if len(finite) else 0.0
+    apart = torch.where(ours == wanted, 0.0, (ours - wanted).abs()).max()
+    if not within(apart, TOLERANCE * largest):
+        raise LabError(
+            f"expected the logits that Hugging Face computes for {called}",
+            f"those of TransformerBridge differ by {float(apart):.3g}, and the largest logit is "
+            f"{largest:.3g}",
+            hint="the bridge knows no setting of its config.json, such as scale_attn_weights: "
+            "give a callable from tokens to logits instead",
+        )
 
 
 def download(repository: str, revision: str) -> Path:

@@ -92,6 +92,14 @@ def load(
             checkpoint, a device that this machine has not, or a hub that does not answer.
     """
     device = runtime.answering(device) if device else runtime.device()
+    with torch.device("cpu"):  # another default device, such as meta, would swallow the weights
+        model = _model(name, revision, step)
+    if device != "cpu":
+        model = model.to(device)
+    return model.eval()
+
+
+def _model(name: str, revision: str | None, step: int | None):
     entries = read_manifest()
     if step is not None and name not in entries:
         raise LabError(
@@ -100,16 +108,12 @@ def load(
             hint="see helpers.trust.series.sources for others",
         )
     if name in entries:
-        model = _embedded(name, step)
-    elif os.path.isdir(folder := runtime.expanded(name)):  # no fault where it is locked
-        model = _local(folder)
-    elif hub.is_name(name):
-        model = hub.load(name, revision)
-    else:
-        raise unknown_name(name, list(entries))
-    if device != "cpu":
-        model = model.to(device)
-    return model.eval()
+        return _embedded(name, step)
+    if name.strip() and os.path.isdir(folder := runtime.expanded(name)):  # "" is not this folder
+        return _local(folder)  # no fault where it is locked
+    if hub.is_name(name):
+        return hub.load(name, revision)
+    raise unknown_name(name, list(entries))
 
 
 def _embedded(name: str, step: int | None = None):

@@ -229,6 +229,73 @@ def test_a_hugging_face_folder_loads(gpt2_folder, shelf):
     torch.testing.assert_close(model(TOKENS), reference(TOKENS).logits, rtol=0, atol=1e-5)
 
 
+def saved_gpt2(folder: Path, scale: float = 8.0, **settings) -> Path:
+    """A GPT-2 with weights so large that every part of it matters."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=20, n_positions=16, n_embd=16, n_layer=2, n_head=2, **settings)
+    model = GPT2LMHeadModel(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(scale)
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_a_bridge_that_leaves_a_setting_away_is_refused(tmp_path, shelf):
+    folder = saved_gpt2(tmp_path, scale_attn_weights=False)
+    with pytest.raises(LabError, match=r"those of TransformerBridge differ by [0-9.]+, and the"):
+        zoo.load(str(folder), device="cpu")
+
+
+def test_a_model_that_gives_nan_is_refused(tmp_path, shelf):
+    folder = saved_gpt2(tmp_path, scale=float("nan"))
+    with pytest.raises(LabError, match="TransformerBridge differ by nan"):
+        zoo.load(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_weights_of_any_precision_are_compared_in_the_bridges(tmp_path, shelf, dtype):
+    from transformers import GPT2LMHeadModel
+
+    GPT2LMHeadModel.from_pretrained(saved_gpt2(tmp_path / "a")).to(dtype).save_pretrained(
+        tmp_path / "b"
+    )
+    model = zoo.load(str(tmp_path / "b"), device="cpu")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("context", [1, 3, 16])
+def test_a_short_context_is_compared_within_it(tmp_path, shelf, context):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=2, n_positions=context, n_embd=8, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    assert zoo.load(str(tmp_path), device="cpu").cfg.n_ctx == context
+
+
+@pytest.mark.parametrize("default", ["meta"])
+def test_another_default_device_does_not_swallow_the_weights(gpt2_folder, toy_run, shelf, default):
+    torch.set_default_device(default)
+    try:
+        models = [zoo.load(name, device="cpu") for name in ("toy", str(toy_run), str(gpt2_folder))]
+        models.append(training.build_model(TOY))
+    finally:
+        torch.set_default_device(None)
+    for model in models:
+        held = [*model.parameters(), *model.buffers()]
+        assert {tensor.device.type for tensor in held} == {"cpu"}
+    assert torch.equal(models[0](TOKENS), trained_logits(toy_run))
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(toy_run, shelf, name, monkeypatch):
+    monkeypatch.chdir(toy_run)
+    with pytest.raises(LabError, match="expected an embedded model"):
+        zoo.load(name)
+
+
 def test_a_damaged_hugging_face_folder_is_refused(gpt2_folder, tmp_path, shelf):
     folder = tmp_path / "copy"
     shutil.copytree(gpt2_folder, folder)

@@ -24,6 +24,7 @@ from helpers.arithmetic.questions import (
     join,
     of_class,
     parse,
+    reading,
     uniform,
 )
 from helpers.arithmetic.verification import check_model
@@ -124,8 +125,14 @@ class Reader:
     def probabilities(
         self, logits: Float[Tensor, "question pos vocab"]
     ) -> Float[Tensor, "question answer vocab"]:
-        """The probabilities of every answer token, from the logits at the position before it."""
-        return logits[:, self.fmt.equals_position :].float().softmax(-1).cpu()
+        """The probabilities of every answer token, from the logits at the position before it.
+
+        Raises:
+            LabError: NaN or infinity in a logit that decides.
+        """
+        answer = logits[:, self.fmt.equals_position :]
+        reading.check_decisive(answer)
+        return answer.float().softmax(-1).cpu()
 
     def text(self, ids: Int[Tensor, " token"]) -> str:
         """Token ids as characters; ``?`` for a token outside the format."""

@@ -1,6 +1,7 @@
 """Questions: what is asked, how it becomes tokens, and how hard it is.
 
-Used by name are `algorithm` (exact arithmetic, by columns) and `cascades` (classes of carries).
+Used by name are `algorithm` (exact arithmetic, by columns), `cascades` (classes of carries) and
+`reading` (the likeliest token).
 """
 
 from helpers.arithmetic.questions.batch import (

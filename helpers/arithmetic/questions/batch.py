@@ -16,6 +16,7 @@ from torch import Tensor
 
 from helpers.arithmetic.questions import cascades
 from helpers.arithmetic.questions.format import Format
+from helpers.arithmetic.questions.reading import likeliest
 from helpers.errors import LabError
 
 
@@ -245,5 +246,9 @@ def class_counts(questions: Questions) -> dict[str, int]:
 def answer_tokens(
     logits: Float[Tensor, "question pos vocab"], fmt: Format
 ) -> Int[Tensor, "question answer"]:
-    """The model's answer, teacher forced: the likeliest token before each answer token."""
-    return logits[:, fmt.equals_position : fmt.equals_position + fmt.n_answer].argmax(-1)
+    """The model's answer, teacher forced: the likeliest token before each answer token.
+
+    Raises:
+        LabError: NaN or infinity in a logit that decides.
+    """
+    return likeliest(logits[:, fmt.equals_position : fmt.equals_position + fmt.n_answer])

@@ -12,6 +12,8 @@ from numbers import Integral
 from helpers.errors import LabError
 
 MAX_DIGITS = 20
+MOST = 2**63
+"""Token ids are below it: a tensor holds no larger number."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Format:
 
     Raises:
         LabError: The digits are out of range, one id is used for two symbols, or an id is no whole
-            number of 0 or more.
+            number of 0 or more, or none that a tensor holds.
 
     >>> Format(6).n_ctx, Format(6).equals_position, Format(6).answer_position(0)
     (22, 13, 21)
@@ -50,11 +52,12 @@ class Format:
         if not isinstance(self.n_digits, int) or not 1 <= self.n_digits <= MAX_DIGITS:
             raise LabError(f"expected 1 to {MAX_DIGITS} digits", f"got {self.n_digits!r}")
         ids = (*self._symbols, *self.prefix)
-        known = all(isinstance(i, Integral) and not isinstance(i, bool) and i >= 0 for i in ids)
+        whole = all(isinstance(i, Integral) and not isinstance(i, bool) for i in ids)
+        known = whole and all(0 <= i < MOST for i in ids)
         complete = len(self.digit_ids) == 10 and len(set(self._symbols)) == len(self._symbols)
         if not (known and complete):
             raise LabError(
-                "expected ten digit ids and three symbol ids, all different, and no id below 0",
+                "expected ten digit ids and three symbol ids, all different, from 0 to 2^63 - 1",
                 f"got digits {self.digit_ids}, plus {self.plus}, minus {self.minus}, "
                 f"equals {self.equals}, prefix {self.prefix}",
             )

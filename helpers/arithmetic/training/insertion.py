@@ -32,7 +32,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions
+from helpers.arithmetic.questions import Format, Questions, reading
 from helpers.arithmetic.verification import BATCH_SIZE, check_model
 from helpers.errors import LabError
 from helpers.inputs import check_count
@@ -217,7 +217,7 @@ def agreement(
 
     Raises:
         LabError: The vocabulary or the context of a model does not hold the format; or there is no
-            question, or a batch size below 1.
+            question, or a batch size below 1; or a model gives NaN or infinity.
     """
     check_count("number of questions", len(questions), least=1)
     check_count("batch size", batch_size, least=1)
@@ -227,7 +227,7 @@ def agreement(
     for part in questions.tokens(fmt).split(batch_size):
         inputs, truth = part[:, :-1], part[:, fmt.equals_position + 1 :]
         both = [model(inputs)[:, fmt.equals_position :] for model in (source, target)]
+        rights.append(torch.stack([(reading.likeliest(logits) == truth).all(1) for logits in both]))
         largest = max(largest, float((both[0] - both[1]).abs().max()))
-        rights.append(torch.stack([(logits.argmax(-1) == truth).all(1) for logits in both]))
     source_right, target_right = torch.cat(rights, dim=1)
     return Agreement(source_right, target_right, largest)

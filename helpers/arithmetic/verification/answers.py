@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers.arithmetic.questions import Format, Questions, uniform
-from helpers.errors import LabError
+from helpers.arithmetic.questions import Format, Questions, reading, uniform
+from helpers.errors import LabError, line_of
 from helpers.inputs import check_count
 
 BATCH_SIZE = 128
@@ -37,8 +37,8 @@ def predict(
     string read off is not what the changed model would write. Use `greedy` where that matters.
 
     Raises:
-        LabError: The model has too small a vocabulary or context, or does not return logits for
-            every position; or the batch size is below 1.
+        LabError: The model has too small a vocabulary or context, raises a fault of its own, or
+            does not return logits for every position, or returns NaN; or the batch size is below 1.
     """
     check_model(model, fmt)
     check_count("batch size", batch_size, least=1)
@@ -46,7 +46,9 @@ def predict(
         return torch.zeros(0, fmt.n_answer, dtype=torch.long)
     start = fmt.equals_position
     batches = questions.tokens(fmt)[:, :-1].split(batch_size)  # the last token predicts nothing
-    return torch.cat([_logits(model, part, fmt)[:, start:].argmax(-1).cpu() for part in batches])
+    return torch.cat(
+        [reading.likeliest(_logits(model, part, fmt)[:, start:]).cpu() for part in batches]
+    )
 
 
 @torch.inference_mode()
@@ -65,7 +67,7 @@ def greedy(
     answers = []
     for part in questions.tokens(fmt)[:, : fmt.equals_position + 1].split(batch_size):
         for _ in range(fmt.n_answer):
-            best = _logits(model, part, fmt)[:, -1].argmax(-1).cpu()
+            best = reading.likeliest(_logits(model, part, fmt)[:, -1]).cpu()
             part = torch.cat([part, best[:, None]], dim=1)
         answers.append(part[:, fmt.equals_position + 1 :])
     return torch.cat(answers)
@@ -119,14 +121,16 @@ def check_causal(model: LogitsOf, fmt: Format, seed: int = 0) -> None:
     """Refuse a model that looks ahead: teacher forcing would show it the answer.
 
     Raises:
-        LabError: Another last token changes the logits before it.
+        LabError: As `predict`; or another last token changes the logits before it.
     """
     tokens = uniform(fmt.n_digits, 8, np.random.default_rng(seed)).tokens(fmt)[:, :-1]
     changed, ids = tokens.clone(), torch.tensor(fmt.digit_ids)
     changed[:, -1] = torch.where(tokens[:, -1] == ids[0], ids[1], ids[0])
     with torch.inference_mode():
         before, after = (_logits(model, t, fmt)[:, :-1].float() for t in (tokens, changed))
-    if not torch.allclose(before, after, rtol=1e-3, atol=1e-3 * float(before.abs().max())):
+    finite = before[before.isfinite()]  # minus infinity, of a word never said, is no scale
+    scale = float(finite.abs().max()) if len(finite) else 0.0
+    if not torch.allclose(before, after, rtol=1e-3, atol=1e-3 * scale):
         raise LabError(
             "expected a causal model that gives the same logits for the same tokens",
             "another last token changes the logits before it",
@@ -140,24 +144,18 @@ def _logits(
 ) -> Float[Tensor, "question pos vocab"]:
     try:
         output = model(tokens.to(device_of(model)))
-    except IndexError as fault:  # what an embedding raises for an id it does not have
+    except LabError:
+        raise
+    except (Exception, SystemExit) as fault:  # a callable of somebody else may raise anything
+        said = (str(fault).strip().splitlines() or [""])[0]
         raise LabError(
             f"expected a model that takes token ids up to {fmt.d_vocab_needed - 1} and "
             f"{tokens.shape[1]} tokens",
-            f"it raised IndexError: {fault}",
-            hint="give the model's own token ids and number of digits to Format",
-        ) from None
-    output = getattr(output, "logits", output)
-    shape, least = tuple(getattr(output, "shape", ())), fmt.d_vocab_out_needed
-    if len(shape) != 3 or shape[:2] != tuple(tokens.shape) or shape[2] < least:
-        wanted = f"({len(tokens)}, {tokens.shape[1]}, at least {least})"
-        raise LabError(
-            f"expected logits of shape {wanted}",
-            f"the model returned {shape or type(output).__name__}",
-            hint="pass a callable that maps token ids [question, pos] to logits "
-            "[question, pos, vocab]; has_sign=False if it writes no sign",
-        )
-    return output
+            f"it raised {type(fault).__name__}: {said}{line_of(fault)}",
+            hint="give the model's own token ids and number of digits to Format; a callable takes "
+            "token ids [question, pos], and a class is called when an instance is made",
+        ) from fault
+    return reading.as_logits(output, (len(tokens), tokens.shape[1]), fmt.d_vocab_out_needed)
 
 
 def device_of(model: LogitsOf) -> torch.device:

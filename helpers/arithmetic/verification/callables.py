@@ -1,13 +1,10 @@
 """A model of somebody else as a Python callable, by the name that the command line takes."""
 
-import os
 from importlib import import_module
-from pathlib import Path
-from traceback import extract_tb
 from typing import Any
 
 from helpers.arithmetic.verification.answers import LogitsOf
-from helpers.errors import LabError
+from helpers.errors import LabError, line_of
 
 
 def callable_named(name: str) -> LogitsOf:
@@ -25,7 +22,7 @@ def callable_named(name: str) -> LogitsOf:
     try:
         found, fault = import_module(module_name), f"it has no callable {path!r}"
     except (Exception, SystemExit) as cause:  # noqa: BLE001 - a module may raise anything
-        fault = f"cannot import {module_name!r}: {type(cause).__name__}: {cause}{_line(cause)}"
+        fault = f"cannot import {module_name!r}: {type(cause).__name__}: {cause}{line_of(cause)}"
     for part in path.split("."):
         found = getattr(found, part, None)
     if not callable(found):
@@ -35,17 +32,3 @@ def callable_named(name: str) -> LogitsOf:
             hint="give the command in the folder of the module, or set PYTHONPATH",
         )
     return found  # pyright: ignore[reportReturnType]  its answers are checked when it is asked
-
-
-def _line(fault: BaseException) -> str:
-    """The line of somebody's own file that a fault comes from, where it is from one."""
-    if isinstance(fault, SyntaxError) and fault.filename:
-        return f" ({fault.filename}, line {fault.lineno})"
-    own = [frame for frame in extract_tb(fault.__traceback__)[1:] if not _installed(frame.filename)]
-    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-
-
-def _installed(file: str) -> bool:
-    """Whether a file is Python's own, or of a library."""
-    standard = Path(os.__file__).parent
-    return file.startswith("<") or Path(file).is_relative_to(standard) or "site-packages" in file

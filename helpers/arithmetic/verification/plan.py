@@ -15,6 +15,9 @@ from helpers.errors import LabError
 CHUNK = 4096
 """Questions drawn, classified and scored at a time; memory does not grow with their number."""
 
+MOST = 10**9
+"""Most uniform questions, and most in a class: more take days, and the list of chunks gigabytes."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -41,8 +44,8 @@ def plan(
     """The chunks of a verification; the arguments are those of `counting.verify`.
 
     Raises:
-        LabError: The operations are unknown, a number is negative, there is no question to ask, or
-            an exhaustive plan is for more than 3 digits.
+        LabError: The operations are unknown, a number is negative or above `MOST`, there is no
+            question to ask, or an exhaustive plan is for more than 3 digits.
 
     >>> [(chunk.source, chunk.count) for chunk in plan(1, 5000, 7, False, "+", seed=0)]
     [('uniform', 4096), ('uniform', 904), ('S0', 7), ('S1', 7)]
@@ -53,6 +56,12 @@ def plan(
         raise LabError(
             "expected a seed and numbers of questions of 0 or more, and some question to ask",
             f"got seed {seed}, {questions} uniform questions and {per_class} a class",
+        )
+    if not exhaustive and max(questions, per_class) > MOST:
+        raise LabError(
+            f"expected at most {MOST:,} questions of a kind",
+            f"got {questions:,} uniform questions and {per_class:,} a class",
+            hint="a million take minutes, and without a failure bound its rate by 4 in a million",
         )
     if exhaustive and n_digits > 3:
         raise LabError(

@@ -71,3 +71,9 @@ def test_a_vocabulary_without_minus():
     assert torch.equal(questions.tokens(fmt), torch.where(usual == 12, 11, usual))
     with pytest.raises(LabError, match="the format has no minus; got 20 subtractions"):
         uniform(3, 20, np.random.default_rng(0), subtract=True).tokens(fmt)
+
+
+@pytest.mark.parametrize("ids", [{"prefix": (10**23,)}, {"plus": 2**63}, {"minus": -(10**23)}])
+def test_an_id_that_no_tensor_holds_is_refused(ids):
+    with pytest.raises(LabError, match=r"expected ten digit ids.* from 0 to 2\^63 - 1"):
+        Format(3, **ids)

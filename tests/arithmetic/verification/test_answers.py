@@ -1,13 +1,24 @@
 """Reading answers, on callables whose failures are known exactly and on a real model."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from helpers.arithmetic.questions import Format, Questions, all_additions, uniform
-from helpers.arithmetic.verification import greedy, predict, score
+from helpers.arithmetic.circuit.sufficiency import bench
+from helpers.arithmetic.explorer.data import Reader
+from helpers.arithmetic.questions import (
+    Format,
+    Questions,
+    all_additions,
+    answer_tokens,
+    reading,
+    uniform,
+)
+from helpers.arithmetic.training.insertion import agreement
+from helpers.arithmetic.verification import check_causal, greedy, predict, score, verify
 from helpers.errors import LabError
 from tests.arithmetic.calculators import Calculator, Forgetful, small_model
 
@@ -103,3 +114,149 @@ def test_logits_may_come_wrapped():
         uniform(3, 20, np.random.default_rng(0)),
         fmt,
     ).all()
+
+
+# what is no number never decides
+
+FMT = Format(3)
+RIGHT = Calculator(FMT, Questions.answer_digits)
+NEITHER = "expected logits among which one is the largest; the model gives NaN or infinity"
+
+
+def at_the_right_token(value: float, spared: int = 8):
+    """A model that is right but for the value there, in batches of all sizes but one."""
+
+    def model(tokens):
+        logits = RIGHT(tokens)
+        return logits if len(tokens) == spared else logits.masked_fill(logits > 0, value)
+
+    return model
+
+
+READERS = {
+    "verify": lambda model: verify(model, FMT, questions=300, per_class=20),
+    "predict": lambda model: predict(model, batch(20), FMT),
+    "greedy": lambda model: greedy(model, batch(20), FMT),
+    "score": lambda model: score(model, batch(20), FMT),
+    "check_causal": lambda model: check_causal(model, FMT),
+    "answer_tokens": lambda model: answer_tokens(logits_of(model), FMT),
+    "likeliest": lambda model: reading.likeliest(logits_of(model)),
+    "probabilities": lambda model: Reader(FMT).probabilities(logits_of(model)),
+}
+"""Everything that lets the logits of a model decide."""
+
+
+def batch(count: int) -> Questions:
+    return uniform(3, count, np.random.default_rng(0))
+
+
+def logits_of(model) -> torch.Tensor:
+    return model(batch(20).tokens(FMT)[:, :-1])
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("name", READERS)
+def test_no_token_is_chosen_among_values_that_are_no_numbers(name, value):
+    spared = 0 if name == "check_causal" else 8
+    with pytest.raises(LabError, match=NEITHER):
+        READERS[name](at_the_right_token(value, spared))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("name", [name for name in READERS if name != "check_causal"])
+def test_logits_that_are_all_alike_are_refused(name, value):
+    with pytest.raises(LabError, match=NEITHER):
+        READERS[name](lambda tokens: RIGHT(tokens) * 0 + value)
+
+
+def test_one_weight_that_is_nan_is_refused_wherever_the_model_is_asked():
+    broken, whole = small_model(), small_model()
+    with torch.no_grad():
+        next(broken.parameters())[3, 0] = torch.nan
+    shared = replace(bench(whole, FMT, per_class=4, reference_per_class=4), model=broken)
+    for ask in (
+        lambda: verify(broken, FMT, questions=300, per_class=20),
+        lambda: agreement(whole, broken, batch(20), FMT),
+        lambda: agreement(broken, whole, batch(20), FMT),
+        lambda: shared.right([]),
+    ):
+        with pytest.raises(LabError, match=NEITHER):
+            ask()
+
+
+def test_words_that_are_never_said_may_be_minus_infinity():
+    def model(tokens):
+        logits = RIGHT(tokens)
+        logits[..., -1] = -torch.inf
+        return logits
+
+    assert score(model, batch(20), FMT).all()
+    check_causal(model, FMT)
+
+    def looks_ahead(tokens):
+        return model(tokens) + tokens[:, -1:, None]
+
+    with pytest.raises(LabError, match="expected a causal model"):
+        check_causal(looks_ahead, FMT)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda logits: logits.numpy(),
+        lambda logits: logits.double().numpy(),
+        torch.Tensor.double,
+        torch.Tensor.half,
+        torch.Tensor.bfloat16,
+        lambda logits: logits.to(torch.float8_e5m2),
+        lambda logits: logits.requires_grad_(),
+    ],
+)
+def test_logits_of_any_precision_are_read(convert):
+    assert score(lambda tokens: convert(RIGHT(tokens)), batch(20), FMT).all()
+    assert verify(lambda t: convert(RIGHT(t)), FMT, questions=50, per_class=2).failures == 0
+
+
+@pytest.mark.parametrize(
+    ("convert", "said"),
+    [
+        (lambda logits: logits > 0, "numbers of torch.bool"),
+        (lambda logits: logits.long(), "numbers of torch.int64"),
+        (lambda logits: logits + 0j, "numbers of torch.complex64"),
+        (lambda logits: logits.to("meta"), "a tensor on the device meta"),
+        (lambda logits: logits.to_sparse(), "layout torch.sparse_coo"),
+        (lambda logits: logits.numpy() > 0, "ndarray of bool"),
+        (lambda logits: logits.numpy().astype(complex), "ndarray of complex128"),
+    ],
+)
+def test_what_are_no_logits_is_named(convert, said):
+    with pytest.raises(LabError, match=r"expected logits as a dense tensor.*" + said):
+        verify(lambda tokens: convert(RIGHT(tokens)), FMT)
+
+
+class Owner(torch.nn.Module):
+    def forward(self, tokens):
+        return RIGHT(tokens)
+
+
+def leaves(tokens):
+    raise SystemExit(3)
+
+
+def fails(tokens):
+    raise ZeroDivisionError("one line\nand another")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Owner, "TypeError"),
+        (lambda tokens, mask: RIGHT(tokens), "TypeError"),
+        (leaves, "SystemExit: 3"),
+        (fails, "ZeroDivisionError: one line"),
+    ],
+)
+def test_what_a_callable_raises_is_a_sentence(model, said):
+    with pytest.raises(LabError, match=f"token ids up to 12 and 12 tokens; it raised {said}") as e:
+        predict(model, batch(5), FMT)
+    assert not isinstance(e.value.__cause__, LabError | None)  # where it happened is kept

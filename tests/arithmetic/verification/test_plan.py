@@ -3,7 +3,8 @@
 import pytest
 
 from helpers.arithmetic.questions import cascades
-from helpers.arithmetic.verification.plan import CHUNK, draw, plan
+from helpers.arithmetic.verification.plan import CHUNK, MOST, draw, plan
+from helpers.errors import LabError
 
 pytestmark = pytest.mark.core
 
@@ -25,3 +26,9 @@ def test_class_chunks_hold_their_class_alone():
     for chunk in plan(4, 0, 30, False, "+-", seed=0):
         assert set(draw(chunk, 4).classes()) == {chunk.source}
         assert chunk.source in cascades.addition(4).classes + cascades.subtraction(4).classes
+
+
+@pytest.mark.parametrize("counts", [(MOST + 1, 0), (0, MOST + 1), (10**20, 10**20)])
+def test_more_questions_than_can_be_listed_are_refused(counts):
+    with pytest.raises(LabError, match="expected at most 1,000,000,000 questions of a kind"):
+        plan(3, *counts, False, "+", seed=0)
