@@ -16,7 +16,7 @@ from importlib import import_module
 
 from helpers import __version__
 from helpers.errors import LabError
-from helpers.output import results_only
+from helpers.output import flush_stdout, forgiving_stderr, results_only
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": (
@@ -65,6 +65,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
 }
 
+LIMIT = 2**63
+"""Numbers that a person gives are below it: nothing larger fits into a tensor or a seed."""
+
 LATER: dict[str, str] = {
     "release": "student notebooks, solution notebooks and autograder archives",
     "grade": "grades for a folder of submissions",
@@ -74,12 +77,16 @@ LATER: dict[str, str] = {
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    with forgiving_stderr():
+        return _answered(argv)
+
+
+def _answered(argv: list[str]) -> int:
     try:
         try:
             return _dispatch(argv)
         finally:
-            if sys.stdout:  # closed by `>&-`
-                sys.stdout.flush()  # here, where what stops the writing can still be dealt with
+            flush_stdout()
     except LabError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1
@@ -110,8 +117,32 @@ def _dispatch(argv: list[str]) -> int:
     )
     module.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
+    _check_words(parser, argv[1:], arguments)
+    if sys.flags.optimize > 1:
+        raise LabError(
+            "expected Python with docstrings",
+            "it runs with -OO, which drops those that transformers reads",
+            hint="give the command without -OO, and unset PYTHONOPTIMIZE",
+        )
     with results_only() as results:
         return module.run(arguments, results)
+
+
+def _check_words(
+    parser: argparse.ArgumentParser, words: list[str], arguments: argparse.Namespace
+) -> None:
+    """Refuse what no command means: an empty word, and a number beyond all that is counted.
+
+    ``Path("")`` is the current folder, so a shell variable that is not set would name it.
+    """
+    for word in words:
+        option, _, value = word.rpartition("=")
+        if not (value if option.startswith("--") else word).strip():
+            parser.error(f"expected a name, a path or a number, got the empty {word!r}")
+    for name, value in vars(arguments).items():
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(number, int) and abs(number) >= LIMIT for number in numbers):
+            parser.error(f"expected less than 2^63 for {name}, got {value}")
 
 
 def _overview() -> argparse.ArgumentParser:

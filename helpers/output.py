@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from helpers.errors import LabError
 
@@ -23,7 +23,7 @@ def results_only() -> Iterator[TextIO]:
     which write to the file descriptor. Results are written when the block ends, however it ends.
 
     Raises:
-        LabError: Standard output cannot be written: the disk is full.
+        LabError: Standard output cannot be written: the disk is full, or it is closed.
 
     >>> with results_only() as results:
     ...     print("a library speaks")
@@ -52,12 +52,67 @@ def say(text: str) -> None:
     print(text)
 
 
-def _write(text: str, stream: TextIO) -> None:
+class Forgiving:
+    """Standard error where what is said may be lost, and nothing else with it.
+
+    What cannot be written (the disk is full, the stream is closed, its reader has gone) goes
+    nowhere from then on: a progress bar shall not stop the work whose progress it shows.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  for good
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if _is_descriptor(self._stream, STDERR):  # or the flush at exit fails again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def forgiving_stderr() -> Iterator[None]:
+    """A place where standard error is a `Forgiving` one."""
+    before = sys.stderr
+    sys.stderr = Forgiving(before)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = before
+
+
+def flush_stdout() -> None:
+    """Write what waits in standard output, where what stops the writing can still be dealt with.
+
+    Raises:
+        LabError: It cannot be written: the disk is full.
+    """
+    if sys.stdout:  # closed by `>&-`
+        _write("", sys.stdout)
+
+
+def _write(text: str, stream: TextIO | None) -> None:
     """Write to a stream, with escapes for what its encoding lacks."""
+    if stream is None and text:  # Python has no standard output where the shell closed it
+        raise LabError("expected to write the result", "standard output is closed")
     encoding = getattr(stream, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
-        print(text, end="", file=stream, flush=bool(text))
+        print(text, end="", file=stream, flush=True)
     except OSError as fault:
         if _is_descriptor(stream, STDOUT):  # or the flush at exit fails again
             os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)

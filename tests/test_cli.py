@@ -1,7 +1,9 @@
 """The command line: exit codes, and what goes to which stream."""
 
 import importlib
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -183,3 +185,52 @@ def test_an_experiment_is_trained_stopped_and_resumed_by_its_name(
         "checkpoints/step-000005.safetensors",
     ):
         same_weights(parts / name, whole / name)
+
+
+# streams that cannot be written
+
+VERIFY = "verify add-d3 --questions 8 --per-class 2 --json"
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+
+
+def shell(words: str, where: str, *python: str) -> subprocess.CompletedProcess:
+    """A command with its streams where the shell puts them."""
+    line = shlex.join([sys.executable, *python, "-m", "helpers", *words.split()])
+    return subprocess.run(
+        f"{line} {where}", shell=True, capture_output=True, text=True, env=ENVIRONMENT, timeout=600
+    )
+
+
+@FULL
+@pytest.mark.parametrize("words", ["--help", "--version", "verify --help", "train --help"])
+def test_help_that_cannot_be_written_is_a_fault(words):
+    done = shell(words, "> /dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: expected to write the result; the system says:")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_result_without_standard_output_is_a_fault():
+    done = shell(VERIFY, ">&-")
+    assert done.returncode == 1
+    assert "error: expected to write the result; standard output is closed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@FULL
+@pytest.mark.parametrize("where", ["2> /dev/full", "2>&-"])
+def test_a_result_is_printed_where_nothing_can_be_said(where):
+    done = shell(VERIFY, where)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["questions"] == 16
+    failed = shell("verify add-d99", where)
+    assert (failed.returncode, failed.stdout) == (1, "")
+
+
+def test_python_without_docstrings_is_a_sentence():
+    done = shell(VERIFY, "", "-OO")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: expected Python with docstrings; it runs with -OO")
+    assert shell("verify --help", "", "-OO").returncode == 0
+    assert shell(VERIFY, "", "-O").returncode == 0

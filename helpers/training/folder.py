@@ -149,8 +149,11 @@ def read_recipe(folder: Path) -> Recipe:
     try:
         return Recipe.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as fault:
+        is_there = not isinstance(fault, FileNotFoundError | NotADirectoryError)
         raise LabError(
             f"expected the recipe of a training run in {path}",
             f"cannot use it: {fault!r}",
-            hint=f"remove {path}; training with --resume writes it anew",
+            hint=f"remove {path}; training with --resume writes it anew"
+            if is_there
+            else "give the folder that `python -m helpers train` wrote, such as runs/add-d3",
         ) from None

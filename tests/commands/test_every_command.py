@@ -344,3 +344,49 @@ def test_the_hints_of_a_folder_with_spaces_can_be_pasted(run, tmp_path, monkeypa
     assert cli.main(["train", "add-d3", "--out", FOLDER, "--seed", "2"]) == 130
     line = re.search(r"python -m helpers .*--resume", capsys.readouterr().err)[0]
     assert shlex.split(line)[5:] == ["--out", FOLDER, "--seed", "2", "--resume"]
+
+
+# words that no command means
+
+
+@by_words
+def test_an_empty_word_is_refused_wherever_it_stands(case, run, tmp_path, monkeypatch, capsys):
+    """``Path("")`` would be the current folder."""
+    monkeypatch.chdir(tmp_path)
+    set_aside(case, monkeypatch, "worked on")
+    words = words_of(case, tmp_path / "out", run)
+    for place in range(1, len(words)):
+        if words[place].startswith("--"):
+            continue
+        for empty in ("", " "):
+            with pytest.raises(SystemExit) as stopped:
+                cli.main([*words[:place], empty, *words[place + 1 :]])
+            assert stopped.value.code == 2
+            said = capsys.readouterr()
+            assert "the empty" in said.err or "invalid" in said.err
+            assert said.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_a_number_beyond_all_that_is_counted_is_refused(name, capsys):
+    """Every option that takes a whole number, found in the parser; and token ids."""
+    actions = [a for a in parser_of(name)._actions if a.option_strings]
+    needed = [a.dest for a in parser_of(name)._actions if not a.option_strings]
+    for action in actions:
+        if action.type is int or "ids" in (action.help or "").split():
+            for number in (2**63, -(2**63), 10**23):
+                with pytest.raises(SystemExit) as stopped:
+                    cli.main([name, *needed, f"{action.option_strings[0]}={number}"])
+                assert stopped.value.code == 2
+                assert "expected less than 2^63 for" in capsys.readouterr().err
+
+
+def test_a_folder_without_recipe_is_not_told_to_remove_it(tmp_path, capsys):
+    assert cli.main(["publish", "add-d3", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "remove" not in said
+    assert "give the folder that `python -m helpers train` wrote" in said
+    (tmp_path / RECIPE).write_text("{")
+    assert cli.main(["publish", "add-d3", str(tmp_path)]) == 1
+    assert "remove" in capsys.readouterr().err
