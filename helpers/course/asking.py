@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from helpers.course.expect import expect_function
 from helpers.course.state import HOOKS, kept
+from helpers.course.watched import builtins_first
 from helpers.course.wrong import Wrong, verdicts
 
 
@@ -130,7 +131,10 @@ def _run(function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[st
     hooks = HOOKS.read()
     with kept(), verdicts() as fallen:
         try:
-            result = function(*inputs, **options)
+            try:
+                result = function(*inputs, **options)
+            finally:
+                builtins_first()
         except KeyboardInterrupt:
             raise
         except BaseException:  # a student's code may raise anything

@@ -56,9 +56,27 @@ def _of_libraries(_loaded: int) -> list[type]:
 
 Names = list[tuple[Any, dict[str, Any]]]
 
+_NOW: Any = vars(builtins)
+_stood: dict[str, Any] = {}
+_put_back: list[str] = []
+
+
+def builtins_first() -> None:
+    """Put Python's own functions back, right after an answer: nothing else works without them.
+
+    So none of them is called here.
+    """
+    for name in _stood:
+        if name != "_" and not (name in _NOW and _NOW[name] is _stood[name]):
+            _NOW[name] = _stood[name]
+            _put_back[:] = [*_put_back, f"builtins.{name}"]
+
 
 def names() -> Names:
     """What the names of all that is watched stand for now."""
+    global _stood
+    _stood = vars(builtins).copy()
+    _put_back.clear()
     return [(owner, vars(owner).copy()) for owner in _watched()]
 
 
@@ -87,7 +105,8 @@ def replaced(found: Names) -> list[str]:
     >>> replaced(before), round(math.pi, 2)
     (['math.pi'], 3.14)
     """
-    said = []
+    builtins_first()
+    said = list(_put_back)
     for owner, before in found:
         if _same(vars(owner), before):
             continue

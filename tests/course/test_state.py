@@ -1,5 +1,6 @@
 """A check begins in a known state, and leaves every piece of it as it was found."""
 
+import builtins
 import contextlib
 import copy
 import math
@@ -307,3 +308,20 @@ def test_each_part_of_a_setting_is_put_back(toy, change):
     before = values()
     assert evaluate("lab99.1", lambda numbers: (change(), mean(numbers))[1]).status == RIGHT
     assert values() == before
+
+
+@pytest.mark.parametrize("name", ["len", "sorted", "getattr", "vars", "next", "dict", "isinstance"])
+def test_a_check_stands_when_an_answer_takes_pythons_own_functions_away(toy, name):
+    kept = getattr(builtins, name)
+
+    def answer(values):
+        setattr(builtins, name, None)
+        return 14 / 3
+
+    try:
+        result = evaluate("lab99.2", answer)
+    finally:
+        setattr(builtins, name, kept)
+    assert result.points == 0
+    assert f"your code replaces builtins.{name}" in result.message
+    assert evaluate("lab99.2", lambda values: 14 / 3).points == 3
