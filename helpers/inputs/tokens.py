@@ -27,25 +27,28 @@ def token_ids(tokens: Any, model: Model | None = None) -> Int[Tensor, "item pos"
     if tokens.dtype is torch.bool or tokens.is_floating_point() or tokens.is_complex():
         raise LabError("expected token ids as whole numbers", f"got {tokens.dtype}")
     tokens = tokens.long()
-    if model is not None and hasattr(model, "cfg"):  # a function from tokens to logits has none
+    if model is not None:
         check_vocabulary(model, int(tokens.min()), int(tokens.max()))
-        if tokens.shape[1] > model.cfg.n_ctx:
+        longest = getattr(getattr(model, "cfg", None), "n_ctx", tokens.shape[1])
+        if tokens.shape[1] > longest:
             raise LabError(
-                f"expected texts of at most {model.cfg.n_ctx} tokens, the model's context",
+                f"expected texts of at most {longest} tokens, the model's context",
                 f"got {tokens.shape[1]}",
             )
     return tokens
 
 
 def check_vocabulary(model: Model, smallest: int, largest: int) -> None:
-    """Refuse token ids that are none of the model's.
+    """Refuse token ids that are none of the model's; a function has no size to compare with.
 
     Raises:
         LabError: An id below 0, or beyond the vocabulary.
     """
-    if smallest < 0 or largest >= model.cfg.d_vocab:
+    size = getattr(getattr(model, "cfg", None), "d_vocab", None)
+    if smallest < 0 or (size is not None and largest >= size):
+        most = "the vocabulary's size" if size is None else size - 1
         raise LabError(
-            f"expected token ids from 0 to {model.cfg.d_vocab - 1}, the model's vocabulary",
+            f"expected token ids from 0 to {most}, the model's vocabulary",
             f"got ids from {smallest} to {largest}",
             hint="the tokenizer belongs to another model; load both from one folder or name",
         )
