@@ -587,6 +587,7 @@ CALLS: dict[str, Call] = {
 EXEMPT = {
     "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
     "inputs.arrays.within": "answers a question about a number that may be NaN",
+    "stats.check_level": "refuses a level; every caller hands its own on, and these are walked",
     "trust.information.kernels.distances": "a step of `spectrum`, which checks its rows",
     "trust.information.kernels.centred": "a step of `spectrum`, which checks its rows",
     "trust.probes.bench.activations": "makes data for a speed comparison",
