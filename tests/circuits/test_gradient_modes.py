@@ -2,6 +2,7 @@
 
 import ast
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,8 @@ def test_every_function_that_differentiates_is_tried() -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CALLS)
 def test_gradients_switched_off_change_nothing(name: str, mode: str) -> None:
+    if "sae" in name.replace("discrete_sae", "") and int(version("transformer-lens")[0]) > 3:
+        pytest.skip("sae-lens needs a transformer-lens below 4")
     usual = CALLS[name](native(), random_twins())
     with MODES[mode]():
         before = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
@@ -119,6 +122,8 @@ def test_a_graph_made_in_inference_mode_is_used_outside_of_it() -> None:
 
 @pytest.mark.parametrize("name", [*CODES, *CONTROLS, *RIVALS])
 def test_every_way_of_scoring_heads_works_without_gradients(name: str) -> None:
+    if "sae" in name.replace("discrete_sae", "") and int(version("transformer-lens")[0]) > 3:
+        pytest.skip("sae-lens needs a transformer-lens below 4")
     model, pairs = native(), random_twins()
     with torch.inference_mode():
         if name in RIVALS:
