@@ -50,7 +50,17 @@ NEO = "GPTNeoForCausalLM"
 
 
 def unknown_settings(model: Model, known: Known) -> list[str]:
-    """Each setting of a model that has none of the known values, as its name and value."""
+    """Each setting of a model that has none of the known values, as its name and value.
+
+    Raises:
+        LabError: Something that is no model.
+    """
+    if not hasattr(model, "cfg") or not hasattr(model, "parameters"):
+        raise LabError(
+            "expected a model of TransformerLens",
+            f"got {type(model).__name__}",
+            hint="load it with helpers.zoo.load",
+        )
     cfg = model.cfg
     unknown = [
         f"{name} {getattr(cfg, name)!r}"

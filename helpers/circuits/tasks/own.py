@@ -6,7 +6,7 @@ tokenizer does not know or splits, a space on the wrong side.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -102,6 +102,11 @@ def twins_from_text(
 
 
 def _texts(column: Iterable[str], side: str) -> list[str]:
+    if isinstance(column, Set | Mapping):  # its order is not that of the twins
+        raise LabError(
+            f"expected the texts of {side} as a list, in the order of their twins",
+            f"got {type(column).__name__}",
+        )
     texts = [column] if isinstance(column, str) else list(column)
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():

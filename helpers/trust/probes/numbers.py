@@ -18,7 +18,7 @@ learned what does not carry over. Its control is the same fit on `shuffled` targ
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -29,11 +29,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import finite, positive_row
+from helpers.inputs import finite, positive_row, within
 from helpers.trust.data.splits import Interval, Splits
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Ridge penalties to choose from, for features of variance 1 and squared errors summed."""
+FURTHEST = 10**9
+"""Periods from 0 up to which a number has an angle, to a ten-millionth of a turn."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,17 @@ def fit_number(
     >>> bool((probes.r2 > 0.999).all())
     True
     """
-    targets = _targets(values, splits)[:, None]
+    numbers, size = _near_one(_targets(values, splits))
+    targets = numbers[:, None]
     predictions, chosen = _fit(x, targets, splits, strengths, n_folds)
-    error = np.abs(predictions[..., 0] - targets[:, 0])
-    return _judged(predictions, targets, error, predictions[..., 0], chosen, splits)
+    read = predictions[..., 0]
+    error = np.abs(read - numbers)
+    judged = _judged(predictions, targets, error, read, chosen, splits)
+    return replace(
+        judged,
+        error=np.ldexp(judged.error, size),
+        predictions=np.ldexp(judged.predictions, size),
+    )
 
 
 def fit_angle(
@@ -149,7 +158,8 @@ def fit_angle(
         period: After how much the number begins again, such as 10.
 
     Raises:
-        LabError: As in `fit_number`, or a period that is not positive.
+        LabError: As in `fit_number`, a period that is not positive, or numbers so many periods from
+            0 that their angle is rounding.
 
     >>> import torch
     >>> hours = np.arange(240) % 24
@@ -163,7 +173,14 @@ def fit_angle(
     """
     if not 0 < period < np.inf:
         raise LabError("expected a positive period", f"got {period}")
-    angle = _targets(values, splits) * (2 * np.pi / period)
+    numbers = _targets(values, splits)
+    if not within(np.abs(numbers) / period, FURTHEST):
+        raise LabError(
+            f"expected numbers at most {FURTHEST:,} periods from 0",
+            f"got {np.abs(numbers).max():g} with the period {period:g}",
+            hint="further away a number is rounded to more than a small part of a turn",
+        )
+    angle = numbers * (2 * np.pi / period)
     targets = np.stack([np.sin(angle), np.cos(angle)], 1)
     predictions, chosen = _fit(x, targets, splits, strengths, n_folds)
     read = np.arctan2(predictions[..., 0], predictions[..., 1])
@@ -210,7 +227,7 @@ def _check_spread(targets: Float[ndarray, "item target"], splits: Splits) -> Non
     for name, part in (("training", splits.train), ("test", splits.test)):
         for index, rows in enumerate(part):
             spread = np.ptp(targets[rows], axis=0).max() if rows.any() else 0.0
-            if not spread > 1e-9 * max(1.0, float(np.abs(targets).max())):
+            if not spread > 1e-9 * float(np.abs(targets).max()):
                 raise LabError(
                     f"expected numbers that differ in every {name} part",
                     f"got {int(rows.sum())} items of one value in {name} part {index}",
@@ -266,7 +283,15 @@ def _features(x: Any, n_items: int) -> Float[ndarray, "site item d"]:
             hint="a single site is x[None]",
         )
     hint = "look at the checkpoint's loss, or run it in float32"
-    return finite(x, "activations", "site item d", hint).double().cpu().numpy()
+    sites = finite(x, "activations", "site item d", hint).double().cpu().numpy()
+    return np.stack([_near_one(site)[0] for site in sites])
+
+
+def _near_one(numbers: Float[ndarray, "..."]) -> tuple[Float[ndarray, "..."], int]:
+    """The numbers by a power of two, so that none is above 1, and its exponent: exact, and squares
+    neither overflow nor vanish."""
+    exponent = int(np.frexp(np.abs(numbers).max())[1])
+    return np.ldexp(numbers, -exponent), exponent
 
 
 def _strengths(strengths: Sequence[float]) -> list[float]:

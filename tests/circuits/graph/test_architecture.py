@@ -278,3 +278,10 @@ def test_writes_of_a_model_of_few_digits_are_those_of_its_weights() -> None:
 def test_double_precision_is_computed() -> None:
     model, pairs = native().double(), random_twins()
     assert exact(RIVALS["EAP"](model, pairs).float(), RIVALS["EAP"](model.float(), pairs))
+
+
+@pytest.mark.parametrize("thing", [None, "tinyworld", torch.nn.Linear(2, 2)])
+def test_what_is_no_model_is_refused(thing):
+    for compute in (Graph, composition.composition):
+        with pytest.raises(LabError, match="expected a model of TransformerLens; got"):
+            compute(thing)

@@ -398,3 +398,9 @@ def test_the_section_of_the_chapter_prints_what_it_says(tmp_path, monkeypatch, c
     measured = oracle(names["model"], names["pairs"], "resample")
     share = float(measured.faithfulness[measured.subset(heads)])
     assert f"a faithfulness of {share:.2f}, below" in section
+
+
+@pytest.mark.parametrize("column", [{"a b", "c d"}, {"a b": 1, "c d": 2}])
+def test_columns_without_an_order_are_refused(model, column) -> None:
+    with pytest.raises(LabError, match="expected the texts of clean as a list, in the order"):
+        twins_from_text(model, column, ["a b", "c d"], "to", "of")

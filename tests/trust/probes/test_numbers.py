@@ -141,6 +141,23 @@ def test_the_other_librarys_arrays_are_taken():
     assert fit_number(NOISE, values.bfloat16(), SPLITS).r2[0].min() > 0.9
 
 
+@pytest.mark.parametrize("size", [-900, -40, 40, 900])
+def test_the_size_of_numbers_and_activations_changes_nothing(size):
+    values = NOISE[0, :, 0].numpy() + 0.5 * NOISE[1, :, 1].numpy()
+    expected = fit_number(NOISE, values, SPLITS)
+    got = fit_number(
+        torch.from_numpy(np.ldexp(NOISE.numpy(), size)), np.ldexp(values, -size), SPLITS
+    )
+    assert np.array_equal(got.r2, expected.r2)
+    assert np.array_equal(np.ldexp(got.error, size), expected.error)
+    assert np.array_equal(np.ldexp(got.predictions, size), expected.predictions, equal_nan=True)
+
+
+def test_an_angle_so_far_away_that_it_is_rounding_is_refused():
+    with pytest.raises(LabError, match="expected numbers at most 1,000,000,000 periods from 0"):
+        fit_angle(NOISE, np.arange(ITEMS) + 1e15, 10, SPLITS)
+
+
 NAN = np.where(np.arange(ITEMS) == 3, np.nan, 1.0 * np.arange(ITEMS))
 BAD = {
     "activations": (NOISE[0], np.arange(ITEMS), {}, r"expected activations \[site, item, d\]"),
