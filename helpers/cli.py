@@ -136,8 +136,8 @@ def _check_words(
     ``Path("")`` is the current folder, so a shell variable that is not set would name it.
     """
     for word in words:
-        option, _, value = word.rpartition("=")
-        if not (value if option.startswith("--") else word).strip():
+        option, equals, value = word.partition("=")
+        if not (value if equals and option.startswith("--") else word).strip():
             parser.error(f"expected a name, a path or a number, got the empty {word!r}")
     for name, value in vars(arguments).items():
         numbers = value if isinstance(value, list | tuple) else [value]

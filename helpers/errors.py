@@ -1,11 +1,16 @@
 """The one exception that the package raises for a fault a person can mend, and its remedies."""
 
-import os
 import shlex
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
+
+_LIBRARIES = tuple(
+    sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+_OURS = str(Path(__file__).parent)
 
 
 class LabError(Exception):
@@ -60,11 +65,16 @@ def line_of(fault: BaseException) -> str:
     """The line of somebody's own file that a fault comes from, where it is from one."""
     if isinstance(fault, SyntaxError) and fault.filename:
         return f" ({fault.filename}, line {fault.lineno})"
-    own = [frame for frame in extract_tb(fault.__traceback__)[1:] if not _installed(frame.filename)]
+    own = [frame for frame in extract_tb(fault.__traceback__)[1:] if is_peoples(frame.filename)]
     return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 
-def _installed(file: str) -> bool:
-    """Whether a file is Python's own, or of a library."""
-    standard = Path(os.__file__).parent
-    return file.startswith("<") or Path(file).is_relative_to(standard) or "site-packages" in file
+def is_peoples(file: str) -> bool:
+    """Whether code in this file is somebody's own: neither ours, nor Python's, nor a library's.
+
+    >>> is_peoples("<cell 3>"), is_peoples(__file__), is_peoples("/usr/lib/dist-packages/a.py")
+    (True, False, False)
+    """
+    if file.startswith(("<frozen", "<__array")) or "-packages" in file:
+        return False
+    return not file.startswith((*_LIBRARIES, _OURS))

@@ -1,5 +1,6 @@
 """The command line: exit codes, and what goes to which stream."""
 
+import argparse
 import importlib
 import json
 import os
@@ -234,3 +235,11 @@ def test_python_without_docstrings_is_a_sentence():
     assert done.stderr.startswith("error: expected Python with docstrings; it runs with -OO")
     assert shell("verify --help", "", "-OO").returncode == 0
     assert shell(VERIFY, "", "-O").returncode == 0
+
+
+@pytest.mark.parametrize("words", [["--out=/tmp/a="], ["--out", "a="], ["a=b="]])
+def test_a_word_may_end_with_the_sign_of_equality(words):
+    parser = argparse.ArgumentParser()
+    cli._check_words(parser, words, argparse.Namespace())
+    with pytest.raises(SystemExit):
+        cli._check_words(parser, ["--out="], argparse.Namespace())

@@ -1,15 +1,8 @@
 """Whose code it is: the student's, ours, or a library's."""
 
 import sys
-import sysconfig
-from pathlib import Path
 
-import helpers
-
-_LIBRARIES = tuple(
-    sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
-)
-_OURS = str(Path(helpers.__file__).parent)
+from helpers.errors import is_peoples
 
 
 def is_students(filename: str, checks_file: str = "") -> bool:
@@ -21,18 +14,13 @@ def is_students(filename: str, checks_file: str = "") -> bool:
     >>> is_students("<cell 3>"), is_students(__file__)
     (True, False)
     """
-    if (
-        filename == checks_file
-        or filename.startswith(("<frozen", "<__array"))
-        or "-packages" in filename
-    ):
-        return False
-    return not filename.startswith((*_LIBRARIES, _OURS))
+    return filename != checks_file and is_peoples(filename)
 
 
 def is_librarys(value: object, name: str) -> bool:
     """Whether a library or we have made this value, under this name.
 
+    >>> from pathlib import Path
     >>> is_librarys(Path, "Path"), is_librarys(Path, "Tensor"), is_librarys(3, "pi")
     (True, False, False)
     """

@@ -18,7 +18,8 @@ def check_count(what: str, count: Any, least: int = 0) -> None:
     helpers.errors.LabError: expected a batch size of at least 1; got 0
     """
     try:
-        whole = None if isinstance(count, bool) else operator.index(count)
+        truth = isinstance(count, bool) or "bool" in str(getattr(count, "dtype", ""))
+        whole = None if truth else operator.index(count)
     except TypeError:
         whole = None
     if whole is None or whole < least:

@@ -112,7 +112,7 @@ def _of_names(
 ) -> Bool[ndarray, "..."]:
     if names is None and all(word.lower() in WORDS for word in seen):
         true = [word for word in seen if WORDS[word.lower()]]
-    elif names is None and len(seen) == 2 and _two_names(seen):
+    elif names is None and len(seen) == 2 and not _doubt(seen):
         true = [max(seen)]
     elif names is not None and set(seen) <= set(names):
         true = [names[0]]
@@ -120,18 +120,26 @@ def _of_names(
         raise LabError(
             f"expected {of} as yes or no"
             + (f", by the names {names[0]!r} and {names[1]!r}" if names else ", by two names"),
-            f"got {_few(seen)}{' alone' if len(seen) == 1 else ''}",
+            f"got {_few(seen)}{_doubt(seen) if names is None else ''}",
             hint="say which name is which (positive=…, negative=… of a LabelledSet), or compare: "
             "labels == 'toxic'",
         )
     return np.asarray(np.isin(array, true), dtype=bool)
 
 
-def _two_names(seen: list[str]) -> bool:
-    """Whether two texts are names of two classes: none says that there is no label, or "true" in
-    other letters, and they differ in more than capitals."""
+def _doubt(seen: list[str]) -> str:
+    """Why some texts are not names of two classes; "" if they are."""
     plain = [text.strip().lower() for text in seen]
-    return plain[0] != plain[1] and not {*plain} & {*MISSING, *WORDS}
+    if len(seen) != 2:
+        return " alone" if len(seen) == 1 else ""
+    if plain[0] == plain[1]:
+        return ": they differ in capitals or spaces only"
+    for text, word in zip(seen, plain, strict=True):
+        if word in MISSING:
+            return f": {text!r} may say that there is no label"
+        if word in WORDS:
+            return f": {text!r} says yes or no by itself, and the other one does not"
+    return ""
 
 
 def _few(seen: list[Any], most: int = 6) -> str:

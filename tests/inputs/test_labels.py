@@ -292,3 +292,18 @@ def test_missing_and_double_names_are_no_classes(labels):
 def test_a_set_takes_texts_and_groups_only(texts, groups):
     with pytest.raises(LabError, match=r"expected (the texts of s and|one label, group)"):
         LabelledSet("s", texts, [True, False], groups)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (["none", "toxic"], "'none' may say that there is no label"),
+        (["Toxic", "toxic"], "they differ in capitals or spaces only"),
+        (["no", "maybe"], "'no' says yes or no by itself, and the other one does not"),
+        (["toxic"], "'toxic' alone"),
+    ],
+)
+def test_two_texts_that_are_no_names_are_told_why(labels, reason):
+    with pytest.raises(LabError) as refused:
+        yes_no(labels)
+    assert reason in str(refused.value)

@@ -139,3 +139,9 @@ def test_what_is_no_number_is_not_enough(value):
     with pytest.raises(LabError, match=r"expected at least 0\.1 inches"):
         at_least(0.1, value, "inches")
     at_least(0.1, np.float32(2), "inches")
+
+
+@pytest.mark.parametrize("count", [torch.tensor(True), np.bool_(True), True])
+def test_truth_is_no_count(count):
+    with pytest.raises(LabError, match="expected a number of things of at least 1"):
+        check_count("number of things", count, least=1)

@@ -12,6 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import real
 
 _HINT = (
     "look at the model's weights and its precision: NaN and infinity come from a training that "
@@ -22,17 +23,17 @@ _HINT = (
 def as_logits(
     output: Any, shape: tuple[int, int], least: int
 ) -> Float[Tensor, "question pos vocab"]:
-    """What a model returned as logits: dense numbers of some precision, with NaN nowhere.
+    """What a model returned as logits: dense numbers of some precision.
 
-    An array of NumPy and the ``.logits`` of an output of Hugging Face are taken too. Minus infinity
-    may stand at some tokens: such a model never says them.
+    An array of NumPy and the ``.logits`` of an output of Hugging Face are taken too. NaN is looked
+    for where a token is read (`likeliest`): elsewhere it decides nothing.
 
     Args:
         shape: Numbers of questions and of positions.
         least: Smallest vocabulary.
 
     Raises:
-        LabError: Something else, another shape, NaN or plus infinity.
+        LabError: Something else, or another shape.
 
     >>> as_logits(torch.zeros(2, 3, 14), (2, 3), least=13).shape
     torch.Size([2, 3, 14])
@@ -52,14 +53,12 @@ def as_logits(
             f"the model returned {fault}",
             hint="return the values before softmax and argmax, such as logits.float()",
         )
-    logits: Tensor = output if output.element_size() > 1 else output.float()  # 8 bits lack amax
-    if not bool((logits.amax(-1) < torch.inf).all()):
-        _refuse(~(logits < torch.inf).all(-1))
-    return logits
+    return output if output.element_size() > 1 else output.float()  # 8 bits lack amax
 
 
 def likeliest(logits: Float[Tensor, "*item vocab"]) -> Int[Tensor, "*item"]:
-    """The token with the largest logit, the first of several.
+    """The token with the largest logit, the first of several. Minus infinity may stand at some
+    tokens: such a model never says them.
 
     Raises:
         LabError: A logit that is NaN or plus infinity, or a place where all are minus infinity.
@@ -84,7 +83,7 @@ def check_decisive(logits: Float[Tensor, "*item vocab"]) -> None:
 def _tensor(output: Any) -> Any:
     """An array of floating-point numbers as a tensor; anything else as it is."""
     is_array = isinstance(output, ndarray) and output.dtype.kind == "f"
-    return torch.tensor(output) if is_array else output
+    return real(output, "logits") if is_array else output
 
 
 def _kind(output: Any) -> str:

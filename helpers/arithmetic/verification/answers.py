@@ -128,9 +128,10 @@ def check_causal(model: LogitsOf, fmt: Format, seed: int = 0) -> None:
     changed[:, -1] = torch.where(tokens[:, -1] == ids[0], ids[1], ids[0])
     with torch.inference_mode():
         before, after = (_logits(model, t, fmt)[:, :-1].float() for t in (tokens, changed))
+    reading.check_decisive(before[:, fmt.equals_position :])  # where answers are read
     finite = before[before.isfinite()]  # minus infinity, of a word never said, is no scale
     scale = float(finite.abs().max()) if len(finite) else 0.0
-    if not torch.allclose(before, after, rtol=1e-3, atol=1e-3 * scale):
+    if not torch.allclose(before, after, rtol=1e-3, atol=1e-3 * scale, equal_nan=True):
         raise LabError(
             "expected a causal model that gives the same logits for the same tokens",
             "another last token changes the logits before it",
@@ -147,15 +148,30 @@ def _logits(
     except LabError:
         raise
     except (Exception, SystemExit) as fault:  # a callable of somebody else may raise anything
-        said = (str(fault).strip().splitlines() or [""])[0]
-        raise LabError(
+        raise _raised(fault, tokens, fmt) from fault
+    return reading.as_logits(output, (len(tokens), tokens.shape[1]), fmt.d_vocab_out_needed)
+
+
+def _raised(fault: BaseException, tokens: Int[Tensor, "question pos"], fmt: Format) -> LabError:
+    """What a model raised in place of logits, in words."""
+    said = (str(fault).strip().splitlines() or [""])[0]
+    got = f"it raised {type(fault).__name__}{': ' * bool(said)}{said}{line_of(fault)}"
+    if isinstance(fault, IndexError) or "out of range" in said:
+        return LabError(
             f"expected a model that takes token ids up to {fmt.d_vocab_needed - 1} and "
             f"{tokens.shape[1]} tokens",
-            f"it raised {type(fault).__name__}: {said}{line_of(fault)}",
-            hint="give the model's own token ids and number of digits to Format; a callable takes "
-            "token ids [question, pos], and a class is called when an instance is made",
-        ) from fault
-    return reading.as_logits(output, (len(tokens), tokens.shape[1]), fmt.d_vocab_out_needed)
+            got,
+            hint="give the model's own token ids and number of digits to Format",
+        )
+    memory = isinstance(fault, MemoryError | torch.OutOfMemoryError)
+    return LabError(
+        f"expected a model that answers {len(tokens)} questions at once",
+        got,
+        hint="give a smaller batch_size"
+        if memory
+        else "a callable takes token ids [question, pos], and a class is called when an instance "
+        "is made",
+    )
 
 
 def device_of(model: LogitsOf) -> torch.device:

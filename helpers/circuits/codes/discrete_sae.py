@@ -211,14 +211,14 @@ def _step(
 
 
 def look(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_model"]:
-    """The vectors as they are, with their gradients and in their type, if they are numbers.
+    """The vectors with their gradients, in float32 or better: means of fewer digits are rounding.
 
     Raises:
         LabError: a vector with NaN or infinity, or no vector.
     """
     hint = "look for the layer where they begin; a model in float16 may need float32"
     finite(torch.atleast_2d(writes).flatten(0, -2), "activations", "vector d_model", hint)
-    return writes
+    return writes.to(torch.promote_types(writes.dtype, torch.float32))
 
 
 def check(writes: Float[Tensor, "*shape d_model"]) -> Float[Tensor, "*shape d_model"]:

@@ -46,8 +46,14 @@ class EditEffects:
     text: Float[Tensor, " fact"]
 
     def means(self) -> dict[str, float]:
-        """The mean of each over the facts that have it: a realm that stays has no chain."""
-        return {field.name: float(getattr(self, field.name).nanmean()) for field in fields(self)}
+        """The mean of each over the facts that have it: some have no sibling, or a realm that
+        stays. What every fact has is NaN if it is for one."""
+        means = {}
+        for field in fields(self):
+            values = getattr(self, field.name)
+            some = field.name in ("siblings", "others", "chain")
+            means[field.name] = float(values.nanmean() if some else values.mean())
+        return means
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.knowledge.facts.tinyworld import Facts, Relation, facts
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
@@ -89,7 +90,8 @@ def drawn(entities: Sequence[str], count: int, frame: str, seed: int = 0) -> Req
     entities = tuple(dict.fromkeys(entities))  # each at most once
     if unknown := [name for name in entities if name not in known]:
         raise LabError("expected entities of TinyWorld", f"got {unknown[0]!r}")
-    if not 0 < count <= len(entities):
+    check_count("number of facts", count, least=1)
+    if count > len(entities):
         raise LabError(f"expected 1 to {len(entities)} facts to change", f"got {count}")
     realm_of = {entity.kind: entity.realm for entity in known.values()}
     changes = {}

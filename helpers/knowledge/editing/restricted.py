@@ -16,7 +16,6 @@ same afterwards, bit by bit.
 """
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Literal, get_args
 
 import torch
@@ -26,8 +25,9 @@ from torch.func import grad_and_value, vmap
 
 from helpers import runtime
 from helpers.errors import LabError
+from helpers.inputs import check_count, positive_row
 from helpers.knowledge.editing.requests import Requests
-from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.masks.blocks import Blocks, check_mask
 
 Optimiser = Literal["normalised", "SGD", "Adam"]
 OPTIMISERS = get_args(Optimiser)
@@ -195,22 +195,13 @@ class _Run:
 
 def _check(weights: Blocks, mask: Tensor, settings: EditSettings) -> None:
     weights.tensors(mask)
-    if not set(mask.unique().tolist()) <= {0.0, 1.0} or not mask.any():
-        raise LabError(
-            "expected a mask of 0 and 1 that lets some weight change",
-            f"got values {mask.unique()[:5].tolist()}",
-        )
+    check_mask(mask)
+    if not mask.any():
+        raise LabError("expected a mask that lets some weight change", "got 0 throughout")
     if settings.optimiser not in OPTIMISERS:
         raise LabError(
             f"expected a way of stepping: {', '.join(OPTIMISERS)}", f"got {settings.optimiser!r}"
         )
     sizes = settings.size, 1.0 if settings.clamp is None else settings.clamp
-    if (
-        not isinstance(settings.steps, Integral)
-        or settings.steps < 1
-        or not all(0 < size < float("inf") for size in sizes)
-    ):
-        raise LabError(
-            "expected one step or more, of a size above 0",
-            f"got {settings.steps} steps of {settings.size}, clamp {settings.clamp}",
-        )
+    check_count("number of steps", settings.steps, least=1)
+    positive_row(sizes, "sizes of steps and clamps")

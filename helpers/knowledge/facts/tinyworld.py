@@ -108,8 +108,10 @@ def facts(relation: Relation, entities: Iterable[str], frames: Iterable[str]) ->
     if unknown := [name for name in entities if name not in known]:
         raise LabError("expected entities of TinyWorld", f"got {unknown[0]!r}")
     for frame in frames:
-        if frame.count("{entity}") != 1 or frame.replace("{entity}", "").strip("{} ") == "":
-            raise LabError("expected frames with {entity} in them, once", f"got {frame!r}")
+        if frame.count("{entity}") != 1 or len(frame.split()) < 2:
+            raise LabError(
+                "expected frames with {entity} in them, once, and words beside it", f"got {frame!r}"
+            )
     words = vocabulary()
     asked = [(name, frame) for name in entities for frame in frames]
     encoded = [words.encode(articles(frame.replace("{entity}", name))) for name, frame in asked]

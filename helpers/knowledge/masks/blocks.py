@@ -109,6 +109,17 @@ class Blocks:
         return self.run(values, tokens)[torch.arange(len(tokens)), last]
 
 
+def check_mask(mask: Tensor) -> None:
+    """Refuse what is no mask.
+
+    Raises:
+        LabError: A value that is neither 0 nor 1.
+    """
+    odd = mask[(mask != 0) & (mask != 1)]  # NaN is neither
+    if len(odd):
+        raise LabError("expected a mask of 0 and 1", f"got {odd[0].item():g}")
+
+
 def of(model: Model, whole: bool = False) -> Blocks:
     """The weights of a model's blocks, copied.
 

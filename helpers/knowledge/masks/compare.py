@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.knowledge.masks.blocks import KINDS, Blocks
+from helpers.knowledge.masks.blocks import KINDS, Blocks, check_mask
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def overlap(
     """How much of the first mask the second keeps.
 
     Raises:
-        LabError: A mask of another model, or a first one that keeps nothing.
+        LabError: A mask of another model, one that is not of 0 and 1, or a first one that keeps
+            nothing.
 
     >>> from helpers.knowledge.facts import factnet
     >>> from helpers.knowledge.masks import blocks, rivals
@@ -57,6 +58,8 @@ def overlap(
     (0.1, 0.1)
     """
     ours, theirs = blocks.tensors(first), blocks.tensors(second)
+    check_mask(first)
+    check_mask(second)
     kept = float(first.sum())
     if not kept > 0:
         raise LabError("expected a mask that keeps a weight or more", f"got {kept:g} weights")
@@ -90,6 +93,7 @@ def composition(blocks: Blocks, mask: Float[Tensor, " weight"]) -> list[Part]:
         LabError: A mask of another model, or one that keeps nothing.
     """
     tensors = list(blocks.tensors(mask).values())
+    check_mask(mask)
     total = float(mask.sum())
     if not total > 0:
         raise LabError("expected a mask that keeps a weight or more", f"got {total:g} weights")

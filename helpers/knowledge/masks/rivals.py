@@ -6,19 +6,8 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
-from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.masks.blocks import Blocks, check_mask
 from helpers.knowledge.masks.estimators import count, keep
-
-
-def check(mask: Tensor) -> None:
-    """Refuse what is no mask.
-
-    Raises:
-        LabError: A value that is neither 0 nor 1.
-    """
-    if not ((mask == 0) | (mask == 1)).all():
-        odd = mask[(mask != 0) & (mask != 1)]
-        raise LabError("expected a mask of 0 and 1", f"got {odd[0].item():g}")
 
 
 def uniform(blocks: Blocks, density: float, seed: int = 0) -> Float[Tensor, " weight"]:
@@ -35,7 +24,7 @@ def per_tensor(
     This tells which weights a mask keeps from how many it keeps where: a mask that keeps most of
     the normalisations has an advantage over a uniform one, whichever weights it keeps else.
     """
-    check(mask)
+    check_mask(mask)
     generator, parts = torch.Generator().manual_seed(seed), []
     for part in blocks.tensors(mask).values():
         drawn = torch.zeros(part.numel())
@@ -77,8 +66,9 @@ def complement(mask: Shaped[Tensor, " weight"]) -> Float[Tensor, " weight"]:
     """All that a mask leaves out.
 
     Raises:
-        LabError: The mask leaves nothing out.
+        LabError: The mask leaves nothing out, or is not of 0 and 1.
     """
-    rest = 1 - mask.to(torch.get_default_dtype())
+    check_mask(mask)
+    rest = 1 - (mask if mask.is_floating_point() else mask.float())
     count(len(mask), float(rest.mean()))
     return rest

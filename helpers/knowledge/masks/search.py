@@ -13,10 +13,12 @@ The top-k mask has its density by construction. The hard concrete one gets it fr
 (Edge Pruning, arXiv 2406.16778): λ₁ (d − t) + λ₂ (d − t)² is added, where d is the expected density
 and t the wanted one, and the two multipliers *ascend*.
 
-The binary concrete one follows the code released with arXiv 2406.17241 instead: λ · mean σ(s) is
-added, with λ = 10 at first and 1 more after every pass over the prompts, up to 1 000, and weight
-decay pulls the scores to 0, that is, to a density of one half. A mask is taken when the drawn
-density first falls below a wanted one; what is not reached within the steps has no mask.
+The binary concrete one has the penalty of the code released with arXiv 2406.17241 instead: λ · mean
+σ(s) is added, with λ = 10 at first and 1 more after every pass over the prompts, up to 1 000, and
+weight decay pulls the scores to 0, that is, to a density of one half. A mask is taken when the
+drawn density first falls to a wanted one; what is not reached within the steps has no mask. The
+released code asks for the density once a pass only, learns from the full model's likeliest class,
+and has ε = 10⁻⁸ in Adam, which is more than the penalty's gradient for a model of GPT-2's size.
 
 Every mask that is returned has its density exactly, by the highest scores.
 """
@@ -32,6 +34,7 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
+from helpers.inputs import check_count, positive_row
 from helpers.knowledge.masks import estimators
 from helpers.knowledge.masks.blocks import Blocks
 from helpers.knowledge.masks.estimators import Estimator
@@ -202,11 +205,9 @@ def _check(n_weights: int, settings: SearchSettings) -> None:
         raise LabError(
             f"expected an estimator of masks: {', '.join(START)}", f"got {settings.estimator!r}"
         )
-    if not (settings.steps >= 1 and settings.batch >= 1 and settings.learning_rate > 0):
-        raise LabError(
-            "expected steps and prompts of 1 or more, and a positive learning rate",
-            f"got {settings.steps}, {settings.batch} and {settings.learning_rate}",
-        )
+    check_count("number of steps", settings.steps, least=1)
+    check_count("number of prompts", settings.batch, least=1)
+    positive_row([settings.learning_rate], "learning rates")
     for density in settings.densities:
         estimators.count(n_weights, density)
 
@@ -275,7 +276,8 @@ class _Search:
 
     def _penalty(self, density: Tensor, step: int) -> Tensor:
         if self.released:
-            passes = step * self.settings.batch // len(self.objective)
+            drawn = min(self.settings.batch, len(self.objective))
+            passes = step * drawn // len(self.objective)
             return min(10.0 + passes, 1000.0) * density
         apart = density - self.path[step]
         return self.lagrangian[0] * apart + self.lagrangian[1] * apart**2

@@ -19,7 +19,6 @@ learned what does not carry over. Its control is the same fit on `shuffled` targ
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import finite, positive_row, within
+from helpers.inputs import check_count, finite, positive_row, within
 from helpers.trust.data.splits import Interval, Splits
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -84,8 +83,7 @@ def group_splits(
     from sklearn.model_selection import GroupShuffleSplit
 
     names = tuple(map(str, groups))
-    if not isinstance(n_splits, Integral) or n_splits < 1:
-        raise LabError("expected one split or more", f"got {n_splits}")
+    check_count("number of splits", n_splits, least=1)
     rows = np.zeros((len(names), 1))
     try:
         draws = list(
@@ -132,6 +130,7 @@ def fit_number(
     """
     numbers, size = _near_one(_targets(values, splits))
     targets = numbers[:, None]
+    _check_spread(targets, splits, rounding=0.0)
     predictions, chosen = _fit(x, targets, splits, strengths, n_folds)
     read = predictions[..., 0]
     error = np.abs(read - numbers)
@@ -182,6 +181,7 @@ def fit_angle(
         )
     angle = numbers * (2 * np.pi / period)
     targets = np.stack([np.sin(angle), np.cos(angle)], 1)
+    _check_spread(targets, splits, rounding=1e-6)
     predictions, chosen = _fit(x, targets, splits, strengths, n_folds)
     read = np.arctan2(predictions[..., 0], predictions[..., 1])
     error = np.abs((read - angle + np.pi) % (2 * np.pi) - np.pi)
@@ -197,7 +197,8 @@ def shuffled(values: ndarray, splits: Splits, seed: int = 0) -> ndarray:
     Raises:
         LabError: Not one finite number for each item of the splits.
     """
-    values, rng = _targets(values, splits), np.random.default_rng(seed)
+    _targets(values, splits)
+    values, rng = np.asarray(values), np.random.default_rng(seed)
     unit = np.unique(np.asarray(splits.groups), return_inverse=True)[1]
     sizes = np.bincount(unit)
     if len(set(sizes.tolist())) > 1:
@@ -222,12 +223,12 @@ def _targets(values: Any, splits: Splits) -> Float[ndarray, " item"]:
     return finite(numbers, "numbers to predict", "item").double().cpu().numpy()
 
 
-def _check_spread(targets: Float[ndarray, "item target"], splits: Splits) -> None:
+def _check_spread(targets: Float[ndarray, "item target"], splits: Splits, rounding: float) -> None:
     """Refuse targets of which a part has one value only, but for rounding."""
     for name, part in (("training", splits.train), ("test", splits.test)):
         for index, rows in enumerate(part):
             spread = np.ptp(targets[rows], axis=0).max() if rows.any() else 0.0
-            if not spread > 1e-9 * float(np.abs(targets).max()):
+            if not spread > rounding:
                 raise LabError(
                     f"expected numbers that differ in every {name} part",
                     f"got {int(rows.sum())} items of one value in {name} part {index}",
@@ -250,16 +251,16 @@ def _fit(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    _check_spread(targets, splits)
+    check_count("number of folds", n_folds, least=2)
     sites = _features(x, len(targets))
     strengths = _strengths(strengths)
     predictions = np.full((len(sites), *splits.test.shape, targets.shape[1]), np.nan)
     chosen = np.empty((len(sites), len(splits)))
     groups = np.unique(np.asarray(splits.groups), return_inverse=True)[1]
     for split, (train, test) in enumerate(zip(splits.train, splits.test, strict=True)):
-        if not isinstance(n_folds, Integral) or not 2 <= n_folds <= len(np.unique(groups[train])):
+        if n_folds > len(np.unique(groups[train])):
             raise LabError(
-                "expected two folds or more, and no more than groups in a training part",
+                "expected no more folds than groups in a training part",
                 f"got {n_folds} folds and {len(np.unique(groups[train]))} groups",
             )
         folds = list(GroupKFold(n_folds).split(targets[train], groups=groups[train]))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import zoo
 from helpers.arithmetic.circuit.sufficiency import bench
 from helpers.arithmetic.explorer.data import Reader
 from helpers.arithmetic.questions import (
@@ -257,6 +258,50 @@ def fails(tokens):
     ],
 )
 def test_what_a_callable_raises_is_a_sentence(model, said):
-    with pytest.raises(LabError, match=f"token ids up to 12 and 12 tokens; it raised {said}") as e:
+    with pytest.raises(LabError, match=f"(12 tokens|at once); it raised {said}") as e:
         predict(model, batch(5), FMT)
     assert not isinstance(e.value.__cause__, LabError | None)  # where it happened is kept
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (IndexError("index out of range in self"), "takes token ids up to"),
+        (MemoryError(), "it raised MemoryError"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "give a smaller batch_size"),
+        (KeyError("x"), "answers 4 questions at once"),
+    ],
+)
+def test_a_fault_of_the_model_is_not_blamed_on_its_tokens(fault, words):
+    def model(tokens):
+        raise fault
+
+    fmt = Format(3)
+    questions = uniform(3, 4, np.random.default_rng(0))
+    with pytest.raises(LabError) as refused:
+        predict(model, questions, fmt)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [">f4", np.longdouble, "f8", "f2"])
+def test_arrays_of_any_order_and_width_are_read(kind):
+    def model(tokens):
+        return np.zeros((*tokens.shape, 14), dtype=kind)
+
+    fmt = Format(3)
+    questions = uniform(3, 4, np.random.default_rng(0))
+    assert not predict(model, questions, fmt).any(), "all alike: the first token"
+
+
+def test_nan_where_nothing_is_read_decides_nothing():
+    model, fmt = zoo.load("add-d3", device="cpu"), Format(3)
+
+    def spoiled(tokens):
+        logits = model(tokens).clone()
+        logits[:, : fmt.equals_position - 1] = torch.nan
+        return logits
+
+    questions = uniform(3, 20, np.random.default_rng(0))
+    expected = predict(model, questions, fmt)
+    assert torch.equal(predict(spoiled, questions, fmt), expected)
+    check_causal(spoiled, fmt)

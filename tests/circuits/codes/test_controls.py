@@ -73,3 +73,14 @@ def test_bad_input_is_refused():
         controls.paired_difference(positive, negative[:3])
     with pytest.raises(LabError, match="finite"):
         controls.mean_difference(positive / 0, negative)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_means_are_taken_with_the_digits_of_float32(dtype):
+    generator = torch.Generator().manual_seed(0)
+    writes = (10 + torch.randn(50, 3, 8, generator=generator)).to(dtype)
+    others = (writes.float() + 0.05).to(dtype)
+    for score in (controls.write_norm, controls.mean_difference, controls.paired_difference):
+        got = score(writes, others)
+        assert got.dtype == torch.float32
+        assert torch.equal(got, score(writes.float(), others.float()))

@@ -74,6 +74,8 @@ def test_means_leave_out_facts_that_have_no_chain():
     seen = EditEffects(half, half, half, half, chain, half)
     assert seen.means()["chain"] == 0.5
     assert seen.means()["efficacy"] == 0.5
+    broken = EditEffects(chain, half, half, half, half, half)
+    assert np.isnan(broken.means()["efficacy"]), "a broken edit is not left out"
 
 
 def test_effects_of_other_relations_are_refused():

@@ -187,14 +187,14 @@ def test_all_weights_of_a_model_can_be_freed():
 @pytest.mark.parametrize(
     ("mask", "settings", "words"),
     [
-        (torch.zeros(len(ITS)), EditSettings(), "expected a mask of 0 and 1"),
+        (torch.zeros(len(ITS)), EditSettings(), "expected a mask that lets some weight change"),
         (torch.full((len(ITS),), 0.5), EditSettings(), "expected a mask of 0 and 1"),
         (torch.ones(7), EditSettings(), "expected a vector over the 529,920 weights"),
-        (MASK, EditSettings(steps=0), "expected one step or more"),
-        (MASK, EditSettings(steps=2.5), "expected one step or more"),
+        (MASK, EditSettings(steps=0), "expected a number of steps of at least 1"),
+        (MASK, EditSettings(steps=2.5), "expected a number of steps of at least 1"),
         (MASK, EditSettings("adam"), "expected a way of stepping: normalised, SGD, Adam"),
-        (MASK, EditSettings(size=0), "expected one step or more"),
-        (MASK, EditSettings(clamp=float("nan")), "expected one step or more"),
+        (MASK, EditSettings(size=0), "expected one or more positive sizes"),
+        (MASK, EditSettings(clamp=float("nan")), "expected one or more positive sizes"),
     ],
 )
 def test_what_edits_nothing_is_refused(mask, settings, words):

@@ -8,7 +8,7 @@ import torch
 
 from helpers.errors import LabError
 from helpers.knowledge.facts import factnet
-from helpers.knowledge.masks import blocks, estimators, rivals, search
+from helpers.knowledge.masks import blocks, compare, estimators, rivals, search
 from helpers.knowledge.masks.search import SearchSettings
 from helpers.stats import auroc
 
@@ -137,9 +137,11 @@ def test_densities_that_do_not_fall_are_refused(densities):
     ("options", "words"),
     [
         ({"estimator": "topk"}, "expected an estimator of masks: top-k"),
-        ({"steps": 0}, "expected steps and prompts of 1 or more"),
-        ({"batch": 0}, "expected steps and prompts of 1 or more"),
-        ({"learning_rate": math.nan}, "expected steps and prompts of 1 or more"),
+        ({"steps": 0}, "expected a number of steps of at least 1"),
+        ({"steps": 2.5}, "expected a number of steps of at least 1"),
+        ({"batch": 0}, "expected a number of prompts of at least 1"),
+        ({"batch": True}, "expected a number of prompts of at least 1"),
+        ({"learning_rate": math.nan}, "expected one or more positive learning rates"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(options, words):
@@ -199,7 +201,31 @@ def test_the_gradient_rival_is_weight_times_slope_and_a_flat_loss_is_refused():
 
 def test_what_is_no_mask_is_refused():
     its = blocks.of(factnet.build().model)
+    kept = rivals.uniform(its, 0.1)
     for value in (2.0, -1.0, 0.5, math.nan):
-        with pytest.raises(LabError, match="expected a mask of 0 and 1; got"):
-            rivals.per_tensor(its, torch.full((len(its),), value))
+        odd = torch.full((len(its),), value)
+        for ask in (
+            lambda mask: rivals.per_tensor(its, mask),
+            rivals.complement,
+            lambda mask: compare.overlap(its, kept, mask),
+            lambda mask: compare.overlap(its, mask, kept),
+            lambda mask: compare.composition(its, mask),
+        ):
+            with pytest.raises(LabError, match="expected a mask of 0 and 1; got"):
+                ask(odd)
+    assert rivals.complement(kept.double()).dtype == torch.float64
     assert rivals.complement(torch.tensor([True, False])).tolist() == [0, 1]
+
+
+def test_the_released_penalty_rises_with_the_passes_and_decay_shrinks_the_scores():
+    its = blocks.of(factnet.build().model)
+    objective = search.predictions(its, TOKENS[:8], LAST[:8])
+    settings = SearchSettings("binary concrete", (0.5,), steps=2000, learning_rate=0.1)
+    going = search._Search(its, objective, settings)
+    density = torch.tensor(0.25)
+    penalties = [float(going._penalty(density, step)) for step in (0, 1, 7, 1500)]
+    assert penalties == [10 / 4, 11 / 4, 17 / 4, 1000 / 4], "a step is a pass: 8 prompts of 32"
+    before = going.scores.detach().clone()
+    going.scores.grad = torch.zeros_like(before)
+    going.descent.step()
+    assert torch.allclose(going.scores, before * (1 - 0.1 * 0.01))
