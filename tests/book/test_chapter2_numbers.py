@@ -60,10 +60,18 @@ def test_the_classes_of_the_sets_are_nearly_of_one_size(surveys):
     shares = [
         s for found in surveys.values() for s in (*found.ordered.values(), *found.grouped.values())
     ]
-    assert "of the words is within 1 point of their accuracy" in TEXT
+    assert "balanced accuracy of the words is within 1 point of their accuracy" in TEXT
     assert all(abs(each.value - each.balanced) < 0.01 for each in shares)
     reversed_ = [TITLES[name] for name, found in surveys.items() if not found.capital_says]
-    assert f"on {' and '.join(reversed_)} a text *without* a capital is called true" in TEXT
+    assert f"on {' and '.join(reversed_)} a capital stands for label 0" in TEXT
+    same = [TITLES[name] for name, found in surveys.items() if found.capital.balanced == 0.5]
+    assert f"On {' and '.join(same)} it says the same of every text" in TEXT
+    toxic = surveys["toxigen"].capital
+    above = 100 * (toxic.value - toxic.majority)
+    assert (
+        f"on ToxiGen it is {above:.1f} points above that ({{term}}`balanced accuracy` "
+        f"{toxic.balanced:.3f})" in TEXT
+    )
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -22,6 +22,7 @@ from helpers.circuits.rivals import (
 )
 from helpers.circuits.rivals.subnetwork_probing import MaskSettings
 from helpers.circuits.study import CODES, CONTROLS, RIVALS, Trial
+from helpers.errors import LabError
 from tests.circuits.random_models import native, random_twins
 
 pytestmark = pytest.mark.core
@@ -105,7 +106,7 @@ def test_gradients_switched_off_change_nothing(name: str, mode: str) -> None:
 
 
 def test_a_fault_leaves_the_mode_as_it_was() -> None:
-    with torch.no_grad(), pytest.raises(AttributeError):
+    with torch.no_grad(), pytest.raises(LabError, match="expected a model"):
         eap(None, random_twins())
     switched_off()
     with pytest.raises(Exception, match="expected"):

@@ -69,8 +69,12 @@ def test_ctrl_c_before_the_first_page_is_served_stops_it_too(book, monkeypatch):
     """The interrupt comes at the moment when the address has been printed."""
 
     class Interrupting(io.StringIO):
+        interrupted = False
+
         def flush(self) -> None:
-            raise KeyboardInterrupt
+            if not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
 
     said = Interrupting()
     monkeypatch.setattr(sys, "stderr", said)

@@ -3,7 +3,8 @@
 The prompt is ``start yes ask`` and the answer ``yes``; its twin is ``start no ask``. L0H0 looks at
 all words alike and writes +1 after ``yes``, -1 after ``no``. What it writes is the query of L1H0,
 which attends to ``ask`` if the sign is positive and to ``start`` if it is negative, and reads +1 or
--1 there. So the logit difference is +1, on the twin -1, and without L0H0's write 2 less.
+-1 there. So the logit difference is +1, on the twin -1: 2 less with the twin's write of L0H0, 1
+less without any.
 
 The scores of L1H0 are `sharpness` or more apart. Far from their middle a softmax is flat: the
 derivative of the answer by anything that L0H0 writes is exp(-2 · sharpness) and at 80 exactly 0.

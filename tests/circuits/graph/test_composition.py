@@ -2,6 +2,7 @@
 they say of measured edges."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -180,31 +181,54 @@ def test_chapter_4_says_how_high_scores_are():
     assert said(rf"In `tinyworld-attn` the highest score is {NUMBER}\.") == highest
 
 
+def _alone(scores) -> np.ndarray:
+    """For every pair the mean score of its kind between its two layers."""
+    values, layer = scores.scores.numpy(), np.array([layer for layer, _ in scores.heads])
+    means = np.full(values.shape, np.nan)
+    for kind in range(3):
+        for first, second in combinations(range(4), 2):
+            between = (layer[:, None] == first) & (layer[None] == second)
+            means[kind][between] = np.nanmean(values[kind][between])
+    return means
+
+
+def _interval(values: np.ndarray, carrying: np.ndarray) -> np.ndarray:
+    """95 % of the AUROCs of edges drawn again."""
+    rng, areas = np.random.default_rng(1), []
+    while len(areas) < 2000:
+        drawn = rng.integers(len(values), size=len(values))
+        if 0 < carrying[drawn].sum() < len(values):
+            areas.append(auroc(values[drawn], carrying[drawn]))
+    return np.quantile(areas, [0.025, 0.975])
+
+
 @pytest.mark.slow
 def test_chapter_4_says_how_well_scores_find_measured_edges():
     """All that is printed, at the precision at which it is printed."""
-    *asked, there = said(
-        rf"carry {NUMBER} % .* patching, {NUMBER} prompts: {NUMBER}, {NUMBER} and {NUMBER} of "
-        rf"{NUMBER}\)"
-    )
-    percent, pairs, counts = float(asked[0]), int(asked[1]), asked[2:]
-    areas = said(rf"scores is {NUMBER} \(IOI\), {NUMBER} \(greater-than\) and {NUMBER} \(docs")
-    *rest, number = said(
-        rf"the mean is {NUMBER}, {NUMBER} and {NUMBER}, and {NUMBER}, {NUMBER} and {NUMBER} % of "
-        r"(\d \d+) exchanges"
-    )
-    assert int(number.replace(" ", "")) == EXCHANGES
+    pairs, there = said(rf"\({NUMBER} prompts, {NUMBER} edges between heads\)\.")
+    assert said(r"within each layer, (\d \d+) times").replace(" ", "") == str(EXCHANGES)
+    margin = said(rf"knows the layers but no head is never more than {NUMBER} worse")
     model = zoo.load("tinyworld-attn")
     scores = composition(model)
-    values = scores.scores.numpy()
+    values, alone = scores.scores.numpy(), _alone(scores)
     finite = np.isfinite(values)
     assert str(finite.sum()) == there
-    rng = np.random.default_rng(0)  # one for the three tasks, in this order
-    for place, task in enumerate(TASKS):
-        carrying = _carrying(model, scores, task, percent, pairs)
-        got, null = auroc(values[finite], carrying[finite]), _exchanged(values, carrying, rng)
-        assert (str(carrying.sum()), f"{got:.2f}") == (counts[place], areas[place])
-        mean, share = rest[place], rest[3 + place]
-        assert f"{null.mean():.2f}" == mean
-        digits = len(share.partition(".")[2])
-        assert f"{100 * np.mean(null >= got - 1e-12):.{digits}f}" == share
+    for percent in (2, 5):
+        rng = np.random.default_rng(0)  # one for the three tasks, in this order
+        for task in TASKS:
+            name = "IOI" if task == "ioi" else task
+            cells = said(rf"\| {name} \| {percent} % \| " + r" \| ".join([r"([^|]+)"] * 5) + r" \|")
+            carrying = _carrying(model, scores, task, percent, int(pairs))
+            true = carrying[finite]
+            got, by_layers = (auroc(x[finite], true) for x in (values, alone))
+            null, (low, high) = _exchanged(values, carrying, rng), _interval(values[finite], true)
+            share = 100 * np.mean(null >= got - 1e-12)
+            digits = 0 if share >= 10 else 1
+            assert cells == (
+                str(carrying.sum()),
+                f"{got:.2f} [{low:.2f}, {high:.2f}]",
+                f"{null.mean():.2f}",
+                f"{share:.{digits}f} %",
+                f"{by_layers:.2f}",
+            )
+            assert got - by_layers < float(margin)

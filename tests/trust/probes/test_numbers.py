@@ -1,5 +1,8 @@
 """Regression probes: known answers, a plain loop, controls, and a model that counts in a circle."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -216,33 +219,76 @@ def test_parts_that_cannot_be_drawn_are_refused(groups, options):
         group_splits(groups, **options)
 
 
-def test_an_addition_model_turns_a_sum_into_a_digit_on_a_circle():
-    """Chapter 2 tells these numbers."""
+PAGE = Path(__file__).resolve().parents[3] / "book" / "ch2_trust_dynamics.md"
+ROWS = {
+    "the sum of two digits, a number from 0 to 18": (fit_number, 1, ()),
+    "its last digit, a number from 0 to 9": (fit_number, 10, ()),
+    "its last digit on a ring of ten": (fit_angle, 1, (10,)),
+    "on a ring of five": (fit_angle, 1, (5,)),
+    "odd or even: a ring of two": (fit_angle, 1, (2,)),
+}
+"""Rows of chapter 2's table: the probe, what the sum is taken modulo (1: it is not), the period."""
+DRAWS = 10
+
+
+@pytest.fixture(scope="module")
+def addition():
+    """Streams [place, question, d] in the first layer, of them `DRAWS` after an MLP whose weights
+    are shuffled; the sum of the hundreds; splits that keep equal pairs of digits together."""
     model, fmt = zoo.load("add-d5", device="cpu"), Format(5)
-    questions = uniform(5, 600, np.random.default_rng(0))
+    questions = uniform(5, 1000, np.random.default_rng(0))
+    position, mlp = fmt.answer_position(2) - 1, "blocks.0.mlp"
     with torch.no_grad():
         _, cache = model.run_with_cache(questions.tokens(fmt))
-    position = fmt.answer_position(2) - 1
-    hooks = [f"blocks.0.hook_resid_{part}" for part in ("pre", "mid", "post")]
-    x = torch.stack([cache[hook][:, position] for hook in hooks])
-    total = (questions.first[:, 2] + questions.second[:, 2]).numpy()
-    splits = group_splits(range(600))
-    read = {
-        "sum": fit_number(x, total, splits),
-        "digit": fit_number(x, total % 10, splits),
-        "ring of ten": fit_angle(x, total, 10, splits),
-        "ring of five": fit_angle(x, total, 5, splits),
-        "odd or even": fit_angle(x, total, 2, splits),
-    }
-    means = {name: probes.r2.mean(1).round(2).tolist() for name, probes in read.items()}
-    assert means["sum"][1:] == [1.0, 1.0]
-    assert means["digit"][1:] == [0.35, 0.92]
-    assert means["ring of ten"][1:] == [0.47, 0.98]
-    assert means["ring of five"][1:] == [-0.01, 0.98]
-    assert max(means["odd or even"]) <= 0.01
-    assert max(values[0] for values in means.values()) <= 0, "before attention nothing is there"
-    control = fit_number(x, shuffled(total, splits), splits)
-    assert control.r2.max() < 0.05
+        pre, mid, post = (
+            cache[f"blocks.0.hook_resid_{part}"][:, position] for part in ("pre", "mid", "post")
+        )
+        seen, state = model.blocks[0].ln2(mid[:, None])[:, 0], model.state_dict()
+        weights = [
+            state[f"{mlp}.{part}"] for part in ("in.weight", "in.bias", "out.weight", "out.bias")
+        ]
+
+        def written(w_in, b_in, w_out, b_out):
+            return (seen @ w_in.T + b_in).relu() @ w_out.T + b_out
+
+        assert torch.allclose(mid + written(*weights), post, atol=1e-4)
+        generator = torch.Generator().manual_seed(0)
+        streams = [pre, mid, post]
+        for _ in range(DRAWS):
+            shuffle = [
+                w.flatten()[torch.randperm(w.numel(), generator=generator)].view(w.shape)
+                for w in weights
+            ]
+            streams.append(mid + written(*shuffle))
+    first, second = (digits[:, 2].numpy() for digits in (questions.first, questions.second))
+    return torch.stack(streams), first + second, group_splits(10 * first + second)
+
+
+def on_the_page(row):
+    """The numbers of a row of chapter 2's table, cell by cell."""
+    (line,) = (
+        line for line in PAGE.read_text(encoding="utf-8").split("\n") if f"| {row} |" in line
+    )
+    return [
+        [float(number) for number in re.findall(r"-?\d+\.\d+", cell.replace("−", "-"))]
+        for cell in line.split("|")[2:-1]
+    ]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_chapter_2_tells_what_an_addition_model_does_with_a_sum(addition, row):
+    x, total, splits = addition
+    fit, modulo, period = ROWS[row]
+    values = total if modulo == 1 else total % modulo
+    probes = fit(x, values, *period, splits)
+    over, cells = probes.interval(), on_the_page(row)
+    for place in range(3):
+        got = over.mean[place], over.low[place], over.high[place]
+        assert cells[place] == pytest.approx(got, abs=0.0051)
+    draws = over.mean[3:]
+    assert cells[3] == pytest.approx((draws.mean(), draws.min(), draws.max()), abs=0.0051)
+    control = fit(x[:3], shuffled(values, splits), *period, splits)
+    assert control.r2.mean(1).max() < 0.05, "as the page says of shuffled sums"
 
 
 def test_numbers_far_from_zero_that_vary_are_taken():
