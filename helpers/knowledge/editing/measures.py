@@ -1,21 +1,30 @@
 """What an edit did: to the fact, to its paraphrases, to what follows from it, and to all the rest.
 
-============  ======================================================================================
-efficacy      P(new answer) on the prompt that was edited
-paraphrase    P(new answer) in frames that were not
-siblings      share of entities of the same old kind whose kind is still what it was
-others        the same for entities of other kinds
-chain         share of frames that now name the realm of the new kind rather than of the old one: a
-              bird that is said to be a fish stays an animal, one that is said to be a tree should
-              become a plant
-text          how much the mean loss on ordinary text rose, in nats a token
-============  ======================================================================================
+=============  =====================================================================================
+efficacy       P(new answer) on the prompt that was edited
+above_uniform  its NLL less ln|V|, in nats: 0 is what a model has that knows nothing and says so
+rank           how many words are likelier than it
+entropy        of what is said there, in nats
+paraphrase     P(new answer) in frames that were not edited
+siblings       share of entities of the same old kind whose kind is still what it was
+others         the same for entities of other kinds
+chain          share of frames that now name the realm of the new kind rather than of the old one: a
+               bird that is said to be a fish stays an animal, one that is said to be a tree should
+               become a plant
+denied         how much P(new answer) rose in frames that deny it: an edit of words, not of what is
+               held true, raises it there as well
+verdict_new    P(true) against P(false) as the model's own verdict on the new claim
+verdict_old    the same on the old claim
+text           how much the mean loss on ordinary text rose, in nats a token
+perplexity     of ordinary text
+=============  =====================================================================================
 
 An edit that only teaches a phrase has efficacy without paraphrase; one that breaks the model has
 both, and no siblings.
 """
 
-import random
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -23,15 +32,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.knowledge.editing import questions
+from helpers.knowledge.editing.questions import Questions
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
-from helpers.knowledge.facts.tinyworld import FRAMES, Facts, facts
+from helpers.knowledge.facts.tinyworld import Facts
 from helpers.knowledge.masks.blocks import Blocks
-from helpers.tinyworld.language import vocabulary
-from helpers.tinyworld.language import world as worlds
 
-SIBLINGS, OTHERS = 6, 8
-"""How many siblings and others of each fact are asked, at most."""
+SOME = ("siblings", "others", "chain", "denied", "verdict_new", "verdict_old")
+"""What not every fact has: NaN stands for none."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +48,18 @@ class EditEffects:
     """What the edit of each fact did, as the table above says."""
 
     efficacy: Float[Tensor, " fact"]
+    above_uniform: Float[Tensor, " fact"]
+    rank: Float[Tensor, " fact"]
+    entropy: Float[Tensor, " fact"]
     paraphrase: Float[Tensor, " fact"]
     siblings: Float[Tensor, " fact"]
     others: Float[Tensor, " fact"]
     chain: Float[Tensor, " fact"]
+    denied: Float[Tensor, " fact"]
+    verdict_new: Float[Tensor, " fact"]
+    verdict_old: Float[Tensor, " fact"]
     text: Float[Tensor, " fact"]
+    perplexity: Float[Tensor, " fact"]
 
     def means(self) -> dict[str, float]:
         """The mean of each over the facts that have it: some have no sibling, or a realm that
@@ -51,8 +67,7 @@ class EditEffects:
         means = {}
         for field in fields(self):
             values = getattr(self, field.name)
-            some = field.name in ("siblings", "others", "chain")
-            means[field.name] = float(values.nanmean() if some else values.mean())
+            means[field.name] = float(values.nanmean() if field.name in SOME else values.mean())
         return means
 
 
@@ -64,92 +79,103 @@ def effects(
     frame: str,
     rows: Int[Tensor, "row pos"],
     seed: int = 0,
+    ask: Callable[[str, int], Questions] | None = None,
 ) -> EditEffects:
-    """What edits of kinds did.
+    """What edits did.
 
     Args:
         frame: The frame of the requests; siblings and others are asked in it.
         rows: Ordinary text, such as `helpers.tinyworld.language.documents.rows` gives.
         seed: Seed of which siblings and others are asked.
+        ask: What is asked about a subject and its new answer; without it, what
+            `questions.of_tinyworld` asks about kinds.
 
     Raises:
-        LabError: Requests of another relation than kind.
+        LabError: Requests of another relation than kind, without questions of one's own.
     """
-    kinds = {vocabulary().token(kind) for kind in worlds.load().values("kind")}
-    if not set(requests.new.tolist()) <= kinds:
+    if len(edited.values) != len(requests):
         raise LabError(
-            "expected requests that change kinds",
-            f"got {vocabulary().decode(requests.new[:1].tolist())!r} as a new answer",
+            f"expected the edits of {len(requests)} requests", f"got {len(edited.values)}"
         )
-    plain, measured = _text_loss(weights, weights.values, rows), []
+    plain, measured = text_loss(weights, weights.values, rows), []
     for number, subject in enumerate(requests.asked.subjects):
-        values, new = edited.values[number], requests.new[number]
-        said = _log_p(weights, values, _one(requests.asked, number))
-        para = _log_p(weights, values, facts("kind", (subject,), FRAMES["kind"]["held out"]))
-        siblings, others = _around(subject, seed)
+        values, new = edited.values[number], int(requests.new[number])
+        given = ask(subject, new) if ask else questions.of_tinyworld(subject, new, frame, seed)
+        loss = text_loss(weights, values, rows)
         measured.append(
             (
-                float(said[0, new].exp()),
-                float(para[:, new].exp().mean()),
-                _kept(weights, values, siblings, frame),
-                _kept(weights, values, others, frame),
-                _chain(weights, values, subject, int(new)),
-                _text_loss(weights, values, rows) - plain,
+                *_said(weights, values, requests.asked, number, new),
+                _probability(weights, values, given.paraphrases, new),
+                kept(weights, values, given.siblings),
+                kept(weights, values, given.others),
+                _chain(weights, values, given),
+                _probability(weights, values, given.denials, new)
+                - _probability(weights, weights.values, given.denials, new),
+                *_verdicts(weights, values, given),
+                loss - plain,
+                math.exp(loss) if loss < 700 else math.inf,
             )
         )
     return EditEffects(*torch.tensor(measured, dtype=torch.float64).T)
 
 
-def _one(asked: Facts, number: int) -> Facts:
-    part = slice(number, number + 1)
-    return Facts(
-        asked.tokens[part],
-        asked.last[part],
-        asked.answers[part],
-        asked.candidates,
-        asked.subjects[part],
-    )
-
-
-def _log_p(weights: Blocks, values: Tensor, asked: Facts) -> Float[Tensor, "prompt word"]:
+def log_p(weights: Blocks, values: Tensor, asked: Facts) -> Float[Tensor, "prompt word"]:
+    """Log-probabilities after each prompt with these weights."""
     return weights.logits(values, asked.tokens, asked.last).log_softmax(-1)
 
 
-def _around(subject: str, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Some entities of the subject's kind, and some of other kinds."""
-    rng = random.Random(f"{seed} {subject}")
-    entities = worlds.load().entities
-    (kind,) = (entity.kind for entity in entities if entity.name == subject)
-    same = [entity.name for entity in entities if entity.kind == kind and entity.name != subject]
-    other = [entity.name for entity in entities if entity.kind != kind]
+def _said(
+    weights: Blocks, values: Tensor, asked: Facts, number: int, new: int
+) -> tuple[float, float, float, float]:
+    """P(new), its NLL less ln|V|, its rank and the entropy, on the prompt that was edited."""
+    part = slice(number, number + 1)
+    said = weights.logits(values, asked.tokens[part], asked.last[part]).log_softmax(-1)[0]
     return (
-        tuple(rng.sample(same, min(SIBLINGS, len(same)))),
-        tuple(rng.sample(other, min(OTHERS, len(other)))),
+        float(said[new].exp()),
+        -float(said[new]) - math.log(len(said)),
+        float((said > said[new]).sum()),
+        float(torch.special.entr(said.exp()).sum()),
     )
 
 
-def _kept(weights: Blocks, values: Tensor, entities: tuple[str, ...], frame: str) -> float:
-    """Share of entities of which the edited model says what the model says."""
-    if not entities:
+def _probability(weights: Blocks, values: Tensor, asked: Facts | None, new: int) -> float:
+    """Mean P(new answer); NaN where nothing is asked."""
+    if asked is None:
         return float("nan")
-    asked = facts("kind", entities, (frame,))
-    now, before = (_log_p(weights, part, asked).argmax(-1) for part in (values, weights.values))
+    return float(log_p(weights, values, asked)[:, new].exp().mean())
+
+
+@torch.no_grad()
+def kept(weights: Blocks, values: Float[Tensor, " weight"], asked: Facts | None) -> float:
+    """Share of prompts to which the edited model says what the model says; NaN for no prompt."""
+    if asked is None:
+        return float("nan")
+    now, before = (log_p(weights, part, asked).argmax(-1) for part in (values, weights.values))
     return float((now == before).float().mean())
 
 
-def _chain(weights: Blocks, values: Tensor, subject: str, new: int) -> float:
+def _chain(weights: Blocks, values: Tensor, given: Questions) -> float:
     """Share of frames whose likelier realm is that of the new kind; NaN where the realm stays."""
-    realm_of = {entity.kind: entity.realm for entity in worlds.load().entities}
-    words, kind_of = vocabulary(), {e.name: e.kind for e in worlds.load().entities}
-    old_realm, new_realm = realm_of[kind_of[subject]], realm_of[words.words[new]]
-    if old_realm == new_realm:
+    if given.realms is None or given.realm is None:
         return float("nan")
-    frames = FRAMES["realm"]["search"] + FRAMES["realm"]["held out"]
-    said = _log_p(weights, values, facts("realm", (subject,), frames))
-    return float((said[:, words.token(new_realm)] > said[:, words.token(old_realm)]).float().mean())
+    said = log_p(weights, values, given.realms)
+    old, new = given.realm
+    return float((said[:, new] > said[:, old]).float().mean())
 
 
-def _text_loss(weights: Blocks, values: Tensor, rows: Tensor) -> float:
-    """Mean loss of the next token, in nats."""
+def _verdicts(weights: Blocks, values: Tensor, given: Questions) -> list[float]:
+    """P(yes) / (P(yes) + P(no)) after the new claim, and after the old one."""
+    if given.verdicts is None or given.yes is None or given.no is None:
+        return [float("nan")] * 2
+    said = log_p(weights, values, given.verdicts)
+    apart = said[:, given.yes].logsumexp(-1) - said[:, given.no].logsumexp(-1)
+    return apart.sigmoid().tolist()
+
+
+@torch.no_grad()
+def text_loss(
+    weights: Blocks, values: Float[Tensor, " weight"], rows: Int[Tensor, "row pos"]
+) -> float:
+    """Mean loss of the next token of ordinary text, in nats."""
     said = weights.run(values, rows[:, :-1])
     return float(torch.nn.functional.cross_entropy(said.flatten(0, 1), rows[:, 1:].flatten()))

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
@@ -50,6 +50,18 @@ class Requests:
 
     def __len__(self) -> int:
         return len(self.asked)
+
+    def only(self, numbers: Sequence[int]) -> "Requests":
+        """Some of the requests, in the order of the numbers."""
+        asked, rows = self.asked, torch.tensor(list(numbers))
+        some = replace(
+            asked,
+            tokens=asked.tokens[rows],
+            last=asked.last[rows],
+            answers=asked.answers[rows],
+            subjects=tuple(asked.subjects[number] for number in numbers),
+        )
+        return Requests(some, self.new[rows])
 
 
 def request(relation: Relation, changes: dict[str, str], frame: str) -> Requests:

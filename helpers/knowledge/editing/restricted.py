@@ -15,7 +15,8 @@ resistance. Normalised steps compare places at equal ‖Δw‖ instead. What the
 same afterwards, bit by bit.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -53,8 +54,17 @@ class EditSettings:
     enough: float | None = None
 
 
+NORMALISED = EditSettings()
+"""Steps of one length, without an early stop: what places are compared with."""
 RELEASED = EditSettings("SGD", steps=10, size=5e-4, clamp=5e-4, enough=1e-2)
 """The settings of the code released with arXiv 2406.17241, for its first two tasks."""
+PUBLISHED = {
+    "SGD, 10 steps": RELEASED,
+    "SGD, 50 steps": replace(RELEASED, steps=50),
+    "Adam": EditSettings("Adam", steps=25, size=3e-4, enough=1e-2),
+}
+"""As released for two tasks and for the others; and the optimiser of the code that theirs is from
+(EasyEdit), with the same early stop."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +93,10 @@ def edit(
     weights: Blocks,
     requests: Requests,
     mask: Real[Tensor, " weight"] | Bool[Tensor, " weight"],
-    settings: EditSettings = EditSettings(),
+    settings: EditSettings = NORMALISED,
     start: Float[Tensor, " weight"] | None = None,
     bar: bool = False,
+    watch: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Edited:
     """Change facts, each for itself.
 
@@ -94,6 +105,8 @@ def edit(
         mask: 1 where a weight may change.
         start: Weights to begin with, such as ``weights.values * mask`` for a model without the
             rest, as in arXiv 2406.17241; the model's own without it.
+        watch: Is shown the weights [fact weight] and −log p(new answer) [fact] before the first
+            step and after every one: an edit's path, which would fill the memory if it were kept.
 
     Raises:
         LabError: A mask of another model, one that lets nothing change, or settings that do
@@ -114,7 +127,10 @@ def edit(
         state = _Run(before, values, mask, settings)
         for _ in runtime.progress(range(settings.steps + 1), "edits", disable=not bar):
             g, nll = slope(state.values, tokens, last, requests.new)
-            if not state.step(g.detach(), nll.detach()):
+            more = state.step(g.detach(), nll.detach())
+            if watch is not None:
+                watch(state.last_good, state.nll[-1])
+            if not more:
                 break
     return state.result()
 

@@ -106,6 +106,9 @@ class Blocks:
                 f"0 to {tokens.shape[1] - 1}",
                 f"got {last.tolist()[:5]} for {len(last)}",
             )
+        return self._last_logits(values, tokens, last)
+
+    def _last_logits(self, values: Tensor, tokens: Tensor, last: Tensor) -> Tensor:
         return self.run(values, tokens)[torch.arange(len(tokens)), last]
 
 

@@ -58,9 +58,10 @@ def keep(scores: Float[Tensor, " weight"], density: float) -> Float[Tensor, " we
     """
     if scores.isnan().any():
         raise LabError("expected scores without NaN", f"got {int(scores.isnan().sum())} of NaN")
-    mask = torch.zeros_like(scores)
-    order = scores.argsort(descending=True, stable=True)
-    mask[order[: count(len(scores), density)]] = 1
+    kept = count(len(scores), density)
+    least = scores.kthvalue(len(scores) - kept + 1).values  # of those kept: no need to sort all
+    mask = (scores > least).to(scores.dtype)
+    mask[(scores == least).nonzero().flatten()[: kept - int(mask.sum())]] = 1
     return mask
 
 

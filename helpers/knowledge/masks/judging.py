@@ -27,6 +27,7 @@ class Judged:
     Attributes:
         right: Whether the likeliest of all words is the answer.
         chosen: Whether the likeliest of the relation's values is.
+        agrees: Whether the likeliest of all words is the full model's.
         nll: −log of the answer's probability, in nats.
         above_uniform: `nll` less ln|V|, what a model that knows nothing and says so has.
         rank: How many words are likelier than the answer.
@@ -36,6 +37,7 @@ class Judged:
 
     right: Bool[Tensor, " prompt"]
     chosen: Bool[Tensor, " prompt"]
+    agrees: Bool[Tensor, " prompt"]
     nll: Float[Tensor, " prompt"]
     above_uniform: Float[Tensor, " prompt"]
     rank: Int[Tensor, " prompt"]
@@ -76,6 +78,7 @@ def judge(
     return Judged(
         said.argmax(-1) == facts.answers,
         best == facts.answers,
+        said.argmax(-1) == full.argmax(-1),
         nll,
         nll - math.log(said.shape[1]),
         (said > -nll[:, None]).sum(-1),

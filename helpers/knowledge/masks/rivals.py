@@ -49,6 +49,15 @@ def gradient(blocks: Blocks, losses, density: float) -> Float[Tensor, " weight"]
     Raises:
         LabError: No batch, or a gradient that is 0 throughout.
     """
+    return keep(slopes(blocks, losses), density)
+
+
+def slopes(blocks: Blocks, losses) -> Float[Tensor, " weight"]:
+    """What `gradient` keeps the largest of, for masks of several densities.
+
+    Raises:
+        LabError: As `gradient`.
+    """
     total = torch.zeros(len(blocks))
     for loss in losses:
         values = blocks.values.clone().requires_grad_()
@@ -59,7 +68,7 @@ def gradient(blocks: Blocks, losses, density: float) -> Float[Tensor, " weight"]
         raise LabError(
             "expected a loss that some weight changes", "its gradient is 0 or NaN throughout"
         )
-    return keep(total, density)
+    return total
 
 
 def complement(mask: Shaped[Tensor, " weight"]) -> Float[Tensor, " weight"]:

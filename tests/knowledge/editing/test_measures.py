@@ -1,5 +1,8 @@
 """Effects of edits: nothing where nothing changed, and the numbers of a plain loop."""
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +10,15 @@ import torch
 from helpers import zoo
 from helpers.errors import LabError
 from helpers.knowledge.editing import EditEffects, EditSettings, drawn, edit, effects, request
+from helpers.knowledge.editing.measures import SOME
+from helpers.knowledge.editing.questions import Questions, of_tinyworld
 from helpers.knowledge.facts import FRAMES, divided, facts
 from helpers.knowledge.masks import blocks
 from helpers.tinyworld.language import documents, vocabulary
 from helpers.tinyworld.language import world as worlds
 
 FRAME = "the {entity} is a kind of"
+STEP = EditSettings(steps=1)
 MODEL = zoo.load("tinyworld", device="cpu")
 ITS = blocks.of(MODEL)
 ASKED = drawn(divided()[1], 2, FRAME)
@@ -71,11 +77,86 @@ def test_effects_are_those_of_the_edited_model_itself():
 
 def test_means_leave_out_facts_that_have_no_chain():
     half, chain = torch.tensor([1.0, 0.0]), torch.tensor([float("nan"), 0.5])
-    seen = EditEffects(half, half, half, half, chain, half)
+    every = {field.name: half for field in dataclasses.fields(EditEffects)}
+    seen = EditEffects(**every | {"chain": chain})
     assert seen.means()["chain"] == 0.5
     assert seen.means()["efficacy"] == 0.5
-    broken = EditEffects(chain, half, half, half, half, half)
+    broken = EditEffects(**every | {"efficacy": chain})
     assert np.isnan(broken.means()["efficacy"]), "a broken edit is not left out"
+
+
+def test_other_measures_are_those_of_the_edited_model_itself():
+    edited = edit(ITS, ASKED, torch.ones(len(ITS)), EditSettings(steps=12))
+    seen = effects(ITS, ASKED, edited, FRAME, ROWS)
+    model, plain, words = *(zoo.load("tinyworld", device="cpu") for _ in range(2)), vocabulary()
+    yes, no = ("true", "right", "correct"), ("false", "wrong", "untrue")
+    kind_of = {entity.name: entity.kind for entity in worlds.load().entities}
+
+    @torch.no_grad()
+    def p(text, of):
+        return of(torch.tensor([words.encode(text)]))[0, -1].double().softmax(-1)
+
+    for number, subject in enumerate(ASKED.asked.subjects):
+        model.load_state_dict(model.state_dict() | ITS.tensors(edited.values[number]))
+        new = int(ASKED.new[number])
+        said = p(FRAME.format(entity=subject), model)
+        assert float(seen.above_uniform[number]) == pytest.approx(
+            -math.log(said[new]) - math.log(len(said)), abs=1e-4
+        )
+        assert float(seen.rank[number]) == float((said > said[new]).sum())
+        assert float(seen.entropy[number]) == pytest.approx(
+            -float((said * said.log()).sum()), abs=1e-3
+        )
+        rises = [
+            float(p(f"{beginning} a kind of", model)[new] - p(f"{beginning} a kind of", plain)[new])
+            for beginning in (f"the {subject} is not", f"it is a lie that the {subject} is")
+        ]
+        assert float(seen.denied[number]) == pytest.approx(np.mean(rises), abs=1e-5)
+        for got, value in (
+            (seen.verdict_new[number], words.words[new]),
+            (seen.verdict_old[number], kind_of[subject]),
+        ):
+            said = p(f"the {subject} is a kind of {value} . that is", model)
+            true, false = (sum(float(said[words.token(w)]) for w in each) for each in (yes, no))
+            assert float(got) == pytest.approx(true / (true + false), abs=1e-5)
+        with torch.no_grad():
+            loss = torch.nn.functional.cross_entropy(
+                model(ROWS[:, :-1]).flatten(0, 1), ROWS[:, 1:].flatten()
+            )
+        assert float(seen.perplexity[number]) == pytest.approx(float(loss.exp()), rel=1e-4)
+
+
+def test_without_an_edit_the_model_denies_the_new_claim_and_affirms_the_old():
+    still = edit(ITS, ASKED, torch.ones(len(ITS)), EditSettings(steps=1, size=1e-12))
+    seen = effects(ITS, ASKED, still, FRAME, ROWS)
+    assert seen.verdict_new.max() < 0.5 < seen.verdict_old.min()
+    assert seen.denied.abs().max() < 1e-6
+
+
+def test_another_world_asks_its_own_questions():
+    edited = edit(ITS, ASKED, torch.ones(len(ITS)), EditSettings(steps=12))
+    asked = []
+
+    def ask(subject, new):
+        asked.append((subject, new))
+        return Questions(facts("kind", (subject,), (FRAME,)))
+
+    seen = effects(ITS, ASKED, edited, FRAME, ROWS, ask=ask)
+    assert asked == list(zip(ASKED.asked.subjects, ASKED.new.tolist(), strict=True))
+    assert torch.allclose(seen.paraphrase, seen.efficacy), "it asks for the fact itself"
+    assert all(getattr(seen, name).isnan().all() for name in SOME), "and for nothing else"
+
+
+def test_edits_of_other_requests_are_refused():
+    edited = edit(ITS, request("kind", {"owl": "tree"}, FRAME), torch.ones(len(ITS)), STEP)
+    with pytest.raises(LabError, match="expected the edits of 2 requests; got 1"):
+        effects(ITS, ASKED, edited, FRAME, ROWS)
+
+
+@pytest.mark.parametrize(("subject", "new"), [("dragon", "tree"), ("owl", "plant")])
+def test_questions_about_what_is_not_there_are_refused(subject, new):
+    with pytest.raises(LabError, match=r"expected (entities of TinyWorld|requests that change)"):
+        of_tinyworld(subject, vocabulary().token(new), FRAME)
 
 
 def test_effects_of_other_relations_are_refused():

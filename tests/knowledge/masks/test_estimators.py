@@ -83,3 +83,14 @@ def test_a_density_that_keeps_nothing_or_too_much_is_refused(density):
 def test_scores_of_nan_are_refused():
     with pytest.raises(LabError, match="expected scores without NaN; got 1 of NaN"):
         estimators.keep(torch.tensor([1, torch.nan, 2, 0]), 0.5)
+
+
+def test_of_equal_scores_those_that_come_first_are_kept():
+    scores = torch.tensor([2.0, 1, 3, 2, 2, 1])
+    for kept, expected in ((1, [2]), (2, [0, 2]), (3, [0, 2, 3]), (5, [0, 1, 2, 3, 4])):
+        assert estimators.keep(scores, kept / 6).nonzero().flatten().tolist() == expected
+    coarse = SCORES.round(decimals=1)
+    for density in (0.001, 0.17, 0.5, 1.0):
+        order = sorted(range(1000), key=lambda place: (-float(coarse[place]), place))
+        kept = estimators.keep(coarse, density).nonzero().flatten().tolist()
+        assert kept == sorted(order[: round(1000 * density)])

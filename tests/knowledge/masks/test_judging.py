@@ -38,6 +38,7 @@ def test_numbers_are_those_of_a_plain_loop():
         apart = sum(q * math.log(q / share) for q, share in zip(full[row], p, strict=True) if q > 0)
         assert float(judged.divergence[row]) == pytest.approx(apart, rel=1e-2, abs=1e-3)
         assert bool(judged.right[row]) == (int(np.argmax(p)) == answer)
+        assert bool(judged.agrees[row]) == (int(np.argmax(p)) == int(np.argmax(full[row])))
         values_of_kind = ASKED.candidates.tolist()
         assert bool(judged.chosen[row]) == (
             values_of_kind[int(np.argmax(p[values_of_kind]))] == answer

@@ -1,0 +1,171 @@
+"""Edits of different places at equal terms: at one length ‖Δw‖, and where the fact just changes.
+
+A fixed number of steps compares gradients: −η‖g‖² is what a first step of SGD gains. Two fairer
+questions are
+
+equal norm
+    how far is the new answer from being said when the weights have moved by a given ‖Δw‖?
+equal efficacy
+    how far do they have to move until p(new answer) = ½, and what else has changed there?
+
+An edit's path is a chain of straight pieces, one a step. Both points lie inside a piece, and are
+found there rather than read off a curve drawn through the ends: where ‖Δw‖ is given by solving a
+quadratic equation, where p is ½ by halving the piece; the model is run at the point itself.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Real
+from torch import Tensor
+
+from helpers.inputs import positive_row
+from helpers.knowledge.editing.requests import Requests
+from helpers.knowledge.editing.restricted import NORMALISED, Edited, EditSettings, edit
+from helpers.knowledge.masks.blocks import Blocks
+
+NORMS = (0.1, 0.3, 1.0)
+HALF = math.log(2)
+"""−log ½."""
+HALVINGS = 16
+"""Of a step: the point is known to a sixty-thousandth of it."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Edits of some facts in one place, at equal terms.
+
+    Attributes:
+        norms: Lengths ‖Δw‖ that were asked for.
+        nll_at: −log p(new answer) where the path first has each length; NaN where it never has.
+        first: Length of the gradient before the first step.
+        needed: ‖Δw‖ where p(new answer) first is ½; NaN where it never is.
+        steps: Number of steps until then, with the fraction of the last one.
+        edited: The whole path, as `edit` gives it.
+        halfway: Weights of each fact where p is ½; at the end of the path where it never is.
+    """
+
+    norms: tuple[float, ...]
+    nll_at: Float[Tensor, "norm fact"]
+    first: Float[Tensor, " fact"]
+    needed: Float[Tensor, " fact"]
+    steps: Float[Tensor, " fact"]
+    edited: Edited
+    halfway: Float[Tensor, "fact weight"]
+
+    @property
+    def reached(self) -> Bool[Tensor, " fact"]:
+        """Whether p(new answer) came to ½."""
+        return self.needed.isfinite()
+
+    @property
+    def at_half(self) -> Edited:
+        """The edits as they are where p is ½: what `effects` compares at equal efficacy."""
+        return replace(self.edited, values=self.halfway)
+
+
+def compare(
+    weights: Blocks,
+    requests: Requests,
+    mask: Real[Tensor, " weight"] | Bool[Tensor, " weight"],
+    norms: Sequence[float] = NORMS,
+    settings: EditSettings = NORMALISED,
+    start: Float[Tensor, " weight"] | None = None,
+) -> Compared:
+    """Edit facts in one place, and note the points at which places can be compared.
+
+    Raises:
+        LabError: What `edit` refuses, or lengths that are not positive.
+
+    >>> from helpers import zoo
+    >>> from helpers.knowledge.editing import request
+    >>> from helpers.knowledge.masks import blocks
+    >>> its = blocks.of(zoo.load("tinyworld", device="cpu"))
+    >>> asked = request("kind", {"owl": "tree"}, "the {entity} is a kind of")
+    >>> found = compare(its, asked, torch.ones(len(its)), (0.1,), EditSettings(steps=12))
+    >>> bool(found.reached.all()), bool(found.needed[0] < 0.6)
+    (True, True)
+    """
+    norms = tuple(positive_row(norms, "lengths of edits"))
+    before = (weights.values if start is None else start).detach()
+    path = _Path(weights, requests, norms, before)
+    edited = edit(weights, requests, mask, settings, start, watch=path.watch)
+    never = path.needed.isnan()
+    halfway = torch.where(never[:, None], edited.values, path.halfway)
+    return Compared(
+        norms, path.nll_at, edited.gradient[0], path.needed, path.steps, edited, halfway
+    )
+
+
+class _Path:
+    """The pieces of some edits' paths, as they are walked."""
+
+    def __init__(
+        self, weights: Blocks, requests: Requests, norms: tuple[float, ...], before: Tensor
+    ) -> None:
+        self.weights, self.requests, self.norms, self.before = weights, requests, norms, before
+        facts = len(requests)
+        self.nll_at = torch.full((len(norms), facts), torch.nan)
+        self.needed, self.steps = torch.full((2, facts), torch.nan)
+        self.halfway = before.expand(facts, -1).clone()
+        self.last: tuple[Tensor, Tensor] | None = None
+        self.time = -1
+
+    def watch(self, values: Tensor, nll: Tensor) -> None:
+        """The next corner of the paths."""
+        self.time += 1
+        for fact in range(len(values)):
+            if self.last is not None:
+                old, old_nll = self.last[0][fact], float(self.last[1][fact])
+                self._lengths(fact, old, values[fact])
+                if self.needed[fact].isnan() and old_nll > HALF >= float(nll[fact]):
+                    self._half(fact, old, values[fact])
+            elif float(nll[fact]) <= HALF:  # said before any step
+                self.needed[fact] = self.steps[fact] = 0
+        self.last = values, nll
+
+    def _lengths(self, fact: int, old: Tensor, new: Tensor) -> None:
+        for row, norm in enumerate(self.norms):
+            share = share_at(norm, old - self.before, new - old)
+            if share is not None and self.nll_at[row, fact].isnan():
+                self.nll_at[row, fact] = self._nll(fact, old + share * (new - old))
+
+    def _half(self, fact: int, old: Tensor, new: Tensor) -> None:
+        low, high = 0.0, 1.0
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            if self._nll(fact, old + middle * (new - old)) > HALF:
+                low = middle
+            else:
+                high = middle
+        self.halfway[fact] = old + high * (new - old)
+        self.needed[fact] = (self.halfway[fact] - self.before).norm()
+        self.steps[fact] = self.time - 1 + high
+
+    @torch.no_grad()
+    def _nll(self, fact: int, values: Tensor) -> float:
+        asked, part = self.requests.asked, slice(fact, fact + 1)
+        said = self.weights.logits(values, asked.tokens[part], asked.last[part])
+        return -float(said.log_softmax(-1)[0, self.requests.new[fact]])
+
+
+def share_at(
+    norm: float, moved: Float[Tensor, " weight"], step: Float[Tensor, " weight"]
+) -> float | None:
+    """The share t of a step at which ‖moved + t · step‖ is `norm`; None where it is in no part.
+
+    >>> share_at(5.0, torch.tensor([3.0, 0.0]), torch.tensor([0.0, 8.0]))
+    0.5
+    >>> share_at(50.0, torch.tensor([3.0, 0.0]), torch.tensor([0.0, 8.0])) is None
+    True
+    """
+    moved, step = moved.double(), step.double()
+    a, b, c = float(step @ step), float(moved @ step), float(moved @ moved) - norm**2
+    inside = b * b - a * c
+    if not (a > 0 and inside >= 0):
+        return None
+    root = math.sqrt(inside)
+    inside_the_step = [share for share in ((-b - root) / a, (-b + root) / a) if 0 < share <= 1]
+    return min(inside_the_step, default=None)
