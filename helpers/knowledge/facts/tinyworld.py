@@ -153,7 +153,7 @@ def permuted(given: Facts, seed: int = 0, by_value: bool = False) -> Facts:
     """
     names = list(dict.fromkeys(given.subjects))
     true = dict(zip(given.subjects, given.answers.tolist(), strict=True))
-    values = list(dict.fromkeys(true.values()))
+    values = sorted(set(true.values()))  # so that other prompts get the same exchange
     rng = random.Random(seed)
     if len(values) < 2:
         raise LabError("expected facts with two different answers or more", f"got {len(values)}")
