@@ -32,8 +32,6 @@ from helpers import runtime
 runtime.start("lab5")
 
 # %%
-import math
-
 import numpy as np
 import torch
 
@@ -65,6 +63,7 @@ judged_on = facts("kind", held_out, FRAMES["kind"]["held out"])
 full = masks.judge(its, its.values, judged_on)
 nothing = masks.judge(its, its.values * 0, judged_on)
 say(f"{len(its):,} weights; {len(asked)} prompts to learn on, {len(judged_on)} to judge by.")
+
 
 # %%
 def row(name, judged):
@@ -217,12 +216,7 @@ def matched(mask, sizes, seed):
 check("lab5.2", matched)
 
 # %%
-def by_library(mask, sizes, seed):
-    """The library's version, which knows the sizes from the model."""
-    return rivals.per_tensor(its, mask, seed)
-
-
-own_matched = answer_or("lab5.2", matched, instead=by_library)
+own_matched = answer_or("lab5.2", matched, lambda mask, _, seed: rivals.per_tensor(its, mask, seed))
 sizes = [part.numel() for part in its.tensors(its.values).values()]
 circuit = learned[0.05]
 places = {
@@ -335,13 +329,46 @@ def expected_overlap(first, second, sizes):
     """The containment of the first mask in the second that numbers in each tensor explain."""
     # BEGIN SOLUTION
     a, b = ([part.sum() for part in mask.split(sizes)] for mask in (first, second))
-    shared = sum(x * y / size for x, y, size in zip(a, b, sizes))
+    shared = sum(x * y / size for x, y, size in zip(a, b, sizes, strict=True))
     return float(shared / first.sum())
     # END SOLUTION
 
 
 # %%
 check("lab5.3", expected_overlap)
+
+# %%
+own_overlap = answer_or(
+    "lab5.3", expected_overlap, lambda a, b, _: compare.overlap(its, a, b).per_tensor
+)
+again = learn_masks(truth, seed=1)[0][0.05]
+compared = {
+    "same facts, another seed": again,
+    "lies about the same entities": written[0.05],
+    "random, as many in every tensor": places["random, as many in every tensor"],
+}
+shared = {
+    name: (float((circuit * other).sum() / circuit.sum()), own_overlap(circuit, other, sizes))
+    for name, other in compared.items()
+}
+table(
+    ["second mask", "keeps of the first", "numbers in each tensor explain"],
+    [[name, f"{share:.3f}", f"{chance:.3f}"] for name, (share, chance) in shared.items()],
+)
+
+# %% [markdown]
+# And what does the mask consist of? Of LayerNorms, the paper says, up to 60 %. That is a *keep
+# rate*: of the LayerNorms' weights so many are kept. Their *share* of the circuit is another number.
+
+# %%
+parts = compare.composition(its, circuit)
+table(
+    ["part", "weights", "of these kept", "share of the circuit"],
+    [[one.kind, f"{one.weights:,}", f"{one.keep_rate:.3f}", f"{one.share:.3f}"] for one in parts],
+)
+
+# %% [markdown]
+# **Found** FILL6
 
 # %% [markdown]
 # ## 7 · Edit a fact inside a mask
@@ -385,17 +412,16 @@ check("lab5.4", restricted)
 
 
 # %%
-def library_edit(values, gradient, mask, length, steps):
-    """The library's steps."""
-    for _ in range(steps):
-        inside = gradient(values) * mask
-        values = values - length * inside / inside.norm().clamp_min(1e-30)
-    return values
-
-
-own_edit = answer_or("lab5.4", restricted, instead=library_edit)
 FRAME = "the {entity} is a kind of"
 owl = editing.request("kind", {"owl": "tree"}, FRAME)
+
+
+def by_library(values, gradient, mask, length, steps):
+    """What the library's edit of this request gives."""
+    return editing.edit(its, owl, mask, editing.EditSettings(steps=steps, size=length)).values[0]
+
+
+own_edit = answer_or("lab5.4", restricted, instead=by_library)
 
 
 def slope(values):
@@ -409,7 +435,9 @@ def slope(values):
 changed = own_edit(its.values, slope, circuit, 0.05, 25)
 said = its.logits(changed, owl.asked.tokens, owl.asked.last).softmax(-1)
 p_tree = float(said[0, owl.new[0]].detach())
-say(f"After 25 steps of 0.05 inside of the circuit the owl is a tree with probability {p_tree:.2f}.")
+say(
+    f"After 25 steps of 0.05 inside of the circuit the owl is a tree with probability {p_tree:.2f}."
+)
 
 # %% [markdown]
 # ## 8 · Does the circuit resist?
@@ -431,7 +459,13 @@ def mean(values):
 
 
 table(
-    ["may change", "length of the gradient", "NLL before", "NLL after, published way", "distance to ½"],
+    [
+        "may change",
+        "length of the gradient",
+        "NLL before",
+        "NLL after, published way",
+        "distance to ½",
+    ],
     [
         [
             name,
@@ -490,8 +524,15 @@ def at_norm(moved, nll, norm):
 # %%
 check("lab5.5", at_norm)
 
+
 # %%
-own_norm = answer_or("lab5.5", at_norm, instead=by_steps)
+def by_numpy(moved, nll, norm):
+    """What NumPy's interpolation says, where the path gets so far."""
+    along = [np.interp(norm, *path) for path in zip(moved.T, nll.T, strict=True)]
+    return np.where(moved.max(0) >= norm, along, np.nan)
+
+
+own_norm = answer_or("lab5.5", at_norm, instead=by_numpy)
 paths = {name: (one.edited.moved.numpy(), one.edited.nll.numpy()) for name, one in edits.items()}
 NORMS = (0.1, 0.2, 0.3, 0.5, 0.8)
 curves = {
@@ -590,7 +631,7 @@ check("lab5.6", as_long)
 # all. So nothing is chosen on the facts that are edited.
 
 # %%
-own_long = answer_or("lab5.6", as_long, instead=by_windows)
+own_long = answer_or("lab5.6", as_long, instead=rivals.as_long)
 others = editing.drawn(learn_on, 12, FRAME, seed=1)
 
 
@@ -614,7 +655,10 @@ pair = [edits[name] for name in ("circuit", "the rest, as long")]
 ratio = (pair[0].needed / pair[1].needed).numpy()
 table(
     ["may change", "length of the gradient", "distance to ½"],
-    [[name, mean(edits[name].first), mean(edits[name].needed)] for name in ("circuit", "the rest", "the rest, as long")],
+    [
+        [name, mean(edits[name].first), mean(edits[name].needed)]
+        for name in ("circuit", "the rest", "the rest, as long")
+    ],
 )
 say(f"The circuit needs {mean(ratio)} times the distance of the weights that were chosen.")
 
@@ -638,8 +682,14 @@ COLUMNS = ("paraphrase", "siblings", "others", "chain", "text")
 table(
     ["changed", *COLUMNS],
     [
-        [name, *(mean(values[~np.isnan(values)]) for column in COLUMNS
-                 for values in [getattr(one, column).numpy()])]
+        [
+            name,
+            *(
+                mean(values[~np.isnan(values)])
+                for column in COLUMNS
+                for values in [getattr(one, column).numpy()]
+            ),
+        ]
         for name, one in effects.items()
     ],
 )
@@ -656,7 +706,9 @@ table(
 # The verdicts below are computed from the numbers of this page.
 
 # %% tags=["hide-input"]
-first, second = (masks.judge(its, its.values * places[n], judged_on) for n in ("circuit", "the rest"))
+first, second = (
+    masks.judge(its, its.values * places[n], judged_on) for n in ("circuit", "the rest")
+)
 need = {name: one.needed.numpy() for name, one in edits.items()}
 fell = {name: (one.nll[0] - one.nll[-1]).numpy() for name, one in published.items()}
 sibling = {name: one.siblings.numpy() for name, one in effects.items()}

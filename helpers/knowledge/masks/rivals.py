@@ -9,6 +9,9 @@ from helpers.errors import LabError
 from helpers.knowledge.masks.blocks import Blocks, check_mask
 from helpers.knowledge.masks.estimators import count, keep
 
+NEAR = 0.01
+"""How far from the circuit's the length of a rival's gradient may be, as a share."""
+
 
 def uniform(blocks: Blocks, density: float, seed: int = 0) -> Float[Tensor, " weight"]:
     """Keeps a random share of all weights, wherever they are."""
@@ -81,3 +84,56 @@ def complement(mask: Shaped[Tensor, " weight"]) -> Float[Tensor, " weight"]:
     rest = 1 - (mask if mask.is_floating_point() else mask.float())
     count(len(mask), float(rest.mean()))
     return rest
+
+
+def as_long(
+    gradient: Float[Tensor, " weight"], circuit: Float[Tensor, " weight"]
+) -> Float[Tensor, " weight"]:
+    """Keeps as many weights outside of a circuit, whose gradient is as long as the circuit's.
+
+    They are neighbours in the order of their gradients' sizes. An edit moves weights along the
+    gradient; this rival tells what a circuit's weights hold from how long their gradient is.
+
+    Args:
+        gradient: Of the loss of an edit, or typical of several.
+
+    Raises:
+        LabError: A mask that is not of 0 and 1, keeps nothing, or leaves out fewer than it keeps;
+            a gradient of another length, or with NaN; or no neighbours within one hundredth.
+
+    >>> gradient = torch.tensor([3.0, 4.0, 0.0, 3.0, 4.0, 100.0])
+    >>> as_long(gradient, torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0])).tolist()
+    [0.0, 0.0, 0.0, 1.0, 1.0, 0.0]
+    """
+    check_mask(circuit)
+    kept, outside = int(circuit.sum()), torch.nonzero(circuit == 0).flatten()
+    squares = _squares(gradient, circuit)
+    if not 0 < kept <= len(outside):
+        raise LabError(
+            "expected a circuit that keeps a weight or more, and at most half of them",
+            f"got {kept:,} of {len(circuit):,}",
+        )
+    order = outside[squares[outside].argsort(stable=True)]
+    sums = torch.cat([squares.new_zeros(1), squares[order].cumsum(0)])
+    wanted = squares[circuit == 1].sum()
+    windows = sums[kept:] - sums[:-kept]
+    start = int((windows - wanted).abs().argmin())
+    if not abs(float((windows[start] / wanted).sqrt()) - 1) <= NEAR:
+        raise LabError(
+            "expected weights outside whose gradient can be as long as the circuit's",
+            f"the nearest is {float((windows[start] / wanted).sqrt()):.2f} times as long",
+        )
+    mask = torch.zeros_like(circuit)
+    mask[order[start : start + kept]] = 1
+    return mask
+
+
+def _squares(gradient: Tensor, circuit: Tensor) -> Float[Tensor, " weight"]:
+    squares = gradient.detach().double().square()
+    if squares.shape != circuit.shape or not squares.isfinite().all():
+        raise LabError(
+            f"expected a finite gradient of {len(circuit):,} weights",
+            f"got shape {list(squares.shape)}"
+            + ("" if squares.isfinite().all() else " with NaN or infinity"),
+        )
+    return squares
