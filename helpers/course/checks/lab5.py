@@ -17,6 +17,8 @@ NEAR = 0.01
 """How far the lengths of two gradients may be apart, as a share, and still count as equal."""
 DRAWS = 300
 """Random masks that are drawn to see whether every weight has the same chance."""
+MOSTLY = 0.9
+"""Share of them that are different, in the largest tensor: of 91,390 possible ones nearly all."""
 SIZES = (12, 3, 40, 5)
 """Weights of the tensors in small cases."""
 
@@ -126,6 +128,13 @@ def matched(answer):
     spread = np.sqrt(chance * (1 - chance) / DRAWS)
     if (np.ptp(drawn, axis=0) == 0)[spread > 0].all():
         raise Wrong("every seed gives the same mask", points=1)
+    largest = np.split(np.array(drawn), np.cumsum(SIZES)[:-1], axis=1)[2]
+    if len(np.unique(largest, axis=0)) < MOSTLY * DRAWS:
+        raise Wrong(
+            "the same patterns come again and again: each mask takes its places anew, whatever the "
+            "mask or another seed took",
+            points=1,
+        )
     if (np.abs(shares - chance) > 5 * spread + 1e-9).any():
         raise Wrong(
             "some weights of a tensor are kept more often than others: each must have the same "
@@ -218,9 +227,11 @@ def _walk(
     for _ in range(steps):
         g = gradient(values)
         inside = g * mask
-        norm = {"masked afterwards": g.norm(), "not normalised": torch.tensor(1.0)}.get(
-            way, inside.norm()
-        )
+        norm = {
+            "masked afterwards": g.norm(),
+            "not masked": g.norm(),
+            "not normalised": torch.tensor(1.0),
+        }.get(way, inside.norm())
         step = length * (g if way == "not masked" else inside) / max(float(norm), 1e-30)
         values = (start if way == "from the start" else values) + (
             step if way == "uphill" else -step
