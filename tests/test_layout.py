@@ -48,7 +48,11 @@ ROOMS = {
         "graph": {"tasks", "judging"},
         "codes": {"tasks", "judging"},
     },
-    "knowledge": {"editing": {"facts", "masks"}, "masks": {"facts"}},
+    "knowledge": {
+        "explorer": {"editing", "masks", "facts"},
+        "editing": {"facts", "masks"},
+        "masks": {"facts"},
+    },
     "tinyworld": {"models": {"sets", "language"}, "sets": {"language"}},
 }
 """Within a house of several rooms: which other rooms of it a room may import."""

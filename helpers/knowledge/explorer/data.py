@@ -12,6 +12,7 @@ there the straight line is what is shown. Where p(new answer) never came to ½, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -183,7 +184,7 @@ def collect(
 def _check_points(points: Sequence[float]) -> tuple[float, ...]:
     """Shares of the way that a view can show."""
     row = real(points, "points of a way", "point").tolist()
-    rising = all(after > before for before, after in zip(row, row[1:], strict=False))
+    rising = all(after > before for before, after in pairwise(row))
     if not (rising and row[0] == 0 and 1 in row and row[-1] < np.inf):
         raise LabError("expected points of a way that rise from 0, with 1 among them", f"got {row}")
     return tuple(row)
@@ -248,7 +249,9 @@ class _Seen:
     loss: float
 
     @classmethod
-    def of(cls, weights: Blocks, values: Tensor, asked: Facts, new: Tensor, rows: Tensor) -> "_Seen":
+    def of(
+        cls, weights: Blocks, values: Tensor, asked: Facts, new: Tensor, rows: Tensor
+    ) -> "_Seen":
         said = log_p(weights, values, asked)
         old, wanted = (said.gather(1, ids[:, None])[:, 0].exp() for ids in (asked.answers, new))
         return cls(old, wanted, said.argmax(-1).tolist(), text_loss(weights, values, rows))
@@ -257,7 +260,7 @@ class _Seen:
 def _questions(
     requests: Requests, number: int, frame: str, seed: int
 ) -> tuple[Facts, Int[Tensor, " question"], tuple[Question, ...]]:
-    """All questions about a fact as one batch, the words that the edit asks for, and their lines."""
+    """All questions about a fact as one batch, the words that the edit asks for, the lines."""
     subject, kind = requests.asked.subjects[number], int(requests.new[number])
     given = questions.of_tinyworld(subject, kind, frame, seed)
     one = requests.only([number]).asked
