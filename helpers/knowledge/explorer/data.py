@@ -264,8 +264,8 @@ def _questions(
     subject, kind = requests.asked.subjects[number], int(requests.new[number])
     given = questions.of_tinyworld(subject, kind, frame, seed)
     one = requests.only([number]).asked
-    found = dict(zip(GROUPS, (one, given.paraphrases, given.realms, given.siblings, given.others),
-                     strict=True))  # fmt: skip
+    parts = one, given.paraphrases, given.realms, given.siblings, given.others
+    found = dict(zip(GROUPS, parts, strict=True))
     groups = {group: part for group, part in found.items() if part is not None}
     new = {group: given.realm[1] if group == "realm" and given.realm else kind for group in groups}
     words, lines = vocabulary(), []
