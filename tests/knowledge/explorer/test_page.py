@@ -233,7 +233,7 @@ def test_the_curve_goes_up_where_the_probability_does(open_view, view):
 
 def test_everything_works_from_the_keyboard(open_view, view):
     page = open_view(view)
-    now, focused = page.locator(".now"), page.locator(":focus")
+    now, focused = page.locator(".now"), page.locator("select:focus, input:focus")
     page.keyboard.press("Tab")
     assert focused.evaluate("element => element.className") == "fact"
     page.keyboard.press("ArrowDown")
