@@ -27,7 +27,8 @@ const meanNew = (group, side, at = state.point) =>
 
 const pointName = (at) => {
   if (at === 0) return "before the edit";
-  if (at === HALF) return `where P(${fact().new}) is ½`;
+  const ends = SIDES.every((side) => way(side).reached) ? "" : " or the path ends";
+  if (at === HALF) return `where P(${fact().new}) is ½${ends}`;
   return `at ${points[at]} of the way to ½`;
 };
 
@@ -70,7 +71,8 @@ const answer = (row) => (side) => {
   const kept = isKept(side, row, at);
   const said = words[one.said[at][row]];
   const was = kept ? "" : ` (was ${words[one.said[0][row]]})`;
-  const chances = `${words[old]} ${shown(one.old[at][row])}, ${words[wanted]} ${shown(one.new[at][row])}`;
+  const chance = (word, share) => `${words[word]}\u00a0${shown(share)}`;
+  const chances = `${chance(old, one.old[at][row])}, ${chance(wanted, one.new[at][row])}`;
   return make(
     "td",
     {
