@@ -48,8 +48,8 @@ ROOMS = {
         "graph": {"tasks", "judging"},
         "codes": {"tasks", "judging"},
     },
-    "knowledge": {"editing": {"facts", "masks"}, "masks": {"facts"}},
-    "tinyworld": {"models": {"sets", "language"}, "sets": {"language"}},
+    "knowledge": {"editing": {"facts", "masks"}, "masks": {"facts"}, "tracing": {"facts"}},
+    "tinyworld": {"models": {"sets", "language", "bestiary"}, "sets": {"language"}},
 }
 """Within a house of several rooms: which other rooms of it a room may import."""
 
