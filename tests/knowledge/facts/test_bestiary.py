@@ -1,0 +1,107 @@
+"""Facts of the bestiary: names of two tokens, what was held out, what was never stated."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from helpers.errors import LabError
+from helpers.knowledge.facts import bestiary
+from helpers.knowledge.facts.bestiary import FRAMES
+from helpers.tinyworld.bestiary import load, skills, vocabulary
+
+SEARCHED, HELD_OUT = bestiary.divided()
+NAMES = tuple(creature.name for creature in load().creatures)
+ONE = NAMES[0]
+
+
+def texts_of(asked) -> list[str]:
+    """The prompts as text."""
+    rows = (row[1 : last + 1] for row, last in zip(asked.tokens, asked.last, strict=True))
+    return [vocabulary().decode(row.tolist()) for row in rows]
+
+
+def test_names_are_divided_once_and_both_parts_have_both_sorts():
+    assert set(SEARCHED) | set(HELD_OUT) == set(NAMES)
+    assert not set(SEARCHED) & set(HELD_OUT)
+    assert bestiary.divided() == (SEARCHED, HELD_OUT) != bestiary.divided(1)
+    for part in (SEARCHED, HELD_OUT):
+        assert 2 * sum(load().creature(name).stated for name in part) == len(part)
+
+
+def test_prompts_are_those_of_the_skills_with_the_same_answers():
+    """The skills spell the sentences another way: from whole frames."""
+    asked = bestiary.facts("kind", NAMES, FRAMES["kind"]["search"])
+    truth = skills.prompts("kind")
+    right = dict(zip(truth.texts, truth.good, strict=True))
+    assert set(texts_of(asked)) == set(right)
+    for text, answer in zip(texts_of(asked), asked.answers.tolist(), strict=True):
+        assert right[text].nonzero().item() == answer
+
+
+@pytest.mark.parametrize("relation", ["kind", "realm"])
+def test_what_was_left_out_is_what_the_skills_hold_out(relation):
+    asked = bestiary.left_out(relation, NAMES)
+    assert Counter(texts_of(asked)) == Counter(skills.prompts(f"{relation}, held out").texts)
+
+
+def test_realms_that_are_not_stated_are_asked_in_two_steps_or_in_one():
+    asked = bestiary.unstated(NAMES)
+    assert len(asked) == 60 * len(FRAMES["realm"]["search"])
+    assert not any(load().creature(name).stated for name in asked.subjects)
+    one_step = bestiary.unstated(NAMES, kind_first=True)
+    assert Counter(texts_of(one_step)) == Counter(skills.prompts("realm, kind before it").texts)
+    assert set(one_step.subjects) == set(asked.subjects)
+
+
+def test_denials_and_kinds_are_asked_in_frames_of_their_own():
+    denied = bestiary.denials([ONE])
+    assert len(denied) == len(FRAMES["kind"]["denials"])
+    assert all({"not", "never", "nobody"} & set(text.split()) for text in texts_of(denied))
+    for text, answer in zip(texts_of(bestiary.kinds()), bestiary.kinds().answers, strict=True):
+        (kind,) = set(text.split()) & set(load().values("kind"))
+        assert vocabulary().words[int(answer)] == load().realm_of[kind]
+
+
+def test_neighbours_of_a_name():
+    for name in NAMES[:20]:
+        kind = load().creature(name).kind
+        assert len(bestiary.siblings(name)) == 9
+        assert {load().creature(other).kind for other in bestiary.siblings(name)} == {kind}
+        assert len(bestiary.namesakes(name)) == 14
+        first, second = name.split()
+        assert all(first in other or second in other for other in bestiary.namesakes(name))
+        assert name not in (*bestiary.siblings(name), *bestiary.namesakes(name))
+
+
+def test_a_name_is_two_tokens_that_stand_in_its_prompts():
+    tokens = bestiary.tokens_of(ONE)
+    assert len(tokens) == 2
+    for row in bestiary.facts("kind", [ONE], FRAMES["kind"]["search"]).tokens:
+        pairs = torch.stack([row[:-1], row[1:]], 1)
+        assert (pairs == tokens).all(1).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: bestiary.facts("colour", [ONE], ["{entity} is a"]), "expected a relation of the"),
+        (lambda: bestiary.facts("kind", ["amber"], ["{entity} is a"]), "expected a creature of"),
+        (lambda: bestiary.facts("kind", ONE, ["{entity} is a"]), "expected one or more names"),
+        (lambda: bestiary.facts("kind", [], ["{entity} is a"]), "expected one or more names"),
+        (lambda: bestiary.facts("kind", [ONE], []), "expected one or more frames"),
+        (lambda: bestiary.facts("kind", [ONE], ["it is a"]), r"expected frames with \{entity\}"),
+        (lambda: bestiary.facts("kind", [ONE], ["{entity}"]), r"expected frames with \{entity\}"),
+        (lambda: bestiary.facts("kind", [ONE], ["{entity} is a {value}"]), "up to the value"),
+        (lambda: bestiary.left_out("colour", [ONE]), "expected a relation of the bestiary"),
+        (lambda: bestiary.siblings("owl"), "expected a creature of the bestiary"),
+        (lambda: bestiary.tokens_of(""), "expected a creature of the bestiary"),
+        (
+            lambda: bestiary.unstated([c.name for c in load().creatures if c.stated]),
+            "expected creatures of which something can be asked",
+        ),
+    ],
+)
+def test_what_is_no_fact_is_refused(call, words):
+    with pytest.raises(LabError, match=words):
+        call()
