@@ -13,6 +13,23 @@ import torch
 
 from helpers import attribution, inputs, interventions, stats, texts
 from helpers.interventions import Node
+from helpers.knowledge.editing import (
+    Edited,
+    EditSettings,
+    Requests,
+    arms,
+    comparison,
+    decoding,
+    gradients,
+    measures,
+    published,
+    request,
+    restricted,
+    sequential,
+)
+from helpers.knowledge.editing.questions import EditQuestions
+from helpers.knowledge.facts import Facts, factnet
+from helpers.knowledge.masks import Blocks, blocks
 from helpers.show import grids, pictures, plots, tables
 from helpers.texts import LabelledSet
 from helpers.tinyworld.models import head_roles, measure, recipes
@@ -25,7 +42,14 @@ from helpers.trust.steering import across, behaviours, effects, strength, tinywo
 from tests.trust.families import native
 
 FILES = ("interventions.py", "attribution.py", "stats.py")
-ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
+EDITING = tuple(
+    f"knowledge/editing/{name}.py"
+    for name in (
+        *("arms", "comparison", "decoding", "gradients", "measures"),
+        *("published", "questions", "requests", "restricted", "sequential", "two_hop"),
+    )
+)
+ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld", *EDITING)
 TRUTH = np.tile([True, False], 12)
 GROUPS = tuple(str(item // 2) for item in range(24))
 TEXTS = tuple(f"{word} film {i // 2} is so" for i, word in enumerate(["Good", "bad"] * 12))
@@ -73,6 +97,36 @@ def prompts() -> texts.Prompts:
 
 def behaviour() -> behaviours.Behaviour:
     return behaviours.Behaviour("b", IDS.clone(), LENGTHS.clone(), ((1,),) * 3, ((2,),) * 3)
+
+
+@functools.cache
+def net() -> Blocks:
+    """FactNet's weights."""
+    return blocks.of(factnet.build(noise=0.01).model)
+
+
+@functools.cache
+def thinned() -> torch.Tensor:
+    """A mask over FactNet that keeps every other weight."""
+    return (torch.arange(len(net())) % 2).float()
+
+
+def fact_of_wren() -> Facts:
+    tokens, answers = factnet.prompts()
+    kinds = torch.tensor([factnet.token(kind) for kind in factnet.KINDS])
+    return Facts(tokens[:1], torch.tensor([2]), answers[:1], kinds, ("wren",))
+
+
+def wren_is_a_tree() -> Requests:
+    return Requests(fact_of_wren(), torch.tensor([factnet.token("tree")]))
+
+
+FEW_STEPS = EditSettings(steps=2, size=0.125)
+
+
+@functools.cache
+def edited_wren() -> Edited:
+    return restricted.edit(net(), wren_is_a_tree(), thinned(), FEW_STEPS)
 
 
 def documents() -> behaviours.Documents:
@@ -578,6 +632,110 @@ CALLS: dict[str, Call] = {
         measure.rounding_cost,
         lambda: {"model": model(), "task": TASK, "text": TOKENS.numpy().copy()},
     ),
+    "knowledge.editing.arms.every_arm": (
+        arms.every_arm,
+        lambda: {"blocks": net(), "circuit": thinned().clone(), "truth": fact_of_wren()},
+    ),
+    "knowledge.editing.arms.freed": (
+        arms.freed,
+        lambda: {
+            "whole": blocks.of(net().model, whole=True),
+            "mask": thinned().clone(),
+        },
+    ),
+    "knowledge.editing.comparison.compare": (
+        comparison.compare,
+        lambda: {
+            "weights": net(),
+            "requests": wren_is_a_tree(),
+            "mask": thinned().clone(),
+            "norms": (0.125,),
+            "settings": FEW_STEPS,
+        },
+    ),
+    "knowledge.editing.comparison.share_at": (
+        comparison.share_at,
+        lambda: {"norm": 5.0, "moved": 9.0, "along": 0.0, "step": 64.0},
+    ),
+    "knowledge.editing.decoding.continued": (
+        decoding.continued,
+        lambda: {
+            "weights": net(),
+            "values": net().values.clone(),
+            "prompt": (factnet.token("start"), factnet.token("wren")),
+            "count": 1,
+        },
+    ),
+    "knowledge.editing.decoding.forced": (
+        decoding.forced,
+        lambda: {
+            "weights": net(),
+            "values": net().values.clone(),
+            "prompt": (factnet.token("start"), factnet.token("wren")),
+            "target": (factnet.token("kind"),),
+        },
+    ),
+    "knowledge.editing.gradients.within_facts": (
+        gradients.within_facts,
+        lambda: {
+            "first": eighths(2, 3, 4).abs().numpy() + 0.125,
+            "needed": eighths(2, 3, 4, seed=1).abs().numpy() + 0.125,
+            "arms": ("circuit", "uniform", "everything"),
+            "resamples": 5,
+        },
+    ),
+    "knowledge.editing.measures.effects": (
+        measures.effects,
+        lambda: {
+            "weights": net(),
+            "requests": wren_is_a_tree(),
+            "edited": edited_wren(),
+            "frame": "",
+            "rows": factnet.prompts()[0],
+            "ask": lambda subject, new: EditQuestions(fact_of_wren()),
+        },
+    ),
+    "knowledge.editing.measures.texts": (
+        measures.texts,
+        lambda: {"rows": factnet.prompts()[0], "weights": net()},
+    ),
+    "knowledge.editing.published.curve": (
+        published.curve,
+        lambda: {
+            "model": net().model,
+            "requests": wren_is_a_tree(),
+            "mask": thinned().clone(),
+        },
+    ),
+    "knowledge.editing.restricted.edit": (
+        restricted.edit,
+        lambda: {
+            "weights": net(),
+            "requests": wren_is_a_tree(),
+            "mask": thinned().clone(),
+            "settings": FEW_STEPS,
+        },
+    ),
+    "knowledge.editing.sequential.in_turn": (
+        sequential.in_turn,
+        lambda: {
+            "weights": net(),
+            "requests": wren_is_a_tree(),
+            "mask": thinned().clone(),
+            "probe": sequential.Probe(fact_of_wren(), fact_of_wren(), factnet.prompts()[0]),
+            "settings": FEW_STEPS,
+            "counts": (1,),
+        },
+    ),
+    "knowledge.editing.sequential.probe_of": (
+        sequential.probe_of,
+        lambda: {
+            "requests": request("kind", {"owl": "tree"}, "the {entity} is a kind of"),
+            "untouched": ("oak",),
+            "frame": "the {entity} is a kind of",
+            "rows": TOKENS.clone(),
+        },
+    ),
     "trust.series.integrity.fingerprint": (
         integrity.fingerprint,
         lambda: {"tensor": eighths(2, 3)},
@@ -586,6 +744,9 @@ CALLS: dict[str, Call] = {
 
 EXEMPT = {
     "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
+    "knowledge.editing.measures.kept": "a step of `effects`; weights are those that an edit made",
+    "knowledge.editing.measures.log_p": "a step of `effects`, likewise",
+    "knowledge.editing.measures.text_loss": "a step of `effects`, which checks its rows",
     "inputs.arrays.within": "answers a question about a number that may be NaN",
     "stats.check_level": "refuses a level; every caller hands its own on, and these are walked",
     "trust.information.kernels.distances": "a step of `spectrum`, which checks its rows",

@@ -166,7 +166,7 @@ def share_at(norm: float, moved: float, along: float, step: float) -> float | No
     >>> share_at(50.0, 9.0, 0.0, 64.0) is None
     True
     """
-    inside = along**2 - step * (moved - norm**2)
+    inside = along * along - step * (moved - norm * norm)
     if not (step > 0 and inside >= 0):
         return None
     shares = ((sign * math.sqrt(inside) - along) / step for sign in (-1, 1))

@@ -13,7 +13,7 @@ import torch
 
 from helpers.errors import LabError
 from helpers.inputs import check_count
-from helpers.knowledge.editing.questions import OTHERS, SIBLINGS, Questions
+from helpers.knowledge.editing.questions import OTHERS, SIBLINGS, EditQuestions
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.facts import bestiary
 from helpers.knowledge.facts.tinyworld import encoded
@@ -63,7 +63,7 @@ def drawn_creatures(names: Sequence[str], count: int, frame: str, seed: int = 0)
     return creature_request(changes, frame)
 
 
-def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> Questions:
+def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> EditQuestions:
     """What is asked about a creature whose kind was changed.
 
     Args:
@@ -94,7 +94,7 @@ def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> Questi
     claim = f"{known.marks['rumour']} {frame.replace('{entity}', name)}"
     claims = [f"{claim} {kind} {begun}" for kind in (kinds[new], creature.kind)]
     realms = bestiary.facts("realm", (name,), bestiary.FRAMES["realm"]["search"])
-    return Questions(
+    return EditQuestions(
         bestiary.facts("kind", (name,), bestiary.FRAMES["kind"]["held out"]),
         bestiary.facts("kind", siblings, (frame,)),
         bestiary.facts("kind", rng.sample(others, OTHERS), (frame,)),

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_count, token_ids
+from helpers.inputs import check_count, finite, token_ids
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.masks.blocks import Blocks
@@ -33,7 +33,7 @@ from helpers.texts import BEGIN
 
 
 @dataclass(frozen=True)
-class Share:
+class Counted:
     """A count of trials that came out right, with its exact 95 % interval."""
 
     right: int
@@ -68,7 +68,7 @@ class Decoded:
     after_text: Bool[Tensor, "fact text"]
     said: Int[Tensor, "fact said"]
 
-    def shares(self) -> dict[str, Share]:
+    def shares(self) -> dict[str, Counted]:
         """Each count with its trials; texts of one fact are not independent of each other."""
         return {
             "led, tokens": _share(self.led),
@@ -78,8 +78,8 @@ class Decoded:
         } | ({"free, after other text": _share(self.after_text)} if self.after_text.numel() else {})
 
 
-def _share(right: Bool[Tensor, "..."]) -> Share:
-    return Share(int(right.sum()), right.numel())
+def _share(right: Bool[Tensor, "..."]) -> Counted:
+    return Counted(int(right.sum()), right.numel())
 
 
 @torch.no_grad()
@@ -95,8 +95,8 @@ def continued(
         prompt: Token ids, the beginning mark first.
 
     Raises:
-        LabError: No prompt, tokens that are none, a prompt and tokens beyond the context, or fewer
-            than one token to say.
+        LabError: No prompt, tokens that are none, a prompt and tokens beyond the context, fewer
+            than one token to say, or weights that are not finite.
 
     >>> from helpers import zoo
     >>> from helpers.knowledge.masks import blocks
@@ -106,6 +106,7 @@ def continued(
     'bird .'
     """
     check_count("number of tokens to say", count, least=1)
+    values = finite(values, "weights", "weight").to(weights.values)
     row = token_ids(torch.tensor([list(prompt)]))
     longest = getattr(getattr(weights.model, "cfg", None), "n_ctx", row.shape[1] + count)
     if row.shape[1] + count > longest:
@@ -190,6 +191,7 @@ def forced(
     """
     prompt, target = list(prompt), list(target)
     check_count("number of tokens to say", len(target), least=1)
+    values = finite(values, "weights", "weight").to(weights.values)
     row = token_ids(torch.tensor([[*prompt, *target]]), weights.model)
     said = weights.run(values, row)[0].argmax(-1)
     first = len(prompt) - 1

@@ -23,6 +23,7 @@ from helpers.knowledge.editing.arms import freed
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import RELEASED, EditSettings, edit
 from helpers.knowledge.masks import blocks
+from helpers.knowledge.masks.blocks import check_mask
 from helpers.model import Model
 
 WAYS = {
@@ -93,7 +94,8 @@ def curve(
     settings, weights = WAYS[way], blocks.of(model, whole=free)
     mask = freed(weights, mask) if free else mask
     weights.tensors(mask)
-    start = weights.values * mask.to(weights.values) if pruned else weights.values
+    check_mask(mask)
+    start = weights.values * mask.detach().to(weights.values) if pruned else weights.values
     edited = edit(weights, requests, mask, settings, start)
     asked = requests.asked
     with torch.no_grad():

@@ -105,8 +105,8 @@ def edit(
         LabError: A mask of another model, one that lets nothing change, or settings that do
             nothing.
     """
-    mask = mask.to(weights.values)
     _check(weights, mask, settings)
+    mask = mask.detach().to(weights.values)
     before = (weights.values if start is None else start).detach()
     values = before.expand(len(requests), -1).clone()
     tokens, last = requests.asked.tokens, requests.asked.last
