@@ -48,7 +48,12 @@ ROOMS = {
         "graph": {"tasks", "judging"},
         "codes": {"tasks", "judging"},
     },
-    "knowledge": {"editing": {"facts", "masks"}, "masks": {"facts"}, "tracing": {"facts"}},
+    "knowledge": {
+        "editing": {"facts", "masks"},
+        "masks": {"facts"},
+        "study": {"facts", "masks"},
+        "tracing": {"facts"},
+    },
     "tinyworld": {"models": {"sets", "language", "bestiary"}, "sets": {"language"}},
 }
 """Within a house of several rooms: which other rooms of it a room may import."""
