@@ -97,7 +97,7 @@ def test_prompts_that_are_none_are_refused(prompt, count, words):
 
 
 def test_weights_that_say_nan_and_edits_of_others_are_refused():
-    with pytest.raises(LabError, match="expected weights with which the model computes numbers"):
+    with pytest.raises(LabError, match="expected finite weights"):
         continued(ITS, ITS.values * torch.nan, [1], 1)
     with pytest.raises(LabError, match="expected the edits of 1 requests; got 4"):
         decode(ITS, ASKED.only([0]), EDITED)
