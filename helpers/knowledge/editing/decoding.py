@@ -59,6 +59,8 @@ class Decoded:
         free: Whether the model's own text begins with the target.
         answers: The same for the first token of the target alone.
         after_text: For each fact and text put before the prompt, whether the target is said there.
+        undisturbed: The same of the model without the edit and the old answer: what a text spoils
+            by itself.
         said: Tokens of the model's own text after the prompt.
     """
 
@@ -66,6 +68,7 @@ class Decoded:
     free: Bool[Tensor, " fact"]
     answers: Bool[Tensor, " fact"]
     after_text: Bool[Tensor, "fact text"]
+    undisturbed: Bool[Tensor, "fact text"]
     said: Int[Tensor, "fact said"]
 
     def shares(self) -> dict[str, Counted]:
@@ -75,7 +78,14 @@ class Decoded:
             "led, exact": _share(self.led.all(1)),
             "free, exact": _share(self.free),
             "free, first token": _share(self.answers),
-        } | ({"free, after other text": _share(self.after_text)} if self.after_text.numel() else {})
+        } | (
+            {
+                "free, after other text": _share(self.after_text),
+                "old answer without the edit, after other text": _share(self.undisturbed),
+            }
+            if self.after_text.numel()
+            else {}
+        )
 
 
 def _share(right: Bool[Tensor, "..."]) -> Counted:
@@ -150,19 +160,18 @@ def decode(
             f"expected the edits of {len(requests)} requests", f"got {len(edited.values)}"
         )
     check_count("number of tokens to say", more)
-    led, said, after = [], [], []
+    led, said, after, undisturbed = [], [], [], []
     for number, new in enumerate(requests.new.tolist()):
         values = edited.values[number]
         end = int(requests.asked.last[number]) + 1
         prompt = requests.asked.tokens[number, :end].tolist()
-        target = [new, *ending]
+        target, old = [new, *ending], [int(requests.asked.answers[number]), *ending]
         led.append(forced(weights, values, prompt, target))
         said.append(continued(weights, values, prompt, len(target) + more))
-        after.append(
-            [
-                continued(weights, values, _behind(text, prompt), len(target)) == target
-                for text in texts
-            ]
+        behind = [_behind(text, prompt) for text in texts]
+        after.append([continued(weights, values, each, len(target)) == target for each in behind])
+        undisturbed.append(
+            [continued(weights, weights.values, each, len(old)) == old for each in behind]
         )
     wanted = torch.tensor([[new, *ending] for new in requests.new.tolist()])
     found = torch.tensor(said)
@@ -172,6 +181,7 @@ def decode(
         same.all(1),
         same[:, 0],
         torch.tensor(after, dtype=torch.bool).view(len(requests), len(texts)),
+        torch.tensor(undisturbed, dtype=torch.bool).view(len(requests), len(texts)),
         found,
     )
 

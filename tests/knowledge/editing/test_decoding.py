@@ -77,6 +77,8 @@ def test_a_text_before_the_prompt_is_really_there():
     said = continued(ITS, edited.values[0], behind, 1)[0]
     assert found.after_text.tolist() == [[said == int(of.new[0])]]
     assert continued(ITS, ITS.values, prompt, 1) == [WORDS.token("bird")]
+    old = continued(ITS, ITS.values, behind, 1)[0]
+    assert found.undisturbed.tolist() == [[old == int(of.asked.answers[0])]]
 
 
 @pytest.mark.parametrize(
