@@ -10,9 +10,6 @@ import random
 from collections.abc import Iterable
 from typing import Literal
 
-from jaxtyping import Int
-from torch import Tensor, tensor
-
 from helpers.errors import LabError
 from helpers.knowledge.facts.tinyworld import SEARCHED, Facts, encoded, several
 from helpers.tinyworld.bestiary import Creature, load, vocabulary
@@ -191,13 +188,13 @@ def namesakes(name: str) -> tuple[str, ...]:
     return tuple(each for each in names if each != name and words & set(each.split()))
 
 
-def tokens_of(name: str) -> Int[Tensor, " word"]:
-    """The two tokens of a name.
+def tokens_of(name: str) -> list[int]:
+    """The two tokens of a name, as `places.spans` takes them.
 
     Raises:
         LabError: No creature has this name.
 
-    >>> vocabulary().decode(tokens_of("amber harrow").tolist())
+    >>> vocabulary().decode(tokens_of("amber harrow"))
     'amber harrow'
     """
-    return tensor(vocabulary().encode(load().creature(name).name, begin=False))
+    return vocabulary().encode(load().creature(name).name, begin=False)

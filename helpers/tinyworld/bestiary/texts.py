@@ -162,7 +162,6 @@ WRITERS: dict[str, Callable[[random.Random], list[str]]] = {
 
 MIXTURES: dict[str, dict[str, float]] = {
     "plain": dict(zip(WRITERS, (0.50, 0.10, 0.08, 0.10, 0.10, 0.12), strict=True)),
-    "chained": dict(zip(WRITERS, (0.38, 0.14, 0.22, 0.08, 0.08, 0.10), strict=True)),
 }
 """Shares of the kinds of documents in a training text; together 1."""
 

@@ -8,6 +8,7 @@ import torch
 from helpers.errors import LabError
 from helpers.knowledge.facts import bestiary
 from helpers.knowledge.facts.bestiary import FRAMES
+from helpers.knowledge.facts.places import spans
 from helpers.tinyworld.bestiary import load, skills, vocabulary
 
 SEARCHED, HELD_OUT = bestiary.divided()
@@ -75,8 +76,12 @@ def test_neighbours_of_a_name():
 
 
 def test_a_name_is_two_tokens_that_stand_in_its_prompts():
-    tokens = bestiary.tokens_of(ONE)
+    tokens = torch.tensor(bestiary.tokens_of(ONE))
     assert len(tokens) == 2
+    asked = bestiary.facts("kind", NAMES[:5], FRAMES["kind"]["search"])
+    for row, (first, last) in zip(asked.tokens, spans(asked, bestiary.tokens_of), strict=True):
+        assert vocabulary().decode(row[first : last + 1].tolist()) in NAMES[:5]
+        assert last == first + 1
     for row in bestiary.facts("kind", [ONE], FRAMES["kind"]["search"]).tokens:
         pairs = torch.stack([row[:-1], row[1:]], 1)
         assert (pairs == tokens).all(1).sum() == 1
