@@ -13,6 +13,7 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
+from helpers.knowledge.editing.memory import weights_of
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited, EditSettings, edit
 from helpers.knowledge.facts.places import TokensOf, tokens_of_name
@@ -82,6 +83,7 @@ def edit_embedding_row(
     >>> int((edited.values[0] != weights.values).sum())
     128
     """
+    start = weights_of(weights, start)
     names = list(enumerate(requests.asked.subjects))
     done = [
         edit(weights, requests.only([number]), row_mask(weights, name, tokens_of), settings, start)

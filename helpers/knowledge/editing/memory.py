@@ -133,6 +133,19 @@ def output_matrix(weights: Blocks, layer: int) -> OutputMatrix:
     )
 
 
+def weights_of(weights: Blocks, start: Float[Tensor, " weight"] | None) -> Float[Tensor, " weight"]:
+    """The weights to begin with, as the model has them: its own where none are given.
+
+    Raises:
+        LabError: Weights of another model, or not finite.
+    """
+    if start is None:
+        return weights.values
+    start = finite(start, "weights", "weight").to(weights.values)
+    weights.tensors(start)
+    return start
+
+
 @torch.no_grad()
 def recorded(
     weights: Blocks, values: Float[Tensor, " weight"], layer: int, tokens: Int[Tensor, "row pos"]
@@ -150,7 +163,7 @@ def recorded(
 
     with weights.model.hooks(fwd_hooks=[(name, keep(name)) for name in names]):
         # Blocks.run, whatever the weights' class: hooks are of the model itself
-        Blocks.run(weights, values, token_ids(tokens, weights.model))
+        Blocks.run(weights, weights_of(weights, values), token_ids(tokens, weights.model))
     key, written = (finite(kept[name], "activations of an MLP", "row pos d") for name in names)
     return key, written
 
@@ -177,6 +190,8 @@ def contexts(
     at = positions(asked, place, tokens_of).tolist()
     for number, (prompt, last) in enumerate(zip(asked.tokens, asked.last.tolist(), strict=True)):
         for prefix in ((), *prefixes):
+            for token in prefix:
+                check_count("token of a text", token)
             ids = [*map(int, prefix), *prompt[: last + 1].tolist()]
             rows.append((ids, len(prefix) + at[number], number))
     if also is not None:
@@ -218,7 +233,7 @@ def second_moment(
     Raises:
         LabError: As `recorded`, or text of padding only.
     """
-    start = matrix.weights.values if values is None else values
+    start = weights_of(matrix.weights, values)
     total, count = torch.zeros((), dtype=torch.float64), 0
     for part in token_ids(rows, matrix.weights.model).split(BATCH):
         inner, _ = recorded(matrix.weights, start, matrix.layer, part)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.inputs import at_least, finite
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts, weights_of
 from helpers.knowledge.editing.outcome import at_once
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
@@ -161,9 +161,9 @@ def edit_null_space(
             f"expected a way of editing several facts: {', '.join(get_args(How))}", f"got {how!r}"
         )
     given = contexts(requests) if given is None else given
-    values = (matrix.weights.values if start is None else start).detach()
+    values = weights_of(matrix.weights, start)
     directions = null_space(moment, threshold)
-    strength = ridge * float(moment.diagonal().sum())
+    strength = ridge * float(moment.double().diagonal().sum())
     if how == "in turn":
         return _in_turn(matrix, requests, given, settings, values, directions, strength, previous)
     found = wanted(matrix, requests.new, given, settings, values)

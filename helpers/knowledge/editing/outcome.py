@@ -41,8 +41,10 @@ def at_once(
             [s.gradient[0, 0] for s in seen]
         )
 
+    whole = after.isfinite().all(1)
+    after = torch.where(whole[:, None], after, before)
     (nll_before, slope_before), (nll_after, slope_after) = look(before), look(after)
-    fine = nll_after.isfinite() & slope_after.isfinite() & after.isfinite().all(1)
+    fine = whole & nll_after.isfinite() & slope_after.isfinite()
     nll_after = torch.where(fine, nll_after, nll_before)
     slope_after = torch.where(fine, slope_after, slope_before)
     kept = torch.where(fine[:, None], after, before)

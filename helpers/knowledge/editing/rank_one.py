@@ -17,7 +17,7 @@ from torch import Tensor
 from helpers import runtime
 from helpers.errors import LabError
 from helpers.inputs import at_least, finite
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts, weights_of
 from helpers.knowledge.editing.outcome import at_once
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
@@ -103,7 +103,7 @@ def edit_rank_one(
     [True]
     """
     weights, given = matrix.weights, contexts(requests) if given is None else given
-    values = (weights.values if start is None else start).detach()
+    values = weights_of(weights, start)
     found = wanted(matrix, requests.new, given, settings, values, stay)
     edited = []
     keys_and_changes = list(zip(found.key, found.change, strict=True))

@@ -19,7 +19,7 @@ from torch import Tensor
 from helpers import runtime
 from helpers.errors import LabError
 from helpers.inputs import at_least, check_count, positive_row, token_ids
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, keys, recorded
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, keys, recorded, weights_of
 from helpers.knowledge.masks.blocks import Blocks
 
 
@@ -88,8 +88,9 @@ def wanted(
     Raises:
         LabError: Settings that search nothing, or contexts of another number of facts.
     """
+    new = token_ids(torch.as_tensor(new).reshape(-1, 1), matrix.weights.model)[:, 0]
     _check(new, given, settings, stay)
-    values = (matrix.weights.values if start is None else start).detach()
+    values = weights_of(matrix.weights, start)
     _, written = recorded(matrix.weights, values, matrix.layer, given.tokens)
     before = given.mean(written[torch.arange(len(given.at)), given.at])
     search = _ValueSearch(matrix, values, new, given, settings, stay, before)

@@ -122,7 +122,7 @@ def test_a_recorded_model_keeps_no_hook_and_no_other_weights():
         (lambda: contexts(random_requests(), "subject"), "expected prompts that name their"),
         (
             lambda: recorded(ITS, ITS.values * torch.nan, 0, ASKED.asked.tokens),
-            "expected finite activations of an MLP",
+            "expected finite weights",
         ),
         (
             lambda: keys(output_matrix(ITS, 0), ITS.values, contexts(ASKED, prefixes=[[1] * 60])),
