@@ -1,7 +1,8 @@
 """Recipes of the TinyWorld models, and the task that trains them: predict every next word of a row.
 
 ``tinyworld`` has MLPs and a dense series of checkpoints; ``tinyworld-attn`` has attention only, at
-most sixteen heads, so that every subset of them can be tried.
+most sixteen heads, so that every subset of them can be tried. ``tinyworld-facts`` has the shape of
+``tinyworld`` and is trained on the bestiary, whose names have two words.
 """
 
 from dataclasses import dataclass
@@ -165,6 +166,16 @@ RECIPES: dict[str, Recipe] = {
             learning_rate=2e-3,
             n_checkpoints=20,
             attn_only=True,
+        ),
+        _recipe(
+            "tinyworld-facts",
+            "plain",
+            steps=1400,
+            learning_rate=3e-3,
+            n_checkpoints=40,
+            task="bestiary",
+            d_mlp=256,
+            act_fn="gelu",
         ),
     )
 }

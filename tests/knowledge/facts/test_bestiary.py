@@ -4,7 +4,9 @@ from collections import Counter
 
 import pytest
 import torch
+from scipy.stats import binom
 
+from helpers import zoo
 from helpers.errors import LabError
 from helpers.knowledge.facts import bestiary
 from helpers.knowledge.facts.bestiary import FRAMES
@@ -110,3 +112,38 @@ def test_a_name_is_two_tokens_that_stand_in_its_prompts():
 def test_what_is_no_fact_is_refused(call, words):
     with pytest.raises(LabError, match=words):
         call()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return zoo.load(bestiary.MODEL, device="cpu")
+
+
+@torch.no_grad()
+def share_right(model, asked) -> float:
+    """Share of prompts whose likeliest word of all is the answer."""
+    said = torch.cat([model(part) for part in asked.tokens.split(256)])
+    now = said[torch.arange(len(asked)), asked.last].argmax(-1)
+    return float((now == asked.answers).float().mean())
+
+
+@pytest.mark.parametrize("part", ["search", "held out", "new"])
+def test_the_model_knows_kinds_and_stated_realms_in_every_set_of_frames(model, part):
+    stated = [creature.name for creature in load().creatures if creature.stated]
+    assert share_right(model, bestiary.facts("kind", NAMES, FRAMES["kind"][part])) > 0.95
+    assert share_right(model, bestiary.facts("realm", stated, FRAMES["realm"][part])) > 0.95
+
+
+@pytest.mark.parametrize("relation", ["kind", "realm"])
+def test_the_model_knows_names_in_frames_that_they_never_stood_in(model, relation):
+    assert share_right(model, bestiary.left_out(relation, NAMES)) > 0.95
+
+
+def test_the_model_infers_realms_that_were_never_stated(model):
+    """A guess is right for a quarter; 25 of 60 has a chance of 0.003 then."""
+    assert binom.sf(24, 60, 0.25) < 0.005
+    assert share_right(model, bestiary.unstated(NAMES)) > 25 / 60
+    assert share_right(model, bestiary.unstated(NAMES, kind_first=True)) > 0.95
+    assert share_right(model, bestiary.kinds()) == 1
+    untrained = zoo.load(bestiary.MODEL, device="cpu", step=0)
+    assert share_right(untrained, bestiary.unstated(NAMES)) < 25 / 60
