@@ -12,12 +12,15 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers import zoo
+from helpers.errors import LabError
+from helpers.inputs import array_of, finite
 from helpers.knowledge.facts import Facts
 from helpers.knowledge.masks import Blocks, estimators, judge, plain, rivals, search
 from helpers.knowledge.masks.compare import composition
+from helpers.knowledge.masks.search import SearchSettings
 from helpers.knowledge.study.controls import MODEL, control
 from helpers.knowledge.study.plan import TUNED_ON, Cell, MaskPlan
-from helpers.knowledge.study.tasks import MaskTask, joined, task
+from helpers.knowledge.study.tasks import TASKS, MaskTask, joined, task
 
 RANDOM = 1000
 """What is added to the seed of a search for the random masks beside its own: a generator of the
@@ -42,11 +45,22 @@ class Measured:
 def of_subject(
     values: Shaped[Tensor, " prompt"], subjects: Iterable[str]
 ) -> Float[ndarray, " subject"]:
-    """Sums over the prompts about each subject, in the order in which they first come."""
-    names = list(subjects)
+    """Sums over the prompts about each subject, in the order in which they first come.
+
+    Raises:
+        LabError: Values that are not finite, or not one subject for each.
+
+    >>> of_subject(torch.tensor([1.0, 2.0, 4.0]), ["owl", "oak", "owl"]).tolist()
+    [5.0, 2.0]
+    """
+    names, numbers = list(subjects), array_of(finite(values, "values", "prompt"))
+    if len(names) != len(numbers):
+        raise LabError(
+            f"expected a subject for each of {len(numbers)} prompts", f"got {len(names)}"
+        )
     place = {name: row for row, name in enumerate(dict.fromkeys(names))}
     rows = [place[name] for name in names]
-    return np.bincount(rows, weights=values.double().numpy(), minlength=len(place))
+    return np.bincount(rows, weights=numbers, minlength=len(place))
 
 
 def counted(values: Shaped[Tensor, " prompt"], subjects: Iterable[str]) -> list[int]:
@@ -64,6 +78,9 @@ def scores(blocks: Blocks, values: Float[Tensor, " weight"], asked: Facts) -> Re
 
     ``right`` and ``agree`` count the prompts about each subject whose likeliest word is the answer,
     and is the whole model's; ``kl`` is the mean KL(full ‖ this) about each subject.
+
+    Raises:
+        LabError: Weights of another model, or with which it computes no numbers.
     """
     judged = judge(blocks, values, asked)
     kl = of_subject(judged.divergence, asked.subjects) / np.array(asked_of(asked))
@@ -84,9 +101,10 @@ def measure(cell: Cell, plan: MaskPlan, best: Callable[[str], int]) -> Measured:
         best: The number of the best settings of an estimator, of those that were tried.
     """
     work: dict[str, Callable[[], Measured]] = {
-        "circuit": lambda: _circuit(cell, plan),
+        "circuit": lambda: _circuit(cell, plan.settings(cell.number or 0)),
         "rivals": lambda: _rivals(cell, plan),
-        "control": lambda: _control(cell, plan),
+        "control": lambda: _control(cell, plan.settings(cell.number or 0)),
+        "steady": lambda: _steady(cell, plan.steady(cell.number or 0)),
         "tuning": lambda: _tuning(cell, plan),
         "estimator": lambda: _estimator(cell, plan, best(cell.of)),
     }
@@ -111,10 +129,14 @@ def _arms(its: MaskTask, masks: dict[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _circuit(cell: Cell, plan: MaskPlan) -> Measured:
+def _steady(cell: Cell, settings: SearchSettings) -> Measured:
+    return (_circuit if cell.of in TASKS else _control)(cell, settings)
+
+
+def _circuit(cell: Cell, settings: SearchSettings) -> Measured:
     its, searched = _task(cell.of)
-    seed = cell.number or 0
-    learned = search.learn(its.blocks, its.objective(searched), plan.settings(seed))
+    seed = settings.seed
+    learned = search.learn(its.blocks, its.objective(searched), settings)
     result: dict[str, Any] = {}
     for density, mask in learned.masks.items():
         arms = {
@@ -157,10 +179,9 @@ def _rivals(cell: Cell, plan: MaskPlan) -> Measured:
     return Measured({"densities": result, "ends": _arms(its, ends), "asked": asked}, {})
 
 
-def _control(cell: Cell, plan: MaskPlan) -> Measured:
-    seed = cell.number or 0
-    its = control(cell.of, seed)
-    learned = search.learn(its.blocks, its.objective, plan.settings(seed))
+def _control(cell: Cell, settings: SearchSettings) -> Measured:
+    its = control(cell.of, settings.seed)
+    learned = search.learn(its.blocks, its.objective, settings)
 
     def right(values: Tensor) -> dict[str, list[int]]:
         return {

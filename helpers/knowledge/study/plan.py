@@ -8,9 +8,13 @@ key                                    a cell is
 ``rivals/TASK``                        masks that no seed changes: largest weights, largest
                                        |w · gradient|; the whole model, and none of its blocks
 ``control/CONTROL/SEED``               a search where there is nothing to be found
+``steady/TASK or CONTROL/SEED``        a search that takes all its steps at the first density
 ``tuning/ESTIMATOR/NUMBER``            one of the settings that were tried of an estimator
 ``estimator/ESTIMATOR/SEED``           the best of them, on what is reported
 =====================================  =========================================================
+
+In a search through all densities the smaller masks had more steps as well: what the mask of 50 %
+lacks may be steps. The steady searches tell the two apart.
 """
 
 from collections.abc import Iterator
@@ -22,7 +26,7 @@ from helpers.knowledge.masks.search import DENSITIES, SearchSettings
 from helpers.knowledge.study.controls import CONTROLS
 from helpers.knowledge.study.tasks import TASKS
 
-KINDS = ("circuit", "rivals", "control", "tuning", "estimator")
+KINDS = ("circuit", "rivals", "control", "steady", "tuning", "estimator")
 GRIDS: dict[str, tuple[SearchSettings, ...]] = {
     "top-k": tuple(
         SearchSettings("top-k", learning_rate=rate) for rate in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -67,6 +71,11 @@ class MaskPlan:
     def settings(self, seed: int = 0) -> SearchSettings:
         """How circuits are learned: as was fixed before anything was compared."""
         return replace(SearchSettings(), steps=self.steps, densities=self.densities, seed=seed)
+
+    def steady(self, seed: int = 0) -> SearchSettings:
+        """As many steps, all of them at the first density."""
+        steps = self.steps * len(self.densities)
+        return replace(self.settings(seed), densities=self.densities[:1], steps=steps)
 
     def tried(self, estimator: str, number: int) -> SearchSettings:
         """One of the settings that are tried of an estimator."""
@@ -127,7 +136,7 @@ def cells(plan: MaskPlan = PLAN) -> Iterator[Cell]:
     """Every cell of a plan, in the order in which they are measured: what others need comes first.
 
     >>> sum(1 for _ in cells())
-    71
+    83
     """
     for name in TASKS:
         yield Cell("rivals", name)
@@ -136,6 +145,8 @@ def cells(plan: MaskPlan = PLAN) -> Iterator[Cell]:
     for name in CONTROLS:
         for seed in range(plan.others):
             yield Cell("control", name, seed)
+    for name in (*TASKS, *CONTROLS):
+        yield Cell("steady", name, 0)
     for estimator, grid in GRIDS.items():
         for number in range(len(grid)):
             yield Cell("tuning", estimator, number)

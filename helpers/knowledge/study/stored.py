@@ -84,7 +84,8 @@ def write(plan: MaskPlan, folder: Path, out: Path) -> None:
             cell = Cell("circuit", TUNED_ON, seed)
             mask = state.masks(cell, plan, folder, len(its))[density]
             packed_masks[f"{seed}/{density}"] = packed.pack(mask)
-    files.save_atomically(packed_masks, path, {"model": MODEL, "weights": str(len(its))})
+    # of several entries the file would have them in any order, and other bytes each time
+    files.save_atomically(packed_masks, path, {"weights": str(len(its))})
     masks = {"file": path.name, "sha256": files.checksum(path)[0]}
     head = {"model": MODEL, "sha256": zoo.entry(MODEL).sha256, "plan": plan.as_json()}
     head |= {"masks": masks, "overlaps": overlaps(its, plan, folder)}

@@ -159,6 +159,25 @@ def controls(study: MaskStudy) -> list[Row]:
     return rows
 
 
+def steady(study: MaskStudy) -> list[Row]:
+    """What the first density comes to with the steps of all of them: for every task the circuit's
+    accuracy on what is held out, for every control that of each way of asking."""
+    density, rows = str(study.plan.densities[0]), []
+    for name in TASKS:
+        found = study.cell("steady", name, 0)["densities"][density]["arms"]
+        asked = np.array(study.cell("rivals", name)["asked"])
+        for arm in LEARNED:
+            row = {"of": name, "asked": "held out", "arm": arm, "density": float(density)}
+            rows.append(row | {"accuracy": rate(np.array([found[arm]["right"]]), asked)})
+    for name in CONTROLS:
+        cell = study.cell("steady", name, 0)
+        for way, right in cell["densities"][density].items():
+            row = {"of": name, "asked": way, "arm": "circuit", "density": float(density)}
+            row["accuracy"] = rate(np.array([right]), np.array(cell["asked"][way]))
+            rows.append(row)
+    return rows
+
+
 def overlaps(study: MaskStudy) -> list[Row]:
     """For every two tasks: how much of the first's circuits the second's keep, by chance and above
     it, over pairs of searches of different seeds; and of the same seed."""

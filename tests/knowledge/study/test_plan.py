@@ -3,6 +3,7 @@
 import pytest
 
 from helpers.errors import LabError
+from helpers.knowledge.masks.search import schedule
 from helpers.knowledge.study import CONTROLS, TASKS, Cell, MaskPlan, cells
 from helpers.knowledge.study.plan import GRIDS, KINDS
 
@@ -22,11 +23,18 @@ def test_every_estimator_has_as_many_settings_of_as_many_steps():
 def test_all_that_was_asked_for_is_a_cell_with_a_key_and_a_file_of_its_own():
     plan = MaskPlan(seeds=5, others=3)
     every = list(cells(plan))
-    assert len(every) == 5 + 3 * 5 + 6 + 3 * len(CONTROLS) + 3 * 6 + 3 * 3
+    assert len(every) == 5 + 3 * 5 + 6 + 3 * len(CONTROLS) + 12 + 3 * 6 + 3 * 3
     assert [Cell.read(str(cell)) for cell in every] == every
     assert len({cell.file for cell in every}) == len(every)
     assert {cell.kind for cell in every} == set(KINDS)
     assert {cell.of for cell in every if cell.kind == "circuit"} == set(TASKS)
+
+
+def test_a_steady_search_has_as_many_steps_at_the_first_density_as_another_in_all():
+    plan = MaskPlan()
+    assert len(schedule(plan.steady().densities, plan.steady().steps)) == 5 * 92
+    assert len(schedule(plan.settings().densities, plan.settings().steps)) == 5 * 92
+    assert plan.steady().densities == (0.5,)
 
 
 def test_what_others_need_comes_first():

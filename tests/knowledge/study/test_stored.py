@@ -43,11 +43,13 @@ def masks_of(cell):
 def fake(cell, plan, best):
     """A whole cell without the search: circuits know everything, all else nothing."""
     densities = [str(density) for density in PLAN.densities]
-    if cell.kind == "circuit":
+    of_control = cell.kind == "control" or cell.of in CONTROLS
+    if cell.kind == "circuit" or (cell.kind == "steady" and not of_control):
         arms = {"circuit": score(1)} | {arm: score(0) for arm in summaries.LEARNED[1:]}
         parts = {"attention": [0.1, 0.2], "MLP": [0.3, 0.7], "normalisation": [0.5, 0.1]}
         found = {"arms": arms, "composition": parts}
-        return Measured({"densities": dict.fromkeys(densities, found)}, masks_of(cell))
+        masks = masks_of(cell) if cell.kind == "circuit" else {}
+        return Measured({"densities": dict.fromkeys(densities, found)}, masks)
     if cell.kind == "rivals":
         found = {"arms": {arm: score(0) for arm in summaries.FIXED}}
         ends = {"whole": score(1), "none": score(0)}
@@ -55,7 +57,7 @@ def fake(cell, plan, best):
         return Measured(
             {"densities": dict.fromkeys(densities, found), "ends": ends, "asked": asked}, {}
         )
-    if cell.kind == "control":
+    if of_control:
         right = dict.fromkeys(("learned", "other frames", "other entities"), [1] * SUBJECTS)
         asked = dict.fromkeys(right, [2] * SUBJECTS)
         return Measured(
@@ -135,6 +137,10 @@ def test_rows_say_what_the_cells_hold(out):
     controls = summaries.controls(study)
     assert len(controls) == len(CONTROLS) * 6 * 3
     assert {row["accuracy"].mean for row in controls} == {0.5}
+    steady = {(row["of"], row["asked"], row["arm"]): row for row in summaries.steady(study)}
+    assert len(steady) == 6 * 4 + 6 * 3
+    assert steady["kind", "held out", "circuit"]["accuracy"].mean == 1
+    assert steady["facts", "learned", "circuit"]["accuracy"].mean == 0.5
     parts = summaries.compositions(study)
     assert {row["kind"]: row["share"][0] for row in parts}["MLP"] == pytest.approx(0.7)
 
