@@ -110,10 +110,8 @@ def output_matrix(weights: Blocks, layer: int) -> OutputMatrix:
     >>> output_matrix(blocks.of(factnet.build().model), 0).shape
     (66, 48)
     """
-    n_layers, name = weights.model.cfg.n_layers, f"blocks.{layer}.mlp.out.weight"
-    check_count("number of a layer", layer)
-    if layer >= n_layers or not has_mlps(weights.model) or name not in weights.names:
-        raise LabError(f"expected a layer with an MLP, 0 to {n_layers - 1}", f"got {layer}")
+    _check_layer(weights, layer)
+    name = f"blocks.{layer}.mlp.out.weight"
     before = sum(weights.sizes[: weights.names.index(name)])
     rows, columns = weights.shapes[weights.names.index(name)]
     where = slice(before, before + rows * columns)
@@ -131,6 +129,13 @@ def output_matrix(weights: Blocks, layer: int) -> OutputMatrix:
         "expected an MLP that writes a matrix times its inner activations",
         f"layer {layer} writes something else",
     )
+
+
+def _check_layer(weights: Blocks, layer: int) -> None:
+    check_count("number of a layer", layer)
+    n_layers, name = weights.model.cfg.n_layers, f"blocks.{layer}.mlp.out.weight"
+    if layer >= n_layers or not has_mlps(weights.model) or name not in weights.names:
+        raise LabError(f"expected a layer with an MLP, 0 to {n_layers - 1}", f"got {layer}")
 
 
 def weights_of(weights: Blocks, start: Float[Tensor, " weight"] | None) -> Float[Tensor, " weight"]:
@@ -153,8 +158,10 @@ def recorded(
     """The inner activations of a layer's MLP, and what it writes, at every position.
 
     Raises:
-        LabError: No tokens of the model, or weights with which it does not compute numbers.
+        LabError: A layer without an MLP, no tokens of the model, or weights with which it does not
+            compute numbers.
     """
+    _check_layer(weights, layer)
     kept: dict[str, Tensor] = {}
     names = (f"blocks.{layer}.mlp.hook_post", f"blocks.{layer}.hook_mlp_out")
 
