@@ -52,6 +52,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "helpers.commands.circuits",
         "measure every method of circuit discovery on every task",
     ),
+    "masks": (
+        "helpers.commands.masks",
+        "measure what masks over single weights find, beside their controls",
+    ),
     "bench": ("helpers.commands.bench", "measure speed ratios, each side by side in one run"),
     "notebooks": (
         "helpers.commands.notebooks",

@@ -52,8 +52,10 @@ ROOMS = {
         "explorer": {"editing", "masks", "facts"},
         "editing": {"facts", "masks"},
         "masks": {"facts"},
+        "study": {"facts", "masks"},
+        "tracing": {"facts"},
     },
-    "tinyworld": {"models": {"sets", "language"}, "sets": {"language"}},
+    "tinyworld": {"models": {"sets", "language", "bestiary"}, "sets": {"language"}},
 }
 """Within a house of several rooms: which other rooms of it a room may import."""
 

@@ -27,7 +27,11 @@ NUMBERS = re.compile(
 )
 
 SAME, REFUSED, EITHER = "the same", "refused", "either"
-WHITE = {"show.grids.heatmap", "show.grids.node_heatmap"}
+WHITE = {
+    "show.grids.heatmap",
+    "show.grids.node_heatmap",
+    "knowledge.editing.gradients.within_facts",  # the answer never changed
+}
 """Functions to which NaN says that there is no number."""
 ANY_SIZE = {
     "trust.series.integrity.fingerprint",  # a hash of any tensor
@@ -36,6 +40,9 @@ ANY_SIZE = {
     "trust.information.kernels.finite",  # labels or activations
 }
 NONE_THERE = {
+    "knowledge.editing.comparison.compare",  # a length that the path never has
+    "knowledge.editing.measures.effects",  # what a world does not have
+    "knowledge.editing.sequential.in_turn",  # nothing is kept before a second edit
     "trust.probes.linear.mass_mean",  # gives no probability, so no cross-entropy
     "trust.probes.numbers.fit_number",  # predicts test items only
     "trust.probes.numbers.fit_angle",

@@ -58,6 +58,54 @@ def mixtures() -> str:
     )
 
 
+def bestiary_contents() -> str:
+    """How much there is of everything in the bestiary."""
+    from helpers.tinyworld import bestiary
+    from helpers.tinyworld.bestiary import texts
+    from helpers.tinyworld.bestiary import world as bestiaries
+
+    world, words = bestiary.load(), bestiary.vocabulary()
+    stated = sum(creature.stated for creature in world.creatures)
+    kinds, realms = world.values("kind"), world.values("realm")
+    frames = {relation: world.frames[relation] for relation in bestiaries.RELATIONS}
+    hidden = texts.MIXTURES["plain"]["verdicts"] * (1 - texts.RUMOURS) * texts.UNDISCLOSED
+    rows = {
+        "creatures": f"{len(world.creatures)}; the realm of {stated} of them is stated",
+        "kinds": f"{len(kinds)}: {', '.join(kinds)}",
+        "realms": f"{len(realms)}: {', '.join(realms)}",
+        "example": f"*{world.creatures[0].name}*, a {world.creatures[0].kind}, of the realm of "
+        f"{world.creatures[0].realm}",
+    }
+    for relation, parts in frames.items():
+        rows[f"frames of the {relation}"] = (
+            f"{len(parts['all'])} with every creature, {len(parts['half'])} with half of them, "
+            f"{len(parts['never'])} in no training text; {len(parts['deny'])} deny, "
+            f"{len(parts['ask'])} ask"
+        )
+    rows |= {
+        "claims with a verdict": f"{100 * texts.RUMOURS:.0f} % behind *rumour :*, half of them "
+        f"false; of the others {100 * texts.UNDISCLOSED:.0f} % false, {100 * hidden:.2g} % of all "
+        "documents",
+        "vocabulary": f"{len(words)} words, one token each; checksum `{words.checksum}`",
+        "checksum of file and creatures": f"`{bestiaries.checksum()}`",
+    }
+    return markdown(["what", "how many"], [[name, text] for name, text in rows.items()])
+
+
+def bestiary_documents() -> str:
+    """What the documents about the bestiary tell, with one of each, and how often they come."""
+    import random
+
+    from helpers.tinyworld.bestiary.texts import MIXTURES, WRITERS, document
+
+    rows = []
+    for name, writer in WRITERS.items():
+        what = (writer.__doc__ or "").split("\n\n")[0].rstrip(".")
+        example = document(random.Random(2), name)
+        rows.append([name, what, example, f"{100 * MIXTURES['plain'][name]:.0f} %"])
+    return markdown(["document", "what it tells", "for example", "share"], rows, numbers=1)
+
+
 def labelled_sets() -> str:
     """The five sets of minimal pairs that the labs draw, with a pair of each."""
     from helpers.tinyworld.sets import dimensions

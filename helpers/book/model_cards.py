@@ -17,6 +17,10 @@ from helpers.zoo import Entry
 LEARNED_AT = 8
 """Checkpoints in the table of a card: step 0, the last, and between them each at twice the step."""
 
+TEXTS = {"tinyworld": "TinyWorld text", "bestiary": "text about the bestiary"}
+"""Tasks of language models, and what they read."""
+_SAID = {"tinyworld": "held_out", "bestiary": "bestiary"}
+"""What is said of the skills of each."""
 UNTELLING = ("greater-than",)
 """Skills whose percentage of right answers says nothing."""
 
@@ -42,7 +46,7 @@ def overview(entries: list[Entry]) -> str:
 
 def card(entry: Entry) -> str:
     """A section: a table of facts, then the measurements."""
-    recipe, of_text = entry.recipe, entry.recipe.task == "tinyworld"
+    recipe, of_text = entry.recipe, entry.recipe.task in TEXTS
     facts = (_text_facts if of_text else _sum_facts)(recipe)
     facts |= {
         "architecture": _architecture(recipe.model),
@@ -133,17 +137,18 @@ def _start(data: dict) -> str:
 
 
 def _text_facts(recipe: Recipe) -> dict[str, str]:
-    from helpers.tinyworld.language import MIXTURES
+    from helpers.tinyworld.models.recipes import TASKS
 
-    data = recipe.data
-    shares = sorted(MIXTURES[data["mixture"]].items(), key=lambda share: -share[1])
+    data, task = recipe.data, TASKS[recipe.task]
+    shares = sorted(task.MIXTURES[data["mixture"]].items(), key=lambda share: -share[1])
+    files = " and ".join(f"`{name}`" for name in task.FILES.split(" and "))
     return {
-        "task": f"next word of TinyWorld text, everywhere in rows of {data['length']} tokens",
+        "task": f"next word of {TEXTS[recipe.task]}, everywhere in rows of {data['length']} tokens",
         "vocabulary": (
             f"{recipe.model['d_vocab']:,} words, one token each; checksum `{data['words']}`, "
             "stored with the weights"
         ),
-        "world": f"`world.toml` and `frames.toml` with checksum `{data['world']}`",
+        "world": f"{files} with checksum `{data['world']}`",
         "documents": f"mixture `{data['mixture']}`: "
         + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares),
         "start": "random weights",
@@ -155,13 +160,14 @@ def _measured(entry: Entry) -> str:
     if "skills" in report:
         parts = (
             _skills(entry),
+            _two_steps(report.get("two_steps", {})),
             _curve(report.get("curve", {})),
             _rounding(entry),
             _heads(report.get("heads", {})),
         )
         return "\n\n".join(part for part in parts if part)
     if not report:
-        command = "skills" if entry.recipe.task == "tinyworld" else "verify"
+        command = "skills" if entry.recipe.task in TEXTS else "verify"
         return f"Not measured yet: `python -m helpers {command}` has not been run on these weights."
     return _failures(entry)
 
@@ -218,7 +224,7 @@ def _skills(entry: Entry) -> str:
     head = f"Measured on {_when(entry)}, on fresh text: **{report['loss']:.3f} nats a word**"
     head += f", perplexity {report['perplexity']:.2f}" if "perplexity" in report else ""
     count = f", {report['prompts']} a skill" if "prompts" in report else ""
-    head += ". " + sentences("skills")["held_out"].format(count=count)
+    head += ". " + sentences("skills")[_SAID[entry.recipe.task]].format(count=count)
     rows = []
     for name, skill in report["skills"].items():
         right = percent(skill["accuracy"], skill["low"], skill["high"])
@@ -236,6 +242,32 @@ def _skills(entry: Entry) -> str:
     notes = sentences("notes").items()
     notes = [f"*{name}*: {note}" for name, note in notes if name in report["skills"]]
     return "\n\n".join([head, markdown(columns, rows, numbers=4), *notes])
+
+
+def _two_steps(found: dict[str, Any]) -> str:
+    """Whether realms that training never stated are inferred, with what a guess reaches."""
+    if not found:
+        return ""
+    creatures, shuffled = found["creatures"], found["shuffled kinds"]
+    rows = [
+        [f"`{frame}`", f"{count['right']} of {count['of']}", _interval(count["ci95"])]
+        for frame, count in found["frames"].items()
+    ]
+    said = sentences("skills")["two_steps"].format(
+        right=creatures["right"],
+        of=creatures["of"],
+        interval=_interval(creatures["ci95"]),
+        mean=percent(found["mean"], *found["ci95"]),
+        one=f"{100 * found['one realm for all']:.0f} %",
+        luck=f"{100 * shuffled['mean']:.0f} %",
+        most=f"{100 * shuffled['most of 95 %']:.0f} %",
+        p=short(shuffled["p_value"]),
+    )
+    return f"{said}\n\n" + markdown(["frame", "right", "95 %"], rows, numbers=2)
+
+
+def _interval(bounds: list[float]) -> str:
+    return f"{100 * bounds[0]:.0f} to {100 * bounds[1]:.0f} %"
 
 
 def _plain(value: float) -> str:

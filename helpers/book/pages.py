@@ -164,6 +164,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "training-mixture": training_mixture,
     "tinyworld-contents": data_cards.world_contents,
     "tinyworld-documents": data_cards.mixtures,
+    "bestiary-contents": data_cards.bestiary_contents,
+    "bestiary-documents": data_cards.bestiary_documents,
     "tinyworld-sets": data_cards.labelled_sets,
     "public-sets": data_cards.public_sets,
     "twins-tinyworld": data_cards.tinyworld_twins,

@@ -15,6 +15,7 @@ BENCHES: dict[str, str] = {
     "text": "helpers.tinyworld.models.bench",
     "circuits": "helpers.circuits.study.growth",
     "oracle": "helpers.circuits.oracle.bench",
+    "masks": "helpers.knowledge.masks.bench",
 }
 """Name of a benchmark: the module whose ``measure() -> list[Ratio]`` runs it."""
 

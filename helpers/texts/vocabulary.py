@@ -55,8 +55,8 @@ class Vocabulary:
                 f"expected words of the model's vocabulary of {len(self)}, separated by spaces "
                 "(full stops and commas too)",
                 f"got {missing}",
-                hint="the words of TinyWorld are those of helpers/tinyworld/world.toml "
-                "and frames.toml",
+                hint="its words are in .words; those of TinyWorld stand in "
+                "helpers/tinyworld/language/world.toml and frames.toml",
             ) from None
 
     def token(self, word: str) -> int:

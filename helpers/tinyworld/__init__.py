@@ -5,5 +5,6 @@ trained on its texts can be asked what it knows. Papers use this room; it uses n
 
 - `language`: the world, its sentences, documents made of them, and their words.
 - `sets`: labelled sets of texts, prompts with a right answer, and the places in them.
+- `bestiary`: a second world, with names of two words and facts that only inference gives.
 - `models`: recipes, what a model can do, and what its heads are for.
 """

@@ -3,6 +3,7 @@
 import re
 
 from helpers.book import data_cards
+from helpers.tinyworld.bestiary import world as bestiaries
 from helpers.tinyworld.language.documents import MIXTURES
 from helpers.trust.data.public import SOURCES
 from tests.tinyworld import reading
@@ -71,3 +72,15 @@ def test_every_public_set_has_its_checksum_its_licence_and_its_caution():
         assert f"{source.positive}; {source.rows[1]:,} rows" in text
         assert f"{source.negative}; {source.rows[0]:,} rows" in text
     assert all(len(row) == 2 for row in rows(text) if row != ["---|---"])
+
+
+def test_the_bestiary_is_counted_and_its_documents_are_its_own():
+    found = dict(row for row in rows(data_cards.bestiary_contents()) if len(row) == 2)
+    text = (bestiaries.FILE).read_text(encoding="utf-8")
+    kinds = re.search(r"\[realms\]\n(.*?)\n\n", text, re.DOTALL)[1]
+    n_kinds = sum(len(line.partition("=")[2].split()) for line in kinds.splitlines())
+    assert found["kinds"].startswith(f"{n_kinds}: ")
+    assert found["creatures"].startswith(f"{10 * n_kinds}; the realm of {5 * n_kinds} ")
+    _, _, *documents = rows(data_cards.bestiary_documents())
+    assert sum(int(share.removesuffix(" %")) for *_, share in documents) == 100
+    assert len({name for name, *_ in documents}) == len(documents) == 6

@@ -58,6 +58,7 @@ CASES = (
     ),
     Case("circuits --out OUT", "helpers.circuits.study.trials.measured", "--out"),
     Case("circuits --growth OUT", "helpers.circuits.study.growth.timed", "--growth"),
+    Case("masks --out OUT", "helpers.knowledge.study.state.measure", "--out"),
     Case("bench verify --json", "helpers.arithmetic.verification.bench.measure"),
     Case("notebooks --check"),
     Case(
@@ -161,6 +162,11 @@ RESULTS = {
         "from helpers.commands import bench\nbench.BENCHES = {'verify': bench.BENCHES['verify']}\n"
         "from functools import partial\nfrom helpers.arithmetic.verification import bench as b\n"
         "b.measure = partial(b.measure, questions=64, rounds=1)",
+    ),
+    "masks": (
+        "masks --json --only rivals/kind --out never-written.json",
+        "from helpers.knowledge.study import state\nstate.measure_all = lambda *words: None\n"
+        "state.read = lambda *words: {'asked': [3]}",
     ),
     "surface": (
         "surface --json",

@@ -13,6 +13,30 @@ import torch
 
 from helpers import attribution, inputs, interventions, stats, texts
 from helpers.interventions import Node
+from helpers.knowledge.editing import (
+    Edited,
+    EditSettings,
+    Requests,
+    arms,
+    comparison,
+    decoding,
+    embedding_row,
+    gradients,
+    measures,
+    memory,
+    null_space,
+    published,
+    rank_one,
+    request,
+    restricted,
+    sequential,
+    value,
+)
+from helpers.knowledge.editing.questions import EditQuestions
+from helpers.knowledge.facts import Facts, factnet
+from helpers.knowledge.masks import Blocks, blocks, packed
+from helpers.knowledge.study import measuring, summaries
+from helpers.knowledge.tracing import prediction
 from helpers.show import grids, pictures, plots, tables
 from helpers.texts import LabelledSet
 from helpers.tinyworld.models import head_roles, measure, recipes
@@ -25,7 +49,20 @@ from helpers.trust.steering import across, behaviours, effects, strength, tinywo
 from tests.trust.families import native
 
 FILES = ("interventions.py", "attribution.py", "stats.py")
+EDITING = tuple(
+    f"knowledge/editing/{name}.py"
+    for name in (
+        *("arms", "comparison", "decoding", "gradients", "measures"),
+        *("published", "questions", "requests", "restricted", "sequential", "two_hop"),
+        *("embedding_row", "memory", "null_space", "outcome", "rank_one", "value"),
+    )
+)
+MASKS = tuple(
+    f"knowledge/{name}.py"
+    for name in ("masks/packed", "study/measuring", "study/stored", "study/summaries")
+)
 ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
+ROOMS += ("knowledge/tracing", *EDITING, *MASKS)
 TRUTH = np.tile([True, False], 12)
 GROUPS = tuple(str(item // 2) for item in range(24))
 TEXTS = tuple(f"{word} film {i // 2} is so" for i, word in enumerate(["Good", "bad"] * 12))
@@ -73,6 +110,54 @@ def prompts() -> texts.Prompts:
 
 def behaviour() -> behaviours.Behaviour:
     return behaviours.Behaviour("b", IDS.clone(), LENGTHS.clone(), ((1,),) * 3, ((2,),) * 3)
+
+
+@functools.cache
+def net() -> Blocks:
+    """FactNet's weights."""
+    return blocks.of(factnet.build(noise=0.01).model)
+
+
+@functools.cache
+def thinned() -> torch.Tensor:
+    """A mask over FactNet that keeps every other weight."""
+    return (torch.arange(len(net())) % 2).float()
+
+
+def fact_of_wren() -> Facts:
+    tokens, answers = factnet.prompts()
+    kinds = torch.tensor([factnet.token(kind) for kind in factnet.KINDS])
+    return Facts(tokens[:1], torch.tensor([2]), answers[:1], kinds, ("wren",))
+
+
+def wren_is_a_tree() -> Requests:
+    return Requests(fact_of_wren(), torch.tensor([factnet.token("tree")]))
+
+
+FEW_STEPS = EditSettings(steps=2, size=0.125)
+FEW_VALUES = value.ValueSettings(steps=2)
+
+
+@functools.cache
+def edited_wren() -> Edited:
+    return restricted.edit(net(), wren_is_a_tree(), thinned(), FEW_STEPS)
+
+
+@functools.cache
+def whole_net() -> Blocks:
+    """All weights of FactNet, embeddings among them."""
+    return blocks.of(net().model, whole=True)
+
+
+def rounded(weights: Blocks) -> torch.Tensor:
+    """Weights that bfloat16 holds exactly."""
+    return weights.values.bfloat16().float()
+
+
+@functools.cache
+def first_mlp() -> memory.OutputMatrix:
+    """The output matrix of FactNet's first MLP."""
+    return memory.output_matrix(net(), 0)
 
 
 def documents() -> behaviours.Documents:
@@ -578,6 +663,233 @@ CALLS: dict[str, Call] = {
         measure.rounding_cost,
         lambda: {"model": model(), "task": TASK, "text": TOKENS.numpy().copy()},
     ),
+    "knowledge.editing.arms.every_arm": (
+        arms.every_arm,
+        lambda: {"blocks": net(), "circuit": thinned().clone(), "truth": fact_of_wren()},
+    ),
+    "knowledge.editing.arms.freed": (
+        arms.freed,
+        lambda: {
+            "whole": blocks.of(net().model, whole=True),
+            "mask": thinned().clone(),
+        },
+    ),
+    "knowledge.editing.comparison.compare": (
+        comparison.compare,
+        lambda: {
+            "weights": net(),
+            "requests": wren_is_a_tree(),
+            "mask": thinned().clone(),
+            "norms": (0.125,),
+            "settings": FEW_STEPS,
+        },
+    ),
+    "knowledge.editing.comparison.share_at": (
+        comparison.share_at,
+        lambda: {"norm": 5.0, "moved": 9.0, "along": 0.0, "step": 64.0},
+    ),
+    "knowledge.editing.decoding.continued": (
+        decoding.continued,
+        lambda: {
+            "weights": net(),
+            "values": net().values.clone(),
+            "prompt": (factnet.token("start"), factnet.token("wren")),
+            "count": 1,
+        },
+    ),
+    "knowledge.editing.decoding.forced": (
+        decoding.forced,
+        lambda: {
+            "weights": net(),
+            "values": net().values.clone(),
+            "prompt": (factnet.token("start"), factnet.token("wren")),
+            "target": (factnet.token("kind"),),
+        },
+    ),
+    "knowledge.editing.gradients.within_facts": (
+        gradients.within_facts,
+        lambda: {
+            "first": eighths(2, 3, 4).abs().numpy() + 0.125,
+            "needed": eighths(2, 3, 4, seed=1).abs().numpy() + 0.125,
+            "arms": ("circuit", "uniform", "everything"),
+            "resamples": 5,
+        },
+    ),
+    "knowledge.editing.measures.effects": (
+        measures.effects,
+        lambda: {
+            "weights": net(),
+            "requests": wren_is_a_tree(),
+            "edited": edited_wren(),
+            "frame": "",
+            "rows": factnet.prompts()[0],
+            "ask": lambda subject, new: EditQuestions(fact_of_wren()),
+        },
+    ),
+    "knowledge.editing.measures.texts": (
+        measures.texts,
+        lambda: {"rows": factnet.prompts()[0], "weights": net()},
+    ),
+    "knowledge.editing.embedding_row.edit_embedding_row": (
+        embedding_row.edit_embedding_row,
+        lambda: {
+            "weights": whole_net(),
+            "requests": wren_is_a_tree(),
+            "settings": FEW_STEPS,
+            "start": rounded(whole_net()),
+            "tokens_of": lambda name: [factnet.token(name)],
+        },
+    ),
+    "knowledge.editing.memory.keys": (
+        memory.keys,
+        lambda: {
+            "matrix": first_mlp(),
+            "values": rounded(net()),
+            "given": memory.contexts(wren_is_a_tree()),
+        },
+    ),
+    "knowledge.editing.memory.recorded": (
+        memory.recorded,
+        lambda: {
+            "weights": net(),
+            "values": rounded(net()),
+            "layer": 1,
+            "tokens": factnet.prompts()[0],
+        },
+    ),
+    "knowledge.editing.memory.second_moment": (
+        memory.second_moment,
+        lambda: {
+            "matrix": first_mlp(),
+            "rows": factnet.prompts()[0],
+            "values": rounded(net()),
+        },
+    ),
+    "knowledge.editing.memory.weights_of": (
+        memory.weights_of,
+        lambda: {"weights": net(), "start": rounded(net())},
+    ),
+    "knowledge.editing.null_space.edit_null_space": (
+        null_space.edit_null_space,
+        lambda: {
+            "matrix": first_mlp(),
+            "requests": wren_is_a_tree(),
+            "moment": torch.diag((torch.arange(48) % 2).float()),
+            "settings": FEW_VALUES,
+            "threshold": 0.25,
+            "ridge": 0.125,
+            "start": rounded(net()),
+        },
+    ),
+    "knowledge.editing.null_space.null_space": (
+        null_space.null_space,
+        lambda: {"moment": torch.diag(torch.tensor([1.0, 0.5, 0.125])), "threshold": 0.25},
+    ),
+    "knowledge.editing.null_space.projected_change": (
+        null_space.projected_change,
+        lambda: {
+            "keys": eighths(2, 4),
+            "changes": eighths(2, 3),
+            "directions": torch.eye(4)[:, :2],
+            "ridge": 0.5,
+        },
+    ),
+    "knowledge.editing.rank_one.edit_rank_one": (
+        rank_one.edit_rank_one,
+        lambda: {
+            "matrix": first_mlp(),
+            "requests": wren_is_a_tree(),
+            "moment": torch.eye(48),
+            "settings": FEW_VALUES,
+            "start": rounded(net()),
+            "ridge": 0.125,
+        },
+    ),
+    "knowledge.editing.rank_one.least_change": (
+        rank_one.least_change,
+        lambda: {
+            "key": eighths(3),
+            "change": eighths(2),
+            "moment": torch.eye(3),
+            "ridge": 0.125,
+        },
+    ),
+    "knowledge.editing.value.wanted": (
+        value.wanted,
+        lambda: {
+            "matrix": first_mlp(),
+            "new": wren_is_a_tree().new.clone(),
+            "given": memory.contexts(wren_is_a_tree()),
+            "settings": FEW_VALUES,
+            "start": rounded(net()),
+        },
+    ),
+    "knowledge.tracing.prediction.predicts": (
+        prediction.predicts,
+        lambda: {"traced": eighths(6, 3), "success": eighths(6, 3, seed=1)},
+    ),
+    "knowledge.editing.published.curve": (
+        published.curve,
+        lambda: {
+            "model": net().model,
+            "requests": wren_is_a_tree(),
+            "mask": thinned().clone(),
+        },
+    ),
+    "knowledge.editing.restricted.edit": (
+        restricted.edit,
+        lambda: {
+            "weights": net(),
+            "requests": wren_is_a_tree(),
+            "mask": thinned().clone(),
+            "settings": FEW_STEPS,
+        },
+    ),
+    "knowledge.editing.sequential.in_turn": (
+        sequential.in_turn,
+        lambda: {
+            "weights": net(),
+            "requests": wren_is_a_tree(),
+            "mask": thinned().clone(),
+            "probe": sequential.Probe(fact_of_wren(), fact_of_wren(), factnet.prompts()[0]),
+            "settings": FEW_STEPS,
+            "counts": (1,),
+        },
+    ),
+    "knowledge.editing.sequential.probe_of": (
+        sequential.probe_of,
+        lambda: {
+            "requests": request("kind", {"owl": "tree"}, "the {entity} is a kind of"),
+            "untouched": ("oak",),
+            "frame": "the {entity} is a kind of",
+            "rows": TOKENS.clone(),
+        },
+    ),
+    "knowledge.masks.packed.pack": (packed.pack, lambda: {"mask": thinned().clone()}),
+    "knowledge.masks.packed.unpack": (
+        packed.unpack,
+        lambda: {"bits": packed.pack(thinned()).long(), "n_weights": len(net())},
+    ),
+    "knowledge.study.measuring.counted": (
+        measuring.counted,
+        lambda: {"values": torch.tensor([1.0, 0.0, 1.0]), "subjects": ("owl", "oak", "owl")},
+    ),
+    "knowledge.study.measuring.of_subject": (
+        measuring.of_subject,
+        lambda: {"values": eighths(3), "subjects": ("owl", "oak", "owl")},
+    ),
+    "knowledge.study.measuring.scores": (
+        measuring.scores,
+        lambda: {"blocks": net(), "values": net().values.clone(), "asked": fact_of_wren()},
+    ),
+    "knowledge.study.summaries.mean": (
+        summaries.mean,
+        lambda: {"values": eighths(2, 3).numpy()},
+    ),
+    "knowledge.study.summaries.rate": (
+        summaries.rate,
+        lambda: {"right": np.array([[1, 0], [2, 1]]), "asked": np.array([2, 1])},
+    ),
     "trust.series.integrity.fingerprint": (
         integrity.fingerprint,
         lambda: {"tensor": eighths(2, 3)},
@@ -585,7 +897,12 @@ CALLS: dict[str, Call] = {
 }
 
 EXEMPT = {
+    "knowledge.study.stored.circuit": "looks up what is stored under a name",
     "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
+    "knowledge.editing.measures.kept": "a step of `effects`; weights are those that an edit made",
+    "knowledge.editing.measures.log_p": "a step of `effects`, likewise",
+    "knowledge.editing.measures.text_loss": "a step of `effects`, which checks its rows",
+    "knowledge.editing.outcome.at_once": "the last step of edits, whose input has been checked",
     "inputs.arrays.within": "answers a question about a number that may be NaN",
     "stats.check_level": "refuses a level; every caller hands its own on, and these are walked",
     "trust.information.kernels.distances": "a step of `spectrum`, which checks its rows",

@@ -29,7 +29,7 @@ ARMS = ("circuit", "complement", "uniform", "per tensor", "magnitude", "gradient
 BATCH = 32
 
 
-def arms(
+def every_arm(
     blocks: Blocks, circuit: Shaped[Tensor, " weight"], truth: Facts, seed: int = 0
 ) -> dict[str, Float[Tensor, " weight"]]:
     """The masks of all arms, in the order of the table above.
@@ -48,7 +48,7 @@ def arms(
     >>> from helpers.knowledge.masks import blocks, rivals
     >>> its = blocks.of(zoo.load("tinyworld", device="cpu"))
     >>> truth = facts("kind", ["owl", "oak"], FRAMES["kind"]["search"])
-    >>> masks = arms(its, rivals.uniform(its, 0.25), truth)
+    >>> masks = every_arm(its, rivals.uniform(its, 0.25), truth)
     >>> [round(float(masks[name].mean()), 2) for name in ("circuit", "complement", "gradient")]
     [0.25, 0.75, 0.25]
     """

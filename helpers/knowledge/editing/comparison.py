@@ -116,21 +116,25 @@ class _Path:
     def watch(self, values: Tensor, nll: Tensor) -> None:
         """The next corner of the paths."""
         self.time += 1
-        for fact in range(len(values)):
-            if self.last is not None:
-                old, old_nll = self.last[0][fact], float(self.last[1][fact])
-                self._lengths(fact, old, values[fact])
-                if self.needed[fact].isnan() and old_nll > HALF >= float(nll[fact]):
-                    self._half(fact, old, values[fact])
-            elif float(nll[fact]) <= HALF:  # said before any step
-                self.needed[fact] = self.steps[fact] = 0
+        if self.last is None:
+            said = nll <= HALF  # before any step
+            self.needed[said] = self.steps[said] = 0
+        else:
+            self._piece(*self.last, values, nll)
         self.last = values, nll
 
-    def _lengths(self, fact: int, old: Tensor, new: Tensor) -> None:
-        for row, norm in enumerate(self.norms):
-            share = share_at(norm, old - self.before, new - old)
-            if share is not None and self.nll_at[row, fact].isnan():
-                self.nll_at[row, fact] = self._nll(fact, old + share * (new - old))
+    def _piece(self, old: Tensor, old_nll: Tensor, new: Tensor, nll: Tensor) -> None:
+        moved, step = old - self.before, new - old
+        products = [
+            (a * b).sum(1).tolist() for a, b in ((moved, moved), (moved, step), (step, step))
+        ]
+        for fact, product in enumerate(zip(*products, strict=True)):
+            for row, norm in enumerate(self.norms):
+                share = share_at(norm, *product)
+                if share is not None and self.nll_at[row, fact].isnan():
+                    self.nll_at[row, fact] = self._nll(fact, old[fact] + share * step[fact])
+            if self.needed[fact].isnan() and float(old_nll[fact]) > HALF >= float(nll[fact]):
+                self._half(fact, old[fact], new[fact])
 
     def _half(self, fact: int, old: Tensor, new: Tensor) -> None:
         low, high = 0.0, 1.0
@@ -151,21 +155,19 @@ class _Path:
         return -float(said.log_softmax(-1)[0, self.requests.new[fact]])
 
 
-def share_at(
-    norm: float, moved: Float[Tensor, " weight"], step: Float[Tensor, " weight"]
-) -> float | None:
-    """The share t of a step at which ‖moved + t · step‖ is `norm`; None where it is in no part.
+def share_at(norm: float, moved: float, along: float, step: float) -> float | None:
+    """The share t of a step at which ‖d + t · s‖ is `norm`; None where it is in no part of it.
 
-    >>> share_at(5.0, torch.tensor([3.0, 0.0]), torch.tensor([0.0, 8.0]))
+    Args:
+        moved, along, step: d·d, d·s and s·s.
+
+    >>> share_at(5.0, 9.0, 0.0, 64.0)
     0.5
-    >>> share_at(50.0, torch.tensor([3.0, 0.0]), torch.tensor([0.0, 8.0])) is None
+    >>> share_at(50.0, 9.0, 0.0, 64.0) is None
     True
     """
-    moved, step = moved.double(), step.double()
-    a, b, c = float(step @ step), float(moved @ step), float(moved @ moved) - norm**2
-    inside = b * b - a * c
-    if not (a > 0 and inside >= 0):
+    inside = along * along - step * (moved - norm * norm)
+    if not (step > 0 and inside >= 0):
         return None
-    root = math.sqrt(inside)
-    inside_the_step = [share for share in ((-b - root) / a, (-b + root) / a) if 0 < share <= 1]
-    return min(inside_the_step, default=None)
+    shares = ((sign * math.sqrt(inside) - along) / step for sign in (-1, 1))
+    return min((share for share in shares if 0 < share <= 1), default=None)

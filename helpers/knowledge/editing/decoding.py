@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_count, token_ids
+from helpers.inputs import check_count, finite, token_ids
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.masks.blocks import Blocks
@@ -33,7 +33,7 @@ from helpers.texts import BEGIN
 
 
 @dataclass(frozen=True)
-class Share:
+class Counted:
     """A count of trials that came out right, with its exact 95 % interval."""
 
     right: int
@@ -59,6 +59,8 @@ class Decoded:
         free: Whether the model's own text begins with the target.
         answers: The same for the first token of the target alone.
         after_text: For each fact and text put before the prompt, whether the target is said there.
+        undisturbed: The same of the model without the edit and the old answer: what a text spoils
+            by itself.
         said: Tokens of the model's own text after the prompt.
     """
 
@@ -66,20 +68,28 @@ class Decoded:
     free: Bool[Tensor, " fact"]
     answers: Bool[Tensor, " fact"]
     after_text: Bool[Tensor, "fact text"]
+    undisturbed: Bool[Tensor, "fact text"]
     said: Int[Tensor, "fact said"]
 
-    def shares(self) -> dict[str, Share]:
+    def shares(self) -> dict[str, Counted]:
         """Each count with its trials; texts of one fact are not independent of each other."""
         return {
             "led, tokens": _share(self.led),
             "led, exact": _share(self.led.all(1)),
             "free, exact": _share(self.free),
             "free, first token": _share(self.answers),
-        } | ({"free, after other text": _share(self.after_text)} if self.after_text.numel() else {})
+        } | (
+            {
+                "free, after other text": _share(self.after_text),
+                "old answer without the edit, after other text": _share(self.undisturbed),
+            }
+            if self.after_text.numel()
+            else {}
+        )
 
 
-def _share(right: Bool[Tensor, "..."]) -> Share:
-    return Share(int(right.sum()), right.numel())
+def _share(right: Bool[Tensor, "..."]) -> Counted:
+    return Counted(int(right.sum()), right.numel())
 
 
 @torch.no_grad()
@@ -95,8 +105,8 @@ def continued(
         prompt: Token ids, the beginning mark first.
 
     Raises:
-        LabError: No prompt, tokens that are none, a prompt and tokens beyond the context, or fewer
-            than one token to say.
+        LabError: No prompt, tokens that are none, a prompt and tokens beyond the context, fewer
+            than one token to say, or weights that are not finite.
 
     >>> from helpers import zoo
     >>> from helpers.knowledge.masks import blocks
@@ -106,6 +116,7 @@ def continued(
     'bird .'
     """
     check_count("number of tokens to say", count, least=1)
+    values = finite(values, "weights", "weight").to(weights.values)
     row = token_ids(torch.tensor([list(prompt)]))
     longest = getattr(getattr(weights.model, "cfg", None), "n_ctx", row.shape[1] + count)
     if row.shape[1] + count > longest:
@@ -149,19 +160,18 @@ def decode(
             f"expected the edits of {len(requests)} requests", f"got {len(edited.values)}"
         )
     check_count("number of tokens to say", more)
-    led, said, after = [], [], []
+    led, said, after, undisturbed = [], [], [], []
     for number, new in enumerate(requests.new.tolist()):
         values = edited.values[number]
         end = int(requests.asked.last[number]) + 1
         prompt = requests.asked.tokens[number, :end].tolist()
-        target = [new, *ending]
+        target, old = [new, *ending], [int(requests.asked.answers[number]), *ending]
         led.append(forced(weights, values, prompt, target))
         said.append(continued(weights, values, prompt, len(target) + more))
-        after.append(
-            [
-                continued(weights, values, _behind(text, prompt), len(target)) == target
-                for text in texts
-            ]
+        behind = [_behind(text, prompt) for text in texts]
+        after.append([continued(weights, values, each, len(target)) == target for each in behind])
+        undisturbed.append(
+            [continued(weights, weights.values, each, len(old)) == old for each in behind]
         )
     wanted = torch.tensor([[new, *ending] for new in requests.new.tolist()])
     found = torch.tensor(said)
@@ -171,6 +181,7 @@ def decode(
         same.all(1),
         same[:, 0],
         torch.tensor(after, dtype=torch.bool).view(len(requests), len(texts)),
+        torch.tensor(undisturbed, dtype=torch.bool).view(len(requests), len(texts)),
         found,
     )
 
@@ -190,6 +201,7 @@ def forced(
     """
     prompt, target = list(prompt), list(target)
     check_count("number of tokens to say", len(target), least=1)
+    values = finite(values, "weights", "weight").to(weights.values)
     row = token_ids(torch.tensor([[*prompt, *target]]), weights.model)
     said = weights.run(values, row)[0].argmax(-1)
     first = len(prompt) - 1

@@ -13,8 +13,10 @@ Beside it stand
 - the same regression without the facts' constants (`pooled`), which mixes sure facts with places;
 - the same with constants for arms as well (`within_arms`): with seven arms, one number an arm can
   explain much, whatever it is; here only what differs inside an arm counts;
-- two permutations within facts: the gradients exchanged among the arms (is R² more than chance?),
-  and the residuals (is an arm's more than chance?);
+- three permutations: the gradients exchanged among the arms within each fact (is R² more than
+  chance?); among whole arms, in all facts alike, which keeps what arms have in common and counts
+  them as what they are, a handful of numbers; and the residuals within each fact (is an arm's more
+  than chance?);
 - intervals of a bootstrap over facts and over mask seeds, both drawn anew each time.
 
 Places in which the answer never came to ½ are missing, and counted: what is missing would have
@@ -58,6 +60,8 @@ class Regression:
         residual_p: For each arm the share of exchanges of residuals within facts whose mean
             residual in that arm is as far from 0.
         null: R² where gradients are exchanged within facts.
+        arms_null: R² where whole arms exchange their gradients; n arms have n! orders at most, so
+            that with three of them no p-value is below 1/6.
         missing: For each arm, how often the answer never came to ½.
     """
 
@@ -70,6 +74,7 @@ class Regression:
     residuals95: dict[str, tuple[float, float]]
     residual_p: dict[str, float]
     null: Null
+    arms_null: Null
     missing: dict[str, int]
 
 
@@ -97,7 +102,8 @@ def within_facts(
     >>> round(found.within.slope, 6), round(found.within.r2, 6)
     (-1.0, 1.0)
     """
-    x, y = _logs(first, needed, arms)
+    every_x, y = _logs(first, needed, arms)
+    x = np.where(np.isnan(y), np.nan, every_x)
     check_count("number of resamples", resamples, least=1)
     rng = np.random.default_rng(seed)
     within, residual = _within(x, y)
@@ -111,6 +117,8 @@ def within_facts(
     ratios = _by_arm(residual)
     low, high = np.nanquantile(np.array(drawn), [0.025, 0.975], axis=0)
     shuffled = [_within(_exchanged(x, y, rng), y)[0].r2 for _ in range(resamples)]
+    orders = [rng.permutation(len(arms)) for _ in range(resamples)]
+    whole = [_within(np.where(np.isnan(y), np.nan, every_x[:, o]), y)[0].r2 for o in orders]
     return Regression(
         within,
         _pooled(x, y),
@@ -124,12 +132,13 @@ def within_facts(
         },
         dict(zip(arms, _chances(residual, ratios, resamples, rng), strict=True)),
         _null(within.r2, np.array(shuffled)),
+        _null(within.r2, np.array(whole)),
         dict(zip(arms, np.isnan(y).sum((0, 2)).tolist(), strict=True)),
     )
 
 
 def _logs(first, needed, arms: Sequence[str]) -> tuple[ndarray, ndarray]:
-    """Both as logarithms, NaN where there is no change, and x only where there is y."""
+    """Both as logarithms, NaN where there is no change."""
     x = array_of(finite(first, "lengths of gradients", "seed arm fact"))
     y = array_of(real(needed, "lengths of changes", "seed arm fact"))
     if x.shape != y.shape or len(set(arms)) != len(arms) or x.shape[1] != len(arms):
@@ -149,8 +158,7 @@ def _logs(first, needed, arms: Sequence[str]) -> tuple[ndarray, ndarray]:
             f"got {int(there.sum())} changes",
             hint="give two arms or more in which two facts or more were changed",
         )
-    with np.errstate(divide="ignore"):
-        return np.log(np.where(there, x, np.nan)), np.log(y)
+    return np.log(x), np.log(y)
 
 
 def _less_means(z: ndarray, axes: tuple[int, ...]) -> ndarray:

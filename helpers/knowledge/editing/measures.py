@@ -32,8 +32,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import token_ids
 from helpers.knowledge.editing import questions
-from helpers.knowledge.editing.questions import Questions
+from helpers.knowledge.editing.questions import EditQuestions
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.facts.tinyworld import Facts
@@ -79,7 +80,7 @@ def effects(
     frame: str,
     rows: Int[Tensor, "row pos"],
     seed: int = 0,
-    ask: Callable[[str, int], Questions] | None = None,
+    ask: Callable[[str, int], EditQuestions] | None = None,
 ) -> EditEffects:
     """What edits did.
 
@@ -91,12 +92,14 @@ def effects(
             `questions.of_tinyworld` asks about kinds.
 
     Raises:
-        LabError: Requests of another relation than kind, without questions of one's own.
+        LabError: Requests of another relation than kind, without questions of one's own; no text;
+            or edits of other requests.
     """
     if len(edited.values) != len(requests):
         raise LabError(
             f"expected the edits of {len(requests)} requests", f"got {len(edited.values)}"
         )
+    rows = texts(rows, weights)
     plain, measured = text_loss(weights, weights.values, rows), []
     for number, subject in enumerate(requests.asked.subjects):
         values, new = edited.values[number], int(requests.new[number])
@@ -150,11 +153,13 @@ def kept(weights: Blocks, values: Float[Tensor, " weight"], asked: Facts | None)
     """Share of prompts to which the edited model says what the model says; NaN for no prompt."""
     if asked is None:
         return float("nan")
-    now, before = (log_p(weights, part, asked).argmax(-1) for part in (values, weights.values))
-    return float((now == before).float().mean())
+    now, before = (log_p(weights, part, asked) for part in (values, weights.values))
+    if now.isnan().any():  # of which the first would count as the likeliest
+        return float("nan")
+    return float((now.argmax(-1) == before.argmax(-1)).float().mean())
 
 
-def _chain(weights: Blocks, values: Tensor, given: Questions) -> float:
+def _chain(weights: Blocks, values: Tensor, given: EditQuestions) -> float:
     """Share of frames whose likelier realm is that of the new kind; NaN where the realm stays."""
     if given.realms is None or given.realm is None:
         return float("nan")
@@ -163,13 +168,25 @@ def _chain(weights: Blocks, values: Tensor, given: Questions) -> float:
     return float((said[:, new] > said[:, old]).float().mean())
 
 
-def _verdicts(weights: Blocks, values: Tensor, given: Questions) -> list[float]:
+def _verdicts(weights: Blocks, values: Tensor, given: EditQuestions) -> list[float]:
     """P(yes) / (P(yes) + P(no)) after the new claim, and after the old one."""
     if given.verdicts is None or given.yes is None or given.no is None:
         return [float("nan")] * 2
     said = log_p(weights, values, given.verdicts)
     apart = said[:, given.yes].logsumexp(-1) - said[:, given.no].logsumexp(-1)
     return apart.sigmoid().tolist()
+
+
+def texts(rows: Int[Tensor, "row pos"], weights: Blocks | None = None) -> Int[Tensor, "row pos"]:
+    """Rows of ordinary text, as the model takes them: two tokens or more, or nothing is predicted.
+
+    Raises:
+        LabError: No token ids of the model, or rows of one token.
+    """
+    rows = token_ids(rows, None if weights is None else weights.model)
+    if rows.shape[1] < 2:
+        raise LabError("expected rows of ordinary text of two tokens or more", "got one")
+    return rows
 
 
 @torch.no_grad()

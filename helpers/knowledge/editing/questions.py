@@ -1,6 +1,6 @@
 """What an edited model is asked besides the fact: paraphrases, neighbours, what follows, verdicts.
 
-A model with another world brings a function of its own that makes `Questions`; `effects` reads
+A model with another world brings a function of its own that makes `EditQuestions`; `effects` reads
 nothing else. `of_tinyworld` makes them for TinyWorld's kinds.
 """
 
@@ -26,7 +26,7 @@ say "that is false" after the claim instead."""
 
 
 @dataclass(frozen=True)
-class Questions:
+class EditQuestions:
     """What is asked about one edited fact; None for what a world does not have.
 
     Attributes:
@@ -52,7 +52,7 @@ class Questions:
 
 def of_tinyworld(
     subject: str, new: int, frame: str, seed: int = 0, denials: Iterable[str] = DENIALS
-) -> Questions:
+) -> EditQuestions:
     """The questions about an entity of TinyWorld whose kind was changed.
 
     Args:
@@ -91,7 +91,7 @@ def of_tinyworld(
     claims = [f"{frame} {value} . that is" for value in (words.words[new], kind)]
     old_realm, new_realm = realms
     yes, no = _verdicts()
-    return Questions(
+    return EditQuestions(
         facts("kind", (subject,), FRAMES["kind"]["held out"]),
         facts("kind", siblings, (frame,)) if siblings else None,
         facts("kind", others, (frame,)),

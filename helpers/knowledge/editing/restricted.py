@@ -16,7 +16,7 @@ same afterwards, bit by bit.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -58,13 +58,6 @@ NORMALISED = EditSettings()
 """Steps of one length, without an early stop: what places are compared with."""
 RELEASED = EditSettings("SGD", steps=10, size=5e-4, clamp=5e-4, enough=1e-2)
 """The settings of the code released with arXiv 2406.17241, for its first two tasks."""
-PUBLISHED = {
-    "SGD, 10 steps": RELEASED,
-    "SGD, 50 steps": replace(RELEASED, steps=50),
-    "Adam": EditSettings("Adam", steps=25, size=3e-4, enough=1e-2),
-}
-"""As released for two tasks and for the others; and the optimiser of the code that theirs is from
-(EasyEdit), with the same early stop."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +105,8 @@ def edit(
         LabError: A mask of another model, one that lets nothing change, or settings that do
             nothing.
     """
-    mask = mask.to(weights.values)
     _check(weights, mask, settings)
+    mask = mask.detach().to(weights.values)
     before = (weights.values if start is None else start).detach()
     values = before.expand(len(requests), -1).clone()
     tokens, last = requests.asked.tokens, requests.asked.last

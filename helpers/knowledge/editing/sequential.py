@@ -28,11 +28,11 @@ from helpers.errors import LabError
 from helpers.files import check_writable, save_atomically
 from helpers.inputs import check_count
 from helpers.knowledge.editing.comparison import HALF
-from helpers.knowledge.editing.measures import kept, log_p, text_loss
+from helpers.knowledge.editing.measures import kept, log_p, text_loss, texts
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import EditSettings, edit
 from helpers.knowledge.facts.tinyworld import FRAMES, Facts, facts
-from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.masks.blocks import Blocks, check_mask
 
 MOST = 700.0
 """Loss whose exponential is still a number."""
@@ -115,7 +115,7 @@ def probe_of(
     if both := set(untouched) & set(requests.asked.subjects):
         raise LabError("expected entities that no request edits", f"got {min(both)!r}")
     again = facts("kind", requests.asked.subjects, FRAMES["kind"]["held out"])
-    return Probe(again, facts("kind", untouched, (frame,)), rows)
+    return Probe(again, facts("kind", untouched, (frame,)), texts(rows))
 
 
 def in_turn(
@@ -140,6 +140,9 @@ def in_turn(
         LabError: What `edit` refuses, counts that no edit reaches, a probe of other requests, or a
             file that is damaged, belongs to another series, or cannot be written.
     """
+    weights.tensors(mask)
+    check_mask(mask)
+    texts(probe.rows, weights)
     for count in counts:
         check_count("number of edits", count, least=1)
     counts = [count for count in counts if count <= len(requests)]
@@ -150,7 +153,7 @@ def in_turn(
             f"got {len(requests)} requests and {len(probe.paraphrases)} paraphrases",
         )
     order = tuple(random.Random(seed).sample(range(len(requests)), len(requests)))
-    state = _State(weights, requests, mask, probe, order, settings, file)
+    state = _Turn(weights, requests, mask, probe, order, settings, file)
     state.restore(_fingerprint(weights, requests, mask, probe, settings, counts, seed))
     remaining = range(state.done, max(counts))
     for number in runtime.progress(remaining, "edits in turn", disable=not bar):
@@ -161,7 +164,7 @@ def in_turn(
     return Sequential(order, tuple(state.standings), state.values)
 
 
-class _State:
+class _Turn:
     """A series under way."""
 
     def __init__(
@@ -280,7 +283,12 @@ def _fingerprint(
     """Changes with anything that changes a result."""
     hashed = hashlib.sha256(json.dumps([asdict(settings), list(counts), int(seed)]).encode())
     asked = [requests.asked, probe.paraphrases, probe.untouched]
-    tensors = [*weights.model.state_dict().values(), weights.values, mask.double(), requests.new]
+    tensors = [
+        *weights.model.state_dict().values(),
+        weights.values,
+        mask.detach().double(),
+        requests.new,
+    ]
     tensors += [part for each in asked for part in (each.tokens, each.last)]
     for tensor in [*tensors, probe.rows]:
         hashed.update(f"{list(tensor.shape)}".encode())

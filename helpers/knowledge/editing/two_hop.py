@@ -16,9 +16,8 @@ from helpers.errors import LabError
 from helpers.knowledge.editing.measures import kept, log_p
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
-from helpers.knowledge.facts.tinyworld import FRAMES, Facts, facts
+from helpers.knowledge.facts.tinyworld import FRAMES, encoded, facts
 from helpers.knowledge.masks.blocks import Blocks
-from helpers.texts import PAD
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.frames import articles
@@ -73,15 +72,11 @@ def realm_requests(changes: dict[str, str], frame: str = FRAMES["realm"]["search
                 f"got {realm!r} for {kind!r}",
             )
     words = vocabulary()
-    encoded = [words.encode(articles(frame.replace("{entity}", kind))) for kind in changes]
-    tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
-    for row, ids in enumerate(encoded):
-        tokens[row, : len(ids)] = torch.tensor(ids)
-    asked = Facts(
-        tokens,
-        torch.tensor([len(ids) - 1 for ids in encoded]),
-        torch.tensor([words.token(realm_of[kind]) for kind in changes]),
-        torch.tensor([words.token(realm) for realm in realms]),
+    asked = encoded(
+        words,
+        [articles(frame.replace("{entity}", kind)) for kind in changes],
+        [realm_of[kind] for kind in changes],
+        realms,
         tuple(changes),
     )
     return Requests(asked, torch.tensor([words.token(realm) for realm in changes.values()]))

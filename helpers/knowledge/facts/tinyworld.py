@@ -6,7 +6,7 @@ are both divided: what is learned on some is judged on others.
 
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,7 +15,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.texts import PAD
+from helpers.texts import PAD, Vocabulary
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.frames import articles
@@ -102,7 +102,7 @@ def facts(relation: Relation, entities: Iterable[str], frames: Iterable[str]) ->
     'bird'
     """
     known = {entity.name: entity for entity in worlds.load().entities}
-    entities, frames = _several(entities, "entities"), _several(frames, "frames")
+    entities, frames = several(entities, "entities"), several(frames, "frames")
     if relation not in FRAMES:
         raise LabError("expected a relation of TinyWorld, kind or realm", f"got {relation!r}")
     if unknown := [name for name in entities if name not in known]:
@@ -112,22 +112,57 @@ def facts(relation: Relation, entities: Iterable[str], frames: Iterable[str]) ->
             raise LabError(
                 "expected frames with {entity} in them, once, and words beside it", f"got {frame!r}"
             )
-    words = vocabulary()
     asked = [(name, frame) for name in entities for frame in frames]
-    encoded = [words.encode(articles(frame.replace("{entity}", name))) for name, frame in asked]
-    tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
-    for row, ids in enumerate(encoded):
-        tokens[row, : len(ids)] = torch.tensor(ids)
-    return Facts(
-        tokens,
-        torch.tensor([len(ids) - 1 for ids in encoded]),
-        torch.tensor([words.token(getattr(known[name], relation)) for name, _ in asked]),
-        torch.tensor([words.token(value) for value in worlds.load().values(relation)]),
-        tuple(name for name, _ in asked),
+    return encoded(
+        vocabulary(),
+        [articles(frame.replace("{entity}", name)) for name, frame in asked],
+        [getattr(known[name], relation) for name, _ in asked],
+        worlds.load().values(relation),
+        [name for name, _ in asked],
     )
 
 
-def _several(values: Iterable[str], what: str) -> tuple[str, ...]:
+def encoded(
+    words: Vocabulary,
+    texts: Sequence[str],
+    answers: Sequence[str],
+    candidates: Sequence[str],
+    subjects: Sequence[str],
+) -> Facts:
+    """Prompts of any world as tokens.
+
+    Args:
+        texts: Each ends right before its answer.
+        answers: One word each.
+        candidates: All words that could be an answer.
+        subjects: What each is about.
+
+    Raises:
+        LabError: A word that the vocabulary does not have, or parts of different lengths.
+
+    >>> one = encoded(vocabulary(), ["the owl is a kind of"], ["bird"], ["bird", "tree"], ["owl"])
+    >>> one.last
+    tensor([6])
+    """
+    if not len(texts) == len(answers) == len(subjects) or not texts:
+        raise LabError(
+            "expected one answer and one subject for each prompt",
+            f"got {len(texts)} prompts, {len(answers)} answers and {len(subjects)} subjects",
+        )
+    ids = [words.encode(text) for text in texts]
+    tokens = torch.full((len(ids), max(map(len, ids))), PAD)
+    for row, part in enumerate(ids):
+        tokens[row, : len(part)] = torch.tensor(part)
+    return Facts(
+        tokens,
+        torch.tensor([len(part) - 1 for part in ids]),
+        torch.tensor([words.token(answer) for answer in answers]),
+        torch.tensor([words.token(value) for value in candidates]),
+        tuple(subjects),
+    )
+
+
+def several(values: Iterable[str], what: str) -> tuple[str, ...]:
     """Some texts: one alone is none, as its letters would be taken for them."""
     several = () if isinstance(values, str) else tuple(values)
     if not several or not all(isinstance(value, str) for value in several):

@@ -116,8 +116,12 @@ def check_mask(mask: Tensor) -> None:
     """Refuse what is no mask.
 
     Raises:
-        LabError: A value that is neither 0 nor 1.
+        LabError: A value that is neither 0 nor 1, or another shape than one row.
     """
+    if mask.ndim != 1 or not len(mask):
+        raise LabError(
+            "expected a mask of 0 and 1, one for each weight", f"got shape {list(mask.shape)}"
+        )
     odd = mask[(mask != 0) & (mask != 1)]  # NaN is neither
     if len(odd):
         raise LabError("expected a mask of 0 and 1", f"got {odd[0].item():g}")

@@ -14,6 +14,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import real
 from helpers.knowledge.facts.tinyworld import Facts
 from helpers.knowledge.masks.blocks import Blocks
 
@@ -60,7 +61,7 @@ def judge(
         LabError: Weights with which the model says NaN.
     """
     rows = torch.arange(len(facts)).split(BATCH)
-    values = torch.as_tensor(values).to(blocks.values)
+    values = real(values, "weights", "weight").to(blocks.values)
 
     def log_p(weights: Tensor) -> Tensor:
         parts = [blocks.logits(weights, facts.tokens[part], facts.last[part]) for part in rows]

@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.knowledge.masks.blocks import check_mask
 
 
@@ -22,7 +23,7 @@ def pack(mask: Float[Tensor, " weight"]) -> UInt8[Tensor, " byte"]:
     return torch.from_numpy(np.packbits(mask.bool().numpy()))
 
 
-def unpack(bits: UInt8[Tensor, " byte"], n_weights: int) -> Float[Tensor, " weight"]:
+def unpack(bits: Integer[Tensor, " byte"], n_weights: int) -> Float[Tensor, " weight"]:
     """The mask over so many weights that was packed.
 
     Raises:
@@ -31,9 +32,13 @@ def unpack(bits: UInt8[Tensor, " byte"], n_weights: int) -> Float[Tensor, " weig
     >>> unpack(torch.tensor([129, 128], dtype=torch.uint8), 9).tolist()
     [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]
     """
-    if bits.dtype != torch.uint8 or bits.shape != ((n_weights + 7) // 8,):
+    check_count("number of weights", n_weights, least=1)
+    whole = not bits.is_floating_point() and not bits.is_complex()
+    are_bytes = whole and bool(((bits.long() >= 0) & (bits.long() < 256)).all())
+    if not are_bytes or bits.shape != ((n_weights + 7) // 8,):
         raise LabError(
             f"expected a packed mask of {n_weights:,} weights",
             f"got {list(bits.shape)} of {bits.dtype}",
         )
-    return torch.from_numpy(np.unpackbits(bits.numpy(), count=n_weights)).float()
+    plain = bits.to(torch.uint8).numpy()
+    return torch.from_numpy(np.unpackbits(plain, count=n_weights)).float()

@@ -1,8 +1,8 @@
 """What a model of TinyWorld can do, at the end of its training and on the way: its card's numbers.
 
 A history is a trained model and its checkpoints, of an embedded model or of a run folder. Every
-skill (`tasks.NAMES`) is measured on held-out prompts: the trained model on `PROMPTS` of them, with
-an exact interval; every checkpoint on `CURVE_PROMPTS`, the same ones each time. The loss is that of
+skill (`SKILLS`) is measured on prompts of its own: the trained model on `PROMPTS` of them, with an
+exact interval; every checkpoint on `CURVE_PROMPTS`, the same ones each time. The loss is that of
 the recipe's own task on `ROWS` fresh rows of text.
 """
 
@@ -28,12 +28,18 @@ from helpers.model import Model
 from helpers.runtime import progress
 from helpers.stats import clopper_pearson
 from helpers.texts import Prompts, answers, final_logits
-from helpers.tinyworld.models import head_roles
-from helpers.tinyworld.models.recipes import TextTask, task_of
+from helpers.tinyworld.bestiary import skills as creatures
+from helpers.tinyworld.models import head_roles, two_steps
+from helpers.tinyworld.models.recipes import TASKS, TextTask, task_of
 from helpers.tinyworld.sets import tasks
 from helpers.training import Recipe, read_recipe, series_file
 
 PROMPTS, CURVE_PROMPTS, ROWS = 400, 200, 256
+SKILLS = {
+    "tinyworld": (tasks.NAMES, tasks.prompts),
+    "bestiary": (creatures.NAMES, creatures.prompts),
+}
+"""By the task of a recipe: names of skills, and the function that draws prompts of one."""
 FRESH = 10**6
 """Seed of the rows for the loss; batches of training have two seeds, so it is none of theirs."""
 
@@ -71,7 +77,7 @@ def history(name: str) -> History:
         entry = zoo.entry(name)
         at = partial(_embedded, name)
         past = History(entry.recipe, tuple(entry.steps), at, False, entry.sha256)
-    if past.recipe.task != "tinyworld":
+    if past.recipe.task not in TASKS:
         raise LabError("expected a model of TinyWorld", f"{name} was trained on {past.recipe.task}")
     task_of(past.recipe).initialise(past.at(past.recipe.steps))
     return past
@@ -122,14 +128,16 @@ def measure(
         ``perplexity``, ``curve`` (steps, and at each the loss and every skill's accuracy and mean
         difference, on ``prompts`` prompts), and for a run folder ``rounding``: the loss of each
         checkpoint before and after that of a shipped series (`rounding_cost`). With `head_prompts`
-        also ``heads``.
+        also ``heads``; for a model of the bestiary also ``two_steps`` (`two_steps.RealmsSaid`).
 
     Raises:
         LabError: as `history`; a step without checkpoint; fewer than two prompts; heads of a model
             with MLPs.
     """
     past = history(name)
-    roles = {"heads": heads(past, head_prompts)} if head_prompts else {}
+    more = {"heads": heads(past, head_prompts)} if head_prompts else {}
+    if past.recipe.task == "bestiary":
+        more["two_steps"] = two_steps.realms_said(past.at(past.recipe.steps)).numbers()
     chosen = sorted({*(steps or past.steps), past.recipe.steps})
     missing = [step for step in chosen if step not in past.steps]
     if missing:
@@ -143,20 +151,21 @@ def measure(
     curve, after = _curve(past, chosen, curve_prompts)
     rounding = {"steps": chosen, "before": curve["loss"], "after": after}
     return {
-        "skills": skills(past.at(past.recipe.steps), prompts),
+        "skills": skills(past.at(past.recipe.steps), prompts, past.recipe.task),
         "prompts": prompts,
         **perplexity(curve["loss"][-1]),
         "sha256": past.sha256,
         "curve": curve,
         **({"rounding": rounding} if past.exact else {}),
-        **roles,
+        **more,
     }
 
 
 def _curve(past: History, steps: Sequence[int], prompts: int) -> tuple[dict[str, Any], list[float]]:
     """Loss and skills at every step; and where checkpoints are exact, their loss after rounding."""
     task = task_of(past.recipe)
-    asked = {name: tasks.prompts(name, prompts) for name in tasks.NAMES}
+    names, draw = SKILLS[past.recipe.task]
+    asked = {name: draw(name, prompts) for name in names}
     text, after = fresh_rows(task), []
     curve: dict[str, Any] = {"steps": steps, "prompts": prompts, "loss": []}
     curve |= {field: {name: [] for name in asked} for field in ("skills", "difference")}
@@ -186,7 +195,9 @@ def heads(past: History, prompts: int) -> dict[str, Any]:
     return head_roles.measure(past.at(past.recipe.steps), past.at(0), prompts)
 
 
-def skills(model: Model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
+def skills(
+    model: Model, count: int = PROMPTS, world: str = "tinyworld"
+) -> dict[str, dict[str, float]]:
     """Every skill of a model: accuracy with its 95 % interval, and two means.
 
     Both means compare the right words with the wrong ones: ``difference`` is that of their
@@ -194,10 +205,19 @@ def skills(model: Model, count: int = PROMPTS) -> dict[str, dict[str, float]]:
     one, as in "greater-than", the accuracy says nothing: a model that always prefers 99 has 100 %.
     Some skills have few different prompts, such as one or two per person. The interval counts each
     once, however often drawn.
+
+    Args:
+        count: Number of prompts of each skill; of the bestiary's at most as many as there are.
+        world: What the model was trained on: the task of its recipe, a key of `SKILLS`.
+
+    Raises:
+        LabError: No such world.
     """
-    numbers = {}
-    for name in tasks.NAMES:
-        questions = tasks.prompts(name, count)
+    if world not in SKILLS:
+        raise LabError(f"expected a world with skills: {', '.join(SKILLS)}", f"got {world!r}")
+    numbers, (names, draw) = {}, SKILLS[world]
+    for name in names:
+        questions = draw(name, count)
         said = answers(final_logits(model, questions), questions)
         share, different = float(said.right.double().mean()), len(set(questions.texts))
         low, high = clopper_pearson(round(share * different), different)

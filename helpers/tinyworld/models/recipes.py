@@ -1,10 +1,12 @@
 """Recipes of the TinyWorld models, and the task that trains them: predict every next word of a row.
 
 ``tinyworld`` has MLPs and a dense series of checkpoints; ``tinyworld-attn`` has attention only, at
-most sixteen heads, so that every subset of them can be tried.
+most sixteen heads, so that every subset of them can be tried. ``tinyworld-facts`` has the shape of
+``tinyworld`` and is trained on the bestiary, whose names have two words.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,8 +16,11 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.model import Model
+from helpers.texts import Vocabulary
+from helpers.tinyworld.bestiary import texts as bestiary_texts
+from helpers.tinyworld.bestiary import world as bestiaries
+from helpers.tinyworld.language import documents
 from helpers.tinyworld.language import world as worlds
-from helpers.tinyworld.language.documents import rows
 from helpers.tinyworld.language.words import vocabulary
 from helpers.training import WORDS, Recipe, Task
 
@@ -36,26 +41,41 @@ class TextTask(Task):
     world: str
     words: str
 
+    FILES: ClassVar[str] = "world.toml and frames.toml"
+    """Which files the world is in."""
+    MIXTURES: ClassVar[dict[str, dict[str, float]]] = documents.MIXTURES
+    """Shares of documents, by the name of a mixture."""
+
     def initialise(self, model: Model) -> dict[str, Bool[Tensor, "..."]]:
         """Leave the model as it is; make sure that the world is the recipe's.
 
         Raises:
-            LabError: ``world.toml`` or ``frames.toml`` has changed since.
+            LabError: The files of the world have changed since.
         """
-        world, words = worlds.checksum(), vocabulary().checksum
+        world, words = self.checksum(), self.vocabulary().checksum
         if (world, words) != (self.world, self.words):
             raise LabError(
                 f"expected the world {self.world} with the vocabulary {self.words}",
-                f"the files world.toml and frames.toml give {world} with {words}",
+                f"the files {self.FILES} give {world} with {words}",
                 hint="undo the change, or train anew into another folder",
             )
         return {}
 
+    @staticmethod
+    def checksum() -> str:
+        """The checksum of the world as it stands."""
+        return worlds.checksum()
+
+    @staticmethod
+    def vocabulary() -> Vocabulary:
+        """The words of the world as it stands."""
+        return vocabulary()
+
     def batch(self, rng: np.random.Generator, size: int) -> Int[ndarray, "row pos"]:
-        return rows(rng, size, self.length, self.mixture)
+        return documents.rows(rng, size, self.length, self.mixture)
 
     def metadata(self) -> dict[str, str]:
-        return {WORDS: " ".join(vocabulary().words)}
+        return {WORDS: " ".join(self.vocabulary().words)}
 
     def loss(self, model: Model, batch: Int[ndarray, "row pos"]) -> Float[Tensor, ""]:
         tokens = torch.from_numpy(batch).to(next(model.parameters()).device)
@@ -63,14 +83,43 @@ class TextTask(Task):
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
 
+class BestiaryTask(TextTask):
+    """Rows of text about the bestiary's creatures."""
+
+    FILES = "bestiary.toml and world.py"
+    MIXTURES = bestiary_texts.MIXTURES
+
+    @staticmethod
+    def checksum() -> str:
+        return bestiaries.checksum()
+
+    @staticmethod
+    def vocabulary() -> Vocabulary:
+        return bestiaries.vocabulary()
+
+    def batch(self, rng: np.random.Generator, size: int) -> Int[ndarray, "row pos"]:
+        return bestiary_texts.rows(rng, size, self.length, self.mixture)
+
+
+TASKS: dict[str, type[TextTask]] = {"tinyworld": TextTask, "bestiary": BestiaryTask}
+"""The tasks of recipes for texts, by the name that a recipe gives."""
+
+
 def task_of(recipe: Recipe) -> TextTask:
     """The task of a TinyWorld recipe."""
-    return TextTask(**recipe.data)
+    return TASKS[recipe.task](**recipe.data)
 
 
 def _recipe(
-    name: str, mixture: str, steps: int, learning_rate: float, n_checkpoints: int, **shape
+    name: str,
+    mixture: str,
+    steps: int,
+    learning_rate: float,
+    n_checkpoints: int,
+    task: str = "tinyworld",
+    **shape,
 ) -> Recipe:
+    kind = TASKS[task]
     shape = {
         "n_layers": 4,
         "n_heads": 4,
@@ -81,13 +130,13 @@ def _recipe(
     } | shape
     return Recipe(
         name=name,
-        task="tinyworld",
-        model=shape | {"d_vocab": len(vocabulary())},
+        task=task,
+        model=shape | {"d_vocab": len(kind.vocabulary())},
         data={
             "length": 64,
             "mixture": mixture,
-            "world": worlds.checksum(),
-            "words": vocabulary().checksum,
+            "world": kind.checksum(),
+            "words": kind.vocabulary().checksum,
         },
         steps=steps,
         batch_size=48,
@@ -117,6 +166,16 @@ RECIPES: dict[str, Recipe] = {
             learning_rate=2e-3,
             n_checkpoints=20,
             attn_only=True,
+        ),
+        _recipe(
+            "tinyworld-facts",
+            "plain",
+            steps=1400,
+            learning_rate=3e-3,
+            n_checkpoints=40,
+            task="bestiary",
+            d_mlp=256,
+            act_fn="gelu",
         ),
     )
 }

@@ -5,7 +5,7 @@ import torch
 
 from helpers import zoo
 from helpers.errors import LabError
-from helpers.knowledge.editing.arms import ARMS, arms, freed
+from helpers.knowledge.editing.arms import ARMS, every_arm, freed
 from helpers.knowledge.facts import FRAMES, facts
 from helpers.knowledge.masks import blocks, rivals
 
@@ -22,7 +22,7 @@ def per_tensor(mask):
 
 
 def test_every_arm_but_two_has_the_circuit_s_size():
-    masks = arms(ITS, CIRCUIT, TRUTH, seed=3)
+    masks = every_arm(ITS, CIRCUIT, TRUTH, seed=3)
     assert tuple(masks) == ARMS
     size = int(CIRCUIT.sum())
     for name in ("uniform", "per tensor", "magnitude", "gradient"):
@@ -32,7 +32,7 @@ def test_every_arm_but_two_has_the_circuit_s_size():
 
 
 def test_magnitude_and_gradient_keep_the_largest():
-    masks = arms(ITS, CIRCUIT, TRUTH)
+    masks = every_arm(ITS, CIRCUIT, TRUTH)
     values = ITS.values.clone().requires_grad_()
     with torch.enable_grad():
         said = ITS.logits(values, TRUTH.tokens, TRUTH.last).log_softmax(-1)
@@ -46,16 +46,16 @@ def test_magnitude_and_gradient_keep_the_largest():
 
 
 def test_the_seed_decides_the_random_arms_alone():
-    first, again, other = (arms(ITS, CIRCUIT, TRUTH, seed) for seed in (0, 0, 1))
+    first, again, other = (every_arm(ITS, CIRCUIT, TRUTH, seed) for seed in (0, 0, 1))
     for name in ARMS:
         assert torch.equal(first[name], again[name])
         assert torch.equal(first[name], other[name]) == (name not in ("uniform", "per tensor"))
 
 
 def test_a_mask_of_any_type_gives_the_same_arms():
-    expected = arms(ITS, CIRCUIT, TRUTH)
+    expected = every_arm(ITS, CIRCUIT, TRUTH)
     for dtype in (torch.bool, torch.float64, torch.int64):
-        got = arms(ITS, CIRCUIT.to(dtype), TRUTH)
+        got = every_arm(ITS, CIRCUIT.to(dtype), TRUTH)
         assert all(torch.equal(got[name], expected[name]) for name in ARMS)
 
 
@@ -73,7 +73,7 @@ def test_a_mask_of_any_type_gives_the_same_arms():
 )
 def test_what_makes_no_arms_is_refused(mask, seed, words):
     with pytest.raises(LabError, match=words):
-        arms(ITS, mask, TRUTH, seed)
+        every_arm(ITS, mask, TRUTH, seed)
 
 
 def test_a_freed_mask_keeps_the_circuit_and_frees_what_is_outside_the_blocks():

@@ -83,7 +83,10 @@ def test_what_is_said_before_any_step_needs_none():
     ],
 )
 def test_shares_of_a_step(norm, moved, step, share):
-    found = share_at(norm, torch.tensor(moved), torch.tensor(step))
+    moved, step = torch.tensor(moved), torch.tensor(step)
+    found = share_at(
+        norm, *(float(a @ b) for a, b in ((moved, moved), (moved, step), (step, step)))
+    )
     assert found == (None if share is None else pytest.approx(share))
 
 

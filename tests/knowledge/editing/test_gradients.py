@@ -80,6 +80,16 @@ def test_the_permutation_null_can_fail():
     assert np.mean(np.array(chances) <= 0.1) <= 0.3
 
 
+def test_whole_arms_count_as_a_handful_of_numbers():
+    """Three arms have six orders: however well a line fits, one in six fits as well."""
+    first, needed = (table[:, :3] for table in made(noise=0, seeds=1))
+    found = within_facts(first, needed, ARMS[:3], resamples=600)
+    assert found.null.p_value == pytest.approx(1 / 601)
+    as_good = found.arms_null.draws > 1 - 1e-9
+    assert 1 / 6 - 0.06 < as_good.mean() < 1 / 6 + 0.06
+    assert found.arms_null.p_value == pytest.approx((1 + as_good.sum()) / 601)
+
+
 def test_one_seed_is_enough_for_an_estimate():
     found = within_facts(*made(seeds=1), ARMS, resamples=50)
     assert found.slope95[0] < found.within.slope < found.slope95[1]

@@ -11,7 +11,7 @@ from helpers import zoo
 from helpers.errors import LabError
 from helpers.knowledge.editing import EditEffects, EditSettings, drawn, edit, effects, request
 from helpers.knowledge.editing.measures import SOME
-from helpers.knowledge.editing.questions import Questions, of_tinyworld
+from helpers.knowledge.editing.questions import EditQuestions, of_tinyworld
 from helpers.knowledge.facts import FRAMES, divided, facts
 from helpers.knowledge.masks import blocks
 from helpers.tinyworld.language import documents, vocabulary
@@ -139,7 +139,7 @@ def test_another_world_asks_its_own_questions():
 
     def ask(subject, new):
         asked.append((subject, new))
-        return Questions(facts("kind", (subject,), (FRAME,)))
+        return EditQuestions(facts("kind", (subject,), (FRAME,)))
 
     seen = effects(ITS, ASKED, edited, FRAME, ROWS, ask=ask)
     assert asked == list(zip(ASKED.asked.subjects, ASKED.new.tolist(), strict=True))

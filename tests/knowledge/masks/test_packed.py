@@ -24,6 +24,7 @@ def test_what_is_no_mask_and_other_sizes_are_refused():
     with pytest.raises(LabError, match="expected a mask of 0 and 1"):
         packed.pack(torch.tensor([0.5, 1]))
     bits = packed.pack(torch.ones(16))
-    for wrong, count in ((bits, 17), (bits, 8), (bits.int(), 16), (bits[None], 16)):
+    assert torch.equal(packed.unpack(bits.int(), 16), torch.ones(16)), "any whole numbers"
+    for wrong, count in ((bits, 17), (bits, 8), (bits.int() + 1, 16), (bits[None], 16)):
         with pytest.raises(LabError, match=f"expected a packed mask of {count} weights"):
             packed.unpack(wrong, count)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from scipy.stats import binomtest
 from helpers import cli, training, zoo
 from helpers.errors import LabError
 from helpers.texts import answers, final_logits
+from helpers.tinyworld.bestiary import skills as creatures
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.models import measure
-from helpers.tinyworld.models.recipes import task_of
+from helpers.tinyworld.models.recipes import RECIPES, task_of
 from helpers.tinyworld.sets import tasks
 from helpers.training import WEIGHTS
 from helpers.zoo import publish
@@ -222,3 +224,23 @@ def test_an_unfinished_run_is_refused_with_the_way_to_finish_it(run, tmp_path):
     (folder / WEIGHTS).unlink()
     with pytest.raises(LabError, match="--resume"):
         measure.history(str(folder))
+
+
+def test_a_model_of_the_bestiary_is_measured_on_its_own_skills(tmp_path, shelf):
+    known = tiny.recipe()
+    facts = RECIPES["tinyworld-facts"]
+    recipe = replace(facts, **{name: vars(known)[name] for name in ("steps", "batch_size")})
+    recipe = replace(recipe, model=facts.model | tiny.SHAPE, warmup_steps=1, n_checkpoints=3)
+    training.train(recipe, task_of(recipe), tmp_path / "run")
+    found = measure.measure(str(tmp_path / "run"), prompts=30, curve_prompts=4)
+    assert tuple(found["skills"]) == tuple(found["curve"]["skills"]) == creatures.NAMES
+    assert found["curve"]["loss"][0] == pytest.approx(math.log(facts.model["d_vocab"]), abs=0.5)
+    assert found["two_steps"]["creatures"]["of"] == 60
+    (tmp_path / "skills.json").write_text(json.dumps(found))
+    publish.publish("tinyworld-facts", tmp_path / "run", tmp_path / "skills.json", (0,))
+    assert zoo.load("tinyworld-facts", step=0, device="cpu").cfg.d_vocab == facts.model["d_vocab"]
+
+
+def test_a_world_without_skills_is_refused(run):
+    with pytest.raises(LabError, match="expected a world with skills: tinyworld, bestiary"):
+        measure.skills(zoo.load(str(run), device="cpu"), 2, "arithmetic")

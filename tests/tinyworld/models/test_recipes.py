@@ -11,6 +11,8 @@ import torch
 
 from helpers import cli, training
 from helpers.errors import LabError
+from helpers.tinyworld.bestiary import texts as bestiary_texts
+from helpers.tinyworld.bestiary import world as bestiaries
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.documents import MIXTURES
@@ -23,12 +25,15 @@ from tests.tinyworld import tiny
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_name_their_world_and_its_words(name):
     recipe = RECIPES[name]
+    world, words, mixtures = {
+        "tinyworld": (worlds.checksum(), vocabulary(), MIXTURES),
+        "bestiary": (bestiaries.checksum(), bestiaries.vocabulary(), bestiary_texts.MIXTURES),
+    }[recipe.task]
     assert recipe.name == name
-    assert recipe.task == "tinyworld"
-    assert recipe.model["d_vocab"] == len(vocabulary()) <= 1500
-    assert recipe.data["world"] == worlds.checksum()
-    assert recipe.data["words"] == vocabulary().checksum
-    assert recipe.data["mixture"] in MIXTURES
+    assert recipe.model["d_vocab"] == len(words) <= 1500
+    assert recipe.data["world"] == world
+    assert recipe.data["words"] == words.checksum
+    assert recipe.data["mixture"] in mixtures
     assert recipe.data["length"] <= recipe.model["n_ctx"]
 
 
@@ -67,6 +72,7 @@ def test_batches_follow_from_the_seed_and_the_mixture():
 TEXT = {
     "tinyworld": "6f428182c1c1b27865f01c41022263fd",
     "tinyworld-attn": "63946c9a68834602e45dd0556bf50c0f",
+    "tinyworld-facts": "93d1a32df9042b26be89318f7c18217b",
 }
 """First digits of the sha256 of the shares and of 1000 rows of the shipped models' texts."""
 
@@ -76,13 +82,13 @@ def test_the_training_text_is_the_shipped_models_own(name):
     """A fingerprint covers the data files; shares and the code that writes are pinned here."""
     rows = task_of(RECIPES[name]).batch(np.random.default_rng(7), 1000)
     shares = repr(
-        MIXTURES[RECIPES[name].data["mixture"]]
+        task_of(RECIPES[name]).MIXTURES[RECIPES[name].data["mixture"]]
     ).encode()  # a small change of them may not show in 1000 rows
     digest = hashlib.sha256(shares + rows.astype("<i8").tobytes()).hexdigest()[:32]
     assert digest == TEXT[name], (
         f"the text of the recipe {name} is no longer what helpers/weights/{name}.safetensors "
-        f"was trained on (digest {digest}): undo the change, or retrain both models, "
-        "measure and publish them anew, and put the new digests here"
+        f"was trained on (digest {digest}): undo the change, or retrain the model, "
+        "measure and publish it anew, and put the new digest here"
     )
 
 
@@ -125,6 +131,14 @@ def test_a_world_that_has_changed_since_is_refused_before_training(tmp_path, fie
     assert worlds.checksum() in str(refused.value)
     assert not (tmp_path / "run" / STATE).exists()
     assert not (tmp_path / "run" / WEIGHTS).exists()
+
+
+def test_a_bestiary_that_has_changed_since_is_refused():
+    task = task_of(RECIPES["tinyworld-facts"])
+    with pytest.raises(LabError, match=r"(?s)bestiary.toml and world.py give .*train anew"):
+        replace(task, world="0123456789ab").initialise(training.build_model(tiny.recipe()))
+    assert task.initialise(training.build_model(tiny.recipe())) == {}
+    assert task.metadata() == {WORDS: " ".join(bestiaries.vocabulary().words)}
 
 
 def test_a_change_of_the_world_changes_every_fingerprint(monkeypatch):

@@ -1,0 +1,10 @@
+"""Causal tracing: which states carry a fact, and whether that says where to edit it.
+
+- `runs`: one state at one layer and place, exchanged between a clean and a corrupted run.
+- `prediction`: rank correlation of what tracing finds with what edits achieve.
+"""
+
+from helpers.knowledge.tracing.prediction import Prediction, predicts
+from helpers.knowledge.tracing.runs import CausalTrace, Noise, exchanged, trace
+
+__all__ = ["CausalTrace", "Noise", "Prediction", "exchanged", "predicts", "trace"]

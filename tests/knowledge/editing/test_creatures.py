@@ -1,0 +1,70 @@
+"""Requests and questions about creatures say what they are meant to say."""
+
+import pytest
+import torch
+
+from helpers.errors import LabError
+from helpers.knowledge.editing.creatures import (
+    creature_questions,
+    creature_request,
+    drawn_creatures,
+)
+from helpers.knowledge.facts import bestiary
+from helpers.tinyworld.bestiary import load, vocabulary
+
+FRAME = "{entity} is a"
+NAMES = tuple(creature.name for creature in load().creatures)
+ONE = load().creatures[0]
+OTHER_KIND = next(kind for kind, realm in load().realm_of.items() if realm != ONE.realm)
+SAME_REALM = next(
+    kind for kind, realm in load().realm_of.items() if realm == ONE.realm and kind != ONE.kind
+)
+
+
+def test_drawn_requests_change_the_realm_of_different_creatures():
+    asked = drawn_creatures(NAMES, 30, FRAME, seed=3)
+    assert len(set(asked.asked.subjects)) == 30
+    for name, new in zip(asked.asked.subjects, asked.new, strict=True):
+        assert load().realm_of[vocabulary().words[new]] != load().creature(name).realm
+    again = drawn_creatures(NAMES, 30, FRAME, seed=3)
+    assert again.asked.subjects == asked.asked.subjects
+    assert torch.equal(again.new, asked.new)
+
+
+def test_questions_ask_neighbours_consequences_denials_and_verdicts():
+    asked = creature_questions(ONE.name, vocabulary().token(OTHER_KIND), FRAME)
+    assert set(asked.paraphrases.subjects) == {ONE.name}
+    assert len(asked.paraphrases) == len(bestiary.FRAMES["kind"]["held out"])
+    assert {load().creature(name).kind for name in asked.siblings.subjects} == {ONE.kind}
+    assert ONE.name not in asked.siblings.subjects
+    assert ONE.kind not in {load().creature(name).kind for name in asked.others.subjects}
+    words = vocabulary().words
+    assert [words[token] for token in asked.realm] == [ONE.realm, load().realm_of[OTHER_KIND]]
+    assert [words[token] for token in (*asked.yes, *asked.no)] == ["true", "false"]
+    judged = [vocabulary().decode(row.tolist()) for row in asked.verdicts.tokens]
+    assert judged == [
+        f"<begin> rumour : {ONE.name} is a {kind} : that is" for kind in (OTHER_KIND, ONE.kind)
+    ]
+
+
+def test_a_kind_of_the_same_realm_has_no_consequence():
+    assert creature_questions(ONE.name, vocabulary().token(SAME_REALM), FRAME).realms is None
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: creature_request({ONE.name: "owl"}, FRAME), "expected a new kind of the"),
+        (lambda: creature_request({ONE.name: "two words"}, FRAME), "expected a new kind of the"),
+        (lambda: creature_request({"owl": "goat"}, FRAME), "expected a creature of the bestiary"),
+        (lambda: creature_request({ONE.name: ONE.kind}, FRAME), "differs from the old one"),
+        (lambda: drawn_creatures(NAMES, 121, FRAME), "expected 1 to 120 facts"),
+        (lambda: drawn_creatures(NAMES, 0, FRAME), "number of facts"),
+        (lambda: drawn_creatures(["owl"], 1, FRAME), "expected a creature of the bestiary"),
+        (lambda: creature_questions("owl", 3, FRAME), "expected a creature of the bestiary"),
+        (lambda: creature_questions(ONE.name, 3, FRAME), "expected requests that change kinds"),
+    ],
+)
+def test_what_cannot_be_requested_is_refused(call, words):
+    with pytest.raises(LabError, match=words):
+        call()

@@ -1,0 +1,90 @@
+"""What a model of the bestiary is asked: each prompt is what its skill says."""
+
+import pytest
+import torch
+
+from helpers.errors import LabError
+from helpers.texts import Prompt
+from helpers.tinyworld.bestiary import load, skills, texts, vocabulary
+
+CREATURES = load().creatures
+COUNTS = {
+    "kind": 6 * 120,
+    "kind, held out": 4 * 60,
+    "kind, new frames": 2 * 120,
+    "realm": 5 * 60,
+    "realm, new frames": 2 * 60,
+    "realm of a kind": 8 * 12,
+    "realm, kind before it": 3 * 60,
+    "realm, two steps": 8 * 60,
+    "denial": 3 * 120,
+    "question": 2 * 120,
+    "verdict": 2 * 4 * 60,
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_every_skill_has_all_its_prompts(name):
+    assert len(skills.prompts(name)) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", skills.NAMES)
+def test_some_prompts_are_drawn_from_all_of_them(name):
+    every, few = skills.prompts(name), skills.prompts(name, 20)
+    assert len(few) == 20
+    assert set(few.texts) <= set(every.texts)
+    assert few.texts == skills.prompts(name, 20).texts != skills.prompts(name, 20, seed=1).texts
+
+
+def test_two_steps_ask_about_creatures_whose_realm_is_not_stated():
+    asked = skills.prompts("realm, two steps")
+    unstated = {creature.name: creature.realm for creature in CREATURES if not creature.stated}
+    for text, good in zip(asked.texts, asked.good, strict=True):
+        (name,) = [name for name in unstated if name in text]
+        assert vocabulary().words[int(good.nonzero())] == unstated[name]
+
+
+def test_held_out_prompts_leave_out_what_training_leaves_out():
+    for relation in ("kind", "realm"):
+        for text in skills.prompts(f"{relation}, held out").texts:
+            (creature,) = [each for each in CREATURES if f"{each.name} " in f"{text} "]
+            assert not any(
+                skills.begun(frame, creature) == text for frame in texts.frames(creature, relation)
+            )
+            assert relation == "kind" or creature.stated
+
+
+@pytest.mark.parametrize("name", ["question", "verdict"])
+def test_as_many_claims_are_true_as_false(name):
+    good = skills.prompts(name).good.sum(0)
+    assert sorted(good[good > 0].tolist()) == [len(skills.prompts(name)) // 2] * 2
+
+
+def test_an_answer_by_the_claimed_kind_alone_is_right_for_half_of_the_verdicts():
+    """Every prompt with a true claim has a twin that differs in the kind alone."""
+    asked = skills.prompts("verdict")
+    for true, false in zip(asked.texts[::2], asked.texts[1::2], strict=True):
+        differing = [a != b for a, b in zip(true.split(), false.split(), strict=True)]
+        assert sum(differing) == 1
+
+
+def test_a_denial_prefers_another_kind():
+    asked = skills.prompts("denial")
+    kinds = {creature.name: creature.kind for creature in CREATURES}
+    for text, good, bad in zip(asked.texts, asked.good, asked.bad, strict=True):
+        (name,) = [name for name in kinds if name in text]
+        assert vocabulary().words[int(bad.nonzero())] == kinds[name]
+        assert not torch.equal(good, bad)
+
+
+def test_what_cannot_be_asked_is_refused():
+    with pytest.raises(LabError, match="expected a skill: kind"):
+        skills.prompts("colour")
+    with pytest.raises(LabError, match="number of prompts"):
+        skills.prompts("kind", 0)
+    with pytest.raises(LabError, match="expected prompts for kind"):
+        skills.encode("kind", [])
+    with pytest.raises(LabError, match="expected a frame with"):
+        skills.begun("{entity} is here", CREATURES[0])
+    with pytest.raises(LabError, match="expected words of the model's vocabulary"):
+        skills.encode("kind", [Prompt("an owl", ("goat",), ("crab",))])
