@@ -9,7 +9,7 @@
 # overturn it.
 #
 # The method is that of Ge, Rudzicz and Zhu,
-# [*What Do the Circuits Mean? A Knowledge Edit View*](https://arxiv.org/abs/2406.17241).
+# [*Understanding Language Model Circuits through Knowledge Editing*](https://arxiv.org/abs/2406.17241).
 # The chapter [Knowledge circuits](../book/ch3_knowledge_circuits.md) has the mathematics.
 #
 # **You will be able to**
@@ -38,10 +38,10 @@ import torch
 from helpers import stats, zoo
 from helpers.course.check import check, scores
 from helpers.course.fallback import answer_or
-from helpers.knowledge import editing, masks
+from helpers.knowledge import editing, explorer, masks
 from helpers.knowledge.editing import comparison, gradients
 from helpers.knowledge.facts import FRAMES, divided, factnet, facts, permuted
-from helpers.knowledge.masks import blocks, compare, estimators, rivals, search
+from helpers.knowledge.masks import blocks, compare, estimators, plain, rivals, search
 from helpers.show import claims, pictures, plots, say, table
 from helpers.tinyworld.language import documents
 
@@ -701,7 +701,16 @@ table(
 # not infer it from the kind, wherever the kind is changed.
 
 # %% [markdown]
-# ## 12 · What holds?
+# ## 12 · Explore
+#
+# Pick a fact and two places, and move along the straight way from the model as it is to the edited
+# weights, and beyond. What do paraphrases say, what the siblings, what entities of other kinds?
+
+# %% tags=["hide-input"]
+explorer.edit_explorer(explorer.collect(plain.of(model), requests, edits, FRAME, text))
+
+# %% [markdown]
+# ## 13 · What holds?
 #
 # The verdicts below are computed from the numbers of this page.
 
@@ -764,7 +773,7 @@ claims(
 #
 # ## Further reading
 #
-# - Ge, Rudzicz and Zhu, [What Do the Circuits Mean? A Knowledge Edit View](https://arxiv.org/abs/2406.17241)
+# - Ge, Rudzicz and Zhu, [Understanding Language Model Circuits through Knowledge Editing](https://arxiv.org/abs/2406.17241)
 # - Hase et al., [Does Localization Inform Editing?](https://arxiv.org/abs/2301.04213)
 # - Meng et al., [Locating and Editing Factual Associations in GPT](https://arxiv.org/abs/2202.05262)
 # - Yao et al., [Knowledge Circuits in Pretrained Transformers](https://arxiv.org/abs/2405.17969)

@@ -135,7 +135,7 @@ def matched(answer):
             "mask or another seed took",
             points=1,
         )
-    if (np.abs(shares - chance) > 5 * spread + 1e-9).any():
+    if not (np.abs(shares - chance) <= 5 * spread + 1e-9).all():
         raise Wrong(
             "some weights of a tensor are kept more often than others: each must have the same "
             "chance, whatever the mask does with it",
@@ -354,7 +354,7 @@ def as_long(answer):
                 "other numbers the two places are not alike"
             )
         longer = float(np.linalg.norm(gradient.numpy() * got) / gradient[inside].norm())
-        if abs(longer - 1) > NEAR:
+        if not abs(longer - 1) <= NEAR:
             raise Wrong(
                 f"the gradient of the chosen weights is {longer:.2f} times as long as the "
                 "circuit's: the two have to be equal within one hundredth",
