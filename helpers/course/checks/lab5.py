@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.course.asking import call
+from helpers.course.asking import call, call_in_place
 from helpers.course.check import exercise
 from helpers.course.expect import expect_close, expect_function, expect_shape
 from helpers.course.values import as_array
@@ -19,23 +19,41 @@ DRAWS = 300
 """Random masks that are drawn to see whether every weight has the same chance."""
 MOSTLY = 0.9
 """Share of them that are different, in the largest tensor: of 91,390 possible ones nearly all."""
-SIZES = (12, 3, 40, 5)
-"""Weights of the tensors in small cases."""
+SIZES = (12, 3, 40, 5, 40)
+"""Weights of the tensors in small cases; two are of one size, as those of different layers are."""
 
 
 def _drawn(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def _expect_unchanged(answer: Callable, what: str, given: Tensor, *others: object) -> None:
+    """Refuse a function that writes into the vector that it is given first."""
+    left = call_in_place(answer, given.clone(), *others)[0]
+    if not torch.equal(left, given):
+        raise Wrong(
+            f"your function changes the {what} that it is given, and so all that is computed from "
+            "them later: make new ones",
+            points=1,
+        )
+
+
 @exercise("lab5.1", points=3, title="Straight through")
 def straight_through(answer):
     expect_function(answer)
     tied = torch.tensor([0.5, 0.1, 0.5, 0.5, -2.0, 0.5])
-    for scores, density in ((_drawn(0, 40), 0.25), (_drawn(1, 41) - 9, 0.1), (tied, 0.5)):
+    for scores, density in (
+        (_drawn(0, 43), 0.25),
+        (_drawn(1, 41) - 9, 0.1),
+        (tied, 0.5),
+    ):
         right = keep(scores, density)
         got = call(answer, scores.clone().requires_grad_(), density)
         expect_shape(got, tuple(right.shape), "the mask", "weight")
-        expect_close(got, right, 1e-5, lambda s=scores, d=density: _other_masks(s, d), "the mask")
+        if not _keeps_the_highest(as_array(got, "the mask"), scores, int(right.sum())):
+            mistakes = _other_masks(scores, density)
+            expect_close(got, right, 1e-5, mistakes, "the mask")
+    _expect_unchanged(answer, "scores", _drawn(0, 40), 0.25)
     scores, weights = _drawn(2, 30), _drawn(3, 30)
     slope = call(_slope_through(answer), scores, 0.2, weights)
     kept = keep(scores, 0.2)
@@ -57,6 +75,16 @@ def straight_through(answer):
     )
 
 
+def _keeps_the_highest(mask: np.ndarray, scores: Tensor, kept: int) -> bool:
+    """Whether it keeps so many, and none of lower score than one that it leaves out: of equal
+    scores any may be taken."""
+    inside = np.isclose(mask, 1, atol=1e-5)
+    if not (inside | np.isclose(mask, 0, atol=1e-5)).all() or inside.sum() != kept:
+        return False
+    values = scores.numpy()
+    return bool(values[inside].min() >= values[~inside].max())
+
+
 def _other_masks(scores: Tensor, density: float) -> list[tuple[str, Tensor]]:
     kept = count(len(scores), density)
     limit = scores.sort(descending=True).values[kept - 1]
@@ -68,6 +96,7 @@ def _other_masks(scores: Tensor, density: float) -> list[tuple[str, Tensor]]:
     return [
         *wrong,
         ("as many weights are left out as should be kept", 1 - keep(-scores, density)),
+        ("one weight too few is kept: round, do not cut off", _cut_off(scores, density)),
         (
             "equal scores make the mask keep more than its density allows: take as many as asked, "
             "not all from a limit on",
@@ -78,6 +107,12 @@ def _other_masks(scores: Tensor, density: float) -> list[tuple[str, Tensor]]:
             keep(scores, density) * scores,
         ),
     ]
+
+
+def _cut_off(scores: Tensor, density: float) -> Tensor:
+    mask = torch.zeros_like(scores)
+    mask[scores.argsort(descending=True, stable=True)[: int(len(scores) * density)]] = 1
+    return mask
 
 
 def _slope_through(answer: Callable) -> Callable[[Tensor, float, Tensor], Tensor]:
@@ -107,7 +142,9 @@ def matched(answer):
     mask = torch.cat(
         [
             keep(_drawn(number, size), share)
-            for number, (size, share) in enumerate(zip(SIZES, (0.25, 1.0, 0.1, 0.6), strict=True))
+            for number, (size, share) in enumerate(
+                zip(SIZES, (0.25, 1.0, 0.1, 0.6, 0.1), strict=True)
+            )
         ]
     )
     wanted = [int(part.sum()) for part in mask.split(SIZES)]
@@ -128,7 +165,14 @@ def matched(answer):
     spread = np.sqrt(chance * (1 - chance) / DRAWS)
     if (np.ptp(drawn, axis=0) == 0)[spread > 0].all():
         raise Wrong("every seed gives the same mask", points=1)
-    largest = np.split(np.array(drawn), np.cumsum(SIZES)[:-1], axis=1)[2]
+    parts = np.split(np.array(drawn), np.cumsum(SIZES)[:-1], axis=1)
+    largest, as_large = parts[2], parts[4]
+    if (largest == as_large).all(1).mean() > 1 - MOSTLY:
+        raise Wrong(
+            "two tensors of equal size get the same places: one generator for all of them, made "
+            "once from the seed",
+            points=1,
+        )
     if len(np.unique(largest, axis=0)) < MOSTLY * DRAWS:
         raise Wrong(
             "the same patterns come again and again: each mask takes its places anew, whatever the "
@@ -157,8 +201,8 @@ def expected_overlap(answer):
     expect_function(answer)
     total = sum(SIZES)
     for shares in (
-        ((0.5, 1.0, 0.1, 0.6), (0.25, 1.0, 0.3, 0.2)),
-        ((0.9, 0, 0, 0), (0, 0.5, 0.5, 1)),
+        ((0.5, 1.0, 0.1, 0.6, 0.2), (0.25, 1.0, 0.3, 0.2, 0.1)),
+        ((0.9, 0, 0, 0, 0.1), (0, 0.5, 0.5, 1, 0)),
     ):
         first, second = (
             torch.cat(
@@ -190,6 +234,12 @@ def expected_overlap(answer):
             ).sum()
             / b.sum(),
             "this is a number of weights: divide by those of the first mask": (a * b / n).sum(),
+            "of n weights the second keeps b, a share of b/n: divide by the size of the tensor": (
+                a * b
+            ).sum()
+            / a.sum(),
+            "the question is which part of the *first mask*, not of all weights": (a * b / n).sum()
+            / total,
         }
         got = call(answer, first, second, list(SIZES))
         expect_close(
@@ -224,6 +274,8 @@ def _walk(
 ) -> Tensor:
     """Steps as they should be, or with a mistake."""
     start = values
+    if way == "shared out":
+        length = length / steps
     for _ in range(steps):
         g = gradient(values)
         inside = g * mask
@@ -231,8 +283,11 @@ def _walk(
             "masked afterwards": g.norm(),
             "not masked": g.norm(),
             "not normalised": torch.tensor(1.0),
+            "other length": inside.abs().sum(),
         }.get(way, inside.norm())
-        step = length * (g if way == "not masked" else inside) / max(float(norm), 1e-30)
+        direction = {"not masked": g, "signs": inside.sign()}.get(way, inside)
+        norm = direction.norm() if way == "signs" else norm
+        step = length * direction / max(float(norm), 1e-30)
         values = (start if way == "from the start" else values) + (
             step if way == "uphill" else -step
         )
@@ -247,6 +302,7 @@ def restricted(answer):
         right = _walk(values, _bowl, mask, length, steps)
         got = call(answer, values, _bowl, mask, length, steps)
         expect_close(got, right, 1e-5, _other_walks(values, mask, length, steps), "the weights")
+        _expect_unchanged(answer, "weights", values, _bowl, mask, length, steps)
         left = as_array(got)[mask.numpy() == 0]
         if not np.array_equal(left, values.double().numpy()[mask.numpy() == 0]):
             raise Wrong("weights that the mask leaves out have changed a little", points=1)
@@ -270,6 +326,9 @@ def _other_walks(
         "not masked": "weights change that the mask leaves out",
         "from the start": "every step starts from the first weights: go on from the last ones",
         "uphill": "the loss rises: go against the gradient",
+        "shared out": "all steps together have this length: *each* has it",
+        "other length": "a step is as long as the root of its sum of squares, not as a sum of sizes",
+        "signs": "the gradient's signs alone are used: go along the gradient itself",
     }
     walks = [(text, _walk(values, _bowl, mask, length, steps, way)) for way, text in said.items()]
     right = _walk(values, _bowl, mask, length, steps)
@@ -283,9 +342,12 @@ def at_norm(answer):
     moved = np.cumsum(rng.uniform(0.02, 0.2, (12, 5)), axis=0) - 0.02
     moved -= moved[:1]
     nll = 9 * np.exp(-3 * moved) + rng.normal(0, 0.1, moved.shape)
+    turning = moved.copy()
+    turning[7:] = turning[7] - 0.8 * (turning[7:] - turning[7])  # a path may come back
     stopped = moved.copy()
     stopped[6:, 3] = stopped[6, 3]  # a fact that had enough moves no further
-    for path, norm in ((moved, 0.4), (stopped, float(stopped[6, 3]) + 0.1)):
+    cases = ((moved, 0.4), (turning, 0.4), (stopped, float(stopped[6, 3]) + 0.1))
+    for path, norm in cases:
         right = np.array([_crossing(path[:, i], nll[:, i], norm) for i in range(path.shape[1])])
         mistakes = [
             (text, value)
@@ -302,6 +364,19 @@ def _crossing(moved: np.ndarray, nll: np.ndarray, norm: float) -> float:
     if not len(after):
         return np.nan
     i = after[0]
+    share = (norm - moved[i - 1]) / (moved[i] - moved[i - 1])
+    return float(nll[i - 1] + share * (nll[i] - nll[i - 1]))
+
+
+def _last_crossing(moved: np.ndarray, nll: np.ndarray, norm: float) -> float:
+    """NLL where a path last has this length, or at its end where it is longer then."""
+    below = np.flatnonzero(moved < norm)
+    i = below[-1] + 1
+    if i >= len(moved):
+        crossings = np.flatnonzero((moved[:-1] >= norm) & (moved[1:] < norm))
+        if not len(crossings):
+            return np.nan
+        i = crossings[-1] + 1
     share = (norm - moved[i - 1]) / (moved[i] - moved[i - 1])
     return float(nll[i - 1] + share * (nll[i] - nll[i - 1]))
 
@@ -335,6 +410,19 @@ def _other_crossings(
         ),
         ("all facts are read at the same step: each has its own way", nll[mean_step]),
         ("this is the NLL after the last step", nll[-1]),
+        (
+            "half-way between two steps is not where the path has this length, as a rule",
+            np.array(
+                [
+                    nll[at[0] - 1 : at[0] + 1, i].mean() if len(at) else np.nan
+                    for i, at in zip(facts, first, strict=True)
+                ]
+            ),
+        ),
+        (
+            "a path that comes back has this length twice: the first time counts",
+            np.array([_last_crossing(moved[:, i], nll[:, i], norm) for i in facts]),
+        ),
     ]
 
 
@@ -357,6 +445,7 @@ def as_long(answer):
         if not abs(longer - 1) <= NEAR:
             raise Wrong(
                 f"the gradient of the chosen weights is {longer:.2f} times as long as the "
-                "circuit's: the two have to be equal within one hundredth",
+                "circuit's: the two have to be equal within one hundredth, and lengths add up as "
+                "squares",
                 points=2 if abs(longer - 1) < 10 * NEAR else 1,
             )
