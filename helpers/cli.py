@@ -56,6 +56,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "helpers.commands.masks",
         "measure what masks over single weights find, beside their controls",
     ),
+    "edits": (
+        "helpers.commands.edits",
+        "measure what editing facts does in a circuit, elsewhere, and by rivals",
+    ),
     "bench": ("helpers.commands.bench", "measure speed ratios, each side by side in one run"),
     "notebooks": (
         "helpers.commands.notebooks",

@@ -54,6 +54,7 @@ ROOMS = {
         "masks": {"facts"},
         "study": {"facts", "masks"},
         "tracing": {"facts"},
+        "edit_study": {"study", "editing", "tracing", "masks", "facts"},
     },
     "tinyworld": {"models": {"sets", "language", "bestiary"}, "sets": {"language"}},
 }

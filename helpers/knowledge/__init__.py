@@ -7,4 +7,5 @@ Paper: Ge, Rudzicz and Zhu, arXiv 2406.17241.
 - `editing`: facts changed in some place, ways and rivals, and what else changes with them.
 - `tracing`: at which layer and position a fact is formed, and whether that says where to edit.
 - `study`: masks, their controls and estimators, measured in cells that can be stopped.
+- `edit_study`: edits in all places, their rivals and tracing, in such cells.
 """

@@ -59,6 +59,7 @@ CASES = (
     Case("circuits --out OUT", "helpers.circuits.study.trials.measured", "--out"),
     Case("circuits --growth OUT", "helpers.circuits.study.growth.timed", "--growth"),
     Case("masks --out OUT", "helpers.knowledge.study.state.measure", "--out"),
+    Case("edits --out OUT", "helpers.knowledge.edit_study.state.measure_cell", "--out"),
     Case("bench verify --json", "helpers.arithmetic.verification.bench.measure"),
     Case("notebooks --check"),
     Case(
@@ -167,6 +168,11 @@ RESULTS = {
         "masks --json --only rivals/kind --out never-written.json",
         "from helpers.knowledge.study import state\nstate.measure_all = lambda *words: None\n"
         "state.read = lambda *words: {'asked': [3]}",
+    ),
+    "edits": (
+        "edits --json --only denials --out never-written.json",
+        "from helpers.knowledge.edit_study import state\n"
+        "state.measure_edits = lambda *words: None\nstate.read = lambda *words: {'true': [0.5]}",
     ),
     "surface": (
         "surface --json",

@@ -13,6 +13,7 @@ import torch
 
 from helpers import attribution, inputs, interventions, stats, texts
 from helpers.interventions import Node
+from helpers.knowledge.edit_study import summaries as edit_summaries
 from helpers.knowledge.editing import (
     Edited,
     EditSettings,
@@ -62,7 +63,7 @@ MASKS = tuple(
     for name in ("masks/packed", "study/measuring", "study/stored", "study/summaries")
 )
 ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
-ROOMS += ("knowledge/tracing", *EDITING, *MASKS)
+ROOMS += ("knowledge/tracing", "knowledge/edit_study", *EDITING, *MASKS)
 TRUTH = np.tile([True, False], 12)
 GROUPS = tuple(str(item // 2) for item in range(24))
 TEXTS = tuple(f"{word} film {i // 2} is so" for i, word in enumerate(["Good", "bad"] * 12))
@@ -882,6 +883,10 @@ CALLS: dict[str, Call] = {
         measuring.scores,
         lambda: {"blocks": net(), "values": net().values.clone(), "asked": fact_of_wren()},
     ),
+    "knowledge.edit_study.summaries.spread": (
+        edit_summaries.spread,
+        lambda: {"values": eighths(2, 3).numpy(), "resamples": 20},
+    ),
     "knowledge.study.summaries.mean": (
         summaries.mean,
         lambda: {"values": eighths(2, 3).numpy()},
@@ -897,6 +902,15 @@ CALLS: dict[str, Call] = {
 }
 
 EXEMPT = {
+    "knowledge.edit_study.made_at_once.rival": "a cell of a study, of facts and weights of its own",
+    "knowledge.edit_study.places.place_of": "hands its mask on to `every_arm`, which is walked",
+    "knowledge.edit_study.plan.arm_cell": "the key under which something is stored",
+    "knowledge.edit_study.plan.places_at": "which places a plan has at one of its densities",
+    "knowledge.edit_study.summaries.spread_or_none": "`spread`, or none where nothing is stored",
+    "knowledge.edit_study.summaries.values_of": "looks up what is stored under a name",
+    "knowledge.edit_study.summaries.edited_arms": "looks up what is stored under a name",
+    "knowledge.edit_study.summaries.arm_differences": "looks up what is stored under a name",
+    "knowledge.edit_study.summaries.regression": "looks up what is stored under a name",
     "knowledge.study.stored.circuit": "looks up what is stored under a name",
     "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
     "knowledge.editing.measures.kept": "a step of `effects`; weights are those that an edit made",

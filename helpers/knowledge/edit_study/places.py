@@ -1,0 +1,54 @@
+"""Where facts are edited in the study: the seven places, and one whose gradient is as long."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from helpers import runtime
+from helpers.errors import LabError
+from helpers.knowledge.edit_study.plan import AS_LONG, EVERY
+from helpers.knowledge.edit_study.worlds import EditWorld
+from helpers.knowledge.editing import Requests, every_arm
+from helpers.knowledge.masks import Blocks, rivals
+from helpers.knowledge.study.measuring import RANDOM
+
+
+def typical_gradient(weights: Blocks, requests: Requests) -> Float[Tensor, " weight"]:
+    """Root mean square over some requests of the gradient of −log p(new answer).
+
+    >>> from helpers import zoo
+    >>> from helpers.knowledge.editing import request
+    >>> from helpers.knowledge.masks import blocks
+    >>> its = blocks.of(zoo.load("tinyworld", device="cpu"))
+    >>> asked = request("kind", {"owl": "tree"}, "the {entity} is a kind of")
+    >>> bool(typical_gradient(its, asked).norm() > 1)
+    True
+    """
+    asked, squares = requests.asked, torch.zeros(len(weights))
+    for row in range(len(requests)):
+        one, leaf = slice(row, row + 1), weights.values.clone().requires_grad_()
+        with runtime.gradients():
+            said = weights.logits(leaf, asked.tokens[one], asked.last[one])
+            loss = torch.nn.functional.cross_entropy(said, requests.new[one])
+            squares += torch.autograd.grad(loss, leaf)[0].square()
+    return (squares / len(requests)).sqrt()
+
+
+def place_of(
+    world: EditWorld, arm: str, circuit: Float[Tensor, " weight"], seed: int = 0
+) -> Float[Tensor, " weight"]:
+    """The mask of one place, beside a circuit.
+
+    Args:
+        arm: One of `helpers.knowledge.edit_study.plan.EVERY`. "as long" is chosen on facts that are
+            not edited.
+        seed: Of the search for the circuit.
+
+    Raises:
+        LabError: No such place, or what `every_arm` and `rivals.as_long` refuse.
+    """
+    if arm not in EVERY:
+        raise LabError(f"expected a place to edit: {', '.join(EVERY)}", f"got {arm!r}")
+    if arm == AS_LONG:
+        return rivals.as_long(typical_gradient(world.blocks, world.others), circuit)
+    return every_arm(world.blocks, circuit, world.truth, RANDOM + seed)[arm]

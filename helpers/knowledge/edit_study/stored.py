@@ -1,0 +1,94 @@
+"""The study of edits as it is stored: all its numbers in one file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers import files, zoo
+from helpers.errors import LabError
+from helpers.knowledge.edit_study import state
+from helpers.knowledge.edit_study.plan import MODELS, EditCell, EditPlan, arm_cell, edit_cells
+from helpers.knowledge.study.measuring import Result
+
+EDITS = files.DATA / "edits.json"
+HINT = "`python -m helpers edits --out FILE` measures them anew"
+
+
+@dataclass(frozen=True)
+class EditStudy:
+    """All that was measured with one plan.
+
+    Attributes:
+        sha256: Checksums of the models' weights, by name.
+        plan: How much was measured.
+        cells: The numbers of every cell.
+    """
+
+    sha256: dict[str, str]
+    plan: EditPlan
+    cells: dict[EditCell, Result]
+
+    def cell(self, cell: EditCell) -> Result:
+        """The numbers of a cell.
+
+        Raises:
+            LabError: It was not measured.
+        """
+        if cell not in self.cells:
+            raise LabError("expected a cell that is stored", f"got {str(cell)!r}", hint=HINT)
+        return self.cells[cell]
+
+    def arm(self, arm: str, density: float, seed: int, model: str = MODELS[0]) -> Result:
+        """The numbers of the edits in one place.
+
+        Raises:
+            LabError: They were not measured.
+        """
+        return self.cell(arm_cell(arm, density, seed, model))
+
+
+def write(plan: EditPlan, folder: Path, out: Path) -> None:
+    """Put the cells of a whole study together.
+
+    Args:
+        folder: Where the cells are.
+
+    Raises:
+        LabError: A cell that is missing or cannot be used, or a file that cannot be written.
+    """
+    results = {cell: state.read(cell, plan, folder) for cell in edit_cells(plan)}
+    head = {"sha256": {name: zoo.entry(name).sha256 for name in MODELS}, "plan": plan.as_json()}
+    lines = ",\n".join(
+        f"{json.dumps(str(cell))}: {_plain(result)}" for cell, result in results.items()
+    )
+    start = _plain(head).removesuffix("}")
+    files.write_atomically(f'{start},\n"cells": {{\n{lines}\n}}}}\n', out)
+
+
+def _plain(values: Any) -> str:
+    return json.dumps(values, separators=(",", ":"))
+
+
+def _study(raw: dict) -> EditStudy:
+    plan = EditPlan(**raw["plan"] | {"densities": tuple(raw["plan"]["densities"])})
+    results = {EditCell.read(key): result for key, result in raw["cells"].items()}
+    if missing := [str(cell) for cell in edit_cells(plan) if cell not in results]:
+        raise ValueError(f"{len(missing)} cells are missing, first {missing[0]!r}")
+    return EditStudy(raw["sha256"], plan, results)
+
+
+def stored_edits(path: Path = EDITS) -> EditStudy:
+    """What was measured and stored.
+
+    Raises:
+        LabError: No such file, a damaged one, or one of other weights than those that are shipped.
+    """
+    study = files.read_stored(path, _study, HINT)
+    if study.sha256 != {name: zoo.entry(name).sha256 for name in MODELS}:
+        raise LabError(
+            f"expected measurements of the shipped {MODELS[0]} and {MODELS[1]}",
+            f"{path} is of other weights",
+            hint="measure them anew",
+        )
+    return study

@@ -1,0 +1,135 @@
+"""What edits in the different places did, as rows with intervals.
+
+A number has two sources of chance: which facts were edited, and which search found the circuit (or
+which random weights were drawn beside it). Both are drawn anew in every resample. Where no seed
+changes a place, as with the largest weights, only facts are. With three searches the intervals are
+rough, and rather too narrow. Facts without a number, such as those whose answer never came to ½,
+are left out, and counted.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Real
+from numpy import ndarray
+
+from helpers.errors import LabError
+from helpers.inputs import array_of, check_count, real
+from helpers.knowledge.edit_study.plan import MODELS, places_at
+from helpers.knowledge.edit_study.stored import EditStudy
+from helpers.knowledge.editing import EditEffects, within_facts
+from helpers.knowledge.editing.arms import ARMS
+from helpers.knowledge.editing.comparison import NORMS
+from helpers.knowledge.editing.gradients import Regression
+from helpers.knowledge.study import Spread
+from helpers.knowledge.study.summaries import RESAMPLES, Row
+
+EFFECTS = tuple(EditEffects.__dataclass_fields__)
+AT = {f"nll at {norm:g}": row for row, norm in enumerate(NORMS)}
+MEASURES = ("first", "needed", *AT, *EFFECTS)
+"""Length of the first gradient, ‖Δ‖ to p = ½, −log p(new answer) at three lengths; and what
+`helpers.knowledge.editing.measures` measures where p is ½."""
+
+
+def spread(values: Real[ndarray, "seed fact"], resamples: int = RESAMPLES, seed: int = 0) -> Spread:
+    """Mean over seeds and facts; NaN where there is no number.
+
+    Raises:
+        LabError: No number at all, or an infinite one.
+
+    >>> print(spread(np.array([[1.0, 3.0], [1.0, np.nan]])))
+    1.667 [1.000, 3.000]
+    """
+    numbers = array_of(real(values, "values", "seed fact"))
+    check_count("number of resamples", resamples, least=1)
+    there = ~np.isnan(numbers)
+    if not there.any() or np.isinf(numbers).any():
+        raise LabError(
+            "expected values of seeds and facts, some of them numbers and none infinite",
+            f"got {int(there.sum())} numbers, {int(np.isinf(numbers).sum())} of them infinite",
+        )
+    filled, (seeds, facts) = np.where(there, numbers, 0), numbers.shape
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(seeds, size=(resamples, seeds))[:, :, None]
+    columns = rng.integers(facts, size=(resamples, facts))[:, None, :]
+    sums, counts = (part[rows, columns].sum((1, 2)) for part in (filled, there))
+    low, high = np.quantile(sums[counts > 0] / counts[counts > 0], [0.025, 0.975])
+    return Spread(float(filled.sum() / there.sum()), float(low), float(high), seeds)
+
+
+def spread_or_none(values: Float[ndarray, "seed fact"]) -> Spread | None:
+    """The same; None where no fact has a number."""
+    return spread(values) if not np.isnan(values).all() else None
+
+
+def values_of(
+    study: EditStudy, arm: str, density: float, measure: str, model: str = MODELS[0]
+) -> Float[ndarray, "seed fact"]:
+    """One measure of the edits in one place, with one row where no seed changes the place.
+
+    Raises:
+        LabError: No such measure, or edits that were not measured.
+    """
+    if measure not in MEASURES:
+        raise LabError(f"expected a measure of edits: {', '.join(MEASURES)}", f"got {measure!r}")
+    cells = [study.arm(arm, density, seed, model) for seed in range(study.plan.seeds_of(model))]
+    same = all(cell is cells[0] for cell in cells)
+    return np.array([_one(cell, measure) for cell in (cells[:1] if same else cells)], dtype=float)
+
+
+def _one(cell: Row, measure: str) -> list[Any]:
+    if measure in AT:
+        return cell["nll_at"][AT[measure]]
+    return cell["effects"][measure] if measure in EFFECTS else cell[measure]
+
+
+def edited_arms(study: EditStudy, density: float, model: str = MODELS[0]) -> list[Row]:
+    """For every place: each measure, and in how many edits the answer came to ½."""
+    rows = []
+    for arm in places_at(density):
+        needed = values_of(study, arm, density, "needed", model)
+        row: Row = {"model": model, "density": density, "arm": arm}
+        row |= {"edits": needed.size, "reached": int(np.isfinite(needed).sum())}
+        row["kept"] = study.arm(arm, density, 0, model)["kept"]
+        rows.append(
+            row | {m: spread_or_none(values_of(study, arm, density, m, model)) for m in MEASURES}
+        )
+    return rows
+
+
+def arm_differences(
+    study: EditStudy, density: float, model: str = MODELS[0], of: str = "circuit"
+) -> list[Row]:
+    """What edits in one place do more than in each other one, fact by fact and seed by seed."""
+    rows = []
+    for arm in places_at(density):
+        if arm == of:
+            continue
+        row: Row = {"model": model, "density": density, "arm": of, "less": arm}
+        for measure in MEASURES:
+            ours, theirs = (values_of(study, a, density, measure, model) for a in (of, arm))
+            row[measure] = spread_or_none(ours - theirs)
+        rows.append(row)
+    return rows
+
+
+def regression(
+    study: EditStudy,
+    density: float,
+    model: str = MODELS[0],
+    arms: tuple[str, ...] = ARMS,
+    resamples: int = RESAMPLES,
+) -> Regression:
+    """The change that an edit needs, on the gradient that it starts with, within facts.
+
+    Raises:
+        LabError: As `within_facts`.
+    """
+    shape = (study.plan.seeds_of(model), study.plan.facts)
+    first, needed = (
+        np.stack(
+            [np.broadcast_to(values_of(study, a, density, m, model), shape) for a in arms], axis=1
+        )
+        for m in ("first", "needed")
+    )
+    return within_facts(first, np.where(needed > 0, needed, np.nan), arms, resamples)
