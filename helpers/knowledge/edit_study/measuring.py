@@ -31,7 +31,7 @@ from helpers.knowledge.editing.sequential import UNTIL_HALF, probe_of
 from helpers.knowledge.editing.two_hop import followed, realm_requests
 from helpers.knowledge.facts import divided, facts
 from helpers.knowledge.masks import learn, predictions
-from helpers.knowledge.study import MaskPlan, Measured, stored
+from helpers.knowledge.study import Measured, stored
 from helpers.knowledge.tracing import Noise, exchanged, trace
 from helpers.texts import BEGIN
 from helpers.tinyworld.language import vocabulary
@@ -83,15 +83,23 @@ def _masks(cell: EditCell, plan: EditPlan, masks: object) -> Measured:
     """Those of the stored study of masks where it has them; else from the same search."""
     world, settings = _world(cell, plan), plan.settings(cell.seed)
     wanted = plan.densities_of(cell.model)
-    if cell.model == stored.MODEL and settings.steps == MaskPlan.steps:
-        known = set(stored.KEPT) if stored.DATA.exists() else set()
-        if all((cell.seed, density) in known for density in wanted):
-            found = {density: stored.circuit(cell.seed, density) for density in wanted}
-            return Measured({"kept": {str(d): int(m.sum()) for d, m in found.items()}}, found)
-    truth = world.truth
-    learned = learn(world.blocks, predictions(world.blocks, truth.tokens, truth.last), settings)
-    found = {density: learned.masks[density] for density in wanted}
+    if _are_stored(cell, plan):
+        found = {density: stored.circuit(cell.seed, density) for density in wanted}
+    else:
+        objective = predictions(world.blocks, world.truth.tokens, world.truth.last)
+        learned = learn(world.blocks, objective, settings)
+        found = {density: learned.masks[density] for density in wanted}
     return Measured({"kept": {str(d): int(m.sum()) for d, m in found.items()}}, found)
+
+
+def _are_stored(cell: EditCell, plan: EditPlan) -> bool:
+    """Whether the study of masks that the package brings has the masks of a cell."""
+    if cell.model != stored.MODEL or not stored.DATA.exists():
+        return False
+    made = stored.stored().plan
+    known = {(seed, density) for seed, density in stored.KEPT if seed < made.seeds}
+    wanted = {(cell.seed, density) for density in plan.densities}
+    return made.steps == plan.search and wanted <= known
 
 
 def _arm(cell: EditCell, plan: EditPlan, masks: Callable[[EditCell], Masks]) -> dict:

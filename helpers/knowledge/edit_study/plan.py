@@ -28,7 +28,7 @@ from helpers.errors import LabError
 from helpers.inputs import check_count
 from helpers.knowledge.editing.arms import ARMS
 from helpers.knowledge.facts.places import PLACES
-from helpers.knowledge.masks.search import SearchSettings
+from helpers.knowledge.masks.search import DENSITIES, SearchSettings
 from helpers.knowledge.study import MaskPlan
 
 MODELS = ("tinyworld", "tinyworld-facts")
@@ -73,6 +73,12 @@ class EditPlan:
 
     def __post_init__(self) -> None:
         check_count("number of facts", self.facts, least=2)
+        order = [DENSITIES.index(each) for each in self.densities if each in DENSITIES]
+        if not order or len(order) < len(self.densities) or order != sorted(set(order)):
+            raise LabError(
+                f"expected densities of a search for masks, the largest first: {DENSITIES}",
+                f"got {self.densities}",
+            )
         for what, count in (
             ("number of seeds", self.seeds),
             ("number of steps", self.steps),

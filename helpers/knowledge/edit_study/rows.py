@@ -25,6 +25,7 @@ from helpers.knowledge.edit_study.plan import (
 from helpers.knowledge.edit_study.stored import EditStudy
 from helpers.knowledge.edit_study.summaries import EFFECTS, spread, spread_or_none
 from helpers.knowledge.editing.comparison import HALF
+from helpers.knowledge.editing.published import WAYS
 from helpers.knowledge.facts.places import PLACES
 from helpers.knowledge.study.summaries import Row, rate
 from helpers.knowledge.tracing import CausalTrace, predicts
@@ -50,7 +51,7 @@ def published_edits(study: EditStudy) -> list[Row]:
         for way, found in study.cells[cell]["ways"].items():
             end = np.array(found["end"])
             row: Row = {"arm": arm, "density": float(density), "embeddings": embeddings}
-            row |= {"network": network, "way": way, "curve": _curve(found["nll"])}
+            row |= {"network": network, "way": way, "curve": _curve(found["nll"], way)}
             row |= {name: found[name] for name in ("uniform", "floor", "allowed")}
             row |= {"edits": len(end), "said": int((end < HALF).sum())}
             row |= {"stopped": sum(found["stopped"]), "before": spread(_row(found["nll"][0]))}
@@ -60,9 +61,10 @@ def published_edits(study: EditStudy) -> list[Row]:
     return rows
 
 
-def _curve(nll: list[list[float]]) -> dict[int, float]:
-    """Mean NLL by step."""
-    return {time: float(np.mean(each)) for time, each in zip(TIMES, nll, strict=True)}
+def _curve(nll: list[list[float]], way: str) -> dict[int, float]:
+    """Mean NLL by step, as far as the way goes."""
+    means = {time: float(np.mean(each)) for time, each in zip(TIMES, nll, strict=True)}
+    return {time: mean for time, mean in means.items() if time <= WAYS[way].steps}
 
 
 def edit_series(study: EditStudy) -> list[Row]:
@@ -186,10 +188,11 @@ def predicted_edits(study: EditStudy) -> list[Row]:
             for name in SUCCESSES:
                 found = traced[:, at], success[name][:, at]
                 effect, good = (part.reshape(-1, part.shape[-1]) for part in found)
+                there = np.isfinite(good).all(0)  # a fact without siblings has no number
                 row: Row = {"corruption": corruption, "state": state, "direction": direction}
                 row |= {"cells": cells, "success": name}
                 try:
-                    row["prediction"] = predicts(effect, good)
+                    row["prediction"] = predicts(effect[:, there], good[:, there])
                 except LabError:  # every edit came out alike
                     row["prediction"] = None
                 rows.append(row)

@@ -1,6 +1,7 @@
 """What cells measure, by other routes; and a series of edits that is killed in the middle."""
 
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,7 +20,8 @@ from helpers.knowledge.edit_study.rounding import numbers
 from helpers.knowledge.edit_study.summaries import EFFECTS
 from helpers.knowledge.editing import RELEASED, EditSettings, edit, sequential
 from helpers.knowledge.masks import rivals
-from helpers.knowledge.study import Measured, cellfiles, stored
+from helpers.knowledge.study import MaskPlan, Measured, cellfiles, stored
+from helpers.knowledge.study.tasks import joined, of_part
 from helpers.knowledge.tracing import CausalTrace
 from helpers.texts import BEGIN
 
@@ -131,10 +133,11 @@ def test_edits_are_said_freely_behind_a_new_beginning_or_in_the_same_text(monkey
 
 
 def test_rank_one_edits_and_embedding_rows_work_in_both_worlds():
-    for key in ("rivals/rank-one/0/last", "tinyworld-facts/rivals/rank-one/0/last"):
-        got = found(key)
-        assert min(got["effects"]["efficacy"]) > 0.5
-        assert got["reached"] == [1, 1]
+    got = found("rivals/rank-one/0/last")
+    assert min(got["effects"]["efficacy"]) > 0.5
+    got = found("tinyworld-facts/rivals/rank-one/0/subject")
+    assert got["undone"] == [0, 0]
+    assert min(got["moved"]) > 0
     got = found("rivals/embedding row")
     assert got["effects"]["siblings"] == got["effects"]["others"] == [1, 1], "read from other rows"
 
@@ -143,11 +146,20 @@ def test_masks_are_the_stored_ones_where_there_are_some(monkeypatch, tmp_path):
     plan, cell = EditPlan(facts=2), EditCell("masks", ("1",))
     (tmp_path / "masks.json").write_text("")
     monkeypatch.setattr(stored, "DATA", tmp_path / "masks.json")
+    study = SimpleNamespace(plan=SimpleNamespace(steps=plan.search, seeds=2))
+    monkeypatch.setattr(stored, "stored", lambda: study)
     monkeypatch.setattr(stored, "circuit", lambda seed, density: torch.full((2,), seed + density))
     got = measuring.measure_cell(cell, plan, tmp_path, lambda _: {}).masks
     assert {density: float(mask[0]) for density, mask in got.items()} == {
         density: pytest.approx(1 + density) for density in plan.densities
     }
+
+
+def test_masks_are_learned_from_what_the_study_of_masks_learns_them_from():
+    wanted = joined(of_part("kind", "search"), of_part("kind", "validation"))
+    for name in ("tokens", "last", "answers"):
+        assert torch.equal(getattr(WORLD.truth, name), getattr(wanted, name))
+    assert PLAN.settings(2) == MaskPlan(steps=PLAN.search).settings(2)
 
 
 def test_masks_are_learned_where_none_are_stored(tmp_path):
@@ -179,5 +191,5 @@ def test_a_series_that_is_killed_goes_on_and_its_cell_is_the_same_to_the_bit(tmp
     assert list(broken.glob("*.begun"))
     state.measure_edits([cell], PLAN, broken, lambda text: None)
     assert len(begun) == 3, "the first edit is not made again"
-    assert (broken / cell.file).read_bytes() == (whole / cell.file).read_bytes()
+    assert state.read(cell, PLAN, broken) == state.read(cell, PLAN, whole)
     assert not list(broken.glob("*.begun"))

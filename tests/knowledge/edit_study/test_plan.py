@@ -48,6 +48,12 @@ def test_what_is_no_key_is_refused(key):
         EditCell.read(key)
 
 
+@pytest.mark.parametrize("densities", [(), (0.5, 0.2), (0.05, 0.5), (0.5, 0.5)])
+def test_densities_that_no_search_comes_by_are_refused(densities):
+    with pytest.raises(LabError, match="expected densities of a search for masks"):
+        EditPlan(densities=densities)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"facts": 1}, {"seeds": 0}, {"steps": 0}, {"edits": 0}, {"orders": 1.5}, {"search": -1}],

@@ -1,7 +1,5 @@
 """Rows of published ways, series, decoding, rivals and tracing: what the cells hold, no more."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,6 @@ from helpers.stats import clopper_pearson
 from tests.knowledge.edit_study import fakes
 
 STUDY = EditStudy({}, fakes.PLAN, {cell: fakes.result(cell) for cell in edit_cells(fakes.PLAN)})
-HALF = math.log(2)
 
 
 def test_published_edits_are_counted_below_one_half_and_at_the_floor():
@@ -20,7 +17,9 @@ def test_published_edits_are_counted_below_one_half_and_at_the_floor():
     assert (first["said"], first["stopped"], first["edits"]) == (2, 1, 6)
     assert first["before"].mean == 5
     assert first["end"].mean == pytest.approx((2 * 0.5 + 4 * 4.0) / 6)
-    assert first["curve"][50] == pytest.approx(4.5)
+    assert list(first["curve"]) == [0, 1, 2, 5, 10], "of ten steps"
+    assert first["curve"][10] == pytest.approx(4.9)
+    assert found[1]["curve"][50] == pytest.approx(4.5)
     assert first["allowed"] is None
 
 
