@@ -4,6 +4,7 @@ Numbers are eighths, which half precision and bfloat16 hold exactly: in another 
 call is the same question.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -128,6 +129,13 @@ def fact_of_wren() -> Facts:
     tokens, answers = factnet.prompts()
     kinds = torch.tensor([factnet.token(kind) for kind in factnet.KINDS])
     return Facts(tokens[:1], torch.tensor([2]), answers[:1], kinds, ("wren",))
+
+
+def fact_of_another() -> Facts:
+    tokens, answers = factnet.prompts()
+    return dataclasses.replace(
+        fact_of_wren(), tokens=tokens[1:2], answers=answers[1:2], subjects=factnet.ENTITIES[1:2]
+    )
 
 
 def wren_is_a_tree() -> Requests:
@@ -663,6 +671,10 @@ CALLS: dict[str, Call] = {
         measure.rounding_cost,
         lambda: {"model": model(), "task": TASK, "text": TOKENS.numpy().copy()},
     ),
+    "knowledge.masks.blocks.weights_of": (
+        blocks.weights_of,
+        lambda: {"weights": net(), "start": rounded(net())},
+    ),
     "knowledge.editing.arms.every_arm": (
         arms.every_arm,
         lambda: {"blocks": net(), "circuit": thinned().clone(), "truth": fact_of_wren()},
@@ -765,10 +777,6 @@ CALLS: dict[str, Call] = {
             "values": rounded(net()),
         },
     ),
-    "knowledge.editing.memory.weights_of": (
-        memory.weights_of,
-        lambda: {"weights": net(), "start": rounded(net())},
-    ),
     "knowledge.editing.null_space.edit_null_space": (
         null_space.edit_null_space,
         lambda: {
@@ -851,7 +859,7 @@ CALLS: dict[str, Call] = {
             "weights": net(),
             "requests": wren_is_a_tree(),
             "mask": thinned().clone(),
-            "probe": sequential.Probe(fact_of_wren(), fact_of_wren(), factnet.prompts()[0]),
+            "probe": sequential.Probe(fact_of_wren(), fact_of_another(), factnet.prompts()[0]),
             "settings": FEW_STEPS,
             "counts": (1,),
         },
