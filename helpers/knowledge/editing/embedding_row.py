@@ -13,11 +13,10 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
-from helpers.knowledge.editing.memory import weights_of
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited, EditSettings, edit
 from helpers.knowledge.facts.places import TokensOf, tokens_of_name
-from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.masks.blocks import Blocks, weights_of
 
 EMBEDDING = "embed.weight"
 ENOUGH = EditSettings(enough=0.05)

@@ -25,7 +25,7 @@ from helpers.interventions import has_mlps
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.facts.places import Place, TokensOf, positions, tokens_of_name
 from helpers.knowledge.facts.tinyworld import Facts
-from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.masks.blocks import Blocks, weights_of
 from helpers.texts import PAD
 
 BATCH = 64
@@ -136,19 +136,6 @@ def _check_layer(weights: Blocks, layer: int) -> None:
     n_layers, name = weights.model.cfg.n_layers, f"blocks.{layer}.mlp.out.weight"
     if layer >= n_layers or not has_mlps(weights.model) or name not in weights.names:
         raise LabError(f"expected a layer with an MLP, 0 to {n_layers - 1}", f"got {layer}")
-
-
-def weights_of(weights: Blocks, start: Float[Tensor, " weight"] | None) -> Float[Tensor, " weight"]:
-    """The weights to begin with, as the model has them: its own where none are given.
-
-    Raises:
-        LabError: Weights of another model, or not finite.
-    """
-    if start is None:
-        return weights.values
-    start = finite(start, "weights", "weight").to(weights.values)
-    weights.tensors(start)
-    return start
 
 
 @torch.no_grad()

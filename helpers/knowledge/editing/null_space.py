@@ -26,11 +26,12 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.inputs import at_least, finite
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts, weights_of
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts
 from helpers.knowledge.editing.outcome import at_once
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.editing.value import DEFAULT, ValueSettings, wanted
+from helpers.knowledge.masks.blocks import weights_of
 
 How = Literal["alone", "together", "in turn"]
 """Each fact for itself; all in one change; or each after the ones before it."""

@@ -17,11 +17,12 @@ from torch import Tensor
 from helpers import runtime
 from helpers.errors import LabError
 from helpers.inputs import at_least, finite
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts, weights_of
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts
 from helpers.knowledge.editing.outcome import at_once
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.editing.value import DEFAULT, ValueSettings, wanted
+from helpers.knowledge.masks.blocks import weights_of
 
 RIDGE = 1e-6
 """What is added to the eigenvalues of C, as a share of their mean."""
