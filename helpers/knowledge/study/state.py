@@ -3,11 +3,18 @@
 A cell is one file: its numbers as JSON in the header, its masks with one bit a weight. It is
 written when it is whole, and begins from its seed alone. So the study can be killed at any moment;
 given again, it measures the cells that are not there, with the same result to the bit.
+
+A cell says what it was made with: its key, the weights, all settings of the search, a checksum of
+the prompts. One of anything else is refused, and so is a damaged one, by a checksum of all that it
+holds.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +25,55 @@ from torch import Tensor
 from helpers import files, zoo
 from helpers.errors import LabError
 from helpers.knowledge.masks import packed
-from helpers.knowledge.study.controls import MODEL
+from helpers.knowledge.study.controls import CONTROLS, MODEL, wanted
 from helpers.knowledge.study.measuring import Measured, Result, mean_accuracy, measure
-from helpers.knowledge.study.plan import GRIDS, Cell, MaskPlan
+from helpers.knowledge.study.plan import GRIDS, TUNED_ON, Cell, MaskPlan
+from helpers.knowledge.study.tasks import PARTS, of_part
 from helpers.runtime import progress
 
-RESULT, MADE = "result", "made"
-"""Entries of a file's header: the numbers, and what they were made with."""
+RESULT, MADE, CONTENTS = "result", "made", "contents"
+"""Entries of a file's header: the numbers, what they were made with, and a checksum of all."""
 
 
-def made_with(plan: MaskPlan) -> dict[str, Any]:
-    """What all cells of one study have in common."""
-    settings = {"steps": plan.steps, "densities": list(plan.densities)}
-    return {"model": MODEL, "sha256": zoo.entry(MODEL).sha256, **settings}
+def made_with(cell: Cell, plan: MaskPlan) -> dict[str, Any]:
+    """All that a cell follows from, beside the code, as JSON has it."""
+    entry, settings = zoo.entry(MODEL), [asdict(each) for each in plan.settings_of(cell)]
+    of = TUNED_ON if cell.kind in ("tuning", "estimator") else cell.of
+    made = {
+        "cell": str(cell),
+        "model": MODEL,
+        "sha256": entry.sha256,
+        "series": entry.series["sha256"],
+        "prompts": _prompts(of, cell.number or 0 if of in CONTROLS else 0),
+        **(settings[0] if len(settings) == 1 else {"tried": settings}),
+    }
+    return json.loads(json.dumps(made))
+
+
+@cache
+def _prompts(of: str, seed: int) -> str:
+    """Checksum of what a task or a control asks, and of the answers that it wants."""
+    parts = wanted(of, seed) if of in CONTROLS else {part: of_part(of, part) for part in PARTS}
+    told = [
+        [name, part.subjects, *(each.tolist() for each in (part.tokens, part.last, part.answers))]
+        for name, part in parts.items()
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def _contents(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
+    """Checksum of all that a file holds."""
+    digest = hashlib.sha256(json.dumps([header[MADE], header[RESULT]]).encode())
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def write(cell: Cell, measured: Measured, plan: MaskPlan, folder: Path) -> None:
     """Keep a cell; a kill leaves no half of it."""
-    header = {MADE: json.dumps(made_with(plan)), RESULT: json.dumps(measured.result)}
+    header = {MADE: json.dumps(made_with(cell, plan)), RESULT: json.dumps(measured.result)}
     tensors = {str(density): packed.pack(mask) for density, mask in measured.masks.items()}
+    header[CONTENTS] = _contents(header, tensors)
     files.save_atomically(tensors, folder / cell.file, header)
 
 
@@ -44,7 +81,8 @@ def read(cell: Cell, plan: MaskPlan, folder: Path) -> Result:
     """The numbers of a cell that is there.
 
     Raises:
-        LabError: It is not, is damaged, or was made with other weights or settings.
+        LabError: It is not, is damaged, is another cell, or was made with other weights, settings
+            or prompts.
     """
     return _opened(cell, plan, folder)[0]
 
@@ -66,19 +104,22 @@ def _opened(cell: Cell, plan: MaskPlan, folder: Path) -> tuple[Result, dict[str,
     try:
         with safe_open(path, framework="pt") as handle:
             header = handle.metadata() or {}
-            made, result = (json.loads(header[name]) for name in (MADE, RESULT))
+            made, result = (dict(json.loads(header[name])) for name in (MADE, RESULT))
             stored = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, KeyError) as fault:
+            if header[CONTENTS] != _contents(header, stored):
+                raise ValueError("its checksum is another")
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as fault:
         raise LabError(
             f"expected the cell {cell} in {path}",
             f"cannot use it: {fault!r}",
             hint="remove the file, and it is measured again",
         ) from None
-    if made != made_with(plan):
+    needed = made_with(cell, plan)
+    if other := [name for name in needed if name not in made or made[name] != needed[name]]:
         raise LabError(
-            f"expected cells made with {made_with(plan)} in {folder}",
-            f"{path.name} was made with {made}",
-            hint="give another folder with --work",
+            f"expected cells made with { {name: needed[name] for name in other} } in {folder}",
+            f"{path.name} was made with { {name: made.get(name) for name in other} }",
+            hint="remove it, and it is measured again; or give another file with --out",
         )
     return result, stored
 
