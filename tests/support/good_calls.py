@@ -752,6 +752,10 @@ CALLS: dict[str, Call] = {
             "tokens_of": lambda name: [factnet.token(name)],
         },
     ),
+    "knowledge.editing.memory.behind": (
+        memory.behind,
+        lambda: {"text": (7, 8), "prompt": (1, 5)},
+    ),
     "knowledge.editing.memory.keys": (
         memory.keys,
         lambda: {
@@ -775,6 +779,7 @@ CALLS: dict[str, Call] = {
             "matrix": first_mlp(),
             "rows": factnet.prompts()[0],
             "values": rounded(net()),
+            "lengths": torch.full((len(factnet.prompts()[0]),), 3),
         },
     ),
     "knowledge.editing.null_space.edit_null_space": (

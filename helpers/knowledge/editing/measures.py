@@ -146,7 +146,7 @@ def effects(
         )
         has.append(_had(given))
     which = {name: torch.tensor([each[name] for each in has]) for name in SOME}
-    return EditEffects(*torch.tensor(measured, dtype=torch.float64).T, which)
+    return EditEffects(*torch.tensor(measured, dtype=torch.float64).T, has=which)
 
 
 def _had(given: EditQuestions) -> dict[str, bool]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from helpers import runtime
 from helpers.errors import LabError
 from helpers.inputs import at_least, finite
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, check_contexts, contexts
 from helpers.knowledge.editing.outcome import at_once
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
@@ -91,7 +91,7 @@ def edit_rank_one(
         stay: Prompts about the same subjects whose predictions shall stay (the KL term).
 
     Raises:
-        LabError: As `least_change` and `value.wanted`.
+        LabError: As `least_change` and `value.wanted`, or contexts of other facts.
 
     >>> from helpers import zoo
     >>> from helpers.knowledge.editing import request
@@ -104,6 +104,7 @@ def edit_rank_one(
     [True]
     """
     weights, given = matrix.weights, contexts(requests) if given is None else given
+    check_contexts(requests, given, stay)
     values = weights_of(weights, start)
     found = wanted(matrix, requests.new, given, settings, values, stay)
     edited = []
