@@ -96,8 +96,8 @@ class Contexts:
     def only(self, number: int) -> "Contexts":
         """The contexts of one fact."""
         mine = self.fact == number
-        parts = (part[mine] for part in (self.tokens, self.last, self.at))
-        return Contexts(*parts, torch.zeros_like(self.fact[mine]), (self.subjects[number],))
+        fact, subject = torch.zeros_like(self.fact[mine]), self.subjects[number]
+        return Contexts(self.tokens[mine], self.last[mine], self.at[mine], fact, (subject,))
 
     def mean(self, values: Float[Tensor, "row *d"]) -> Float[Tensor, "fact *d"]:
         """Means over the contexts of each fact."""

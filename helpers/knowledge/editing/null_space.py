@@ -65,7 +65,7 @@ def null_space(
     largest = float(eigenvalues[-1])
     rounding = len(moment) * torch.finfo(moment.dtype).eps
     precision = given.dtype if given.is_floating_point() else moment.dtype
-    if float(eigenvalues[0]) < -len(moment) * torch.finfo(precision).eps * abs(largest):
+    if not eigenvalues[0] >= -len(moment) * torch.finfo(precision).eps * abs(largest):
         raise LabError(
             "expected a second moment without negative eigenvalues",
             f"got {float(eigenvalues[0]):.3g} beside {largest:.3g}",

@@ -74,7 +74,7 @@ def predicts(
     table = ours.T @ theirs / len(ours)
     each = np.diagonal(table).copy()
     known = ~np.isnan(each)
-    if known.sum() < 2:
+    if not known.sum() >= 2:
         raise LabError(
             "expected two or more facts whose cells differ", f"got {known.sum()} of {len(each)}"
         )
