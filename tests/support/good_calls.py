@@ -35,7 +35,7 @@ from helpers.knowledge.editing import (
 )
 from helpers.knowledge.editing.questions import EditQuestions
 from helpers.knowledge.facts import Facts, factnet
-from helpers.knowledge.masks import Blocks, blocks, packed
+from helpers.knowledge.masks import Blocks, blocks, packed, rivals
 from helpers.knowledge.study import measuring, summaries
 from helpers.knowledge.tracing import prediction
 from helpers.show import grids, pictures, plots, tables
@@ -60,7 +60,10 @@ EDITING = tuple(
 )
 MASKS = tuple(
     f"knowledge/{name}.py"
-    for name in ("masks/packed", "study/measuring", "study/stored", "study/summaries")
+    for name in (
+        *("masks/blocks", "masks/packed", "masks/rivals"),
+        *("study/measuring", "study/stored", "study/summaries"),
+    )
 )
 ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
 ROOMS += ("knowledge/tracing", *EDITING, *MASKS)
@@ -671,9 +674,33 @@ CALLS: dict[str, Call] = {
         measure.rounding_cost,
         lambda: {"model": model(), "task": TASK, "text": TOKENS.numpy().copy()},
     ),
+    "knowledge.masks.blocks.check_mask": (
+        blocks.check_mask,
+        lambda: {"mask": thinned().clone()},
+    ),
     "knowledge.masks.blocks.weights_of": (
         blocks.weights_of,
         lambda: {"weights": net(), "start": rounded(net())},
+    ),
+    "knowledge.masks.rivals.complement": (
+        rivals.complement,
+        lambda: {"mask": thinned().clone()},
+    ),
+    "knowledge.masks.rivals.gradient": (
+        rivals.gradient,
+        lambda: {"blocks": net(), "losses": [lambda values: values.square().sum()], "density": 0.5},
+    ),
+    "knowledge.masks.rivals.magnitude": (
+        rivals.magnitude,
+        lambda: {"blocks": net(), "density": 0.5},
+    ),
+    "knowledge.masks.rivals.per_tensor": (
+        rivals.per_tensor,
+        lambda: {"blocks": net(), "mask": thinned().clone()},
+    ),
+    "knowledge.masks.rivals.uniform": (
+        rivals.uniform,
+        lambda: {"blocks": net(), "density": 0.5},
     ),
     "knowledge.editing.arms.every_arm": (
         arms.every_arm,

@@ -192,11 +192,12 @@ def _probability(weights: Blocks, values: Tensor, asked: Facts | None, new: int)
 
 @torch.no_grad()
 def kept(weights: Blocks, values: Float[Tensor, " weight"], asked: Facts | None) -> float:
-    """Share of prompts to which the edited model says what the model says; NaN for no prompt.
+    """Share of prompts to which the edited model says what the model says; NaN for no prompt, or
+    for weights that are NaN throughout: there is no such edit (`Compared.at_half`).
 
     To a prompt after which it computes NaN it does not say it.
     """
-    if asked is None:
+    if asked is None or values.isnan().all():
         return float("nan")
     now, before = (log_p(weights, part, asked) for part in (values, weights.values))
     fine = ~now.isnan().any(-1)  # of NaN the first would count as the likeliest

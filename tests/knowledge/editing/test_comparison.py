@@ -90,6 +90,11 @@ def test_the_edits_at_one_half_tell_of_that_point():
     assert torch.equal(one.gradient[0], found.first[[0]])
     seen = effects(ITS, asked.only([0]), one, FRAME, TEXT)
     assert seen.means()["efficacy"] == pytest.approx(0.5, abs=1e-4)
+    both = effects(ITS, asked, half, FRAME, TEXT)
+    for name in ("efficacy", "siblings", "others", "text", "perplexity"):
+        told, alone = getattr(both, name), getattr(seen, name)
+        assert told[0] == alone[0], name
+        assert told[1].isnan(), f"{name} of an edit that is not there"
 
 
 @pytest.mark.parametrize(
