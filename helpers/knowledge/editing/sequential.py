@@ -144,8 +144,9 @@ def in_turn(
     texts(probe.rows, weights)
     for count in counts:
         check_count("number of edits", count, least=1)
-    counts = [count for count in counts if count <= len(requests)]
+    counts = [int(count) for count in counts if count <= len(requests)]
     check_count("seed", seed)
+    seed = int(seed)  # NumPy's are whole as well, and are no text for the fingerprint
     _check(requests, probe, counts)
     order = tuple(random.Random(seed).sample(range(len(requests)), len(requests)))
     state = _Turn(weights, requests, mask, probe, order, settings, file)

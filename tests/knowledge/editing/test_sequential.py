@@ -158,6 +158,13 @@ def test_counts_that_no_edit_reaches_are_refused(counts):
         turn(counts=counts)
 
 
+def test_whole_numbers_of_numpy_are_whole_numbers(tmp_path):
+    file = tmp_path / "series.safetensors"
+    turn(file=file)
+    again = turn(file=file, seed=np.int64(1), counts=np.array(COUNTS))
+    assert torch.equal(again.values, WHOLE.values)
+
+
 @pytest.mark.parametrize("seed", [0.5, "x", -1, None])
 def test_seeds_that_are_no_whole_numbers_are_refused(seed):
     """0.5 had the fingerprint of seed 0 and another order: its file was resumed as that series."""
