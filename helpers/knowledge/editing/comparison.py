@@ -41,7 +41,8 @@ class Compared:
         norms: Lengths ‖Δw‖ that were asked for.
         nll_at: −log p(new answer) where the path first has each length; NaN where it never has.
         first: Length of the gradient before the first step.
-        needed: ‖Δw‖ where p(new answer) first is ½; NaN where it never is.
+        needed: ‖Δw‖ where p(new answer) first is ½; NaN where it never is, 0 where it is more
+            before any step.
         steps: Number of steps until then, with the fraction of the last one.
         edited: The whole path, as `edit` gives it.
         halfway: Weights of each fact where p is ½; at the end of the path where it never is.

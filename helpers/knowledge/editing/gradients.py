@@ -65,7 +65,8 @@ class Regression:
             below 1 by the number of arms.
         null: R² where gradients are exchanged within facts.
         arms_null: R² where whole arms exchange their gradients; n arms have n! orders at most, so
-            that with three of them no p-value is below 1/6.
+            that with three of them no p-value is below 1/6. Draws in which no gradient differs
+            within facts have no R², and are left out of both.
         missing: For each arm, how often the answer never came to ½.
         already: How often it was there before any step.
         masks: How many masks each arm has: seeds that give the same numbers are one.
