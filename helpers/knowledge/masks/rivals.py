@@ -50,7 +50,7 @@ def per_tensor(
     generator, parts = _generator(seed), []
     for part in blocks.tensors(mask).values():
         drawn = torch.zeros(part.numel())
-        drawn[torch.randperm(part.numel(), generator=generator)[: int(part.sum())]] = 1
+        drawn[torch.randperm(part.numel(), generator=generator)[: int(part.count_nonzero())]] = 1
         parts.append(drawn)
     return torch.cat(parts)
 
