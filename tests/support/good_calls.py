@@ -779,10 +779,6 @@ CALLS: dict[str, Call] = {
             "tokens_of": lambda name: [factnet.token(name)],
         },
     ),
-    "knowledge.editing.memory.behind": (
-        memory.behind,
-        lambda: {"text": (7, 8), "prompt": (1, 5)},
-    ),
     "knowledge.editing.memory.keys": (
         memory.keys,
         lambda: {
@@ -940,6 +936,7 @@ EXEMPT = {
     "knowledge.study.stored.circuit": "looks up what is stored under a name",
     "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
     "knowledge.editing.measures.kept": "a step of `effects`; weights are those that an edit made",
+    "knowledge.editing.measures.likelier": "a step of `effects`, likewise: NaN of a model stays",
     "knowledge.editing.measures.log_p": "a step of `effects`, likewise",
     "knowledge.editing.measures.text_loss": "a step of `effects`, which checks its rows",
     "knowledge.editing.outcome.at_once": "the last step of edits, whose input has been checked",
