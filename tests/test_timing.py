@@ -45,7 +45,8 @@ def test_unknown_names_are_refused_with_the_list(capsys):
     assert cli.main(["bench", "nothing"]) == 1
     printed = capsys.readouterr()
     assert (
-        "expected a benchmark among threads, verify, probes, text, circuits, oracle, masks; got 'nothing'"
+        "expected a benchmark among threads, verify, probes, text, circuits, oracle, masks; "
+        "got 'nothing'"
         in printed.err
     )
     assert printed.out == ""
