@@ -46,8 +46,7 @@ def test_unknown_names_are_refused_with_the_list(capsys):
     printed = capsys.readouterr()
     assert (
         "expected a benchmark among threads, verify, probes, text, circuits, oracle, masks; "
-        "got 'nothing'"
-        in printed.err
+        "got 'nothing'" in printed.err
     )
     assert printed.out == ""
 
