@@ -24,11 +24,9 @@ every wrong kind are not asked about there.
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-import torch
-
 from helpers.errors import LabError
 from helpers.inputs import check_count
-from helpers.texts import PAD, Prompt, Prompts
+from helpers.texts import Prompt, Prompts
 from helpers.tinyworld.bestiary import texts
 from helpers.tinyworld.bestiary import world as worlds
 from helpers.tinyworld.bestiary.world import Creature, Relation
@@ -68,18 +66,7 @@ def encode(name: str, prompts: Sequence[Prompt]) -> Prompts:
     >>> encode("kind", [Prompt("amber quill is a", ("goat",), ("crab",))]).tokens.shape
     torch.Size([1, 5])
     """
-    if not prompts:
-        raise LabError(f"expected prompts for {name}", "got none")
-    words = worlds.vocabulary()
-    encoded = [words.encode(prompt.text) for prompt in prompts]
-    tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
-    answers = torch.zeros(2, len(encoded), len(words), dtype=torch.bool)
-    for row, (ids, prompt) in enumerate(zip(encoded, prompts, strict=True)):
-        tokens[row, : len(ids)] = torch.tensor(ids)
-        answers[0, row, [words.token(word) for word in prompt.good]] = True
-        answers[1, row, [words.token(word) for word in prompt.bad]] = True
-    last = torch.tensor([len(ids) - 1 for ids in encoded])
-    return Prompts(name, tuple(each.text for each in prompts), tokens, last, *answers)
+    return Prompts.of(name, prompts, worlds.vocabulary())
 
 
 def _every(relation: Relation, part: str, stated: Iterable[bool]) -> list[Prompt]:

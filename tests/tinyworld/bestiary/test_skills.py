@@ -100,7 +100,7 @@ def test_what_cannot_be_asked_is_refused():
         skills.prompts("colour")
     with pytest.raises(LabError, match="number of prompts"):
         skills.prompts("kind", 0)
-    with pytest.raises(LabError, match="expected prompts for kind"):
+    with pytest.raises(LabError, match="right and wrong answers for kind"):
         skills.encode("kind", [])
     with pytest.raises(LabError, match="expected a frame with"):
         skills.begun("{entity} is here", CREATURES[0])
