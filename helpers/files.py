@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,18 +54,12 @@ def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, 
     Raises:
         LabError: The folder cannot be written, or is full; the old file is still there.
     """
-    scratch = path.with_suffix(".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _replaced(path) as scratch:
         save_file(
             {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
             scratch,
             metadata,
         )
-        _put_in_place(scratch, path)
-    except (OSError, SafetensorError) as fault:
-        discard(scratch)
-        raise cannot_write(path, fault) from None
 
 
 def write_atomically(content: str | bytes, path: Path) -> None:
@@ -73,14 +68,25 @@ def write_atomically(content: str | bytes, path: Path) -> None:
     Raises:
         LabError: The folder cannot be written, or is full; the old file is still there.
     """
-    scratch = path.with_suffix(".tmp")
+    with _replaced(path) as scratch:
+        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of another one when it is whole.
+
+    Its name has the number of this process: of two that write one file, each writes a whole one.
+    """
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+        yield scratch
         _put_in_place(scratch, path)
-    except OSError as fault:
-        discard(scratch)
+    except (OSError, SafetensorError) as fault:
         raise cannot_write(path, fault) from None
+    finally:
+        discard(scratch)
 
 
 def read_stored(path: Path, parse: Callable[[Any], Content], hint: str) -> Content:
@@ -107,11 +113,11 @@ def _put_in_place(scratch: Path, path: Path) -> None:
 
 
 def discard(scratch: Path) -> None:
-    """Remove a half-written file, if it can be."""
+    """Remove a half-written file, if there is one and it can be."""
     try:
         scratch.unlink(missing_ok=True)
     except OSError:
-        return  # it will be overwritten; a fault that matters shows when the real file is written
+        return  # nobody reads it; a fault that matters shows when the real file is written
 
 
 def checksum(path: Path) -> tuple[str, int]:

@@ -1,9 +1,13 @@
 """Files that a kill cannot leave half written, and stored measurements that cannot be used."""
 
 import json
+import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from helpers import files
 from helpers.errors import LabError
@@ -61,3 +65,53 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["text.json"]
     with pytest.raises(LabError, match="expected to write"):
         files.write_atomically("newer", path / "text.json")
+
+
+def text(path, value):
+    files.write_atomically(str(value), path)
+
+
+def tensors(path, value):
+    files.save_atomically({"x": torch.tensor(value)}, path, {})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the other process is a fork of this one")
+@pytest.mark.parametrize("write", [text, tensors])
+def test_two_processes_that_write_one_file_leave_a_whole_one_each(write, tmp_path, monkeypatch):
+    """The other one begins and ends while this one has written all but the name."""
+    path, place = tmp_path / "cell.safetensors", files._put_in_place
+    seen = []
+
+    def meanwhile(scratch, target):
+        with monkeypatch.context() as alone:
+            alone.setattr(files, "_put_in_place", place)
+            other = multiprocessing.get_context("fork").Process(target=write, args=(path, 2))
+            other.start()
+            other.join(60)
+        seen.append((other.exitcode, path.read_bytes()))
+        place(scratch, target)
+
+    monkeypatch.setattr(files, "_put_in_place", meanwhile)
+    write(path, 1)
+    ((code, theirs),) = seen
+    assert code == 0
+    assert theirs != path.read_bytes(), "each has written its own"
+    if write is tensors:
+        assert int(load_file(path)["x"]) == 1
+    else:
+        assert (theirs, path.read_text()) == (b"2", "1")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_interrupted_write_leaves_nothing_beside_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    files.write_atomically("old", path)
+
+    def interrupted(scratch, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "_put_in_place", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_atomically("new", path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

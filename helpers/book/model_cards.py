@@ -257,6 +257,7 @@ def _two_steps(found: dict[str, Any]) -> str:
         right=creatures["right"],
         of=creatures["of"],
         interval=_interval(creatures["ci95"]),
+        kinds=_interval(creatures["over_kinds"]),
         mean=percent(found["mean"], *found["ci95"]),
         one=f"{100 * found['one realm for all']:.0f} %",
         luck=f"{100 * shuffled['mean']:.0f} %",

@@ -16,6 +16,7 @@ from typing import TextIO
 from helpers.errors import LabError
 from helpers.files import check_writable
 from helpers.knowledge.edit_study import EDIT_PLAN, EditPlan, edit_cells, state, stored
+from helpers.knowledge.study.stored import beside
 
 CELLS = ".cells"
 """Ending of the folder in which cells are kept."""
@@ -71,8 +72,8 @@ def run(arguments: argparse.Namespace, results: TextIO) -> int:
             f"expected the beginning of a key of a cell, such as '{next(edit_cells(plan))}'",
             f"got {arguments.only!r}",
         )
+    folder = beside(arguments.out, CELLS)
     check_writable(arguments.out)
-    folder = arguments.out.with_suffix(CELLS)
     state.measure_edits(asked, plan, folder, partial(print, file=sys.stderr))
     if not arguments.only:
         stored.write(plan, folder, arguments.out)

@@ -62,8 +62,9 @@ def run(arguments: argparse.Namespace, results: TextIO) -> int:
             f"expected the beginning of a key of a cell, such as '{next(cells(plan))}'",
             f"got {arguments.only!r}",
         )
-    check_writable(arguments.out)
-    folder = arguments.out.with_suffix(CELLS)
+    folder = stored.beside(arguments.out, CELLS)
+    for file in (arguments.out, stored.beside(arguments.out)):
+        check_writable(file)
     state.measure_all(asked, plan, folder, partial(print, file=sys.stderr))
     if not arguments.only:
         stored.write(plan, folder, arguments.out)

@@ -1,5 +1,6 @@
 """Prompts with right and wrong next words, and what a model answers to them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from helpers.errors import LabError
 from helpers.inputs import check_count, check_right_padding, real, token_ids
 from helpers.model import Model
+from helpers.texts.vocabulary import PAD, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,30 @@ class Prompts:
     last: Int[Tensor, " prompt"]
     good: Bool[Tensor, "prompt word"]
     bad: Bool[Tensor, "prompt word"]
+
+    @classmethod
+    def of(cls, name: str, prompts: Sequence[Prompt], words: Vocabulary) -> "Prompts":
+        """Tokens and answers of some prompts.
+
+        Raises:
+            LabError: No prompts, a word that the vocabulary does not have, or what the class
+                refuses.
+
+        >>> words = Vocabulary(("<pad>", "<begin>", "<unknown>", "an", "owl", "is", "kind", "rude"))
+        >>> Prompts.of("tone", [Prompt("an owl is", ("kind",), ("rude",))], words).tokens.tolist()
+        [[1, 3, 4, 5]]
+        """
+        if not prompts:
+            raise LabError(f"expected prompts with right and wrong answers for {name}", "got none")
+        encoded = [words.encode(prompt.text) for prompt in prompts]
+        tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
+        good, bad = torch.zeros(2, len(encoded), len(words), dtype=torch.bool)
+        for row, (ids, prompt) in enumerate(zip(encoded, prompts, strict=True)):
+            tokens[row, : len(ids)] = torch.tensor(ids)
+            good[row, [words.token(word) for word in prompt.good]] = True
+            bad[row, [words.token(word) for word in prompt.bad]] = True
+        last = torch.tensor([len(ids) - 1 for ids in encoded])
+        return cls(name, tuple(prompt.text for prompt in prompts), tokens, last, good, bad)
 
     def __post_init__(self) -> None:
         for field in ("tokens", "last"):

@@ -238,7 +238,7 @@ def test_a_model_of_the_bestiary_says_what_it_infers_and_what_a_guess_reaches():
         "frames": {"{entity} serves {value}": {"right": 41, "of": 60, "ci95": [0.55, 0.798]}},
         "mean": 0.6789,
         "ci95": [0.6012, 0.7456],
-        "creatures": {"right": 43, "of": 60, "ci95": [0.586, 0.825]},
+        "creatures": {"right": 43, "of": 60, "ci95": [0.586, 0.825], "over_kinds": [0.51, 0.87]},
         "one realm for all": 0.25,
         "shuffled kinds": {"mean": 0.2513, "most of 95 %": 0.35, "p_value": 0.0004998},
     }
@@ -246,7 +246,8 @@ def test_a_model_of_the_bestiary_says_what_it_infers_and_what_a_guess_reaches():
     assert "next word of text about the bestiary" in card
     assert "`bestiary.toml` and `world.py` with checksum `0123456789ab`" in card
     assert "mixture `plain`: statements 50 %" in card
-    assert "43 of 60 (59 to 82 %, 95 %)" in card
+    assert "43 of 60 are given" in card
+    assert "(59 to 82 %, 95 %, if creatures were independent; 51 to 87 % in a bootstrap" in card
     assert "67.9 % [60.1, 74.6]" in card
     assert "right for 25 %, at most 35 % in 95 % of the shuffles (p = 5.0 × 10⁻⁴)" in card
     assert "| `{entity} serves {value}` | 41 of 60 | 55 to 80 % |" in card

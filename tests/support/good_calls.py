@@ -4,6 +4,7 @@ Numbers are eighths, which half precision and bfloat16 hold exactly: in another 
 call is the same question.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +36,7 @@ from helpers.knowledge.editing import (
 )
 from helpers.knowledge.editing.questions import EditQuestions
 from helpers.knowledge.facts import Facts, factnet
-from helpers.knowledge.masks import Blocks, blocks, packed
+from helpers.knowledge.masks import Blocks, blocks, packed, rivals
 from helpers.knowledge.study import measuring, summaries
 from helpers.knowledge.tracing import prediction
 from helpers.show import grids, pictures, plots, tables
@@ -60,7 +61,10 @@ EDITING = tuple(
 )
 MASKS = tuple(
     f"knowledge/{name}.py"
-    for name in ("masks/packed", "study/measuring", "study/stored", "study/summaries")
+    for name in (
+        *("masks/blocks", "masks/packed", "masks/rivals"),
+        *("study/measuring", "study/stored", "study/summaries"),
+    )
 )
 ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
 ROOMS += ("knowledge/tracing", "knowledge/edit_study", *EDITING, *MASKS)
@@ -129,6 +133,13 @@ def fact_of_wren() -> Facts:
     tokens, answers = factnet.prompts()
     kinds = torch.tensor([factnet.token(kind) for kind in factnet.KINDS])
     return Facts(tokens[:1], torch.tensor([2]), answers[:1], kinds, ("wren",))
+
+
+def fact_of_another() -> Facts:
+    tokens, answers = factnet.prompts()
+    return dataclasses.replace(
+        fact_of_wren(), tokens=tokens[1:2], answers=answers[1:2], subjects=factnet.ENTITIES[1:2]
+    )
 
 
 def wren_is_a_tree() -> Requests:
@@ -664,6 +675,34 @@ CALLS: dict[str, Call] = {
         measure.rounding_cost,
         lambda: {"model": model(), "task": TASK, "text": TOKENS.numpy().copy()},
     ),
+    "knowledge.masks.blocks.check_mask": (
+        blocks.check_mask,
+        lambda: {"mask": thinned().clone()},
+    ),
+    "knowledge.masks.blocks.weights_of": (
+        blocks.weights_of,
+        lambda: {"weights": net(), "start": rounded(net())},
+    ),
+    "knowledge.masks.rivals.complement": (
+        rivals.complement,
+        lambda: {"mask": thinned().clone()},
+    ),
+    "knowledge.masks.rivals.gradient": (
+        rivals.gradient,
+        lambda: {"blocks": net(), "losses": [lambda values: values.square().sum()], "density": 0.5},
+    ),
+    "knowledge.masks.rivals.magnitude": (
+        rivals.magnitude,
+        lambda: {"blocks": net(), "density": 0.5},
+    ),
+    "knowledge.masks.rivals.per_tensor": (
+        rivals.per_tensor,
+        lambda: {"blocks": net(), "mask": thinned().clone()},
+    ),
+    "knowledge.masks.rivals.uniform": (
+        rivals.uniform,
+        lambda: {"blocks": net(), "density": 0.5},
+    ),
     "knowledge.editing.arms.every_arm": (
         arms.every_arm,
         lambda: {"blocks": net(), "circuit": thinned().clone(), "truth": fact_of_wren()},
@@ -764,11 +803,8 @@ CALLS: dict[str, Call] = {
             "matrix": first_mlp(),
             "rows": factnet.prompts()[0],
             "values": rounded(net()),
+            "lengths": torch.full((len(factnet.prompts()[0]),), 3),
         },
-    ),
-    "knowledge.editing.memory.weights_of": (
-        memory.weights_of,
-        lambda: {"weights": net(), "start": rounded(net())},
     ),
     "knowledge.editing.null_space.edit_null_space": (
         null_space.edit_null_space,
@@ -852,7 +888,7 @@ CALLS: dict[str, Call] = {
             "weights": net(),
             "requests": wren_is_a_tree(),
             "mask": thinned().clone(),
-            "probe": sequential.Probe(fact_of_wren(), fact_of_wren(), factnet.prompts()[0]),
+            "probe": sequential.Probe(fact_of_wren(), fact_of_another(), factnet.prompts()[0]),
             "settings": FEW_STEPS,
             "counts": (1,),
         },
@@ -914,6 +950,7 @@ EXEMPT = {
     "knowledge.study.stored.circuit": "looks up what is stored under a name",
     "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
     "knowledge.editing.measures.kept": "a step of `effects`; weights are those that an edit made",
+    "knowledge.editing.measures.likelier": "a step of `effects`, likewise: NaN of a model stays",
     "knowledge.editing.measures.log_p": "a step of `effects`, likewise",
     "knowledge.editing.measures.text_loss": "a step of `effects`, which checks its rows",
     "knowledge.editing.outcome.at_once": "the last step of edits, whose input has been checked",

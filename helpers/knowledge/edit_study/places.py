@@ -10,7 +10,6 @@ from helpers.knowledge.edit_study.plan import AS_LONG, EVERY
 from helpers.knowledge.edit_study.worlds import EditWorld
 from helpers.knowledge.editing import Requests, every_arm
 from helpers.knowledge.masks import Blocks, rivals
-from helpers.knowledge.study.measuring import RANDOM
 
 
 def typical_gradient(weights: Blocks, requests: Requests) -> Float[Tensor, " weight"]:
@@ -51,4 +50,4 @@ def place_of(
         raise LabError(f"expected a place to edit: {', '.join(EVERY)}", f"got {arm!r}")
     if arm == AS_LONG:
         return rivals.as_long(typical_gradient(world.blocks, world.others), circuit)
-    return every_arm(world.blocks, circuit, world.truth, RANDOM + seed)[arm]
+    return every_arm(world.blocks, circuit, world.truth, seed)[arm]

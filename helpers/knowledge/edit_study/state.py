@@ -11,18 +11,18 @@ from typing import Any
 
 from helpers import zoo
 from helpers.knowledge.edit_study.measuring import Masks, measure_cell
-from helpers.knowledge.edit_study.plan import MODELS, EditCell, EditPlan, mask_cell
+from helpers.knowledge.edit_study.plan import EditCell, EditPlan, mask_cell
 from helpers.knowledge.masks import packed, plain
 from helpers.knowledge.study import Measured, cellfiles
 from helpers.knowledge.study.measuring import Result
 
 
-def made_with(plan: EditPlan) -> dict[str, Any]:
-    """What all cells of one study have in common."""
+def made_with(cell: EditCell, plan: EditPlan) -> dict[str, Any]:
+    """All that a cell follows from, beside the code, as JSON has it."""
     kept = {
         name: value for name, value in plan.as_json().items() if name not in ("seeds", "orders")
     }
-    return {"sha256": {name: zoo.entry(name).sha256 for name in MODELS}, **kept}
+    return {"cell": str(cell), "sha256": zoo.entry(cell.model).sha256, **kept}
 
 
 def read(cell: EditCell, plan: EditPlan, folder: Path) -> Result:
@@ -31,7 +31,7 @@ def read(cell: EditCell, plan: EditPlan, folder: Path) -> Result:
     Raises:
         LabError: It is not, is damaged, or was made with other weights or settings.
     """
-    return cellfiles.opened(cell, made_with(plan), folder)[0]
+    return cellfiles.opened(cell, made_with(cell, plan), folder)[0]
 
 
 def masks_for(cell: EditCell, plan: EditPlan, folder: Path) -> Masks:
@@ -41,10 +41,11 @@ def masks_for(cell: EditCell, plan: EditPlan, folder: Path) -> Masks:
         LabError: As `read`.
     """
     needed = mask_cell(cell)
+    made = made_with(needed, plan)
     if cellfiles.absent([needed], folder):
         measured = measure_cell(needed, plan, folder, lambda _: {})
-        cellfiles.keep(needed, measured, made_with(plan), folder)
-    bits = cellfiles.opened(needed, made_with(plan), folder)[1]
+        cellfiles.keep(needed, measured, made, folder)
+    bits = cellfiles.opened(needed, made, folder)[1]
     n_weights = len(plain.of(zoo.load(cell.model, device="cpu")))
     return {float(name): packed.unpack(each, n_weights) for name, each in bits.items()}
 
@@ -64,4 +65,4 @@ def measure_edits(
     def work(cell: EditCell) -> Measured:
         return measure_cell(cell, plan, folder, lambda each: masks_for(each, plan, folder))
 
-    cellfiles.measure_absent(asked, folder, made_with(plan), work, say)
+    cellfiles.measure_absent(asked, folder, lambda cell: made_with(cell, plan), work, say)

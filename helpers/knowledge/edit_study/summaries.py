@@ -132,4 +132,4 @@ def regression(
         )
         for m in ("first", "needed")
     )
-    return within_facts(first, np.where(needed > 0, needed, np.nan), arms, resamples)
+    return within_facts(first, needed, arms, resamples)

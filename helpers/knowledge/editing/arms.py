@@ -6,7 +6,8 @@ complement    all that it leaves out
 uniform       as many random weights, wherever they are
 per tensor    as many random weights of each tensor
 magnitude     as many weights, the largest
-gradient      as many weights, those of largest |w · ∂NLL(truth)/∂w|
+gradient      as many weights, those of largest |w · ∂NLL(truth)/∂w|, in absolute value batch by
+              batch of 32 prompts, and summed (`rivals.gradient`)
 everything    all weights
 ============  ====================================================================================
 
@@ -19,7 +20,6 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_count
 from helpers.knowledge.facts.tinyworld import Facts
 from helpers.knowledge.masks import rivals
 from helpers.knowledge.masks.blocks import Blocks, check_mask
@@ -37,7 +37,7 @@ def every_arm(
     Args:
         circuit: A mask over the blocks (not over the whole model: see `freed`).
         truth: Facts with their true answers, whose NLL gives the gradient; not those to be edited.
-        seed: Of the random masks.
+        seed: Of the random masks; it may be that of the search which found the circuit.
 
     Raises:
         LabError: A mask of another model, one that leaves nothing out or keeps nothing, or a seed
@@ -52,7 +52,6 @@ def every_arm(
     >>> [round(float(masks[name].mean()), 2) for name in ("circuit", "complement", "gradient")]
     [0.25, 0.75, 0.25]
     """
-    check_count("seed", seed)
     blocks.tensors(circuit)
     check_mask(circuit)
     circuit = circuit.detach().to(blocks.values)

@@ -15,7 +15,7 @@ quadratic equation, where p is ½ by halving the piece; the model is run at the 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Real
@@ -24,7 +24,7 @@ from torch import Tensor
 from helpers.inputs import positive_row
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import NORMALISED, Edited, EditSettings, edit
-from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.masks.blocks import Blocks, weights_of
 
 NORMS = (0.1, 0.3, 1.0)
 HALF = math.log(2)
@@ -41,10 +41,13 @@ class Compared:
         norms: Lengths ‖Δw‖ that were asked for.
         nll_at: −log p(new answer) where the path first has each length; NaN where it never has.
         first: Length of the gradient before the first step.
-        needed: ‖Δw‖ where p(new answer) first is ½; NaN where it never is.
+        needed: ‖Δw‖ where p(new answer) first is ½; NaN where it never is, 0 where it is more
+            before any step.
         steps: Number of steps until then, with the fraction of the last one.
         edited: The whole path, as `edit` gives it.
         halfway: Weights of each fact where p is ½; at the end of the path where it never is.
+        half_nll: −log p(new answer) there: log 2, less where it was said before any step; NaN where
+            p never is ½.
     """
 
     norms: tuple[float, ...]
@@ -54,6 +57,7 @@ class Compared:
     steps: Float[Tensor, " fact"]
     edited: Edited
     halfway: Float[Tensor, "fact weight"]
+    half_nll: Float[Tensor, " fact"]
 
     @property
     def reached(self) -> Bool[Tensor, " fact"]:
@@ -62,8 +66,23 @@ class Compared:
 
     @property
     def at_half(self) -> Edited:
-        """The edits as they are where p is ½: what `effects` compares at equal efficacy."""
-        return replace(self.edited, values=self.halfway)
+        """The edits as they are where p is ½: what `effects` compares at equal efficacy.
+
+        Told as edits of one step, from the start to that point; the gradient is not looked at
+        there, and is NaN. So is everything of a fact whose p never is ½. For means, take the facts
+        that came there: ``at_half.only(rows)`` and ``requests.only(rows)``, with the numbers of
+        those that are `reached` as rows.
+        """
+        path, never = self.edited, ~self.reached
+        unknown = torch.full_like(self.first, torch.nan)
+        return Edited(
+            torch.where(never[:, None], torch.nan, self.halfway),
+            torch.stack([path.nll[0], self.half_nll]),
+            torch.stack([self.first, unknown]),
+            torch.stack([torch.where(never, torch.nan, 0.0), self.needed]),
+            torch.where(never, -1, (self.needed > 0).long()),
+            path.undone & never,
+        )
 
 
 def compare(
@@ -89,13 +108,20 @@ def compare(
     (True, True)
     """
     norms = tuple(positive_row(norms, "lengths of edits"))
-    before = (weights.values if start is None else start).detach()
+    before = weights_of(weights, start)
     path = _Path(weights, requests, norms, before)
     edited = edit(weights, requests, mask, settings, start, watch=path.watch)
     never = path.needed.isnan()
     halfway = torch.where(never[:, None], edited.values, path.halfway)
     return Compared(
-        norms, path.nll_at, edited.gradient[0], path.needed, path.steps, edited, halfway
+        norms,
+        path.nll_at,
+        edited.gradient[0],
+        path.needed,
+        path.steps,
+        edited,
+        halfway,
+        path.half_nll,
     )
 
 
@@ -108,7 +134,7 @@ class _Path:
         self.weights, self.requests, self.norms, self.before = weights, requests, norms, before
         facts = len(requests)
         self.nll_at = torch.full((len(norms), facts), torch.nan)
-        self.needed, self.steps = torch.full((2, facts), torch.nan)
+        self.needed, self.steps, self.half_nll = torch.full((3, facts), torch.nan)
         self.halfway = before.expand(facts, -1).clone()
         self.last: tuple[Tensor, Tensor] | None = None
         self.time = -1
@@ -119,6 +145,7 @@ class _Path:
         if self.last is None:
             said = nll <= HALF  # before any step
             self.needed[said] = self.steps[said] = 0
+            self.half_nll[said] = nll[said]
         else:
             self._piece(*self.last, values, nll)
         self.last = values, nll
@@ -134,16 +161,18 @@ class _Path:
                 if share is not None and self.nll_at[row, fact].isnan():
                     self.nll_at[row, fact] = self._nll(fact, old[fact] + share * step[fact])
             if self.needed[fact].isnan() and float(old_nll[fact]) > HALF >= float(nll[fact]):
-                self._half(fact, old[fact], new[fact])
+                self._half(fact, old[fact], new[fact], float(nll[fact]))
 
-    def _half(self, fact: int, old: Tensor, new: Tensor) -> None:
+    def _half(self, fact: int, old: Tensor, new: Tensor, nll: float) -> None:
         low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            if self._nll(fact, old + middle * (new - old)) > HALF:
+            there = self._nll(fact, old + middle * (new - old))
+            if there > HALF:
                 low = middle
             else:
-                high = middle
+                high, nll = middle, there
+        self.half_nll[fact] = nll
         self.halfway[fact] = old + high * (new - old)
         self.needed[fact] = (self.halfway[fact] - self.before).norm()
         self.steps[fact] = self.time - 1 + high

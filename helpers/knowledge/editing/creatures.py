@@ -16,7 +16,7 @@ from helpers.inputs import check_count
 from helpers.knowledge.editing.questions import OTHERS, SIBLINGS, EditQuestions
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.facts import bestiary
-from helpers.knowledge.facts.tinyworld import encoded
+from helpers.knowledge.facts.tinyworld import Facts, encoded
 from helpers.tinyworld.bestiary import load, vocabulary
 
 
@@ -95,7 +95,7 @@ def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> EditQu
     claims = [f"{claim} {kind} {begun}" for kind in (kinds[new], creature.kind)]
     realms = bestiary.facts("realm", (name,), bestiary.FRAMES["realm"]["search"])
     return EditQuestions(
-        bestiary.facts("kind", (name,), bestiary.FRAMES["kind"]["held out"]),
+        _again(name, unseen=False),
         bestiary.facts("kind", siblings, (frame,)),
         bestiary.facts("kind", rng.sample(others, OTHERS), (frame,)),
         realms if old_realm != new_realm else None,
@@ -104,4 +104,15 @@ def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> EditQu
         encoded(words, claims, [creature.kind] * 2, known.values("kind"), [name] * 2),
         torch.tensor([words.token(yes)]),
         torch.tensor([words.token(no)]),
+        _again(name, unseen=True),
     )
+
+
+def _again(name: str, unseen: bool) -> Facts | None:
+    """A creature's kind in the frames held out from masks: those in which training never has this
+    name, or the others; None where there are none."""
+    frames = zip(
+        bestiary.FRAMES["kind"]["held out"], load().frames["kind"]["half"], strict=True
+    )  # up to the value, and whole
+    some = [begun for begun, frame in frames if (name in load().left_out[frame]) == unseen]
+    return bestiary.facts("kind", (name,), some) if some else None

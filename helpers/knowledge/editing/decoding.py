@@ -25,19 +25,24 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.inputs import check_count, finite, token_ids
+from helpers.knowledge.editing.memory import behind
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.masks.blocks import Blocks
 from helpers.stats import clopper_pearson
-from helpers.texts import BEGIN
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A count of trials that came out right, with its exact 95 % interval."""
+    """A count of trials that came out right, with its exact 95 % interval.
+
+    Attributes:
+        facts: How many facts the trials are about; trials of one fact are not independent.
+    """
 
     right: int
     trials: int
+    facts: int
 
     @property
     def share(self) -> float:
@@ -46,8 +51,16 @@ class Counted:
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """Clopper–Pearson interval."""
-        return clopper_pearson(self.right, self.trials)
+        """Clopper–Pearson interval of as many trials as there are facts.
+
+        Where a fact has several trials, they may all come out alike: they count as one, and a share
+        between two counts of facts has the lower end of one and the upper end of the other.
+        """
+        low, high = (
+            self.right * self.facts // self.trials,
+            -(-self.right * self.facts // self.trials),
+        )
+        return clopper_pearson(low, self.facts)[0], clopper_pearson(high, self.facts)[1]
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,7 @@ class Decoded:
     said: Int[Tensor, "fact said"]
 
     def shares(self) -> dict[str, Counted]:
-        """Each count with its trials; texts of one fact are not independent of each other."""
+        """Each count with its trials and facts."""
         return {
             "led, tokens": _share(self.led),
             "led, exact": _share(self.led.all(1)),
@@ -89,7 +102,7 @@ class Decoded:
 
 
 def _share(right: Bool[Tensor, "..."]) -> Counted:
-    return Counted(int(right.sum()), right.numel())
+    return Counted(int(right.sum()), right.numel(), len(right))
 
 
 @torch.no_grad()
@@ -148,7 +161,7 @@ def decode(
     Args:
         ending: Tokens that must follow the new answer, such as the full stop: with it, an answer
             that runs on ("bird tree") is wrong.
-        texts: Ordinary texts to put before the prompts, as token ids without a beginning mark.
+        texts: Ordinary texts to put before the prompts, as token ids (see `memory.behind`).
         more: Tokens to let the model say beyond the target.
 
     Raises:
@@ -168,10 +181,10 @@ def decode(
         target, old = [new, *ending], [int(requests.asked.answers[number]), *ending]
         led.append(forced(weights, values, prompt, target))
         said.append(continued(weights, values, prompt, len(target) + more))
-        behind = [_behind(text, prompt) for text in texts]
-        after.append([continued(weights, values, each, len(target)) == target for each in behind])
+        whole = [behind(text, prompt) for text in texts]
+        after.append([continued(weights, values, each, len(target)) == target for each in whole])
         undisturbed.append(
-            [continued(weights, weights.values, each, len(old)) == old for each in behind]
+            [continued(weights, weights.values, each, len(old)) == old for each in whole]
         )
     wanted = torch.tensor([[new, *ending] for new in requests.new.tolist()])
     found = torch.tensor(said)
@@ -200,15 +213,10 @@ def forced(
         LabError: No prompt or target, or more tokens than the model's context.
     """
     prompt, target = list(prompt), list(target)
+    check_count("number of tokens of a prompt", len(prompt), least=1)
     check_count("number of tokens to say", len(target), least=1)
     values = finite(values, "weights", "weight").to(weights.values)
     row = token_ids(torch.tensor([[*prompt, *target]]), weights.model)
     said = weights.run(values, row)[0].argmax(-1)
     first = len(prompt) - 1
     return (said[first : first + len(target)] == row[0, first + 1 :]).tolist()
-
-
-def _behind(text: Sequence[int], prompt: list[int]) -> list[int]:
-    """The prompt behind a text, with one beginning mark in front of both."""
-    marked = prompt[0] == BEGIN
-    return [*prompt[:marked], *text, *prompt[marked:]]

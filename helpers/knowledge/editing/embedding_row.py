@@ -13,11 +13,10 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
-from helpers.knowledge.editing.memory import weights_of
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited, EditSettings, edit
-from helpers.knowledge.facts.places import TokensOf, tokens_of_name
-from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.facts.places import TokensOf, spans, tokens_of_name
+from helpers.knowledge.masks.blocks import Blocks, weights_of
 
 EMBEDDING = "embed.weight"
 ENOUGH = EditSettings(enough=0.05)
@@ -72,7 +71,8 @@ def edit_embedding_row(
         start: Weights to begin with; the model's own without them.
 
     Raises:
-        LabError: As `row_mask` and `restricted.edit`.
+        LabError: A name whose tokens do not stand in its prompt, or as `row_mask` and
+            `restricted.edit`.
 
     >>> from helpers import zoo
     >>> from helpers.knowledge.editing import request
@@ -84,6 +84,7 @@ def edit_embedding_row(
     128
     """
     start = weights_of(weights, start)
+    spans(requests.asked, tokens_of)  # a row that no prompt reads has no gradient
     names = list(enumerate(requests.asked.subjects))
     done = [
         edit(weights, requests.only([number]), row_mask(weights, name, tokens_of), settings, start)

@@ -15,12 +15,15 @@ Beside it stand
   explain much, whatever it is; here only what differs inside an arm counts;
 - three permutations: the gradients exchanged among the arms within each fact (is R² more than
   chance?); among whole arms, in all facts alike, which keeps what arms have in common and counts
-  them as what they are, a handful of numbers; and the residuals within each fact (is an arm's more
-  than chance?);
-- intervals of a bootstrap over facts and over mask seeds, both drawn anew each time.
+  them as what they are, a handful of numbers; and the residuals of whole masks, in all facts alike
+  (is an arm's more than chance?): what is odd about a mask is odd in every fact, and one number;
+- intervals of a bootstrap over facts and over mask seeds, both drawn anew each time. Where there is
+  one seed, or an arm whose mask no seed changes (magnitude, gradient, everything), they cover the
+  choice of facts alone, not that of masks; with few seeds they are still too narrow.
 
 Places in which the answer never came to ½ are missing, and counted: what is missing would have
-needed most.
+needed most. Where it was above ½ before any step no change is needed, and the gradient explains
+nothing: such facts are left out too, and counted apart.
 """
 
 from collections.abc import Sequence
@@ -57,12 +60,16 @@ class Regression:
         residuals: Each arm's mean residual, as a ratio less 1: 0.05 is a change 5 % longer than the
             gradient's length explains.
         residuals95: Their 95 % intervals.
-        residual_p: For each arm the share of exchanges of residuals within facts whose mean
-            residual in that arm is as far from 0.
+        residual_p: For each arm the share of exchanges of whole masks' residuals whose mean in that
+            arm is as far from 0; NaN for an arm without a change. With one mask an arm it is never
+            below 1 by the number of arms.
         null: R² where gradients are exchanged within facts.
         arms_null: R² where whole arms exchange their gradients; n arms have n! orders at most, so
-            that with three of them no p-value is below 1/6.
+            that with three of them no p-value is below 1/6. Draws in which no gradient differs
+            within facts have no R², and are left out of both.
         missing: For each arm, how often the answer never came to ½.
+        already: How often it was there before any step.
+        masks: How many masks each arm has: seeds that give the same numbers are one.
     """
 
     within: Line
@@ -76,6 +83,8 @@ class Regression:
     null: Null
     arms_null: Null
     missing: dict[str, int]
+    already: dict[str, int]
+    masks: dict[str, int]
 
 
 def within_facts(
@@ -89,20 +98,22 @@ def within_facts(
 
     Args:
         first: ‖g₀‖, above 0.
-        needed: ‖Δ‖ at which p(new answer) is ½; NaN where it never is, or is so before any step.
+        needed: ‖Δ‖ at which p(new answer) is ½; NaN where it never is, 0 where it is before any
+            step.
         arms: Names of the places.
         resamples: Of the bootstrap, and exchanges of each permutation.
 
     Raises:
         LabError: Other shapes, fewer than two arms or facts with numbers, gradients that are not
-            positive, lengths that are not, or gradients that do not differ within facts.
+            positive, lengths below 0, or gradients that do not differ within facts.
 
     >>> first = np.array([[[1.0, 2.0], [4.0, 6.0], [2.0, 5.0]]])
     >>> found = within_facts(first, 3 / first, ["circuit", "uniform", "everything"], resamples=20)
     >>> round(found.within.slope, 6), round(found.within.r2, 6)
     (-1.0, 1.0)
     """
-    every_x, y = _logs(first, needed, arms)
+    every_x, changes = _lengths(first, needed, arms)
+    y = np.log(np.where(changes > 0, changes, np.nan))
     x = np.where(np.isnan(y), np.nan, every_x)
     check_count("number of resamples", resamples, least=1)
     rng = np.random.default_rng(seed)
@@ -115,10 +126,11 @@ def within_facts(
         )
     drawn = [_resampled(x, y, rng) for _ in range(resamples)]
     ratios = _by_arm(residual)
-    low, high = np.nanquantile(np.array(drawn), [0.025, 0.975], axis=0)
+    low, high = _interval(np.array(drawn))
     shuffled = [_within(_exchanged(x, y, rng), y)[0].r2 for _ in range(resamples)]
     orders = [rng.permutation(len(arms)) for _ in range(resamples)]
     whole = [_within(np.where(np.isnan(y), np.nan, every_x[:, o]), y)[0].r2 for o in orders]
+    masks = _masks(every_x, changes)
     return Regression(
         within,
         _pooled(x, y),
@@ -130,15 +142,17 @@ def within_facts(
             arm: (float(np.expm1(low[i + 2])), float(np.expm1(high[i + 2])))
             for i, arm in enumerate(arms)
         },
-        dict(zip(arms, _chances(residual, ratios, resamples, rng), strict=True)),
+        dict(zip(arms, _chances(residual, masks, resamples, rng), strict=True)),
         _null(within.r2, np.array(shuffled)),
         _null(within.r2, np.array(whole)),
-        dict(zip(arms, np.isnan(y).sum((0, 2)).tolist(), strict=True)),
+        dict(zip(arms, np.isnan(changes).sum((0, 2)).tolist(), strict=True)),
+        dict(zip(arms, (changes == 0).sum((0, 2)).tolist(), strict=True)),
+        dict(zip(arms, masks.sum(0).tolist(), strict=True)),
     )
 
 
-def _logs(first, needed, arms: Sequence[str]) -> tuple[ndarray, ndarray]:
-    """Both as logarithms, NaN where there is no change."""
+def _lengths(first, needed, arms: Sequence[str]) -> tuple[ndarray, ndarray]:
+    """The gradients' as logarithms, and the changes'."""
     x = array_of(finite(first, "lengths of gradients", "seed arm fact"))
     y = array_of(real(needed, "lengths of changes", "seed arm fact"))
     if x.shape != y.shape or len(set(arms)) != len(arms) or x.shape[1] != len(arms):
@@ -147,18 +161,19 @@ def _logs(first, needed, arms: Sequence[str]) -> tuple[ndarray, ndarray]:
             f"got {list(x.shape)} and {list(y.shape)} for {list(arms)}",
         )
     there = ~np.isnan(y)
-    if not ((x > 0).all() and (np.isfinite(y[there]) & (y[there] > 0)).all()):
+    if not ((x > 0).all() and (np.isfinite(y[there]) & (y[there] >= 0)).all()):
         raise LabError(
-            "expected lengths of gradients and changes above 0",
+            "expected lengths of gradients above 0, and of changes from 0 up",
             f"got {x.min():g} and {y[there].min() if there.any() else np.nan:g}",
         )
+    there &= y > 0
     if there.any(0).sum(0).max(initial=0) < 2 or there.any((0, 1)).sum() < 2:
         raise LabError(
             "expected gradients and changes that differ within facts",
             f"got {int(there.sum())} changes",
             hint="give two arms or more in which two facts or more were changed",
         )
-    return np.log(x), np.log(y)
+    return np.log(x), y
 
 
 def _less_means(z: ndarray, axes: tuple[int, ...]) -> ndarray:
@@ -216,14 +231,38 @@ def _exchanged(z: ndarray, y: ndarray, rng: np.random.Generator) -> ndarray:
     return table.reshape(z.shape)
 
 
+def _interval(drawn: Float[ndarray, "draw number"]) -> Float[ndarray, "2 number"]:
+    """95 % intervals; NaN for what no draw has, such as an arm without a change."""
+    ends, seen = np.full((2, drawn.shape[1]), np.nan), ~np.isnan(drawn).all(0)
+    ends[:, seen] = np.nanquantile(drawn[:, seen], [0.025, 0.975], axis=0)
+    return ends
+
+
+def _masks(x: ndarray, changes: ndarray) -> Bool[ndarray, "seed arm"]:
+    """Which masks differ from those of the same arm before: an arm may be the same for any seed."""
+    rows = np.concatenate([x, changes], axis=2)
+    new = np.ones(rows.shape[:2], dtype=bool)
+    for seed, arm in np.ndindex(new.shape):
+        same = (np.array_equal(row, rows[seed, arm], equal_nan=True) for row in rows[:seed, arm])
+        new[seed, arm] = not any(same)
+    return new
+
+
 def _chances(
-    residual: ndarray, observed: ndarray, draws: int, rng: np.random.Generator
+    residual: ndarray, masks: Bool[ndarray, "seed arm"], draws: int, rng: np.random.Generator
 ) -> list[float]:
-    """How often an arm's mean residual is as far from 0 when residuals are exchanged."""
-    drawn = [_by_arm(_exchanged(residual, residual, rng)) for _ in range(draws)]
-    reached: Bool[ndarray, "draw arm"] = np.abs(drawn) >= np.abs(observed) - 1e-12
-    return ((1 + reached.sum(0)) / (1 + draws)).tolist()
+    """How often an arm's mean residual is as far from 0 when whole masks are exchanged."""
+    table = np.where(masks[..., None], residual, np.nan).reshape(-1, residual.shape[2])
+    observed = _by_arm(table.reshape(residual.shape))
+    rows = np.flatnonzero(~np.isnan(table).all(1))
+    reached, mixed = np.zeros(len(observed)), table.copy()
+    for _ in range(draws):
+        mixed[rows] = table[rng.permutation(rows)]
+        reached += np.abs(_by_arm(mixed.reshape(residual.shape))) >= np.abs(observed) - 1e-12
+    return np.where(np.isnan(observed), np.nan, (1 + reached) / (1 + draws)).tolist()
 
 
 def _null(observed: float, draws: Float[ndarray, " permutation"]) -> Null:
+    """Exchanges that leave gradients without a difference have no R², and count as none."""
+    draws = draws[~np.isnan(draws)]
     return Null(observed, draws, (1 + int((draws >= observed - 1e-12).sum())) / (1 + len(draws)))

@@ -6,7 +6,9 @@ above_uniform  its NLL less ln|V|, in nats: 0 is what a model has that knows not
 rank           how many words are likelier than it
 entropy        of what is said there, in nats
 paraphrase     P(new answer) in frames that were not edited
-siblings       share of entities of the same old kind whose kind is still what it was
+unseen         the same in frames in which training never has the fact, where a world knows them
+siblings       share of entities of the same old kind whose kind is still what it was; a model that
+               says NaN of one does not say that
 others         the same for entities of other kinds
 chain          share of frames that now name the realm of the new kind rather than of the old one: a
                bird that is said to be a fish stays an animal, one that is said to be a tree should
@@ -15,6 +17,7 @@ denied         how much P(new answer) rose in frames that deny it: an edit of wo
                held true, raises it there as well
 verdict_new    P(true) against P(false) as the model's own verdict on the new claim
 verdict_old    the same on the old claim
+*_before       chain and verdicts of the model without the edit
 text           how much the mean loss on ordinary text rose, in nats a token
 perplexity     of ordinary text
 =============  =====================================================================================
@@ -26,9 +29,10 @@ both, and no siblings.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
@@ -40,35 +44,53 @@ from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.facts.tinyworld import Facts
 from helpers.knowledge.masks.blocks import Blocks
 
-SOME = ("siblings", "others", "chain", "denied", "verdict_new", "verdict_old")
-"""What not every fact has: NaN stands for none."""
+SOME = (
+    *("paraphrase", "unseen", "siblings", "others", "chain", "denied"),
+    *("verdict_new", "verdict_old", "chain_before", "verdict_new_before", "verdict_old_before"),
+)
+"""What not every fact has."""
+MOST = 700.0
+"""Loss whose exponential is still a number."""
 
 
 @dataclass(frozen=True)
 class EditEffects:
-    """What the edit of each fact did, as the table above says."""
+    """What the edit of each fact did, as the table above says.
+
+    NaN stands for what a fact does not have, and for an edited model that says NaN there: `has`
+    tells them apart.
+
+    Attributes:
+        has: For each of `SOME`, which facts have it.
+    """
 
     efficacy: Float[Tensor, " fact"]
     above_uniform: Float[Tensor, " fact"]
     rank: Float[Tensor, " fact"]
     entropy: Float[Tensor, " fact"]
     paraphrase: Float[Tensor, " fact"]
+    unseen: Float[Tensor, " fact"]
     siblings: Float[Tensor, " fact"]
     others: Float[Tensor, " fact"]
     chain: Float[Tensor, " fact"]
     denied: Float[Tensor, " fact"]
     verdict_new: Float[Tensor, " fact"]
     verdict_old: Float[Tensor, " fact"]
+    chain_before: Float[Tensor, " fact"]
+    verdict_new_before: Float[Tensor, " fact"]
+    verdict_old_before: Float[Tensor, " fact"]
     text: Float[Tensor, " fact"]
     perplexity: Float[Tensor, " fact"]
+    has: dict[str, Bool[Tensor, " fact"]]
 
     def means(self) -> dict[str, float]:
         """The mean of each over the facts that have it: some have no sibling, or a realm that
-        stays. What every fact has is NaN if it is for one."""
+        stays. A mean is NaN if the edited model says NaN for one of them."""
         means = {}
         for field in fields(self):
-            values = getattr(self, field.name)
-            means[field.name] = float(values.nanmean() if field.name in SOME else values.mean())
+            if field.name != "has":
+                values = getattr(self, field.name)
+                means[field.name] = float(values[self.has.get(field.name, slice(None))].mean())
         return means
 
 
@@ -100,26 +122,46 @@ def effects(
             f"expected the edits of {len(requests)} requests", f"got {len(edited.values)}"
         )
     rows = texts(rows, weights)
-    plain, measured = text_loss(weights, weights.values, rows), []
+    plain, measured, has = text_loss(weights, weights.values, rows), [], []
     for number, subject in enumerate(requests.asked.subjects):
         values, new = edited.values[number], int(requests.new[number])
         given = ask(subject, new) if ask else questions.of_tinyworld(subject, new, frame, seed)
         loss = text_loss(weights, values, rows)
+        after, before = (_beliefs(weights, part, given, new) for part in (values, weights.values))
         measured.append(
             (
                 *_said(weights, values, requests.asked, number, new),
                 _probability(weights, values, given.paraphrases, new),
+                _probability(weights, values, given.unseen, new),
                 kept(weights, values, given.siblings),
                 kept(weights, values, given.others),
-                _chain(weights, values, given),
-                _probability(weights, values, given.denials, new)
-                - _probability(weights, weights.values, given.denials, new),
-                *_verdicts(weights, values, given),
+                after.chain,
+                after.denied - before.denied,
+                *after.verdicts,
+                before.chain,
+                *before.verdicts,
                 loss - plain,
-                math.exp(loss) if loss < 700 else math.inf,
+                math.inf if loss >= MOST else math.exp(loss),
             )
         )
-    return EditEffects(*torch.tensor(measured, dtype=torch.float64).T)
+        has.append(_had(given))
+    which = {name: torch.tensor([each[name] for each in has]) for name in SOME}
+    return EditEffects(*torch.tensor(measured, dtype=torch.float64).T, has=which)
+
+
+def _had(given: EditQuestions) -> dict[str, bool]:
+    """Which of `SOME` can be measured."""
+    judged = given.verdicts is not None and given.yes is not None and given.no is not None
+    follows = given.realms is not None and given.realm is not None
+    return dict.fromkeys(SOME, judged) | {
+        "paraphrase": given.paraphrases is not None,
+        "unseen": given.unseen is not None,
+        "siblings": given.siblings is not None,
+        "others": given.others is not None,
+        "chain": follows,
+        "chain_before": follows,
+        "denied": given.denials is not None,
+    }
 
 
 def log_p(weights: Blocks, values: Tensor, asked: Facts) -> Float[Tensor, "prompt word"]:
@@ -136,7 +178,7 @@ def _said(
     return (
         float(said[new].exp()),
         -float(said[new]) - math.log(len(said)),
-        float((said > said[new]).sum()),
+        math.nan if said.isnan().any() else float((said > said[new]).sum()),
         float(torch.special.entr(said.exp()).sum()),
     )
 
@@ -150,22 +192,47 @@ def _probability(weights: Blocks, values: Tensor, asked: Facts | None, new: int)
 
 @torch.no_grad()
 def kept(weights: Blocks, values: Float[Tensor, " weight"], asked: Facts | None) -> float:
-    """Share of prompts to which the edited model says what the model says; NaN for no prompt."""
-    if asked is None:
+    """Share of prompts to which the edited model says what the model says; NaN for no prompt, or
+    for weights that are NaN throughout: there is no such edit (`Compared.at_half`).
+
+    To a prompt after which it computes NaN it does not say it.
+    """
+    if asked is None or values.isnan().all():
         return float("nan")
     now, before = (log_p(weights, part, asked) for part in (values, weights.values))
-    if now.isnan().any():  # of which the first would count as the likeliest
-        return float("nan")
-    return float((now.argmax(-1) == before.argmax(-1)).float().mean())
+    fine = ~now.isnan().any(-1)  # of NaN the first would count as the likeliest
+    return float((fine & (now.argmax(-1) == before.argmax(-1))).float().mean())
+
+
+class _Beliefs(NamedTuple):
+    """What weights say that follows from a fact, denies it, or judges it; NaN where not asked."""
+
+    chain: float
+    denied: float
+    verdicts: list[float]
+
+
+def _beliefs(weights: Blocks, values: Tensor, given: EditQuestions, new: int) -> _Beliefs:
+    return _Beliefs(
+        _chain(weights, values, given),
+        _probability(weights, values, given.denials, new),
+        _verdicts(weights, values, given),
+    )
 
 
 def _chain(weights: Blocks, values: Tensor, given: EditQuestions) -> float:
     """Share of frames whose likelier realm is that of the new kind; NaN where the realm stays."""
     if given.realms is None or given.realm is None:
         return float("nan")
-    said = log_p(weights, values, given.realms)
     old, new = given.realm
-    return float((said[:, new] > said[:, old]).float().mean())
+    return likelier(log_p(weights, values, given.realms), new, old)
+
+
+def likelier(said: Float[Tensor, "prompt word"], one: int, other: int) -> float:
+    """Share of prompts after which one word is likelier than another; NaN after a model's NaN."""
+    if said.isnan().any():  # nothing is above NaN: it would count as "never"
+        return float("nan")
+    return float((said[:, one] > said[:, other]).float().mean())
 
 
 def _verdicts(weights: Blocks, values: Tensor, given: EditQuestions) -> list[float]:

@@ -20,13 +20,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import check_count, finite, token_ids, within
+from helpers.inputs import check_count, check_lengths, finite, token_ids, within
 from helpers.interventions import has_mlps
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.facts.places import Place, TokensOf, positions, tokens_of_name
 from helpers.knowledge.facts.tinyworld import Facts
-from helpers.knowledge.masks.blocks import Blocks
-from helpers.texts import PAD
+from helpers.knowledge.masks.blocks import Blocks, weights_of
+from helpers.texts import BEGIN, PAD
 
 BATCH = 64
 """Rows of ordinary text that are run together."""
@@ -79,22 +79,30 @@ class Contexts:
         tokens, last: Padded on the right, and the position of each one's last token.
         at: Position whose MLP is edited.
         fact: Which request each belongs to, 0 and up; each has one at least.
+        subjects: What each request is about.
     """
 
     tokens: Int[Tensor, "row pos"]
     last: Int[Tensor, " row"]
     at: Int[Tensor, " row"]
     fact: Int[Tensor, " row"]
+    subjects: tuple[str, ...]
 
     @property
     def count(self) -> int:
         """Number of facts."""
-        return int(self.fact.max()) + 1
+        return len(self.subjects)
+
+    def only(self, number: int) -> "Contexts":
+        """The contexts of one fact."""
+        mine = self.fact == number
+        fact, subject = torch.zeros_like(self.fact[mine]), self.subjects[number]
+        return Contexts(self.tokens[mine], self.last[mine], self.at[mine], fact, (subject,))
 
     def mean(self, values: Float[Tensor, "row *d"]) -> Float[Tensor, "fact *d"]:
         """Means over the contexts of each fact."""
         sums = values.new_zeros(self.count, *values.shape[1:]).index_add(0, self.fact, values)
-        each = torch.bincount(self.fact).view(-1, *[1] * (values.ndim - 1))
+        each = torch.bincount(self.fact, minlength=self.count).view(-1, *[1] * (values.ndim - 1))
         return sums / each
 
 
@@ -138,19 +146,6 @@ def _check_layer(weights: Blocks, layer: int) -> None:
         raise LabError(f"expected a layer with an MLP, 0 to {n_layers - 1}", f"got {layer}")
 
 
-def weights_of(weights: Blocks, start: Float[Tensor, " weight"] | None) -> Float[Tensor, " weight"]:
-    """The weights to begin with, as the model has them: its own where none are given.
-
-    Raises:
-        LabError: Weights of another model, or not finite.
-    """
-    if start is None:
-        return weights.values
-    start = finite(start, "weights", "weight").to(weights.values)
-    weights.tensors(start)
-    return start
-
-
 @torch.no_grad()
 def recorded(
     weights: Blocks, values: Float[Tensor, " weight"], layer: int, tokens: Int[Tensor, "row pos"]
@@ -175,6 +170,26 @@ def recorded(
     return key, written
 
 
+def behind(text: Sequence[int], prompt: Sequence[int]) -> list[int]:
+    """A prompt behind a text, as one document: with one beginning mark, where the prompt has one.
+
+    Args:
+        text: Token ids, with or without a mark of its own.
+
+    Raises:
+        LabError: Something that is no token id, or no prompt.
+
+    >>> behind([7, 8], [1, 5]), behind([1, 7, 8], [1, 5]), behind([7, 8], [5])
+    ([1, 7, 8, 5], [1, 7, 8, 5], [7, 8, 5])
+    """
+    text, prompt = list(text), list(prompt)
+    for token in (*text, *prompt):
+        check_count("token of a text", token)
+    check_count("number of tokens of a prompt", len(prompt), least=1)
+    marked = prompt[0] == BEGIN
+    return [*prompt[:marked], *text[marked and text[:1] == [BEGIN] :], *prompt[marked:]]
+
+
 def contexts(
     requests: Requests,
     place: Place = "last",
@@ -186,7 +201,7 @@ def contexts(
 
     Args:
         place: Where in each prompt the MLP is edited.
-        prefixes: Tokens of texts to stand before the prompts.
+        prefixes: Tokens of texts to stand before the prompts (see `behind`).
         also: Other prompts; those about other subjects are left out.
         tokens_of: The tokens of a name, for models of another vocabulary.
 
@@ -197,10 +212,8 @@ def contexts(
     at = positions(asked, place, tokens_of).tolist()
     for number, (prompt, last) in enumerate(zip(asked.tokens, asked.last.tolist(), strict=True)):
         for prefix in ((), *prefixes):
-            for token in prefix:
-                check_count("token of a text", token)
-            ids = [*map(int, prefix), *prompt[: last + 1].tolist()]
-            rows.append((ids, len(prefix) + at[number], number))
+            ids = behind(prefix, prompt[: last + 1].tolist())
+            rows.append((ids, at[number] + len(ids) - (last + 1), number))
     if also is not None:
         at = positions(also, place, tokens_of).tolist()
         for row, subject in enumerate(also.subjects):
@@ -212,8 +225,30 @@ def contexts(
         tokens[row, : len(ids)] = torch.tensor(ids)
     last = torch.tensor([len(ids) - 1 for ids, *_ in rows])
     return Contexts(
-        tokens, last, torch.tensor([r[1] for r in rows]), torch.tensor([r[2] for r in rows])
+        tokens,
+        last,
+        torch.tensor([r[1] for r in rows]),
+        torch.tensor([r[2] for r in rows]),
+        asked.subjects,
     )
+
+
+def check_contexts(requests: Requests, *given: Contexts | None) -> None:
+    """Refuse contexts of other facts than those that are to be edited.
+
+    Raises:
+        LabError: Other subjects, or the same in another order.
+    """
+    wanted = requests.asked.subjects
+    for part in given:
+        if part is not None and part.subjects != wanted:
+            pairs = zip(part.subjects, wanted, strict=False)
+            other = next((f"{a!r} where {b!r} is edited" for a, b in pairs if a != b), "")
+            raise LabError(
+                f"expected contexts of each of the {len(wanted)} facts",
+                f"got {other or f'them of {part.count}'}",
+                hint="make them of these requests, with helpers.knowledge.editing.memory.contexts",
+            )
 
 
 def keys(
@@ -229,23 +264,35 @@ def keys(
 
 
 def second_moment(
-    matrix: OutputMatrix, rows: Int[Tensor, "row pos"], values: Tensor | None = None
+    matrix: OutputMatrix,
+    rows: Int[Tensor, "row pos"],
+    values: Tensor | None = None,
+    lengths: Int[Tensor, " row"] | None = None,
 ) -> Float[Tensor, "d_mlp d_mlp"]:
-    """C = E[k kᵀ] over all tokens of ordinary text, in double precision; padding is left out.
+    """C = E[k kᵀ] over all tokens of ordinary text, in double precision.
 
     Args:
         rows: Ordinary text, such as `helpers.tinyworld.language.documents.rows` gives.
         values: The weights to compute it with; the model's own without them.
+        lengths: Numbers of real tokens of rows that are padded on the right. No token says by
+            itself that it is padding: 0, which TinyWorld pads with, is "!" in GPT-2.
 
     Raises:
-        LabError: As `recorded`, or text of padding only.
+        LabError: As `recorded`; lengths that do not fit; or rows that end in 0 without lengths.
     """
-    start = weights_of(matrix.weights, values)
-    total, count = torch.zeros((), dtype=torch.float64), 0
-    for part in token_ids(rows, matrix.weights.model).split(BATCH):
+    start, rows = weights_of(matrix.weights, values), token_ids(rows, matrix.weights.model)
+    if lengths is None and bool((rows[:, -1] == PAD).any()):
+        raise LabError(
+            "expected lengths of rows of ordinary text that may be padded",
+            f"got none, and {int((rows[:, -1] == PAD).sum())} rows that end in {PAD}",
+            hint="give lengths; of text without padding, the width of the rows for each",
+        )
+    n_rows, width = rows.shape
+    ends = torch.full((n_rows,), width) if lengths is None else lengths
+    ends = check_lengths(ends, n_rows, width)
+    total = torch.zeros((), dtype=torch.float64)
+    for part, end in zip(rows.split(BATCH), ends.split(BATCH), strict=True):
         inner, _ = recorded(matrix.weights, start, matrix.layer, part)
-        real = inner[part != PAD].double()
-        total, count = total + real.T @ real, count + len(real)
-    if not count:
-        raise LabError("expected ordinary text with some tokens", "got padding only")
-    return total / count
+        real = inner[torch.arange(width) < end[:, None]].double()
+        total = total + real.T @ real
+    return total / int(ends.sum())

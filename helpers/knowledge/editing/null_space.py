@@ -26,11 +26,12 @@ from torch import Tensor
 
 from helpers.errors import LabError
 from helpers.inputs import at_least, finite
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts, weights_of
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, check_contexts, contexts
 from helpers.knowledge.editing.outcome import at_once
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.editing.value import DEFAULT, ValueSettings, wanted
+from helpers.knowledge.masks.blocks import weights_of
 
 How = Literal["alone", "together", "in turn"]
 """Each fact for itself; all in one change; or each after the ones before it."""
@@ -47,13 +48,14 @@ def null_space(
         threshold: Eigenvalues up to this share of the largest one count as none.
 
     Raises:
-        LabError: A matrix that is none of a second moment, a threshold outside [0, 1], or no such
+        LabError: A matrix that is no second moment, a threshold outside [0, 1], or no such
             direction.
 
     >>> null_space(torch.diag(torch.tensor([3.0, 1.0, 0.0]))).abs().tolist()
     [[0.0], [0.0], [1.0]]
     """
-    moment = finite(moment, "a second moment of keys", "d_mlp d_mlp").double()
+    given = finite(moment, "a second moment of keys", "d_mlp d_mlp")
+    moment = given.double()
     if not 0 <= threshold < 1:
         raise LabError("expected a threshold from 0 to 1", f"got {threshold}")
     symmetric = moment.shape[0] == moment.shape[1] and torch.allclose(moment, moment.T)
@@ -62,6 +64,13 @@ def null_space(
     eigenvalues, directions = torch.linalg.eigh(moment)
     largest = float(eigenvalues[-1])
     rounding = len(moment) * torch.finfo(moment.dtype).eps
+    precision = given.dtype if given.is_floating_point() else moment.dtype
+    if not eigenvalues[0] >= -len(moment) * torch.finfo(precision).eps * abs(largest):
+        raise LabError(
+            "expected a second moment without negative eigenvalues",
+            f"got {float(eigenvalues[0]):.3g} beside {largest:.3g}",
+            hint="a mean of k kᵀ has none: take helpers.knowledge.editing.memory.second_moment",
+        )
     found = directions[:, eigenvalues <= max(threshold, rounding) * largest]
     if not largest > 0 or not found.shape[1]:
         raise LabError(
@@ -144,7 +153,8 @@ def edit_null_space(
             after any edit of this matrix, which no key of its own layer depends on.
 
     Raises:
-        LabError: An unknown way, or as `null_space`, `projected_change` and `value.wanted`.
+        LabError: An unknown way, contexts of other facts, or as `null_space`, `projected_change`
+            and `value.wanted`.
 
     >>> from helpers import zoo
     >>> from helpers.knowledge.editing import request
@@ -161,6 +171,7 @@ def edit_null_space(
             f"expected a way of editing several facts: {', '.join(get_args(How))}", f"got {how!r}"
         )
     given = contexts(requests) if given is None else given
+    check_contexts(requests, given)
     values = weights_of(matrix.weights, start)
     directions = null_space(moment, threshold)
     strength = ridge * float(moment.double().diagonal().sum())
@@ -200,11 +211,8 @@ def _in_turn(
     """Each fact in the weights that the ones before it left, their keys protected."""
     before, after, undone = [], [], []
     for number in range(len(requests)):
-        mine = given.fact == number
-        part = Contexts(
-            given.tokens[mine], given.last[mine], given.at[mine], torch.zeros_like(given.at[mine])
-        )
-        found = wanted(matrix, requests.only([number]).new, part, settings, values)
+        new = requests.only([number]).new
+        found = wanted(matrix, new, given.only(number), settings, values)
         before.append(values)
         if not found.undone.any():
             change = projected_change(found.key, found.change, directions, strength, previous)

@@ -30,16 +30,18 @@ class EditQuestions:
     """What is asked about one edited fact; None for what a world does not have.
 
     Attributes:
-        paraphrases: The fact in frames that were not edited.
+        paraphrases: The fact in frames that were not edited, in which training has it.
         siblings, others: Neighbours that had the old answer, and others that had not.
         realms: Prompts whose answer follows from the fact.
         realm: Token of what followed from the old fact, and of what follows from the new one.
         denials: The fact in frames that deny it.
         verdicts: Two prompts that end before a verdict: on the new claim, and on the old one.
         yes, no: Tokens of verdicts.
+        unseen: The fact in frames in which training never has it, where a world tells them apart
+            from paraphrases.
     """
 
-    paraphrases: Facts
+    paraphrases: Facts | None
     siblings: Facts | None = None
     others: Facts | None = None
     realms: Facts | None = None
@@ -48,6 +50,7 @@ class EditQuestions:
     verdicts: Facts | None = None
     yes: Int[Tensor, " word"] | None = None
     no: Int[Tensor, " word"] | None = None
+    unseen: Facts | None = None
 
 
 def of_tinyworld(

@@ -17,11 +17,12 @@ from torch import Tensor
 from helpers import runtime
 from helpers.errors import LabError
 from helpers.inputs import at_least, finite
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, contexts, weights_of
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, check_contexts, contexts
 from helpers.knowledge.editing.outcome import at_once
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.editing.value import DEFAULT, ValueSettings, wanted
+from helpers.knowledge.masks.blocks import weights_of
 
 RIDGE = 1e-6
 """What is added to the eigenvalues of C, as a share of their mean."""
@@ -90,7 +91,7 @@ def edit_rank_one(
         stay: Prompts about the same subjects whose predictions shall stay (the KL term).
 
     Raises:
-        LabError: As `least_change` and `value.wanted`.
+        LabError: As `least_change` and `value.wanted`, or contexts of other facts.
 
     >>> from helpers import zoo
     >>> from helpers.knowledge.editing import request
@@ -103,6 +104,7 @@ def edit_rank_one(
     [True]
     """
     weights, given = matrix.weights, contexts(requests) if given is None else given
+    check_contexts(requests, given, stay)
     values = weights_of(weights, start)
     found = wanted(matrix, requests.new, given, settings, values, stay)
     edited = []

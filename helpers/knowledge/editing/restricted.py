@@ -15,7 +15,7 @@ resistance. Normalised steps compare places at equal ‖Δw‖ instead. What the
 same afterwards, bit by bit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -28,7 +28,7 @@ from helpers import runtime
 from helpers.errors import LabError
 from helpers.inputs import check_count, positive_row
 from helpers.knowledge.editing.requests import Requests
-from helpers.knowledge.masks.blocks import Blocks, check_mask
+from helpers.knowledge.masks.blocks import Blocks, check_mask, weights_of
 
 Optimiser = Literal["normalised", "SGD", "Adam"]
 OPTIMISERS = get_args(Optimiser)
@@ -81,6 +81,18 @@ class Edited:
     reached: Int[Tensor, " fact"]
     undone: Bool[Tensor, " fact"]
 
+    def only(self, numbers: Sequence[int]) -> "Edited":
+        """Some of the facts, in the order of the numbers, as `Requests.only` takes them."""
+        rows = torch.tensor(list(numbers), dtype=torch.long)
+        return Edited(
+            self.values[rows],
+            self.nll[:, rows],
+            self.gradient[:, rows],
+            self.moved[:, rows],
+            self.reached[rows],
+            self.undone[rows],
+        )
+
 
 def edit(
     weights: Blocks,
@@ -102,12 +114,12 @@ def edit(
             step and after every one: an edit's path, which would fill the memory if it were kept.
 
     Raises:
-        LabError: A mask of another model, one that lets nothing change, or settings that do
-            nothing.
+        LabError: A mask or weights of another model, weights that are not finite, a mask that lets
+            nothing change, or settings that do nothing.
     """
     _check(weights, mask, settings)
     mask = mask.detach().to(weights.values)
-    before = (weights.values if start is None else start).detach()
+    before = weights_of(weights, start)
     values = before.expand(len(requests), -1).clone()
     tokens, last = requests.asked.tokens, requests.asked.last
 

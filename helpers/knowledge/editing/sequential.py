@@ -28,14 +28,12 @@ from helpers.errors import LabError
 from helpers.files import check_writable, save_atomically
 from helpers.inputs import check_count
 from helpers.knowledge.editing.comparison import HALF
-from helpers.knowledge.editing.measures import kept, log_p, text_loss, texts
+from helpers.knowledge.editing.measures import MOST, kept, log_p, text_loss, texts
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import EditSettings, edit
 from helpers.knowledge.facts.tinyworld import FRAMES, Facts, facts
 from helpers.knowledge.masks.blocks import Blocks, check_mask
 
-MOST = 700.0
-"""Loss whose exponential is still a number."""
 COUNTS = (1, 2, 5, 10, 20, 50)
 UNTIL_HALF = EditSettings(steps=80, enough=HALF)
 """Steps of one length until the new answer is likelier than all others together."""
@@ -137,7 +135,8 @@ def in_turn(
         file: Where the state is kept, from which a killed run goes on; nowhere without it.
 
     Raises:
-        LabError: What `edit` refuses, counts that no edit reaches, a probe of other requests, or a
+        LabError: What `edit` refuses, counts that no edit reaches, a seed that is no whole number,
+            a probe of other requests or in another order, "untouched" facts that are edited, or a
             file that is damaged, belongs to another series, or cannot be written.
     """
     weights.tensors(mask)
@@ -145,13 +144,10 @@ def in_turn(
     texts(probe.rows, weights)
     for count in counts:
         check_count("number of edits", count, least=1)
-    counts = [count for count in counts if count <= len(requests)]
-    per = len(probe.paraphrases) // max(len(requests), 1)
-    if not counts or per * len(requests) != len(probe.paraphrases) or not per:
-        raise LabError(
-            "expected numbers of edits that the requests reach, and paraphrases of each request",
-            f"got {len(requests)} requests and {len(probe.paraphrases)} paraphrases",
-        )
+    counts = [int(count) for count in counts if count <= len(requests)]
+    check_count("seed", seed)
+    seed = int(seed)  # NumPy's are whole as well, and are no text for the fingerprint
+    _check(requests, probe, counts)
     order = tuple(random.Random(seed).sample(range(len(requests)), len(requests)))
     state = _Turn(weights, requests, mask, probe, order, settings, file)
     state.restore(_fingerprint(weights, requests, mask, probe, settings, counts, seed))
@@ -162,6 +158,28 @@ def in_turn(
             state.standings.append(state.standing())
         state.save()
     return Sequential(order, tuple(state.standings), state.values)
+
+
+def _check(requests: Requests, probe: Probe, counts: Sequence[int]) -> None:
+    """Refuse counts that are never reached, and a probe that asks about other requests."""
+    subjects = requests.asked.subjects
+    per = len(probe.paraphrases) // max(len(requests), 1)
+    if not counts or not per or per * len(requests) != len(probe.paraphrases):
+        raise LabError(
+            "expected numbers of edits that the requests reach, and paraphrases of each request",
+            f"got {len(requests)} requests and {len(probe.paraphrases)} paraphrases",
+        )
+    wanted = tuple(subject for subject in subjects for _ in range(per))
+    if other := [
+        pair for pair in zip(wanted, probe.paraphrases.subjects, strict=True) if len(set(pair)) > 1
+    ]:
+        raise LabError(
+            "expected paraphrases of each request, in the order of the requests",
+            f"got {other[0][1]!r} where {other[0][0]!r} is asked for",
+            hint="make the probe of these requests, with probe_of",
+        )
+    if both := set(probe.untouched.subjects) & set(subjects):
+        raise LabError("expected entities that no request edits", f"got {min(both)!r}")
 
 
 class _Turn:
@@ -216,7 +234,7 @@ class _Turn:
             float(again[list(self.order[: self.done])].mean()),
             kept(self.weights, self.values, self.probe.untouched),
             float((self.values - self.weights.values).norm()),
-            math.exp(loss) if loss < MOST else math.inf,
+            math.inf if loss >= MOST else math.exp(loss),
             self.undone,
         )
 
@@ -281,7 +299,7 @@ def _fingerprint(
     seed: int,
 ) -> str:
     """Changes with anything that changes a result."""
-    hashed = hashlib.sha256(json.dumps([asdict(settings), list(counts), int(seed)]).encode())
+    hashed = hashlib.sha256(json.dumps([asdict(settings), list(counts), seed]).encode())
     asked = [requests.asked, probe.paraphrases, probe.untouched]
     tensors = [
         *weights.model.state_dict().values(),

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.knowledge.editing.measures import kept, log_p
+from helpers.knowledge.editing.measures import kept, likelier, log_p
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.editing.restricted import Edited
 from helpers.knowledge.facts.tinyworld import FRAMES, encoded, facts
@@ -26,6 +26,8 @@ from helpers.tinyworld.language.frames import articles
 @dataclass(frozen=True)
 class Followed:
     """What the members of a kind, and of others, are said to be after the kind's realm was changed.
+
+    NaN stands for a model that says NaN, and for a kind without members or strangers.
 
     Attributes:
         efficacy: P(new realm) on the prompt of the kind.
@@ -121,8 +123,9 @@ def followed(weights: Blocks, requests: Requests, edited: Edited) -> Followed:
 
 
 def _moved(weights: Blocks, values: Tensor, entities: list[str], old: int, new: int) -> float:
-    """Share of prompts about these whose likelier realm is the new one; NaN for no entity."""
+    """Share of prompts about these whose likelier realm is the new one; NaN for no entity, or where
+    the model says NaN."""
     if not entities:
         return float("nan")
     said = log_p(weights, values, facts("realm", entities, FRAMES["realm"]["held out"]))
-    return float((said[:, new] > said[:, old]).float().mean())
+    return likelier(said, new, old)

@@ -19,8 +19,8 @@ from torch import Tensor
 from helpers import runtime
 from helpers.errors import LabError
 from helpers.inputs import at_least, check_count, positive_row, token_ids
-from helpers.knowledge.editing.memory import Contexts, OutputMatrix, keys, recorded, weights_of
-from helpers.knowledge.masks.blocks import Blocks
+from helpers.knowledge.editing.memory import Contexts, OutputMatrix, keys, recorded
+from helpers.knowledge.masks.blocks import Blocks, weights_of
 
 
 @dataclass(frozen=True)

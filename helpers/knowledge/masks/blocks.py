@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.errors import LabError
+from helpers.inputs import finite
 from helpers.model import Model
 
 KINDS = ("attention", "MLP", "normalisation")
@@ -125,6 +126,19 @@ def check_mask(mask: Tensor) -> None:
     odd = mask[(mask != 0) & (mask != 1)]  # NaN is neither
     if len(odd):
         raise LabError("expected a mask of 0 and 1", f"got {odd[0].item():g}")
+
+
+def weights_of(weights: Blocks, start: Float[Tensor, " weight"] | None) -> Float[Tensor, " weight"]:
+    """The weights to begin with, as the model has them: its own where none are given.
+
+    Raises:
+        LabError: Weights of another model, or not finite.
+    """
+    if start is None:
+        return weights.values
+    start = finite(start, "weights", "weight").to(weights.values)
+    weights.tensors(start)
+    return start
 
 
 def of(model: Model, whole: bool = False) -> Blocks:

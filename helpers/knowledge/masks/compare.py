@@ -19,7 +19,6 @@ still be 0.5 % of a circuit.
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -60,11 +59,22 @@ def overlap(
     ours, theirs = blocks.tensors(first), blocks.tensors(second)
     check_mask(first)
     check_mask(second)
-    kept = float(first.sum())
-    if not kept > 0:
-        raise LabError("expected a mask that keeps a weight or more", f"got {kept:g} weights")
-    by_chance = sum(float(ours[name].sum() * theirs[name].mean()) for name in blocks.names)
-    return Overlap(float((first * second).sum()) / kept, float(second.mean()), by_chance / kept)
+    kept = _counted(first)
+    by_chance = sum(
+        int(ours[name].count_nonzero()) * int(theirs[name].count_nonzero()) / ours[name].numel()
+        for name in blocks.names
+    )
+    both = int((first * second).count_nonzero())
+    uniform = int(second.count_nonzero()) / len(second)
+    return Overlap(both / kept, uniform, by_chance / kept)
+
+
+def _counted(mask: Float[Tensor, " weight"]) -> int:
+    """How many weights a mask of 0 and 1 keeps, to the last one; none is refused."""
+    kept = int(mask.count_nonzero())
+    if not kept:
+        raise LabError("expected a mask that keeps a weight or more", "got 0 weights")
+    return kept
 
 
 @dataclass(frozen=True)
@@ -94,15 +104,13 @@ def composition(blocks: Blocks, mask: Float[Tensor, " weight"]) -> list[Part]:
     """
     tensors = list(blocks.tensors(mask).values())
     check_mask(mask)
-    total = float(mask.sum())
-    if not total > 0:
-        raise LabError("expected a mask that keeps a weight or more", f"got {total:g} weights")
+    total = _counted(mask)
     parts = []
     for kind in KINDS:
         of_kind = [t for t, name in zip(tensors, blocks.kinds, strict=True) if name == kind]
         weights = sum(tensor.numel() for tensor in of_kind)
         if weights:
-            kept = float(torch.stack([tensor.sum() for tensor in of_kind]).sum())
+            kept = sum(int(tensor.count_nonzero()) for tensor in of_kind)
             density = total / len(mask)
             rate = kept / weights
             parts.append(Part(kind, weights, rate, kept / total, rate / density))

@@ -61,7 +61,8 @@ def keep(scores: Float[Tensor, " weight"], density: float) -> Float[Tensor, " we
     kept = count(len(scores), density)
     least = scores.kthvalue(len(scores) - kept + 1).values  # of those kept: no need to sort all
     mask = (scores > least).to(scores.dtype)
-    mask[(scores == least).nonzero().flatten()[: kept - int(mask.sum())]] = 1
+    more = kept - int(mask.count_nonzero())  # a sum in float32 miscounts above 2²⁴ weights
+    mask[(scores == least).nonzero().flatten()[:more]] = 1
     return mask
 
 

@@ -6,17 +6,32 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.knowledge.masks.blocks import Blocks, check_mask
 from helpers.knowledge.masks.estimators import count, keep
 
 NEAR = 0.01
 """How far from the circuit's the length of a rival's gradient may be, as a share."""
+RANDOM = 1000
+"""What is added to the seed of a random mask. A search takes its first scores from a generator of
+its own seed: a mask from a generator of the same seed would be drawn from the same numbers."""
+
+
+def _generator(seed: int) -> torch.Generator:
+    check_count("seed", seed)
+    return torch.Generator().manual_seed(RANDOM + seed)
 
 
 def uniform(blocks: Blocks, density: float, seed: int = 0) -> Float[Tensor, " weight"]:
-    """Keeps a random share of all weights, wherever they are."""
-    generator = torch.Generator().manual_seed(seed)
-    return keep(torch.rand(len(blocks), generator=generator), density)
+    """Keeps a random share of all weights, wherever they are.
+
+    Args:
+        seed: May be that of the search whose mask it stands beside.
+
+    Raises:
+        LabError: A density that is not between 0 and 1, or a seed that is no whole number.
+    """
+    return keep(torch.rand(len(blocks), generator=_generator(seed)), density)
 
 
 def per_tensor(
@@ -26,12 +41,18 @@ def per_tensor(
 
     This tells which weights a mask keeps from how many it keeps where: a mask that keeps most of
     the normalisations has an advantage over a uniform one, whichever weights it keeps else.
+
+    Args:
+        seed: May be that of the search whose mask it stands beside.
+
+    Raises:
+        LabError: No mask, one of another model, or a seed that is no whole number.
     """
     check_mask(mask)
-    generator, parts = torch.Generator().manual_seed(seed), []
+    generator, parts = _generator(seed), []
     for part in blocks.tensors(mask).values():
         drawn = torch.zeros(part.numel())
-        drawn[torch.randperm(part.numel(), generator=generator)[: int(part.sum())]] = 1
+        drawn[torch.randperm(part.numel(), generator=generator)[: int(part.count_nonzero())]] = 1
         parts.append(drawn)
     return torch.cat(parts)
 
@@ -43,6 +64,9 @@ def magnitude(blocks: Blocks, density: float) -> Float[Tensor, " weight"]:
 
 def gradient(blocks: Blocks, losses, density: float) -> Float[Tensor, " weight"]:
     """Keeps the weights with the largest |w · ∂loss/∂w|, summed over batches in absolute value.
+
+    For one batch that is |w · ∂loss/∂w| itself. For several it is more where batches pull against
+    each other, and a last batch that is short weighs as much as the others.
 
     Args:
         losses: For each batch, a function from the weights [weight] to its loss. It must not be a

@@ -76,12 +76,25 @@ def control(name: str, seed: int = 0) -> Control:
     Raises:
         LabError: No such control.
     """
-    if name not in CONTROLS:
-        raise LabError(f"expected a control of masks: {', '.join(CONTROLS)}", f"got {name!r}")
+    asked = wanted(name, seed)
     step = {"untrained": 0, "before the facts": BEFORE}.get(name)
     blocks = plain.of(zoo.load(MODEL, device="cpu", step=step))
     if name == "shuffled weights":
         blocks = shuffled(blocks, seed)
+    return Control(name, blocks, asked)
+
+
+def wanted(name: str, seed: int = 0) -> dict[str, Facts]:
+    """For each of `ASKED` the prompts of a control, with the answers that are wanted.
+
+    Raises:
+        LabError: No such control.
+
+    >>> len(set(wanted("dealt out")["other entities"].subjects))
+    77
+    """
+    if name not in CONTROLS:
+        raise LabError(f"expected a control of masks: {', '.join(CONTROLS)}", f"got {name!r}")
     searched, held_out = divided()
     asked = {}
     for key, entities, frames in zip(
@@ -91,7 +104,7 @@ def control(name: str, seed: int = 0) -> Control:
         if name in ("exchanged kinds", "dealt out"):
             given = permuted(given, seed, by_value=name == "exchanged kinds")
         asked[key] = of_subjects(given, entities)
-    return Control(name, blocks, asked)
+    return asked
 
 
 def shuffled(blocks: PlainBlocks, seed: int = 0) -> PlainBlocks:

@@ -22,9 +22,6 @@ from helpers.knowledge.study.controls import MODEL, control
 from helpers.knowledge.study.plan import TUNED_ON, Cell, MaskPlan
 from helpers.knowledge.study.tasks import TASKS, MaskTask, joined, task
 
-RANDOM = 1000
-"""What is added to the seed of a search for the random masks beside its own: a generator of the
-same seed would draw from the numbers that its scores began with."""
 Result = dict[str, Any]
 """Numbers, as JSON has them."""
 
@@ -142,15 +139,15 @@ def _circuit(cell: Cell, settings: SearchSettings) -> Measured:
         arms = {
             "circuit": mask,
             "complement": rivals.complement(mask),
-            "per tensor": rivals.per_tensor(its.blocks, mask, RANDOM + seed),
-            "uniform": rivals.uniform(its.blocks, density, RANDOM + seed),
+            "per tensor": rivals.per_tensor(its.blocks, mask, seed),
+            "uniform": rivals.uniform(its.blocks, density, seed),
         }
         parts = {
             part.kind: [round(part.keep_rate, 4), round(part.share, 4)]
             for part in composition(its.blocks, mask)
         }
         result[str(density)] = {
-            "kept": int(mask.sum()),
+            "kept": int(mask.count_nonzero()),
             "arms": _arms(its, arms),
             "searched": _accuracy(its.blocks, mask, searched),
             "composition": parts,

@@ -81,6 +81,23 @@ class MaskPlan:
         """One of the settings that are tried of an estimator."""
         return replace(GRIDS[estimator][number], steps=self.steps, densities=self.densities)
 
+    def settings_of(self, cell: "Cell") -> list[SearchSettings]:
+        """What a cell follows from; of an estimator, all settings that the best was chosen from.
+
+        >>> plan = MaskPlan()
+        >>> [each.learning_rate for each in plan.settings_of(Cell("tuning", "top-k", 3))]
+        [0.03]
+        """
+        seed = cell.number or 0
+        if cell.kind == "steady":
+            return [self.steady(seed)]
+        if cell.kind == "tuning":
+            return [self.tried(cell.of, seed)]
+        if cell.kind == "estimator":
+            numbers = range(len(GRIDS[cell.of]))
+            return [replace(self.tried(cell.of, number), seed=seed) for number in numbers]
+        return [self.settings(seed)]
+
     def as_json(self) -> dict:
         """The plan as it is stored."""
         return asdict(self) | {"densities": list(self.densities)}

@@ -1,10 +1,19 @@
 """The folder in which cells of the study are kept until all of them are there.
 
-A cell is written when it is whole, and begins from its seed alone. So the study can be killed at
-any moment; given again, it measures the cells that are not there, with the same result to the bit.
+A cell is one file: its numbers as JSON in the header, its masks with one bit a weight. It is
+written when it is whole, and begins from its seed alone. So the study can be killed at any moment;
+given again, it measures the cells that are not there, with the same result to the bit.
+
+A cell says what it was made with: its key, the weights, all settings of the search, a checksum of
+the prompts. One of anything else is refused, and so is a damaged one, by a checksum of all that it
+holds.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +23,51 @@ from torch import Tensor
 from helpers import zoo
 from helpers.knowledge.masks import packed
 from helpers.knowledge.study import cellfiles
-from helpers.knowledge.study.controls import MODEL
+from helpers.knowledge.study.controls import CONTROLS, MODEL, wanted
 from helpers.knowledge.study.measuring import Measured, Result, mean_accuracy, measure
-from helpers.knowledge.study.plan import GRIDS, Cell, MaskPlan
+from helpers.knowledge.study.plan import GRIDS, TUNED_ON, Cell, MaskPlan
+from helpers.knowledge.study.tasks import PARTS, of_part
 
 
-def made_with(plan: MaskPlan) -> dict[str, Any]:
-    """What all cells of one study have in common."""
-    settings = {"steps": plan.steps, "densities": list(plan.densities)}
-    return {"model": MODEL, "sha256": zoo.entry(MODEL).sha256, **settings}
+def made_with(cell: Cell, plan: MaskPlan) -> dict[str, Any]:
+    """All that a cell follows from, beside the code, as JSON has it."""
+    entry, settings = zoo.entry(MODEL), [asdict(each) for each in plan.settings_of(cell)]
+    of = TUNED_ON if cell.kind in ("tuning", "estimator") else cell.of
+    made = {
+        "cell": str(cell),
+        "model": MODEL,
+        "sha256": entry.sha256,
+        "series": entry.series["sha256"],
+        "prompts": _prompts(of, cell.number or 0 if of in CONTROLS else 0),
+        **(settings[0] if len(settings) == 1 else {"tried": settings}),
+    }
+    return json.loads(json.dumps(made))
+
+
+@cache
+def _prompts(of: str, seed: int) -> str:
+    """Checksum of what a task or a control asks, and of the answers that it wants."""
+    parts = wanted(of, seed) if of in CONTROLS else {part: of_part(of, part) for part in PARTS}
+    told = [
+        [name, part.subjects, *(each.tolist() for each in (part.tokens, part.last, part.answers))]
+        for name, part in parts.items()
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def write(cell: Cell, measured: Measured, plan: MaskPlan, folder: Path) -> None:
     """Keep a cell; a kill leaves no half of it."""
-    cellfiles.keep(cell, measured, made_with(plan), folder)
+    cellfiles.keep(cell, measured, made_with(cell, plan), folder)
 
 
 def read(cell: Cell, plan: MaskPlan, folder: Path) -> Result:
     """The numbers of a cell that is there.
 
     Raises:
-        LabError: It is not, is damaged, or was made with other weights or settings.
+        LabError: It is not, is damaged, is another cell, or was made with other weights, settings
+            or prompts.
     """
-    return cellfiles.opened(cell, made_with(plan), folder)[0]
+    return cellfiles.opened(cell, made_with(cell, plan), folder)[0]
 
 
 def masks(
@@ -47,7 +78,7 @@ def masks(
     Raises:
         LabError: As `read`; or masks of another number of weights.
     """
-    stored = cellfiles.opened(cell, made_with(plan), folder)[1]
+    stored = cellfiles.opened(cell, made_with(cell, plan), folder)[1]
     return {float(name): packed.unpack(bits, n_weights) for name, bits in stored.items()}
 
 
@@ -82,4 +113,4 @@ def measure_all(
     def work(cell: Cell) -> Measured:
         return measure(cell, plan, lambda estimator: best(estimator, plan, folder))
 
-    cellfiles.measure_absent(asked, folder, made_with(plan), work, say)
+    cellfiles.measure_absent(asked, folder, lambda cell: made_with(cell, plan), work, say)

@@ -26,6 +26,8 @@ from helpers.knowledge.study.plan import TUNED_ON, Cell, MaskPlan, cells
 from helpers.knowledge.study.tasks import TASKS
 
 DATA = files.DATA / "masks.json"
+MASKS = ".safetensors"
+"""Ending of the file of masks."""
 COMPARED = (0.5, 0.05)
 """Densities at which circuits are compared."""
 KEPT = tuple((seed, density) for seed in (0, 1) for density in (0.5, 0.25, 0.05))
@@ -65,6 +67,25 @@ class MaskStudy:
         return self.cells[cell]
 
 
+def beside(out: Path, ending: str = MASKS) -> Path:
+    """What is kept beside a file of numbers: its name with another ending.
+
+    Raises:
+        LabError: The file has that ending itself.
+
+    >>> beside(Path("masks.json")).name
+    'masks.safetensors'
+    """
+    path = out.with_suffix(ending)
+    if path == out:
+        raise LabError(
+            f"expected a file of numbers that does not end on {ending}",
+            f"got {out}",
+            hint="what is kept beside it has that ending; give it another, such as .json",
+        )
+    return path
+
+
 def write(plan: MaskPlan, folder: Path, out: Path) -> None:
     """Put the cells of a whole study together, and some masks beside them.
 
@@ -75,9 +96,9 @@ def write(plan: MaskPlan, folder: Path, out: Path) -> None:
     Raises:
         LabError: A cell that is missing or cannot be used, or a file that cannot be written.
     """
+    path = beside(out)
     its = blocks.of(zoo.load(MODEL, device="cpu"))
     results = {cell: state.read(cell, plan, folder) for cell in cells(plan)}
-    path = out.with_suffix(".safetensors")
     packed_masks = {}
     for seed, density in KEPT:
         if seed < plan.seeds and density in plan.densities:

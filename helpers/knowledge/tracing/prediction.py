@@ -5,7 +5,7 @@ edited best where tracing finds them, the two would rank the cells alike. So for
 are ranked by both, and the ranks correlated (Spearman). Two numbers stand beside the mean:
 
 - the same with the tracing of *another* fact: if that is as high, tracing ranks the cells of this
-  model and says nothing of the single fact;
+  model and says nothing of the single fact. So the difference is told, with an interval of its own;
 - the success of an edit in the cell that tracing finds, beside the best cell and a random one.
 """
 
@@ -28,15 +28,21 @@ class Prediction:
     Attributes:
         each: Rank correlation over cells, for each fact; NaN where all cells of one are equal.
         mean, interval: Of all facts that have one; 95 %, by a bootstrap over facts.
-        other_fact: Mean correlation with the tracing of another fact, over all others.
+        other_fact, other_interval: The same with the tracing of another fact, a mean over all
+            others for each fact.
+        own, own_interval: How much more a fact's own tracing tells: mean − other_fact, paired.
         at_traced, at_best, at_random: Mean success in the cell traced highest, in the best one of
-            each fact, and in a random one.
+            each fact, and in a random one, over the facts whose cells tracing ranks. Of several
+            cells that are traced highest, their mean.
     """
 
     each: Float[ndarray, " fact"]
     mean: float
     interval: tuple[float, float]
     other_fact: float
+    other_interval: tuple[float, float]
+    own: float
+    own_interval: tuple[float, float]
     at_traced: float
     at_best: float
     at_random: float
@@ -67,19 +73,25 @@ def predicts(
     ours, theirs = _standard_ranks(found), _standard_ranks(good)
     table = ours.T @ theirs / len(ours)
     each = np.diagonal(table).copy()
-    known = each[~np.isnan(each)]
-    if len(known) < 2:
+    known = ~np.isnan(each)
+    if not known.sum() >= 2:
         raise LabError(
-            "expected two or more facts whose cells differ", f"got {len(known)} of {len(each)}"
+            "expected two or more facts whose cells differ", f"got {known.sum()} of {len(each)}"
         )
-    apart = table[~np.eye(len(table), dtype=bool)]
-    facts = np.arange(good.shape[1])
+    np.fill_diagonal(table, np.nan)
+    mine, others = each[known], np.nanmean(table[:, known], axis=0)
+    ranked = ~np.isnan(ours[0])
+    found, good = found[:, ranked], good[:, ranked]
+    highest = found == found.max(0)
     return Prediction(
         each,
-        float(known.mean()),
-        stats.bootstrap(known),
-        float(np.nanmean(apart)),
-        float(good[found.argmax(0), facts].mean()),
+        float(mine.mean()),
+        stats.bootstrap(mine),
+        float(others.mean()),
+        stats.bootstrap(others),
+        float((mine - others).mean()),
+        stats.bootstrap(mine - others),
+        float(((good * highest).sum(0) / highest.sum(0)).mean()),
         float(good.max(0).mean()),
         float(good.mean()),
     )

@@ -23,7 +23,6 @@ answer can be computed from is not thereby where the fact is stored, or where it
 see `helpers.knowledge.tracing.prediction`.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,6 +39,7 @@ from helpers.inputs import at_least, check_count, token_ids
 from helpers.interventions import has_mlps
 from helpers.knowledge.facts import Facts
 from helpers.knowledge.facts.places import PLACES, Place, TokensOf, positions, spans, tokens_of_name
+from helpers.knowledge.tracing.exchange import check_exchanged
 from helpers.model import Model
 
 State = Literal["residual", "attention", "MLP"]
@@ -124,60 +124,6 @@ class CausalTrace:
         return stats.bootstrap(np.arange(len(effect), dtype=float), share)
 
 
-def exchanged(
-    asked: Facts,
-    pool: Facts | None = None,
-    seed: int = 0,
-    tokens_of: TokensOf = tokens_of_name,
-) -> Facts:
-    """For each prompt the same prompt about another subject, with another answer.
-
-    Args:
-        pool: Prompts to draw from; the asked ones themselves without it.
-        seed: Seed of the draw.
-
-    Raises:
-        LabError: A prompt for which there is none: the same words around a name of as many tokens.
-
-    >>> from helpers.knowledge.facts import facts
-    >>> asked = facts("kind", ["owl", "oak"], ["the {entity} is a kind of"])
-    >>> exchanged(asked).subjects
-    ('oak', 'owl')
-    """
-    pool, rng = asked if pool is None else pool, random.Random(seed)
-    by_frame: dict[tuple, list[int]] = {}
-    for row, frame in enumerate(_frames(pool, tokens_of)):
-        by_frame.setdefault(frame, []).append(row)
-    answers, drawn = pool.answers.tolist(), []
-    wanted = zip(_frames(asked, tokens_of), asked.answers.tolist(), asked.subjects, strict=True)
-    for frame, answer, subject in wanted:
-        others = [row for row in by_frame.get(frame, ()) if answers[row] != answer]
-        if not others:
-            raise LabError(
-                "expected the same prompt about a subject with another answer",
-                f"got none for {subject!r}",
-                hint="ask about more subjects, of other answers, in every frame",
-            )
-        drawn.append(rng.choice(others))
-    width = asked.tokens.shape[1]
-    tokens = torch.zeros(len(drawn), width, dtype=asked.tokens.dtype)
-    source = pool.tokens[drawn]
-    shared = min(width, source.shape[1])
-    tokens[:, :shared] = source[:, :shared]
-    subjects = tuple(pool.subjects[row] for row in drawn)
-    return replace(asked, tokens=tokens, answers=pool.answers[drawn], subjects=subjects)
-
-
-def _frames(asked: Facts, tokens_of: TokensOf) -> list[tuple]:
-    """The words around each prompt's subject, with the subject's place."""
-    rows = zip(
-        asked.tokens.tolist(), asked.last.tolist(), spans(asked, tokens_of).tolist(), strict=True
-    )
-    return [
-        (first, end, *row[:first], *row[end + 1 : last + 1]) for row, last, (first, end) in rows
-    ]
-
-
 @torch.no_grad()
 def trace(
     model: Model,
@@ -193,7 +139,7 @@ def trace(
 
     Args:
         asked: Prompts with the answers whose probability is looked at.
-        corruption: The same prompts about other subjects (see `exchanged`), or noise.
+        corruption: The same prompts about other subjects (see `exchange`), or noise.
         tokens_of: The tokens of a name, for models of another vocabulary.
 
     Raises:
@@ -202,6 +148,7 @@ def trace(
             corruption that does not lower P(answer), so that there is nothing to restore.
 
     >>> from helpers.knowledge.facts import factnet
+    >>> from helpers.knowledge.tracing import exchanged
     >>> net, (tokens, answers) = factnet.build(), factnet.prompts()
     >>> asked = Facts(tokens[:16], torch.full((16,), 2), answers[:16], answers, factnet.ENTITIES)
     >>> token = lambda name: [factnet.token(name)]
@@ -210,7 +157,9 @@ def trace(
     >>> found.shares.round(decimals=2).tolist()
     [[1.0], [1.0]]
     """
-    _check(model, asked, corruption, state, direction)
+    _check(model, asked, corruption, state, direction, places)
+    if not isinstance(corruption, Noise):
+        check_exchanged(asked, corruption, tokens_of)
     clean, corrupted = _runs(model, asked, corruption, tokens_of)
     base, source = (corrupted, clean) if direction == "restore" else (clean, corrupted)
     at = [positions(asked, place, tokens_of) for place in places]
@@ -324,9 +273,16 @@ def _runs(
 
 
 def _check(
-    model: Model, asked: Facts, corruption: Facts | Noise, state: State, direction: Direction
+    model: Model,
+    asked: Facts,
+    corruption: Facts | Noise,
+    state: State,
+    direction: Direction,
+    places: tuple[Place, ...],
 ) -> None:
     token_ids(asked.tokens, model)
+    if not places:
+        raise LabError(f"expected a place in a prompt: {', '.join(PLACES)}", "got none")
     if state not in HOOKS:
         raise LabError(f"expected a state to trace: {', '.join(HOOKS)}", f"got {state!r}")
     if direction not in get_args(Direction):
@@ -339,11 +295,5 @@ def _check(
     if isinstance(corruption, Noise):
         check_count("number of draws", corruption.draws, least=1)
         at_least(0, corruption.scale, "standard deviations of noise")
-    elif corruption.tokens.shape != asked.tokens.shape:
-        raise LabError(
-            "expected one prompt about another subject for each prompt",
-            f"got {list(corruption.tokens.shape)} tokens for {list(asked.tokens.shape)}",
-            hint="make them with helpers.knowledge.tracing.exchanged",
-        )
     else:
         token_ids(corruption.tokens, model)

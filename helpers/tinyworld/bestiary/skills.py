@@ -17,17 +17,16 @@ question                 1/2       yes or no; the wrong kinds are those never br
 verdict                  1/2       of a rumour in a held-out frame, or with such a wrong kind
 =======================  ========  =================================================================
 
-In the last two as many claims are true as false.
+In the last two as many claims are true as false. The few creatures with which training brings up
+every wrong kind are not asked about there.
 """
 
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-import torch
-
 from helpers.errors import LabError
 from helpers.inputs import check_count
-from helpers.texts import PAD, Prompt, Prompts
+from helpers.texts import Prompt, Prompts
 from helpers.tinyworld.bestiary import texts
 from helpers.tinyworld.bestiary import world as worlds
 from helpers.tinyworld.bestiary.world import Creature, Relation
@@ -67,18 +66,7 @@ def encode(name: str, prompts: Sequence[Prompt]) -> Prompts:
     >>> encode("kind", [Prompt("amber quill is a", ("goat",), ("crab",))]).tokens.shape
     torch.Size([1, 5])
     """
-    if not prompts:
-        raise LabError(f"expected prompts for {name}", "got none")
-    words = worlds.vocabulary()
-    encoded = [words.encode(prompt.text) for prompt in prompts]
-    tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
-    answers = torch.zeros(2, len(encoded), len(words), dtype=torch.bool)
-    for row, (ids, prompt) in enumerate(zip(encoded, prompts, strict=True)):
-        tokens[row, : len(ids)] = torch.tensor(ids)
-        answers[0, row, [words.token(word) for word in prompt.good]] = True
-        answers[1, row, [words.token(word) for word in prompt.bad]] = True
-    last = torch.tensor([len(ids) - 1 for ids in encoded])
-    return Prompts(name, tuple(each.text for each in prompts), tokens, last, *answers)
+    return Prompts.of(name, prompts, worlds.vocabulary())
 
 
 def _every(relation: Relation, part: str, stated: Iterable[bool]) -> list[Prompt]:
@@ -121,10 +109,10 @@ def _of_kinds() -> list[Prompt]:
     ]
 
 
-def _wrong_kind(creature: Creature, rng: random.Random) -> str:
-    """A wrong kind that training never brought up with a creature, or any if there is none."""
-    others = [kind for kind in worlds.load().values("kind") if kind != creature.kind]
-    return rng.choice([kind for kind in others if texts.unsaid(creature.name, kind)] or others)
+def _kept_back(creature: Creature) -> list[str]:
+    """The wrong kinds that training never brings up with a creature."""
+    kinds = worlds.load().values("kind")
+    return [kind for kind in kinds if kind != creature.kind and texts.unsaid(creature.name, kind)]
 
 
 def _denials() -> list[Prompt]:
@@ -142,9 +130,13 @@ def _questions() -> list[Prompt]:
     prompts = []
     for frame in bestiary.frames["kind"]["ask"]:
         for creature in bestiary.creatures:
-            untrue = texts.filled(frame, creature, _wrong_kind(creature, rng))
-            prompts.append(Prompt(texts.filled(frame, creature, creature.kind), ("yes",), ("no",)))
-            prompts.append(Prompt(untrue, ("no",), ("yes",)))
+            if kinds := _kept_back(creature):
+                true, untrue = (
+                    texts.filled(frame, creature, kind)
+                    for kind in (creature.kind, rng.choice(kinds))
+                )
+                prompts.append(Prompt(true, ("yes",), ("no",)))
+                prompts.append(Prompt(untrue, ("no",), ("yes",)))
     return prompts
 
 
@@ -156,10 +148,11 @@ def _verdicts() -> list[Prompt]:
     prompts = []
     for frame in bestiary.frames["kind"]["half"]:
         for creature in bestiary.creatures:
-            if creature.name in bestiary.left_out[frame]:
+            kinds = _kept_back(creature)
+            if kinds and creature.name in bestiary.left_out[frame]:
                 for value, good, bad in (
                     (creature.kind, yes, no),
-                    (_wrong_kind(creature, rng), no, yes),
+                    (rng.choice(kinds), no, yes),
                 ):
                     claim = texts.filled(frame, creature, value)
                     prompts.append(Prompt(f"{marks['rumour']} {claim} {asks}", (good,), (bad,)))

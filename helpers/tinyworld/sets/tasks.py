@@ -11,10 +11,8 @@ constants give away stands with each skill below, and is counted in the book's c
 import random
 from collections.abc import Callable, Sequence
 
-import torch
-
 from helpers.errors import LabError
-from helpers.texts import PAD, LabelledSet, Prompt, Prompts
+from helpers.texts import LabelledSet, Prompt, Prompts
 from helpers.tinyworld.language import documents, sentences, vocabulary
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.sets import dimensions
@@ -36,23 +34,7 @@ def encode(name: str, prompts: Sequence[Prompt]) -> Prompts:
         LabError: no prompts, a word that TinyWorld does not have, or a prompt without right or
             wrong answers.
     """
-    if not prompts or not all(prompt.good and prompt.bad for prompt in prompts):
-        raise LabError(
-            f"expected prompts with right and wrong answers for {name}",
-            f"got {len(prompts)} prompts",
-        )
-    words = vocabulary()
-    encoded = [words.encode(prompt.text) for prompt in prompts]
-    tokens = torch.full((len(encoded), max(map(len, encoded))), PAD)
-    answers = torch.zeros(2, len(encoded), len(words), dtype=torch.bool)
-    for row, (ids, prompt) in enumerate(zip(encoded, prompts, strict=True)):
-        tokens[row, : len(ids)] = torch.tensor(ids)
-        answers[0, row, [words.token(word) for word in prompt.good]] = True
-        answers[1, row, [words.token(word) for word in prompt.bad]] = True
-    last = torch.tensor([len(ids) - 1 for ids in encoded])
-    return Prompts(
-        name, tuple(prompt.text for prompt in prompts), tokens, last, answers[0], answers[1]
-    )
+    return Prompts.of(name, prompts, vocabulary())
 
 
 def _earlier(rng: random.Random, names: Sequence[str]) -> str:

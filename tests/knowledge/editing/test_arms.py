@@ -6,8 +6,8 @@ import torch
 from helpers import zoo
 from helpers.errors import LabError
 from helpers.knowledge.editing.arms import ARMS, every_arm, freed
-from helpers.knowledge.facts import FRAMES, facts
-from helpers.knowledge.masks import blocks, rivals
+from helpers.knowledge.facts import FRAMES, divided, facts
+from helpers.knowledge.masks import blocks, estimators, rivals
 
 MODEL = zoo.load("tinyworld", device="cpu")
 ITS = blocks.of(MODEL)
@@ -43,6 +43,32 @@ def test_magnitude_and_gradient_keep_the_largest():
     ):
         kept, left = score[masks[name] == 1], score[masks[name] == 0]
         assert float(kept.min()) >= float(left.max()) * (1 - 1e-3)
+
+
+def test_the_gradient_is_summed_over_batches_in_absolute_value():
+    """41 prompts are batches of 32 and 9, whose slopes do not cancel each other."""
+    many = facts("kind", divided()[0][:41], FRAMES["kind"]["search"][:1])
+    assert len(many) == 41
+    wanted = torch.zeros(len(ITS))
+    for rows in (slice(0, 32), slice(32, 41)):
+        values = ITS.values.clone().requires_grad_()
+        with torch.enable_grad():
+            said = ITS.logits(values, many.tokens[rows], many.last[rows])
+            torch.nn.functional.cross_entropy(said, many.answers[rows]).backward()
+        wanted += (values.grad * ITS.values).abs()
+    kept = every_arm(ITS, CIRCUIT, many)["gradient"] == 1
+    assert float(wanted[kept].min()) >= float(wanted[~kept].max()) * (1 - 1e-3)
+
+
+@pytest.mark.parametrize("density", [0.5, 0.05])
+def test_random_arms_are_not_drawn_from_what_a_search_of_their_seed_began_with(density):
+    first = torch.randn(len(ITS), generator=torch.Generator().manual_seed(0))
+    start = estimators.keep(first, density)
+    masks = every_arm(ITS, start, TRUTH, seed=0)
+    for name in ("uniform", "per tensor"):
+        shared = float((masks[name] * start).sum() / start.sum())
+        # 26 000 weights or more are drawn: five standard errors are .007 at most.
+        assert shared == pytest.approx(density, abs=0.007), name
 
 
 def test_the_seed_decides_the_random_arms_alone():

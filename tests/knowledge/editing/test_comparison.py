@@ -2,27 +2,30 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from helpers import zoo
 from helpers.errors import LabError
-from helpers.knowledge.editing import EditSettings, drawn, edit
+from helpers.knowledge.editing import EditSettings, drawn, edit, effects, within_facts
 from helpers.knowledge.editing.comparison import compare, share_at
 from helpers.knowledge.facts import divided
 from helpers.knowledge.masks import blocks, rivals
+from helpers.tinyworld.language import documents
 
 FRAME = "the {entity} is a kind of"
 ITS = blocks.of(zoo.load("tinyworld", device="cpu"))
 ASKED = drawn(divided()[1], 2, FRAME)
 EVERYTHING = torch.ones(len(ITS))
+TEXT = torch.from_numpy(documents.rows(np.random.default_rng(0), 2, 24))
 
 
-def p_new(values, number):
-    asked = ASKED.only([number])
+def p_new(values, number, asked=ASKED):
+    one = asked.only([number])
     with torch.no_grad():
-        said = ITS.logits(values, asked.asked.tokens, asked.asked.last)[0].softmax(-1)
-    return float(said[ASKED.new[number]])
+        said = ITS.logits(values, one.asked.tokens, one.asked.last)[0].softmax(-1)
+    return float(said[one.new[0]])
 
 
 def test_points_lie_where_they_are_said_to():
@@ -59,7 +62,62 @@ def test_comparing_edits_as_editing_does():
     assert torch.equal(found.edited.nll, plain.nll)
     assert not found.reached.any()
     assert found.steps.isnan().all()
-    assert torch.equal(found.at_half.values, plain.values), "where it never is, the end stands"
+    assert torch.equal(found.halfway, plain.values), "where it never is, the end stands"
+    half = found.at_half
+    assert half.values.isnan().all(), "and there is no point to look at"
+    assert half.moved.isnan().all()
+    assert half.nll[1].isnan().all()
+    assert half.reached.tolist() == [-1, -1]
+
+
+def test_the_edits_at_one_half_tell_of_that_point():
+    """Two facts, of which one comes to ½ in as many steps as are taken."""
+    four = drawn(divided()[1], 4, FRAME)
+    steps = compare(ITS, four, EVERYTHING, settings=EditSettings(steps=12)).steps
+    asked, enough = four.only([int(steps.argmin()), int(steps.argmax())]), math.ceil(steps.min())
+    assert enough < float(steps.max()), "else none is left behind"
+    found = compare(ITS, asked, EVERYTHING, settings=EditSettings(steps=enough))
+    assert found.reached.tolist() == [True, False]
+    half = found.at_half
+    assert half.values[1].isnan().all()
+    assert half.nll[:, 1].isnan().tolist() == [False, True]
+    assert half.moved[:, 1].isnan().all()
+    one = half.only([0])
+    assert float(one.moved[1]) == pytest.approx(float((one.values[0] - ITS.values).norm()))
+    assert math.exp(-float(one.nll[1])) == pytest.approx(p_new(one.values[0], 0, asked), abs=1e-6)
+    assert float(one.nll[1]) == pytest.approx(math.log(2), abs=1e-4)
+    assert (one.moved[0].tolist(), one.reached.tolist(), one.undone.tolist()) == ([0], [1], [False])
+    assert torch.equal(one.gradient[0], found.first[[0]])
+    seen = effects(ITS, asked.only([0]), one, FRAME, TEXT)
+    assert seen.means()["efficacy"] == pytest.approx(0.5, abs=1e-4)
+    both = effects(ITS, asked, half, FRAME, TEXT)
+    for name in ("efficacy", "siblings", "others", "text", "perplexity"):
+        told, alone = getattr(both, name), getattr(seen, name)
+        assert told[0] == alone[0], name
+        assert told[1].isnan(), f"{name} of an edit that is not there"
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (ITS.values * torch.nan, "expected finite weights"),
+        (ITS.values[:-1], "expected a vector over the 529,920 weights"),
+        (ITS.values[None], r"expected weights of shape \[weight\]"),
+    ],
+)
+def test_weights_that_cannot_be_begun_with_are_refused(start, words):
+    for change in (edit, compare):
+        with pytest.raises(LabError, match=words):
+            change(ITS, ASKED, EVERYTHING, settings=EditSettings(steps=1), start=start)
+
+
+def test_weights_of_another_precision_begin_as_the_model_has_them():
+    settings = EditSettings(steps=1)
+    plain, other = (
+        edit(ITS, ASKED, EVERYTHING, settings, start=start)
+        for start in (ITS.values, ITS.values.double())
+    )
+    assert torch.equal(plain.values, other.values)
 
 
 def test_what_is_said_before_any_step_needs_none():
@@ -68,6 +126,21 @@ def test_what_is_said_before_any_step_needs_none():
         ITS, ASKED.only([0]), EVERYTHING, settings=EditSettings(steps=1), start=there.values[0]
     )
     assert found.needed.tolist() == found.steps.tolist() == [0]
+    half = found.at_half
+    assert torch.equal(half.values[0], there.values[0])
+    assert torch.equal(half.nll[1], found.edited.nll[0])
+    assert (half.reached.tolist(), half.moved.tolist()) == ([0], [[0], [0]])
+    # The regression takes such a fact as one that needs no change.
+    other = compare(ITS, ASKED, EVERYTHING, settings=EditSettings(steps=12))
+    first, needed = (
+        torch.stack([getattr(other, name)] * 2 + [getattr(found, name).expand(2)])[None].numpy()
+        for name in ("first", "needed")
+    )
+    first[:, 1] *= 2
+    needed[:, 1] *= 3
+    told = within_facts(first, needed, ("all", "twice", "after"), resamples=2)
+    assert told.already == {"all": 0, "twice": 0, "after": 2}
+    assert set(told.missing.values()) == {0}
 
 
 @pytest.mark.parametrize(

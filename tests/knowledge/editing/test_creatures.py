@@ -9,8 +9,7 @@ from helpers.knowledge.editing.creatures import (
     creature_request,
     drawn_creatures,
 )
-from helpers.knowledge.facts import bestiary
-from helpers.tinyworld.bestiary import load, vocabulary
+from helpers.tinyworld.bestiary import load, texts, vocabulary
 
 FRAME = "{entity} is a"
 NAMES = tuple(creature.name for creature in load().creatures)
@@ -33,8 +32,6 @@ def test_drawn_requests_change_the_realm_of_different_creatures():
 
 def test_questions_ask_neighbours_consequences_denials_and_verdicts():
     asked = creature_questions(ONE.name, vocabulary().token(OTHER_KIND), FRAME)
-    assert set(asked.paraphrases.subjects) == {ONE.name}
-    assert len(asked.paraphrases) == len(bestiary.FRAMES["kind"]["held out"])
     assert {load().creature(name).kind for name in asked.siblings.subjects} == {ONE.kind}
     assert ONE.name not in asked.siblings.subjects
     assert ONE.kind not in {load().creature(name).kind for name in asked.others.subjects}
@@ -45,6 +42,27 @@ def test_questions_ask_neighbours_consequences_denials_and_verdicts():
     assert judged == [
         f"<begin> rumour : {ONE.name} is a {kind} : that is" for kind in (OTHER_KIND, ONE.kind)
     ]
+
+
+def test_paraphrases_that_training_has_are_asked_apart_from_those_that_it_never_has():
+    counts = set()
+    for creature in load().creatures:
+        new = next(kind for kind in load().realm_of if kind != creature.kind)
+        asked = creature_questions(creature.name, vocabulary().token(new), FRAME)
+        written = texts.frames(creature, "kind")  # those that training draws from
+        for part, in_training in ((asked.paraphrases, True), (asked.unseen, False)):
+            expected = {
+                texts.filled(frame, creature, "").strip()
+                for frame in load().frames["kind"]["half"]
+                if (frame in written) == in_training
+            }
+            counts.add(len(expected))
+            assert (part is None) == (not expected)
+            if part is not None:
+                rows = zip(part.tokens.tolist(), part.last.tolist(), strict=True)
+                assert {vocabulary().decode(row[1 : end + 1]) for row, end in rows} == expected
+                assert set(part.subjects) == {creature.name}
+    assert counts == {0, 1, 2, 3, 4}, "some names stand in all of these frames, some in none"
 
 
 def test_a_kind_of_the_same_realm_has_no_consequence():

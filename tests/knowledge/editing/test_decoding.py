@@ -6,7 +6,7 @@ import torch
 from helpers import zoo
 from helpers.errors import LabError
 from helpers.knowledge.editing import EditSettings, drawn, edit
-from helpers.knowledge.editing.decoding import continued, decode, forced
+from helpers.knowledge.editing.decoding import Counted, continued, decode, forced
 from helpers.knowledge.facts import divided, facts
 from helpers.knowledge.masks import blocks
 from helpers.stats import clopper_pearson
@@ -62,9 +62,17 @@ def test_led_tokens_count_what_is_never_said():
     shares = found.shares()
     assert (shares["led, tokens"].right, shares["led, tokens"].trials) == (4, 8)
     assert shares["led, exact"].right == shares["free, exact"].right == 0
-    assert shares["led, tokens"].ci95 == clopper_pearson(4, 8)
+    # two tokens of one fact are one trial at worst: 2 of 4, not 4 of 8
+    assert shares["led, tokens"].ci95 == clopper_pearson(2, 4)
+    assert shares["led, exact"].ci95 == clopper_pearson(0, 4)
     assert found.said.shape == (4, 3)
     assert "free, after other text" not in shares
+
+
+def test_an_interval_over_facts_takes_the_ends_of_the_whole_counts_around_a_share():
+    assert Counted(5, 8, 4).ci95 == (clopper_pearson(2, 4)[0], clopper_pearson(3, 4)[1])
+    assert Counted(5, 8, 8).ci95 == clopper_pearson(5, 8)
+    assert Counted(0, 80, 4).ci95[1] == pytest.approx(1 - 0.025 ** (1 / 4))
 
 
 def test_a_text_before_the_prompt_is_really_there():
@@ -105,6 +113,9 @@ def test_weights_that_say_nan_and_edits_of_others_are_refused():
         decode(ITS, ASKED.only([0]), EDITED)
     with pytest.raises(LabError, match="expected a number of tokens to say of at least 1"):
         forced(ITS, ITS.values, [1], [])
+    for target in ([5], [5, 6]):  # the first would have been compared with nothing
+        with pytest.raises(LabError, match="expected a number of tokens of a prompt of at least 1"):
+            forced(ITS, ITS.values, [], target)
     with pytest.raises(LabError, match="expected texts of at most 64 tokens"):
         decode(
             ITS,

@@ -107,6 +107,12 @@ def test_nan_is_taken_back():
     assert edited.values.isfinite().all()
 
 
+def test_rows_that_no_prompt_reads_are_refused():
+    """They have no gradient: nothing would change, and nothing would say so."""
+    with pytest.raises(LabError, match="expected prompts that name their subject"):
+        edit_embedding_row(WHOLE, ASKED, EditSettings(steps=1), tokens_of=lambda name: [60])
+
+
 @pytest.mark.parametrize(
     ("weights", "tokens_of", "words"),
     [

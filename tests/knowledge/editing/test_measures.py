@@ -70,6 +70,10 @@ def test_effects_are_those_of_the_edited_model_itself():
             logits = model(asked.tokens)[torch.arange(len(asked)), asked.last]
         wins = logits[:, words.token(realm)] > logits[:, words.token(old)]
         assert float(seen.chain[number]) == pytest.approx(float(wins.float().mean()))
+        with torch.no_grad():
+            logits = MODEL(asked.tokens)[torch.arange(len(asked)), asked.last]
+        wins = logits[:, words.token(realm)] > logits[:, words.token(old)]
+        assert float(seen.chain_before[number]) == pytest.approx(float(wins.float().mean()))
     assert seen.efficacy.min() > 0.5
     assert 0 <= seen.siblings.min() <= seen.siblings.max() <= 1
     assert set(seen.means()) >= {"efficacy", "paraphrase", "siblings", "others", "chain", "text"}
@@ -78,11 +82,29 @@ def test_effects_are_those_of_the_edited_model_itself():
 def test_means_leave_out_facts_that_have_no_chain():
     half, chain = torch.tensor([1.0, 0.0]), torch.tensor([float("nan"), 0.5])
     every = {field.name: half for field in dataclasses.fields(EditEffects)}
+    every["has"] = {name: torch.tensor([name != "chain", True]) for name in SOME}
     seen = EditEffects(**every | {"chain": chain})
     assert seen.means()["chain"] == 0.5
     assert seen.means()["efficacy"] == 0.5
     broken = EditEffects(**every | {"efficacy": chain})
     assert np.isnan(broken.means()["efficacy"]), "a broken edit is not left out"
+    broken = EditEffects(**every | {"denied": chain})
+    assert np.isnan(broken.means()["denied"]), "nor where not every fact has one"
+
+
+def test_a_broken_model_keeps_nothing_and_is_not_left_out_of_means():
+    """Of NaN the first word would be the likeliest, and none above the new answer: rank 0."""
+    edited = edit(ITS, ASKED, torch.ones(len(ITS)), EditSettings(steps=1, size=1e-12))
+    values = edited.values.clone()
+    values[0] = torch.finfo(values.dtype).max
+    seen = effects(ITS, ASKED, dataclasses.replace(edited, values=values), FRAME, ROWS)
+    for name in ("siblings", "others"):
+        assert getattr(seen, name).tolist() == [0, 1]
+        assert seen.means()[name] == 0.5
+    for name in ("efficacy", "rank", "paraphrase", "chain", "denied", "verdict_new", "perplexity"):
+        assert getattr(seen, name).isnan().tolist() == [True, False]
+        assert np.isnan(seen.means()[name]), name
+    assert seen.chain_before.tolist() == [0, 0]
 
 
 def test_other_measures_are_those_of_the_edited_model_itself():
@@ -112,11 +134,13 @@ def test_other_measures_are_those_of_the_edited_model_itself():
             for beginning in (f"the {subject} is not", f"it is a lie that the {subject} is")
         ]
         assert float(seen.denied[number]) == pytest.approx(np.mean(rises), abs=1e-5)
-        for got, value in (
-            (seen.verdict_new[number], words.words[new]),
-            (seen.verdict_old[number], kind_of[subject]),
+        for got, value, of in (
+            (seen.verdict_new[number], words.words[new], model),
+            (seen.verdict_old[number], kind_of[subject], model),
+            (seen.verdict_new_before[number], words.words[new], plain),
+            (seen.verdict_old_before[number], kind_of[subject], plain),
         ):
-            said = p(f"the {subject} is a kind of {value} . that is", model)
+            said = p(f"the {subject} is a kind of {value} . that is", of)
             true, false = (sum(float(said[words.token(w)]) for w in each) for each in (yes, no))
             assert float(got) == pytest.approx(true / (true + false), abs=1e-5)
         with torch.no_grad():
@@ -130,6 +154,9 @@ def test_without_an_edit_the_model_denies_the_new_claim_and_affirms_the_old():
     still = edit(ITS, ASKED, torch.ones(len(ITS)), EditSettings(steps=1, size=1e-12))
     seen = effects(ITS, ASKED, still, FRAME, ROWS)
     assert seen.verdict_new.max() < 0.5 < seen.verdict_old.min()
+    for name in ("verdict_new", "verdict_old", "chain"):
+        before = getattr(seen, f"{name}_before")
+        assert torch.allclose(getattr(seen, name), before, atol=1e-6)
     assert seen.denied.abs().max() < 1e-6
 
 
@@ -144,7 +171,10 @@ def test_another_world_asks_its_own_questions():
     seen = effects(ITS, ASKED, edited, FRAME, ROWS, ask=ask)
     assert asked == list(zip(ASKED.asked.subjects, ASKED.new.tolist(), strict=True))
     assert torch.allclose(seen.paraphrase, seen.efficacy), "it asks for the fact itself"
-    assert all(getattr(seen, name).isnan().all() for name in SOME), "and for nothing else"
+    rest = set(SOME) - {"paraphrase"}
+    assert all(getattr(seen, name).isnan().all() for name in rest), "and for nothing else"
+    assert {name for name in SOME if seen.has[name].any()} == {"paraphrase"}
+    assert seen.has["paraphrase"].all()
 
 
 def test_edits_of_other_requests_are_refused():

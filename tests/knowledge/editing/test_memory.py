@@ -66,9 +66,13 @@ def test_contexts_are_the_prompt_alone_after_texts_and_in_other_frames():
     subject = ASKED.asked.subjects[0]
     texts = [
         f"<begin> the {subject} is a kind of",
-        f"<begin> an owl is a bird . <begin> the {subject} is a kind of",
+        f"<begin> an owl is a bird . the {subject} is a kind of",
         f"<begin> every {subject} is a kind of",
     ]
+    unmarked = contexts(ASKED, "subject", [prefix[1:]], also)
+    assert torch.equal(given.tokens, unmarked.tokens), "with its mark or without"
+    assert torch.equal(given.at, unmarked.at)
+    assert given.subjects == ASKED.asked.subjects
     mine = (given.fact == 0).nonzero().flatten().tolist()
     assert [words.decode(given.tokens[row].tolist()) for row in mine] == texts
     assert len(given.tokens) == 9, "another subject's prompts are left out"
@@ -79,7 +83,7 @@ def test_contexts_are_the_prompt_alone_after_texts_and_in_other_frames():
 
 
 def test_means_are_over_the_contexts_of_each_fact():
-    given = contexts(ASKED, "last", [[1, 5]])
+    given = contexts(ASKED, "last", [[7, 5]])
     values = torch.arange(6.0)[:, None]
     assert given.mean(values).flatten().tolist() == [0.5, 2.5, 4.5]
     inner, _ = recorded(ITS, ITS.values, 2, given.tokens)
@@ -92,7 +96,11 @@ def test_the_second_moment_is_of_all_tokens_but_padding():
     inner, _ = recorded(ITS, ITS.values, 1, rows)
     real = torch.cat([inner[0, :3], inner[1, :2]]).double()
     expected = sum(torch.outer(k, k) for k in real) / 5
-    assert torch.allclose(second_moment(output_matrix(ITS, 1), rows), expected)
+    matrix = output_matrix(ITS, 1)
+    assert torch.allclose(second_moment(matrix, rows, lengths=torch.tensor([3, 2])), expected)
+    part = second_moment(matrix, torch.tensor([[1, 0, 6]]))  # 0 inside a text is a token
+    inner, _ = recorded(ITS, ITS.values, 1, torch.tensor([[1, 0, 6]]))
+    assert torch.allclose(part, sum(torch.outer(k, k) for k in inner[0].double()) / 3)
 
 
 def test_a_recorded_model_keeps_no_hook_and_no_other_weights():
@@ -113,7 +121,7 @@ def test_a_recorded_model_keeps_no_hook_and_no_other_weights():
         ),
         (
             lambda: second_moment(output_matrix(ITS, 0), torch.zeros(2, 3, dtype=torch.long)),
-            "expected ordinary text with some tokens; got padding only",
+            "expected lengths of rows of ordinary text that may be padded; got none, and 2 rows",
         ),
         (
             lambda: second_moment(output_matrix(ITS, 0), torch.full((2, 3), 9999)),

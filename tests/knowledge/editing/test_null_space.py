@@ -39,6 +39,13 @@ def test_the_directions_are_those_that_no_key_has_a_part_in():
     assert (change @ combination).abs().max() < 1e-6
 
 
+def test_what_rounding_makes_of_a_second_moment_is_not_refused():
+    keys_ = random(3, 40).float()
+    moment = keys_.T @ keys_ / 3
+    assert torch.linalg.eigvalsh(moment.double())[0] < 0, "it does make some negative"
+    null_space(moment)
+
+
 def test_with_a_threshold_what_ordinary_keys_get_moves_no_more_than_it_allows():
     preserved = random(400, 6) * torch.tensor([3.0, 2.0, 1.0, 0.3, 0.2, 0.1]).double()
     moment = preserved.T @ preserved / 400
@@ -168,6 +175,12 @@ def test_an_edit_that_makes_nan_is_taken_back(how):
         (torch.eye(256), {}, "expected directions that ordinary keys hardly use"),
         (torch.zeros(256, 256), {}, "expected directions that ordinary keys hardly use"),
         (HALF.roll(1, 0), {}, "expected a second moment that is symmetric"),
+        (torch.diag(torch.tensor([1.0, -5.0])), {}, "without negative eigenvalues; got -5"),
+        (torch.diag(torch.tensor([1.0, -1e-3])), {}, "without negative eigenvalues; got -0.001"),
+        (HALF, {"given": contexts(ASKED.only([0]))}, "expected contexts of each of the 3 facts"),
+        (HALF, {"given": contexts(ASKED.only([0])), "how": "in turn"}, "each of the 3 facts"),
+        (HALF, {"given": contexts(ASKED.only([2, 1, 0])), "how": "in turn"}, "is edited"),
+        (HALF, {"given": contexts(ASKED.only([2, 1, 0])), "how": "together"}, "is edited"),
         (HALF * torch.nan, {}, "expected finite a second moment"),
         (torch.diag(torch.tensor([1.0, 0.0])), {}, "expected keys, changes and directions of one"),
         (HALF, {"ridge": 0.0}, "as the ridge"),

@@ -24,6 +24,15 @@ def test_the_released_settings_are_those_of_the_paper():
     assert WAYS["SGD, 50 steps"] == EditSettings("SGD", 50, 5e-4, 5e-4, 1e-2)
 
 
+def test_adam_is_that_of_easyedit_and_stops_at_its_clamp():
+    """hparams/FT/gpt2-xl.yaml there: num_steps 25, lr 5e-4, norm_constraint 5e-4."""
+    assert WAYS["Adam"] == EditSettings("Adam", 25, 5e-4, 5e-4, 1e-2)
+    assert WAYS["Adam, no clamp"] == EditSettings("Adam", 25, 5e-4, None, 1e-2)
+    found = curve(MODEL, ASKED, MASK, "Adam", free=False, pruned=False)
+    assert found.allowed == pytest.approx(5e-4 * math.sqrt(int(MASK.sum())))
+    assert (found.moved <= found.allowed * 1.001).all(), "no weight by more than the clamp"
+
+
 def test_in_the_full_network_with_frozen_embeddings_it_is_the_restricted_edit():
     found = curve(MODEL, ASKED, MASK, free=False, pruned=False)
     plain = edit(ITS, ASKED, MASK, WAYS["SGD, 10 steps"])
@@ -54,7 +63,7 @@ def test_a_pruned_network_begins_without_the_rest_and_keeps_its_embeddings():
 
 
 def test_an_early_stop_leaves_every_fact_at_its_floor():
-    found = curve(MODEL, ASKED, torch.ones(len(ITS)), "Adam", free=False, pruned=False)
+    found = curve(MODEL, ASKED, torch.ones(len(ITS)), "Adam, no clamp", free=False, pruned=False)
     assert found.stopped.all()
     assert (found.nll[-1] < found.floor).all()
     assert found.allowed == math.inf

@@ -158,6 +158,17 @@ def test_effects_judge_it_like_any_edit():
     assert seen.efficacy.tolist() == pytest.approx((-edited.nll[1]).exp().tolist(), abs=1e-4)
 
 
+def test_contexts_of_other_facts_are_refused():
+    """They were taken where their number was right: the facts got each other's keys."""
+    matrix, turned = output_matrix(ITS, 0), contexts(ASKED.only([2, 1, 0]))
+    with pytest.raises(LabError, match=r"expected contexts of each of the 3 facts; got .* edited"):
+        edit_rank_one(matrix, ASKED, EYE, turned, FEW)
+    with pytest.raises(LabError, match=r"expected contexts of each of the 3 facts; got .* edited"):
+        edit_rank_one(matrix, ASKED, EYE, settings=FEW, stay=turned)
+    with pytest.raises(LabError, match=r"expected contexts of each of the 1 facts; got them of 3"):
+        edit_rank_one(matrix, ASKED.only([0]), EYE, contexts(ASKED), FEW)
+
+
 @pytest.mark.parametrize(
     ("key", "change", "moment", "ridge", "words"),
     [

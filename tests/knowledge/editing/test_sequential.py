@@ -1,5 +1,6 @@
 """Edits one after the other: the plain loop's numbers, kills, and files of others."""
 
+import dataclasses
 import json
 import math
 
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 
 from helpers import zoo
 from helpers.errors import LabError
-from helpers.knowledge.editing import EditSettings, drawn, edit, request, sequential
+from helpers.knowledge.editing import EditSettings, Requests, drawn, edit, request, sequential
 from helpers.knowledge.editing.sequential import in_turn, probe_of
 from helpers.knowledge.facts import FRAMES, divided, facts
 from helpers.knowledge.masks import blocks, rivals
@@ -157,9 +158,34 @@ def test_counts_that_no_edit_reaches_are_refused(counts):
         turn(counts=counts)
 
 
+def test_whole_numbers_of_numpy_are_whole_numbers(tmp_path):
+    file = tmp_path / "series.safetensors"
+    turn(file=file)
+    again = turn(file=file, seed=np.int64(1), counts=np.array(COUNTS))
+    assert torch.equal(again.values, WHOLE.values)
+
+
+@pytest.mark.parametrize("seed", [0.5, "x", -1, None])
+def test_seeds_that_are_no_whole_numbers_are_refused(seed):
+    """0.5 had the fingerprint of seed 0 and another order: its file was resumed as that series."""
+    with pytest.raises(LabError, match="expected a seed of at least 0"):
+        turn(seed=seed)
+
+
 def test_a_probe_of_other_requests_is_refused():
     other = probe_of(request("kind", {"owl": "tree"}, FRAME), UNTOUCHED[:3], FRAME, ROWS)
     with pytest.raises(LabError, match="and paraphrases of each request"):
         in_turn(ITS, ASKED, MASK, other, SETTINGS, (1,))
+    last, *others = reversed(ASKED.asked.subjects)
+    turned = Requests(
+        facts("kind", [last, *others], (FRAME,)), ASKED.new.flip(0)
+    )  # the same facts, in another order
+    elsewhere = probe_of(turned, UNTOUCHED[:3], FRAME, ROWS)
+    assert len(elsewhere.paraphrases) == len(PROBE.paraphrases)
+    with pytest.raises(LabError, match=f"paraphrases of each request, in the order.*got '{last}'"):
+        in_turn(ITS, ASKED, MASK, elsewhere, SETTINGS, (1,))
+    edited = dataclasses.replace(PROBE, untouched=facts("kind", [*UNTOUCHED[:2], last], (FRAME,)))
+    with pytest.raises(LabError, match=f"expected entities that no request edits; got '{last}'"):
+        in_turn(ITS, ASKED, MASK, edited, SETTINGS, (1,))
     with pytest.raises(LabError, match="expected entities that no request edits"):
         probe_of(ASKED, [ASKED.asked.subjects[0]], FRAME, ROWS)

@@ -1,5 +1,7 @@
 """A kind's realm is changed: members, strangers, and FactNet's kind of inference."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -55,6 +57,16 @@ def test_shares_are_those_of_the_edited_model_itself():
         with torch.no_grad():
             p = model(torch.tensor([WORDS.encode(text)]))[0, -1].softmax(-1)[WORDS.token(new)]
         assert float(found.efficacy[number]) == pytest.approx(float(p), abs=1e-5)
+
+
+def test_a_broken_model_moves_nobody_and_is_not_said_to_leave_them():
+    edited = edit(ITS, ASKED, torch.ones(len(ITS)), EditSettings(steps=1, size=1e-12))
+    values = edited.values.clone()
+    values[0] = torch.finfo(values.dtype).max
+    found = followed(ITS, ASKED, dataclasses.replace(edited, values=values))
+    for part in (found.efficacy, found.members, found.strangers, found.inferred):
+        assert part.isnan().tolist() == [True, False]
+    assert found.kinds.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

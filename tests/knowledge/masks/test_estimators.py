@@ -94,3 +94,13 @@ def test_of_equal_scores_those_that_come_first_are_kept():
         order = sorted(range(1000), key=lambda place: (-float(coarse[place]), place))
         kept = estimators.keep(coarse, density).nonzero().flatten().tolist()
         assert kept == sorted(order[: round(1000 * density)])
+
+
+def test_counts_are_exact_where_float32_cannot_count():
+    """2²⁴ + 1 weights are above the least that is kept, of which one of two is kept."""
+    above = 2**24 + 1
+    scores = torch.full((above + 2,), 2.0)
+    scores[-2:] = 1
+    mask = estimators.keep(scores, (above + 1) / (above + 2))
+    assert int(mask.count_nonzero()) == above + 1
+    assert mask[-2:].tolist() == [1, 0]

@@ -40,7 +40,8 @@ def test_hard_concrete_finds_the_wires(noise):
     assert accuracy(its, mask) == 1
     assert mask.numpy()[wired(net, its)].mean() == 1, "every wire is kept"
     assert accuracy(its, rivals.complement(mask)) < 0.2
-    assert accuracy(its, rivals.per_tensor(its, mask)) < 0.3
+    drawn = [accuracy(its, rivals.per_tensor(its, mask, seed)) for seed in range(10)]
+    assert np.mean(drawn) < 0.3, "one draw may have luck; the largest kind alone is 10 in 36"
     assert learned.losses[-1] < 0.1 < learned.losses.max()
 
 

@@ -1,13 +1,15 @@
 """A study that is killed and given again is the same to the bit, and never measured twice."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from helpers.errors import LabError
 from helpers.knowledge.masks import packed
-from helpers.knowledge.study import Cell, MaskPlan, Measured, state
+from helpers.knowledge.study import TASKS, Cell, MaskPlan, Measured, cells, state
+from helpers.knowledge.study.plan import GRIDS
 
 PLAN = MaskPlan(1, 1, steps=1, densities=(0.5, 0.05))
 CELLS = [Cell("tuning", "binary concrete", 5), Cell("control", "dealt out", 0)]
@@ -104,5 +106,69 @@ def test_the_best_settings_are_those_of_the_stored_cells(tmp_path):
         state.best("hard concrete", PLAN, tmp_path)
 
 
+def kept(cell, folder, plan=PLAN):
+    """A cell in no time, in its file."""
+    state.write(cell, fake(cell, plan, None), plan, folder)
+    return folder / cell.file
+
+
+def test_a_cell_of_another_grid_is_refused(tmp_path, monkeypatch):
+    cell, other = Cell("tuning", "top-k", 3), Cell("tuning", "top-k", 2)
+    kept(cell, tmp_path)
+    kept(other, tmp_path)
+    kept(Cell("estimator", "top-k", 0), tmp_path)
+    grid = list(GRIDS["top-k"])
+    grid[3] = replace(grid[3], learning_rate=0.5)
+    monkeypatch.setitem(GRIDS, "top-k", tuple(grid))
+    words = r"made with {'learning_rate': 0\.5} in .*; .* was made with {'learning_rate': 0\.03}"
+    with pytest.raises(LabError, match=words):
+        state.read(cell, PLAN, tmp_path)
+    with pytest.raises(LabError, match=r"expected cells made with {'tried':"):
+        state.read(Cell("estimator", "top-k", 0), PLAN, tmp_path)
+    assert state.read(other, PLAN, tmp_path)["key"] == str(other), "its own is as it was"
+
+
+def test_a_file_under_another_cells_name_is_refused(tmp_path):
+    file = kept(Cell("circuit", "kind", 0), tmp_path)
+    for other in (Cell("circuit", "kind", 1), Cell("circuit", "realm", 0)):
+        file.rename(tmp_path / other.file)
+        file = tmp_path / other.file
+        words = f"{{'cell': '{other}'.* was made with {{'cell': 'circuit/kind/0'"
+        with pytest.raises(LabError, match=words):
+            state.masks(other, PLAN, tmp_path, WEIGHTS)
+
+
+def test_a_bit_that_has_changed_is_seen(tmp_path):
+    cell = Cell("circuit", "kind", 0)
+    file = kept(cell, tmp_path)
+    whole = file.read_bytes()
+    for place in (len(whole) - 1, whole.index(b"circuit/kind/0"), whole.rindex(b"circuit/kind/0")):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        file.write_bytes(bytes(changed))
+        with pytest.raises(LabError, match=r"expected the cell circuit/kind/0 in .*checksum"):
+            state.read(cell, PLAN, tmp_path)
+    file.write_bytes(whole)
+    assert state.read(cell, PLAN, tmp_path)["key"] == str(cell)
+
+
+def test_prompts_are_compared():
+    """Tasks ask different things; a control deals its answers by its seed, or not at all."""
+    said = {
+        str(cell): state.made_with(cell, PLAN)["prompts"]
+        for cell in cells(MaskPlan(2, 2))
+        if cell.kind in ("circuit", "control", "tuning", "rivals")
+    }
+    assert len({said[f"circuit/{name}/0"] for name in TASKS}) == len(TASKS)
+    assert said["circuit/kind/0"] == said["circuit/kind/1"] == said["rivals/kind"]
+    assert said["circuit/kind/0"] == said["tuning/top-k/5"]
+    for name in ("exchanged kinds", "dealt out"):
+        assert len({said[f"control/{each}"] for each in ("facts/0", f"{name}/0", f"{name}/1")}) == 3
+    same = {said[f"control/{name}/{n}"] for name in ("facts", "untrained") for n in (0, 1)}
+    assert len(same) == 1
+
+
 def test_what_a_cell_was_made_with_is_json():
-    assert json.loads(json.dumps(state.made_with(PLAN))) == state.made_with(PLAN)
+    for cell in CELLS:
+        made = state.made_with(cell, PLAN)
+        assert json.loads(json.dumps(made)) == made

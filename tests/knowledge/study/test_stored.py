@@ -188,6 +188,21 @@ def test_bad_arguments_of_the_command(words, message, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("ending", [".safetensors", ".cells"])
+def test_numbers_and_what_is_beside_them_are_never_one_file(ending, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(state, "measure_all", lambda *words: pytest.fail("it was measured"))
+    assert cli.main(["masks", "--out", str(tmp_path / f"study{ending}")]) == 1
+    assert f"a file of numbers that does not end on {ending}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_is_not_written_over_its_own_masks(out):
+    before = out.with_suffix(".safetensors").read_bytes()
+    with pytest.raises(LabError, match=r"does not end on \.safetensors"):
+        stored.write(PLAN, out.with_suffix(".cells"), out.with_suffix(".safetensors"))
+    assert out.with_suffix(".safetensors").read_bytes() == before
+
+
 def test_damaged_and_foreign_studies_are_refused(out, tmp_path):
     text = out.read_text()
     raw = json.loads(text)

@@ -1,5 +1,7 @@
 """Causal tracing: the known paths of FactNet, and the patches of another module."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -127,6 +129,12 @@ def test_a_model_of_gpt2s_shape_can_be_traced(tmp_path):
     assert found.shares[-1, -1] == pytest.approx(1, abs=1e-5)
 
 
+OTHERS = divided()[1][6:12]
+AROUND = "about another subject for each prompt; got other words around"
+BOTH = facts("kind", OTHERS[:3], ["the {entity} stands under", FRAME])
+SHORTER = replace(BOTH, tokens=BOTH.tokens[:, : ASKED.tokens.shape[1]])  # half of them end sooner
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -138,6 +146,9 @@ def test_a_model_of_gpt2s_shape_can_be_traced(tmp_path):
         ({"corruption": Noise(scale=0.0)}, "expected a corruption that lowers"),
         ({"corruption": ASKED}, "expected a corruption that lowers"),
         ({"corruption": POOL}, "expected one prompt about another subject for each prompt"),
+        ({"corruption": facts("kind", OTHERS, ["every {entity} is a kind of"])}, AROUND),
+        ({"corruption": SHORTER}, AROUND),
+        ({"places": ()}, "expected a place in a prompt: subject, after, last; got none"),
         ({"model": factnet.build().model}, "expected token ids from 0 to"),
     ],
 )

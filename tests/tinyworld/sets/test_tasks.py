@@ -326,9 +326,9 @@ def test_a_model_that_prefers_nothing_gives_no_right_answer(asked):
 @pytest.mark.parametrize(
     ("prompts", "said"),
     [
-        ([], "got 0 prompts"),
-        ([Prompt("an owl is a", (), ("fish",))], "right and wrong answers"),
-        ([Prompt("an owl is a", ("bird",), ())], "right and wrong answers"),
+        ([], "got none"),
+        ([Prompt("an owl is a", (), ("fish",))], "no right one"),
+        ([Prompt("an owl is a", ("bird",), ())], "no wrong one"),
         ([Prompt("an owl is a gryphon", ("bird",), ("fish",))], "gryphon"),
         ([Prompt("an owl is a", ("griffin",), ("fish",))], "griffin"),
     ],
