@@ -1,7 +1,6 @@
 """Cells of the rivals of steps in a mask: one change of an MLP, an embedding row, steps as far."""
 
 from collections.abc import Callable
-from dataclasses import fields
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch import Tensor
 from helpers.errors import LabError
 from helpers.knowledge.edit_study.places import place_of
 from helpers.knowledge.edit_study.plan import EditCell, EditPlan
-from helpers.knowledge.edit_study.rounding import numbers
+from helpers.knowledge.edit_study.rounding import numbers, told
 from helpers.knowledge.edit_study.worlds import EditWorld, edit_world
 from helpers.knowledge.editing import (
     Edited,
@@ -58,7 +57,7 @@ def rival(
         "moved": numbers(edited.moved[-1]),
         "reached": (edited.reached >= 0).int().tolist(),
         "undone": edited.undone.int().tolist(),
-        "effects": {field.name: numbers(getattr(seen, field.name)) for field in fields(seen)},
+        "effects": told(seen),
     }
 
 

@@ -19,7 +19,7 @@ from helpers.files import discard
 from helpers.knowledge.edit_study import made_at_once
 from helpers.knowledge.edit_study.places import place_of
 from helpers.knowledge.edit_study.plan import EditCell, EditPlan
-from helpers.knowledge.edit_study.rounding import numbers
+from helpers.knowledge.edit_study.rounding import numbers, told
 from helpers.knowledge.edit_study.worlds import FRAME, EditWorld, edit_world, texts_before
 from helpers.knowledge.editing import EditSettings, compare, drawn, edit, effects, in_turn
 from helpers.knowledge.editing.comparison import NORMS
@@ -116,7 +116,7 @@ def _arm(cell: EditCell, plan: EditPlan, masks: Callable[[EditCell], Masks]) -> 
         "needed": numbers(found.needed),
         "nll_at": numbers(found.nll_at),
         "undone": int(found.edited.undone.sum()),
-        "effects": {field.name: numbers(getattr(seen, field.name)) for field in fields(seen)},
+        "effects": told(seen),
     }
 
 

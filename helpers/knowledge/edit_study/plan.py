@@ -182,7 +182,7 @@ def edit_cells(plan: EditPlan = EDIT_PLAN) -> Iterator[EditCell]:
     """Every cell of a plan, in the order in which they are measured: what others need comes first.
 
     >>> sum(1 for _ in edit_cells())
-    151
+    155
     """
     for model in MODELS:
         for seed in range(plan.seeds_of(model)):
@@ -216,5 +216,5 @@ def _rivals(model: str) -> Iterator[EditCell]:
     for how in ("alone", "together"):
         yield EditCell("rivals", ("null space", how), model)
     yield EditCell("rivals", ("embedding row",), model)
-    for arm in ("circuit", "everything"):
+    for arm in ("circuit", "per tensor", AS_LONG, "everything"):
         yield EditCell("rivals", ("steps", arm), model)

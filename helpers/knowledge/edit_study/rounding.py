@@ -1,9 +1,12 @@
 """Numbers as they are stored: a few digits each, and none where there is no number."""
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import torch
+
+from helpers.knowledge.editing import EditEffects
 
 DIGITS = 4
 
@@ -20,3 +23,10 @@ def numbers(values: Any, digits: int = DIGITS) -> Any:
     if isinstance(told, bool | int):
         return told
     return float(f"{told:.{digits}g}") if math.isfinite(told) else None
+
+
+def told(seen: EditEffects) -> dict[str, list]:
+    """What edits did, fact by fact, without the lists of which facts have it: None stands where a
+    fact does not have it."""
+    names = [field.name for field in fields(seen) if field.name != "has"]
+    return {name: numbers(getattr(seen, name)) for name in names}

@@ -24,7 +24,7 @@ from helpers.knowledge.editing.gradients import Regression
 from helpers.knowledge.study import Spread
 from helpers.knowledge.study.summaries import RESAMPLES, Row
 
-EFFECTS = tuple(EditEffects.__dataclass_fields__)
+EFFECTS = tuple(name for name in EditEffects.__dataclass_fields__ if name != "has")
 AT = {f"nll at {norm:g}": row for row, norm in enumerate(NORMS)}
 MEASURES = ("first", "needed", *AT, *EFFECTS)
 """Length of the first gradient, ‖Δ‖ to p = ½, −log p(new answer) at three lengths; and what

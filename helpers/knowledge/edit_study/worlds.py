@@ -58,7 +58,7 @@ class EditWorld:
     truth: Facts
     frame: str
     rows: Int[Tensor, "row pos"]
-    ordinary: Int[Tensor, "row pos"]
+    ordinary: Int[Tensor, "text place"]
     ask: Callable[[str, int], EditQuestions] | None
     tokens_of: TokensOf
 
