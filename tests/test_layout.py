@@ -55,6 +55,7 @@ ROOMS = {
         "study": {"facts", "masks"},
         "tracing": {"facts"},
         "edit_study": {"study", "editing", "tracing", "masks", "facts"},
+        "real": {"edit_study", "study", "editing", "masks", "facts"},
     },
     "tinyworld": {"models": {"sets", "language", "bestiary"}, "sets": {"language"}},
 }

@@ -8,4 +8,5 @@ Paper: Ge, Rudzicz and Zhu, arXiv 2406.17241.
 - `tracing`: at which layer and position a fact is formed, and whether that says where to edit.
 - `study`: masks, their controls and estimators, measured in cells that can be stopped.
 - `edit_study`: edits in all places, their rivals and tracing, in such cells.
+- `real`: masks and edits on a model of the hub, or on yours.
 """

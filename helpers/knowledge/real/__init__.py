@@ -1,0 +1,13 @@
+"""The same path on a model of the hub, or on yours: masks over its block weights, facts edited.
+
+- `relations`: subjects, objects and templates of a relation, from a file or its public source.
+- `known`: which of these facts a model knows, as prompts in its own tokens.
+- `asking`: what is to be said instead, and what an edited model is asked.
+- `plan`: how much is measured. `cost`: how much memory that takes.
+- `searching`, `measuring`: masks and edits, in pieces that a kill leaves whole.
+- `running`: one call for all of it.
+"""
+
+from helpers.knowledge.real.running import RealFound, run
+
+__all__ = ["RealFound", "run"]
