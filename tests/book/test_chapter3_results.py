@@ -1,0 +1,213 @@
+"""What the chapter on knowledge circuits says was found, held against the stored studies.
+
+That the summaries follow from the cells is tested beside them; here tables and sentences of the
+chapter are compared with the summaries.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from helpers import zoo
+from helpers.knowledge.masks import plain
+from helpers.knowledge.study import stored, summaries
+from helpers.knowledge.study.tasks import TASKS, of_part
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAIN = (ROOT / "book" / "ch3_knowledge_circuits.md").read_text(encoding="utf-8")
+MASKS = PLAIN.partition("## What we found: masks")[2].partition("\n## ")[0]
+FLAT = re.sub(r"\s+", " ", MASKS)
+STUDY = stored.stored()
+NUMBER = r"(-?\d+(?:\.\d+)?)"
+ARMS = {
+    "circuit": "circuit",
+    "all but the circuit": "complement",
+    "random, as many in every tensor": "per tensor",
+    "random": "uniform",
+    "the largest weights": "magnitude",
+    "the largest abs(w·∇)": "gradient",
+}
+CONTROLS = {
+    "true kinds": "facts",
+    "exchanged kinds": "exchanged kinds",
+    "kinds dealt out": "dealt out",
+    "true kinds, shuffled weights": "shuffled weights",
+    "true kinds, untrained": "untrained",
+    "true kinds, before the facts": "before the facts",
+}
+
+
+@cache
+def summary(name, *of):
+    """The rows of one summary of the stored study."""
+    return getattr(summaries, name)(STUDY, *of)
+
+
+def cells(name, text=MASKS):
+    """The cells of the first row of a table with that name in its first column."""
+    return [
+        cell.strip()
+        for cell in re.search(rf"^\| {re.escape(name)} \| (.+) \|$", text, re.M)[1].split("|")
+    ]
+
+
+def part(heading):
+    """The text below a heading."""
+    return MASKS.partition(f"### {heading}")[2].partition("\n### ")[0]
+
+
+def told(spread):
+    """A mean and its interval as the chapter has them."""
+    return f"{spread.mean:.2f} [{spread.low:.2f}, {spread.high:.2f}]"
+
+
+def found(rows, **wanted):
+    """The one row with these entries."""
+    one = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+    assert len(one) == 1, wanted
+    return one[0]
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_what_is_kept(name):
+    rows = summary("circuits", "kind")
+    expected = [told(found(rows, arm=ARMS[name], density=d)["accuracy"]) for d in (0.5, 0.25, 0.05)]
+    assert cells(name, part("A twentieth")) == expected
+
+
+def test_the_rest_is_damaged():
+    rows = summary("circuits", "kind")
+    small, large = (found(rows, arm="complement", density=d) for d in (0.05, 0.25))
+    none = found(rows, arm="none", density=0.0)
+    said = [
+        float(each)
+        for each in re.search(
+            rf"Its KL to the whole model is {NUMBER} \[{NUMBER}, {NUMBER}\] nats at 5 % and"
+            rf" {NUMBER} \[{NUMBER}, {NUMBER}\] at 25 %,"
+            rf" its NLL of the truth {NUMBER} and {NUMBER} above",
+            FLAT,
+        ).groups()
+    ]
+    kl = [getattr(row["kl"], side) for row in (small, large) for side in ("mean", "low", "high")]
+    above = [small["above_uniform"], large["above_uniform"]]
+    assert said == pytest.approx([*kl, *above], abs=0.051)
+    said = re.search(rf"has a KL of {NUMBER} and an NLL {NUMBER} below", FLAT).groups()
+    assert [float(x) for x in said] == pytest.approx(
+        [none["kl"].mean, -none["above_uniform"]], abs=0.051
+    )
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_what_a_mask_can_write(name):
+    rows, steady = summary("controls"), summary("steady")
+    control = CONTROLS[name]
+    whole = found(rows, control=control, density=1.0, asked="learned")["accuracy"].mean
+    small = [
+        told(found(rows, control=control, density=0.05, asked=asked)["accuracy"])
+        for asked in ("learned", "other frames", "other entities")
+    ]
+    learned, others = (
+        found(steady, of=control, arm="circuit", asked=asked)["accuracy"]
+        for asked in ("learned", "other entities")
+    )
+    expected = [f"{whole:.2f}", *small, f"{learned.mean:.2f}", told(others)]
+    assert cells(name, part("A mask can write")) == expected
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_sizes(task):
+    rows, steady = summary("circuits", task), summary("steady")
+    expected = [
+        told(found(rows, arm="circuit", density=d)["accuracy"]) for d in STUDY.plan.densities
+    ]
+    alone = found(steady, of=task, arm="circuit", asked="held out", density=0.5)["accuracy"]
+    assert cells(task, part("No size")) == [*expected, told(alone)]
+    best = max(found(rows, arm="circuit", density=d)["accuracy"].mean for d in STUDY.plan.densities)
+    assert best <= alone.high
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_circuits_share(task):
+    rows = [row for row in summary("overlaps") if row["density"] == 0.05]
+    expected = []
+    for other in TASKS:
+        row = found(rows, first=task, second=other)
+        expected.append(f"{row['containment'][0]:.3f} ({row['per_tensor'][0]:.3f})")
+    assert cells(task, part("One circuit")) == expected
+
+
+def test_the_ranges_that_are_told_of_shares():
+    rows = [row for row in summary("overlaps") if row["density"] == 0.05]
+    shared = {(row["first"], row["second"]): row["containment"][0] for row in rows}
+    chance = [row["per_tensor"][0] for row in rows]
+    text = re.sub(r"\s+", " ", part("One circuit"))
+    low, high = re.search(rf"for that alone share {NUMBER} to {NUMBER}\.", text).groups()
+    assert [float(low), float(high)] == pytest.approx([min(chance), max(chance)], abs=0.005)
+    three = ("kind", "realm", "truth")
+    pairs = [shared[a, b] for a in three for b in three if a != b]
+    low, high = re.search(rf"share more than that, {NUMBER} to {NUMBER};", text).groups()
+    assert [float(low), float(high)] == pytest.approx([min(pairs), max(pairs)], abs=0.005)
+    again = [shared[task, task] for task in TASKS]
+    low, high = re.search(rf"another seed finds {NUMBER} to {NUMBER} of", text).groups()
+    assert [float(low), float(high)] == pytest.approx([min(again), max(again)], abs=0.005)
+    null = {(row["first"], row["second"]): row["per_tensor"][1:] for row in rows}
+    for other in three:
+        assert shared["verb number", other] <= null["verb number", other][1]
+        for one in three:
+            if one != other:
+                assert shared[one, other] > null[one, other][1] + 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("attention", "attention"), ("MLP", "MLP"), ("LayerNorm", "normalisation")]
+)
+def test_what_a_circuit_is_made_of(name, kind):
+    rows = summary("compositions")
+    at = [found(rows, task="kind", kind=kind, density=d) for d in (0.5, 0.05)]
+    expected = [row[measure][0] for measure in ("keep_rate", "share") for row in at]
+    said = [float(cell) for cell in cells(name, part("Made of"))]
+    assert said == pytest.approx(expected, abs=0.0006)
+
+
+def test_the_estimators():
+    rows, text = summary("estimators"), part("Three estimators")
+    for name, estimator in (("straight through", "top-k"), ("hard concrete", "hard concrete")):
+        expected = [
+            told(found(rows, estimator=estimator, density=d)["accuracy"]) for d in (0.5, 0.25, 0.05)
+        ]
+        assert cells(name, text) == expected
+    released = [found(rows, estimator="binary concrete", density=d) for d in (0.5, 0.25, 0.05)]
+    assert cells("binary concrete, as released", text)[0] == told(released[0]["accuracy"])
+    assert [row["accuracy"] for row in released[1:]] == [None, None]
+    kl = [
+        found(rows, estimator=each, density=0.5)["kl"].mean for each in ("hard concrete", "top-k")
+    ]
+    said = re.search(rf"with a KL of {NUMBER} against {NUMBER} at 50 %", text).groups()
+    assert [float(x) for x in said] == pytest.approx(kl, abs=0.0006)
+    for density in (0.5, 0.35, 0.25, 0.15):
+        near, far = (
+            found(rows, estimator=each, density=density)["kl"].mean
+            for each in ("hard concrete", "top-k")
+        )
+        assert near < far
+    lower = [
+        (of[density] or {"accuracy": 0})["accuracy"]
+        for row in summary("tuning")
+        if row["estimator"] == "binary concrete"
+        for of in [row["densities"]]
+        for density in of
+        if density < 0.5
+    ]
+    said = float(re.search(rf"leave at most {NUMBER} of the validation prompts", text)[1])
+    assert max(lower) == pytest.approx(said, abs=0.005)
+
+
+def test_what_was_asked():
+    model = plain.of(zoo.load("tinyworld", device="cpu"))
+    said = re.search(r"([\d,]+) weights in four blocks", FLAT)[1]
+    assert int(said.replace(",", "")) == len(model)
+    learned, judged = (len(set(of_part("kind", p).subjects)) for p in ("search", "held out"))
+    assert f"about {learned} entities and judged by prompts about {judged} others" in FLAT
+    assert f"of all {model.model.cfg.d_vocab} words" in FLAT
