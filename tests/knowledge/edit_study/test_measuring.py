@@ -86,7 +86,7 @@ def test_an_arm_is_the_plain_edit_s_gradient_and_length():
         said = WORLD.blocks.model(asked.tokens[fact : fact + 1])[0, asked.last[fact]]
         plain = edit(WORLD.blocks, WORLD.requests.only([fact]), MASK, EditSettings(steps=1))
         assert got["first"][fact] == pytest.approx(float(plain.gradient[0, 0]), rel=1e-3)
-        before = -float(said.log_softmax(-1)[WORLD.requests.new[fact]])
+        before = -float(said.detach().log_softmax(-1)[WORLD.requests.new[fact]])
         after = float(plain.nll[1, 0])  # one step goes half as far as 0.1
         assert got["nll_at"][0][fact] < after < before
     assert got["kept"] == int(MASK.sum())
@@ -171,10 +171,9 @@ def test_masks_are_learned_where_none_are_stored(tmp_path):
 
 def test_a_series_that_is_killed_goes_on_and_its_cell_is_the_same_to_the_bit(tmp_path, monkeypatch):
     cell, whole, broken = EditCell("series", ("circuit", "0")), tmp_path / "a", tmp_path / "b"
-    made = state.made_with(PLAN)
+    needed, masks = EditCell("masks", ("0",)), Measured({"kept": {}}, MASKS)
     for folder in (whole, broken):
-        masks = Measured({"kept": {}}, MASKS)
-        cellfiles.keep(EditCell("masks", ("0",)), masks, made, folder)
+        cellfiles.keep(needed, masks, state.made_with(needed, PLAN), folder)
     state.measure_edits([cell], PLAN, whole, lambda text: None)
     real, begun = sequential.edit, []
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.knowledge.edit_study import EditStudy, edit_cells, rows
+from helpers.knowledge.editing.published import WAYS
 from helpers.stats import clopper_pearson
 from tests.knowledge.edit_study import fakes
 
@@ -12,7 +13,7 @@ STUDY = EditStudy({}, fakes.PLAN, {cell: fakes.result(cell) for cell in edit_cel
 
 def test_published_edits_are_counted_below_one_half_and_at_the_floor():
     found = rows.published_edits(STUDY)
-    assert len(found) == 3 * 2 * 4 * 3
+    assert len(found) == 3 * 2 * 4 * len(WAYS)
     first = found[0]
     assert (first["said"], first["stopped"], first["edits"]) == (2, 1, 6)
     assert first["before"].mean == 5
@@ -48,7 +49,7 @@ def test_members_follow_beyond_strangers():
 def test_every_rival_has_a_row_in_both_models():
     for model in ("tinyworld", "tinyworld-facts"):
         found = {row["rival"]: row for row in rows.edit_rivals(STUDY, model)}
-        assert len(found) == 17
+        assert len(found) == 3 * 4 + 2 + 1 + 4
         assert found["rank-one/3/last"]["efficacy"].mean == 1
         assert found["rank-one/3/subject"]["efficacy"].mean == 0
 

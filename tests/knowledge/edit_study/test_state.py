@@ -70,5 +70,21 @@ def test_damaged_cells_and_those_of_another_plan_are_refused_before_the_work(tmp
 
 
 def test_more_seeds_or_orders_need_no_cell_again():
-    assert state.made_with(EditPlan(seeds=1, orders=1)) == state.made_with(EditPlan())
-    assert state.made_with(EditPlan(facts=3)) != state.made_with(EditPlan())
+    cell = CELLS[0]
+    made = state.made_with(cell, EditPlan())
+    assert state.made_with(cell, EditPlan(seeds=1, orders=1)) == made
+    assert state.made_with(cell, EditPlan(facts=3)) != made
+
+
+def test_a_cell_follows_from_its_key_and_from_its_own_model_alone():
+    for cell in (CELLS[0], EditCell("masks", ("0",), "tinyworld-facts")):
+        made = state.made_with(cell, PLAN)
+        assert (made["cell"], made["sha256"]) == (str(cell), zoo.entry(cell.model).sha256)
+
+
+def test_a_file_under_another_cells_name_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(state, "measure_cell", lambda *words: Measured({"a": 1}, {}))
+    state.measure_edits(CELLS[:1], PLAN, tmp_path, silent)
+    (tmp_path / CELLS[0].file).rename(tmp_path / CELLS[1].file)
+    with pytest.raises(LabError, match="was made with {'cell': 'denials'"):
+        state.measure_edits(CELLS[1:], PLAN, tmp_path, silent)
