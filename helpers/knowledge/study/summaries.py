@@ -2,11 +2,12 @@
 
 A rate has two sources of chance: which search it was, and which entities or nouns were asked. Both
 are drawn anew in every resample, so the intervals hold for other searches and other subjects. With
-three to five searches they are rough, and rather too narrow. Where all subjects are right, or none,
-no resample differs: there the interval is Clopper and Pearson's, of so many subjects.
+three to five searches they are rough, and rather too narrow. Where hardly a subject is ever wrong,
+or right, resamples hardly differ: there the interval reaches as far as Clopper and Pearson's of so
+many subjects without any.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from helpers.stats import clopper_pearson
 LEARNED = ("circuit", "complement", "per tensor", "uniform")
 FIXED = ("magnitude", "gradient")
 RESAMPLES = 1000
+FEW = 5
+"""Subjects below which resamples say too little about those that are wrong, or right."""
 Row = dict[str, Any]
 
 
@@ -76,11 +79,12 @@ def rate(
             f"got {counts.max():g} of {prompts.max():g}",
         )
     estimate = _resampled(counts, prompts, seed)
-    if counts.sum() not in (0, prompts.sum() * len(counts)):
-        return estimate
     low, high = clopper_pearson(0, len(prompts))
-    edges = (1 - high, 1.0) if counts.any() else (low, high)
-    return Spread(estimate.mean, *edges, estimate.searches)
+    if (counts < prompts).any(0).sum() < FEW:  # subjects with any wrong answer
+        return replace(estimate, low=min(estimate.low, 1 - high))
+    if counts.any(0).sum() < FEW:
+        return replace(estimate, high=max(estimate.high, high))
+    return estimate
 
 
 def mean(values: Real[ndarray, "search subject"], seed: int = 0) -> Spread:
