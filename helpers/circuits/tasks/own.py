@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from helpers.circuits.tasks.reading import TextReader, reader
 from helpers.circuits.tasks.twins import Twins
 from helpers.errors import LabError
 from helpers.texts import Prompts
+from helpers.texts.reading import TextReader, reader
 
 Words = str | Iterable[str | Iterable[str]]
 """One word for all prompts, or for each prompt a word or several."""

@@ -7,20 +7,16 @@ sentence or context).
 """
 
 import csv
-import hashlib
 import io
-import os
 import re
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPException
 from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 
-from helpers import runtime
+from helpers import files
 from helpers.errors import LabError
 from helpers.texts import LabelledSet
 
@@ -29,12 +25,8 @@ COMMIT = "14d35b47a913fe3fe626bb2e6bd8381ad41881bf"
 
 They are the same at bf8d38a678 of 2024-05-22."""
 ADDRESS = f"https://raw.githubusercontent.com/ChnQ/TracingLLM/{COMMIT}/src/datasets"
-TIMEOUT = 30.0
-"""Seconds without an answer after which a download is given up."""
-MARGIN = 1 << 16
-"""Bytes beyond the expected ones after which a download is cut off.
-
-They are enough to show that the file has changed."""
+CACHE = "trust"
+"""Folder in the cache that keeps the files."""
 
 
 @dataclass(frozen=True)
@@ -193,66 +185,10 @@ def questions(folder: str | Path | None = None, address: str = ADDRESS) -> tuple
 def fetch(source: Source, folder: str | Path | None = None, address: str = ADDRESS) -> bytes:
     """The bytes of one file, with the digest that its `Source` states.
 
-    A download is written to the cache only when it is whole and right, in one step, so a kill
-    leaves no half file.
-
     Raises:
         LabError: As in `load`.
     """
-    path = (Path(folder) if folder else runtime.cache_dir() / "trust") / source.file
-    if path.is_file():
-        return _checked(
-            path.read_bytes(), source, f"{path} has", f"delete {path}, so that it is fetched again"
-        )
-    if folder:
-        raise LabError(
-            f"expected the file {path}",
-            "there is none",
-            hint=f"fetch it from {address}/{source.file}",
-        )
-    data = _checked(
-        _download(f"{address}/{source.file}", source.size + MARGIN),
-        source,
-        f"{address} sent",
-        "try again later; if it stays so, the file has been changed at its source, and its numbers "
-        "here do not hold for it",
-    )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_bytes(data)
-        scratch.replace(path)
-    except OSError as fault:
-        raise LabError(
-            f"expected to write {path}",
-            f"the system says: {fault}",
-            hint="set LAB_CACHE to another folder",
-        ) from None
-    return data
-
-
-def _download(url: str, limit: int) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            return answer.read(limit)
-    except (OSError, HTTPException, ValueError) as fault:  # ValueError: an address that is none
-        raise LabError(
-            f"expected to download {url}",
-            f"the system says: {fault}",
-            hint="check the network; or fetch the file elsewhere, put it into a folder, and name "
-            "that: folder=, or --folder DIR",
-        ) from None
-
-
-def _checked(data: bytes, source: Source, whose: str, hint: str) -> bytes:
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != source.sha256:
-        raise LabError(
-            f"expected {source.file} with {source.size} bytes and sha256 {source.sha256}",
-            f"{whose} {len(data)} bytes with sha256 {digest}",
-            hint=hint,
-        )
-    return data
+    return files.fetch(source, address, CACHE, folder)
 
 
 def _rows(data: bytes) -> list[list[str]]:

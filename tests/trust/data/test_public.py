@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from helpers import files
 from helpers.errors import LabError
-from helpers.trust.data import public
-from helpers.trust.data.public import QUESTIONS, SOURCES, fetch, load, questions
+from helpers.trust.data.public import ADDRESS, QUESTIONS, SOURCES, fetch, load, questions
 
 CONTENT = b"statement,label\r\nWater is wet.,1\r\nWater is dry.,0\r\n"
 SMALL = replace(
@@ -188,8 +188,8 @@ def test_a_file_that_changed_at_its_source_is_not_kept(server, cache):
 
 
 def test_a_download_far_too_large_is_cut_off(server, cache):
-    server.say(200, b"x" * (public.MARGIN * 4))
-    with pytest.raises(LabError, match=f"sent {len(CONTENT) + public.MARGIN} bytes"):
+    server.say(200, b"x" * (files.MARGIN * 4))
+    with pytest.raises(LabError, match=f"sent {len(CONTENT) + files.MARGIN} bytes"):
         fetch(SMALL, address=server.address)
 
 
@@ -217,7 +217,7 @@ def test_without_a_network_the_way_out_is_said(cache, address):
 
 
 def test_a_server_that_hangs_is_given_up(server, cache, monkeypatch):
-    monkeypatch.setattr(public, "TIMEOUT", 0.2)
+    monkeypatch.setattr(files, "TIMEOUT", 0.2)
     server.say(200, b"", length=len(CONTENT))
     server.RequestHandlerClass.do_GET = lambda self: threading.Event().wait(1)
     with pytest.raises(LabError, match="timed out"):
@@ -262,5 +262,5 @@ def test_a_cache_that_cannot_be_written(server, cache):
 def test_the_address_is_pinned():
     assert re.fullmatch(
         r"https://raw.githubusercontent.com/ChnQ/TracingLLM/[0-9a-f]{40}/src/datasets",
-        public.ADDRESS,
+        ADDRESS,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.errors import LabError
-from helpers.texts import BEGIN, PAD, UNKNOWN, Vocabulary
+from helpers.texts.vocabulary import BEGIN, PAD, UNKNOWN, Vocabulary
 
 
 @dataclass(frozen=True)
