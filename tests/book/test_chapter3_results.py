@@ -8,12 +8,16 @@ import re
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers import zoo
+from helpers.knowledge.facts import divided
 from helpers.knowledge.masks import plain
 from helpers.knowledge.study import stored, summaries
 from helpers.knowledge.study.tasks import TASKS, of_part
+from helpers.stats import clopper_pearson
+from helpers.tinyworld.language import vocabulary, world
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = (ROOT / "book" / "ch3_knowledge_circuits.md").read_text(encoding="utf-8")
@@ -92,6 +96,10 @@ def test_the_rest_is_damaged():
     ]
     kl = [getattr(row["kl"], side) for row in (small, large) for side in ("mean", "low", "high")]
     above = [small["above_uniform"], large["above_uniform"]]
+    entropy = re.search(rf"its entropy of {NUMBER} and {NUMBER} nats", FLAT).groups()
+    assert [float(x) for x in entropy] == pytest.approx(
+        [small["entropy"], large["entropy"]], abs=0.051
+    )
     assert said == pytest.approx([*kl, *above], abs=0.051)
     said = re.search(rf"has a KL of {NUMBER} and an NLL {NUMBER} below", FLAT).groups()
     assert [float(x) for x in said] == pytest.approx(
@@ -116,7 +124,7 @@ def test_what_a_mask_can_write(name):
     assert cells(name, part("A mask can write")) == expected
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["truth", "noun number"])
 def test_the_sizes(task):
     rows, steady = summary("circuits", task), summary("steady")
     expected = [
@@ -126,6 +134,42 @@ def test_the_sizes(task):
     assert cells(task, part("No size")) == [*expected, told(alone)]
     best = max(found(rows, arm="circuit", density=d)["accuracy"].mean for d in STUDY.plan.densities)
     assert best <= alone.high
+
+
+def test_the_other_tasks_at_every_size():
+    least = float(re.search(rf"toxicity have {NUMBER} or more at every density", FLAT)[1])
+    others = [task for task in TASKS if task not in ("truth", "noun number")]
+    assert all(task in FLAT for task in others)
+    for task in others:
+        for density in STUDY.plan.densities:
+            row = found(summary("circuits", task), arm="circuit", density=density)
+            assert row["accuracy"].mean >= least
+
+
+@pytest.mark.parametrize(("step", "place"), [(None, 0), (468, 1), (0, 2)])
+def test_the_embedding_alone_tells_kinds_of_the_trained_model(step, place):
+    model = zoo.load("tinyworld", device="cpu", **({} if step is None else {"step": step}))
+    rows = model.embed.W_E.detach().double().numpy()
+    kind = {entity.name: entity.kind for entity in world.load().entities}
+    searched, held_out = divided()
+    row = {name: rows[vocabulary().token(name)] for name in (*searched, *held_out)}
+    means = {
+        each: np.mean([row[name] for name in searched if kind[name] == each], axis=0)
+        for each in {kind[name] for name in searched}
+    }
+    right = 0
+    for name in held_out:
+        far = {each: np.linalg.norm(row[name] - mean) for each, mean in means.items()}
+        right += min(far, key=far.get) == kind[name]
+    counts = re.search(
+        r"right for (\d+) of (\d+); before .* learned for (\d+) of 77 \[[\d., ]+\];"
+        r" untrained for (\d+) of 77",
+        FLAT,
+    ).groups()
+    assert [right, len(held_out)] == [int(counts[(0, 2, 3)[place]]), int(counts[1])]
+    if step is not None:
+        low, high = clopper_pearson(right, len(held_out))
+        assert f"{right} of 77 [{low:.2f}, {high:.2f}]" in FLAT
 
 
 @pytest.mark.parametrize("task", TASKS)
