@@ -61,7 +61,7 @@ def rate(
         LabError: More right than asked, or below 0; numbers of other subjects, or not finite.
 
     >>> print(rate(np.array([[2, 1], [2, 2]]), np.array([2, 2])))
-    0.875 [0.500, 1.000]
+    0.875 [0.158, 1.000]
     """
     counts, prompts = (
         array_of(finite(right, "counts", "search subject")),
@@ -79,12 +79,13 @@ def rate(
             f"got {counts.max():g} of {prompts.max():g}",
         )
     estimate = _resampled(counts, prompts, seed)
-    low, high = clopper_pearson(0, len(prompts))
+    low, high = estimate.low, estimate.high
+    edge = clopper_pearson(0, len(prompts))[1]
     if (counts < prompts).any(0).sum() < FEW:  # subjects with any wrong answer
-        return replace(estimate, low=min(estimate.low, 1 - high))
+        low = min(low, 1 - edge)
     if counts.any(0).sum() < FEW:
-        return replace(estimate, high=max(estimate.high, high))
-    return estimate
+        high = max(high, edge)
+    return replace(estimate, low=low, high=high)
 
 
 def mean(values: Real[ndarray, "search subject"], seed: int = 0) -> Spread:

@@ -86,5 +86,5 @@ def test_a_file_under_another_cells_name_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "measure_cell", lambda *words: Measured({"a": 1}, {}))
     state.measure_edits(CELLS[:1], PLAN, tmp_path, silent)
     (tmp_path / CELLS[0].file).rename(tmp_path / CELLS[1].file)
-    with pytest.raises(LabError, match="was made with {'cell': 'denials'"):
+    with pytest.raises(LabError, match=r"was made with \{'cell': 'denials'"):
         state.measure_edits(CELLS[1:], PLAN, tmp_path, silent)

@@ -48,6 +48,24 @@ def test_where_nothing_varies_the_interval_is_of_so_many_subjects(share):
     assert got.mean == (share > 0)
 
 
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_few_that_are_wrong_or_right_make_no_interval_narrower_than_none(wrong):
+    """Of 30 subjects the first few are unlike the others, in one of three searches."""
+    none = clopper_pearson(0, 30)[1]
+    for few in range(5):
+        counts = np.full((3, 30), 2 * wrong)
+        counts[0, :few] = 1
+        got = rate(counts, np.full(30, 2))
+        assert (1 - got.low if wrong else got.high) == pytest.approx(none)
+        assert got.mean == pytest.approx(wrong + (1 - 2 * wrong) * few / 180)
+
+
+def test_of_three_subjects_nothing_is_certain():
+    edge = clopper_pearson(0, 3)[1]
+    got = [rate(np.full((2, 3), right), np.ones(3)) for right in (0, 1)]
+    assert [(each.low, each.high) for each in got] == [(0, edge), (1 - edge, 1)]
+
+
 def test_it_is_the_same_again_and_says_itself():
     counts, asked = RNG.integers(0, 3, (3, 30)), np.full(30, 2)
     assert rate(counts, asked) == rate(counts, asked)
