@@ -49,7 +49,23 @@ def _masks() -> list:
     def not_detached(scores, density):
         return _kept(scores, density) + scores
 
-    return [flat, only_kept, lowest, by_size, from_a_limit, soft, downhill, not_detached]
+    def cut_off(scores, density):
+        mask = torch.zeros_like(scores)
+        mask[scores.detach().topk(int(len(scores) * density)).indices] = 1
+        return mask + scores - scores.detach()
+
+    def above_a_quantile(scores, density):
+        mask = (scores > scores.detach().quantile(1 - density)).float()
+        return mask + scores - scores.detach()
+
+    def probabilities(scores, density):
+        return scores.sigmoid()
+
+    def all_in_double(scores, density):
+        return _kept(scores, density) + scores.double() - scores.double().detach()
+
+    wrong = [flat, only_kept, lowest, by_size, from_a_limit, soft, downhill, not_detached]
+    return [*wrong, cut_off, above_a_quantile, probabilities, all_in_double]
 
 
 def _matched() -> list:
@@ -90,7 +106,26 @@ def _matched() -> list:
             parts.append(drawn)
         return torch.cat(parts)
 
-    return [in_all, the_mask, first_places, by_chance, rolled, other_seed, outside]
+    def one_order(mask, sizes, seed):
+        """A generator made anew for each tensor: those of one size get the same order."""
+        parts = []
+        for part in mask.split(sizes):
+            generator = torch.Generator().manual_seed(seed)
+            parts.append(part[torch.randperm(len(part), generator=generator)])
+        return torch.cat(parts)
+
+    def with_repeats(mask, sizes, seed):
+        generator, parts = torch.Generator().manual_seed(seed), []
+        for part in mask.split(sizes):
+            places = torch.randint(len(part), (int(part.sum()),), generator=generator)
+            parts.append(torch.zeros(len(part)).index_fill_(0, places, 1.0))
+        return torch.cat(parts)
+
+    def unseeded(mask, sizes, seed):
+        return torch.cat([part[torch.randperm(len(part))] for part in mask.split(sizes)])
+
+    wrong = [in_all, the_mask, first_places, by_chance, rolled, other_seed, outside]
+    return [*wrong, one_order, with_repeats, unseeded]
 
 
 RNG = np.random.default_rng(0)
@@ -120,7 +155,24 @@ def _overlaps() -> list:
         (a, b), n = sums(first, second, sizes)
         return float((a * b / n).sum())
 
-    return [uniform, observed, plain_mean, of_second, number]
+    def of_either(first, second, sizes):
+        (a, b), n = sums(first, second, sizes)
+        both = (a * b / n).sum()
+        return float(both / (a.sum() + b.sum() - both))
+
+    def as_one_tensor(first, second, sizes):
+        return float(first.mean() * second.mean())
+
+    def by_tensor(first, second, sizes):
+        (a, b), n = sums(first, second, sizes)
+        return a * b / n / a.sum()
+
+    def rounded(first, second, sizes):
+        (a, b), n = sums(first, second, sizes)
+        return round(float((a * b / n).sum() / a.sum()), 2)
+
+    wrong = [uniform, observed, plain_mean, of_second, number]
+    return [*wrong, of_either, as_one_tensor, by_tensor, rounded]
 
 
 def _edits() -> list:
@@ -133,7 +185,22 @@ def _edits() -> list:
 
         return edit
 
+    def along_the_first(values, gradient, mask, length, steps):
+        inside = mask * gradient(values)
+        return values - steps * length * inside / inside.norm().clamp_min(1e-9)
+
+    def shared_out(values, gradient, mask, length, steps):
+        for _ in range(steps):
+            inside = mask * gradient(values)
+            values = values - length / steps * inside / inside.norm().clamp_min(1e-9)
+        return values
+
     return [
+        along_the_first,
+        shared_out,
+        walk(lambda w, g, m, length, _: w - length * m * g / (m * g).abs().sum()),
+        walk(lambda w, g, m, length, _: w - length * (m * g).sign() / m.sum().sqrt()),
+        walk(lambda w, g, m, length, _: w - length * m * g / (m * g).norm().square()),
         walk(lambda w, g, m, length, _: w - length * m * g / g.norm()),
         walk(lambda w, g, m, length, _: w - length * m * g),
         walk(lambda w, g, m, length, _: w - length * g / g.norm()),
@@ -161,8 +228,21 @@ def _distances(right) -> list:
         at = beyond.argmax(0) - 1
         return np.where(beyond.any(0), nll[at, np.arange(nll.shape[1])], np.nan)
 
+    def by_interp_or_nan(moved, nll, norm):
+        """Right where each step leads further away, and only there."""
+        return np.where(moved.max(0) >= norm, by_interp(moved, nll, norm), np.nan)
+
+    def nearest(moved, nll, norm):
+        return nll[np.abs(moved - norm).argmin(0), np.arange(nll.shape[1])]
+
+    def half_way(moved, nll, norm):
+        return (first_beyond(moved, nll, norm) + last_before(moved, nll, norm)) / 2
+
     return [
         by_interp,
+        by_interp_or_nan,
+        nearest,
+        half_way,
         first_beyond,
         last_before,
         lambda moved, nll, norm: nll[-1],
@@ -202,4 +282,16 @@ def _long() -> list:
         mask[order[:count]] = 1
         return mask
 
-    return [drawn, extreme(1), extreme(-1), inside, fewer, lambda g, c: 1 - c]
+    def by_sum(gradient, circuit):
+        """Neighbours whose sizes add up to the same, in place of their squares."""
+        sizes, kept = gradient.double().abs(), int(circuit.sum())
+        outside = torch.nonzero(circuit == 0).flatten()
+        order = outside[sizes[outside].argsort()]
+        sums = torch.cat([torch.zeros(1, dtype=torch.float64), sizes[order].cumsum(0)])
+        wanted = sizes[circuit == 1].sum()
+        start = int((sums[kept:] - sums[:-kept] - wanted).abs().argmin())
+        mask = torch.zeros_like(circuit)
+        mask[order[start : start + kept]] = 1
+        return mask
+
+    return [drawn, extreme(1), extreme(-1), inside, fewer, by_sum, lambda g, c: 1 - c]

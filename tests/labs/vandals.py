@@ -191,12 +191,17 @@ def _functions(result: Any) -> bool:
 
 def right_then_spoiled(solution: Callable, inputs: tuple[Any, ...]) -> tuple[Any, bool]:
     """Right, then all is spoiled; but not what is written in place, for that is the answer."""
-    result = copy.deepcopy(solution(*inputs))
+    result = _own(solution(*inputs))
     if result is not None:
         for thing in inputs:
             wreck(thing)
     poison()
     return result, True
+
+
+def _own(result: Any) -> Any:
+    """A copy that shares no memory with what was given; one of a tensor keeps its gradient."""
+    return result.clone() if isinstance(result, torch.Tensor) else copy.deepcopy(result)
 
 
 def spoiled_then_right(solution: Callable, inputs: tuple[Any, ...]) -> tuple[Any, bool]:
@@ -270,7 +275,7 @@ def after(vandal: Callable[[Any], object]) -> Callable[..., tuple[Any, bool]]:
     """Right, and then something is done to the model that was given."""
 
     def act(solution: Callable, inputs: tuple[Any, ...]) -> tuple[Any, bool]:
-        result = copy.deepcopy(solution(*inputs))
+        result = _own(solution(*inputs))
         for model in inputs:
             if isinstance(model, nn.Module):
                 vandal(model)
@@ -305,6 +310,11 @@ def _as_objects(values: np.ndarray) -> np.ndarray:
     return values.astype(object)
 
 
+def _fraction(value: float) -> Fraction | float:
+    """There is none for NaN, which some right answers hold."""
+    return Fraction(value) if math.isfinite(value) else float(value)
+
+
 REFUSED: dict[str, Callable[[np.ndarray], Any]] = {
     "complex": lambda values: values + 1j,
     "complex tensor": lambda values: torch.from_numpy(values) + 1j,
@@ -326,7 +336,7 @@ REFUSED: dict[str, Callable[[np.ndarray], Any]] = {
 JUDGED: dict[str, Callable[[np.ndarray], Any]] = {
     "objects": _as_objects,
     "tensor with gradient": lambda values: torch.from_numpy(values).requires_grad_(),
-    "fractions": lambda values: np.vectorize(Fraction, otypes=[object])(values)[()],
+    "fractions": lambda values: np.vectorize(_fraction, otypes=[object])(values)[()],
     "decimals": lambda values: np.vectorize(Decimal, otypes=[object])(values)[()],
     "matrix": lambda values: np.asmatrix(values),
     "nothing masked": lambda values: np.ma.masked_array(values),
