@@ -19,7 +19,9 @@ CARDS = {
         r":link: (\w+)\n:link-type: doc\n(.*?)\n:::", PAGE.partition("## One result")[2], re.DOTALL
     )
 }
-CHAPTERS = re.findall(r"file: book/(ch\d_\w+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CONTENTS = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+CHAPTERS = re.findall(r"file: book/(ch\d_\w+)", CONTENTS)
+LABS = re.findall(r"file: (labs/lab(\d)_\w+)", CONTENTS)
 
 
 def chapter(number: int) -> str:
@@ -39,6 +41,12 @@ def test_every_chapter_has_its_card_its_row_and_is_among_the_first_to_read():
     for name in CHAPTERS:
         assert f"{{doc}}`{name}`" in before[0]
         assert f"{{doc}}`chapter <{name}>`" in before[2]
+
+
+def test_every_lab_has_its_link():
+    assert len(LABS) >= 5
+    for path, number in LABS:
+        assert f"{{doc}}`Lab {number} </{path}>`" in PAGE
 
 
 def test_arithmetic():
