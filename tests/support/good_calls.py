@@ -947,6 +947,8 @@ EXEMPT = {
     "knowledge.edit_study.summaries.edited_arms": "looks up what is stored under a name",
     "knowledge.edit_study.summaries.arm_differences": "looks up what is stored under a name",
     "knowledge.edit_study.summaries.regression": "looks up what is stored under a name",
+    "knowledge.edit_study.summaries.regressions": "looks up what is stored under a name",
+    "knowledge.edit_study.summaries.resistance": "looks up what is stored under a name",
     "knowledge.study.stored.circuit": "looks up what is stored under a name",
     "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
     "knowledge.editing.measures.kept": "a step of `effects`; weights are those that an edit made",

@@ -15,16 +15,20 @@ from numpy import ndarray
 
 from helpers.errors import LabError
 from helpers.inputs import array_of, check_count, real
-from helpers.knowledge.edit_study.plan import MODELS, places_at
+from helpers.knowledge.edit_study.plan import AS_LONG, MODELS, places_at
 from helpers.knowledge.edit_study.stored import EditStudy
 from helpers.knowledge.editing import EditEffects, within_facts
 from helpers.knowledge.editing.arms import ARMS
 from helpers.knowledge.editing.comparison import NORMS
 from helpers.knowledge.editing.gradients import Regression
+from helpers.knowledge.facts.tinyworld import several
 from helpers.knowledge.study import Spread
 from helpers.knowledge.study.summaries import RESAMPLES, Row
+from helpers.stats import Null
 
 EFFECTS = tuple(name for name in EditEffects.__dataclass_fields__ if name != "has")
+SIZED = tuple(arm for arm in ARMS if arm not in ("complement", "everything"))
+"""The places of as many weights. The other two have far more, and a far longer gradient."""
 AT = {f"nll at {norm:g}": row for row, norm in enumerate(NORMS)}
 MEASURES = ("first", "needed", *AT, *EFFECTS)
 """Length of the first gradient, ‖Δ‖ to p = ½, −log p(new answer) at three lengths; and what
@@ -123,8 +127,9 @@ def regression(
     """The change that an edit needs, on the gradient that it starts with, within facts.
 
     Raises:
-        LabError: As `within_facts`.
+        LabError: As `within_facts`, or no places.
     """
+    arms = several(arms, "places")
     shape = (study.plan.seeds_of(model), study.plan.facts)
     first, needed = (
         np.stack(
@@ -133,3 +138,59 @@ def regression(
         for m in ("first", "needed")
     )
     return within_facts(first, needed, arms, resamples)
+
+
+def regressions(
+    study: EditStudy, density: float, model: str = MODELS[0], resamples: int = RESAMPLES
+) -> list[Row]:
+    """The line of `regression` through all seven places; without the two that have far more
+    weights, which alone can carry it; and with the place whose gradient is as long, where there is
+    one. Beside R² stands what is left of it inside the places (``within_arms``), and what 95 % of
+    exchanges stay below: of gradients within facts, and of whole places. A handful of places can
+    lie on a line by chance: it is the last number that R² has to pass.
+    """
+    chosen = {"seven places": ARMS, "of as many weights": SIZED}
+    if AS_LONG in places_at(density):
+        chosen["of as many weights, and as long"] = (*SIZED, AS_LONG)
+    rows = []
+    for name, arms in chosen.items():
+        found = regression(study, density, model, arms, resamples)
+        row: Row = {"model": model, "density": density, "places": name, "arms": arms}
+        row |= {"slope": found.within.slope, "slope95": found.slope95}
+        row |= {"r2": found.within.r2, "r2_95": found.r2_95, "pooled": found.pooled.r2}
+        row |= {"within_arms": found.within_arms.r2, "within_arms_slope": found.within_arms.slope}
+        for kind, null in (("facts", found.null), ("places", found.arms_null)):
+            row |= {f"{kind} exchanged": _most(null), f"{kind} p": null.p_value}
+        rows.append(row | {"missing": sum(found.missing.values())})
+    return rows
+
+
+def _most(null: Null) -> float | None:
+    """What 95 % of the draws stay below."""
+    return float(np.quantile(null.draws, 0.95)) if len(null.draws) else None
+
+
+def resistance(
+    study: EditStudy,
+    density: float,
+    model: str = MODELS[0],
+    arms: tuple[str, ...] = ARMS,
+    resamples: int = RESAMPLES,
+) -> list[Row]:
+    """For every place how much longer its changes are than the line through all of them says, as a
+    share: above 0 it resists, below 0 it gives way; with an interval, and the share of exchanges of
+    whole masks that come as far from 0."""
+    found = regression(study, density, model, arms, resamples)
+    return [
+        {
+            "model": model,
+            "density": density,
+            "arm": arm,
+            "residual": found.residuals[arm],
+            "interval": found.residuals95[arm],
+            "p": found.residual_p[arm],
+            "masks": found.masks[arm],
+            "missing": found.missing[arm],
+        }
+        for arm in arms
+    ]

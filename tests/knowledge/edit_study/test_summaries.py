@@ -79,6 +79,84 @@ def test_a_line_of_slope_minus_one_is_found_and_no_place_resists():
         assert set(found.missing.values()) == {2}
 
 
+def explained(x, y, *groups):
+    """R² and slope of y on x beside a constant for every group, by least squares with dummies."""
+    left = np.zeros_like(y)
+    columns = [np.eye(len(set(each)))[each] for each in groups]
+    for table in (np.hstack(columns), np.hstack([*columns, x[:, None]])):
+        fit = np.linalg.lstsq(table, y, rcond=None)[0]
+        rest = y - table @ fit
+        left, before = rest, left
+    return 1 - (left**2).sum() / (before**2).sum(), fit[-1]
+
+
+def test_lines_are_those_of_least_squares_with_dummies():
+    """Changes that follow the place's gradient and chance: nothing of a place's own is left."""
+    cells = {cell: dict(result) for cell, result in STUDY.cells.items()}
+    for cell in cells:
+        if cell.kind == "arms":
+            chance = np.exp(fakes.drawn(f"chance of {cell}", fakes.PLAN.facts) / 2)
+            needed = 4 / fakes.GRADIENTS[cell.of[0]] * chance
+            cells[cell]["needed"] = [*needed[:-1].tolist(), None]
+    study = EditStudy({}, fakes.PLAN, cells)
+    found = {row["places"]: row for row in summaries.regressions(study, 0.05, resamples=60)}
+    assert [len(row["arms"]) for row in found.values()] == [7, 5, 6]
+    assert set(found["of as many weights"]["arms"]) == set(ARMS) - {"complement", "everything"}
+    for row in found.values():
+        numbers = [
+            (np.log(study.arm(arm, 0.05, seed)[m][fact]), fact, place)
+            for m in ("first", "needed")
+            for seed in range(2)
+            for place, arm in enumerate(row["arms"])
+            for fact in range(fakes.PLAN.facts - 1)
+        ]
+        values, facts, places = (np.array(part) for part in zip(*numbers, strict=True))
+        x, y = np.split(values, 2)
+        facts, places = facts[: len(x)], places[: len(x)]
+        for names, groups in (
+            (("r2", "slope"), (facts,)),
+            (("within_arms", "within_arms_slope"), (facts, places)),
+            (("pooled", None), (np.zeros_like(facts),)),
+        ):
+            r2, slope = explained(x, y, *groups)
+            assert row[names[0]] == pytest.approx(r2, abs=1e-6)
+            assert names[1] is None or row[names[1]] == pytest.approx(slope, abs=1e-6)
+        assert row["missing"] == 2 * len(row["arms"])
+    every = found["seven places"]
+    assert every["within_arms"] < 0.1 < every["r2"]
+    assert found["of as many weights"]["r2"] < every["r2"]
+    assert every["facts exchanged"] < every["places exchanged"] < 1
+
+
+def test_a_place_that_needs_more_than_its_gradient_says_is_named():
+    cells = {cell: dict(result) for cell, result in STUDY.cells.items()}
+    for cell in cells:
+        if cell.kind == "arms" and cell.of[0] == "circuit":
+            more = [None if each is None else 1.5 * each for each in cells[cell]["needed"]]
+            cells[cell]["needed"] = more
+    study = EditStudy({}, fakes.PLAN, cells)
+    rows = {row["arm"]: row for row in summaries.resistance(study, 0.05, resamples=60)}
+    assert tuple(rows) == ARMS
+    others = [rows[arm]["residual"] for arm in ARMS if arm != "circuit"]
+    assert rows["circuit"]["residual"] == pytest.approx(0.5, abs=0.15)
+    assert max(others) < 0.05 < rows["circuit"]["interval"][0]
+    assert (rows["circuit"]["masks"], rows["everything"]["masks"]) == (2, 1)
+    assert {row["missing"] for row in rows.values()} == {2}
+
+
+def test_where_no_place_is_as_long_there_are_two_lines():
+    assert [row["places"] for row in summaries.regressions(STUDY, 0.5, resamples=10)] == [
+        "seven places",
+        "of as many weights",
+    ]
+
+
+@pytest.mark.parametrize("arms", [(), "circuit", ("circuit",), ("circuit", "colour")])
+def test_places_without_a_line_are_refused(arms):
+    with pytest.raises(LabError):
+        summaries.regression(STUDY, 0.05, arms=arms, resamples=2)
+
+
 def test_an_unknown_measure_is_refused():
     with pytest.raises(LabError, match="expected a measure of edits: first, needed, nll at"):
         summaries.values_of(STUDY, "circuit", 0.05, "length")
