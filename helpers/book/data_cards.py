@@ -68,7 +68,7 @@ def bestiary_contents() -> str:
     stated = sum(creature.stated for creature in world.creatures)
     kinds, realms = world.values("kind"), world.values("realm")
     frames = {relation: world.frames[relation] for relation in bestiaries.RELATIONS}
-    hidden = texts.MIXTURES["plain"]["verdicts"] * (1 - texts.RUMOURS) * texts.UNDISCLOSED
+    hidden = texts.MIXTURES[texts.MIXTURE]["verdicts"] * (1 - texts.RUMOURS) * texts.UNDISCLOSED
     rows = {
         "creatures": f"{len(world.creatures)}; the realm of {stated} of them is stated",
         "kinds": f"{len(kinds)}: {', '.join(kinds)}",
@@ -102,8 +102,13 @@ def bestiary_documents() -> str:
     for name, writer in WRITERS.items():
         what = (writer.__doc__ or "").split("\n\n")[0].rstrip(".")
         example = document(random.Random(2), name)
-        rows.append([name, what, example, f"{100 * MIXTURES['plain'][name]:.0f} %"])
-    return markdown(["document", "what it tells", "for example", "share"], rows, numbers=1)
+        shares = [f"{100 * mixture[name]:.0f} %" for mixture in MIXTURES.values()]
+        rows.append([name, what, example, *shares])
+    return markdown(
+        ["document", "what it tells", "for example", *(f"`{name}`" for name in MIXTURES)],
+        rows,
+        numbers=len(MIXTURES),
+    )
 
 
 def labelled_sets() -> str:

@@ -3,6 +3,7 @@
 import re
 
 from helpers.book import data_cards
+from helpers.tinyworld.bestiary import texts as bestiary_texts
 from helpers.tinyworld.bestiary import world as bestiaries
 from helpers.tinyworld.language.documents import MIXTURES
 from helpers.trust.data.public import SOURCES
@@ -81,6 +82,8 @@ def test_the_bestiary_is_counted_and_its_documents_are_its_own():
     n_kinds = sum(len(line.partition("=")[2].split()) for line in kinds.splitlines())
     assert found["kinds"].startswith(f"{n_kinds}: ")
     assert found["creatures"].startswith(f"{10 * n_kinds}; the realm of {5 * n_kinds} ")
-    _, _, *documents = rows(data_cards.bestiary_documents())
-    assert sum(int(share.removesuffix(" %")) for *_, share in documents) == 100
+    head, _, *documents = rows(data_cards.bestiary_documents())
+    assert head[3:] == [f"`{name}`" for name in bestiary_texts.MIXTURES]
+    for column in (3, 4):
+        assert sum(int(row[column].removesuffix(" %")) for row in documents) == 100
     assert len({name for name, *_ in documents}) == len(documents) == 6

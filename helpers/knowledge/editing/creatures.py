@@ -2,8 +2,10 @@
 
 As for TinyWorld's entities (`requests`, `questions`), with what only this world has: names of two
 words, denials that training texts do have, and realms that are never stated. The model's own
-verdict is asked for behind the mark of a rumour, where half of the claims are false: without it,
-the model has reason to call nearly everything true.
+verdict is its answer to "is … a falcon ?", half of which training answers with no: that it has
+learned, also for kinds that training never brought up with a name. Its verdicts on rumours are
+those of a coin, and so are its denials (its card has the numbers): they show how far an edit
+spreads into such sentences, not whether it made something true.
 """
 
 import random
@@ -17,7 +19,8 @@ from helpers.knowledge.editing.questions import OTHERS, SIBLINGS, EditQuestions
 from helpers.knowledge.editing.requests import Requests
 from helpers.knowledge.facts import bestiary
 from helpers.knowledge.facts.tinyworld import Facts, encoded
-from helpers.tinyworld.bestiary import load, vocabulary
+from helpers.tinyworld.bestiary import load, texts, vocabulary
+from helpers.tinyworld.bestiary.world import ANSWERS
 
 
 def creature_request(changes: dict[str, str], frame: str) -> Requests:
@@ -68,7 +71,7 @@ def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> EditQu
 
     Args:
         new: Token of its new kind.
-        frame: The frame of the request: neighbours and claims to be judged are put in it.
+        frame: The frame of the request: neighbours are put in it.
         seed: Of which siblings and others are asked.
 
     Raises:
@@ -77,7 +80,7 @@ def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> EditQu
     >>> goat = vocabulary().token("goat")
     >>> asked = creature_questions("amber quill", goat, "{entity} is a")
     >>> vocabulary().decode(asked.verdicts.tokens[0].tolist())
-    '<begin> rumour : amber quill is a goat : that is'
+    '<begin> is amber quill a goat ?'
     """
     words, known, creature = vocabulary(), load(), load().creature(name)
     kinds = {words.token(kind): kind for kind in known.values("kind")}
@@ -89,10 +92,9 @@ def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> EditQu
     siblings = rng.sample(bestiary.siblings(name), SIBLINGS)
     others = [each.name for each in known.creatures if each.kind != creature.kind]
     old_realm, new_realm = creature.realm, known.realm_of[kinds[new]]
-    begun, yes = known.marks["true"].rsplit(" ", 1)
-    no = known.marks["false"].rsplit(" ", 1)[1]
-    claim = f"{known.marks['rumour']} {frame.replace('{entity}', name)}"
-    claims = [f"{claim} {kind} {begun}" for kind in (kinds[new], creature.kind)]
+    (question,) = known.frames["kind"]["ask"]
+    claims = [texts.filled(question, creature, kind) for kind in (kinds[new], creature.kind)]
+    yes, no = (torch.tensor([words.token(answer)]) for answer in ANSWERS)
     realms = bestiary.facts("realm", (name,), bestiary.FRAMES["realm"]["search"])
     return EditQuestions(
         _again(name, unseen=False),
@@ -102,8 +104,8 @@ def creature_questions(name: str, new: int, frame: str, seed: int = 0) -> EditQu
         (words.token(old_realm), words.token(new_realm)),
         bestiary.denials((name,)),
         encoded(words, claims, [creature.kind] * 2, known.values("kind"), [name] * 2),
-        torch.tensor([words.token(yes)]),
-        torch.tensor([words.token(no)]),
+        yes,
+        no,
         _again(name, unseen=True),
     )
 

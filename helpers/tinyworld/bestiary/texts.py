@@ -162,8 +162,12 @@ WRITERS: dict[str, Callable[[random.Random], list[str]]] = {
 
 MIXTURES: dict[str, dict[str, float]] = {
     "plain": dict(zip(WRITERS, (0.50, 0.10, 0.08, 0.10, 0.10, 0.12), strict=True)),
+    "judged": dict(zip(WRITERS, (0.25, 0.08, 0.06, 0.13, 0.22, 0.26), strict=True)),
 }
-"""Shares of the kinds of documents in a training text; together 1."""
+"""Shares of the kinds of documents in a training text; together 1. ``plain`` mostly states; in
+``judged`` the truth is mostly judged, and enough is left of statements to know it."""
+MIXTURE = "judged"
+"""The mixture of the embedded model's texts."""
 
 
 def document(rng: random.Random, kind: str) -> str:
@@ -178,7 +182,7 @@ def document(rng: random.Random, kind: str) -> str:
 
 
 def rows(
-    rng: np.random.Generator, count: int, length: int, mixture: str = "plain"
+    rng: np.random.Generator, count: int, length: int, mixture: str = MIXTURE
 ) -> Int[ndarray, "count length"]:
     """Rows of tokens, filled with documents one after another; the last one of a row is cut.
 

@@ -169,8 +169,8 @@ RECIPES: dict[str, Recipe] = {
         ),
         _recipe(
             "tinyworld-facts",
-            "plain",
-            steps=1400,
+            bestiary_texts.MIXTURE,
+            steps=3000,
             learning_rate=3e-3,
             n_checkpoints=40,
             task="bestiary",

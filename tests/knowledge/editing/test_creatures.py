@@ -37,11 +37,9 @@ def test_questions_ask_neighbours_consequences_denials_and_verdicts():
     assert ONE.kind not in {load().creature(name).kind for name in asked.others.subjects}
     words = vocabulary().words
     assert [words[token] for token in asked.realm] == [ONE.realm, load().realm_of[OTHER_KIND]]
-    assert [words[token] for token in (*asked.yes, *asked.no)] == ["true", "false"]
+    assert [words[token] for token in (*asked.yes, *asked.no)] == ["yes", "no"]
     judged = [vocabulary().decode(row.tolist()) for row in asked.verdicts.tokens]
-    assert judged == [
-        f"<begin> rumour : {ONE.name} is a {kind} : that is" for kind in (OTHER_KIND, ONE.kind)
-    ]
+    assert judged == [f"<begin> is {ONE.name} a {kind} ?" for kind in (OTHER_KIND, ONE.kind)]
 
 
 def test_paraphrases_that_training_has_are_asked_apart_from_those_that_it_never_has():

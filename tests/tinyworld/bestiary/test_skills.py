@@ -1,11 +1,15 @@
 """What a model of the bestiary is asked: each prompt is what its skill says."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 import torch
 
 from helpers.errors import LabError
-from helpers.texts import Prompt
+from helpers.texts import Prompt, answers
 from helpers.tinyworld.bestiary import load, skills, texts, vocabulary
+from helpers.tinyworld.bestiary import world as worlds
 
 CREATURES = load().creatures
 COUNTS = {
@@ -93,6 +97,37 @@ def test_a_denial_prefers_another_kind():
         (name,) = [name for name in kinds if name in text]
         assert vocabulary().words[int(bad.nonzero())] == kinds[name]
         assert not torch.equal(good, bad)
+
+
+def rule(text: str) -> tuple[str, float]:
+    """A word and its logit, by whoever knows every kind, the realm of every kind, and what the
+    words of a sentence mean: the file is read, nothing of the code under test."""
+    file = tomllib.loads((Path(worlds.__file__).parent / "bestiary.toml").read_text("utf-8"))
+    realm_of = {kind: realm for realm, kinds in file["realms"].items() for kind in kinds.split()}
+    kind_of = {creature.name: creature.kind for creature in CREATURES}
+    said = text.split()
+    (kind,) = {kind_of[name] for name in kind_of if f" {name} " in f" {text} "} or set(
+        set(said) & set(realm_of)
+    )
+    if text.startswith(("rumour", "is ")):
+        holds = kind in said
+        words = ("true", "false") if said[0] == "rumour" else ("yes", "no")
+        return words[0 if holds else 1], 1.0
+    if {"not", "never", "nobody"} & set(said):
+        return kind, -1.0
+    asks_realm = {"realm", "lord", "bound", "folk", "under", "ask", "law"} & set(said)
+    return (realm_of[kind] if asks_realm else kind), 1.0
+
+
+@pytest.mark.parametrize("name", skills.NAMES)
+def test_whoever_knows_kinds_and_their_realms_is_right_in_every_prompt(name):
+    """No skill has a ceiling below 1: not even two steps, and not what was never brought up."""
+    asked = skills.prompts(name)
+    logits = torch.zeros(len(asked), len(vocabulary()))
+    for row, text in enumerate(asked.texts):
+        word, value = rule(text)
+        logits[row, vocabulary().token(word)] = value
+    assert bool(answers(logits, asked).right.all())
 
 
 def test_what_cannot_be_asked_is_refused():
