@@ -1,16 +1,26 @@
 # %% [markdown]
 # # Lab 5 · What circuits know, and what edits prove
 #
-# Ask a language model what an owl is, and it says: a bird. Where in its weights does that stand?
+# Ask a language model what a sparrow is, and it says: a bird. Where in its weights does that stand?
 # The paper of this lab looks for a *mask*, a choice of 5 % of the weights with which alone the
-# model still does its task. Then it edits facts inside of the mask and outside, finds that those
-# inside change less, and concludes: circuits hold knowledge, and resist new knowledge. Here you
-# learn such masks, edit facts in them, and hold each conclusion against the control that could
+# model still does its task. It edits facts inside of the mask and outside, finds that those inside
+# change less, and concludes: circuits hold knowledge, and resist when it is to be replaced. Here
+# you learn such masks, edit facts in them, and hold each conclusion against the control that could
 # overturn it.
 #
 # The method is that of Ge, Rudzicz and Zhu,
 # [*Understanding Language Model Circuits through Knowledge Editing*](https://arxiv.org/abs/2406.17241).
-# The chapter [Knowledge circuits](../book/ch3_knowledge_circuits.md) has the mathematics.
+# The chapter [What circuits know](../book/ch3_knowledge_circuits.md) has the mathematics. These are
+# the paper's claims, with the names that they have below. C4 and the number in C5 are from its
+# first version; the abstracts of later ones leave them out.
+#
+# | | the paper says |
+# |---|---|
+# | C1 | a circuit of 5 % of the weights keeps the task |
+# | C2 | circuits hold the knowledge |
+# | C3 | circuits resist new knowledge |
+# | C4 | an ideal circuit has more than 5 % and less than 50 % of the weights |
+# | C5 | circuits are LayerNorms by up to 60 %, and those of different tasks share more than chance |
 #
 # **You will be able to**
 #
@@ -19,12 +29,12 @@
 #   many it keeps of each tensor;
 # - tell a mask that finds knowledge from one that writes it;
 # - edit a fact inside of a mask, and compare places at equal distance instead of equal steps;
-# - build a part of the network that resists as the circuit does, and holds nothing.
+# - build a place outside of the circuit that resists as the circuit does.
 #
 # **You need** Lab 0: ablation, controls. Gradient descent in PyTorch.
 #
-# **Cost** Six exercises of 6 to 15 minutes, about an hour and a half with the reading. The set-up
-# cell prints the measured run time. An open exercise stops nothing: the library's version is used.
+# **Cost** Six exercises of 8 to 15 minutes, about two hours with the reading. The set-up cell
+# prints the measured run time. An open exercise stops nothing: the library's version is used.
 
 # %% tags=["setup"]
 from helpers import runtime
@@ -32,6 +42,8 @@ from helpers import runtime
 runtime.start("lab5")
 
 # %%
+import math
+
 import numpy as np
 import torch
 
@@ -39,22 +51,41 @@ from helpers import stats, zoo
 from helpers.course.check import check, scores
 from helpers.course.fallback import answer_or
 from helpers.knowledge import editing, explorer, masks
-from helpers.knowledge.editing import comparison, gradients
+from helpers.knowledge.edit_study import typical_gradient
+from helpers.knowledge.editing import measures, published, questions
 from helpers.knowledge.facts import FRAMES, divided, factnet, facts, permuted
-from helpers.knowledge.masks import blocks, compare, estimators, plain, rivals, search
+
+# %%
+from helpers.knowledge.masks import compare, estimators, plain, rivals, search
+from helpers.knowledge.study import stored, summaries
 from helpers.show import claims, pictures, plots, say, table
-from helpers.tinyworld.language import documents
+from helpers.tinyworld.language import documents, vocabulary, world
 
 model = zoo.load("tinyworld", device="cpu")
-its = blocks.of(model)
+its = plain.of(model)
+words = vocabulary().words
 
 # %% [markdown]
 # ## 1 · Facts without a place
 #
-# `tinyworld` was trained on plain text about a small world. It knows of 256 entities what *kind*
-# they are. The weights in its four blocks are one vector $w$ of half a million numbers. Embeddings
-# and the final layer are left as they are, as in the paper. What does the model say with all of
-# $w$, and what with none of it?
+# `tinyworld` is a transformer of four *blocks*, each with attention, an MLP and two LayerNorms. It
+# was trained on plain text about a small world. It knows of 256 *entities* what *kind* they are: a
+# sparrow is a bird. A kind belongs to a *realm*: birds are animals. A fact is asked by a *frame*, a
+# sentence that ends before the answer:
+
+# %%
+prompt = facts("kind", ["sparrow"], ["the {entity} is a kind of"])
+said = its.logits(its.values, prompt.tokens, prompt.last).softmax(-1)[0]
+table(
+    [f"*the sparrow is a kind of …*, of {len(words)} words", "probability"],
+    [[words[token], f"{said[token]:.3f}"] for token in said.topk(4).indices.tolist()],
+)
+
+# %% [markdown]
+# The answer is *right* if the true kind is the likeliest of all words, not just of the 20 kinds.
+# All weights in the blocks are one vector $w$ of half a million numbers. Embeddings and the final
+# LayerNorm are left as they are, as in the paper. Masks are learned with some entities in some
+# frames, and judged by others, which are *held out*: other entities in other frames.
 
 # %%
 learn_on, held_out = divided()
@@ -62,44 +93,109 @@ asked = facts("kind", learn_on, FRAMES["kind"]["search"])
 judged_on = facts("kind", held_out, FRAMES["kind"]["held out"])
 full = masks.judge(its, its.values, judged_on)
 nothing = masks.judge(its, its.values * 0, judged_on)
-say(f"{len(its):,} weights; {len(asked)} prompts to learn on, {len(judged_on)} to judge by.")
+say(
+    f"{len(its):,} weights in the blocks. {len(asked)} prompts to learn on, about {len(learn_on)} "
+    f"entities; {len(judged_on)} to judge by, about {len(held_out)}."
+)
 
 
 # %%
 def row(name, judged):
     """A line of the tables below."""
-    return [
-        name,
-        f"{judged.accuracy:.2f}",
-        f"{float(judged.nll.median()):.2f}",
-        f"{float(judged.above_uniform.median()):+.2f}",
-        f"{float(judged.entropy.median()):.2f}",
-    ]
+    numbers = judged.nll, judged.above_uniform, judged.entropy
+    return [name, f"{judged.accuracy:.2f}", *(f"{float(each.median()):.2f}" for each in numbers)]
 
 
-HEAD = ["weights", "right", "NLL of the truth", "NLL − ln|V|", "entropy"]
-table(HEAD, [row("all", full), row("none", nothing)])
+HEAD = ["weights in the blocks", "right", "NLL", "NLL − ln|V|", "entropy"]
+table(HEAD, [row("all", full), row("all set to 0", nothing)])
 
 # %% [markdown]
-# *NLL* is $-\log p$ of the true kind, in nats; medians. A model that knows nothing and says so has
-# $\mathrm{NLL} = \ln|V|$. One that is sure of something wrong has more. Keep the two apart: in the
-# paper's figures the circuits' NLL of the truth is between 10.6 and 12, and $\ln|V|$ of GPT-2 is
-# 10.8. That a circuit "knows more" than the rest may mean that the rest is sure and wrong.
+# *NLL* is $-\ln p$ of the true kind, in *nats*: 0 is certainty, and every nat more is a probability
+# $e$ times smaller. *Entropy*, in nats too, says how undecided the model is between words: 0 if it
+# says one word for certain, and $\ln|V| = 6.9$ if all 993 are alike to it. The table has medians.
 #
-# **Found** With all weights every held-out fact is right, in frames and of entities that no mask
-# will have seen. With none 2 % are, and the truth has about the probability of any word.
+# Two ways to not know must be kept apart. A model that knows nothing and says so has
+# $\mathrm{NLL} = \ln|V|$. One that is sure of something wrong has more. In the paper's figures the
+# circuits' NLL of the truth is 10.6 to 12, where $\ln|V|$ of GPT-2 is 10.8, and the full model's is
+# 9.7. So the full model hardly knows these facts, and the circuits do not. That the rest has 15 to
+# 21 says that it is sure of other words.
+#
+# Commit yourself: with 5 % of the weights, and all others set to 0, which share of the held-out
+# facts is right (a) if the 5 % are chosen by a search, (b) if they are random, with as many of each
+# tensor?
+
+# %%
+guessed = {"by a search": 0.5, "random": 0.5}  # your two shares, between 0 and 1
+
+# %% tags=["hide-input"]
+study = stored.stored()
+ARMS = {
+    "a search": "circuit",
+    "random, as many in every tensor": "per tensor",
+    "the largest weights": "magnitude",
+    "the largest |weight · gradient|": "gradient",
+}
+rates = {
+    (each["arm"], each["density"]): each["accuracy"] for each in summaries.circuits(study, "kind")
+}
+drawn = {
+    name: np.array(
+        [[one.mean, one.low, one.high] for d in study.plan.densities for one in [rates[arm, d]]]
+    )
+    for name, arm in ARMS.items()
+}
+figure = plots.lines_with_bands(
+    100 * np.array(study.plan.densities),
+    drawn,
+    xlabel="weights that are kept, in %",
+    ylabel="held-out facts right",
+    title="Which weights are kept, by",
+)
+pictures.show(
+    figure,
+    "Share of held-out facts that are right, over the share of weights kept, 5 to 50 %, with 95 % "
+    f"intervals over {study.plan.seeds} searches and over entities. "
+    + " ".join(
+        f"{name}: {', '.join(f'{value:.2f}' for value in rows[:, 0])} at 50, 35, 25, 15 and 5 %."
+        for name, rows in drawn.items()
+    ),
+)
+
+
+# %%
+def brief(one):
+    """A rate with its interval, in two digits."""
+    return f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"
+
+
+say(
+    f"With 5 %: chosen by a search {brief(rates['circuit', 0.05])} are right (you guessed "
+    f"{guessed['by a search']}), as many random ones in every tensor "
+    f"{brief(rates['per tensor', 0.05])} (you guessed {guessed['random']})."
+)
+
+# %% [markdown]
+# **Found** With all weights every held-out fact is right, with none 2 % are. A search finds 5 % of
+# the weights with which 99 % are right, in five searches of five. Of random weights, as many in
+# every tensor, it is 1 %. The largest |weight · gradient| (that of the NLL of the truth) are a good
+# choice at 35 %, and a bad one at 5 %. (These numbers are stored; `python -m helpers masks`
+# measures them anew, in about two hours.)
 
 # %% [markdown]
 # ## 2 · Learn a mask
 #
-# A mask $m$ has a 0 or a 1 for each weight, and the masked model runs with $m \odot w$. Wanted is a
-# mask that keeps 5 % and changes what the model says as little as possible:
+# How does the search work? A mask $m$ has a 0 or a 1 for each weight, and the masked model runs
+# with $m \odot w$. Wanted is a mask that keeps 5 % and changes what the model says as little as
+# possible:
 #
 # $$\min_{m}\; \mathrm{KL}\big(p_w \,\|\, p_{m \odot w}\big), \qquad \textstyle\sum_i m_i = 0.05\,n.$$
 #
-# A choice of yes or no has no gradient. The *straight-through* trick gives each weight a score
-# $s_i$, keeps the weights of the highest scores on the way forward, and on the way back pretends
-# that the mask *was* the score: $\partial m_i/\partial s_j := 1$ if $i = j$, else 0.
+# KL is the mean number of nats that one loses, of what the full model $p_w$ says, by believing the
+# masked one: 0 only if they say the same. A choice of yes or no has no gradient. The
+# *straight-through* trick gives each weight a score $s_i$, keeps the weights of the highest scores
+# on the way forward, and on the way back pretends that the mask *was* the score:
+# $\partial m_i/\partial s_j := 1$ if $i = j$, else 0. So a score rises where more of its weight
+# would help. That goes for weights that are left out as well, or none could ever come back.
 #
 # ### Exercise 5.1 · Straight through
 #
@@ -137,45 +233,56 @@ def keep_top(scores, density):
 check("lab5.1", keep_top)
 
 # %% [markdown]
-# The density falls from 1 to 50, 25 and 5 % in one run, and a mask is taken at the end of each
-# stay. Adam's ε is tiny, as most gradients are.
+# The search itself is gradient descent on the scores. The density falls from 1 to 50, 25 and 5 % in
+# one run, with some steps at each, at whose end a mask is taken. Adam's ε is tiny, as most
+# gradients are.
 
 # %%
 own_top = answer_or("lab5.1", keep_top, instead=estimators.top_k)
-DENSITIES = (0.5, 0.25, 0.05)
-
-
-def learn_masks(objective, steps=92, seed=0):
-    """The masks of all densities, and the loss at every step."""
-    generator = torch.Generator().manual_seed(seed)
-    score = (0.01 * torch.randn(len(its), generator=generator)).requires_grad_()
-    adam, found, losses = torch.optim.Adam([score], lr=0.01, eps=1e-12), {}, []
-    for step, density in enumerate(search.schedule(DENSITIES, steps)):
-        rows = torch.randperm(len(objective), generator=generator)[:32]
-        loss = objective.loss(its.values * own_top(score, density), rows)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        losses.append(float(loss.detach()))
-        if (step + 1) % steps == 0:
-            found[density] = own_top(score, density).detach().round()
-    return found, losses
+DENSITIES, STEPS = (0.5, 0.25, 0.05), 92
 
 
 # %%
-truth = masks.predictions(its, asked.tokens, asked.last)  # KL to what the full model says
-learned, losses = learn_masks(truth)
+def learn_masks(objective, seed):
+    """The masks that a search from random scores comes to, by density."""
+    generator, found = torch.Generator().manual_seed(seed), {}
+    score = (0.01 * torch.randn(len(its), generator=generator)).requires_grad_()
+    adam = torch.optim.Adam([score], lr=0.01, eps=1e-12)
+    for step, density in enumerate(search.schedule(DENSITIES, STEPS)):
+        batch = torch.randperm(len(objective), generator=generator)[:32]
+        loss = objective.loss(its.values * own_top(score, density), batch)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        if (step + 1) % STEPS == 0:
+            found[density] = own_top(score, density).detach().round()
+    return found
+
+
+# %%
+alike = masks.predictions(its, asked.tokens, asked.last)  # KL to what the full model says
+learned = learn_masks(alike, seed=2)
+circuit = learned[0.05]
+shown = {
+    density: masks.judge(its, its.values * mask, judged_on) for density, mask in learned.items()
+}
 table(
-    HEAD,
+    ["circuit of", "right", "NLL", "entropy", "KL"],
     [
-        row(f"circuit, {density:.0%}", masks.judge(its, its.values * mask, judged_on))
-        for density, mask in learned.items()
+        [
+            f"{density:.0%}",
+            f"{one.accuracy:.2f}",
+            *(f"{float(each.median()):.2f}" for each in (one.nll, one.entropy, one.divergence)),
+        ]
+        for density, one in shown.items()
     ],
 )
 
 # %% [markdown]
-# **Found** A twentieth of the weights says nearly every fact, also of entities that were not among
-# the prompts. In the words of the paper: the circuit holds the knowledge.
+# **Found** Your own search does what the stored ones do: with a twentieth of the weights every
+# held-out fact is right, and little of what the full model says is lost. In the words of the paper,
+# the circuit keeps the task. It was learned without a single label: only what the full model says
+# was copied.
 
 # %% [markdown]
 # ## 3 · Which weights, or how many of them where?
@@ -215,113 +322,263 @@ def matched(mask, sizes, seed):
 # %%
 check("lab5.2", matched)
 
+# %% [markdown]
+# A place can be looked at in two ways: what the model says with its weights *alone*, all others set
+# to 0, and what it says *without* them. `slopes` is the mean |weight · gradient|, of the NLL of the
+# truth.
+
 # %%
 own_matched = answer_or("lab5.2", matched, lambda mask, _, seed: rivals.per_tensor(its, mask, seed))
-sizes = [part.numel() for part in its.tensors(its.values).values()]
-circuit = learned[0.05]
+sizes, random_masks = its.sizes, range(100, 105)  # seeds of random masks
+asked_true = masks.Targets(its, asked.tokens, asked.last, asked.answers)
+batches = torch.arange(len(asked)).split(32)
+slopes = rivals.slopes(its, [lambda w, b=b: asked_true.loss(w, b) for b in batches])
 places = {
-    "circuit": circuit,
-    "the rest": rivals.complement(circuit),
-    "random, as many in every tensor": own_matched(circuit, sizes, 0),
-    "random": rivals.uniform(its, 0.05),
-    "largest weights": rivals.magnitude(its, 0.05),
+    "the circuit": circuit,
+    "random, as many in every tensor": own_matched(circuit, sizes, random_masks[0]),
+    "random, wherever": rivals.uniform(its, 0.05),
+    "the largest weights": rivals.magnitude(its, 0.05),
+    "the largest |w · gradient|": estimators.keep(slopes, 0.05),
 }
-stands = {name: masks.judge(its, its.values * mask, judged_on) for name, mask in places.items()}
-table(HEAD, [row(name, judged) for name, judged in stands.items()])
+
+# %%
+alone = {name: masks.judge(its, its.values * mask, judged_on) for name, mask in places.items()}
+without = {
+    name: masks.judge(its, its.values * (1 - mask), judged_on) for name, mask in places.items()
+}
+table(
+    ["weights", "right, alone", "NLL − ln|V|", "right, without", "NLL − ln|V|"],
+    [
+        [
+            name,
+            *(
+                text
+                for one in (alone[name], without[name])
+                for text in (f"{one.accuracy:.2f}", f"{float(one.above_uniform.median()):+.2f}")
+            ),
+        ]
+        for name in places
+    ],
+)
 
 # %% [markdown]
-# **Found** No rival of the same size says one fact in a hundred, so it matters *which* weights are
-# kept. The rest, with 95 % of them, says 2 %. Its NLL is above $\ln|V|$ and its entropy 1.7 nats
-# below that of a model without blocks: it is sure of something wrong, as the largest weights are
-# even more. Such a network is damaged. What it would know undamaged, this does not tell.
+# What the network says *without* the circuit is what the rest says alone. Its control is the
+# network without as many random weights of every tensor, here with five draws of them.
+
+# %%
+others = [own_matched(circuit, sizes, seed) for seed in random_masks]
+by_draw = {
+    name: [masks.judge(its, its.values * part(mask), judged_on).accuracy for mask in others]
+    for name, part in {"alone": lambda m: m, "without": lambda m: 1 - m}.items()
+}
+rest_alone = without["the circuit"]
+say(
+    f"Right without the circuit: {rest_alone.accuracy:.2f}, entropy "
+    f"{float(rest_alone.entropy.median()):.2f} (with no block weights "
+    f"{float(nothing.entropy.median()):.2f}). Right without as many random weights in every "
+    "tensor: "
+    f"{', '.join(f'{value:.2f}' for value in by_draw['without'])} in five draws."
+)
+
+# %% [markdown]
+# **Found** No rival of 5 % says more than 6 % of the facts, and as many random weights in every
+# tensor say none. So it matters *which* weights are kept. Without the circuit nothing is right
+# either. But that shows little: without as many random weights in every tensor it is 0 to 14 %,
+# while 5 % of random weights from wherever can be spared. What breaks a network is from which
+# tensors weights are taken, first of all. What the rest would say undamaged, this does not tell.
 
 # %% [markdown]
 # ## 4 · Where the truth is known
 #
 # Does such a search find the weights that hold the facts? In `tinyworld` nobody knows which these
-# are. *FactNet* is wired by hand: 106 of its 55,752 weights do all the work, each of them needed.
-# The others are decoys, as loud, and nobody reads what they write. So a mask can be judged weight
-# by weight, by the AUROC of its scores.
+# are. *FactNet* is wired by hand: 106 of its 55,752 weights are *wires*, and do all the work. With
+# noise, the parts around them also read and write a little of what they should not. The others are
+# decoys: nobody reads what they write. So a mask can be judged weight by weight, by the AUROC of
+# its scores: the chance that a wire's score is above that of another weight.
 
 # %%
-net = factnet.build(noise=0.01)
-wires = blocks.of(net.model)
 tokens, answers = factnet.prompts()
 last = torch.full((len(tokens),), 2)
-wired = torch.cat([net.wired[name].flatten() for name in wires.names]).numpy()
-ways = {
-    "straight through": masks.SearchSettings(densities=(0.05,), steps=400, batch=36),
-    "hard concrete": masks.SearchSettings(
-        "hard concrete", (0.05,), steps=400, learning_rate=0.1, batch=36
-    ),
-}
-objective = masks.predictions(wires, tokens, last)
-score = {name: masks.learn(wires, objective, way).scores[0.05] for name, way in ways.items()}
-score["size of the weight"] = wires.values.abs()
 
-# %%
-areas = {name: stats.auroc(one.numpy(), wired) for name, one in score.items()}
-says = {
-    name: wires.logits(wires.values * estimators.keep(one, 0.05), tokens, last).argmax(-1)
-    for name, one in score.items()
-}
-right = {name: float((said == answers).float().mean()) for name, said in says.items()}
-table(
-    ["scores", "AUROC over all weights", "facts right with 5 %"],
-    [[name, f"{areas[name]:.3f}", f"{right[name]:.2f}"] for name in score],
+
+def wires_of(redundant):
+    """FactNet's weights, and which of them are wires."""
+    net = factnet.build(noise=0.01, redundant=redundant)
+    its = plain.of(net.model)
+    return its, torch.cat([net.wired[name].flatten() for name in its.names]).numpy()
+
+
+wires, wired = wires_of(redundant=False)
+loud = (wires.values.abs() > 0.5).numpy()
+say(
+    f"Of the {(~wired).sum():,} other weights {(wires.values[~wired] == 0).float().mean():.0%} are "
+    f"0 and {loud[~wired].mean():.0%} are larger than 0.5; of the wires {loud[wired].mean():.0%}."
 )
 
 # %% [markdown]
-# The hard concrete estimator replaces the choice by a random one that has a gradient (the chapter
-# has the formula); its density is held by a Lagrangian.
-#
-# **Found** Hard concrete scores put nearly every wire before nearly every decoy. Straight-through
-# scores do not, and half of the facts are gone; the size of a weight, which costs nothing, does
-# better than they. So the search of section 2 finds *a* mask that works, where it does, and it is
-# not to be read as the place where the facts are.
+# The rival of the straight-through search is the *hard concrete* estimator. It replaces the choice
+# of yes or no by a random number between 0 and 1, often exactly one of them, which has a gradient
+# of its own; the chapter has the formula. The learning rate of each is the best on another seed,
+# of six for straight through and of three for hard concrete, at 400 steps. Five searches each; the
+# table has means and ranges.
+
+
+# %%
+def found_by(wires, wired, estimator, steps, rate, seed):
+    """AUROC of a search's scores; share of facts right with 5 %; share of wires kept there."""
+    settings = masks.SearchSettings(estimator, (0.05,), steps, rate, batch=36, seed=seed)
+    search = masks.learn(wires, masks.predictions(wires, tokens, last), settings)
+    said = wires.logits(wires.values * search.masks[0.05], tokens, last).argmax(-1)
+    return (
+        stats.auroc(search.scores[0.05].numpy(), wired),
+        float((said == answers).float().mean()),
+        float(search.masks[0.05].numpy()[wired].mean()),
+    )
+
+
+# %%
+WAYS = {"straight through": ("top-k", 400, 0.01), "hard concrete": ("hard concrete", 200, 0.1)}
+searched = {
+    name: np.array([found_by(wires, wired, *way, seed) for seed in range(5)])
+    for name, way in WAYS.items()
+}
+twice = found_by(*wires_of(redundant=True), *WAYS["hard concrete"], seed=0)
+sized, every = wires.values.abs().numpy(), np.full(len(wired), True)
+size_areas = [stats.auroc(sized[which], wired[which]) for which in (every, loud)]
+
+# %%
+table(
+    ["scores of", "AUROC", "facts right, 5 %", "wires kept"],
+    [
+        *(
+            [name, *(f"{x.mean():.2f} ({x.min():.2f} to {x.max():.2f})" for x in found.T)]
+            for name, found in searched.items()
+        ),
+        ["hard concrete, every fact wired twice", *(f"{x:.2f}" for x in twice)],
+        *(
+            [f"size of the weight, among {which}", f"{area:.2f}", "", ""]
+            for which, area in zip(("all", "those above 0.5"), size_areas, strict=True)
+        ),
+    ],
+)
+at_five = {
+    each["estimator"]: each["accuracy"]
+    for each in summaries.estimators(study)
+    if each["density"] == 0.05 and each["accuracy"]
+}
+say(
+    "And on tinyworld, each with the best of its settings: held-out facts right with 5 % "
+    + ", ".join(f"{name} {brief(one)}" for name, one in at_five.items())
+)
+
+# %% [markdown]
+# **Found** In all five searches hard concrete puts nearly every wire before nearly every other
+# weight. Where every fact is wired twice it keeps both copies, though one would do. Straight
+# through misses half of the wires, and half of the facts are gone; the size of a weight, which
+# costs nothing, ranks better. On `tinyworld` it is the other way round: there straight through
+# keeps the task, and hard concrete loses four facts of ten. So the searches of this lab find *a*
+# mask that works. Whether it is where the facts are, they do not say.
 
 # %% [markdown]
 # ## 5 · Finding or writing?
 #
 # A mask has half a million choices. That is room enough to write something into a network that it
-# never knew. So learn a mask that tells *lies*: every kind has the name of another one. Every bird
-# is a fish, every fish something else again, and no weight changes its value.
-#
-# Commit yourself before you run the next cell: which share of the held-out entities will a mask of
-# 5 % give their false kind?
+# never knew. So learn a mask that tells *lies*: kinds are exchanged throughout, and no weight
+# changes its value.
+
+# %%
+false, judged_false = (permuted(given, seed=0, by_value=True) for given in (asked, judged_on))
+exchanged = dict(zip(judged_on.answers.tolist(), judged_false.answers.tolist(), strict=True))
+say("; ".join(f"every {words[a]} is to be a {words[b]}" for a, b in list(exchanged.items())[:3]))
+
+# %% [markdown]
+# Commit yourself: with 5 % of the weights, of how many held-out entities will such a mask say the
+# false kind? None of their prompts is learned from.
 
 # %%
 my_guess = 0.5  # your number, between 0 and 1
 
 # %%
-false, judged_false = (permuted(given, seed=0, by_value=True) for given in (asked, judged_on))
-lies = search.Targets(its, false.tokens, false.last, false.answers)
-written = learn_masks(lies)[0]
+lies = masks.Targets(its, false.tokens, false.last, false.answers)  # mean NLL of the false kinds
+written = learn_masks(lies, seed=2)
 told = {d: masks.judge(its, its.values * mask, judged_false) for d, mask in written.items()}
-say(f"You guessed {my_guess:.2f}. It is {told[0.05].accuracy:.2f}, of {len(judged_false)} prompts.")
+say(
+    f"You guessed {my_guess:.2f}. It is {told[0.05].accuracy:.2f}; with 50 % of the weights "
+    f"{told[0.5].accuracy:.2f}."
+)
 
 # %% [markdown]
-# **Found** The mask gives the false kind to nearly all entities, also to those that no prompt was
-# about. Nothing in the model holds that the owl is a fish. A mask *writes* it: it needs no more
-# than to lead what stands for birds to the word of another kind. So that a mask of 5 % gives true
-# answers does not show that they stand in these 5 %.
+# Can *anything* be written? The stored study asks that with the same loss, the NLL of what shall be
+# said, in networks in which there is less and less to be found. *Learned*: entities and frames that
+# the mask was learned with. *Held out*: others. The last columns give 50 % all the steps of a whole
+# search; with those of one density they are too few to write much (one search, where the others are
+# three).
+
+# %% tags=["hide-input"]
+NETWORKS = {
+    "facts": "true kinds",
+    "exchanged kinds": "kinds exchanged throughout",
+    "dealt out": "kinds dealt out at random",
+    "shuffled weights": "true kinds, weights of each tensor shuffled",
+    "untrained": "true kinds, untrained network",
+    "before the facts": "true kinds, network before it learned them",
+}
+written_in = {
+    (each["control"], each["asked"], each["density"]): each["accuracy"]
+    for each in summaries.controls(study)
+}
+steadily = {(each["of"], each["asked"]): each["accuracy"] for each in summaries.steady(study)}
+
+
+table(
+    ["what is to be said", "learned, 5 %", "held out, 5 %", "learned, 50 %", "held out, 50 %"],
+    [
+        [
+            text,
+            *(brief(written_in[name, way, 0.05]) for way in ("learned", "other entities")),
+            *(f"{steadily[name, way].mean:.2f}" for way in ("learned", "other entities")),
+        ]
+        for name, text in NETWORKS.items()
+    ],
+)
+
+# %% [markdown]
+# **Found** The mask says the false kind to 96 % of the held-out prompts. No weight and no text
+# holds that a reptile is a herb: the mask *writes* it, and needs no more than to lead what stands
+# for reptiles to another word. With the same loss, true kinds do no better than false ones. Even
+# kinds dealt out at random are written, 65 % of them with 5 % of the weights and all with 50 %, and
+# an untrained network says what it never learned. One thing cannot be written: what is right about
+# *held-out* entities, where the network has not learned it. In shuffled blocks it can: what
+# entities have in common stands in the embeddings, which no mask covers. So that a mask of 5 %
+# gives true answers does not show that they stand in these 5 %.
 
 # %% [markdown]
 # ## 6 · One circuit or many?
 #
 # If the 5 % were *the* place of the facts, a second search would find them again. What two masks
-# share is read against chance; but whose chance? Both masks may prefer the same tensors.
+# share is read against chance. But whose chance? Both masks may prefer the same tensors.
 #
 # ### Exercise 5.3 · What two masks share by chance
 #
-# *3 points · 8 minutes · ●●○*
+# *3 points · 12 minutes · ●●○*
 #
 # Write `expected_overlap(first, second, sizes)`: the share of the first mask's weights that the
-# second would keep too, if it kept as many weights of every tensor as it does, but random ones.
-# With $a_t$, $b_t$, $n_t$ the numbers of weights of tensor $t$ that the first keeps, that the second
-# keeps, and that there are:
+# second would keep too, on average, if it kept as many weights of every tensor as it does, but
+# random ones.
 #
-# $$\frac{\sum_t a_t\, b_t / n_t}{\sum_t a_t}.$$
+# <details><summary>Hint 1</summary>
+#
+# Take one tensor. If the second mask keeps half of its weights at random, it keeps half of those
+# that the first mask has there.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# With $a_t$, $b_t$, $n_t$ the numbers of weights of tensor $t$ that the first keeps, that the
+# second keeps, and that there are: $\sum_t a_t\, b_t / n_t$ divided by $\sum_t a_t$.
+#
+# </details>
 
 
 # %%
@@ -341,41 +598,90 @@ check("lab5.3", expected_overlap)
 own_overlap = answer_or(
     "lab5.3", expected_overlap, lambda a, b, _: compare.overlap(its, a, b).per_tensor
 )
-again = learn_masks(truth, seed=1)[0][0.05]
-compared = {
-    "same facts, another seed": again,
+again = {seed: stored.circuit(seed, 0.05) for seed in (0, 1)}  # other searches for the same
+second_masks = {
+    "the same facts, another search": again[0],
+    "the same facts, a third search": again[1],
     "lies about the same entities": written[0.05],
     "random, as many in every tensor": places["random, as many in every tensor"],
 }
 shared = {
     name: (float((circuit * other).sum() / circuit.sum()), own_overlap(circuit, other, sizes))
-    for name, other in compared.items()
+    for name, other in second_masks.items()
+}
+
+# %% [markdown]
+# The stored study has circuits of five other tasks: which *realm* an entity belongs to; the *number
+# of a verb* (is or are); and three that are classified by a read-out, as in the paper: is a claim
+# *true*, is a remark *rude*, is a *noun* in the right number. Means over pairs of searches with
+# different seeds.
+
+# %% tags=["hide-input"]
+pairs_of = {
+    each["second"]: (each["containment"][0], each["per_tensor"][0])
+    for each in summaries.overlaps(study)
+    if each["density"] == 0.05 and each["first"] == "kind"
 }
 table(
-    ["second mask", "keeps of the first", "numbers in each tensor explain"],
-    [[name, f"{share:.3f}", f"{chance:.3f}"] for name, (share, chance) in shared.items()],
+    ["circuit of kinds, and", "second keeps of the first", "numbers in each tensor explain"],
+    [
+        *([f"{name}", f"{a:.3f}", f"{b:.3f}"] for name, (a, b) in shared.items()),
+        *([f"stored: task *{name}*", f"{a:.3f}", f"{b:.3f}"] for name, (a, b) in pairs_of.items()),
+    ],
 )
 
 # %% [markdown]
-# And what does the mask consist of? Of LayerNorms, the paper says, up to 60 %. That is a *keep
-# rate*: of the LayerNorms' weights so many are kept. Their *share* of the circuit is another number.
+# And what does a circuit consist of? Of LayerNorms, the paper says, up to 60 %. That is a *keep
+# rate*: of the LayerNorms' weights so many are kept. Their *share* of the circuit is another
+# number. From the rates that the paper prints, and the sizes of GPT-2 small, it can be computed.
 
-# %%
-parts = compare.composition(its, circuit)
+# %% tags=["hide-input"]
+GPT2 = {"attention": 28_348_416, "MLP": 56_669_184, "normalisation": 36_864}
+PUBLISHED = {"5 %": (0.04, 0.05, 0.37), "50 %": (0.47, 0.50, 0.62)}  # of hypernyms
+here = {
+    density: {part.kind: part for part in compare.composition(its, mask)}["normalisation"]
+    for density, mask in learned.items()
+}
+norms = {
+    density: rate[2] * GPT2["normalisation"] / np.dot(rate, list(GPT2.values()))
+    for density, rate in PUBLISHED.items()
+}
 table(
-    ["part", "weights", "of these kept", "share of the circuit"],
-    [[one.kind, f"{one.weights:,}", f"{one.keep_rate:.3f}", f"{one.share:.3f}"] for one in parts],
+    ["LayerNorms in", "weights", "of these kept", "share of the circuit"],
+    [
+        *(
+            [
+                f"the paper's circuit, {density}",
+                f"{GPT2['normalisation']:,}",
+                f"{rate[2]:.2f}",
+                f"{norms[density]:.2%}",
+            ]
+            for density, rate in PUBLISHED.items()
+        ),
+        *(
+            [f"ours, {density:.0%}", f"{one.weights:,}", f"{one.keep_rate:.2f}", f"{one.share:.2%}"]
+            for density, one in here.items()
+        ),
+    ],
 )
 
 # %% [markdown]
-# **Found** FILL6
+# **Found** Another search for the same facts keeps 36 to 39 % of the circuit's weights, where
+# numbers in each tensor explain 10 %. So circuits are not arbitrary; nor is there *the* circuit:
+# six weights of ten are others in each search. A mask of lies about the same entities shares 19 %.
+# Circuits of other tasks: 18 % for the realm, 14 % for truth, and for the other three no more than
+# one point above chance. That chance is 6 to 10 % here, and not 5 %, which the paper's 13 to 18 %
+# stand beside: two masks that like the same tensors share more. LayerNorms are kept three times as
+# often as other weights, and are 1 % of the circuit. In the paper's own circuits they are 0.3 and
+# 0.05 %: the 60 % are a keep rate.
 
 # %% [markdown]
 # ## 7 · Edit a fact inside a mask
 #
-# Now change what the model knows. The *owl* shall be a kind of *tree*. The loss is
-# $\ell(w) = -\log p(\text{tree})$, and only weights in a mask may move. The paper takes plain
-# gradient steps of a fixed learning rate; a step of a fixed *length* is easier to compare:
+# Now change what the model knows. The *sparrow*, which no mask was learned with, shall be a kind of
+# *tree*. The loss is $\ell(w) = -\ln p(\text{tree})$, and only weights in a mask may move. The
+# paper takes plain gradient steps of a fixed learning rate; a step of a fixed *length* is easier to
+# compare:
 #
 # $$w \leftarrow w - \eta\,\frac{m \odot g}{\lVert m \odot g\rVert}, \qquad g = \nabla_w \ell(w).$$
 #
@@ -413,86 +719,130 @@ check("lab5.4", restricted)
 
 # %%
 FRAME = "the {entity} is a kind of"
-owl = editing.request("kind", {"owl": "tree"}, FRAME)
+sparrow = editing.request("kind", {"sparrow": "tree"}, FRAME)
 
 
 def by_library(values, gradient, mask, length, steps):
     """What the library's edit of this request gives."""
-    return editing.edit(its, owl, mask, editing.EditSettings(steps=steps, size=length)).values[0]
+    settings = editing.EditSettings(steps=steps, size=length)
+    return editing.edit(its, sparrow, mask, settings, start=values).values[0]
 
 
 own_edit = answer_or("lab5.4", restricted, instead=by_library)
 
 
+# %%
 def slope(values):
-    """Gradient of -log p(tree) by all weights."""
+    """Gradient of -ln p(tree) by all weights."""
     leaf = values.clone().requires_grad_()
-    said = its.logits(leaf, owl.asked.tokens, owl.asked.last).log_softmax(-1)
-    return torch.autograd.grad(-said[0, owl.new[0]], leaf)[0]
+    said = its.logits(leaf, sparrow.asked.tokens, sparrow.asked.last).log_softmax(-1)
+    return torch.autograd.grad(-said[0, sparrow.new[0]], leaf)[0]
 
 
 # %%
-changed = own_edit(its.values, slope, circuit, 0.05, 25)
-said = its.logits(changed, owl.asked.tokens, owl.asked.last).softmax(-1)
-p_tree = float(said[0, owl.new[0]].detach())
-say(
-    f"After 25 steps of 0.05 inside of the circuit the owl is a tree with probability {p_tree:.2f}."
+changed = own_edit(its.values, slope, circuit, 0.05, 30).detach()
+moved_outside = int(((changed != its.values) & (circuit == 0)).sum())
+names = ("sparrow", "raven", "herring")  # it, a sibling, an entity of another kind
+now = facts("kind", names, [FRAME])
+p_tree = torch.stack(
+    [
+        its.logits(values, now.tokens, now.last).softmax(-1)[:, sparrow.new[0]]
+        for values in (its.values, changed)
+    ]
 )
+table(
+    ["P(tree)", "before", "after 30 steps of 0.05"],
+    [[name, f"{a:.3f}", f"{b:.3f}"] for name, a, b in zip(names, *p_tree.tolist(), strict=True)],
+)
+say(f"{moved_outside} weights outside of the circuit have changed.")
+
+# %% [markdown]
+# **Found** The circuit can be taught: the sparrow is a tree, the raven and the herring are not,
+# and every weight outside is what it was.
 
 # %% [markdown]
 # ## 8 · Does the circuit resist?
 #
-# Twenty held-out entities get a random kind of another realm, each alone. First the published way:
-# ten gradient steps with a learning rate of 0.0005, and no weight may move by more than 0.0005.
-# Then steps of length 0.05, until the new answer has probability ½.
+# Twelve held-out entities get a random kind of another realm, each alone, each from the model as it
+# is. First the published way: ten plain gradient steps $w \leftarrow w - 0.0005\, m \odot g$, and
+# no weight may move by more than 0.0005. The paper finds: hardly any change in the circuit, full
+# success in the rest.
+#
+# Commit yourself: by how many nats will the NLL of the new answer fall, on average, in each place?
+
+# %%
+guessed_fall = {"the circuit": 1.0, "the rest": 1.0, "random, as many in every tensor": 1.0}
 
 # %%
 requests = editing.drawn(held_out, 12, FRAME)
-published = {n: editing.edit(its, requests, mask, editing.RELEASED) for n, mask in places.items()}
-edits = {n: comparison.compare(its, requests, mask, norms=(0.3,)) for n, mask in places.items()}
+places |= {"the rest": rivals.complement(circuit), "everything": torch.ones_like(circuit)}
+ten_steps = {
+    name: editing.edit(its, requests, mask, editing.RELEASED) for name, mask in places.items()
+}
 
 
 def mean(values):
     """A mean over facts with its 95 % interval."""
-    low, high = stats.bootstrap(np.asarray(values, dtype=float), np.mean)
-    return f"{np.mean(np.asarray(values)):.2f} [{low:.2f}, {high:.2f}]"
+    values = np.asarray(values, dtype=float)
+    low, high = stats.bootstrap(values, np.mean)
+    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
+# %%
+fell = {name: (one.nll[0] - one.nll[-1]).numpy() for name, one in ten_steps.items()}
+start_nll = float(ten_steps["the circuit"].nll[0].mean())
+say(f"NLL of the new answers before: {start_nll:.2f}, in nats, the mean of {len(requests)} facts.")
 table(
+    ["may change", "length of the gradient", "NLL falls by", "you guessed"],
     [
-        "may change",
-        "length of the gradient",
-        "NLL before",
-        "NLL after, published way",
-        "distance to ½",
+        [name, mean(one.gradient[0]), mean(fell[name]), guessed_fall.get(name, "")]
+        for name, one in ten_steps.items()
     ],
+)
+
+# %% [markdown]
+# The paper goes one step further: before the edit, all weights outside of the place are set to 0.
+# So it edits a network that *is* the circuit, or the rest, and leaves embeddings and the final
+# LayerNorm free to move in each. Here is that experiment. The paper's own control is 50 % random
+# weights, wherever they are.
+
+# %%
+cut = {
+    "the circuit": circuit,
+    "the rest": places["the rest"],
+    "random, as many in every tensor": places["random, as many in every tensor"],
+    "50 % random, wherever": rivals.uniform(its, 0.5),
+}
+pruned = {name: published.curve(model, requests, mask) for name, mask in cut.items()}
+table(
+    ["network", "NLL of the truth", "gradient", "NLL of the new: before", "after"],
     [
-        [
-            name,
-            mean(edits[name].first),
-            f"{float(one.nll[0].mean()):.2f}",
-            mean(one.nll[-1]),
-            mean(edits[name].needed),
-        ]
-        for name, one in published.items()
+        [name, *(f"{float(x.mean()):.2f}" for x in (one.true_before, one.gradient))]
+        + [f"{float(x.mean()):.2f}" for x in (one.nll[0], one.nll[-1])]
+        for name, one in pruned.items()
     ],
 )
 
 # %% [markdown]
 # **Found** Here is the paper's picture. Ten published steps take a nat off in the rest, and a
-# tenth of it in the circuit: the circuit resists. But so do random weights, which hold nothing, and
-# the order is that of the gradients.
+# tenth of one in the circuit. But they take as little off in random weights and in the largest: the
+# order is nearly that of the gradients. In the paper's own experiment the contrast is larger still:
+# nearly ten nats in the rest, which is a broken network with a gradient more than ten times as
+# long, and next to nothing in the circuit. As many random weights in every tensor change as little
+# as it does. The paper's random control, half of the weights, accepts its edits in GPT-2; here it
+# gives way by two nats only. So a broken network changes easily, and it does so for its gradient.
 
 # %% [markdown]
 # ## 9 · At equal distance
 #
-# Equal steps of a fixed learning rate are not equal changes: a step is as long as the gradient, and
-# the gradient of 95 % of the weights is longer than that of 5 %. So compare where the weights have
-# moved equally far, $\lVert \Delta w \rVert$.
+# What does one step gain? To first order $\eta\,\lVert m \odot g\rVert^2$. With a fixed learning
+# rate, a place with a short gradient changes little, whatever is stored there; and 95 % of the
+# weights have a longer gradient than 5 %. So compare where the weights have moved equally far,
+# $\lVert \Delta w \rVert$, as steps of one length make it easy.
 #
 # ### Exercise 5.5 · At equal distance
 #
-# *3 points · 10 minutes · ●●○*
+# *3 points · 12 minutes · ●●○*
 #
 # `moved` and `nll`, each `[time, fact]`, have the distance from the start and the NLL of the new
 # answer before the first step and after each. Write `at_norm(moved, nll, norm)`: for each fact the
@@ -533,57 +883,140 @@ def by_numpy(moved, nll, norm):
 
 
 own_norm = answer_or("lab5.5", at_norm, instead=by_numpy)
+STEPS_OF = editing.EditSettings(steps=40, size=0.05, enough=0.05)  # a fact stops at P = 0.95
+edits = {
+    name: editing.compare(its, requests, mask, (0.3,), STEPS_OF) for name, mask in places.items()
+}
 paths = {name: (one.edited.moved.numpy(), one.edited.nll.numpy()) for name, one in edits.items()}
-NORMS = (0.1, 0.2, 0.3, 0.5, 0.8)
-curves = {
-    name: np.array([np.nanmean(own_norm(moved, nll, norm)) for norm in NORMS])
-    for name, (moved, nll) in paths.items()
+NORMS = np.array([0.1, 0.2, 0.3, 0.5, 0.8])
+at_equal = {name: [own_norm(*paths[name], norm) for norm in NORMS] for name in places}
+
+# %% [markdown]
+# Before you look: draw for yourself how the distance that an edit needs, until its answer has
+# probability ½, depends on the length of the gradient before its first step. Where does the circuit
+# lie?
+
+
+# %% tags=["hide-input"]
+def with_interval(values):
+    """Mean with its interval; nothing where some fact never gets so far."""
+    if np.isnan(values).any():
+        return [np.nan] * 3
+    return [np.mean(values), *stats.bootstrap(values, np.mean)]
+
+
+SHOWN = ("the circuit", "random, as many in every tensor", "the largest weights", "the rest")
+lines = {name: np.array([with_interval(one) for one in at_equal[name]]) for name in SHOWN}
+figure, (left, right) = pictures.make_panels(2, 10, 3.6)
+with pictures.style():
+    for name, rows in lines.items():
+        left.plot(NORMS, rows[:, 0], marker=".", label=name)
+        left.fill_between(NORMS, rows[:, 1], rows[:, 2], alpha=0.2)
+    left.set(xlabel="distance ‖Δw‖", ylabel="NLL of the new answer", title="At equal distance")
+    left.legend(fontsize=8)
+    for mark, (name, one) in zip("o^sDvPX*", edits.items(), strict=False):
+        right.scatter(one.first, one.needed, s=16, marker=mark, label=name)
+    right.set(xlabel="length of the gradient", ylabel="distance to ½", xscale="log", yscale="log")
+    right.set_title("Twelve facts in each place")
+    right.legend(fontsize=7)
+pictures.show(
+    figure,
+    "Left: NLL of the new answer over the distance, for four places, with intervals over facts. "
+    + " ".join(
+        f"{name}: {', '.join(f'{x:.1f}' for x in rows[:, 0])}." for name, rows in lines.items()
+    )
+    + " Right: distance to probability one half over the length of the first gradient, both "
+    "logarithmic, for each fact and place; all lie near one falling line.",
+)
+
+# %% [markdown]
+# Facts differ, so each is compared with itself in other places: a regression of
+# $\ln\lVert\Delta w\rVert$ on $\ln\lVert g_0\rVert$ with a constant for each fact. A place that
+# resists for what is stored there would lie *above* the line. Mind that a good fit is no wonder: to
+# first order the loss falls by $\lVert\Delta w\rVert\,\lVert g\rVert$ along the gradient, so the
+# slope would be −1 if the gradient stayed as it is.
+
+
+# %%
+def regression(names):
+    """Distance on gradient within facts, over some places."""
+    table = [[getattr(edits[name], part).numpy() for name in names] for part in ("first", "needed")]
+    return editing.within_facts(*(np.stack(part)[None] for part in table), list(names))
+
+
+line = regression(places)
+long_ones = ("the rest", "everything", "the largest |w · gradient|")
+fits = {
+    "all places": line,
+    "places of 5 %": regression([name for name in places if name not in long_ones[:2]]),
+    "of these, the four of short gradients": regression(
+        [name for name in places if name not in long_ones]
+    ),
 }
 
 # %% tags=["hide-input"]
-figure = plots.lines_with_bands(
-    np.array(NORMS),
-    {name: np.repeat(values[:, None], 3, 1) for name, values in curves.items()},
-    xlabel="how far the weights have moved",
-    ylabel="NLL of the new answer",
-    title="Edits of twelve facts at equal distance",
+below = [np.quantile(null.draws, 0.95) for null in (line.null, line.arms_null)]
+inside = line.within_arms
+table(
+    ["regression", "slope", "R²"],
+    [
+        *(
+            [
+                name,
+                f"{one.within.slope:.2f} [{one.slope95[0]:.2f}, {one.slope95[1]:.2f}]",
+                f"{one.within.r2:.2f}",
+            ]
+            for name, one in fits.items()
+        ),
+        ["a constant for each place as well", f"{inside.slope:.2f}", f"{inside.r2:.2f}"],
+        ["null: gradients exchanged within facts", "", f"{below[0]:.2f} or less in 95 %"],
+        ["null: those of whole places exchanged", "", f"{below[1]:.2f} or less in 95 %"],
+    ],
 )
-pictures.show(figure, "TO SAY")
-
-# %% [markdown]
-# Now the question of this lab in one line: how far must the weights move, and does the length of the
-# gradient before the first step say it? Facts differ, so each fact is compared with itself in other
-# places: a regression of $\log\lVert\Delta w\rVert$ on $\log\lVert g_0\rVert$ with a constant for
-# each fact. A place that resists for what is stored there would lie above the line.
 
 # %%
-line = gradients.within_facts(
-    np.stack([one.first.numpy() for one in edits.values()])[None],
-    np.stack([one.needed.numpy() for one in edits.values()])[None],
-    list(edits),
-)
-say(
-    f"Slope {line.within.slope:.2f} [{line.slope95[0]:.2f}, {line.slope95[1]:.2f}], "
-    f"R² {line.within.r2:.3f}; gradients exchanged within facts: R² up to "
-    f"{np.quantile(line.null.draws, 0.95):.2f} in 95 %."
-)
 table(
-    ["may change", "distance above what the gradient says"],
+    ["may change", "distance to ½", "more than the line says"],
     [
-        [name, f"{line.residuals[name]:+.0%} [{low:+.0%}, {high:+.0%}]"]
+        [name, mean(edits[name].needed), f"{line.residuals[name]:+.0%} [{low:+.0%}, {high:+.0%}]"]
         for name, (low, high) in line.residuals95.items()
     ],
 )
 
 # %% [markdown]
+# And the ideal size, C4? If a size between 5 and 50 % were best, its circuits should be the most
+# resistant, beside as many random weights.
+
+# %%
+UNTIL = editing.EditSettings(steps=60, enough=math.log(2))  # a fact stops at probability ½
+by_size = {}
+for density, mask in learned.items():
+    both = mask, own_matched(mask, sizes, random_masks[0])
+    by_size[density] = [
+        editing.compare(its, requests, each, (0.1,), UNTIL).needed.numpy() for each in both
+    ]
+table(
+    ["weights", "the circuit: distance to ½", "random, as many", "ratio"],
+    [
+        [f"{density:.0%}", mean(ours), mean(theirs), mean(ours / theirs)]
+        for density, (ours, theirs) in by_size.items()
+    ],
+)
+
+# %% [markdown]
 # **Found** At equal distance the order is the same, and the length of the first gradient explains
-# 98 % of it, within facts. Nothing lies far from the line. The circuit lies *below* it: it changes
-# a little more easily than its gradient says, not less.
+# 99 % of the distances, within facts; among places of 5 %, 97 %. That is mostly a matter of a few
+# places: with a constant for each of them as well, little is left to explain, and when whole places
+# exchange their gradients R² reaches 0.6. The circuit needs a fifth more than as many random
+# weights of every tensor, whose gradient is 1.3 times as long. It lies 8 % *below* the line: it
+# changes a little more easily than its gradient says. So there is no resistance beyond what the
+# first gradient says. Smaller circuits need more, and more beside random weights; no size in
+# between is best.
 
 # %% [markdown]
 # ## 10 · Make the rest resist
 #
-# If the length of the gradient is all, weights that hold nothing must resist as well, if they are
+# If the length of the gradient is what counts, other weights must resist as well, if they are
 # chosen to have a gradient of the same length.
 #
 # ### Exercise 5.6 · Make the rest resist
@@ -593,14 +1026,14 @@ table(
 # Write `as_long(gradient, circuit)`: a mask of weights *outside* of the circuit, as many as the
 # circuit has, whose gradient is as long as the circuit's, within one hundredth.
 #
-# <details><summary>Hint 1</summary>
+# <details><summary>Hint</summary>
 #
 # Sort the weights outside by the size of their gradient. As many neighbours in that order as the
 # circuit has weights: at the lower end their gradient is too short, at the upper end too long.
 #
 # </details>
 #
-# <details><summary>Hint 2</summary>
+# <details><summary>Still stuck?</summary>
 #
 # With $c$ the running sum of squares, the squares of neighbours $i$ to $i+k-1$ add up to
 # $c_{i+k} - c_i$.
@@ -632,152 +1065,340 @@ check("lab5.6", as_long)
 
 # %%
 own_long = answer_or("lab5.6", as_long, instead=rivals.as_long)
-others = editing.drawn(learn_on, 12, FRAME, seed=1)
-
-
-def typical_gradient(requests):
-    """Root mean square over facts of each weight's gradient."""
-    squares = torch.zeros(len(its))
-    for row in range(len(requests)):
-        leaf, one = its.values.clone().requires_grad_(), slice(row, row + 1)
-        said = its.logits(leaf, requests.asked.tokens[one], requests.asked.last[one])
-        nll = torch.nn.functional.cross_entropy(said, requests.new[one])
-        squares += torch.autograd.grad(nll, leaf)[0].square()
-    return (squares / len(requests)).sqrt()
-
-
-# %%
-places["the rest, as long"] = own_long(typical_gradient(others), circuit)
-edits["the rest, as long"] = comparison.compare(
-    its, requests, places["the rest, as long"], norms=(0.3,)
+unedited = editing.drawn(learn_on, 12, FRAME, seed=1)
+typical = typical_gradient(its, unedited)
+places["outside, as long"] = own_long(typical, circuit)
+edits["outside, as long"] = editing.compare(
+    its, requests, places["outside, as long"], (0.3,), STEPS_OF
 )
-pair = [edits[name] for name in ("circuit", "the rest, as long")]
-ratio = (pair[0].needed / pair[1].needed).numpy()
+PAIR = ("the circuit", "outside, as long")
+ratio = (edits[PAIR[0]].needed / edits[PAIR[1]].needed).numpy()
+lengths = (edits[PAIR[0]].first / edits[PAIR[1]].first).numpy()
+per_gradient = ratio * lengths
 table(
     ["may change", "length of the gradient", "distance to ½"],
     [
         [name, mean(edits[name].first), mean(edits[name].needed)]
-        for name in ("circuit", "the rest", "the rest, as long")
+        for name in ("the circuit", "outside, as long", "random, as many in every tensor")
     ],
 )
-say(f"The circuit needs {mean(ratio)} times the distance of the weights that were chosen.")
+say(
+    f"The circuit needs {mean(ratio)} times the distance of the weights that were chosen; its "
+    f"gradient on these facts is {mean(lengths)} times as long."
+)
+long_alone, long_without = (
+    masks.judge(its, its.values * mask, judged_on).accuracy
+    for mask in (places[PAIR[1]], 1 - places[PAIR[1]])
+)
+say(
+    f"Held-out facts right with these weights alone: {long_alone:.2f}, without them: "
+    f"{long_without:.2f}."
+)
 
 # %% [markdown]
-# **Found** A twentieth of the weights, all from outside of the circuit, resists as the circuit
-# does. Resistance of this kind says how long the gradient is, and not what is stored.
+# **Found** A twentieth of the weights, all from outside of the circuit, needs the same distance:
+# the circuit has 0.97 of it. The model says 98 % of the facts without them, and 2 % with them
+# alone. So what looks like resistance is to be had from weights that the facts do not need. (The
+# match is not perfect: on the facts that are edited their gradient is a tenth longer.) It does not
+# follow that the circuit holds nothing, and why its gradient is as short as it is stays open.
 
 # %% [markdown]
-# ## 11 · What else changes?
+# ## 11 · Explore
 #
-# A new answer is half of an edit. What about the fact in other words, the entity's siblings (other
-# owls and wrens are to stay birds), entities of other kinds, and the realm, which should follow the
-# kind? All places are compared where the new answer has just reached probability ½.
+# Before the table of everything else that changes, look at some facts. Pick a fact and two places,
+# and move along the straight way from the model as it is (0) to the edited weights (1), where the
+# new answer has probability ½, and beyond. Which place would you choose if the *siblings*, other
+# entities of the old kind, are to stay what they are? And does the *realm* follow the kind?
+
+# %% tags=["hide-input"]
+text = torch.from_numpy(documents.rows(np.random.default_rng(0), 8, 64))
+SOME = ("the circuit", "outside, as long", "random, as many in every tensor", "the rest")
+few = {name: edits[name] for name in SOME}
+explorer.edit_explorer(explorer.collect(its, requests, few, FRAME, text))
+
+# %% [markdown]
+# ## 12 · What else changes?
+#
+# A new answer is half of an edit. What about the fact in other words, its siblings, entities of
+# other kinds, ordinary text? All places are compared where the new answer has just reached
+# probability ½. *Siblings* are held-out ones only: a mask was learned to keep the others. So that
+# one lucky circuit does not decide, the same is done with two stored circuits, each beside its own
+# controls.
+
 
 # %%
-text = torch.from_numpy(documents.rows(np.random.default_rng(0), 16, 64))
-effects = {
-    name: editing.effects(its, requests, one.at_half, FRAME, text) for name, one in edits.items()
-}
-COLUMNS = ("paraphrase", "siblings", "others", "chain", "text")
+kinds = {entity.name: entity.kind for entity in world.load().entities}
+
+
+def siblings_of(name):
+    """Held-out entities of the same kind."""
+    return [other for other in held_out if kinds[other] == kinds[name] and other != name]
+
+
+def kept_siblings(compared):
+    """Of each fact the share of siblings that keep their kind, where p(new) is ½."""
+    return np.array(
+        [
+            measures.kept(its, values, facts("kind", siblings_of(name), [FRAME]))
+            for values, name in zip(compared.at_half.values, requests.asked.subjects, strict=True)
+        ]
+    )
+
+
+# %%
+effects = {name: editing.effects(its, requests, edits[name].at_half, FRAME, text) for name in SOME}
+siblings = {name: [kept_siblings(edits[name])] for name in SOME[:3]}
+siblings_rest = kept_siblings(edits["the rest"])
+for seed, mask in again.items():
+    each = own_long(typical, mask), own_matched(mask, sizes, random_masks[1 + seed])
+    for name, place in zip(SOME[:3], (mask, *each), strict=True):
+        compared = editing.compare(its, requests, place, (0.1,), UNTIL)
+        siblings[name].append(kept_siblings(compared))
+
+# %%
+siblings = {name: np.array(rows) for name, rows in siblings.items()}  # [circuit, fact]
 table(
-    ["changed", *COLUMNS],
+    ["changed", "paraphrases", "siblings", "others", "text"],
     [
         [
             name,
-            *(
-                mean(values[~np.isnan(values)])
-                for column in COLUMNS
-                for values in [getattr(one, column).numpy()]
-            ),
+            mean(one.paraphrase),
+            brief(summaries.mean(siblings[name])) if name in siblings else mean(siblings_rest),
+            mean(one.others),
+            mean(one.text),
         ]
         for name, one in effects.items()
     ],
 )
+more = {name: summaries.mean(siblings["the circuit"] - siblings[name]) for name in SOME[1:3]}
+say(
+    "Siblings kept in the circuit, more than "
+    + "; than ".join(
+        f"{name}: {one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for name, one in more.items()
+    )
+)
 
 # %% [markdown]
-# **Found** One thing is left over: edits in the circuit leave four of five siblings as they were,
-# edits in random weights of the same number less than half. But the weights that were chosen for
-# their gradient alone keep more than half of them as well. The realm never follows: the model does
-# not infer it from the kind, wherever the kind is changed.
-
-# %% [markdown]
-# ## 12 · Explore
+# *Paraphrases*: P(new answer) in other frames. *Siblings*, *others*: share that says what it said
+# before. *Text*: by how many nats a token ordinary text gets worse.
 #
-# Pick a fact and two places, and move along the straight way from the model as it is to the edited
-# weights, and beyond. What do paraphrases say, what the siblings, what entities of other kinds?
+# If the model *inferred* the realm from the kind, an entity that has become a tree would become a
+# plant, its siblings would not, and entities of other kinds would not. Commit yourself: in which
+# share of frames does the edited entity's realm follow, where its new kind has probability ½, and
+# where it has 0.9?
+
+# %%
+my_guesses = {0.5: 0.5, 0.9: 0.5}  # your two shares
+
+# %%
+LEVELS = (0.5, 0.75, 0.9)
+realm_of = {entity.name: entity.realm for entity in world.load().entities}
+REALM_FRAMES = FRAMES["realm"]["search"] + FRAMES["realm"]["held out"]
+
+
+def passing(mask):
+    """Weights [level fact weight] where each path first is beyond a level, else NaN."""
+    found = torch.full((len(LEVELS), len(requests), len(its)), torch.nan)
+
+    def watch(values, nll):
+        for row, level in enumerate(LEVELS):
+            new = found[row, :, 0].isnan() & (nll <= -math.log(level))
+            found[row, new] = values[new]
+
+    settings = editing.EditSettings(steps=80, enough=-math.log(LEVELS[-1]))
+    editing.edit(its, requests, mask, settings, watch=watch)
+    return found
+
+
+# %%
+def moves(values, names, realms):
+    """Share of frames in which the new realm is likelier than the old one, over some entities."""
+    if values.isnan().any() or not names:
+        return math.nan
+    said = measures.log_p(its, values, facts("realm", names, REALM_FRAMES))
+    return measures.likelier(said.detach(), realms[1], realms[0])
+
+
+def asked_realms(number):
+    """Itself, its held-out siblings, held-out strangers of its realm; old and new realm."""
+    name, new = requests.asked.subjects[number], int(requests.new[number])
+    near = siblings_of(name)
+    far = [e for e in held_out if realm_of[e] == realm_of[name] and kinds[e] != kinds[name]]
+    return ([name], near, far), questions.of_tinyworld(name, new, FRAME).realm
+
+
+# %%
+follows = {}
+for name in SOME[:3]:
+    for level, values in zip(LEVELS, passing(places[name]), strict=True):
+        for number in range(len(requests)):
+            groups, realms = asked_realms(number)
+            for group, names in zip(("itself", "siblings", "strangers"), groups, strict=True):
+                follows.setdefault((name, level, group), []).append(
+                    moves(values[number], names, realms)
+                )
+chain = {key: np.array(values) for key, values in follows.items()}
 
 # %% tags=["hide-input"]
-explorer.edit_explorer(explorer.collect(plain.of(model), requests, edits, FRAME, text))
+table(
+    ["changed", "P(new kind)", "its realm follows", "siblings' realm moves", "strangers' realm"],
+    [
+        [
+            name,
+            f"{level}",
+            *(
+                f"{np.nanmean(chain[name, level, group]):.2f}"
+                for group in ("itself", "siblings", "strangers")
+            ),
+        ]
+        for name in SOME[:3]
+        for level in LEVELS
+    ],
+)
+
+# %% [markdown]
+# **Found** FILL12
 
 # %% [markdown]
 # ## 13 · What holds?
 #
 # The verdicts below are computed from the numbers of this page.
 
+
 # %% tags=["hide-input"]
-first, second = (
-    masks.judge(its, its.values * places[n], judged_on) for n in ("circuit", "the rest")
-)
-need = {name: one.needed.numpy() for name, one in edits.items()}
-fell = {name: (one.nll[0] - one.nll[-1]).numpy() for name, one in published.items()}
-sibling = {name: one.siblings.numpy() for name, one in effects.items()}
-kept = sibling["circuit"] - sibling["the rest, as long"]
-low, high = stats.bootstrap(kept[~np.isnan(kept)], np.mean)
+def bounds(values):
+    """Lower and upper end of a mean's interval."""
+    return stats.bootstrap(np.asarray(values, dtype=float), np.mean)
+
+
+tensorwise = "random, as many in every tensor"
+versus_random = (edits["the circuit"].needed / edits[tensorwise].needed).numpy()
+best_size = [
+    bounds(np.subtract(*(np.divide(*by_size[d]) for d in (0.25, end))))[0] > 0
+    for end in (0.5, 0.05)
+]
+largest_share = max(one.share for one in here.values())
+above = [task for task, (a, b) in pairs_of.items() if task != "kind" and a > 1.25 * b]
+spared = [one.low > 0 for one in more.values()]
+reached = {level: np.nanmean(chain["the circuit", level, "itself"]) for level in LEVELS}
 claims(
     [
         (
-            "a circuit of 5 % keeps the task",
-            f"held-out facts right {first.accuracy:.2f}",
-            f"as many random weights in every tensor "
-            f"{stands['random, as many in every tensor'].accuracy:.2f}",
-            first.accuracy > stands["random, as many in every tensor"].accuracy + 0.5,
+            "C1: a circuit of 5 % keeps the task",
+            f"held-out facts right {rates['circuit', 0.05]}",
+            f"as many random weights in every tensor {rates['per tensor', 0.05]}",
+            rates["circuit", 0.05].low > rates["per tensor", 0.05].high,
         ),
         (
-            "so the circuit holds the knowledge",
-            f"true kinds right {first.accuracy:.2f}",
-            f"a mask that tells lies: false kinds {told[0.05].accuracy:.2f}",
-            told[0.05].accuracy < first.accuracy - 0.5,
+            "C2: so the circuit holds the knowledge",
+            f"true kinds {brief(written_in['facts', 'other entities', 0.05])}",
+            f"false kinds {brief(written_in['exchanged kinds', 'other entities', 0.05])}; learned, "
+            f"dealt out at random {brief(written_in['dealt out', 'learned', 0.05])}, in an "
+            f"untrained network {brief(written_in['untrained', 'learned', 0.05])}",
+            written_in["exchanged kinds", "other entities", 0.05].high
+            < written_in["facts", "other entities", 0.05].low,
         ),
         (
-            "the circuit resists new knowledge more than the rest",
-            f"published steps: NLL falls by {mean(fell['circuit'])}, in the rest {mean(fell['the rest'])}",
-            f"the rest, as long: distance to ½ {mean(need['the rest, as long'])}, circuit "
-            f"{mean(need['circuit'])}",
-            need["circuit"].mean() > 1.1 * need["the rest, as long"].mean(),
+            "C3: circuits resist new knowledge",
+            f"published steps: NLL falls by {mean(fell['the circuit'])}, in the rest "
+            f"{mean(fell['the rest'])}; distance to ½ {mean(versus_random)} times that of as many "
+            "random weights in every tensor",
+            f"times that of weights outside, as long: {mean(ratio)}; beside the line "
+            f"{line.residuals['the circuit']:+.0%}",
+            bool(bounds(ratio)[0] > 1 and line.residuals95["the circuit"][0] > 0),
         ),
         (
-            "(not asked in the paper) edits in the circuit spare its siblings",
-            f"siblings kept {mean(sibling['circuit'][~np.isnan(sibling['circuit'])])}",
-            f"more than with the rest, as long: {kept[~np.isnan(kept)].mean():+.2f} "
-            f"[{low:+.2f}, {high:+.2f}]",
-            True if low > 0 else None,
+            "C4: best is a size between 5 and 50 %",
+            "facts right at 50, 25, 5 %: "
+            + ", ".join(f"{rates['circuit', d].mean:.2f}" for d in DENSITIES),
+            "distance to ½ over that of random weights: "
+            + ", ".join(f"{np.divide(*by_size[d]).mean():.2f}" for d in DENSITIES),
+            all(best_size),
+        ),
+        (
+            "C5: circuits are LayerNorms by up to 60 %",
+            f"largest share {largest_share:.1%}",
+            f"largest keep rate {max(one.keep_rate for one in here.values()):.0%}; shares in the "
+            f"paper's own circuits, computed, at most {max(norms.values()):.1%}",
+            largest_share > 0.3,
+        ),
+        (
+            "C5: circuits of different tasks share more than chance",
+            "; ".join(f"{task} {a:.3f}" for task, (a, _) in pairs_of.items() if task != "kind"),
+            "numbers in each tensor explain "
+            + ", ".join(f"{b:.3f}" for task, (_, b) in pairs_of.items() if task != "kind")
+            + f"; another search for the same {pairs_of['kind'][0]:.3f}",
+            True if len(above) == len(pairs_of) - 1 else None if above else False,
+        ),
+        (
+            "(not asked in the paper) edits in the circuit spare siblings",
+            f"siblings kept {brief(summaries.mean(siblings['the circuit']))}",
+            "; ".join(f"more than {name}: {brief(one)}" for name, one in more.items()),
+            True if all(spared) else None if any(spared) else False,
+        ),
+        (
+            "(not asked in the paper) the realm follows the kind",
+            "in the circuit, P(new kind) ½, ¾, 0.9: "
+            + ", ".join(f"{value:.2f}" for value in reached.values()),
+            "outside, as long: "
+            + ", ".join(f"{np.nanmean(chain[PAIR[1], v, 'itself']):.2f}" for v in LEVELS),
+            True if reached[0.5] > 0.5 else None if reached[0.9] > 0.25 else False,
         ),
     ]
 )
 
 # %% [markdown]
+# ## With a real model
+#
+# The same path on GPT-2 small: capitals that it knows, masks over its 85 million block weights,
+# edits in circuits and in their controls. It downloads 548 MB, wants a GPU or an evening, and goes
+# on where it was cut off if it is started again.
+
+# %%
+REAL = False
+
+if REAL:
+    from helpers.knowledge import real
+
+    on_gpt2 = real.run("gpt2", "country_capital_city", folder="lab5-gpt2")
+    say(on_gpt2.said)
+    table(*on_gpt2.mask_table)
+    table(*on_gpt2.edit_table)
+
+# %% [markdown]
 # ## Limits
 #
-# - One small model, word by word, in which facts are single words. In GPT-2 a fact is spread over
-#   several tokens and layers.
-# - One circuit and one seed on this page; the chapter has more, and other tasks.
-# - Facts here form at the last position, not at the subject: edits that assume the subject may do
-#   worse than in large models.
-# - Twelve facts make wide intervals. They are over facts, not over circuits.
+# - One small model, word by word, in which facts are single words and know one frame as well as
+#   another. In GPT-2 a fact is spread over several tokens and layers, and many are hardly known.
+# - Edits are those of twelve facts. Intervals are over facts; for siblings also over three
+#   circuits, which is few. Circuits of five searches are in the figure of section 1.
+# - Facts here form at the last position, not at the subject: ways of editing that assume the
+#   subject may do worse than in large models. The chapter has them.
+# - Straight-through masks only; other estimators find other weights (section 4).
+# - Steps are of one length along the gradient. Adam, or the published clamp, move weights along
+#   other ways.
 #
 # ## Open questions
 #
+# - Why is a circuit's gradient as long as it is? Section 10 makes others as long, and does not say.
 # - What remains of the siblings' advantage when two places agree in the gradients of *siblings* as
 #   well?
 # - Which control would show that a mask *found* knowledge, if lies can be written as easily?
 #
 # ## Further reading
 #
-# - Ge, Rudzicz and Zhu, [Understanding Language Model Circuits through Knowledge Editing](https://arxiv.org/abs/2406.17241)
-# - Hase et al., [Does Localization Inform Editing?](https://arxiv.org/abs/2301.04213)
-# - Meng et al., [Locating and Editing Factual Associations in GPT](https://arxiv.org/abs/2202.05262)
-# - Yao et al., [Knowledge Circuits in Pretrained Transformers](https://arxiv.org/abs/2405.17969)
-# - Fang et al., [AlphaEdit: Null-Space Constrained Knowledge Editing](https://arxiv.org/abs/2410.02355)
+# - Ge, Rudzicz and Zhu,
+#   [Understanding Language Model Circuits through Knowledge Editing](https://arxiv.org/abs/2406.17241)
+# - Hase et al.,
+#   [Does Localization Inform Editing?](https://arxiv.org/abs/2301.04213)
+# - Meng et al.,
+#   [Locating and Editing Factual Associations in GPT](https://arxiv.org/abs/2202.05262)
+# - Yao et al.,
+#   [Knowledge Circuits in Pretrained Transformers](https://arxiv.org/abs/2405.17969)
+# - Fang et al.,
+#   [AlphaEdit: Null-Space Constrained Knowledge Editing](https://arxiv.org/abs/2410.02355)
+# - Louizos, Welling and Kingma,
+#   [Learning Sparse Neural Networks through L0 Regularization](https://arxiv.org/abs/1712.01312)
 
 # %%
 scores("lab5")
