@@ -6,6 +6,7 @@
   are numbers; `wrong`: the exception that says it.
 - `origin`: whose code it is: the student's, ours, or a library's.
 - `sheet`: the scores of one run of a lab.
+- `fallback`: what a lab goes on with where an exercise is open.
 - `checks`: the checks themselves, one module per lab.
 - `labs`: from the source of a lab to its notebooks, and running them.
 """

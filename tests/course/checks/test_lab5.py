@@ -1,6 +1,7 @@
 """Lab 5's checks take right answers however they are written, and name each mistake they know."""
 
 import random
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -263,6 +264,7 @@ def as_long_in_sum(gradient, circuit):
         ("lab5.6", lambda gradient, circuit: circuit, "the circuit's own"),
         ("lab5.6", lambda gradient, circuit: 1 - circuit, "the circuit has 100"),
         ("lab5.6", as_long_in_sum, "lengths add up as squares"),
+        *((f"lab5.{number}", lambda *case: ANY, "expected numbers") for number in range(1, 7)),
     ],
 )
 def test_other_mistakes_are_named(name, answer, words):
