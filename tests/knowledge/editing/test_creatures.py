@@ -1,14 +1,19 @@
 """Requests and questions about creatures say what they are meant to say."""
 
+from itertools import cycle
+
 import pytest
 import torch
 
+from helpers import zoo
 from helpers.errors import LabError
 from helpers.knowledge.editing.creatures import (
     creature_questions,
     creature_request,
     drawn_creatures,
 )
+from helpers.knowledge.facts.bestiary import MODEL
+from helpers.stats import clopper_pearson
 from helpers.tinyworld.bestiary import load, texts, vocabulary
 
 FRAME = "{entity} is a"
@@ -40,6 +45,20 @@ def test_questions_ask_neighbours_consequences_denials_and_verdicts():
     assert [words[token] for token in (*asked.yes, *asked.no)] == ["yes", "no"]
     judged = [vocabulary().decode(row.tolist()) for row in asked.verdicts.tokens]
     assert judged == [f"<begin> is {ONE.name} a {kind} ?" for kind in (OTHER_KIND, ONE.kind)]
+
+
+def test_the_embedded_model_judges_what_it_is_asked():
+    """Before an edit it says yes to the old kind and no to the new one: else the measures of what
+    it holds true would have nothing to fall or rise from."""
+    model, right = zoo.load(MODEL, device="cpu"), []
+    for name, new in zip(NAMES[::4], cycle(load().realm_of), strict=False):
+        if new == load().creature(name).kind:
+            continue
+        asked = creature_questions(name, vocabulary().token(new), FRAME)
+        said = model(asked.verdicts.tokens)[torch.arange(2), asked.verdicts.last]
+        yes = (said[:, asked.yes] > said[:, asked.no]).flatten().tolist()
+        right.append(yes == [False, True])
+    assert clopper_pearson(sum(right), len(right))[0] > 0.5 * 0.5, "two coins"
 
 
 def test_paraphrases_that_training_has_are_asked_apart_from_those_that_it_never_has():
