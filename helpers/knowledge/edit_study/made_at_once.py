@@ -48,7 +48,7 @@ def rival(
         weights = blocks.of(world.blocks.model, whole=True)
         edited = edit_embedding_row(weights, world.requests, tokens_of=world.tokens_of)
     elif way == "steps":
-        mask = place_of(world, cell.of[1], masks(cell)[plan.densities[-1]])
+        mask = place_of(world, cell.of[1], masks(cell)[plan.densities[-1]], cell.seed)
         edited = edit(weights, world.requests, mask, AS_FAR)
     else:
         raise LabError("expected a rival of steps in a mask", f"got {way!r}")

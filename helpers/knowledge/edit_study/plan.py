@@ -133,8 +133,8 @@ class EditCell:
     @property
     def seed(self) -> int:
         """Of the search whose mask the cell needs."""
-        seeded = self.kind in ("masks", "arms") and self.of[-1].isdigit()
-        return int(self.of[-1]) if seeded else 0
+        seeded = self.kind in ("masks", "arms") or self.of[:1] == ("steps",)
+        return int(self.of[-1]) if seeded and self.of[-1].isdigit() else 0
 
     @classmethod
     def read(cls, key: str) -> "EditCell":
@@ -182,7 +182,7 @@ def edit_cells(plan: EditPlan = EDIT_PLAN) -> Iterator[EditCell]:
     """Every cell of a plan, in the order in which they are measured: what others need comes first.
 
     >>> sum(1 for _ in edit_cells())
-    155
+    164
     """
     for model in MODELS:
         for seed in range(plan.seeds_of(model)):
@@ -205,16 +205,17 @@ def edit_cells(plan: EditPlan = EDIT_PLAN) -> Iterator[EditCell]:
     for arm in (*THREE, "everything"):
         yield EditCell("two hop", (arm,))
     for model in MODELS:
-        yield from _rivals(model)
+        yield from _rivals(plan, model)
     for of in product(CORRUPTIONS, STATES, DIRECTIONS):
         yield EditCell("tracing", of)
 
 
-def _rivals(model: str) -> Iterator[EditCell]:
+def _rivals(plan: EditPlan, model: str) -> Iterator[EditCell]:
     for place, layer in product(PLACES, range(LAYERS)):
         yield EditCell("rivals", ("rank-one", str(layer), place), model)
     for how in ("alone", "together"):
         yield EditCell("rivals", ("null space", how), model)
     yield EditCell("rivals", ("embedding row",), model)
-    for arm in ("circuit", "per tensor", AS_LONG, "everything"):
-        yield EditCell("rivals", ("steps", arm), model)
+    for arm, seed in product(("circuit", "per tensor", AS_LONG), range(plan.seeds_of(model))):
+        yield EditCell("rivals", ("steps", arm, str(seed)), model)
+    yield EditCell("rivals", ("steps", "everything"), model)

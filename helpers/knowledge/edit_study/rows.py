@@ -133,15 +133,28 @@ def moved_kinds(study: EditStudy) -> list[Row]:
 
 
 def edit_rivals(study: EditStudy, model: str = MODELS[0]) -> list[Row]:
-    """What each rival did, beside steps in the circuit and in all weights that went as far."""
+    """What each rival did, beside steps that went as far: in the circuits, in as many random
+    weights of every tensor, in weights with a gradient as long, and in all."""
     rows = []
-    for cell in _cells(study, "rivals", model):
-        found = study.cells[cell]
-        row: Row = {"model": model, "rival": "/".join(cell.of), "edits": len(found["moved"])}
-        row |= {"reached": sum(found["reached"]), "undone": sum(found["undone"])}
-        row["moved"] = spread_or_none(_row(found["moved"]))
-        rows.append(row | {m: spread_or_none(_row(found["effects"][m])) for m in EFFECTS})
+    for rival, cells in _by_rival(study, model).items():
+        moved = np.array([cell["moved"] for cell in cells], dtype=float)
+        row: Row = {"model": model, "rival": rival, "edits": moved.size}
+        row |= {each: sum(sum(cell[each]) for cell in cells) for each in ("reached", "undone")}
+        row["moved"] = spread_or_none(moved)
+        for measure in EFFECTS:
+            values = np.array([cell["effects"][measure] for cell in cells], dtype=float)
+            row[measure] = spread_or_none(values)
+        rows.append(row)
     return rows
+
+
+def _by_rival(study: EditStudy, model: str) -> dict[str, list[Row]]:
+    """The cells of each rival: one for every circuit, where it depends on that."""
+    found: dict[str, list[Row]] = {}
+    for cell in _cells(study, "rivals", model):
+        parts = cell.of[:-1] if cell.of[0] == "steps" and cell.of[-1].isdigit() else cell.of
+        found.setdefault("/".join(parts), []).append(study.cells[cell])
+    return found
 
 
 def trace_of(study: EditStudy, corruption: str, state: str, direction: str) -> CausalTrace:
