@@ -176,3 +176,39 @@ def section_9(lab: SimpleNamespace) -> dict[str, bool]:
         "9 no best size": ratios[0.05] > ratios[0.25] > ratios[0.5]
         and round(ratios[0.5], 2) <= 1.02,
     }
+
+
+def section_10(lab: SimpleNamespace) -> dict[str, bool]:
+    low, high = bootstrap(lab.ratio.astype(float), np.mean)
+    return {
+        "10 the same distance": round(lab.ratio.mean(), 2) == 0.97 and low < 1 < high,
+        "10 facts do not need them": round(lab.long_without, 2) == 0.98
+        and round(lab.long_alone, 2) == 0.02,
+        "10 their gradient is a tenth longer": 0.87 < lab.lengths.mean() < 0.93,
+    }
+
+
+def section_12(lab: SimpleNamespace) -> dict[str, bool]:
+    kept = {name: rows.mean() for name, rows in lab.siblings.items()}
+    moved = {key: np.nanmean(values) for key, values in lab.chain.items()}
+    mine = {level: moved["the circuit", level, "itself"] for level in lab.LEVELS}
+    away = [value for (_, _, group), value in moved.items() if group != "itself"]
+    same = [float(one.paraphrase.mean()) for one in lab.effects.values()]
+    return {
+        "12 siblings of nine, six or seven, less than five in ten": 0.85
+        < kept["the circuit"]
+        < 0.95
+        and 0.6 < kept[OUTSIDE] < 0.72
+        and kept[RANDOM] < 0.5,
+        "12 more than the gradient explains, over three circuits": all(
+            one.low > 0 and one.searches == 3 for one in lab.more.values()
+        ),
+        "12 nothing follows at one half": mine[0.5] == 0,
+        "12 three in ten at 0.9": round(mine[0.9], 1) == 0.3,
+        "12 not of siblings or strangers, nor outside": max(away) < 0.03
+        and moved[OUTSIDE, 0.9, "itself"] < 0.02,
+        "12 paraphrases alike": max(same) - min(same) < 0.05,
+        "12 text is spared": all(
+            abs(float(one.text.mean())) < 0.02 for one in lab.effects.values()
+        ),
+    }
