@@ -15,7 +15,8 @@ chain          share of frames that now name the realm of the new kind rather th
                become a plant
 denied         how much P(new answer) rose in frames that deny it: an edit of words, not of what is
                held true, raises it there as well
-verdict_new    P(true) against P(false) as the model's own verdict on the new claim
+verdict_new    P(true) against P(false), or yes against no, as the model's own verdict on the new
+               claim
 verdict_old    the same on the old claim
 *_before       chain and verdicts of the model without the edit
 text           how much the mean loss on ordinary text rose, in nats a token
