@@ -19,6 +19,7 @@ verdict                  1/2       of a rumour in a held-out frame, or with such
 
 In the last two as many claims are true as false. The few creatures with which training brings up
 every wrong kind are not asked about there.
+Whoever knows the kinds and the realms of kinds is right in every prompt: no ceiling is below 1.
 """
 
 import random
