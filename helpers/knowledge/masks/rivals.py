@@ -6,7 +6,7 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
-from helpers.inputs import check_count
+from helpers.inputs import check_count, finite
 from helpers.knowledge.masks.blocks import Blocks, check_mask
 from helpers.knowledge.masks.estimators import count, keep
 
@@ -31,7 +31,8 @@ def uniform(blocks: Blocks, density: float, seed: int = 0) -> Float[Tensor, " we
     Raises:
         LabError: A density that is not between 0 and 1, or a seed that is no whole number.
     """
-    return keep(torch.rand(len(blocks), generator=_generator(seed)), density)
+    drawn = torch.rand(len(blocks), generator=_generator(seed))
+    return keep(drawn, density).to(blocks.values.device)
 
 
 def per_tensor(
@@ -54,7 +55,7 @@ def per_tensor(
         drawn = torch.zeros(part.numel())
         drawn[torch.randperm(part.numel(), generator=generator)[: int(part.count_nonzero())]] = 1
         parts.append(drawn)
-    return torch.cat(parts)
+    return torch.cat(parts).to(blocks.values.device)
 
 
 def magnitude(blocks: Blocks, density: float) -> Float[Tensor, " weight"]:
@@ -85,7 +86,7 @@ def slopes(blocks: Blocks, losses) -> Float[Tensor, " weight"]:
     Raises:
         LabError: As `gradient`.
     """
-    total = torch.zeros(len(blocks))
+    total = torch.zeros(len(blocks), device=blocks.values.device)
     for loss in losses:
         values = blocks.values.clone().requires_grad_()
         with runtime.gradients():
@@ -153,11 +154,9 @@ def as_long(
 
 
 def _squares(gradient: Tensor, circuit: Tensor) -> Float[Tensor, " weight"]:
-    squares = gradient.detach().double().square()
-    if squares.shape != circuit.shape or not squares.isfinite().all():
+    gradient = finite(gradient, "gradient", "weight")
+    if gradient.shape != circuit.shape:
         raise LabError(
-            f"expected a finite gradient of {len(circuit):,} weights",
-            f"got shape {list(squares.shape)}"
-            + ("" if squares.isfinite().all() else " with NaN or infinity"),
+            f"expected a gradient of {len(circuit):,} weights", f"got shape {list(gradient.shape)}"
         )
-    return squares
+    return gradient.double().square()
