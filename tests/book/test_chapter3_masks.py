@@ -1,4 +1,4 @@
-"""What the chapter on knowledge circuits says was found, held against the stored studies.
+"""What chapter 3 says was found of masks, held against the stored study.
 
 That the summaries follow from the cells is tested beside them; here tables and sentences of the
 chapter are compared with the summaries.
@@ -6,10 +6,10 @@ chapter are compared with the summaries.
 
 import re
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from chapter3 import ARMS, NUMBER, SPREAD, cells, flat, found, part, section, told
 
 from helpers import zoo
 from helpers.knowledge.facts import divided
@@ -19,20 +19,9 @@ from helpers.knowledge.study.tasks import TASKS, of_part
 from helpers.stats import clopper_pearson
 from helpers.tinyworld.language import vocabulary, world
 
-ROOT = Path(__file__).resolve().parents[2]
-PLAIN = (ROOT / "book" / "ch3_knowledge_circuits.md").read_text(encoding="utf-8")
-MASKS = PLAIN.partition("## What we found: masks")[2].partition("\n## ")[0]
-FLAT = re.sub(r"\s+", " ", MASKS)
+MASKS = section("What we found: masks")
+FLAT = flat(MASKS)
 STUDY = stored.stored()
-NUMBER = r"(-?\d+(?:\.\d+)?)"
-ARMS = {
-    "circuit": "circuit",
-    "all but the circuit": "complement",
-    "random, as many in every tensor": "per tensor",
-    "random": "uniform",
-    "the largest weights": "magnitude",
-    "the largest abs(w·∇)": "gradient",
-}
 CONTROLS = {
     "true kinds": "facts",
     "exchanged kinds": "exchanged kinds",
@@ -49,36 +38,16 @@ def summary(name, *of):
     return getattr(summaries, name)(STUDY, *of)
 
 
-def cells(name, text=MASKS):
-    """The cells of the first row of a table with that name in its first column."""
-    return [
-        cell.strip()
-        for cell in re.search(rf"^\| {re.escape(name)} \| (.+) \|$", text, re.M)[1].split("|")
-    ]
-
-
-def part(heading):
-    """The text below a heading."""
-    return MASKS.partition(f"### {heading}")[2].partition("\n### ")[0]
-
-
-def told(spread):
-    """A mean and its interval as the chapter has them."""
-    return f"{spread.mean:.2f} [{spread.low:.2f}, {spread.high:.2f}]"
-
-
-def found(rows, **wanted):
-    """The one row with these entries."""
-    one = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
-    assert len(one) == 1, wanted
-    return one[0]
+def below(heading):
+    """What stands in the section on masks below a heading."""
+    return part(MASKS, heading)
 
 
 @pytest.mark.parametrize("name", ARMS)
 def test_what_is_kept(name):
     rows = summary("circuits", "kind")
     expected = [told(found(rows, arm=ARMS[name], density=d)["accuracy"]) for d in (0.5, 0.25, 0.05)]
-    assert cells(name, part("A twentieth")) == expected
+    assert cells(name, below("A twentieth")) == expected
 
 
 def test_the_rest_is_damaged():
@@ -88,8 +57,8 @@ def test_the_rest_is_damaged():
     said = [
         float(each)
         for each in re.search(
-            rf"Its KL to the whole model is {NUMBER} \[{NUMBER}, {NUMBER}\] nats at 5 % and"
-            rf" {NUMBER} \[{NUMBER}, {NUMBER}\] at 25 %,"
+            rf"Its KL to the whole model is {SPREAD} nats at 5 % and"
+            rf" {SPREAD} at 25 %,"
             rf" its NLL of the truth {NUMBER} and {NUMBER} above",
             FLAT,
         ).groups()
@@ -121,7 +90,7 @@ def test_what_a_mask_can_write(name):
         for asked in ("learned", "other entities")
     )
     expected = [f"{whole:.2f}", *small, f"{learned.mean:.2f}", told(others)]
-    assert cells(name, part("A mask can write")) == expected
+    assert cells(name, below("A mask can write")) == expected
 
 
 @pytest.mark.parametrize("task", ["truth", "noun number"])
@@ -131,7 +100,7 @@ def test_the_sizes(task):
         told(found(rows, arm="circuit", density=d)["accuracy"]) for d in STUDY.plan.densities
     ]
     alone = found(steady, of=task, arm="circuit", asked="held out", density=0.5)["accuracy"]
-    assert cells(task, part("No size")) == [*expected, told(alone)]
+    assert cells(task, below("No size")) == [*expected, told(alone)]
     best = max(found(rows, arm="circuit", density=d)["accuracy"].mean for d in STUDY.plan.densities)
     assert best <= alone.high
 
@@ -179,14 +148,14 @@ def test_what_circuits_share(task):
     for other in TASKS:
         row = found(rows, first=task, second=other)
         expected.append(f"{row['containment'][0]:.3f} ({row['per_tensor'][0]:.3f})")
-    assert cells(task, part("One circuit")) == expected
+    assert cells(task, below("One circuit")) == expected
 
 
 def test_the_ranges_that_are_told_of_shares():
     rows = [row for row in summary("overlaps") if row["density"] == 0.05]
     shared = {(row["first"], row["second"]): row["containment"][0] for row in rows}
     chance = [row["per_tensor"][0] for row in rows]
-    text = re.sub(r"\s+", " ", part("One circuit"))
+    text = flat(below("One circuit"))
     low, high = re.search(rf"for that alone share {NUMBER} to {NUMBER}\.", text).groups()
     assert [float(low), float(high)] == pytest.approx([min(chance), max(chance)], abs=0.005)
     three = ("kind", "realm", "truth")
@@ -211,12 +180,12 @@ def test_what_a_circuit_is_made_of(name, kind):
     rows = summary("compositions")
     at = [found(rows, task="kind", kind=kind, density=d) for d in (0.5, 0.05)]
     expected = [row[measure][0] for measure in ("keep_rate", "share") for row in at]
-    said = [float(cell) for cell in cells(name, part("Made of"))]
+    said = [float(cell) for cell in cells(name, below("Made of"))]
     assert said == pytest.approx(expected, abs=0.0006)
 
 
 def test_the_estimators():
-    rows, text = summary("estimators"), part("Three estimators")
+    rows, text = summary("estimators"), below("Three estimators")
     for name, estimator in (("straight through", "top-k"), ("hard concrete", "hard concrete")):
         expected = [
             told(found(rows, estimator=estimator, density=d)["accuracy"]) for d in (0.5, 0.25, 0.05)

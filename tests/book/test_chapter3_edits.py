@@ -1,0 +1,304 @@
+"""What chapter 3 says was found of edits, held against the stored study.
+
+That the summaries follow from the cells is tested beside them; here tables and sentences of the
+chapter are compared with the summaries.
+"""
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+from chapter3 import (
+    ARMS,
+    NUMBER,
+    SPREAD,
+    cells,
+    ends,
+    flat,
+    found,
+    numbers,
+    part,
+    section,
+    told,
+)
+
+from helpers.knowledge.edit_study import EditCell, stored, summaries
+from helpers.knowledge.edit_study import rows as edit_rows
+
+EDITS = section("What we found: edits")
+FLAT = flat(EDITS)
+STUDY = stored.stored_edits()
+PLACES = ARMS | {
+    "everything": "everything",
+    "left out by the mask, gradient as long": "as long",
+}
+FIFTY, QUARTER, SMALL = STUDY.plan.densities
+
+
+@cache
+def edits(module, name, *of):
+    """The rows of one summary of the stored study of edits."""
+    return getattr(module, name)(STUDY, *of)
+
+
+def below(heading):
+    """What stands in the section on edits below a heading, in one line."""
+    return flat(part(EDITS, heading))
+
+
+@pytest.mark.parametrize("name", list(PLACES)[:3])
+@pytest.mark.parametrize(("others", "network"), [("are 0", "pruned"), ("are there", "full")])
+def test_the_published_way(name, others, network):
+    rows = edits(edit_rows, "published_edits")
+    ten, fifty = (
+        found(
+            rows,
+            arm=PLACES[name],
+            density=SMALL,
+            embeddings="frozen",
+            network=network,
+            way=f"SGD, {steps} steps",
+        )
+        for steps in (10, 50)
+    )
+    expected = [ten[each].mean for each in ("gradient", "before", "end")] + [fifty["end"].mean]
+    said = re.search(rf"^\| {re.escape(name)} \| {others} \| (.+) \|$", EDITS, re.MULTILINE)[1]
+    assert said.split(" | ") == [f"{expected[0]:.1f}", *(f"{each:.2f}" for each in expected[1:])]
+    assert ten["said"] == 0
+    assert ten["edits"] == 20
+
+
+def test_what_the_clamp_allows_and_what_free_embeddings_do():
+    rows = edits(edit_rows, "published_edits")
+    circuit = {"arm": "circuit", "density": SMALL, "network": "full", "way": "SGD, 10 steps"}
+    frozen, free = (found(rows, embeddings=each, **circuit) for each in ("frozen", "free"))
+    weights = int(re.search(r"these ([\d,]+) weights", FLAT)[1].replace(",", ""))
+    assert weights == STUDY.arm("circuit", SMALL, 0)["kept"]
+    assert f"can move by {5e-4 * weights**0.5:.3f} together" in FLAT
+    fall = [row["before"].mean - row["end"].mean for row in (free, frozen)]
+    said = re.search(rf"falls by {NUMBER} in ten steps instead of {NUMBER}", FLAT).groups()
+    assert [float(each) for each in said] == pytest.approx(fall, abs=0.006)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_edits_at_equal_efficacy(name):
+    row = found(edits(summaries, "edited_arms", SMALL), arm=PLACES[name])
+    measures = ("first", "needed", "nll at 0.3", "paraphrase", "siblings")
+    assert cells(name, EDITS.partition("### At equal efficacy")[2]) == [
+        told(row[each]) for each in measures
+    ]
+    assert row["reached"] == row["edits"]
+
+
+def test_how_far_at_fifty_percent_and_against_a_gradient_as_long():
+    rows = edits(summaries, "edited_arms", FIFTY)
+    expected = [
+        found(rows, arm=arm)["needed"].mean for arm in ("circuit", "complement", "per tensor")
+    ]
+    said = re.search(
+        rf"At 50 % circuit, rest and random weights need {NUMBER}, {NUMBER} and {NUMBER}\.",
+        FLAT,
+    ).groups()
+    assert [float(each) for each in said] == pytest.approx(expected, abs=0.0051)
+    one = found(edits(summaries, "arm_differences", SMALL), less="as long")["needed"]
+    said = re.search(
+        rf"needs {NUMBER} less distance than they \[{NUMBER}, {NUMBER}\]", FLAT
+    ).groups()
+    assert [float(each) for each in said] == pytest.approx(
+        [-one.mean, one.low, one.high], abs=0.0051
+    )
+
+
+@pytest.mark.parametrize("density", [FIFTY, QUARTER, SMALL])
+def test_the_regressions(density):
+    rows = edits(summaries, "regressions", density)
+    seven, sized = (found(rows, places=each) for each in ("seven places", "of as many weights"))
+    low, high = seven["slope95"]
+    assert [
+        each.replace("−", "-") for each in cells(f"{density:.0%}".replace("%", " %"), EDITS)
+    ] == [
+        f"{seven['slope']:.3f} [{low:.3f}, {high:.3f}]",
+        f"{seven['r2']:.3f}",
+        f"{sized['r2']:.3f}",
+        f"{seven['within_arms']:.2f}",
+        f"{seven['places exchanged']:.2f}",
+    ]
+    one = found(edits(summaries, "resistance", density), arm="circuit")
+    said = re.search(
+        rf"{NUMBER} % \[{NUMBER}, {NUMBER}\] at {100 * density:.0f} %", below("Is it the gradient")
+    ).groups()
+    low, high = one["interval"]
+    expected = [-100 * each for each in (one["residual"], high, low)]
+    assert [float(each) for each in said] == pytest.approx(expected, abs=0.051)
+    assert high < 0
+
+
+def test_the_siblings():
+    text, said = below("What the paper does not ask"), []
+    for pattern in (
+        rf"by {SPREAD} more than edits in as many random",
+        rf"as long it is {SPREAD} at 5 %",
+        rf"and {SPREAD} at 25 %",
+        rf"random weights is gone as well: {SPREAD}",
+    ):
+        said.append(numbers(pattern, text))
+    wanted = [
+        (SMALL, "per tensor"),
+        (SMALL, "as long"),
+        (QUARTER, "as long"),
+        (FIFTY, "per tensor"),
+    ]
+    for numbers_said, (density, less) in zip(said, wanted, strict=True):
+        one = found(edits(summaries, "arm_differences", density), less=less)["siblings"]
+        assert numbers_said == pytest.approx(ends(one), abs=0.0051)
+
+
+def test_words_at_one_half():
+    text = below("Words, or what")
+    rows = edits(summaries, "edited_arms", SMALL)
+    circuit, rest = (found(rows, arm=arm) for arm in ("circuit", "complement"))
+    denied = {row["frame"]: row["true"] for row in edits(edit_rows, "denied_facts")}
+    for pattern, one in (
+        (rf"its new kind in {SPREAD} of", circuit["chain"]),
+        (rf"probability rises by {SPREAD}", circuit["denied"]),
+        (
+            rf"it gives the true kind {SPREAD},",
+            denied["the {entity} is not a kind of"],
+        ),
+        (rf"and {SPREAD} without the", denied["the {entity} is a kind of"]),
+    ):
+        said = numbers(pattern, text)
+        assert said == pytest.approx(ends(one), abs=0.0051)
+    assert rest["chain"].mean == 0
+
+
+SURE = {
+    "circuit, 5 %": "steps/circuit",
+    "random, as many in every tensor": "steps/per tensor",
+    "left out by the mask, gradient as long": "steps/as long",
+    "everything in the blocks": "steps/everything",
+    "rank one, layer 0, last token": "rank-one/0/last",
+    "rank one, layer 0, the entity": "rank-one/0/subject",
+    "null space, layer 0, last token": "null space/alone",
+    "the entity's embedding row": "embedding row",
+}
+
+
+@pytest.mark.parametrize("name", SURE)
+def test_sure_edits(name):
+    row = found(edits(edit_rows, "edit_rivals"), rival=SURE[name])
+    measures = ("paraphrase", "siblings", "others", "chain", "verdict_new")
+    table = EDITS.partition("### Words, or what")[2]
+    assert cells(name, table) == [told(row[each]) for each in measures]
+
+
+def test_what_stands_out_in_circuits_fact_by_fact():
+    text, study = below("Words, or what"), STUDY
+
+    def of(arm, measure):
+        rows = [
+            study.cell(EditCell("rivals", ("steps", arm, str(seed))))["effects"][measure]
+            for seed in range(study.plan.seeds)
+        ]
+        return np.array(rows, dtype=float)
+
+    for pattern, less, measure in (
+        (rf"random weights, by {SPREAD}", "per tensor", "chain"),
+        (rf"and by {SPREAD} more often", "as long", "chain"),
+        (rf"kept more often, by {SPREAD}", "per tensor", "siblings"),
+        (rf"\] and {SPREAD}\. An edit", "as long", "siblings"),
+    ):
+        one = summaries.spread(of("circuit", measure) - of(less, measure))
+        said = numbers(pattern, text)
+        assert said == pytest.approx(ends(one), abs=0.0051)
+        assert one.low > 0
+
+
+def test_null_spaces_together_and_kinds_that_move():
+    text = below("Words, or what")
+    together = found(edits(edit_rows, "edit_rivals"), rival="null space/together")["others"]
+    moved = found(edits(edit_rows, "moved_kinds"), arm="circuit")
+    for pattern, one in (
+        (rf"change keep {SPREAD} of other kinds", together),
+        (rf"a probability of {SPREAD} in the circuit", moved["members"]),
+        (rf"against {SPREAD} for members of other", moved["strangers"]),
+    ):
+        said = numbers(pattern, text)
+        assert said == pytest.approx(ends(one), abs=0.0051)
+
+
+def test_where_kinds_are_formed_and_whether_that_tells_where_to_edit():
+    text = below("Does tracing say")
+    shares = [
+        row
+        for row in edits(edit_rows, "traced_shares")
+        if row["corruption"] == "exchanged" and row["direction"] == "restore"
+    ]
+    for pattern, state in (
+        (rf"layer 0 restores {SPREAD} there", "attention"),
+        (rf"its MLP {SPREAD}", "MLP"),
+    ):
+        one = found(shares, state=state, layer=0, place="last")
+        said = numbers(pattern, text)
+        assert said == pytest.approx([one["share"], *one["interval"]], abs=0.0051)
+    most = float(re.search(rf"nothing at the entity as much as {NUMBER}", text)[1])
+    assert max(row["share"] for row in shares if row["place"] == "subject") < most
+    rows = [
+        row
+        for row in edits(edit_rows, "predicted_edits")
+        if row["corruption"] == "exchanged"
+        and row["state"] == "MLP"
+        and row["direction"] == "restore"
+        and row["success"] == "efficacy"
+    ]
+    every, layers = (
+        found(rows, cells=each)["prediction"] for each in ("layers and places", "layers, last")
+    )
+    for pattern, expected in (
+        (rf"ρ = {SPREAD}", [every.mean, *every.interval]),
+        (rf"ranks them as well, {NUMBER};", [every.other_fact]),
+        (rf"the difference is {SPREAD}", [every.own, *every.own_interval]),
+        (rf"it says nothing: {SPREAD}", [layers.mean, *layers.interval]),
+    ):
+        said = numbers(pattern, text)
+        assert said == pytest.approx(expected, abs=0.0051)
+
+
+@pytest.mark.parametrize("name", list(PLACES)[:3])
+def test_fifty_edits(name):
+    row = found(edits(edit_rows, "edit_series"), arm=PLACES[name], edits=50)
+    measures = (("efficacy", 2), ("retained", 2), ("locality", 2), ("perplexity", 1))
+    expected = [" / ".join(f"{one:.{digits}f}" for one in row[each]) for each, digits in measures]
+    assert cells(name, EDITS.partition("### Fifty edits")[2]) == expected
+
+
+def test_others_after_ten_edits():
+    kept = [
+        each
+        for row in edits(edit_rows, "edit_series")
+        if row["edits"] == 10
+        for each in row["locality"]
+    ]
+    said = re.search(rf"after ten edits {NUMBER} to {NUMBER} of", below("Fifty edits")).groups()
+    assert [float(each) for each in said] == pytest.approx([min(kept), max(kept)], abs=0.0051)
+
+
+@pytest.mark.parametrize(("label", "until"), [("½", "half"), ("0.9", "sure")])
+def test_said_in_passing(label, until):
+    rows = [
+        found(edits(edit_rows, "decoded_edits"), arm=arm, **{"edits until": until})
+        for arm in ("circuit", "complement", "per tensor")
+    ]
+    table = EDITS.partition("### Said, or said")[2]
+    assert cells(label, table) == [told(row["free, after text"]) for row in rows]
+    assert all(row["free, first token"].mean == 1 for row in rows)
+    assert all(row["old answer without the edit, after text"].mean == 1 for row in rows)
+
+
+def test_the_numbers_that_decide_stand_above_as_well():
+    section = PLAIN.partition("## What holds")[2].partition("\n## ")[0]
+    above = FLAT + FLAT
+    decide = re.findall(r"\d+\.\d+", section)
+    assert len(decide) > 12
+    assert [each for each in decide if each not in above] == []
