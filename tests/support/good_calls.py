@@ -67,7 +67,7 @@ MASKS = tuple(
     )
 )
 ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
-ROOMS += ("knowledge/tracing", "knowledge/edit_study", *EDITING, *MASKS)
+ROOMS += ("knowledge/tracing", "knowledge/edit_study", "knowledge/real", *EDITING, *MASKS)
 TRUTH = np.tile([True, False], 12)
 GROUPS = tuple(str(item // 2) for item in range(24))
 TEXTS = tuple(f"{word} film {i // 2} is so" for i, word in enumerate(["Good", "bad"] * 12))
@@ -957,6 +957,7 @@ EXEMPT = {
     "knowledge.edit_study.summaries.regressions": "looks up what is stored under a name",
     "knowledge.edit_study.summaries.resistance": "looks up what is stored under a name",
     "knowledge.study.stored.circuit": "looks up what is stored under a name",
+    "knowledge.real.searching.learn_kept": "`learn`, with a file; seconds are no number",
     "inputs.arrays.array_of": "another form of what `real` or `finite` has looked at",
     "knowledge.editing.measures.kept": "a step of `effects`; weights are those that an edit made",
     "knowledge.editing.measures.likelier": "a step of `effects`, likewise: NaN of a model stays",

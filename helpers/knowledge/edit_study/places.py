@@ -23,7 +23,7 @@ def typical_gradient(weights: Blocks, requests: Requests) -> Float[Tensor, " wei
     >>> bool(typical_gradient(its, asked).norm() > 1)
     True
     """
-    asked, squares = requests.asked, torch.zeros(len(weights))
+    asked, squares = requests.asked, torch.zeros_like(weights.values)
     for row in range(len(requests)):
         one, leaf = slice(row, row + 1), weights.values.clone().requires_grad_()
         with runtime.gradients():

@@ -132,9 +132,9 @@ class _Path:
         self, weights: Blocks, requests: Requests, norms: tuple[float, ...], before: Tensor
     ) -> None:
         self.weights, self.requests, self.norms, self.before = weights, requests, norms, before
-        facts = len(requests)
-        self.nll_at = torch.full((len(norms), facts), torch.nan)
-        self.needed, self.steps, self.half_nll = torch.full((3, facts), torch.nan)
+        facts, where = len(requests), before.device
+        self.nll_at = torch.full((len(norms), facts), torch.nan, device=where)
+        self.needed, self.steps, self.half_nll = torch.full((3, facts), torch.nan, device=where)
         self.halfway = before.expand(facts, -1).clone()
         self.last: tuple[Tensor, Tensor] | None = None
         self.time = -1

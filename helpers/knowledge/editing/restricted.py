@@ -148,8 +148,8 @@ class _Run:
     ) -> None:
         self.before, self.values, self.mask, self.settings = before, values, mask, settings
         self.last_good = values.clone()
-        self.active = torch.ones(len(values), dtype=torch.bool)
-        self.undone, self.reached = ~self.active, torch.full((len(values),), -1)
+        self.active = torch.ones(len(values), dtype=torch.bool, device=values.device)
+        self.undone, self.reached = ~self.active, torch.full_like(self.active, -1, dtype=torch.long)
         self.first, self.second = (
             values.new_zeros(2, *values.shape) if self._adam else (values, values)
         )

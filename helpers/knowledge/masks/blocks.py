@@ -141,6 +141,13 @@ def weights_of(weights: Blocks, start: Float[Tensor, " weight"] | None) -> Float
     return start
 
 
+def _place(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
+    """Where a tensor lies, and its shape: the bridge of a GPT-2 has the weights of queries, keys
+    and values twice, in one tensor that begins where the queries' own does, and runs with them
+    apart."""
+    return tensor.data_ptr(), tuple(tensor.shape)
+
+
 def of(model: Model, whole: bool = False) -> Blocks:
     """The weights of a model's blocks, copied.
 
@@ -155,10 +162,10 @@ def of(model: Model, whole: bool = False) -> Blocks:
     >>> len(of(factnet.build().model))
     55752
     """
-    parameters = {tensor.data_ptr(): name for name, tensor in model.named_parameters()}
+    parameters = {_place(tensor): name for name, tensor in model.named_parameters()}
     everything = model.state_dict()
     state = {name: tensor for name, tensor in everything.items() if name.startswith("blocks.")}
-    if not state or not all(tensor.data_ptr() in parameters for tensor in state.values()):
+    if not state or not all(_place(tensor) in parameters for tensor in state.values()):
         raise LabError(
             "expected a model whose blocks have weights of their own",
             f"got {len(state)} tensors in blocks",
@@ -167,10 +174,10 @@ def of(model: Model, whole: bool = False) -> Blocks:
     if whole:  # a tied unembedding is the embedding: one tensor, counted once
         known = {tensor.data_ptr() for tensor in state.values()}
         for name, tensor in everything.items():
-            if tensor.data_ptr() in parameters and tensor.data_ptr() not in known:
+            if _place(tensor) in parameters and tensor.data_ptr() not in known:
                 state[name] = tensor
                 known.add(tensor.data_ptr())
-    inside = tuple(parameters[tensor.data_ptr()] for tensor in state.values())
+    inside = tuple(parameters[_place(tensor)] for tensor in state.values())
     outside = {
         name: tensor.detach() for name, tensor in model.named_parameters() if name not in inside
     }  # without a gradient, or every run would leave one in the model's embeddings

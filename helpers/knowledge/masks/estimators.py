@@ -106,4 +106,4 @@ def binary_concrete(
 def _logistic(like: Tensor, generator: torch.Generator) -> Tensor:
     """Noise with the distribution function σ."""
     uniform = torch.rand(like.shape, generator=generator).clamp(1e-6, 1 - 1e-6)
-    return uniform.log() - (-uniform).log1p()
+    return (uniform.log() - (-uniform).log1p()).to(like.device)

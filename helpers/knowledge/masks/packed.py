@@ -20,7 +20,7 @@ def pack(mask: Float[Tensor, " weight"]) -> UInt8[Tensor, " byte"]:
     [129, 128]
     """
     check_mask(mask)
-    return torch.from_numpy(np.packbits(mask.bool().numpy()))
+    return torch.from_numpy(np.packbits(mask.bool().cpu().numpy()))
 
 
 def unpack(bits: Integer[Tensor, " byte"], n_weights: int) -> Float[Tensor, " weight"]:

@@ -190,8 +190,7 @@ def learn(
         LabError: Densities that do not fall, an unknown estimator, numbers of steps or prompts
             below 1, or a loss that is not finite.
     """
-    _check(len(blocks), settings)
-    search = _Search(blocks, objective, settings)
+    search = MaskSearch(blocks, objective, settings)
     for step in runtime.progress(range(len(search.path)), "mask", disable=not bar):
         search.step(step)
         if len(search.masks) == len(settings.densities):
@@ -212,15 +211,17 @@ def _check(n_weights: int, settings: SearchSettings) -> None:
         estimators.count(n_weights, density)
 
 
-class _Search:
-    """A search under way."""
+class MaskSearch:
+    """A search under way: `learn` step by step, for who wants to stop in between."""
 
     def __init__(self, blocks: Blocks, objective: Objective, settings: SearchSettings) -> None:
+        _check(len(blocks), settings)
         self.blocks, self.objective, self.settings = blocks, objective, settings
         self.path = schedule(settings.densities, settings.steps)
         self.generator = torch.Generator().manual_seed(settings.seed)
         noise = 0.01 * torch.randn(len(blocks), generator=self.generator)
-        self.scores = (noise + START[settings.estimator]).requires_grad_()
+        scores = (noise + START[settings.estimator]).to(blocks.values.device)
+        self.scores = scores.requires_grad_()
         self.lagrangian = torch.zeros(2, requires_grad=True)
         self.released = settings.estimator == "binary concrete"
         rate = settings.learning_rate

@@ -5,9 +5,13 @@
 - `asking`: what is to be said instead, and what an edited model is asked.
 - `plan`: how much is measured. `cost`: how much memory that takes.
 - `searching`, `measuring`: masks and edits, in pieces that a kill leaves whole.
-- `running`: one call for all of it.
+- `running`: one call for all of it. `found`: its tables.
 """
 
-from helpers.knowledge.real.running import RealFound, run
+from helpers.knowledge.real.found import RealFound
+from helpers.knowledge.real.known import KnownFacts, known_facts
+from helpers.knowledge.real.plan import RealPlan
+from helpers.knowledge.real.relations import RelationData
+from helpers.knowledge.real.running import run
 
-__all__ = ["RealFound", "run"]
+__all__ = ["KnownFacts", "RealFound", "RealPlan", "RelationData", "known_facts", "run"]

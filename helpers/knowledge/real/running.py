@@ -11,67 +11,46 @@ The path is that of the lab on TinyWorld, step by step:
 
 Every piece is a file in a folder, written when it is whole; a search for masks also keeps where it
 stands. So a notebook that was disconnected is started again with the same call and goes on, with
-the same result to the bit on a CPU.
+the same result to the bit on a CPU with as many threads.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from helpers import files, runtime, zoo
+from helpers.errors import LabError
+from helpers.knowledge.masks import Blocks, blocks
+from helpers.knowledge.real.asking import Asked, asked_of
+from helpers.knowledge.real.cost import check_memory
+from helpers.knowledge.real.found import RealFound
+from helpers.knowledge.real.known import KnownFacts, known_facts
+from helpers.knowledge.real.measuring import RealWork
+from helpers.knowledge.real.plan import MASKS, REAL_PLAN, TEXT, RealPlan, edit_cells_of
+from helpers.knowledge.real.relations import RelationData
+from helpers.knowledge.real.relations import relation as relation_of
 from helpers.model import Model
 
-Table = tuple[list[str], list[list[str]]]
-"""A header and its rows, as `helpers.show.table` takes them."""
-
-
-@dataclass(frozen=True)
-class RealFound:
-    """What was found on one model and one relation.
-
-    Attributes:
-        said: In one sentence which facts there were: how many the model knows, of how many, and
-            what was left out.
-        stands: For each set of weights what the model says to facts that no mask was learned on.
-        edits: For each density and place what edits did, fact by fact; None where there is no
-            number.
-        skipped: For each density the places that it does not have, and why.
-    """
-
-    said: str
-    stands: dict[str, dict[str, Any]]
-    edits: dict[tuple[float, str], dict[str, Any]]
-    skipped: dict[tuple[float, str], str]
-
-    @property
-    def mask_table(self) -> Table:
-        """What the model says with some of its weights: ``table(*found.mask_table)``.
-
-        Columns: weights, right, NLL of the truth, NLL − ln|V|, entropy; medians, as in the lab.
-        """
-        raise NotImplementedError
-
-    @property
-    def edit_table(self) -> Table:
-        """Edits in each place: ``table(*found.edit_table)``.
-
-        Columns: may change, density, length of the gradient, NLL after, published way, distance
-        to ½, reached, paraphrase, siblings, others, text; means over facts with 95 % intervals.
-        """
-        raise NotImplementedError
+OTHERS = ("adj_antonym", "object_superclass")
+"""Relations that have nothing to do with capitals."""
+RUN = "run.json"
+"""The file of a folder that says what its pieces follow from."""
 
 
 def run(
-    model: str | Model = "gpt2",
-    relation: Any = "country_capital_city",
+    model: str | Path | Model = "gpt2",
+    relation: str | Path | RelationData = "country_capital_city",
     folder: str | Path = "real",
     *,
-    others: Iterable[Any] = ("adj_antonym", "object_superclass"),
+    others: Iterable[str | Path | RelationData] = OTHERS,
     changes: Mapping[str, str] | None = None,
-    plan: Any = None,
+    plan: RealPlan = REAL_PLAN,
     data: str | Path | None = None,
     device: str | None = None,
-    bar: bool = True,
 ) -> RealFound:
     """Masks and edits of the facts of one relation, on any model that the zoo loads.
 
@@ -84,15 +63,96 @@ def run(
         others: Relations that an edit should not touch.
         changes: For some subjects the new answer; without it, facts that no mask was learned on get
             a random other answer of the relation.
-        plan: How much is measured (`RealPlan`).
+        plan: How much is measured.
         data: Folder that has the files of `relations.SOURCES`; without it they are downloaded once
             from their public source, and their checksums compared.
-        device: Where to compute; by default `helpers.runtime.device()`.
-        bar: Whether to show progress.
+        device: Where a model is loaded that is given by its name; by default
+            `helpers.runtime.device()`.
 
     Raises:
         LabError: An unknown relation, subject or answer; an answer of several tokens; too few facts
             that the model knows; too little memory; a folder of another run, or one that cannot be
             written; and what loading the model raises.
+
+    >>> import tempfile
+    >>> from helpers import zoo
+    >>> model = zoo.load("tinyworld", device="cpu")
+    >>> kinds = {"owl": "bird", "robin": "bird", "oak": "tree", "elm": "tree"}
+    >>> relation = RelationData("kinds", ("the {} belongs to the",), kinds)
+    >>> few = RealPlan((0.5,), steps=2, facts=2, edits=2, places=("circuit",))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = run(model, relation, folder, others=(), plan=few)
+    >>> len(found.edits)
+    1
     """
-    raise NotImplementedError
+    loaded = model if not isinstance(model, str | Path) else zoo.load(str(model), device=device)
+    about = relation_of(relation, data)
+    beside = [relation_of(each, data) for each in _several(others)]
+    known = known_facts(loaded, about, plan.first_token)
+    far = tuple(known_facts(loaded, each, plan.first_token, least=0) for each in beside)
+    asked = asked_of(known, changes, plan.facts, plan.seed, plan.first_token)
+    its = blocks.of(loaded)
+    check_memory(len(its), known.device)
+    where = runtime.expanded(str(folder))
+    work = RealWork(its, asked, far, plan, where, _same_run(_follows(its, asked, far, plan), where))
+    cells = edit_cells_of(plan)
+    work.measure_all([TEXT, MASKS, *cells])
+    results = {(cell.density, cell.place): work.result(cell) for cell in cells}
+    skipped = {key: each["skipped"] for key, each in results.items() if "skipped" in each}
+    edits = {key: each for key, each in results.items() if key not in skipped}
+    said = " ".join([known.said, *(each.said for each in far)])
+    return RealFound(said, work.result(MASKS)["stands"], edits, skipped)
+
+
+def _several(others: Any) -> tuple[Any, ...]:
+    """Several relations: the name of one would be taken for its letters."""
+    if isinstance(others, str | Path | RelationData) or not isinstance(others, Iterable):
+        raise LabError("expected a list of other relations", f"got {others!r:.60}")
+    return tuple(others)
+
+
+def _follows(
+    its: Blocks, asked: Asked, others: tuple[KnownFacts, ...], plan: RealPlan
+) -> dict[str, Any]:
+    """All that a run follows from, beside the code: which places are compared follows from none."""
+    prompts = [asked.learn_on, asked.judged_on, asked.requests.asked, asked.typical.asked]
+    told: list[Any] = [
+        [part.tokens.tolist(), part.last.tolist(), part.answers.tolist()] for part in prompts
+    ]
+    told += [asked.requests.new.tolist(), asked.typical.new.tolist()]
+    told += [[each.template, *each.subjects] for each in others]
+    return {
+        "model": _weights(its),
+        "relation": asked.known.relation.name,
+        **{name: value for name, value in plan.as_json().items() if name != "places"},
+        "prompts": hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24],
+    }
+
+
+def _weights(its: Blocks) -> str:
+    """Checksum of all weights of a model."""
+    digest = hashlib.sha256()
+    for name, tensor in its.model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:24]
+
+
+def _same_run(follows: dict[str, Any], folder: Path) -> str:
+    """The checksum of a run, whose folder is marked as its own.
+
+    Raises:
+        LabError: The folder is that of another run, or cannot be written.
+    """
+    file = folder / RUN
+    files.check_writable(file)
+    if not file.exists():
+        files.write_atomically(json.dumps(follows, indent=1), file)
+    found = files.read_stored(file, dict, "give another folder, or remove the file")
+    if other := [name for name in follows if found.get(name) != follows[name]]:
+        raise LabError(
+            f"expected a folder of this run, or an empty one: {folder}",
+            f"its {RUN} has {other[0]} {found.get(other[0])!r} instead of {follows[other[0]]!r}",
+            hint="give another folder",
+        )
+    return hashlib.sha256(json.dumps(follows, sort_keys=True).encode()).hexdigest()[:24]

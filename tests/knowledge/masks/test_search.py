@@ -222,7 +222,7 @@ def test_the_released_penalty_rises_with_the_passes_and_decay_shrinks_the_scores
     its = blocks.of(factnet.build().model)
     objective = search.predictions(its, TOKENS[:8], LAST[:8])
     settings = SearchSettings("binary concrete", (0.5,), steps=2000, learning_rate=0.1)
-    going = search._Search(its, objective, settings)
+    going = search.MaskSearch(its, objective, settings)
     density = torch.tensor(0.25)
     penalties = [float(going._penalty(density, step)) for step in (0, 1, 7, 1500)]
     assert penalties == [10 / 4, 11 / 4, 17 / 4, 1000 / 4], "a step is a pass: 8 prompts of 32"
