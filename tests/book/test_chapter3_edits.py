@@ -296,9 +296,81 @@ def test_said_in_passing(label, until):
     assert all(row["old answer without the edit, after text"].mean == 1 for row in rows)
 
 
+SECOND = "tinyworld-facts"
+AGAIN = {
+    "circuit": "circuit",
+    "random, as many in every tensor": "per tensor",
+    "left out by the mask, gradient as long": "as long",
+    "everything in the blocks": "everything",
+}
+NEXT = ("paraphrase", "siblings", "chain", "verdict_new")
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_the_second_model(name):
+    arms = edits(summaries, "edited_arms", SMALL, SECOND)
+    half = found(arms, arm=AGAIN[name])
+    sure = found(edits(edit_rows, "edit_rivals", SECOND), rival=f"steps/{AGAIN[name]}")
+    for until, row, distance in (("½", half, "needed"), ("0.95", sure, "moved")):
+        table = part(EDITS, "Names of two words").replace(f"| {until} | {name} |", f"| {name} |", 1)
+        assert cells(name, table) == [told(row[each]) for each in (distance, *NEXT)]
+        assert row["reached"] == row["edits"]
+
+
+def test_nothing_resists_in_the_second_model():
+    text = below("Names of two words")
+    less = found(edits(summaries, "arm_differences", SMALL, SECOND), less="per tensor")["needed"]
+    assert numbers(rf"than they, by {SPREAD}", text) == pytest.approx(
+        [-less.mean, -less.high, -less.low], abs=0.0051
+    )
+    one = found(edits(summaries, "resistance", SMALL, SECOND), arm="circuit")
+    expected = [-100 * each for each in (one["residual"], *one["interval"][::-1])]
+    said = numbers(rf"lies {NUMBER} % \[{NUMBER}, {NUMBER}\] below", text)
+    assert said == pytest.approx(expected, abs=0.051)
+    line = found(edits(summaries, "regressions", SMALL, SECOND), places="seven places")
+    expected = [line["slope"], *line["slope95"]]
+    assert numbers(rf"slope {SPREAD}", text) == pytest.approx(expected, abs=0.00051)
+
+
+def test_consequences_follow_in_the_second_model_as_well():
+    text = below("Names of two words")
+
+    def of(arm, measure):
+        seeds = range(STUDY.plan.seeds_of(SECOND))
+        keys = [("steps", arm, str(seed)) for seed in seeds]
+        if arm == "everything":
+            keys = [("steps", arm)] * len(seeds)
+        found_there = [STUDY.cell(EditCell("rivals", key, SECOND)) for key in keys]
+        return np.array([each["effects"][measure] for each in found_there], dtype=float)
+
+    for pattern, less, measure in (
+        (rf"edits in random weights, by {SPREAD}", "per tensor", "chain"),
+        (rf"with a gradient as long, by {SPREAD}; the", "as long", "chain"),
+        (rf"judged true more often by {SPREAD}", "per tensor", "verdict_new"),
+        (rf"judged true more often by {SPREAD} and {SPREAD}", "as long", "verdict_new"),
+        (rf"difference to the circuits is {SPREAD}", "everything", "chain"),
+    ):
+        one = summaries.spread(of("circuit", measure) - of(less, measure))
+        assert numbers(pattern, text)[-3:] == pytest.approx(ends(one), abs=0.0051)
+        assert (one.low > 0) == (less != "everything")
+
+
+def test_rivals_in_the_second_model():
+    text, rivals = below("Names of two words"), edits(edit_rows, "edit_rivals", SECOND)
+    row, every, together = (
+        found(rivals, rival=each)
+        for each in ("embedding row", "steps/everything", "null space/together")
+    )
+    assert f"follows there with {told(every['chain'])}" in text
+    assert f"it keeps {told(row['siblings'])} of siblings, and reaches 0.95 in" in text
+    assert f"in {row['reached']} of {row['edits']} facts" in text
+    perplexity = numbers(rf"perplexity goes from {NUMBER} to {NUMBER}\.", text)
+    before = found(rivals, rival="rank-one/3/last")["perplexity"]  # hardly any text changed
+    assert perplexity == pytest.approx([before.mean, together["perplexity"].mean], abs=0.051)
+
+
 def test_the_numbers_that_decide_stand_above_as_well():
-    section = PLAIN.partition("## What holds")[2].partition("\n## ")[0]
-    above = FLAT + FLAT
-    decide = re.findall(r"\d+\.\d+", section)
+    above = FLAT + flat(section("What we found: masks"))
+    decide = re.findall(r"\d+\.\d+", section("What holds"))
     assert len(decide) > 12
     assert [each for each in decide if each not in above] == []
