@@ -244,3 +244,13 @@ def test_torchs_openmp_reads_the_policy(given, expected):
     """The library itself prints what it has read, while it loads."""
     done = run_beside(given, "from helpers import runtime", OMP_DISPLAY_ENV="TRUE")
     assert f"{POLICY} = '{expected}'" in done.stderr
+
+
+def test_freed_memory_is_given_back_where_the_c_library_can(monkeypatch):
+    trimmed = []
+    glibc = types.SimpleNamespace(malloc_trim=trimmed.append)
+    for platform, library in (("linux", glibc), ("linux", object()), ("win32", None)):
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setattr("ctypes.CDLL", lambda name, library=library: library)
+        runtime.release_memory()
+    assert trimmed == [0], "once, and no error where there is no such function"

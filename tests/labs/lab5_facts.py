@@ -151,8 +151,22 @@ def section_8(lab: SimpleNamespace) -> dict[str, bool]:
         "8 random weights and the largest as well": all(0.05 < value < 0.13 for value in small),
         "8 the paper's experiment": before["the circuit"] - after["the circuit"] < 0.5
         and before["the rest"] - after["the rest"] > 8,
-        "8 and its gradient": float(lab.pruned["the rest"].gradient.mean())
-        > 10 * float(lab.pruned["the circuit"].gradient.mean()),
+        "8 and its gradient": round(
+            float(
+                lab.pruned["the rest"].gradient.mean() / lab.pruned["the circuit"].gradient.mean()
+            )
+        )
+        == 4,
+        "8 the circuit knows, the rest is sure of other words": float(
+            lab.pruned["the circuit"].true_before.mean()
+        )
+        < 1
+        and float(lab.pruned["the rest"].true_before.mean()) > 10 > lab.pruned["the rest"].uniform,
+        "8 a third of a nat, ten nats": round(before["the circuit"] - after["the circuit"], 1)
+        == 0.3
+        and round(before["the rest"] - after["the rest"]) == 10,
+        "8 random weights that know nothing": before[RANDOM] - after[RANDOM] < 0.4
+        and float(lab.pruned[RANDOM].true_before.mean()) > 5,
         "8 its random control": before[RANDOM] - after[RANDOM] < 0.5
         and 1.5 < before["50 % random, wherever"] - after["50 % random, wherever"] < 3,
     }
@@ -165,6 +179,10 @@ def section_9(lab: SimpleNamespace) -> dict[str, bool]:
         "9 the gradient explains 99 %": round(line.within.r2, 2) == 0.99
         and round(line.within.slope, 2) == -0.93,
         "9 among places of 5 %": round(lab.fits["places of 5 %"].within.r2, 2) == 0.97,
+        "9 among the four of short gradients": round(
+            lab.fits["of these, the four of short gradients"].within.r2, 2
+        )
+        == 0.81,
         "9 inside places little": line.within_arms.r2 < 0.15,
         "9 whole places exchanged": 0.5 < lab.below[1] < 0.8,
         "9 the circuit is below the line": round(line.residuals["the circuit"], 2) == -0.08
@@ -203,6 +221,9 @@ def section_12(lab: SimpleNamespace) -> dict[str, bool]:
         "12 more than the gradient explains, over three circuits": all(
             one.low > 0 and one.searches == 3 for one in lab.more.values()
         ),
+        "12 at 25 % nothing beside as long": abs(lab.advantage[0.25, "as long"].mean) < 0.02
+        and lab.advantage[0.25, "as long"].low < 0 < lab.advantage[0.25, "as long"].high,
+        "12 at 50 % nothing beside random": 0 <= lab.advantage[0.5, "per tensor"].mean < 0.01,
         "12 nothing follows at one half": mine[0.5] == 0,
         "12 three in ten at 0.9": round(mine[0.9], 1) == 0.3,
         "12 not of siblings or strangers, nor outside": max(away) < 0.03
