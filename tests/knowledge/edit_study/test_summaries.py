@@ -8,6 +8,7 @@ from helpers.knowledge.edit_study import EditStudy, edit_cells, summaries
 from helpers.knowledge.edit_study.plan import places_at
 from helpers.knowledge.editing.arms import ARMS
 from tests.knowledge.edit_study import fakes
+from tests.knowledge.edit_study.lines import explained
 
 STUDY = EditStudy({}, fakes.PLAN, {cell: fakes.result(cell) for cell in edit_cells(fakes.PLAN)})
 RNG = np.random.default_rng(0)
@@ -77,17 +78,6 @@ def test_a_line_of_slope_minus_one_is_found_and_no_place_resists():
         assert max(abs(value) for value in found.residuals.values()) < 1e-3
         assert found.null.p_value < 0.05
         assert set(found.missing.values()) == {2}
-
-
-def explained(x, y, *groups):
-    """R² and slope of y on x beside a constant for every group, by least squares with dummies."""
-    left = np.zeros_like(y)
-    columns = [np.eye(len(set(each)))[each] for each in groups]
-    for table in (np.hstack(columns), np.hstack([*columns, x[:, None]])):
-        fit = np.linalg.lstsq(table, y, rcond=None)[0]
-        rest = y - table @ fit
-        left, before = rest, left
-    return 1 - (left**2).sum() / (before**2).sum(), fit[-1]
 
 
 def test_lines_are_those_of_least_squares_with_dummies():
