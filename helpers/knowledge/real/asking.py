@@ -1,8 +1,9 @@
 """Which facts are learned on, which are changed to what, and what an edited model is asked.
 
-Siblings are other subjects of the same relation; a relation need not have several subjects with one
-answer, so these had other answers than the edited fact, mostly. Others are subjects of other
-relations. Of both only what the model says counts, right or not: whether it says it still.
+Siblings are other subjects of the same relation, none of which a mask was learned on. A relation
+need not have several subjects with one answer, so most of these had other answers than the edited
+fact. Others are subjects of other relations. Of both only what the model says counts, right or not:
+whether it says it still.
 """
 
 import random
@@ -48,7 +49,8 @@ class Asked:
     def questions(self, others: Sequence[KnownFacts], subject: str, seed: int = 0) -> EditQuestions:
         """What is asked about a subject whose fact was changed."""
         known, rng = self.known, random.Random(f"{seed} {subject}")
-        near = [name for name in known.subjects if name != subject]
+        held = dict.fromkeys(self.judged_on.subjects)  # a mask keeps those that it was learned on
+        near = [name for name in held if name != subject]
         far = [(each, name) for each in others for name in each.subjects if name != subject]
         paraphrases = [(subject, each) for each in known.others if subject in known.right[each]]
         far = rng.sample(far, min(OTHERS, len(far)))

@@ -134,7 +134,7 @@ def _weights(its: Blocks) -> str:
     digest = hashlib.sha256()
     for name, tensor in its.model.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:24]
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from helpers.texts.reading import reader
 from tests.knowledge.real.stand_ins import OBJECTS, SUBJECTS, TEMPLATES, gpt2, lands
 from tests.trust import families
 
+ROOT = Path(__file__).resolve().parents[3]
 FILE = {
     "name": "colours",
     "prompt_templates": ["The colour of {} is"],
@@ -202,3 +204,19 @@ def test_weights_changed_in_the_vector_are_those_that_hugging_face_has(tmp_path_
         other.transformer.h[1].attn.c_attn.weight.add_(noise)
         assert torch.allclose(its.run(values, tokens), other(tokens).logits, atol=1e-5)
         assert not torch.allclose(bridge(tokens), other(tokens).logits, atol=1e-3)
+
+
+def test_the_page_on_data_has_the_public_relations(shared_dir):
+    page = (ROOT / "book" / "data.md").read_text("utf-8")
+    folder = shared_dir / "data" / "relations"
+    if not folder.is_dir():
+        pytest.skip("no public facts in shared/data/relations")
+    for name, source in SOURCES.items():
+        samples = json.loads((folder / source.file).read_text("utf-8"))["samples"]
+        objects: dict[str, set[str]] = {}
+        for sample in samples:
+            objects.setdefault(sample["subject"], set()).add(sample["object"])
+        facts = sum(len(each) == 1 for each in objects.values())
+        row = f"| `{name}` | {facts} | {len(relation(name, folder).templates)} | {source.size:,} |"
+        assert row in page
+        assert source.sha256[:32] in page

@@ -7,10 +7,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from helpers import zoo
 from helpers.errors import LabError
 from helpers.knowledge import real
 from helpers.knowledge.masks import blocks, packed, rivals
 from helpers.knowledge.real import RealPlan, RelationData, measuring, searching
+from helpers.knowledge.real.asking import asked_of
 from helpers.knowledge.real.plan import MASKS
 from tests.knowledge.real.stand_ins import OBJECTS, SUBJECTS, gpt2, lands
 
@@ -235,3 +237,39 @@ def test_places_are_the_arms_of_the_lab(model, tmp_path):
     for name, part in its.tensors(circuit).items():
         assert part.sum() == drawn[name].sum()
     assert not torch.equal(work.place("per tensor", circuit), circuit)
+
+
+def test_no_sibling_was_learned_on_and_others_are_of_other_relations(model):
+    known = real.known_facts(model, lands())
+    far = real.known_facts(model, COLOURS, least=0)
+    asked = asked_of(known, None, 4, seed=0, first_token=False)
+    learned = set(asked.learn_on.subjects)
+    assert not learned & set(asked.requests.asked.subjects)
+    assert learned | set(asked.judged_on.subjects) == set(SUBJECTS)
+    for subject, new in zip(asked.requests.asked.subjects, asked.requests.new, strict=True):
+        assert model.tokenizer.decode(new) != " " + OBJECTS[subject]
+        given = asked.questions((far,), subject)
+        assert not learned & set(given.siblings.subjects)
+        assert subject not in given.siblings.subjects
+        assert given.paraphrases.subjects == (subject,)
+        assert given.others is None  # the model says of no land that it is rice
+
+
+def test_the_path_on_a_pre_trained_llama(shared_dir, tmp_path):
+    """What stories260K says after a prompt is a fact that it knows, whatever it is worth."""
+    folder = shared_dir / "models" / "stories260K"
+    if not folder.is_dir():
+        pytest.skip("no stories260K in shared/models")
+    stories, objects = zoo.load(str(folder), device="cpu"), {}
+    names = ("Tom", "Lily", "Max", "Ben", "Sue", "Anna", "Tim", "the cat", "a dog", "Mom")
+    template = "One day {}"
+    for name in (*names, "the sun", "a girl", "a boy", "the tree"):
+        ids = stories.tokenizer.encode(template.format(name))  # with its beginning of a text
+        said = stories.tokenizer.decode([int(stories(torch.tensor([ids]))[0, -1].argmax())])
+        objects[name] = said.strip()
+    plan = replace(PLAN, densities=(0.3,), places=("circuit", "as long"), size=0.5)
+    found = run(stories, tmp_path, RelationData("found", (template,), objects), plan=plan)
+    assert found.mask_table[1][0][:2] == ["all", "1.00"]
+    assert len(found.edits) + len(found.skipped) == 2
+    first = found.edits[0.3, "circuit"]["first"]
+    assert all(length > 0 for length in first)
