@@ -1401,7 +1401,8 @@ claims(
             "(not asked in the paper) edits in the circuit spare siblings",
             f"siblings kept {brief(summaries.mean(siblings['the circuit']))}",
             "; ".join(f"more than {name}: {brief(one)}" for name, one in more.items())
-            + f"; circuits of 25 %, more than outside, as long: {brief(advantage[0.25, 'as long'])}",
+            + "; circuits of 25 %, more than outside, as long: "
+            + brief(advantage[0.25, "as long"]),
             True if all(spared) else None if any(spared) else False,
         ),
         (
@@ -1432,6 +1433,7 @@ if REAL:
     say(on_gpt2.said)
     table(*on_gpt2.mask_table)
     table(*on_gpt2.edit_table)
+    table(*on_gpt2.effect_table)
 
 # %% [markdown]
 # ## Limits
