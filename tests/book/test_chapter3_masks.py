@@ -9,14 +9,16 @@ from functools import cache
 
 import numpy as np
 import pytest
-from chapter3 import ARMS, NUMBER, SPREAD, cells, flat, found, part, section, told
+import torch
+from chapter3 import ARMS, NUMBER, SPREAD, cells, flat, found, numbers, part, section, told
 
 from helpers import zoo
-from helpers.knowledge.facts import divided
+from helpers.knowledge import masks
+from helpers.knowledge.facts import divided, factnet
 from helpers.knowledge.masks import plain
 from helpers.knowledge.study import stored, summaries
 from helpers.knowledge.study.tasks import TASKS, of_part
-from helpers.stats import clopper_pearson
+from helpers.stats import auroc, clopper_pearson
 from helpers.tinyworld.language import vocabulary, world
 
 MASKS = section("What we found: masks")
@@ -115,6 +117,7 @@ def test_the_other_tasks_at_every_size():
             assert row["accuracy"].mean >= least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "place"), [(None, 0), (468, 1), (0, 2)])
 def test_the_embedding_alone_tells_kinds_of_the_trained_model(step, place):
     model = zoo.load("tinyworld", device="cpu", **({} if step is None else {"step": step}))
@@ -224,3 +227,49 @@ def test_what_was_asked():
     learned, judged = (len(set(of_part("kind", p).subjects)) for p in ("search", "held out"))
     assert f"about {learned} entities and judged by prompts about {judged} others" in FLAT
     assert f"of all {model.model.cfg.d_vocab} words" in FLAT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("straight through", ("top-k", (0.05,), 400, 0.01)),
+        ("hard concrete", ("hard concrete", (0.05,), 200, 0.1)),
+    ],
+)
+def test_where_the_truth_is_known(name, settings):
+    net = factnet.build(noise=0.01)
+    its, (tokens, answers) = plain.of(net.model), factnet.prompts()
+    wired = np.concatenate([net.wired[tensor].flatten().numpy() for tensor in its.names])
+    last = torch.full((len(tokens),), 2)
+    objective = masks.predictions(its, tokens, last)
+    rows = []
+    for seed in range(5):
+        one = masks.learn(its, objective, masks.SearchSettings(*settings, batch=36, seed=seed))
+        scores, kept = one.scores[0.05].numpy(), one.masks[0.05]
+        said = its.logits(its.values * kept, tokens, last).argmax(-1)
+        pairs = scores[wired][:, None] - scores[~wired][None]  # AUROC as the share of pairs
+        rows.append(
+            [
+                (pairs > 0).mean() + (pairs == 0).mean() / 2,
+                float((said == answers).float().mean()),
+                float(kept.numpy()[wired].mean()),
+            ]
+        )
+    told_there = [
+        [float(each) for each in re.findall(r"\d\.\d\d", cell)]
+        for cell in cells(name, below("Where the truth is known"))
+    ]
+    for column, numbers_said in zip(np.array(rows).T, told_there, strict=True):
+        expected = [column.mean(), column.min(), column.max()]
+        assert numbers_said == pytest.approx(expected, abs=0.1), "searches wander apart"
+
+
+def test_the_size_of_weights_where_the_truth_is_known():
+    net = factnet.build(noise=0.01)
+    its = plain.of(net.model)
+    wired = np.concatenate([net.wired[tensor].flatten().numpy() for tensor in its.names])
+    text = flat(below("Where the truth is known"))
+    assert f"{wired.sum()} of {len(its):,} weights do" in text
+    area = numbers(rf"has an AUROC of {NUMBER}\.", text)
+    assert [auroc(its.values.abs().numpy(), wired)] == pytest.approx(area, abs=0.0051)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from helpers import zoo
+from helpers.knowledge.edit_study import stored as edit_study
+from helpers.knowledge.edit_study import summaries as edits
 from helpers.knowledge.study import stored, summaries
 
 pytestmark = pytest.mark.book
@@ -77,8 +79,12 @@ def test_knowledge():
         if (row["control"], row["density"], row["asked"])
         == ("exchanged kinds", 0.05, "other entities")
     )
-    said = re.findall(r"(0\.\d+) \[(\d\.\d+), (\d\.\d+)\]", card(3))
-    for found, words in zip((kept, told), said, strict=True):
+    places = {
+        row["arm"]: row["needed"] for row in edits.edited_arms(edit_study.stored_edits(), 0.05)
+    }
+    numbers = (kept, told, places["circuit"], places["as long"])
+    said = re.findall(r"(\d\.\d+) \[(\d\.\d+), (\d\.\d+)\]", card(3))
+    for found, words in zip(numbers, said, strict=True):
         assert tuple(f"{value:.2f}" for value in (found.mean, found.low, found.high)) == words
 
 
