@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-PLAIN = (Path(__file__).resolve().parents[2] / "book" / "ch3_knowledge_circuits.md").read_text(
-    encoding="utf-8"
-)
+CHAPTER = Path(__file__).resolve().parents[2] / "book" / "ch3_knowledge_circuits.md"
+PLAIN = CHAPTER.read_text(encoding="utf-8").replace("\u00a0", " ")  # intervals do not break
 NUMBER = r"(-?\d+(?:\.\d+)?)"
 SPREAD = rf"{NUMBER} \[{NUMBER}, {NUMBER}\]"
 """A mean and its interval."""
