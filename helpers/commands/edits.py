@@ -21,9 +21,9 @@ from helpers.knowledge.study.stored import beside
 CELLS = ".cells"
 """Ending of the folder in which cells are kept."""
 COST = (
-    "All cells take about an hour and a half on one core; the places compared at equal terms (arms) "
-    "some 40 seconds a cell, the published ways (published) some 90. Circuits are taken from the "
-    "stored study of masks where that has them."
+    "All cells take about an hour and a half on one core; the places compared at equal terms "
+    "(arms) some 40 seconds a cell, the published ways (published) some 90. Circuits are taken "
+    "from the stored study of masks where that has them."
 )
 
 
