@@ -154,7 +154,13 @@ class PublicFile(Protocol):
     def size(self) -> int: ...
 
 
-def fetch(source: PublicFile, address: str, cache: str, folder: str | Path | None = None) -> bytes:
+def fetch(
+    source: PublicFile,
+    address: str,
+    cache: str,
+    folder: str | Path | None = None,
+    argument: str = "folder=, or --folder DIR",
+) -> bytes:
     """The bytes of a public file, with the digest that its source states.
 
     A download is written to the cache only when it is whole and right, in one step, so a kill
@@ -164,6 +170,7 @@ def fetch(source: PublicFile, address: str, cache: str, folder: str | Path | Non
         address: Of the folder to download from.
         cache: Name of its folder in the cache.
         folder: Read the file there, and download nothing.
+        argument: How a person names that folder.
 
     Raises:
         LabError: A file that cannot be had, or is not what it was when its digest was taken.
@@ -180,7 +187,7 @@ def fetch(source: PublicFile, address: str, cache: str, folder: str | Path | Non
             hint=f"fetch it from {address}/{source.file}",
         )
     data = _checked(
-        _download(f"{address}/{source.file}", source.size + MARGIN),
+        _download(f"{address}/{source.file}", source.size + MARGIN, argument),
         source,
         f"{address} sent",
         "try again later; if it stays so, the file has been changed at its source, and its numbers "
@@ -200,7 +207,7 @@ def fetch(source: PublicFile, address: str, cache: str, folder: str | Path | Non
     return data
 
 
-def _download(url: str, limit: int) -> bytes:
+def _download(url: str, limit: int, argument: str) -> bytes:
     import urllib.request  # by whom files are only read, it is not needed
 
     try:
@@ -211,7 +218,7 @@ def _download(url: str, limit: int) -> bytes:
             f"expected to download {url}",
             f"the system says: {fault}",
             hint="check the network; or fetch the file elsewhere, put it into a folder, and name "
-            "that: folder=, or --folder DIR",
+            f"that: {argument}",
         ) from None
 
 

@@ -56,7 +56,9 @@ class RealWork:
         cellfiles.measure_absent(
             cells, self.folder, self.made_with, self._measure, lambda words: None
         )
-        files.discard(self._search_file)  # the masks that came of it are kept
+        for left in self.folder.glob("masks.begun*"), self.folder.glob("masks.*.tmp"):
+            for path in left:  # a search whose masks are kept, and what a kill left of a writing
+                files.discard(path)
 
     def result(self, cell: RealCell) -> dict[str, Any]:
         """The numbers of a piece that is there."""

@@ -141,8 +141,9 @@ def relation(
         return source
     if isinstance(source, str) and source in SOURCES:
         public = SOURCES[source]
-        text = files.fetch(public, f"{address}/{public.kind}", CACHE, folder).decode("utf-8")
-        return _read(text, source)
+        where = f"{address}/{public.kind}"
+        content = files.fetch(public, where, CACHE, folder, "data= of `run`, folder= of `relation`")
+        return _read(content.decode("utf-8"), source)
     path = Path(source) if isinstance(source, str | Path) else None
     if path is None or not path.is_file():
         raise LabError(

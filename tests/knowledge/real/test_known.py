@@ -1,6 +1,7 @@
 """Relations as text, which of their facts a model knows, and block weights of foreign models."""
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from helpers.errors import LabError
 from helpers.knowledge.masks import blocks
 from helpers.knowledge.real import RelationData, known_facts
 from helpers.knowledge.real.known import answer_tokens
-from helpers.knowledge.real.relations import COMMIT, SOURCES, relation
+from helpers.knowledge.real.relations import COMMIT, SOURCES, RelationFile, relation
 from helpers.texts.reading import reader
 from tests.knowledge.real.stand_ins import OBJECTS, SUBJECTS, TEMPLATES, gpt2, lands
 from tests.trust import families
@@ -78,6 +79,25 @@ def test_a_public_file_is_compared_with_its_checksum(tmp_path):
     with pytest.raises(LabError, match="expected the file"):
         relation("country_language", folder)
     assert len(COMMIT) == 40
+
+
+def test_a_download_is_kept_and_one_that_does_not_come_says_what_to_do(tmp_path, monkeypatch):
+    """A public file from a mirror, which is a folder here, is not asked for again."""
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    content = json.dumps(FILE).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    small = RelationFile("factual", "colours.json", digest, len(content))
+    monkeypatch.setitem(SOURCES, "colours", small)
+    mirror = tmp_path / "mirror" / "factual"
+    mirror.mkdir(parents=True)
+    (mirror / "colours.json").write_bytes(content)
+    address = (tmp_path / "mirror").as_uri()
+    assert relation("colours", address=address).objects == {"grass": "green", "sky": "blue"}
+    (mirror / "colours.json").unlink()
+    assert relation("colours", address=address).name == "colours"
+    (tmp_path / "cache" / "relations" / "colours.json").unlink()
+    with pytest.raises(LabError, match=r"expected to download (.|\n)*data= of `run`"):
+        relation("colours", address=address)
 
 
 def test_the_public_files_are_those_that_were_read(shared_dir):

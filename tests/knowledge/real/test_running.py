@@ -87,6 +87,7 @@ def test_a_run_that_is_killed_in_every_piece_goes_on_with_the_same_bits(
             patch.setattr(module, name, dying)
             with pytest.raises(Killed):
                 real.run(model, lands(), tmp_path, others=(COLOURS,), plan=PLAN)
+    (tmp_path / "masks.99.tmp").write_bytes(b"half of a file")
     real.run(model, lands(), tmp_path, others=(COLOURS,), plan=PLAN)
     assert contents(tmp_path) == contents(whole[1])
 
