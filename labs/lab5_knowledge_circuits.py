@@ -551,14 +551,14 @@ table(
 )
 
 # %% [markdown]
-# **Found** The mask says the false kind to 96 % of the held-out prompts. No weight and no text
-# holds that a reptile is a herb: the mask *writes* it, and needs no more than to lead what stands
-# for reptiles to another word. With the same loss, true kinds do no better than false ones. Even
-# kinds dealt out at random are written, 65 % of them with 5 % of the weights and all with 50 %, and
-# an untrained network says what it never learned. One thing cannot be written: what is right about
-# *held-out* entities, where the network has not learned it. In shuffled blocks it can: what
-# entities have in common stands in the embeddings, which no mask covers. So that a mask of 5 %
-# gives true answers does not show that they stand in these 5 %.
+# **Found** The mask says the false kind to 96 % of the held-out prompts. No text said that a
+# reptile is a herb: the mask *writes* it, and needs no more than to lead what stands for reptiles
+# to another word. With the same loss, true kinds do no better than false ones. Even kinds dealt out
+# at random are written, 65 % of them with 5 % of the weights and all with 50 %, and an untrained
+# network says what it never learned. One thing cannot be written: what is right about *held-out*
+# entities, where the network has not learned it. In shuffled blocks it can: what entities have in
+# common stands in the embeddings, which no mask covers. So that a mask of 5 % gives true answers
+# does not show that they stand in these 5 %.
 
 # %% [markdown]
 # ## 6 · One circuit or many?
@@ -1323,9 +1323,10 @@ say(
 # they were, edits in weights that were chosen for their gradient two of three, in random ones less
 # than half: more than the length of the gradient explains, over three circuits. Of 25 % nothing is
 # left of that beside weights as long, and of 50 % nothing beside random ones. And past probability
-# ½ something follows: where the new kind has 0.9, the realm of the edited entity has moved in three
-# frames of ten in the circuit, that of siblings and strangers has not, and outside none has. That
-# is one circuit; the chapter has more. Paraphrases follow alike everywhere, and text is spared.
+# ½ something follows. Where the new kind has 0.9, the realm of the edited entity has moved in three
+# frames of ten in the circuit, in one or two in random weights, and in none in those as long; that
+# of siblings and strangers stays. This is one circuit; the chapter has more. Paraphrases follow
+# alike everywhere, and ordinary text is spared.
 
 # %% [markdown]
 # ## 13 · What holds?

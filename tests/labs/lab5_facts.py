@@ -228,6 +228,7 @@ def section_12(lab: SimpleNamespace) -> dict[str, bool]:
         "12 three in ten at 0.9": round(mine[0.9], 1) == 0.3,
         "12 not of siblings or strangers, nor outside": max(away) < 0.03
         and moved[OUTSIDE, 0.9, "itself"] < 0.02,
+        "12 one or two of ten in random weights": 0.1 < moved[RANDOM, 0.9, "itself"] < 0.2,
         "12 paraphrases alike": max(same) - min(same) < 0.05,
         "12 text is spared": all(
             abs(float(one.text.mean())) < 0.02 for one in lab.effects.values()
