@@ -95,10 +95,16 @@ def edited_arms(study: EditStudy, density: float, model: str = MODELS[0]) -> lis
         row: Row = {"model": model, "density": density, "arm": arm}
         row |= {"edits": needed.size, "reached": int(np.isfinite(needed).sum())}
         row["kept"] = study.arm(arm, density, 0, model)["kept"]
-        rows.append(
-            row | {m: spread_or_none(values_of(study, arm, density, m, model)) for m in MEASURES}
-        )
+        rows.append(row | _spreads({m: values_of(study, arm, density, m, model) for m in MEASURES}))
     return rows
+
+
+def _spreads(values: dict[str, Float[ndarray, "seed fact"]]) -> Row:
+    """The spread of each measure, and under "numbers" how many numbers each has: a path that never
+    was so long has no NLL there, and a fact without siblings keeps none."""
+    row: Row = {measure: spread_or_none(each) for measure, each in values.items()}
+    row["numbers"] = {m: int(np.isfinite(each).sum()) for m, each in values.items()}
+    return row
 
 
 def arm_differences(
@@ -110,10 +116,11 @@ def arm_differences(
         if arm == of:
             continue
         row: Row = {"model": model, "density": density, "arm": of, "less": arm}
+        more = {}
         for measure in MEASURES:
             ours, theirs = (values_of(study, a, density, measure, model) for a in (of, arm))
-            row[measure] = spread_or_none(ours - theirs)
-        rows.append(row)
+            more[measure] = ours - theirs
+        rows.append(row | _spreads(more))
     return rows
 
 

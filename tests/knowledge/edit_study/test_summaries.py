@@ -47,6 +47,7 @@ def test_rows_of_places_say_what_the_cells_hold():
     assert len(summaries.edited_arms(STUDY, 0.5)) == 7
     circuit, fixed = rows["circuit"], rows["magnitude"]
     assert (circuit["edits"], circuit["reached"]) == (12, 10), "the last fact never comes to ½"
+    assert (circuit["numbers"]["needed"], circuit["numbers"]["first"]) == (10, 12)
     assert (fixed["edits"], fixed["reached"]) == (6, 5), "one row where no seed changes it"
     assert circuit["siblings"].mean == circuit["siblings"].low == 0.75
     expected = [
@@ -63,6 +64,9 @@ def test_differences_are_paired_by_fact_and_seed():
     assert set(rows) == set(places_at(0.05)) - {"circuit"}
     assert rows["per tensor"]["siblings"].mean == 0.25
     assert rows["uniform"]["siblings"].mean == 0.5
+    assert rows["magnitude"]["numbers"]["siblings"] == 10, (
+        "one of six facts has none, in two searches"
+    )
     ours, theirs = (
         summaries.values_of(STUDY, arm, 0.05, "first") for arm in ("circuit", "everything")
     )
