@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from chapter3 import ARMS, NUMBER, SPREAD, cells, flat, found, numbers, part, section, told
+from chapter3 import ARMS, NUMBER, SPREAD, cells, ends, flat, found, numbers, part, section, told
 
 from helpers import zoo
 from helpers.knowledge import masks
@@ -102,7 +102,8 @@ def test_the_sizes(task):
         told(found(rows, arm="circuit", density=d)["accuracy"]) for d in STUDY.plan.densities
     ]
     alone = found(steady, of=task, arm="circuit", asked="held out", density=0.5)["accuracy"]
-    assert cells(task, below("No size")) == [*expected, told(alone)]
+    whole = found(rows, arm="whole", density=1.0)["accuracy"]
+    assert cells(task, below("No size")) == [told(whole), *expected, told(alone)]
     best = max(found(rows, arm="circuit", density=d)["accuracy"].mean for d in STUDY.plan.densities)
     assert best <= alone.high
 
@@ -273,3 +274,27 @@ def test_the_size_of_weights_where_the_truth_is_known():
     assert f"{wired.sum()} of {len(its):,} weights do" in text
     area = numbers(rf"has an AUROC of {NUMBER}\.", text)
     assert [auroc(its.values.abs().numpy(), wired)] == pytest.approx(area, abs=0.0051)
+
+
+def test_halves_at_fifty_percent_and_what_numbers_share():
+    rows = summary("circuits", "kind")
+    rest, random = (found(rows, arm=arm, density=0.5)["kl"] for arm in ("complement", "per tensor"))
+    said = numbers(rf"the rest's KL is {SPREAD}, that of as many", FLAT)
+    assert said == pytest.approx(ends(rest), abs=0.051)
+    said = numbers(rf"random weights in every tensor {SPREAD}\. The intervals overlap", FLAT)
+    assert said == pytest.approx(ends(random), abs=0.051)
+    assert rest.low < random.high
+    both = [row for row in summary("overlaps") if row["density"] == 0.05]
+    one = found(both, first="verb number", second="noun number")
+    said = numbers(rf"more than chance, {NUMBER} against {NUMBER}, but", FLAT)
+    assert said == pytest.approx([one["containment"][0], one["per_tensor"][0]], abs=0.0006)
+    assert one["containment"][1] < one["per_tensor"][2]
+
+
+def test_circuits_of_noun_number_are_right_more_often_than_the_model():
+    rows = summary("circuits", "noun number")
+    whole = found(rows, arm="whole", density=1.0)["accuracy"].mean
+    small = [
+        found(rows, arm="circuit", density=d)["accuracy"].mean for d in (0.35, 0.25, 0.15, 0.05)
+    ]
+    assert min(small) > whole + 0.05
