@@ -4,6 +4,7 @@ References come from other code than the student's: `helpers.knowledge.masks.est
 numbers of weights, bowls whose gradient is known, and paths that were drawn.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -194,7 +195,11 @@ def expected_overlap(answer):
             raise Wrong(f"expected one number, for the whole first mask; got shape {shape}")
         mistakes = partial(usual.overlaps, first, second, SIZES)
         right = by_chance / sum(kept[0])
-        if 1e-5 < abs(float(as_array(got)) - right) < ROUGHLY:
+        near, exact = (
+            math.isclose(float(as_array(got)), right, rel_tol=0, abs_tol=within)
+            for within in (ROUGHLY, 1e-5)
+        )
+        if near and not exact:
             raise Wrong("the share is near, but not exact: is it rounded, or drawn?", points=1)
         expect_close(got, right, 1e-5, mistakes, "the share")
 
