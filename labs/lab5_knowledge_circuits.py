@@ -389,9 +389,10 @@ say(
 # %% [markdown]
 # **Found** No rival of 5 % says more than 6 % of the facts, and as many random weights in every
 # tensor say none. So it matters *which* weights are kept. Without the circuit nothing is right
-# either. But that shows little: without as many random weights in every tensor it is 0 to 14 %,
-# while 5 % of random weights from wherever can be spared. What breaks a network is from which
-# tensors weights are taken, first of all. What the rest would say undamaged, this does not tell.
+# either. But that shows little: without as many random weights in every tensor it is none to a
+# fifth, while 5 % of random weights from wherever can be spared. What breaks a network is from
+# which tensors weights are taken, first of all. What the rest would say undamaged, this does not
+# tell.
 
 # %% [markdown]
 # ## 4 · Where the truth is known
@@ -551,7 +552,7 @@ table(
 )
 
 # %% [markdown]
-# **Found** The mask says the false kind to 96 % of the held-out prompts. No text said that a
+# **Found** The mask says the false kind to nearly all held-out prompts. No text said that a
 # reptile is a herb: the mask *writes* it, and needs no more than to lead what stands for reptiles
 # to another word. With the same loss, true kinds do no better than false ones. Even kinds dealt out
 # at random are written, 65 % of them with 5 % of the weights and all with 50 %, and an untrained
@@ -674,14 +675,14 @@ table(
 )
 
 # %% [markdown]
-# **Found** Another search for the same facts keeps 36 to 39 % of the circuit's weights, where
+# **Found** Another search for the same facts keeps 36 to 40 % of the circuit's weights, where
 # numbers in each tensor explain 10 %. So circuits are not arbitrary; nor is there *the* circuit:
-# six weights of ten are others in each search. A mask of lies about the same entities shares 19 %.
-# Circuits of other tasks: 18 % for the realm, 14 % for truth, and for the other three no more than
-# one point above chance. That chance is 6 to 10 % here, and not 5 %, which the paper's 13 to 18 %
-# stand beside: two masks that like the same tensors share more. LayerNorms are kept three times as
-# often as other weights, and are 1 % of the circuit. In the paper's own circuits they are 0.3 and
-# 0.05 %: the 60 % are a keep rate.
+# six weights of ten are others in each search. A mask of lies about the same entities shares a
+# fifth. Circuits of other tasks: 18 % for the realm, 14 % for truth, and for the other three no
+# more than one point above chance. That chance is 6 to 10 % here, and not 5 %, which the paper's 13
+# to 18 % stand beside: two masks that like the same tensors share more. LayerNorms are kept three
+# times as often as other weights, and are 1 % of the circuit. In the paper's own circuits they are
+# 0.3 and 0.05 %: the 60 % are a keep rate.
 
 # %% [markdown]
 # ## 7 · Edit a fact inside a mask
@@ -835,14 +836,14 @@ table(
 )
 
 # %% [markdown]
-# **Found** Here is the paper's picture. Ten published steps take a nat off in the rest, and a
-# tenth of one in the circuit. But they take as little off in random weights and in the largest: the
-# order is nearly that of the gradients. In the paper's own experiment the contrast is larger still:
-# a third of a nat in the circuit, which knows the truth, and ten in the rest, which is sure of
-# other words and has a gradient four times as long. But as many random weights in every tensor,
-# which know nothing, change as little as the circuit does. So not changing does not come from
-# knowing. (The paper's random control, half of the weights, accepts its edits in GPT-2; here it
-# gives way by two nats.)
+# **Found** Here is the paper's picture. Ten published steps take a nat off in the rest, and a tenth
+# of one in the circuit. But they take as little off in random weights and in the largest: the order
+# is nearly that of the gradients. In the paper's own experiment the contrast is larger still: a
+# third of a nat in the circuit, which knows the truth, and eight to ten in the rest, which is sure
+# of other words and has a gradient three to four times as long. But as many random weights in every
+# tensor, which know nothing, change as little as the circuit does. So not changing does not come
+# from knowing. (The paper's random control, half of the weights, accepts its edits in GPT-2; here
+# it gives way by two nats.)
 
 # %% [markdown]
 # ## 9 · At equal distance
@@ -1034,12 +1035,12 @@ table(
 # %% [markdown]
 # **Found** At equal distance the order is the same, and the length of the first gradient explains
 # 99 % of the distances, within facts; among places of 5 %, 97 %, and among the four of short
-# gradients 81 %. That is mostly a matter of a few places: with a constant for each of them as well,
-# little is left to explain, and when whole places exchange their gradients R² reaches 0.6. The
-# circuit needs a fifth more than as many random weights of every tensor, whose gradient is 1.3
-# times as long. It lies 8 % *below* the line: it changes a little more easily than its gradient
-# says. So there is no resistance beyond what the first gradient says. Smaller circuits need more,
-# and more beside random weights; no size in between is best.
+# gradients about 80 %. That is mostly a matter of a few places: with a constant for each of them as
+# well, little is left to explain, and when whole places exchange their gradients R² reaches 0.6.
+# The circuit needs a fifth more than as many random weights of every tensor, whose gradient is 1.3
+# times as long. It lies some 8 % *below* the line: it changes a little more easily than its
+# gradient says. So there is no resistance beyond what the first gradient says. Smaller circuits
+# need more, and more beside random weights; no size in between is best.
 
 # %% [markdown]
 # ## 10 · Make the rest resist
@@ -1126,10 +1127,10 @@ say(
 
 # %% [markdown]
 # **Found** A twentieth of the weights, all from outside of the circuit, needs the same distance:
-# the circuit has 0.97 of it. The model says 98 % of the facts without them, and 2 % with them
-# alone. So what looks like resistance is to be had from weights that the facts do not need. (The
-# match is not perfect: on the facts that are edited their gradient is a tenth longer.) It does not
-# follow that the circuit holds nothing, and why its gradient is as short as it is stays open.
+# the circuit has 0.97 of it. The model says nearly all facts without them, and nearly none with
+# them alone. So what looks like resistance is to be had from weights that the facts do not need.
+# (The match is not perfect: on the facts that are edited their gradient is a tenth longer.) It does
+# not follow that the circuit holds nothing, and why its gradient is as short as it is stays open.
 
 # %% [markdown]
 # ## 11 · Explore
@@ -1323,10 +1324,10 @@ say(
 # they were, edits in weights that were chosen for their gradient two of three, in random ones less
 # than half: more than the length of the gradient explains, over three circuits. Of 25 % nothing is
 # left of that beside weights as long, and of 50 % nothing beside random ones. And past probability
-# ½ something follows. Where the new kind has 0.9, the realm of the edited entity has moved in three
-# frames of ten in the circuit, in one or two in random weights, and in none in those as long; that
-# of siblings and strangers stays. This is one circuit; the chapter has more. Paraphrases follow
-# alike everywhere, and ordinary text is spared.
+# ½ something follows. Where the new kind has 0.9, the realm of the edited entity has moved in a
+# quarter of the frames or more in the circuit, in an eighth or so in random weights, and in none in
+# those as long; that of siblings and strangers stays. This is one circuit; the chapter has more.
+# Paraphrases follow alike everywhere, and ordinary text is spared.
 
 # %% [markdown]
 # ## 13 · What holds?
@@ -1348,6 +1349,7 @@ best_size = [
 ]
 largest_share = max(one.share for one in here.values())
 above = [task for task, (a, b) in pairs_of.items() if task != "kind" and a > 1.25 * b]
+sure = chain["the circuit", LEVELS[-1], "itself"]
 spared = [one.low > 0 for one in (*more.values(), advantage[0.25, "as long"])]
 claims(
     [
@@ -1412,7 +1414,7 @@ claims(
             + ", ".join(f"{value:.2f}" for value in reached.values()),
             "outside, as long: "
             + ", ".join(f"{np.nanmean(chain[PAIR[1], v, 'itself']):.2f}" for v in LEVELS),
-            True if reached[0.5] > 0.5 else None if reached[0.9] > 0.25 else False,
+            True if reached[0.5] > 0.5 else None if bounds(sure[~np.isnan(sure)])[0] > 0 else False,
         ),
     ]
 )
