@@ -5,6 +5,10 @@ which random weights were drawn beside it). Both are drawn anew in every resampl
 changes a place, as with the largest weights, only facts are. With three searches the intervals are
 rough, and rather too narrow. Facts without a number, such as those whose answer never came to ½,
 are left out, and counted.
+
+The places that are as long as different circuits share nine tenths of their weights: they are one
+band in the order of gradient sizes. Their three searches are hardly more than one, and intervals of
+them, or of what a circuit does more, hold for other facts rather than for other such places.
 """
 
 from typing import Any

@@ -16,7 +16,14 @@ import torch
 
 import helpers
 from helpers import zoo
-from helpers.knowledge.edit_study import EDIT_PLAN, edit_cells, rows, stored_edits, summaries
+from helpers.knowledge.edit_study import (
+    EDIT_PLAN,
+    edit_cells,
+    place_of,
+    rows,
+    stored_edits,
+    summaries,
+)
 from helpers.knowledge.edit_study.plan import MODELS
 from helpers.knowledge.edit_study.worlds import FRAME, edit_world
 from helpers.knowledge.editing.arms import ARMS
@@ -292,6 +299,17 @@ def test_the_first_numbers_of_the_study():
     ]
     assert circuit["interval"][1] < 0, "it needs less than its gradient says, not more"
     assert len(ARMS) == 7
+
+
+def test_places_as_long_as_different_circuits_are_nearly_one():
+    """Of two searches whose circuits share little: what intervals over them cannot cover."""
+    world = edit_world("tinyworld", 20)
+    circuits = [masks.circuit(seed, 0.05) for seed in (0, 1)]
+    places = [place_of(world, "as long", circuit) for circuit in circuits]
+    shared = [float((a * b).sum() / a.sum()) for a, b in (circuits, places)]
+    assert shared[0] < 0.5 < 0.85 < shared[1]
+    done = [CELLS[f"rivals/steps/as long/{seed}"]["effects"]["chain"] for seed in range(3)]
+    assert np.ptp([np.mean(each) for each in done]) < 0.02
 
 
 def test_rivals_are_counted_over_all_searches():
