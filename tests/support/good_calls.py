@@ -683,6 +683,13 @@ CALLS: dict[str, Call] = {
         blocks.weights_of,
         lambda: {"weights": net(), "start": rounded(net())},
     ),
+    "knowledge.masks.rivals.as_large": (
+        rivals.as_large,
+        lambda: {
+            "gradient": torch.tensor([3.0, 4.0, 0.0, 3.0, 4.0, 100.0]),
+            "circuit": torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
+        },
+    ),
     "knowledge.masks.rivals.as_long": (
         rivals.as_long,
         lambda: {

@@ -1,4 +1,4 @@
-"""Where facts are edited in the study: the seven places, and one whose gradient is as long."""
+"""Where facts are edited in the study: the seven places, and two whose gradient is as long."""
 
 import torch
 from jaxtyping import Float
@@ -6,7 +6,7 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.errors import LabError
-from helpers.knowledge.edit_study.plan import AS_LONG, EVERY
+from helpers.knowledge.edit_study.plan import AS_LARGE, AS_LONG, EVERY
 from helpers.knowledge.edit_study.worlds import EditWorld
 from helpers.knowledge.editing import Requests, every_arm
 from helpers.knowledge.masks import Blocks, rivals
@@ -39,8 +39,8 @@ def place_of(
     """The mask of one place, beside a circuit.
 
     Args:
-        arm: One of `helpers.knowledge.edit_study.plan.EVERY`. "as long" is chosen on facts that are
-            not edited.
+        arm: One of `helpers.knowledge.edit_study.plan.EVERY`. "as long" and "as large" are
+            chosen on facts that are not edited.
         seed: Of the search for the circuit.
 
     Raises:
@@ -48,6 +48,7 @@ def place_of(
     """
     if arm not in EVERY:
         raise LabError(f"expected a place to edit: {', '.join(EVERY)}", f"got {arm!r}")
-    if arm == AS_LONG:
-        return rivals.as_long(typical_gradient(world.blocks, world.others), circuit)
+    if arm in (AS_LONG, AS_LARGE):
+        chosen = rivals.as_long if arm == AS_LONG else rivals.as_large
+        return chosen(typical_gradient(world.blocks, world.others), circuit)
     return every_arm(world.blocks, circuit, world.truth, seed)[arm]

@@ -36,9 +36,10 @@ KINDS = (
     *("masks", "arms", "published", "series", "decoding"),
     *("denials", "two hop", "rivals", "tracing"),
 )
-AS_LONG = "as long"
-EVERY = (*ARMS, AS_LONG)
-"""The seven places, and weights outside the circuit whose gradient is as long as the circuit's."""
+AS_LONG, AS_LARGE = "as long", "as large"
+EVERY = (*ARMS, AS_LONG, AS_LARGE)
+"""The seven places, and weights outside the circuit whose gradient is as long as the circuit's: of
+one size, or each as large as that of a weight of the circuit."""
 OF_DENSITY = ("magnitude", "gradient")
 THREE = ("circuit", "complement", "per tensor")
 NETWORKS = tuple(product(("frozen", "free"), ("full", "pruned")))
@@ -174,7 +175,7 @@ def arm_cell(arm: str, density: float, seed: int, model: str = MODELS[0]) -> Edi
 
 def places_at(density: float) -> tuple[str, ...]:
     """The places that are compared at a density: of more than a third of all weights there are no
-    others outside to choose among, so none as long."""
+    others outside to choose among, so none as long or as large."""
     return EVERY if density < 1 / 3 else ARMS
 
 
@@ -182,7 +183,7 @@ def edit_cells(plan: EditPlan = EDIT_PLAN) -> Iterator[EditCell]:
     """Every cell of a plan, in the order in which they are measured: what others need comes first.
 
     >>> sum(1 for _ in edit_cells())
-    164
+    177
     """
     for model in MODELS:
         for seed in range(plan.seeds_of(model)):
@@ -216,6 +217,8 @@ def _rivals(plan: EditPlan, model: str) -> Iterator[EditCell]:
     for how in ("alone", "together"):
         yield EditCell("rivals", ("null space", how), model)
     yield EditCell("rivals", ("embedding row",), model)
-    for arm, seed in product(("circuit", "per tensor", AS_LONG), range(plan.seeds_of(model))):
+    for arm, seed in product(
+        ("circuit", "per tensor", AS_LONG, AS_LARGE), range(plan.seeds_of(model))
+    ):
         yield EditCell("rivals", ("steps", arm, str(seed)), model)
     yield EditCell("rivals", ("steps", "everything"), model)

@@ -134,7 +134,7 @@ def moved_kinds(study: EditStudy) -> list[Row]:
 
 def edit_rivals(study: EditStudy, model: str = MODELS[0]) -> list[Row]:
     """What each rival did, beside steps that went as far: in the circuits, in as many random
-    weights of every tensor, in weights with a gradient as long, and in all."""
+    weights of every tensor, in weights with a gradient as long or as large, and in all."""
     rows = []
     for rival, cells in _by_rival(study, model).items():
         moved = np.array([cell["moved"] for cell in cells], dtype=float)

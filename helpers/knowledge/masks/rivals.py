@@ -130,6 +130,42 @@ def as_long(
     >>> as_long(gradient, torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0])).tolist()
     [0.0, 0.0, 0.0, 1.0, 1.0, 0.0]
     """
+    squares, order = _outside(gradient, circuit)
+    kept, wanted = int(circuit.sum()), squares[circuit == 1].sum()
+    sums = torch.cat([squares.new_zeros(1), squares[order].cumsum(0)])
+    start = int((sums[kept:] - sums[:-kept] - wanted).abs().argmin())
+    return _kept(order[start : start + kept], squares, circuit)
+
+
+def as_large(
+    gradient: Float[Tensor, " weight"], circuit: Float[Tensor, " weight"]
+) -> Float[Tensor, " weight"]:
+    """Keeps as many weights outside of a circuit, each with a gradient as large as one of its.
+
+    `as_long` takes weights of one size of gradient; in a circuit a few have a large share of it.
+    Here every weight of the circuit has its counterpart: the one of the next larger gradient that
+    is not another's. So the whole distribution is the circuit's, and its length with it.
+
+    Args:
+        gradient: Of the loss of an edit, or typical of several.
+
+    Raises:
+        LabError: As `as_long`.
+
+    >>> gradient = torch.tensor([1.0, 4.0, 0.0, 1.0, 4.0, 2.9, 2.9])
+    >>> as_large(gradient, torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])).tolist()
+    [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+    """
+    squares, order = _outside(gradient, circuit)
+    ranks = torch.arange(int(circuit.sum()), device=order.device)
+    next_larger = torch.searchsorted(squares[order], squares[circuit == 1].sort().values)
+    free = (next_larger - ranks).cummax(0).values + ranks  # none is taken twice
+    last = len(order) - len(ranks) + ranks  # and enough are left for those that follow
+    return _kept(order[free.minimum(last)], squares, circuit)
+
+
+def _outside(gradient: Tensor, circuit: Tensor) -> tuple[Tensor, Tensor]:
+    """Squares of all gradients, and the weights outside in the order of theirs."""
     check_mask(circuit)
     kept, outside = int(circuit.sum()), torch.nonzero(circuit == 0).flatten()
     squares = _squares(gradient, circuit)
@@ -138,18 +174,19 @@ def as_long(
             "expected a circuit that keeps a weight or more, and at most half of them",
             f"got {kept:,} of {len(circuit):,}",
         )
-    order = outside[squares[outside].argsort(stable=True)]
-    sums = torch.cat([squares.new_zeros(1), squares[order].cumsum(0)])
-    wanted = squares[circuit == 1].sum()
-    windows = sums[kept:] - sums[:-kept]
-    start = int((windows - wanted).abs().argmin())
-    if not abs(float((windows[start] / wanted).sqrt()) - 1) <= NEAR:
+    return squares, outside[squares[outside].argsort(stable=True)]
+
+
+def _kept(chosen: Tensor, squares: Tensor, circuit: Tensor) -> Float[Tensor, " weight"]:
+    """The mask of some weights, if their gradient is as long as the circuit's."""
+    ratio = float((squares[chosen].sum() / squares[circuit == 1].sum()).sqrt())
+    if not abs(ratio - 1) <= NEAR:
         raise LabError(
             "expected weights outside whose gradient can be as long as the circuit's",
-            f"the nearest is {float((windows[start] / wanted).sqrt()):.2f} times as long",
+            f"the nearest is {ratio:.2f} times as long",
         )
     mask = torch.zeros_like(circuit)
-    mask[order[start : start + kept]] = 1
+    mask[chosen] = 1
     return mask
 
 

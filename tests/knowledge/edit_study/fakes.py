@@ -20,6 +20,7 @@ GRADIENTS = {
     "gradient": 12.0,
     "everything": 21.0,
     "as long": 5.0,
+    "as large": 5.2,
 }
 SIBLINGS = {"circuit": 0.75, "per tensor": 0.5}
 

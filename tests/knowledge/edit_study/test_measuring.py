@@ -56,8 +56,9 @@ def test_the_typical_gradient_is_as_long_as_the_root_mean_square_of_the_facts():
     assert float(typical.norm()) == pytest.approx(float(lengths.square().mean().sqrt()), rel=1e-3)
 
 
-def test_the_place_that_is_as_long_lies_outside_and_was_chosen_on_other_facts():
-    place = place_of(WORLD, "as long", MASK)
+@pytest.mark.parametrize("arm", ["as long", "as large"])
+def test_places_as_long_lie_outside_and_were_chosen_on_other_facts(arm):
+    place = place_of(WORLD, arm, MASK)
     assert int(place.sum()) == int(MASK.sum())
     assert not (place * MASK).any()
     typical = typical_gradient(WORLD.blocks, WORLD.others)

@@ -10,10 +10,10 @@ from helpers.knowledge.edit_study.plan import KINDS, MODELS, mask_cell, places_a
 def test_all_that_was_asked_for_is_a_cell_with_a_key_and_a_file_of_its_own():
     plan = EditPlan()
     every = list(edit_cells(plan))
-    arms = 5 * 3 * 3 - 3 + 2 * 3 + 1  # none as long of half of all weights
+    arms = 6 * 3 * 3 - 2 * 3 + 2 * 3 + 1  # none as long or as large of half of all weights
     rivals = 3 * 4 + 2 + 1 + 1  # places x layers, null spaces, the embedding row, steps everywhere
-    second = 2 + (5 * 2 + 2 + 1) + rivals + 3 * 2  # and steps in three places of every search
-    others = 3 + 3 * 2 * 4 + 3 * 2 + 3 + 1 + 4 + rivals + 3 * 3 + 2 * 3 * 2
+    second = 2 + (6 * 2 + 2 + 1) + rivals + 4 * 2  # and steps in four places of every search
+    others = 3 + 3 * 2 * 4 + 3 * 2 + 3 + 1 + 4 + rivals + 4 * 3 + 2 * 3 * 2
     assert len(every) == arms + others + second
     assert [EditCell.read(str(cell)) for cell in every] == every
     assert len({cell.file for cell in every}) == len(every)

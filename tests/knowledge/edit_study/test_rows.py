@@ -49,7 +49,7 @@ def test_members_follow_beyond_strangers():
 def test_every_rival_has_a_row_in_both_models():
     for model in ("tinyworld", "tinyworld-facts"):
         found = {row["rival"]: row for row in rows.edit_rivals(STUDY, model)}
-        assert len(found) == 3 * 4 + 2 + 1 + 4
+        assert len(found) == 3 * 4 + 2 + 1 + 5
         assert found["rank-one/3/last"]["efficacy"].mean == 1
         assert found["rank-one/3/subject"]["efficacy"].mean == 0
 
