@@ -1152,7 +1152,7 @@ explorer.edit_explorer(explorer.collect(its, requests, few, FRAME, text))
 # other kinds, ordinary text? All places are compared where the new answer has just reached
 # probability ½. *Siblings* are held-out ones only: a mask was learned to keep the others. So that
 # one lucky circuit does not decide, the same is done with two stored circuits, each beside its own
-# controls.
+# controls. (The weights as long are nearly the same beside all three, for one gradient chose them.)
 
 
 # %%
