@@ -25,6 +25,11 @@ from chapter3 import (
 
 from helpers.knowledge.edit_study import EditCell, stored, summaries
 from helpers.knowledge.edit_study import rows as edit_rows
+from helpers.knowledge.edit_study.places import place_of, typical_gradient
+from helpers.knowledge.edit_study.worlds import edit_world
+from helpers.knowledge.facts import bestiary
+from helpers.knowledge.masks import learn, predictions
+from helpers.knowledge.study import stored as masks
 
 EDITS = section("What we found: edits")
 FLAT = flat(EDITS)
@@ -32,7 +37,9 @@ STUDY = stored.stored_edits()
 PLACES = ARMS | {
     "everything": "everything",
     "left out by the mask, gradient as long": "as long",
+    "left out by the mask, gradients as large": "as large",
 }
+ENDS = rf"\[{NUMBER}, {NUMBER}\]"
 FIFTY, QUARTER, SMALL = STUDY.plan.densities
 
 
@@ -101,12 +108,14 @@ def test_how_far_at_fifty_percent_and_against_a_gradient_as_long():
         FLAT,
     ).groups()
     assert [float(each) for each in said] == pytest.approx(expected, abs=0.0051)
-    for density, pattern in (
-        (SMALL, rf"it needs {NUMBER} less distance than they \[{NUMBER}, {NUMBER}\] at 5 %"),
-        (QUARTER, rf"and {NUMBER} more \[{NUMBER}, {NUMBER}\] at 25 %"),
+    for density, less, pattern in (
+        (SMALL, "as long", rf"it needs {NUMBER} less distance than the first {ENDS}"),
+        (SMALL, "as large", rf"and {NUMBER} less than the second {ENDS}, at 25 %"),
+        (QUARTER, "as long", rf"at 25 % {NUMBER} more {ENDS}"),
+        (QUARTER, "as large", rf"more \[[^]]+\] and {NUMBER} less {ENDS}\. \("),
     ):
-        one = found(edits(summaries, "arm_differences", density), less="as long")["needed"]
-        expected = [-one.mean if density == SMALL else one.mean, one.low, one.high]
+        one = found(edits(summaries, "arm_differences", density), less=less)["needed"]
+        expected = [abs(one.mean), one.low, one.high]
         assert numbers(pattern, FLAT) == pytest.approx(expected, abs=0.0051)
     one = found(edits(summaries, "arm_differences", SMALL), less="per tensor")["needed"]
     said = numbers(rf"and {SPREAD} more than as many random weights", FLAT)
@@ -118,7 +127,7 @@ def test_how_much_longer_the_gradient_as_long_is(model, heading):
     of = (SMALL,) if model is None else (SMALL, SECOND)
     arms = edits(summaries, "edited_arms", *of)
     outside, circuit = (found(arms, arm=arm)["first"].mean for arm in ("as long", "circuit"))
-    said = numbers(rf"gradient (?:has come|came) out {NUMBER} % longer", below(heading))
+    said = numbers(rf"gradient (?:that has come|came) out {NUMBER} % longer", below(heading))
     assert said == pytest.approx([100 * (outside / circuit - 1)], abs=0.6)
 
 
@@ -179,23 +188,36 @@ def test_the_regressions(density):
 
 
 def test_the_siblings():
-    text, said = below("What the paper does not ask"), []
-    for pattern in (
-        rf"by {SPREAD} more than edits in as many random",
-        rf"as long it is {SPREAD} at 5 %",
-        rf"and {SPREAD} at 25 %",
-        rf"random weights is gone as well: {SPREAD}",
+    text = below("What the paper does not ask")
+    for density, less, pattern in (
+        (SMALL, "per tensor", rf"by {SPREAD} more than edits in as many random"),
+        (SMALL, "as long", rf"\*as long\* the advantage is {SPREAD} at 5 %"),
+        (QUARTER, "as long", rf"\*as long\* the advantage is [^:]+ at 5 % and {SPREAD} at 25 %"),
+        (SMALL, "as large", rf"\*as large\* it is {SPREAD} at 5 %"),
+        (QUARTER, "as large", rf"\*as large\* it is [^:]+ at 5 % and {SPREAD} at 25 %"),
+        (FIFTY, "per tensor", rf"beside random weights of every tensor {SPREAD}"),
     ):
-        said.append(numbers(pattern, text))
-    wanted = [
-        (SMALL, "per tensor"),
-        (SMALL, "as long"),
-        (QUARTER, "as long"),
-        (FIFTY, "per tensor"),
-    ]
-    for numbers_said, (density, less) in zip(said, wanted, strict=True):
         one = found(edits(summaries, "arm_differences", density), less=less)["siblings"]
-        assert numbers_said == pytest.approx(ends(one), abs=0.0051)
+        assert numbers(pattern, text) == pytest.approx(ends(one), abs=0.0051)
+
+
+def test_how_gradients_are_spread():
+    world = edit_world("tinyworld", STUDY.plan.facts)
+    gradient = typical_gradient(world.blocks, world.others)
+    circuit = masks.circuit(0, SMALL)
+    strongest = gradient >= gradient.sort(descending=True).values[len(gradient) // 100]
+    share = {
+        name: float((gradient * mask * strongest).square().sum() / (gradient * mask).square().sum())
+        for name, mask in {
+            "circuit": circuit,
+            "long": place_of(world, "as long", circuit),
+            "large": place_of(world, "as large", circuit),
+        }.items()
+    }
+    said = numbers(rf"have {NUMBER} of the squared length in the circuit and in the second", FLAT)
+    assert [share["circuit"]] == pytest.approx(said, abs=0.0051)
+    assert share["large"] == pytest.approx(share["circuit"], abs=0.0051)
+    assert share["long"] == 0
 
 
 def test_words_at_one_half():
@@ -221,6 +243,7 @@ SURE = {
     "circuit, 5 %": "steps/circuit",
     "random, as many in every tensor": "steps/per tensor",
     "left out by the mask, gradient as long": "steps/as long",
+    "left out by the mask, gradients as large": "steps/as large",
     "everything in the blocks": "steps/everything",
     "rank one, layer 0, last token": "rank-one/0/last",
     "rank one, layer 0, the entity": "rank-one/0/subject",
@@ -249,9 +272,9 @@ def test_what_stands_out_in_circuits_fact_by_fact():
 
     for pattern, less, measure in (
         (rf"random weights, by {SPREAD}", "per tensor", "chain"),
-        (rf"and by {SPREAD} more often", "as long", "chain"),
+        (rf"and by {SPREAD} more often", "as large", "chain"),
         (rf"kept more often, by {SPREAD}", "per tensor", "siblings"),
-        (rf"\] and {SPREAD}\. In realm", "as long", "siblings"),
+        (rf"\] and {SPREAD}\. In realm", "as large", "siblings"),
     ):
         one = summaries.spread(of("circuit", measure) - of(less, measure))
         said = numbers(pattern, text)
@@ -360,6 +383,7 @@ AGAIN = {
     "circuit": "circuit",
     "random, as many in every tensor": "per tensor",
     "left out by the mask, gradient as long": "as long",
+    "left out by the mask, gradients as large": "as large",
     "everything in the blocks": "everything",
 }
 NEXT = ("paraphrase", "siblings", "chain", "verdict_new")
@@ -382,6 +406,10 @@ def test_nothing_resists_in_the_second_model():
     more = found(differences, less="as long")["needed"]
     said = numbers(rf"and {SPREAD} more than weights outside", text)
     assert said == pytest.approx(ends(more), abs=0.0051)
+    less = found(differences, less="as large")["needed"]
+    assert numbers(rf"{SPREAD} less than weights with gradients as large", text) == pytest.approx(
+        [-less.mean, -less.high, -less.low], abs=0.0051
+    )
     less = found(differences, less="per tensor")["needed"]
     assert numbers(rf"than they, by {SPREAD}", text) == pytest.approx(
         [-less.mean, -less.high, -less.low], abs=0.0051
@@ -395,7 +423,7 @@ def test_nothing_resists_in_the_second_model():
     assert numbers(rf"slope {SPREAD}", text) == pytest.approx(expected, abs=0.00051)
 
 
-def test_consequences_follow_in_the_second_model_as_well():
+def test_consequences_are_not_settled_in_the_second_model():
     text = below("Names of two words")
 
     def of(arm, measure):
@@ -408,14 +436,33 @@ def test_consequences_follow_in_the_second_model_as_well():
 
     for pattern, less, measure in (
         (rf"edits in random weights, by {SPREAD}", "per tensor", "chain"),
-        (rf"with a gradient as long, by {SPREAD}; the", "as long", "chain"),
-        (rf"judged true more often by {SPREAD}", "per tensor", "verdict_new"),
-        (rf"judged true more often by {SPREAD} and {SPREAD}", "as long", "verdict_new"),
-        (rf"difference to the circuits is {SPREAD}", "everything", "chain"),
+        (rf"judged true more often, by {SPREAD}", "per tensor", "verdict_new"),
+        (rf"as large the realm's part is {SPREAD}", "as large", "chain"),
+        (rf"\], it is {SPREAD}\. So this", "everything", "chain"),
     ):
         one = summaries.spread(of("circuit", measure) - of(less, measure))
-        assert numbers(pattern, text)[-3:] == pytest.approx(ends(one), abs=0.0051)
-        assert (one.low > 0) == (less != "everything")
+        assert numbers(pattern, text) == pytest.approx(ends(one), abs=0.0051)
+        assert (one.low > 0) == (less == "per tensor")
+
+
+@pytest.mark.slow
+def test_what_a_circuit_of_the_second_model_says():
+    world = edit_world(SECOND, STUDY.plan.facts)
+    right = {"searched": [], "held out": []}
+    for seed in range(STUDY.plan.seeds_of(SECOND)):
+        settings = STUDY.plan.settings(seed)
+        objective = predictions(world.blocks, world.truth.tokens, world.truth.last)
+        mask = learn(world.blocks, objective, settings).masks[SMALL]
+        for (name, told_there), creatures in zip(right.items(), world.entities, strict=True):
+            asked = bestiary.facts("kind", creatures, bestiary.FRAMES["kind"]["search"])
+            said = world.blocks.logits(world.blocks.values * mask, asked.tokens, asked.last)
+            told_there.append(float((said.argmax(-1) == asked.answers).float().mean()))
+            assert f"{len(creatures)} " in below("Names of two words"), name
+    said = numbers(
+        rf"the kinds of these, {NUMBER} and {NUMBER}\. Of the .* they say {NUMBER} and {NUMBER},",
+        below("Names of two words"),
+    )
+    assert [*right["searched"], *right["held out"]] == pytest.approx(said, abs=0.06)
 
 
 def test_rivals_in_the_second_model():
@@ -424,7 +471,7 @@ def test_rivals_in_the_second_model():
         found(rivals, rival=each)
         for each in ("embedding row", "steps/everything", "null space/together")
     )
-    assert f"follows there with {told(every['chain'])}" in text
+    assert f"where it follows with {told(every['chain'])}" in text
     for name, rival in (
         ("rank-one edits in layer 2 at the last token", "rank-one/2/last"),
         ("in the null space", "null space/alone"),
