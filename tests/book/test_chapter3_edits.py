@@ -30,6 +30,8 @@ from helpers.knowledge.edit_study.worlds import edit_world
 from helpers.knowledge.facts import bestiary
 from helpers.knowledge.masks import learn, predictions
 from helpers.knowledge.study import stored as masks
+from helpers.tinyworld.bestiary import texts
+from helpers.tinyworld.bestiary import world as bestiary_world
 
 EDITS = section("What we found: edits")
 FLAT = flat(EDITS)
@@ -443,6 +445,32 @@ def test_consequences_are_not_settled_in_the_second_model():
         one = summaries.spread(of("circuit", measure) - of(less, measure))
         assert numbers(pattern, text) == pytest.approx(ends(one), abs=0.0051)
         assert (one.low > 0) == (less == "per tensor")
+
+
+def test_what_is_inferred_follows_and_what_was_told_stays_behind():
+    subjects = edit_world(SECOND, STUDY.plan.facts).requests.asked.subjects
+    stated = {
+        texts.spelt(creature): creature.stated for creature in bestiary_world.load().creatures
+    }
+    told_ = np.array([stated[name] for name in subjects])
+
+    def of(arm):
+        found_there = [
+            STUDY.cell(EditCell("rivals", ("steps", arm, str(seed)), SECOND))
+            for seed in range(STUDY.plan.seeds_of(SECOND))
+        ]
+        return np.array([each["effects"]["chain"] for each in found_there], dtype=float)
+
+    circuit, random = of("circuit"), of("per tensor")
+    inferred, learned = (summaries.spread((circuit - random)[:, part]) for part in (~told_, told_))
+    text = below("Names of two words")
+    said = numbers(
+        rf"of the {NUMBER} creatures .* follows with {NUMBER} in the circuit and hardly less in"
+        rf" random weights, the difference being {SPREAD}; of the {NUMBER} whose .* it is {SPREAD}\. What",
+        text,
+    )
+    expected = [(~told_).sum(), circuit[:, ~told_].mean(), *ends(inferred)]
+    assert said == pytest.approx([*expected, told_.sum(), *ends(learned)], abs=0.0051)
 
 
 @pytest.mark.slow

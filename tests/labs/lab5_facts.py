@@ -147,6 +147,7 @@ def section_8(lab: SimpleNamespace) -> dict[str, bool]:
     return {
         "8 a nat in the rest, a tenth in the circuit": round(fell["the rest"], 1) == 1
         and round(fell["the circuit"], 1) == 0.1,
+        "8 the new answers before": round(lab.start_nll, 1) == 4.6,
         "8 random weights and the largest as well": all(0.05 < value < 0.13 for value in small),
         "8 the paper's experiment": before["the circuit"] - after["the circuit"] < 0.5
         and before["the rest"] - after["the rest"] > 7,
@@ -218,6 +219,10 @@ def section_12(lab: SimpleNamespace) -> dict[str, bool]:
         ),
         "12 at 25 % nothing beside as long": abs(lab.advantage[0.25, "as long"].mean) < 0.02
         and lab.advantage[0.25, "as long"].low < 0 < lab.advantage[0.25, "as long"].high,
+        "12 beside weights as large 0.26 and 0.41": round(lab.advantage[0.25, "as large"].mean, 2)
+        == 0.26
+        and round(lab.advantage[0.05, "as large"].mean, 2) == 0.41
+        and all(lab.advantage[density, "as large"].low > 0 for density in (0.05, 0.25)),
         "12 at 50 % nothing beside random": 0 <= lab.advantage[0.5, "per tensor"].mean < 0.01,
         "12 nothing follows at one half": mine[0.5] == 0,
         "12 a quarter or more at 0.9": 0.22 < mine[0.9] < 0.4,
