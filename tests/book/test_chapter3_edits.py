@@ -466,7 +466,8 @@ def test_what_is_inferred_follows_and_what_was_told_stays_behind():
     text = below("Names of two words")
     said = numbers(
         rf"of the {NUMBER} creatures .* follows with {NUMBER} in the circuit and hardly less in"
-        rf" random weights, the difference being {SPREAD}; of the {NUMBER} whose .* it is {SPREAD}\. What",
+        rf" random weights, the difference being {SPREAD}; of the {NUMBER} whose .* it is"
+        rf" {SPREAD}\. What",
         text,
     )
     expected = [(~told_).sum(), circuit[:, ~told_].mean(), *ends(inferred)]
