@@ -1346,10 +1346,10 @@ say(
 # answers: a gradient that is spread evenly leaves out the strongest weights, and spares siblings
 # for that. The second control is the fair one, and beside it the advantage is the circuit's. With
 # 50 % nothing is left beside random weights. And past probability ½ something follows. Where the
-# new kind has 0.9, the realm of the edited entity has moved in a quarter of the frames or more in the
-# circuit, in an eighth or so in random weights, and in none in those as long; that of siblings and
-# strangers stays. This is one circuit; the chapter has more. Paraphrases follow alike everywhere,
-# and ordinary text is spared.
+# new kind has 0.9, the realm of the edited entity has moved in a quarter of the frames or more in
+# the circuit, in an eighth or so in random weights, and in none in those as long; that of siblings
+# and strangers stays. This is one circuit; the chapter has more. Paraphrases follow alike
+# everywhere, and ordinary text is spared.
 
 # %% [markdown]
 # ## 13 · What holds?
@@ -1469,8 +1469,8 @@ if REAL:
 # ## Limits
 #
 # - One small model, word by word, in which facts are single words and are known in one frame as
-#   well as in another. In GPT-2 a fact is spread over several tokens and layers, and many are hardly
-#   known.
+#   well as in another. In GPT-2 a fact is spread over several tokens and layers, and many are
+#   hardly known.
 # - Edits are those of twelve facts. Intervals are over facts; for siblings also over three
 #   circuits, which is few. Circuits of five searches are in the figure of section 1.
 # - Facts here form at the last position, not at the subject: ways of editing that assume the
