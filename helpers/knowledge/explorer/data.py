@@ -141,8 +141,9 @@ def collect(
 ) -> list[FactPage]:
     """What the view shows of each fact: the model, run along the straight ways of its edits.
 
-    At t = 1 its numbers are those of `effects` for `Compared.at_half`. A run takes about 0.05 s,
-    and there is one for each fact, place and point other than 0.
+    At t = 1 its numbers are those of `effects` for `Compared.at_half`, where a fact comes so far;
+    the others end where their steps do. A run takes about 0.05 s, and there is one for each fact,
+    place and point other than 0.
 
     Args:
         weights: The model's, as they were edited; `plain.of` gives those that run faster.
