@@ -853,8 +853,8 @@ table(
 # **Found** With 5 % here is the paper's picture. Ten published steps take a nat off in the rest,
 # and a tenth of one in the circuit. But they take as little off in random weights and in the
 # largest: the order is nearly that of the gradients. In the paper's own experiment the contrast is
-# larger still: a third of a nat in the circuit, which knows the truth, and eight to ten in the rest,
-# which gives the truth next to nothing and has a gradient three to four times as long. But as many
+# larger still: a third of a nat in the circuit, which knows the truth, and eight to ten in the
+# rest, which gives it next to nothing and has a gradient three to four times as long. But as many
 # random weights in every tensor, which know nothing, change as little as the circuit does. So not
 # changing does not come from knowing. (The paper's random control, half of the weights, accepts its
 # edits in GPT-2; here it gives way by two nats. With 50 %, the chapter says, the rest takes next to
