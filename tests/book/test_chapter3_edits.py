@@ -491,7 +491,7 @@ def test_what_a_circuit_of_the_second_model_says():
         rf"the kinds of these, {NUMBER} and {NUMBER}\. Of the .* they say {NUMBER} and {NUMBER},",
         below("Names of two words"),
     )
-    assert [*right["searched"], *right["held out"]] == pytest.approx(said, abs=0.06)
+    assert [*right["searched"], *right["held out"]] == pytest.approx(said, abs=0.12)
 
 
 def test_rivals_in_the_second_model():

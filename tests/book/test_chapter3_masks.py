@@ -245,7 +245,7 @@ def test_where_the_truth_is_known(name, settings):
     ]
     for column, numbers_said in zip(searched(settings).T, told_there, strict=True):
         expected = [column.mean(), column.min(), column.max()]
-        assert numbers_said == pytest.approx(expected, abs=0.1), "searches wander apart"
+        assert numbers_said == pytest.approx(expected, abs=0.15), "searches wander apart"
 
 
 @pytest.mark.slow
@@ -253,7 +253,7 @@ def test_the_other_learning_rate():
     text = flat(below("Where the truth is known"))
     said = numbers(rf"with 0\.003 it has {NUMBER}, and {NUMBER} of the facts", text)
     found_there = searched(("top-k", (0.05,), 400, 0.003)).mean(0)[:2]
-    assert said == pytest.approx(found_there, abs=0.1), "searches wander apart"
+    assert said == pytest.approx(found_there, abs=0.15), "searches wander apart"
 
 
 def searched(settings):
