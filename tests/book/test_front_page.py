@@ -82,7 +82,7 @@ def test_knowledge():
     places = {
         row["arm"]: row["needed"] for row in edits.edited_arms(edit_study.stored_edits(), 0.05)
     }
-    numbers = (kept, told, places["circuit"], places["as long"])
+    numbers = (kept, told, places["circuit"], places["as large"])
     said = re.findall(r"(\d\.\d+) \[(\d\.\d+), (\d\.\d+)\]", card(3))
     for found, words in zip(numbers, said, strict=True):
         assert tuple(f"{value:.2f}" for value in (found.mean, found.low, found.high)) == words

@@ -15,7 +15,7 @@ from torch import Tensor
 from helpers import files, runtime
 from helpers.errors import LabError
 from helpers.knowledge.edit_study import typical_gradient
-from helpers.knowledge.edit_study.plan import AS_LONG
+from helpers.knowledge.edit_study.plan import AS_LARGE, AS_LONG
 from helpers.knowledge.edit_study.rounding import numbers, told
 from helpers.knowledge.editing import RELEASED, Requests, compare, edit, effects
 from helpers.knowledge.masks import Blocks, judge, packed, predictions, rivals
@@ -96,7 +96,8 @@ class RealWork:
         """The mask of a place beside a circuit.
 
         Raises:
-            LabError: There are no weights outside of the circuit with a gradient as long.
+            LabError: There are no weights outside of the circuit with a gradient as long, or as
+                large.
         """
         if place == "circuit":
             return circuit
@@ -106,7 +107,8 @@ class RealWork:
             return rivals.per_tensor(self.blocks, circuit, self.plan.seed)
         # sorting takes several times the memory of the model, which a GPU has not to spare
         gradient = typical_gradient(self.blocks, self.asked.typical).cpu()
-        return rivals.as_long(gradient, circuit.cpu()).to(circuit.device)
+        chosen = rivals.as_large if place == AS_LARGE else rivals.as_long
+        return chosen(gradient, circuit.cpu()).to(circuit.device)
 
     def _edits(self, cell: RealCell) -> dict[str, Any]:
         """Every fact edited in one place; or why there is no such place."""
@@ -115,7 +117,7 @@ class RealWork:
         try:
             mask = self.place(cell.place, circuit.to(self.blocks.values.device))
         except LabError as fault:
-            if cell.place != AS_LONG:
+            if cell.place not in (AS_LONG, AS_LARGE):
                 raise
             return {"skipped": str(fault).splitlines()[0]}
         requests = self.asked.requests

@@ -6,13 +6,13 @@ from typing import Any
 
 from helpers.errors import LabError
 from helpers.inputs import check_count, positive_row
-from helpers.knowledge.edit_study.plan import AS_LONG, places_at
+from helpers.knowledge.edit_study.plan import AS_LARGE, AS_LONG, places_at
 from helpers.knowledge.editing import EditSettings
 from helpers.knowledge.editing.comparison import HALF
 from helpers.knowledge.masks import SearchSettings
 from helpers.knowledge.masks.search import schedule
 
-WHERE = ("circuit", "per tensor", "complement", AS_LONG)
+WHERE = ("circuit", "per tensor", "complement", AS_LONG, AS_LARGE)
 """Where facts are edited: `helpers.knowledge.editing.arms` and `edit_study.places` say what each
 is."""
 

@@ -6,7 +6,7 @@ The path is that of the lab on TinyWorld, step by step:
 2. masks over its block weights, learned so that the masked model says what the whole one says;
 3. facts of the other half changed, each alone, in the circuit and in the places that it must be
    told from: as many random weights of each tensor, the complement, and weights outside whose
-   gradient is as long;
+   gradient is as long, or as large one by one;
 4. what else changed where the new answer has probability ½.
 
 Every piece is a file in a folder, written when it is whole; a search for masks also keeps where it

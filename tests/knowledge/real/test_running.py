@@ -268,9 +268,9 @@ def test_the_path_on_a_pre_trained_llama(shared_dir, tmp_path):
         ids = stories.tokenizer.encode(template.format(name))  # with its beginning of a text
         said = stories.tokenizer.decode([int(stories(torch.tensor([ids]))[0, -1].argmax())])
         objects[name] = said.strip()
-    plan = replace(PLAN, densities=(0.3,), places=("circuit", "as long"), size=0.5)
+    plan = replace(PLAN, densities=(0.3,), places=("circuit", "as long", "as large"), size=0.5)
     found = run(stories, tmp_path, RelationData("found", (template,), objects), plan=plan)
     assert found.mask_table[1][0][:2] == ["all", "1.00"]
-    assert len(found.edits) + len(found.skipped) == 2
+    assert len(found.edits) + len(found.skipped) == 3
     first = found.edits[0.3, "circuit"]["first"]
     assert all(length > 0 for length in first)
