@@ -857,8 +857,8 @@ table(
 # rest, which gives it next to nothing and has a gradient three to four times as long. But as many
 # random weights in every tensor, which know nothing, change as little as the circuit does. So not
 # changing does not come from knowing. (The paper's random control, half of the weights, accepts its
-# edits in GPT-2; here it gives way by two nats. With 50 %, the chapter says, the rest takes next to
-# nothing either.)
+# edits in GPT-2; here it gives way by two nats. With 50 %, the chapter says, the rest's NLL falls
+# by 0.7 of 13.5 nats and the circuit's by 0.25.)
 
 # %% [markdown]
 # ## 9 · At equal distance

@@ -467,7 +467,7 @@ def test_what_is_inferred_follows_and_what_was_told_stays_behind():
     said = numbers(
         rf"of the {NUMBER} creatures .* follows with {NUMBER} in the circuit and hardly less in"
         rf" random weights, the difference being {SPREAD}; of the {NUMBER} whose .* it is"
-        rf" {SPREAD}\. What",
+        rf" {SPREAD}\. After",
         text,
     )
     expected = [(~told_).sum(), circuit[:, ~told_].mean(), *ends(inferred)]
@@ -521,3 +521,33 @@ def test_the_numbers_that_decide_stand_above_as_well():
     decide = re.findall(r"\d+\.\d+", section("What holds"))
     assert len(decide) > 12
     assert [each for each in decide if each not in above] == []
+
+
+def test_how_often_sure_edits_are_sure():
+    first, second = (edits(edit_rows, "edit_rivals", *of) for of in ((), (SECOND,)))
+
+    def reached(rows, rival):
+        return found(rows, rival=rival)["reached"]
+
+    said = numbers(
+        rf"reach 0\.95 in {NUMBER} facts of 20, null-space edits in {NUMBER}, the embedding row in"
+        rf" {NUMBER}; all",
+        FLAT,
+    )
+    rivals = ("rank-one/0/subject", "null space/alone", "embedding row")
+    assert said == [reached(first, rival) for rival in rivals]
+    for name in ("circuit", "per tensor", "as long", "as large", "everything"):
+        row = found(first, rival=f"steps/{name}")
+        assert row["reached"] == row["edits"]
+    assert reached(first, "rank-one/0/last") == 20
+    said = numbers(rf"reached in {NUMBER} of 20\), .* null space \(in {NUMBER}\)", FLAT)
+    assert said == [reached(second, each) for each in ("rank-one/2/last", "null space/alone")]
+    said = numbers(rf"at which edits stop in {NUMBER} of 80", FLAT)
+    assert said == [sum(reached(first, f"rank-one/{layer}/last") for layer in range(4))]
+
+
+def test_random_weights_lie_above_the_line_of_the_second_model():
+    one = found(edits(summaries, "resistance", SMALL, SECOND), arm="per tensor")
+    said = numbers(rf"lie {NUMBER} % \[{NUMBER}, {NUMBER}\] above it", below("Names of two"))
+    expected = [100 * each for each in (one["residual"], *one["interval"])]
+    assert said == pytest.approx(expected, abs=0.051)
