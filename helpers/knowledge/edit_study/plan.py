@@ -135,7 +135,7 @@ class EditCell:
     def seed(self) -> int:
         """Of the search whose mask the cell needs."""
         seeded = self.kind in ("masks", "arms") or self.of[:1] == ("steps",)
-        return int(self.of[-1]) if seeded and self.of[-1].isdigit() else 0
+        return int(self.of[-1]) if seeded and self.of and self.of[-1].isdigit() else 0
 
     @classmethod
     def read(cls, key: str) -> "EditCell":

@@ -21,7 +21,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.errors import LabError
-from helpers.inputs import array_of, real, token_ids, within
+from helpers.inputs import array_of, real, token_ids
 from helpers.knowledge.editing import questions
 from helpers.knowledge.editing.comparison import Compared
 from helpers.knowledge.editing.measures import log_p, text_loss
@@ -200,7 +200,8 @@ def _check_edits(weights: Blocks, requests: Requests, name: str, one: Compared) 
             f"got {list(one.halfway.shape)}",
         )
     moved = (one.edited.values - weights.values).norm(dim=1)
-    if not within((moved - one.edited.moved[-1]).abs() / moved, SAME_START):
+    off = (moved - one.edited.moved[-1]).abs()
+    if not (off <= SAME_START * moved).all():  # NaN is not; an edit that moved nothing is
         raise LabError(
             f"expected edits in {name!r} that begin at the model's own weights",
             "got some that began elsewhere",

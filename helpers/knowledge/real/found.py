@@ -62,7 +62,7 @@ class RealFound:
         rows = []
         for (density, place), found in self.edits.items():
             came = sum(each is not None for each in found["needed"])
-            row = [place, f"{density:.0%}"]
+            row = [place, f"{100 * density:g}%"]
             row += [_mean(found[name]) for name in ("first", "before", "released", "needed")]
             rows.append([*row, f"{came} of {len(found['needed'])}"])
         return head, rows + self._skipped(len(head))
@@ -76,13 +76,15 @@ class RealFound:
         """
         names = ["paraphrase", "siblings", "others", "text"]
         rows = [
-            [place, f"{density:.0%}", *(_mean(found[name]) for name in names)]
+            [place, f"{100 * density:g}%", *(_mean(found[name]) for name in names)]
             for (density, place), found in self.edits.items()
         ]
         return ["changed", "density", *names], rows + self._skipped(len(names) + 2)
 
     def _skipped(self, width: int) -> list[list[str]]:
-        return [[place, f"{density:.0%}", *[NONE] * (width - 2)] for density, place in self.skipped]
+        return [
+            [place, f"{100 * density:g}%", *[NONE] * (width - 2)] for density, place in self.skipped
+        ]
 
 
 def _mean(values: Sequence[float | None]) -> str:

@@ -83,7 +83,7 @@ class RealWork:
         stands = {"all": self._stands(torch.ones_like(its.values))}
         for density, mask in learned.masks.items():
             for name in ("circuit", "complement", "per tensor"):
-                stands[f"{name}, {density:.0%}"] = self._stands(self.place(name, mask))
+                stands[f"{name}, {100 * density:g}%"] = self._stands(self.place(name, mask))
         return Measured({"losses": numbers(learned.losses), "stands": stands}, learned.masks)
 
     def _stands(self, mask: Float[Tensor, " weight"]) -> dict[str, list]:

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from helpers.errors import LabError
-from helpers.inputs import check_count, positive_row
+from helpers.inputs import check_count, positive_row, real
 from helpers.knowledge.edit_study.plan import AS_LARGE, AS_LONG, places_at
 from helpers.knowledge.editing import EditSettings
 from helpers.knowledge.editing.comparison import HALF
@@ -47,6 +47,12 @@ class RealPlan:
     first_token: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.densities, tuple | list):
+            raise LabError(
+                "expected densities between 0 and 1, each smaller than the one before",
+                f"got {self.densities!r:.60}",
+            )
+        real(self.densities, "densities")
         schedule(self.densities, 1)  # refuses 0 and 1
         for what, count, least in (
             ("number of steps", self.steps, 1),
@@ -57,8 +63,9 @@ class RealPlan:
         ):
             check_count(what, count, least)
         positive_row((self.learning_rate, self.size, self.norm), "sizes of steps and lengths")
-        unknown = [each for each in self.places if each not in WHERE]
-        if unknown or not self.places:
+        places = self.places if isinstance(self.places, tuple | list) else (self.places,)
+        unknown = [each for each in places if each not in WHERE]
+        if unknown or not places:
             raise LabError(
                 f"expected places to edit: {', '.join(WHERE)}",
                 f"got {unknown[0]!r}" if unknown else "got none",

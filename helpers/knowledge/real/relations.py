@@ -145,7 +145,11 @@ def relation(
         content = files.fetch(public, where, CACHE, folder, "data= of `run`, folder= of `relation`")
         return _read(content.decode("utf-8"), source)
     path = Path(source) if isinstance(source, str | Path) else None
-    if path is None or not path.is_file():
+    try:
+        there = path is not None and path.is_file()
+    except OSError:  # a text that can be no name of a file
+        there = False
+    if path is None or not there:
         raise LabError(
             f"expected a relation: a RelationData, a file, or one of {', '.join(SOURCES)}",
             f"got {source!r:.80}",
@@ -161,10 +165,10 @@ def _read(text: str, where: str) -> RelationData:
         content = json.loads(text)
         templates = [*content["prompt_templates"], *content.get("prompt_templates_zs", [])]
         facts = [(each["subject"], each["object"]) for each in content["samples"]]
-        name = str(content.get("name", Path(where).stem))
+        name, single = str(content.get("name", Path(where).stem)), _single(facts)
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise _unreadable(where, fault) from None
-    return RelationData(name, tuple(templates), _single(facts))
+    return RelationData(name, tuple(templates), single)
 
 
 def _single(facts: list[tuple[Any, Any]]) -> dict[Any, Any]:

@@ -79,7 +79,7 @@ def opened(cell: Keyed, made: Made, folder: Path) -> tuple[Result, dict[str, Ten
         raise LabError(
             f"expected cells made with { {name: made[name] for name in other} } in {folder}",
             f"{path.name} was made with { {name: found.get(name) for name in other} }",
-            hint="remove it, and it is measured again; or give another file with --out",
+            hint="remove it, and it is measured again; or give another file or folder",
         )
     return result, stored
 

@@ -62,3 +62,7 @@ def test_densities_that_no_search_comes_by_are_refused(densities):
 def test_plans_of_nothing_are_refused(options):
     with pytest.raises(LabError, match="expected a number of"):
         EditPlan(**options)
+
+
+def test_a_kind_alone_has_no_seed():
+    assert EditCell.read("masks").seed == 0

@@ -155,3 +155,10 @@ def test_other_bad_input_is_refused(compared):
     one = compare(ITS, realm, torch.ones(len(ITS)), (0.1,), EditSettings(steps=1))
     with pytest.raises(LabError, match="expected requests that change kinds"):
         collect(ITS, realm, {"all": one}, FRAME, ROWS)
+
+
+def test_edits_that_had_enough_before_the_first_step_are_shown_where_they_are():
+    none = compare(ITS, ASKED, torch.ones(len(ITS)), (0.1,), EditSettings(steps=1, enough=100.0))
+    assert none.edited.moved[-1].tolist() == [0, 0]
+    for page in collect(plain.of(ITS.model), ASKED, {"all": none}, FRAME, ROWS, (0, 1)):
+        assert page.places["all"].distance == pytest.approx([0, 0])

@@ -240,3 +240,14 @@ def test_the_page_on_data_has_the_public_relations(shared_dir):
         row = f"| `{name}` | {facts} | {len(relation(name, folder).templates)} | {source.size:,} |"
         assert row in page
         assert source.sha256[:32] in page
+
+
+def test_a_file_with_several_objects_in_a_list_is_refused(tmp_path):
+    file = tmp_path / "lists.json"
+    file.write_text(
+        '{"prompt_templates": ["{} is a"], "samples": [{"subject": "owl", "object": ["bird"]}]}'
+    )
+    with pytest.raises(LabError, match="expected a relation as JSON"):
+        relation(str(file))
+    with pytest.raises(LabError, match="expected a relation: a RelationData, a file"):
+        relation("x" * 300)

@@ -161,6 +161,9 @@ def test_a_density_of_0_or_1_is_refused(density):
         ({"size": float("nan")}, "positive sizes of steps"),
         ({"places": ("attic",)}, "expected places to edit: circuit.*'attic'"),
         ({"places": ()}, "got none"),
+        ({"places": 5}, "expected places to edit: circuit.*got 5"),
+        ({"densities": 0.5}, "densities between 0 and 1, .*got 0.5"),
+        ({"densities": ("a",)}, "expected densities as real numbers"),
         ({"seed": -1}, "seed"),
     ],
 )
