@@ -8,7 +8,7 @@ import pytest
 import seconds
 from jaxtyping import install_import_hook
 
-HOUSES = ("arithmetic", "circuits", "knowledge", "tinyworld", "zoo", "show", "training")
+HOUSES = ("arithmetic", "circuits", "knowledge", "detox", "tinyworld", "zoo", "show", "training")
 HOUSES += ("attribution", "stats")
 ROOMS = ("data", "probes", "steering", "information", "explorer")
 CHECKED = [f"helpers.{name}" for name in HOUSES] + [f"helpers.trust.{name}" for name in ROOMS]

@@ -57,6 +57,20 @@ ROOMS = {
         "edit_study": {"study", "editing", "tracing", "masks", "facts"},
         "real": {"edit_study", "study", "editing", "masks", "facts"},
     },
+    "detox": {
+        "posts": {"networks"},
+        "oracle": {"networks", "posts"},
+        "finetune": {"oracle", "networks", "posts"},
+        "rivals": {"finetune", "oracle", "networks", "posts"},
+        "judging": {"networks", "posts"},
+        "detection": {"finetune", "oracle", "networks", "posts", "judging"},
+        "study": {
+            *("exact", "networks", "posts", "oracle", "finetune", "rivals", "judging"),
+            "detection",
+        },
+        "real": {"exact", "oracle"},
+        "explorer": {"study", "judging", "posts", "networks"},
+    },
     "tinyworld": {"models": {"sets", "language", "bestiary"}, "sets": {"language"}},
 }
 """Within a house of several rooms: which other rooms of it a room may import."""
