@@ -1,0 +1,27 @@
+"""The auxiliary model: it learns from a model's own texts how likely success is after every word.
+
+- `network`: what an oracle is; one of its own, or a linear map on the base's states.
+- `samples`: texts of the model, each with the label of the whole text.
+- `losses`: the label at every word, and consistency; on plain tensors.
+- `fitting`: an oracle is trained.
+- `target`: the target q, and q as a guide while a model writes.
+"""
+
+from helpers.detox.oracle.fitting import FitLoss, FitPlan, fit
+from helpers.detox.oracle.losses import DIRECTIONS
+from helpers.detox.oracle.network import (
+    LinearOracle,
+    Oracle,
+    SuccessOracle,
+    blank,
+    linear,
+    separate,
+)
+from helpers.detox.oracle.samples import LabelledSamples, Scorer, labelled_samples, scored
+from helpers.detox.oracle.target import OracleGuide, log_target
+
+__all__ = [
+    "DIRECTIONS", "FitLoss", "FitPlan", "LabelledSamples", "LinearOracle", "Oracle", "OracleGuide",
+    "Scorer", "SuccessOracle", "blank", "fit", "labelled_samples", "linear", "log_target",
+    "scored", "separate",
+]  # fmt: skip
