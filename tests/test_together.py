@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.mark.parametrize(
     ("nodeid", "unit"),
     [
-        ("tests/test_files.py::test_a[x/y::z]", "tests/test_files.py"),
+        ("tests/files/test_atomic.py::test_a[x/y::z]", "tests/files/test_atomic.py"),
         ("helpers/stats.py::helpers.stats.auroc", "helpers/stats.py"),
         ("tests/book/test_pages.py::test_a", "tests/book"),
         ("tests/book/test_links.py::test_b[c]", "tests/book"),
@@ -30,7 +30,7 @@ def test_what_belongs_together(nodeid, unit):
 
 @pytest.mark.slow
 def test_two_processes_share_no_file():
-    files = ["tests/test_errors.py", "tests/test_timing.py", "tests/test_files.py"]
+    files = ["tests/test_errors.py", "tests/test_timing.py", "tests/files/test_atomic.py"]
     clean = {name: value for name, value in os.environ.items() if "XDIST" not in name}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "2", "-v", *files],

@@ -6,27 +6,15 @@ moment. When all cells are there, they are put together in the file, and some ma
 """
 
 import argparse
-import json
-import sys
-from functools import partial
-from pathlib import Path
 from typing import TextIO
 
-from helpers.errors import LabError
-from helpers.files import check_writable
+from helpers.commands import cell_by_cell
+from helpers.files.cells import beside
 from helpers.knowledge.study import PLAN, MaskPlan, cells, state, stored
-
-CELLS = ".cells"
-"""Ending of the folder in which cells are kept."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--only",
-        default="",
-        metavar="KEY",
-        help='only cells whose key begins with this, such as "circuit/kind"; no file of results',
-    )
+    cell_by_cell.add_only(parser, "circuit/kind")
     parser.add_argument(
         "--seeds",
         type=int,
@@ -42,34 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, default=PLAN.steps, help="steps to each density (default: %(default)s)"
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print the cells that were asked for as JSON"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=stored.DATA,
-        metavar="FILE",
-        help="file of the results (default: the package's own)",
-    )
+    cell_by_cell.add_results(parser, stored.DATA)
 
 
 def run(arguments: argparse.Namespace, results: TextIO) -> int:
     plan = MaskPlan(arguments.seeds, arguments.others, arguments.steps)
-    asked = [cell for cell in cells(plan) if str(cell).startswith(arguments.only)]
-    if not asked:
-        raise LabError(
-            f"expected the beginning of a key of a cell, such as '{next(cells(plan))}'",
-            f"got {arguments.only!r}",
-        )
-    folder = stored.beside(arguments.out, CELLS)
-    for file in (arguments.out, stored.beside(arguments.out)):
-        check_writable(file)
-    state.measure_all(asked, plan, folder, partial(print, file=sys.stderr))
-    if not arguments.only:
-        stored.write(plan, folder, arguments.out)
-        print(f"stored in {arguments.out}; {folder} may be removed", file=sys.stderr)
-    if arguments.json:
-        found = {str(cell): state.read(cell, plan, folder) for cell in asked}
-        print(json.dumps(found), file=results)
+    cell_by_cell.measure(
+        arguments,
+        results,
+        cells(plan),
+        lambda asked, folder, say: state.measure_all(asked, plan, folder, say),
+        lambda folder, out: stored.write(plan, folder, out),
+        lambda cell, folder: state.read(cell, plan, folder),
+        also=lambda out: beside(out, stored.MASKS),
+    )
     return 0

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 
 from helpers.errors import LabError
+from helpers.files.cells import file_of
 from helpers.inputs import check_count
 from helpers.knowledge.editing.arms import ARMS
 from helpers.knowledge.facts.places import PLACES
@@ -129,7 +130,7 @@ class EditCell:
     @property
     def file(self) -> str:
         """Name of its file in the folder of the study's state."""
-        return str(self).replace("/", "-").replace(" ", "_") + ".safetensors"
+        return file_of(str(self))
 
     @property
     def seed(self) -> int:

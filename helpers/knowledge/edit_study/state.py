@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from helpers import zoo
+from helpers.files.cells import Result, absent, opened
 from helpers.knowledge.edit_study.measuring import Masks, measure_cell
 from helpers.knowledge.edit_study.plan import EditCell, EditPlan, mask_cell
-from helpers.knowledge.masks import packed, plain
+from helpers.knowledge.masks import plain
 from helpers.knowledge.study import Measured, cellfiles
-from helpers.knowledge.study.measuring import Result
 
 
 def made_with(cell: EditCell, plan: EditPlan) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def read(cell: EditCell, plan: EditPlan, folder: Path) -> Result:
     Raises:
         LabError: It is not, is damaged, or was made with other weights or settings.
     """
-    return cellfiles.opened(cell, made_with(cell, plan), folder)[0]
+    return opened(cell, made_with(cell, plan), folder).result
 
 
 def masks_for(cell: EditCell, plan: EditPlan, folder: Path) -> Masks:
@@ -42,12 +42,11 @@ def masks_for(cell: EditCell, plan: EditPlan, folder: Path) -> Masks:
     """
     needed = mask_cell(cell)
     made = made_with(needed, plan)
-    if cellfiles.absent([needed], folder):
+    if absent([needed], folder):
         measured = measure_cell(needed, plan, folder, lambda _: {})
         cellfiles.keep(needed, measured, made, folder)
-    bits = cellfiles.opened(needed, made, folder)[1]
     n_weights = len(plain.of(zoo.load(cell.model, device="cpu")))
-    return {float(name): packed.unpack(each, n_weights) for name, each in bits.items()}
+    return cellfiles.masks(needed, made, folder, n_weights)
 
 
 def measure_edits(

@@ -1,15 +1,13 @@
 """The study of edits as it is stored: all its numbers in one file."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from helpers import files, zoo
 from helpers.errors import LabError
+from helpers.files.cells import Result, put_together, stored_cell, taken_apart
 from helpers.knowledge.edit_study import state
 from helpers.knowledge.edit_study.plan import MODELS, EditCell, EditPlan, arm_cell, edit_cells
-from helpers.knowledge.study.measuring import Result
 
 EDITS = files.DATA / "edits.json"
 HINT = "`python -m helpers edits --out FILE` measures them anew"
@@ -35,9 +33,7 @@ class EditStudy:
         Raises:
             LabError: It was not measured.
         """
-        if cell not in self.cells:
-            raise LabError("expected a cell that is stored", f"got {str(cell)!r}", hint=HINT)
-        return self.cells[cell]
+        return stored_cell(self.cells, cell, HINT)
 
     def arm(self, arm: str, density: float, seed: int, model: str = MODELS[0]) -> Result:
         """The numbers of the edits in one place.
@@ -59,22 +55,12 @@ def write(plan: EditPlan, folder: Path, out: Path) -> None:
     """
     results = {cell: state.read(cell, plan, folder) for cell in edit_cells(plan)}
     head = {"sha256": {name: zoo.entry(name).sha256 for name in MODELS}, "plan": plan.as_json()}
-    lines = ",\n".join(
-        f"{json.dumps(str(cell))}: {_plain(result)}" for cell, result in results.items()
-    )
-    start = _plain(head).removesuffix("}")
-    files.write_atomically(f'{start},\n"cells": {{\n{lines}\n}}}}\n', out)
-
-
-def _plain(values: Any) -> str:
-    return json.dumps(values, separators=(",", ":"))
+    put_together(head, results, out)
 
 
 def _study(raw: dict) -> EditStudy:
     plan = EditPlan(**raw["plan"] | {"densities": tuple(raw["plan"]["densities"])})
-    results = {EditCell.read(key): result for key, result in raw["cells"].items()}
-    if missing := [str(cell) for cell in edit_cells(plan) if cell not in results]:
-        raise ValueError(f"{len(missing)} cells are missing, first {missing[0]!r}")
+    results = taken_apart(raw["cells"], EditCell.read, edit_cells(plan))
     return EditStudy(raw["sha256"], plan, results)
 
 

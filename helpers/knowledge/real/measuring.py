@@ -14,6 +14,7 @@ from torch import Tensor
 
 from helpers import files, runtime
 from helpers.errors import LabError
+from helpers.files.cells import opened
 from helpers.knowledge.edit_study import typical_gradient
 from helpers.knowledge.edit_study.plan import AS_LARGE, AS_LONG
 from helpers.knowledge.edit_study.rounding import numbers, told
@@ -62,7 +63,7 @@ class RealWork:
 
     def result(self, cell: RealCell) -> dict[str, Any]:
         """The numbers of a piece that is there."""
-        return cellfiles.opened(cell, self.made_with(cell), self.folder)[0]
+        return opened(cell, self.made_with(cell), self.folder).result
 
     @property
     def _search_file(self) -> Path:
@@ -112,7 +113,7 @@ class RealWork:
 
     def _edits(self, cell: RealCell) -> dict[str, Any]:
         """Every fact edited in one place; or why there is no such place."""
-        bits = cellfiles.opened(MASKS, self.made_with(MASKS), self.folder)[1]
+        bits = opened(MASKS, self.made_with(MASKS), self.folder).tensors
         circuit = packed.unpack(bits[str(cell.density)], len(self.blocks))
         try:
             mask = self.place(cell.place, circuit.to(self.blocks.values.device))

@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 from helpers.errors import LabError
+from helpers.files.cells import file_of
 from helpers.inputs import check_count, positive_row, real
 from helpers.knowledge.edit_study.plan import AS_LARGE, AS_LONG, places_at
 from helpers.knowledge.editing import EditSettings
@@ -109,7 +110,7 @@ class RealCell:
     @property
     def file(self) -> str:
         """Name of its file in the folder."""
-        return str(self).replace("/", "-").replace(" ", "_") + ".safetensors"
+        return file_of(str(self))
 
 
 TEXT, MASKS = RealCell("text"), RealCell("masks")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from helpers import zoo
 from helpers.errors import LabError
+from helpers.files.cells import Result
 from helpers.inputs import array_of, finite
 from helpers.knowledge.facts import Facts
 from helpers.knowledge.masks import Blocks, estimators, judge, plain, rivals, search
@@ -21,9 +22,6 @@ from helpers.knowledge.masks.search import SearchSettings
 from helpers.knowledge.study.controls import MODEL, control
 from helpers.knowledge.study.plan import TUNED_ON, Cell, MaskPlan
 from helpers.knowledge.study.tasks import TASKS, MaskTask, joined, task
-
-Result = dict[str, Any]
-"""Numbers, as JSON has them."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from helpers.errors import LabError
+from helpers.files.cells import file_of
 from helpers.inputs import check_count
 from helpers.knowledge.masks.search import DENSITIES, SearchSettings
 from helpers.knowledge.study.controls import CONTROLS
@@ -126,7 +127,7 @@ class Cell:
     @property
     def file(self) -> str:
         """Name of its file in the folder of the study's state."""
-        return str(self).replace("/", "-").replace(" ", "_") + ".safetensors"
+        return file_of(str(self))
 
     @classmethod
     def read(cls, key: str) -> "Cell":

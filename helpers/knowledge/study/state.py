@@ -21,10 +21,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers import zoo
-from helpers.knowledge.masks import packed
+from helpers.files.cells import Result, absent, opened
 from helpers.knowledge.study import cellfiles
 from helpers.knowledge.study.controls import CONTROLS, MODEL, wanted
-from helpers.knowledge.study.measuring import Measured, Result, mean_accuracy, measure
+from helpers.knowledge.study.measuring import Measured, mean_accuracy, measure
 from helpers.knowledge.study.plan import GRIDS, TUNED_ON, Cell, MaskPlan
 from helpers.knowledge.study.tasks import PARTS, of_part
 
@@ -67,7 +67,7 @@ def read(cell: Cell, plan: MaskPlan, folder: Path) -> Result:
         LabError: It is not, is damaged, is another cell, or was made with other weights, settings
             or prompts.
     """
-    return cellfiles.opened(cell, made_with(cell, plan), folder)[0]
+    return opened(cell, made_with(cell, plan), folder).result
 
 
 def masks(
@@ -78,8 +78,7 @@ def masks(
     Raises:
         LabError: As `read`; or masks of another number of weights.
     """
-    stored = cellfiles.opened(cell, made_with(cell, plan), folder)[1]
-    return {float(name): packed.unpack(bits, n_weights) for name, bits in stored.items()}
+    return cellfiles.masks(cell, made_with(cell, plan), folder, n_weights)
 
 
 def best(estimator: str, plan: MaskPlan, folder: Path) -> int:
@@ -95,7 +94,7 @@ def best(estimator: str, plan: MaskPlan, folder: Path) -> int:
 
 def missing(asked: Iterable[Cell], folder: Path) -> list[Cell]:
     """The cells that are not there."""
-    return cellfiles.absent(asked, folder)
+    return absent(asked, folder)
 
 
 def measure_all(

@@ -6,7 +6,6 @@ same scores, and keep some weights together for that alone: so tasks are compare
 different seeds, and the pairs of one seed stand apart from them.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from torch import Tensor
 
 from helpers import files, zoo
 from helpers.errors import LabError
+from helpers.files.cells import Result, beside, put_together, stored_cell, taken_apart
 from helpers.knowledge.masks import Blocks, blocks, packed
 from helpers.knowledge.masks.compare import overlap
 from helpers.knowledge.study import state
 from helpers.knowledge.study.controls import MODEL
-from helpers.knowledge.study.measuring import Result
 from helpers.knowledge.study.plan import TUNED_ON, Cell, MaskPlan, cells
 from helpers.knowledge.study.tasks import TASKS
 
@@ -61,29 +60,7 @@ class MaskStudy:
         Raises:
             LabError: It was not measured.
         """
-        cell = Cell(kind, of, number)
-        if cell not in self.cells:
-            raise LabError("expected a cell that is stored", f"got {str(cell)!r}", hint=HINT)
-        return self.cells[cell]
-
-
-def beside(out: Path, ending: str = MASKS) -> Path:
-    """What is kept beside a file of numbers: its name with another ending.
-
-    Raises:
-        LabError: The file has that ending itself.
-
-    >>> beside(Path("masks.json")).name
-    'masks.safetensors'
-    """
-    path = out.with_suffix(ending)
-    if path == out:
-        raise LabError(
-            f"expected a file of numbers that does not end on {ending}",
-            f"got {out}",
-            hint="what is kept beside it has that ending; give it another, such as .json",
-        )
-    return path
+        return stored_cell(self.cells, Cell(kind, of, number), HINT)
 
 
 def write(plan: MaskPlan, folder: Path, out: Path) -> None:
@@ -96,7 +73,7 @@ def write(plan: MaskPlan, folder: Path, out: Path) -> None:
     Raises:
         LabError: A cell that is missing or cannot be used, or a file that cannot be written.
     """
-    path = beside(out)
+    path = beside(out, MASKS)
     its = blocks.of(zoo.load(MODEL, device="cpu"))
     results = {cell: state.read(cell, plan, folder) for cell in cells(plan)}
     packed_masks = {}
@@ -110,15 +87,7 @@ def write(plan: MaskPlan, folder: Path, out: Path) -> None:
     masks = {"file": path.name, "sha256": files.checksum(path)[0]}
     head = {"model": MODEL, "sha256": zoo.entry(MODEL).sha256, "plan": plan.as_json()}
     head |= {"masks": masks, "overlaps": overlaps(its, plan, folder)}
-    lines = ",\n".join(
-        f"{json.dumps(str(cell))}: {_plain(result)}" for cell, result in results.items()
-    )
-    start = _plain(head).removesuffix("}")
-    files.write_atomically(f'{start},\n"cells": {{\n{lines}\n}}}}\n', out)
-
-
-def _plain(values: Any) -> str:
-    return json.dumps(values, separators=(",", ":"))
+    put_together(head, results, out)
 
 
 def overlaps(its: Blocks, plan: MaskPlan, folder: Path) -> dict[str, Any]:
@@ -153,9 +122,7 @@ def _pair(its: Blocks, first: Tensor, second: Tensor) -> list[float]:
 
 def _study(raw: dict) -> MaskStudy:
     plan = MaskPlan(**raw["plan"] | {"densities": tuple(raw["plan"]["densities"])})
-    results = {Cell.read(key): result for key, result in raw["cells"].items()}
-    if missing := [str(cell) for cell in cells(plan) if cell not in results]:
-        raise ValueError(f"{len(missing)} cells are missing, first {missing[0]!r}")
+    results = taken_apart(raw["cells"], Cell.read, cells(plan))
     return MaskStudy(raw["sha256"], plan, results, raw["overlaps"], raw["masks"])
 
 

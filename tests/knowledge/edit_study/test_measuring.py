@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from helpers.files.cells import absent
 from helpers.knowledge.edit_study import (
     EditCell,
     EditPlan,
@@ -187,7 +188,7 @@ def test_a_series_that_is_killed_goes_on_and_its_cell_is_the_same_to_the_bit(tmp
     monkeypatch.setattr(sequential, "edit", killed)
     with pytest.raises(KeyboardInterrupt):
         state.measure_edits([cell], PLAN, broken, lambda text: None)
-    assert cellfiles.absent([cell], broken) == [cell]
+    assert absent([cell], broken) == [cell]
     assert list(broken.glob("*.begun"))
     state.measure_edits([cell], PLAN, broken, lambda text: None)
     assert len(begun) == 3, "the first edit is not made again"

@@ -64,7 +64,7 @@ def test_masks_come_back_to_the_bit(tmp_path, monkeypatch):
 
 def test_a_kill_while_writing_leaves_no_cell(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "measure", fake)
-    monkeypatch.setattr("helpers.files._put_in_place", lambda *paths: 1 / 0)
+    monkeypatch.setattr("helpers.files.atomic._put_in_place", lambda *paths: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         state.measure_all(CELLS[:1], PLAN, tmp_path, silent)
     assert state.missing(CELLS, tmp_path) == CELLS

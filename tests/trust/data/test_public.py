@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from helpers import files
 from helpers.errors import LabError
+from helpers.files import fetched
 from helpers.trust.data.public import ADDRESS, QUESTIONS, SOURCES, fetch, load, questions
 
 CONTENT = b"statement,label\r\nWater is wet.,1\r\nWater is dry.,0\r\n"
@@ -188,8 +188,8 @@ def test_a_file_that_changed_at_its_source_is_not_kept(server, cache):
 
 
 def test_a_download_far_too_large_is_cut_off(server, cache):
-    server.say(200, b"x" * (files.MARGIN * 4))
-    with pytest.raises(LabError, match=f"sent {len(CONTENT) + files.MARGIN} bytes"):
+    server.say(200, b"x" * (fetched.MARGIN * 4))
+    with pytest.raises(LabError, match=f"sent {len(CONTENT) + fetched.MARGIN} bytes"):
         fetch(SMALL, address=server.address)
 
 
@@ -217,7 +217,7 @@ def test_without_a_network_the_way_out_is_said(cache, address):
 
 
 def test_a_server_that_hangs_is_given_up(server, cache, monkeypatch):
-    monkeypatch.setattr(files, "TIMEOUT", 0.2)
+    monkeypatch.setattr(fetched, "TIMEOUT", 0.2)
     server.say(200, b"", length=len(CONTENT))
     server.RequestHandlerClass.do_GET = lambda self: threading.Event().wait(1)
     with pytest.raises(LabError, match="timed out"):

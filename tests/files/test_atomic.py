@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from helpers import files
 from helpers.errors import LabError
+from helpers.files import atomic
 
 
 def test_stored_measurements_are_parsed(tmp_path):
@@ -79,19 +80,19 @@ def tensors(path, value):
 @pytest.mark.parametrize("write", [text, tensors])
 def test_two_processes_that_write_one_file_leave_a_whole_one_each(write, tmp_path, monkeypatch):
     """The other one begins and ends while this one has written all but the name."""
-    path, place = tmp_path / "cell.safetensors", files._put_in_place
+    path, place = tmp_path / "cell.safetensors", atomic._put_in_place
     seen = []
 
     def meanwhile(scratch, target):
         with monkeypatch.context() as alone:
-            alone.setattr(files, "_put_in_place", place)
+            alone.setattr(atomic, "_put_in_place", place)
             other = multiprocessing.get_context("fork").Process(target=write, args=(path, 2))
             other.start()
             other.join(60)
         seen.append((other.exitcode, path.read_bytes()))
         place(scratch, target)
 
-    monkeypatch.setattr(files, "_put_in_place", meanwhile)
+    monkeypatch.setattr(atomic, "_put_in_place", meanwhile)
     write(path, 1)
     ((code, theirs),) = seen
     assert code == 0
@@ -110,7 +111,7 @@ def test_an_interrupted_write_leaves_nothing_beside_the_old_file(tmp_path, monke
     def interrupted(scratch, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "_put_in_place", interrupted)
+    monkeypatch.setattr(atomic, "_put_in_place", interrupted)
     with pytest.raises(KeyboardInterrupt):
         files.write_atomically("new", path)
     assert path.read_text() == "old"
