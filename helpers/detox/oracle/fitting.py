@@ -1,10 +1,9 @@
 """An oracle is fitted: to the labels of the model's own texts, and to be consistent with itself."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helpers import runtime
@@ -124,13 +123,13 @@ def fit(
 
 def _check_rows(oracle: Oracle, base: Plain, samples: LabelledSamples) -> None:
     """Refuse texts that one of the networks cannot read, and networks of two vocabularies."""
-    own = oracle.base if isinstance(oracle, LinearOracle) else oracle.network
-    for network in (own, base):
+    for network in (oracle.reader, base):
         token_ids(samples.tokens, network)
-    if {own.shape.n_words, oracle.n_outputs} != {base.shape.n_words}:
+    sizes = (oracle.reader.shape.n_words, oracle.head.out_features)
+    if set(sizes) != {base.shape.n_words}:
         raise LabError(
             f"expected an oracle over the base's {base.shape.n_words} words",
-            f"got one that reads {own.shape.n_words} and judges {oracle.n_outputs}",
+            f"got one that reads {sizes[0]} and judges {sizes[1]}",
             hint="make it anew with helpers.detox.oracle.separate, or linear",
         )
     if not losses.counted(samples.tokens, samples.start, samples.stop).any():
@@ -145,11 +144,11 @@ class _Fitting:
     ) -> None:
         self.oracle, self.base, self.samples, self.plan = oracle, base, samples, plan
         self.counts = losses.counted(samples.tokens, samples.start, samples.stop)
-        self.states = _read(base.states, samples.tokens) if plan.consistency else None
-        linear = isinstance(oracle, LinearOracle)
-        self.features = _read(oracle.features, samples.tokens) if linear else None
-        self.weights = [weight for weight in oracle.parameters() if weight.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.weights, lr=plan.rate, weight_decay=0.0)
+        self.states = _read(base, samples.tokens) if plan.consistency else None
+        linear = isinstance(oracle, LinearOracle)  # reads the same at every step
+        self.features = _read(oracle.reader, samples.tokens) if linear else None
+        weights = [weight for weight in oracle.parameters() if weight.requires_grad]
+        self.optimiser = torch.optim.AdamW(weights, lr=plan.rate, weight_decay=0.0)
 
     def step(self, step: int, rows: Int[Tensor, " text"]) -> FitLoss:
         """One step on these texts."""
@@ -169,33 +168,44 @@ class _Fitting:
         return FitLoss(float(entropy.detach()), float(consistency.detach()))
 
     def losses(self, rows: Int[Tensor, " text"]) -> tuple[Tensor, Tensor]:
-        """The losses of these texts, cut after the last word that counts in any of them."""
-        start, counts = self.samples.start, self.counts[rows]
-        width = max(start + 1, int((counts * torch.arange(1, counts.shape[1] + 1)).max()))
-        tokens, counts = self.samples.tokens[rows, :width], counts[:, start:width]
-        logits = self.said(rows, tokens)
-        own = losses.own_logits(logits, tokens, start)
+        """The losses of these texts."""
+        counts = self.counts[rows]
+        width = int((counts * torch.arange(1, counts.shape[1] + 1)).max())
+        tokens, counts = self.samples.tokens[rows, :width], counts[:, :width]
+        going_on = counts & (tokens != self.samples.stop)
+        own, expected = self.said(rows, tokens, counts, going_on)
         entropy = losses.entropy(own, self.samples.satisfied[rows].to(own.dtype), counts)
-        if self.states is None:
+        if expected is None:
             return entropy, torch.zeros(())
-        with torch.no_grad():
-            p = self.base.unembed(self.states[rows, start:width]).softmax(-1)
-        expected = losses.expected_success(logits[:, start:], p)
-        going_on = counts & (tokens[:, start:] != self.samples.stop)
         return entropy, losses.consistency(own, expected, going_on, self.plan.direction)
 
     def said(
-        self, rows: Int[Tensor, " text"], tokens: Int[Tensor, "text pos"]
-    ) -> Float[Tensor, "text pos word"]:
-        """What the oracle says after every token; a linear one reads what was kept."""
-        if self.features is not None and isinstance(self.oracle, LinearOracle):
-            return self.oracle.head(self.features[rows, : tokens.shape[1]])
-        return self.oracle(tokens)
+        self,
+        rows: Int[Tensor, " text"],
+        tokens: Int[Tensor, "text pos"],
+        counts: Bool[Tensor, "text pos"],
+        going_on: Bool[Tensor, "text pos"],
+    ) -> tuple[Tensor, Tensor | None]:
+        """a_i and e_i at each token, 0 where they do not count.
+
+        Words are many, so the oracle is asked only after tokens where its answer counts.
+        """
+        states = self.oracle.states(tokens) if self.features is None else self.features[rows]
+        before = counts.roll(-1, 1)  # the first token is the prompt's, so it comes round as False
+        asked = before | going_on
+        logits = self.oracle.head(states[:, : tokens.shape[1]][asked])  # [asked word]
+        chosen = logits.gather(1, tokens.roll(-1, 1)[asked][:, None])[:, 0]
+        after = torch.zeros(tokens.shape, dtype=logits.dtype).masked_scatter(asked, chosen)
+        own = after.roll(1, 1)  # what was said of a token after the one before
+        if self.states is None:
+            return own, None
+        with torch.no_grad():
+            p = self.base.unembed(self.states[rows, : tokens.shape[1]][going_on]).softmax(-1)
+        expected = losses.expected_success(logits[going_on[asked]], p)
+        return own, torch.zeros_like(own).masked_scatter(going_on, expected)
 
 
-def _read(
-    states: Callable[[Tensor], Tensor], tokens: Int[Tensor, "text pos"]
-) -> Float[Tensor, "text pos d_model"]:
+def _read(network: Plain, tokens: Int[Tensor, "text pos"]) -> Float[Tensor, "text pos d_model"]:
     """Last states of a network that is not trained here, of all texts."""
     with torch.no_grad():
-        return torch.cat([states(rows) for rows in tokens.split(READ_AT_ONCE)])
+        return torch.cat([network.states(rows) for rows in tokens.split(READ_AT_ONCE)])

@@ -51,43 +51,41 @@ def counted(
     return written & before & (place <= last)
 
 
-def own_logits(
-    logits: Float[Tensor, "row pos word"], tokens: Int[Tensor, "row pos"], start: int
-) -> Float[Tensor, "row rest"]:
-    """a_i: the logit of R of the prefix that ends in each token from `start` on.
-
-    It is what the oracle said of this token after the one before.
-    """
-    return logits[:, start - 1 : -1].gather(-1, tokens[:, start:, None])[..., 0]
-
-
 def entropy(
-    own: Float[Tensor, "row rest"], satisfied: Float[Tensor, " row"], counts: Tensor
+    own: Float[Tensor, "row pos"], satisfied: Float[Tensor, " row"], counts: Bool[Tensor, "row pos"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the text's label at every word that counts, a sum over words."""
+    """Cross-entropy of the text's label at every word that counts: a sum over words, mean of rows.
+
+    Args:
+        own: a_i at each token: the logit of R of the prefix that ends in it.
+
+    >>> own, label = torch.logit(torch.tensor([[0.5, 0.25]])), torch.ones(1)
+    >>> round(float(entropy(own, label, torch.tensor([[True, True]]))), 4)  # log 2 + log 4
+    2.0794
+    """
     label = satisfied[:, None].expand_as(own)
     each = F.binary_cross_entropy_with_logits(own, label, reduction="none")
     return (each * counts).sum() / len(own)
 
 
 def consistency(
-    own: Float[Tensor, "row rest"],
-    expected: Float[Tensor, "row rest"],
-    counts: Tensor,
+    own: Float[Tensor, "row pos"],
+    expected: Float[Tensor, "row pos"],
+    counts: Bool[Tensor, "row pos"],
     direction: Direction = "expected first",
 ) -> Float[Tensor, ""]:
     """Divergence between what is said of a prefix and what is expected one word later.
 
     Args:
-        own: a_i, logits.
+        own: a_i at each token, logits.
         expected: e_i, chances.
         counts: Places that count; not the end of a text, after which nothing is expected.
 
     Raises:
         LabError: Another direction.
 
-    >>> own, expected = torch.logit(torch.tensor([[0.5]])), torch.tensor([[0.25]])
-    >>> [round(float(consistency(own, expected, torch.ones(1, 1), way)), 4) for way in DIRECTIONS]
+    >>> own, expected, at = torch.zeros(1, 1), torch.tensor([[0.25]]), torch.tensor([[True]])
+    >>> [round(float(consistency(own, expected, at, way)), 4) for way in DIRECTIONS]
     [0.1308, 0.1438]
     """
     if direction not in DIRECTIONS:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from helpers.detox.networks import KeyValues, Plain, PlainShape, fresh
+from helpers.detox.networks import KeyValues, Plain, PlainShape, fresh, frozen
 from helpers.errors import LabError
 from helpers.inputs import check_count
 from helpers.tinyworld.language import vocabulary
@@ -32,9 +32,20 @@ class SuccessOracle(nn.Module):
         self.network = network
 
     @property
-    def n_outputs(self) -> int:
-        """Number of words of which it says something."""
-        return self.network.shape.n_outputs
+    def reader(self) -> Plain:
+        """The network that reads the tokens."""
+        return self.network
+
+    @property
+    def head(self) -> nn.Linear:
+        """The map from the reader's last states to one logit a word."""
+        return self.network.unembed
+
+    def states(
+        self, tokens: Int[Tensor, "row pos"], past: KeyValues | None = None
+    ) -> Float[Tensor, "row pos d_model"]:
+        """What the head reads after each token."""
+        return self.network.states(tokens, past)
 
     def forward(
         self, tokens: Int[Tensor, "row pos"], past: KeyValues | None = None
@@ -44,39 +55,34 @@ class SuccessOracle(nn.Module):
         Args:
             past: Keys and values of what was read before; then `tokens` are the new ones only.
         """
-        return self.network(tokens, past)
+        return self.head(self.states(tokens, past))
 
 
 class LinearOracle(nn.Module):
     """An oracle that is a linear map on the states of a frozen base.
 
     Attributes:
-        base: The network that is read; it gets no gradient.
+        reader: The base as it was, which gets no gradient.
         head: The map from its last states to one logit a word.
     """
 
     def __init__(self, base: Plain, head: nn.Linear) -> None:
         super().__init__()
-        self.base = base.requires_grad_(False)
+        self.reader = base
         self.head = head
 
-    @property
-    def n_outputs(self) -> int:
-        """Number of words of which it says something."""
-        return self.head.out_features
-
-    def features(
+    def states(
         self, tokens: Int[Tensor, "row pos"], past: KeyValues | None = None
     ) -> Float[Tensor, "row pos d_model"]:
-        """What the map reads after each token."""
+        """What the head reads after each token."""
         with torch.no_grad():
-            return self.base.states(tokens, past)
+            return self.reader.states(tokens, past)
 
     def forward(
         self, tokens: Int[Tensor, "row pos"], past: KeyValues | None = None
     ) -> Float[Tensor, "row pos word"]:
         """Logits of R after each token, for every next word."""
-        return self.head(self.features(tokens, past))
+        return self.head(self.states(tokens, past))
 
 
 Oracle: TypeAlias = SuccessOracle | LinearOracle
@@ -121,15 +127,14 @@ def separate(
 def linear(base: Plain, chance: float = 0.5) -> LinearOracle:
     """A linear map on the base's states, which has learned nothing.
 
-    The base is taken as it is and frozen: hand a copy over (`helpers.detox.networks.frozen`) where
-    it is to be trained further.
+    The base is copied: what is trained later is another network than the one that is read.
 
     Raises:
         LabError: A chance outside (0, 1).
     """
     head = nn.Linear(base.shape.d_model, base.shape.n_words)
     _say_the_same(head, chance)
-    return LinearOracle(base, head)
+    return LinearOracle(frozen(base), head)
 
 
 def _say_the_same(head: nn.Linear, chance: float) -> None:
