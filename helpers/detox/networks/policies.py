@@ -17,7 +17,11 @@ class Guide(Protocol):
     """Changes what a network says, at decoding time."""
 
     def begin(self) -> Any:
-        """State that is kept while rows are written, such as a cache of the guide's own."""
+        """State that is kept while rows are written, such as a cache of the guide's own.
+
+        Where it is None, a `KeyValues`, anything else with `select`, or a tuple of such, rows that
+        have ended leave it, which is faster.
+        """
         ...
 
     def __call__(
@@ -83,3 +87,17 @@ def guided(
             "got NaN, infinity, or minus infinity for every word",
         )
     return changed
+
+
+def selectable(state: Any) -> bool:
+    """Whether rows of a guide's state can be chosen; see `Guide.begin`."""
+    if isinstance(state, tuple):
+        return all(selectable(part) for part in state)
+    return state is None or hasattr(state, "select")
+
+
+def select(state: Any, rows: Int[Tensor, " kept"]) -> Any:
+    """Some rows of a guide's state, in this order; a row may come more than once."""
+    if isinstance(state, tuple):
+        return tuple(select(part, rows) for part in state)
+    return None if state is None else state.select(rows)

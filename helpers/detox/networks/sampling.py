@@ -4,18 +4,19 @@ Each row has its own random numbers, one a word, drawn before the first word. So
 depend on the seed alone, not on which rows are written beside it or on how many at a time.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.detox.networks.policies import Policy, guided
+from helpers.detox.networks.policies import Policy, guided, select, selectable
 from helpers.detox.networks.transformer import KeyValues
 from helpers.errors import LabError
 from helpers.inputs import check_count, token_ids
 
-BATCH = 1024
+BATCH = 512
+"""Rows that are written at a time: their keys and values fit into a processor's own memory."""
+CROWD = 0.75
+"""Share of rows still being written below which the others are taken out of the batch."""
 PAD = 0
 """What stands after the end of a row."""
 
@@ -73,26 +74,57 @@ def _written(
 ) -> Int[Tensor, "row new"]:
     """The new words of one batch."""
     words = torch.full(draws.shape, PAD, dtype=torch.long)
+    rows = torch.arange(len(prompts))  # those in the batch, some of which may have ended
     going = torch.ones(len(prompts), dtype=torch.bool)
-    past, read = KeyValues(), prompts
-    state = policy.guide.begin() if policy.guide is not None else None
+    writing = _Writing(policy)
+    chances = writing.begun(prompts)
     for place in range(draws.shape[1]):
-        chances = _next(policy, read, past, state).softmax(-1)
-        read = drawn(chances, draws[:, place])[:, None]
-        words[:, place] = torch.where(going, read[:, 0], PAD)
+        said = drawn(chances, draws[rows, place])
+        words[rows, place] = said.where(going, PAD)
         if stop is not None:
-            going &= read[:, 0] != stop
-            if not going.any():
-                break
+            going = going & (said != stop)
+        if place + 1 == draws.shape[1] or not going.any():
+            break
+        if writing.free and int(going.sum()) < CROWD * len(going):
+            kept = going.nonzero()[:, 0]
+            writing.keep(kept)
+            rows, said, going = rows[kept], said[kept], going[kept]
+        chances = writing.after(said[:, None])
     return words
 
 
-def _next(policy: Policy, read: Tensor, past: KeyValues, state: Any) -> Float[Tensor, "row word"]:
-    """Logits of the word after those that are read now."""
-    states = policy.network.states(read, past)
-    if policy.guide is None:
-        return policy.network.unembed(states[:, -1])
-    return guided(policy.guide, policy.network.unembed(states), read, state)[:, -1]
+class _Writing:
+    """Rows in the making: what the network, and its guide, have read of them.
+
+    Attributes:
+        free: Whether rows can leave.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy, self.past = policy, KeyValues()
+        self.state = policy.guide.begin() if policy.guide is not None else None
+        self.free = selectable(self.state)
+
+    def begun(self, prompts: Int[Tensor, "row pos"]) -> Float[Tensor, "row word"]:
+        """Chances of the first words. Many rows begin with one prompt, which is read once."""
+        if not self.free:
+            return self.after(prompts)
+        different, which = torch.unique(prompts, dim=0, return_inverse=True)
+        chances = self.after(different)[which]
+        self.keep(which)
+        return chances
+
+    def after(self, read: Int[Tensor, "row pos"]) -> Float[Tensor, "row word"]:
+        """Chances of the word after those that are read now."""
+        states = self.policy.network.states(read, self.past)
+        if self.policy.guide is None:
+            return self.policy.network.unembed(states[:, -1]).softmax(-1)
+        logits = self.policy.network.unembed(states)
+        return guided(self.policy.guide, logits, read, self.state)[:, -1].softmax(-1)
+
+    def keep(self, rows: Int[Tensor, " kept"]) -> None:
+        """Only these rows from now on, in this order; a row may come more than once."""
+        self.past, self.state = self.past.select(rows), select(self.state, rows)
 
 
 def drawn(chances: Float[Tensor, "row word"], draws: Float[Tensor, " row"]) -> Int[Tensor, " row"]:

@@ -75,15 +75,20 @@ class KeyValues:
         """Number of rows; 0 before anything was read."""
         return len(self.layers[0][0]) if self.layers else 0
 
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [row head pos d_head] of a layer, with those of the new tokens."""
+    def extend(
+        self,
+        layer: int,
+        keys: Float[Tensor, "row head pos d_head"],
+        values: Float[Tensor, "row head pos d_head"],
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values of a layer, with those of the new tokens."""
         if layer == len(self.layers):
             self.layers.append((keys, values))
-        else:
-            before = self.layers[layer]
+        else:  # room made before, to write into, was no faster: it is read with gaps
+            old = self.layers[layer]
             self.layers[layer] = (
-                torch.cat([before[0], keys], dim=2),
-                torch.cat([before[1], values], dim=2),
+                torch.cat([old[0], keys], dim=2),
+                torch.cat([old[1], values], dim=2),
             )
         return self.layers[layer]
 
