@@ -1,0 +1,162 @@
+"""What a policy says after every prefix of a trie: read once, with a cache where that can be had.
+
+A prefix costs one token with a cache of its parent's keys and values, and as many tokens as it has
+without one. A guide whose state cannot be divided among prefixes makes it the latter.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from helpers.detox.networks import KeyValues, Policy
+from helpers.detox.networks.policies import guided
+from helpers.detox.posts.trie import PostTrie
+from helpers.errors import LabError
+from helpers.inputs import token_ids
+
+ROWS = 1024
+"""Prefixes that are read at once."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Chances of a policy along a trie.
+
+    Attributes:
+        step: Chance of each prefix's last token, given the rest of it; 1 for the root, NaN where
+            the parent was not read.
+        outside: Chance, after each prefix that was read, of a word that no post continues with;
+            NaN elsewhere.
+    """
+
+    step: Float[ndarray, "prompt node"]
+    outside: Float[ndarray, "prompt node"]
+
+
+@dataclass(frozen=True)
+class _Front:
+    """Prefixes to read next: of which prompt, which node, and the rows of what was read before."""
+
+    prompt: Int[ndarray, " row"]
+    node: Int[ndarray, " row"]
+    row: Int[ndarray, " row"]
+    past: Any
+
+    def parts(self) -> Iterator["_Front"]:
+        for first in range(0, len(self.node), ROWS):
+            part = slice(first, first + ROWS)
+            yield _Front(self.prompt[part], self.node[part], self.row[part], self.past)
+
+
+@torch.no_grad()
+def walk(
+    policy: Policy,
+    prompts: Int[Tensor, "prompt pos"],
+    trie: PostTrie,
+    read: Bool[ndarray, " node"],
+) -> Walk:
+    """Ask a policy after every prefix of some.
+
+    Args:
+        prompts: What the posts are written after, all of one length.
+        read: The prefixes to ask after; with each, its parent.
+
+    Raises:
+        LabError: Prompts or posts of another vocabulary than the network's, or longer together
+            than it has positions; or a policy that gives no chances.
+    """
+    prompts = token_ids(prompts, policy.network)
+    _check_fits(policy, prompts, trie, read)
+    step = np.full((len(prompts), len(trie)), np.nan)
+    outside = step.copy()
+    step[:, 0] = 1.0
+    root = np.zeros(len(prompts), dtype=np.int64)
+    fronts = list(_Front(np.arange(len(prompts)), root, np.arange(len(prompts)), None).parts())
+    reader = _reader(policy, prompts, trie)
+    while fronts:
+        front = fronts.pop()
+        said, past = reader.after(front)
+        row, child = trie.children(front.node)
+        chances, prompt = said[row, trie.token[child]], front.prompt[row]
+        step[prompt, child] = chances
+        said[row, trie.token[child]] = 0.0
+        outside[front.prompt, front.node] = said.sum(-1)
+        onward = read[child]
+        deeper = _Front(prompt[onward], child[onward], row[onward], past)
+        fronts += reversed(list(deeper.parts()))
+    return Walk(step, outside)
+
+
+def _check_fits(policy: Policy, prompts: Tensor, trie: PostTrie, read: ndarray) -> None:
+    shape, most = policy.network.shape, int(trie.token.max())
+    if not most < shape.n_outputs:
+        raise LabError(
+            f"expected a network of the posts' words, {most + 1} or more",
+            f"got one of {shape.n_outputs}",
+            hint='take the model that writes these posts, such as plain(zoo.load("tinyworld"))',
+        )
+    longest = prompts.shape[1] + max(len(trie.prefixes[node]) for node in np.flatnonzero(read))
+    if longest > shape.n_positions:
+        raise LabError(
+            f"expected posts of at most {shape.n_positions} tokens with their prompts, the "
+            "network's positions",
+            f"got {longest}",
+        )
+
+
+def _reader(policy: Policy, prompts: Tensor, trie: PostTrie) -> "_Reader":
+    state = policy.guide.begin() if policy.guide is not None else None
+    cached = policy.guide is None or hasattr(state, "select")
+    return (_Cached if cached else _Reader)(policy, prompts, trie)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads every prefix from its beginning."""
+
+    policy: Policy
+    prompts: Tensor
+    trie: PostTrie
+
+    def after(self, front: _Front) -> tuple[Float[ndarray, "row word"], Any]:
+        """Chances of every next word after some prefixes of one length, and what was kept."""
+        said = torch.tensor([self.trie.prefixes[node] for node in front.node], dtype=torch.long)
+        rows = torch.cat([self.prompts[front.prompt], said], dim=1)
+        parts = [self.policy.log_probs(part)[:, -1] for part in rows.split(128)]
+        return _chances(torch.cat(parts)), None
+
+
+class _Cached(_Reader):
+    """Reads the last token of every prefix, with the cache of its parent."""
+
+    def after(self, front: _Front) -> tuple[Float[ndarray, "row word"], Any]:
+        guide, row = self.policy.guide, torch.from_numpy(front.row)
+        if front.past is None:
+            past, state = KeyValues(), guide and guide.begin()
+            new = self.prompts[front.prompt]
+        else:
+            past, state = (kept and kept.select(row) for kept in front.past)
+            new = torch.from_numpy(self.trie.token[front.node])[:, None]
+        states = self.policy.network.states(new, past)
+        if guide is None:
+            return _chances(self.policy.network.unembed(states[:, -1])), (past, state)
+        logits = guided(guide, self.policy.network.unembed(states), new, state)
+        return _chances(logits[:, -1]), (past, state)
+
+
+def _chances(logits: Float[Tensor, "row word"]) -> Float[ndarray, "row word"]:
+    """Chances in double precision, which add up to 1."""
+    chances = logits.double().softmax(-1)
+    if not chances.isfinite().all():
+        raise LabError(
+            "expected a policy with a chance for every word",
+            "got NaN or infinity",
+            hint="a network whose training failed says nothing: look at its losses",
+        )
+    return chances.cpu().numpy()
