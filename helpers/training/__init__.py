@@ -1,6 +1,6 @@
 """Training: what determines a run, the loop, the run's folder, and its history in one file."""
 
-from helpers.training.folder import RECIPE, REPORT, STATE, WEIGHTS, WORDS, read_recipe
+from helpers.training.folder import RECIPE, REPORT, STATE, WEIGHTS, WORDS, held, read_recipe
 from helpers.training.loop import Task, build_model, final_loss, start, take_step, train
 from helpers.training.recipe import Recipe
 from helpers.training.run import Frozen, Run
@@ -17,6 +17,7 @@ __all__ = [
     "Task",
     "build_model",
     "final_loss",
+    "held",
     "read_recipe",
     "start",
     "take_step",
