@@ -11,6 +11,7 @@
 """
 
 from helpers.detox.finetune.loss import closed_form_kl, cross_entropy
+from helpers.detox.finetune.parallel import tune_parallel
 from helpers.detox.finetune.plan import TuningPlan
 from helpers.detox.finetune.running import Tuned
 from helpers.detox.finetune.sequential import tune
@@ -24,4 +25,5 @@ __all__ = [
     "closed_form_kl",
     "cross_entropy",
     "tune",
+    "tune_parallel",
 ]
