@@ -2,7 +2,7 @@
 
 - `filters`, `rejection`: plain tuning, after filters of its corpus, or on accepted samples.
 - `decoding`: masked words, DExperts, decoding with an oracle.
-- `preferences`, `group_relative`: DPO and GRPO; `libraries`: those of `trl`, for the hub's models.
+- `dpo`, `group_relative`: DPO and GRPO; `libraries`: those of `trl`, for the hub's models.
 - `activations`: a vector taken off the residual stream.
 - `steps`: steps of a network on a rival's own loss.
 - `outcome`, `table`: what a rival gives; all of them by name.
@@ -10,6 +10,7 @@
 
 from helpers.detox.rivals.activations import ActivationEdit, activation_editing
 from helpers.detox.rivals.decoding import dexperts, masked_words, oracle_decoding
+from helpers.detox.rivals.dpo import preference_loss, preferences
 from helpers.detox.rivals.filters import (
     exact_filter,
     plain_tuning,
@@ -19,7 +20,6 @@ from helpers.detox.rivals.filters import (
 )
 from helpers.detox.rivals.group_relative import RewardGuard, grpo
 from helpers.detox.rivals.outcome import RivalPolicy
-from helpers.detox.rivals.preferences import preference_loss, preferences
 from helpers.detox.rivals.rejection import rejection_sampling
 from helpers.detox.rivals.table import RIVALS
 

@@ -1,6 +1,6 @@
 """DPO and GRPO on a model of the hub, by `trl`, on an adapter of low rank by `peft`.
 
-The networks of TinyWorld have implementations of their own here (`preferences`, `group_relative`);
+The networks of TinyWorld have implementations of their own here (`dpo`, `group_relative`);
 a real model is best trained by the libraries that everybody uses. Only an adapter is trained, so
 the reference is the same model with the adapter switched off.
 

@@ -10,10 +10,10 @@ from helpers.detox.oracle import Oracle
 from helpers.detox.posts import DetoxCorpus
 from helpers.detox.rivals.activations import activation_editing
 from helpers.detox.rivals.decoding import dexperts, masked_words, oracle_decoding
+from helpers.detox.rivals.dpo import preferences
 from helpers.detox.rivals.filters import exact_filter, plain_tuning, word_filter
 from helpers.detox.rivals.group_relative import grpo
 from helpers.detox.rivals.outcome import RivalPolicy
-from helpers.detox.rivals.preferences import preferences
 from helpers.detox.rivals.rejection import rejection_sampling
 
 
