@@ -5,23 +5,22 @@
 - `losses`: the label at every word, and consistency; on plain tensors.
 - `fitting`: an oracle is trained.
 - `target`: the target q, and q as a guide while a model writes.
+- `calibrated`: what was learned, held to the exact success; `measuring` does both for the study.
+- `stored`: oracles on disk, and the one that the package brings.
 """
 
+from helpers.detox.oracle.calibrated import Calibration, calibration
 from helpers.detox.oracle.fitting import FitLoss, FitPlan, fit
 from helpers.detox.oracle.losses import DIRECTIONS
-from helpers.detox.oracle.network import (
-    LinearOracle,
-    Oracle,
-    SuccessOracle,
-    blank,
-    linear,
-    separate,
-)
+from helpers.detox.oracle.measuring import ORACLES, measure
+from helpers.detox.oracle.network import LinearOracle, Oracle, SuccessOracle, linear, separate
 from helpers.detox.oracle.samples import LabelledSamples, Scorer, labelled_samples, scored
+from helpers.detox.oracle.stored import load, save, shipped
 from helpers.detox.oracle.target import OracleGuide, log_target
 
 __all__ = [
-    "DIRECTIONS", "FitLoss", "FitPlan", "LabelledSamples", "LinearOracle", "Oracle", "OracleGuide",
-    "Scorer", "SuccessOracle", "blank", "fit", "labelled_samples", "linear", "log_target",
-    "scored", "separate",
+    "DIRECTIONS", "ORACLES", "Calibration", "FitLoss", "FitPlan", "LabelledSamples",
+    "LinearOracle", "Oracle", "OracleGuide", "Scorer", "SuccessOracle", "calibration", "fit",
+    "labelled_samples", "linear", "load", "log_target", "measure", "save", "scored", "separate",
+    "shipped",
 ]  # fmt: skip
