@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import LabError
-from helpers.stats import auroc, bootstrap, clopper_pearson, permutation_null
+from helpers.stats import auroc, bootstrap, clopper_pearson, crossed_bootstrap, permutation_null
 
 
 @pytest.mark.parametrize(("failures", "low", "high"), [(0, 0.0, 3.69e-6), (2, 2.42e-7, 7.22e-6)])
@@ -160,3 +160,35 @@ def test_a_null_with_nan_is_refused():
 def test_clopper_pearson_counts_whole_trials(arguments):
     with pytest.raises(LabError):
         clopper_pearson(*arguments)
+
+
+# two sources of chance
+
+
+def test_crossed_resamples_of_one_item_are_those_of_its_seeds():
+    """Of two seeds a resample is 0, ½ or 1, with chances ¼, ½, ¼; the same the other way round."""
+    values = np.array([[0.0], [1.0]])
+    assert crossed_bootstrap(values) == (0.5, 0.0, 1.0)
+    assert crossed_bootstrap(values.T) == (0.5, 0.0, 1.0)
+    assert crossed_bootstrap(np.array([[0.25]])) == (0.25, 0.25, 0.25)
+
+
+def test_crossed_intervals_hold_the_mean_where_seeds_and_items_both_matter():
+    """Coverage in 200 worlds; the interval that takes every number for a draw of its own fails."""
+    rng, held, naive = np.random.default_rng(0), 0, 0
+    for _ in range(200):
+        values = rng.normal(size=(15, 1)) + rng.normal(size=(1, 15)) + rng.normal(size=(15, 15))
+        _, low, high = crossed_bootstrap(values, resamples=300)
+        held += low <= 0 <= high
+        half = 1.96 * values.std() / 15
+        naive += abs(values.mean()) <= half
+    assert held >= 180
+    assert naive < 150
+
+
+def test_crossed_values_without_a_number_are_left_out():
+    values = np.array([[1.0, np.nan], [np.nan, 1.0], [1.0, 1.0]])
+    assert crossed_bootstrap(values) == (1.0, 1.0, 1.0)
+    for wrong in (np.full((2, 2), np.nan), np.array([[1.0, np.inf]])):
+        with pytest.raises(LabError, match="some of them numbers and none infinite"):
+            crossed_bootstrap(wrong)

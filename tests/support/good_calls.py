@@ -291,6 +291,10 @@ CALLS: dict[str, Call] = {
         stats.bootstrap,
         lambda: {"values": eighths(20).numpy(), "level": 0.9, "resamples": 50},
     ),
+    "stats.crossed_bootstrap": (
+        stats.crossed_bootstrap,
+        lambda: {"values": eighths(3, 5).numpy(), "resamples": 50},
+    ),
     "stats.permutation_null": (
         stats.permutation_null,
         lambda: {

@@ -18,7 +18,6 @@ from jaxtyping import Float, Real
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import array_of, check_count, real
 from helpers.knowledge.edit_study.plan import AS_LONG, MODELS, places_at
 from helpers.knowledge.edit_study.stored import EditStudy
 from helpers.knowledge.editing import EditEffects, within_facts
@@ -28,7 +27,7 @@ from helpers.knowledge.editing.gradients import Regression
 from helpers.knowledge.facts.tinyworld import several
 from helpers.knowledge.study import Spread
 from helpers.knowledge.study.summaries import RESAMPLES, Row
-from helpers.stats import Null
+from helpers.stats import Null, crossed_bootstrap
 
 EFFECTS = tuple(name for name in EditEffects.__dataclass_fields__ if name != "has")
 SIZED = tuple(arm for arm in ARMS if arm not in ("complement", "everything"))
@@ -48,21 +47,8 @@ def spread(values: Real[ndarray, "seed fact"], resamples: int = RESAMPLES, seed:
     >>> print(spread(np.array([[1.0, 3.0], [1.0, np.nan]])))
     1.667 [1.000, 3.000]
     """
-    numbers = array_of(real(values, "values", "seed fact"))
-    check_count("number of resamples", resamples, least=1)
-    there = ~np.isnan(numbers)
-    if not there.any() or np.isinf(numbers).any():
-        raise LabError(
-            "expected values of seeds and facts, some of them numbers and none infinite",
-            f"got {int(there.sum())} numbers, {int(np.isinf(numbers).sum())} of them infinite",
-        )
-    filled, (seeds, facts) = np.where(there, numbers, 0), numbers.shape
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(seeds, size=(resamples, seeds))[:, :, None]
-    columns = rng.integers(facts, size=(resamples, facts))[:, None, :]
-    sums, counts = (part[rows, columns].sum((1, 2)) for part in (filled, there))
-    low, high = np.quantile(sums[counts > 0] / counts[counts > 0], [0.025, 0.975])
-    return Spread(float(filled.sum() / there.sum()), float(low), float(high), seeds)
+    mean, low, high = crossed_bootstrap(values, resamples, seed)
+    return Spread(mean, low, high, len(values))
 
 
 def spread_or_none(values: Float[ndarray, "seed fact"]) -> Spread | None:

@@ -37,7 +37,7 @@ def test_facts_without_a_number_are_left_out():
 
 @pytest.mark.parametrize("values", [np.full((2, 2), np.nan), np.array([[1.0, np.inf]])])
 def test_nothing_and_infinity_are_refused(values):
-    with pytest.raises(LabError, match="expected values of seeds and facts"):
+    with pytest.raises(LabError, match="expected values of seeds and items"):
         summaries.spread(values)
 
 
