@@ -202,7 +202,7 @@ def corpus(setting: str, seed: int) -> DetoxCorpus:
     >>> corpus("no forum", seed=0).posts is None
     True
     """
-    if setting not in _SETTINGS:
+    if setting not in SETTINGS:
         raise LabError(f"expected a setting of a corpus: {', '.join(SETTINGS)}", f"got {setting!r}")
     check_count("seed", seed)
     if seed >= HELD_OUT_SEEDS:

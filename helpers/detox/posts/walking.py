@@ -15,7 +15,6 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.detox.networks import KeyValues, Policy
-from helpers.detox.networks.policies import guided
 from helpers.detox.posts.trie import PostTrie
 from helpers.errors import LabError
 from helpers.inputs import token_ids
@@ -69,7 +68,7 @@ def walk(
 
     Raises:
         LabError: Prompts or posts of another vocabulary than the network's, or longer together
-            than it has positions; or a policy that gives no chances.
+            than it has positions; or a policy without a word to say.
     """
     prompts = token_ids(prompts, policy.network)
     _check_fits(policy, prompts, trie, read)
@@ -112,7 +111,7 @@ def _check_fits(policy: Policy, prompts: Tensor, trie: PostTrie, read: ndarray) 
 
 def _reader(policy: Policy, prompts: Tensor, trie: PostTrie) -> "_Reader":
     state = policy.guide.begin() if policy.guide is not None else None
-    cached = policy.guide is None or hasattr(state, "select")
+    cached = state is None or hasattr(state, "select")
     return (_Cached if cached else _Reader)(policy, prompts, trie)
 
 
@@ -128,35 +127,25 @@ class _Reader:
         """Chances of every next word after some prefixes of one length, and what was kept."""
         said = torch.tensor([self.trie.prefixes[node] for node in front.node], dtype=torch.long)
         rows = torch.cat([self.prompts[front.prompt], said], dim=1)
-        parts = [self.policy.log_probs(part)[:, -1] for part in rows.split(128)]
-        return _chances(torch.cat(parts)), None
+        return _chances(self.policy.log_probs(rows)[:, -1]), None
 
 
 class _Cached(_Reader):
     """Reads the last token of every prefix, with the cache of its parent."""
 
     def after(self, front: _Front) -> tuple[Float[ndarray, "row word"], Any]:
-        guide, row = self.policy.guide, torch.from_numpy(front.row)
+        policy, row = self.policy, torch.from_numpy(front.row)
         if front.past is None:
-            past, state = KeyValues(), guide and guide.begin()
+            past, state = KeyValues(), policy.guide.begin() if policy.guide is not None else None
             new = self.prompts[front.prompt]
         else:
             past, state = (kept and kept.select(row) for kept in front.past)
             new = torch.from_numpy(self.trie.token[front.node])[:, None]
-        states = self.policy.network.states(new, past)
-        if guide is None:
-            return _chances(self.policy.network.unembed(states[:, -1])), (past, state)
-        logits = guided(guide, self.policy.network.unembed(states), new, state)
-        return _chances(logits[:, -1]), (past, state)
+        states = policy.network.states(new, past)
+        logits = policy.network.unembed(states if policy.guide is not None else states[:, -1:])
+        return _chances(policy.guided(logits, new, state)[:, -1]), (past, state)
 
 
 def _chances(logits: Float[Tensor, "row word"]) -> Float[ndarray, "row word"]:
     """Chances in double precision, which add up to 1."""
-    chances = logits.double().softmax(-1)
-    if not chances.isfinite().all():
-        raise LabError(
-            "expected a policy with a chance for every word",
-            "got NaN or infinity",
-            hint="a network whose training failed says nothing: look at its losses",
-        )
-    return chances.cpu().numpy()
+    return logits.double().softmax(-1).cpu().numpy()
