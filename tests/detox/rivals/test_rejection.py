@@ -48,7 +48,7 @@ def test_rounds_share_the_steps_and_each_samples_the_model_of_the_one_before(ask
 
 def test_a_model_that_learns_from_its_accepted_samples_becomes_kinder():
     base = writer(0.0, 0.5)
-    tuned = rejection_sampling(base, small_corpus(), plan(steps=60, rate=0.05, rehearsal=0.0), 2)
+    tuned = rejection_sampling(base, small_corpus(width=2), plan(steps=60, rate=0.05), 2)
     said = np.array(tuned.found["accepted"])
     assert said[0] < 0.65
     assert said[1] > 0.9

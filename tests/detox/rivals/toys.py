@@ -77,8 +77,9 @@ def one_of_each() -> torch.Tensor:
     return torch.tensor([row + [0] * (width - len(row)) for row in rows])
 
 
-def small_corpus(posts: torch.Tensor | None = None) -> DetoxCorpus:
-    drawn = torch.randint(4, 700, (6, 20), generator=torch.Generator().manual_seed(0))
+def small_corpus(posts: torch.Tensor | None = None, width: int = 20) -> DetoxCorpus:
+    """Other text of two words never touches the places of a post."""
+    drawn = torch.randint(4, 700, (6, width), generator=torch.Generator().manual_seed(0))
     return DetoxCorpus(one_of_each() if posts is None else posts, drawn)
 
 
