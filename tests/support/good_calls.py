@@ -48,6 +48,7 @@ from helpers.trust.information import bounds, dependence, kernels, recovery
 from helpers.trust.probes import linear, numbers, onset
 from helpers.trust.series import activations, integrity
 from helpers.trust.steering import across, behaviours, effects, strength, tinyworld, vectors
+from tests.support import exact_calls
 from tests.trust.families import native
 
 FILES = ("interventions.py", "attribution.py", "stats.py")
@@ -68,6 +69,7 @@ MASKS = tuple(
 )
 ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
 ROOMS += ("knowledge/tracing", "knowledge/edit_study", "knowledge/real", *EDITING, *MASKS)
+ROOMS += (exact_calls.ROOM,)
 TRUTH = np.tile([True, False], 12)
 GROUPS = tuple(str(item // 2) for item in range(24))
 TEXTS = tuple(f"{word} film {i // 2} is so" for i, word in enumerate(["Good", "bad"] * 12))
@@ -953,6 +955,7 @@ CALLS: dict[str, Call] = {
         integrity.fingerprint,
         lambda: {"tensor": eighths(2, 3)},
     ),
+    **exact_calls.CALLS,
 }
 
 EXEMPT = {
