@@ -9,6 +9,7 @@ from torch import nn
 
 from helpers.detox.networks.transformer import EPS, Plain, PlainShape
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.model import Model
 from helpers.runtime import gradients
 
@@ -43,7 +44,7 @@ def plain(model: Model) -> Plain:
     128
     """
     shape, state = _shape_of(model), dict(model.state_dict())
-    network = Plain(shape)
+    network = _empty(shape)
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     if {name: tensor.shape for name, tensor in state.items()} != wanted:
         odd = sorted(set(state) ^ set(wanted)) or ["another shape of its weights"]
@@ -73,6 +74,12 @@ def _shape_of(model: Model) -> PlainShape:
     )
 
 
+def _empty(shape: PlainShape) -> Plain:
+    """A network whose weights are still to come: torch's own first ones cost no random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        return Plain(shape)
+
+
 @gradients()
 def fresh(shape: PlainShape, seed: int) -> Plain:
     """A network before training, as GPT-2 was: normal weights of .02, biases 0.
@@ -83,9 +90,9 @@ def fresh(shape: PlainShape, seed: int) -> Plain:
     >>> bool((fresh(shape, 0).embed.weight == fresh(shape, 0).embed.weight).all())
     True
     """
+    check_count("seed", seed)
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):  # torch draws first weights of its own
-        network = Plain(shape)
+    network = _empty(shape)
     writers = math.sqrt(2 * shape.n_layers)
     with torch.no_grad():
         for name, module in network.named_modules():

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from helpers.detox.networks.transformer import Plain
 from helpers.errors import LabError
+from helpers.inputs import token_ids
 
 BATCH = 512
 
@@ -41,6 +42,9 @@ class Guide(Protocol):
 class Policy:
     """A network, alone or guided.
 
+    Raises:
+        LabError: A model of TransformerLens, or a network that gives other numbers than one a word.
+
     >>> from helpers.detox.networks.making import fresh
     >>> from helpers.detox.networks.transformer import PlainShape
     >>> shape = PlainShape(n_words=50, d_model=16, n_heads=2, n_layers=1, d_mlp=32, n_positions=8)
@@ -52,52 +56,49 @@ class Policy:
     network: Plain
     guide: Guide | None = None
 
+    def __post_init__(self) -> None:
+        if not hasattr(self.network, "states"):
+            raise LabError(
+                "expected a plain network for a policy",
+                f"got {type(self.network).__name__}",
+                hint="helpers.detox.networks.plain(model) makes one of a native model",
+            )
+        shape = self.network.shape
+        if shape.n_outputs != shape.n_words:
+            raise LabError(
+                "expected a network that gives a logit for each word",
+                f"got {shape.n_outputs} numbers for {shape.n_words} words",
+            )
+
     @torch.no_grad()
     def log_probs(self, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "row pos word"]:
         """Log of the chance of every next word after every token, in nats.
 
         Raises:
-            LabError: Tokens that are none of the network's, or a guide that leaves no word or
-                gives NaN.
+            LabError: Tokens that are none of the network's, or no word left to say.
         """
-        parts = []
-        for rows in tokens.split(BATCH) if tokens.ndim else [tokens]:
-            logits = self.network(rows)
-            if self.guide is not None:
-                logits = guided(self.guide, logits, rows, None)
-            parts.append(logits.log_softmax(-1))
-        return torch.cat(parts)
-
-
-def guided(
-    guide: Guide, logits: Float[Tensor, "row pos word"], tokens: Int[Tensor, "row pos"], state: Any
-) -> Float[Tensor, "row pos word"]:
-    """What a guide makes of logits, checked: of the same shape, and with a word to say.
-
-    Raises:
-        LabError: Anything else.
-    """
-    changed = guide(logits, tokens, state)
-    if not isinstance(changed, Tensor) or changed.shape != logits.shape:
-        got = list(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
-        raise LabError(f"expected a guide's logits of shape {list(logits.shape)}", f"got {got}")
-    if not changed.amax(-1).isfinite().all():  # the largest is NaN, or none is above -infinity
-        raise LabError(
-            "expected a guide's logits with a word to say at every place",
-            "got NaN, infinity, or minus infinity for every word",
+        batches = token_ids(tokens, self.network).split(BATCH)
+        return torch.cat(
+            [self.guided(self.network(rows), rows, None).log_softmax(-1) for rows in batches]
         )
-    return changed
 
+    def guided(
+        self, logits: Float[Tensor, "row pos word"], read: Int[Tensor, "row new"], state: Any
+    ) -> Float[Tensor, "row pos word"]:
+        """What the guide, if there is one, makes of the network's logits: with a word to say.
 
-def selectable(state: Any) -> bool:
-    """Whether rows of a guide's state can be chosen; see `Guide.begin`."""
-    if isinstance(state, tuple):
-        return all(selectable(part) for part in state)
-    return state is None or hasattr(state, "select")
-
-
-def select(state: Any, rows: Int[Tensor, " kept"]) -> Any:
-    """Some rows of a guide's state, in this order; a row may come more than once."""
-    if isinstance(state, tuple):
-        return tuple(select(part, rows) for part in state)
-    return None if state is None else state.select(rows)
+        Raises:
+            LabError: NaN, infinity or no possible word at some place, or logits of another shape.
+        """
+        said = logits if self.guide is None else self.guide(logits, read, state)
+        if not isinstance(said, Tensor) or said.shape != logits.shape:
+            got = list(said.shape) if isinstance(said, Tensor) else type(said).__name__
+            raise LabError(f"expected a guide's logits of shape {list(logits.shape)}", f"got {got}")
+        if not said.amax(-1).isfinite().all():  # the largest is NaN, or there is none
+            raise LabError(
+                "expected logits with a word to say at every place",
+                "got NaN, infinity, or minus infinity for every word",
+                hint="the training of the network or of its guide has diverged, or a filter "
+                "forbids every word",
+            )
+        return said

@@ -4,11 +4,13 @@ Each row has its own random numbers, one a word, drawn before the first word. So
 depend on the seed alone, not on which rows are written beside it or on how many at a time.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.detox.networks.policies import Policy, guided, select, selectable
+from helpers.detox.networks.policies import Policy
 from helpers.detox.networks.transformer import KeyValues
 from helpers.errors import LabError
 from helpers.inputs import check_count, token_ids
@@ -39,8 +41,8 @@ def sample(
         The prompts with the new words.
 
     Raises:
-        LabError: Prompts that are none, or no token to stop at that the network has, or more words
-            than it has positions.
+        LabError: Prompts that are none, no generator, a token to stop at that the network does not
+            have, or more words than it has positions.
 
     >>> from helpers.detox.networks.making import fresh
     >>> from helpers.detox.networks.transformer import PlainShape
@@ -61,6 +63,8 @@ def sample(
         check_count("token to stop at", stop)
         if not stop < shape.n_words:
             raise LabError(f"expected a token to stop at below {shape.n_words}", f"got {stop}")
+    if not isinstance(generator, torch.Generator):  # without one, torch would take its own
+        raise LabError("expected a torch.Generator of random numbers", f"got {generator!r:.60}")
     draws = torch.rand(len(prompts), new, generator=generator)
     written = [
         _written(policy, rows, luck, stop)
@@ -79,7 +83,7 @@ def _written(
     writing = _Writing(policy)
     chances = writing.begun(prompts)
     for place in range(draws.shape[1]):
-        said = drawn(chances, draws[rows, place])
+        said = _drawn(chances, draws[rows, place])
         words[rows, place] = said.where(going, PAD)
         if stop is not None:
             going = going & (said != stop)
@@ -103,7 +107,7 @@ class _Writing:
     def __init__(self, policy: Policy) -> None:
         self.policy, self.past = policy, KeyValues()
         self.state = policy.guide.begin() if policy.guide is not None else None
-        self.free = selectable(self.state)
+        self.free = _selectable(self.state)
 
     def begun(self, prompts: Int[Tensor, "row pos"]) -> Float[Tensor, "row word"]:
         """Chances of the first words. Many rows begin with one prompt, which is read once."""
@@ -116,23 +120,36 @@ class _Writing:
 
     def after(self, read: Int[Tensor, "row pos"]) -> Float[Tensor, "row word"]:
         """Chances of the word after those that are read now."""
-        states = self.policy.network.states(read, self.past)
-        if self.policy.guide is None:
-            return self.policy.network.unembed(states[:, -1]).softmax(-1)
-        logits = self.policy.network.unembed(states)
-        return guided(self.policy.guide, logits, read, self.state)[:, -1].softmax(-1)
+        network, guide = self.policy.network, self.policy.guide
+        states = network.states(read, self.past)
+        logits = network.unembed(states if guide is not None else states[:, -1:])
+        return self.policy.guided(logits, read, self.state)[:, -1].softmax(-1)
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Only these rows from now on, in this order; a row may come more than once."""
-        self.past, self.state = self.past.select(rows), select(self.state, rows)
+        self.past, self.state = self.past.select(rows), _select(self.state, rows)
 
 
-def drawn(chances: Float[Tensor, "row word"], draws: Float[Tensor, " row"]) -> Int[Tensor, " row"]:
+def _selectable(state: Any) -> bool:
+    """Whether rows of a guide's state can be chosen; see `Guide.begin`."""
+    if isinstance(state, tuple):
+        return all(_selectable(part) for part in state)
+    return state is None or hasattr(state, "select")
+
+
+def _select(state: Any, rows: Int[Tensor, " kept"]) -> Any:
+    """Some rows of a guide's state."""
+    if isinstance(state, tuple):
+        return tuple(_select(part, rows) for part in state)
+    return None if state is None else state.select(rows)
+
+
+def _drawn(chances: Float[Tensor, "row word"], draws: Float[Tensor, " row"]) -> Int[Tensor, " row"]:
     """The word of each row whose stretch of the line from 0 to 1 a number in [0, 1) falls into.
 
     Of words without a chance, none is drawn.
 
-    >>> drawn(torch.tensor([[0.5, 0.0, 0.5]] * 2), torch.tensor([0.49, 0.5])).tolist()
+    >>> _drawn(torch.tensor([[0.5, 0.0, 0.5]] * 2), torch.tensor([0.49, 0.5])).tolist()
     [0, 2]
     """
     ends = chances.cumsum(-1)

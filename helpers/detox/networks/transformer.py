@@ -166,26 +166,31 @@ class Plain(nn.Module):
         return self.unembed(self.states(tokens, past))
 
     def _checked(self, tokens: Tensor, past: KeyValues | None) -> Int[Tensor, "row pos"]:
-        tokens = token_ids(tokens, self)
+        tokens, shape = token_ids(tokens, self), self.shape
         if past is not None and past.layers:
-            if past.rows != len(tokens) or len(past.layers) != self.shape.n_layers:
+            d_head = shape.d_model // shape.n_heads
+            wanted = (shape.n_layers, len(tokens), shape.n_heads, d_head)
+            keys = past.layers[0][0]
+            found = (len(past.layers), *keys.shape[:2], keys.shape[3])
+            if found != wanted:
                 raise LabError(
-                    f"expected a cache of {len(tokens)} rows and {self.shape.n_layers} layers",
-                    f"got {past.rows} rows and {len(past.layers)} layers",
+                    f"expected a cache of {wanted} layers, rows, heads and numbers a head",
+                    f"got {found}",
                     hint="each network and each batch of rows has a cache of its own",
                 )
-            if past.length + tokens.shape[1] > self.shape.n_positions:
+            if past.length + tokens.shape[1] > shape.n_positions:
                 raise LabError(
-                    f"expected at most {self.shape.n_positions} tokens a row, the positions",
+                    f"expected at most {shape.n_positions} tokens a row, the positions",
                     f"got {past.length} before and {tokens.shape[1]} more",
                 )
         for layer, shift in self.shifts.items():
-            fits = layer in range(self.shape.n_layers) and shift.shape == (self.shape.d_model,)
+            size = list(shift.shape) if isinstance(shift, Tensor) else None
+            fits = size == [shape.d_model] and layer in range(shape.n_layers)
             if not fits or not shift.isfinite().all():
                 raise LabError(
-                    f"expected shifts of {self.shape.d_model} finite numbers after blocks 0 to "
-                    f"{self.shape.n_layers - 1}",
-                    f"got one of shape {list(shift.shape)} after block {layer}",
+                    f"expected shifts of {shape.d_model} finite numbers after blocks 0 to "
+                    f"{shape.n_layers - 1}",
+                    f"got {shift!r:.60} after block {layer}",
                 )
         return tokens
 
