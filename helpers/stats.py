@@ -93,9 +93,26 @@ def bootstrap(
     return float(interval.low), float(interval.high)
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A mean, the interval of 95 % of its resamples, and over how many seeds.
+
+    >>> print(Spread(0.5, 0.4, 0.6, seeds=5))
+    0.500 [0.400, 0.600]
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
 def crossed_bootstrap(
     values: Real[ndarray, "seed item"], resamples: int = 1000, seed: int = 0
-) -> tuple[float, float, float]:
+) -> Spread:
     """Mean over two sources of chance that cross, and the interval of 95 % of its resamples.
 
     Each row has one start of a method, each column one thing that was asked of all of them; both
@@ -108,8 +125,8 @@ def crossed_bootstrap(
     Raises:
         LabError: No number at all, or an infinite one; no resample.
 
-    >>> crossed_bootstrap(np.array([[1.0, 3.0], [1.0, np.nan]]))[1:]
-    (1.0, 3.0)
+    >>> print(crossed_bootstrap(np.array([[1.0, 3.0], [1.0, np.nan]])))
+    1.667 [1.000, 3.000]
     """
     numbers = array_of(real(values, "values", "seed item"))
     check_count("number of resamples", resamples, least=1)
@@ -125,7 +142,7 @@ def crossed_bootstrap(
     columns = rng.integers(items, size=(resamples, items))[:, None, :]
     sums, counts = (part[rows, columns].sum((1, 2)) for part in (filled, there))
     low, high = np.quantile(sums[counts > 0] / counts[counts > 0], [0.025, 0.975])
-    return float(filled.sum() / there.sum()), float(low), float(high)
+    return Spread(float(filled.sum() / there.sum()), float(low), float(high), seeds)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import LabError
-from helpers.stats import auroc, bootstrap, clopper_pearson, crossed_bootstrap, permutation_null
+from helpers.stats import (
+    Spread,
+    auroc,
+    bootstrap,
+    clopper_pearson,
+    crossed_bootstrap,
+    permutation_null,
+)
 
 
 @pytest.mark.parametrize(("failures", "low", "high"), [(0, 0.0, 3.69e-6), (2, 2.42e-7, 7.22e-6)])
@@ -168,9 +175,9 @@ def test_clopper_pearson_counts_whole_trials(arguments):
 def test_crossed_resamples_of_one_item_are_those_of_its_seeds():
     """Of two seeds a resample is 0, ½ or 1, with chances ¼, ½, ¼; the same the other way round."""
     values = np.array([[0.0], [1.0]])
-    assert crossed_bootstrap(values) == (0.5, 0.0, 1.0)
-    assert crossed_bootstrap(values.T) == (0.5, 0.0, 1.0)
-    assert crossed_bootstrap(np.array([[0.25]])) == (0.25, 0.25, 0.25)
+    assert crossed_bootstrap(values) == Spread(0.5, 0.0, 1.0, 2)
+    assert crossed_bootstrap(values.T) == Spread(0.5, 0.0, 1.0, 1)
+    assert crossed_bootstrap(np.array([[0.25]])) == Spread(0.25, 0.25, 0.25, 1)
 
 
 def test_crossed_intervals_hold_the_mean_where_seeds_and_items_both_matter():
@@ -178,8 +185,8 @@ def test_crossed_intervals_hold_the_mean_where_seeds_and_items_both_matter():
     rng, held, naive = np.random.default_rng(0), 0, 0
     for _ in range(200):
         values = rng.normal(size=(15, 1)) + rng.normal(size=(1, 15)) + rng.normal(size=(15, 15))
-        _, low, high = crossed_bootstrap(values, resamples=300)
-        held += low <= 0 <= high
+        found = crossed_bootstrap(values, resamples=300)
+        held += found.low <= 0 <= found.high
         half = 1.96 * values.std() / 15
         naive += abs(values.mean()) <= half
     assert held >= 180
@@ -188,7 +195,7 @@ def test_crossed_intervals_hold_the_mean_where_seeds_and_items_both_matter():
 
 def test_crossed_values_without_a_number_are_left_out():
     values = np.array([[1.0, np.nan], [np.nan, 1.0], [1.0, 1.0]])
-    assert crossed_bootstrap(values) == (1.0, 1.0, 1.0)
+    assert crossed_bootstrap(values) == Spread(1.0, 1.0, 1.0, 3)
     for wrong in (np.full((2, 2), np.nan), np.array([[1.0, np.inf]])):
         with pytest.raises(LabError, match="some of them numbers and none infinite"):
             crossed_bootstrap(wrong)

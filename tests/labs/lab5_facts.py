@@ -215,7 +215,7 @@ def section_12(lab: SimpleNamespace) -> dict[str, bool]:
         and 0.6 < kept[OUTSIDE] < 0.72
         and kept[RANDOM] < 0.5,
         "12 more than the gradient explains, over three circuits": all(
-            one.low > 0 and one.searches == 3 for one in lab.more.values()
+            one.low > 0 and one.seeds == 3 for one in lab.more.values()
         ),
         "12 at 25 % nothing beside as long": abs(lab.advantage[0.25, "as long"].mean) < 0.02
         and lab.advantage[0.25, "as long"].low < 0 < lab.advantage[0.25, "as long"].high,

@@ -25,9 +25,8 @@ from helpers.knowledge.editing.arms import ARMS
 from helpers.knowledge.editing.comparison import NORMS
 from helpers.knowledge.editing.gradients import Regression
 from helpers.knowledge.facts.tinyworld import several
-from helpers.knowledge.study import Spread
 from helpers.knowledge.study.summaries import RESAMPLES, Row
-from helpers.stats import Null, crossed_bootstrap
+from helpers.stats import Null, Spread, crossed_bootstrap
 
 EFFECTS = tuple(name for name in EditEffects.__dataclass_fields__ if name != "has")
 SIZED = tuple(arm for arm in ARMS if arm not in ("complement", "everything"))
@@ -47,8 +46,7 @@ def spread(values: Real[ndarray, "seed fact"], resamples: int = RESAMPLES, seed:
     >>> print(spread(np.array([[1.0, 3.0], [1.0, np.nan]])))
     1.667 [1.000, 3.000]
     """
-    mean, low, high = crossed_bootstrap(values, resamples, seed)
-    return Spread(mean, low, high, len(values))
+    return crossed_bootstrap(values, resamples, seed)
 
 
 def spread_or_none(values: Float[ndarray, "seed fact"]) -> Spread | None:

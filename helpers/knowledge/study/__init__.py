@@ -12,7 +12,6 @@ from helpers.knowledge.study.controls import ASKED, CONTROLS, Control, control
 from helpers.knowledge.study.measuring import MODEL, Measured
 from helpers.knowledge.study.plan import PLAN, Cell, MaskPlan, cells
 from helpers.knowledge.study.stored import MaskStudy, circuit
-from helpers.knowledge.study.summaries import Spread
 from helpers.knowledge.study.tasks import PARTS, READ_OUTS, TASKS, MaskTask, task
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "MaskStudy",
     "MaskTask",
     "Measured",
-    "Spread",
     "cells",
     "circuit",
     "control",

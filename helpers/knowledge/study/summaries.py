@@ -7,7 +7,7 @@ or right, resamples hardly differ: there the interval reaches as far as Clopper 
 many subjects without any.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from helpers.knowledge.study.measuring import mean_accuracy
 from helpers.knowledge.study.plan import ESTIMATORS, GRIDS, TUNED_ON
 from helpers.knowledge.study.stored import COMPARED, MaskStudy
 from helpers.knowledge.study.tasks import TASKS
-from helpers.stats import clopper_pearson
+from helpers.stats import Spread, clopper_pearson
 
 LEARNED = ("circuit", "complement", "per tensor", "uniform")
 FIXED = ("magnitude", "gradient")
@@ -29,23 +29,6 @@ RESAMPLES = 1000
 FEW = 5
 """Subjects below which resamples say too little about those that are wrong, or right."""
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A mean, the interval of 95 % of its resamples, and over how many searches.
-
-    >>> print(Spread(0.5, 0.4, 0.6, searches=5))
-    0.500 [0.400, 0.600]
-    """
-
-    mean: float
-    low: float
-    high: float
-    searches: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def rate(

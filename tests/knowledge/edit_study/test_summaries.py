@@ -19,7 +19,7 @@ def test_seeds_that_agree_leave_the_chance_of_facts():
     got = summaries.spread(np.stack([row] * 3))
     assert got.mean == pytest.approx(row.mean())
     assert got.high - got.low == pytest.approx(2 * 1.96 * row.std() / 20, rel=0.15)
-    assert got.searches == 3
+    assert got.seeds == 3
 
 
 def test_two_sources_of_chance_add_up():

@@ -214,7 +214,7 @@ def test_the_rates_of_a_twentieth_follow_from_the_cells_in_a_plain_loop(task, ar
     got = next(r for r in rows if r["arm"] == arm and r["density"] == 0.05)["accuracy"]
     share = sum(map(sum, counts)) / (searches * sum(prompts))
     assert got.mean == pytest.approx(share)
-    assert got.searches == searches
+    assert got.seeds == searches
     drawn = means(counts, prompts, 600)
     low, high = drawn[15], drawn[-16]
     edge = clopper_pearson(0, len(prompts))[1]  # of so many subjects without a single one

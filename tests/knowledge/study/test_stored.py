@@ -130,7 +130,7 @@ def test_rows_say_what_the_cells_hold(out):
     rows = {(row["density"], row["arm"]): row for row in summaries.circuits(study, "truth")}
     assert len(rows) == 5 * 6 + 2
     assert rows[0.05, "circuit"]["accuracy"].mean == 1
-    assert rows[0.05, "circuit"]["accuracy"].searches == 2
+    assert rows[0.05, "circuit"]["accuracy"].seeds == 2
     assert rows[0.5, "magnitude"]["accuracy"].mean == 0
     assert rows[0.5, "magnitude"]["kl"].mean == 1
     assert rows[1.0, "whole"]["agreement"].mean == 1

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.errors import LabError
-from helpers.knowledge.study.summaries import Spread, mean, rate
-from helpers.stats import clopper_pearson
+from helpers.knowledge.study.summaries import mean, rate
+from helpers.stats import Spread, clopper_pearson
 
 RNG = np.random.default_rng(0)
 
@@ -25,7 +25,7 @@ def test_with_subjects_that_agree_only_searches_vary():
     error = column.std() / np.sqrt(50)
     assert got.mean == pytest.approx(column.mean())
     assert got.high - got.low == pytest.approx(2 * 1.96 * error, rel=0.15)
-    assert got.searches == 50
+    assert got.seeds == 50
 
 
 def test_two_sources_of_chance_add_up():
