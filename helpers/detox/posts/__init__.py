@@ -19,13 +19,13 @@ from helpers.detox.posts.grammar import (
     manner_of,
     prompts,
 )
-from helpers.detox.posts.labelling import GARBLED_MANNER, labels, manners
+from helpers.detox.posts.labelling import GARBLED_MANNER, check_network, labels, manners
 from helpers.detox.posts.trie import PostTrie, post_trie
 from helpers.detox.posts.truth import Success, exact_shares, exact_success, post_chances
 
 __all__ = [
     "GARBLED_MANNER", "HELD_OUT_SEEDS", "MANNERS", "PROMPT", "SETTINGS", "STOP", "DetoxCorpus",
-    "Post", "PostLabel", "PostTrie", "Success", "all_posts", "check_kind_posts", "corpus",
-    "exact_shares", "exact_success", "labels", "manner_of", "manners", "other_text",
+    "Post", "PostLabel", "PostTrie", "Success", "all_posts", "check_kind_posts", "check_network",
+    "corpus", "exact_shares", "exact_success", "labels", "manner_of", "manners", "other_text",
     "post_chances", "post_trie", "posts_of", "prompts",
 ]  # fmt: skip

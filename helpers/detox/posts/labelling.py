@@ -12,6 +12,7 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch import Tensor
 
+from helpers.detox.networks import Plain
 from helpers.detox.posts.grammar import PROMPT, STOP, Post, PostLabel, known_posts, manner_of
 from helpers.errors import LabError
 from helpers.inputs import check_count, token_ids
@@ -24,22 +25,23 @@ GARBLED_MANNER = "garbled"
 def labels(tokens: Int[Tensor, "row pos"], start: int = PROMPT) -> Int[ndarray, " row"]:
     """What each row says from `start` to its first stop, as a `PostLabel`.
 
-    What stands after the stop does not count, whether padding or further words. A row without a
-    stop is garbled, and so is one with padding before it.
+        What stands after the stop does not count, whether padding or further words. A row without a
+        stop is garbled, and so is one with padding before it.
 
-    Args:
-        tokens: Rows, padded on the right.
-        start: Where the posts begin: by default behind a prompt.
+        Args:
+            tokens: Rows, padded on the right.
+            start: Where the posts begin: by default behind a prompt.
 
-    Raises:
-        LabError: No table of token ids, ids that TinyWorld does not have, or a start beyond the
-            rows.
+        Raises:
+            LabError: No table of token ids, ids that TinyWorld does not have, or a start beyond the
+                rows.
 
-    >>> from helpers.detox.posts.grammar import all_posts
-    >>> import torch
-    >>> rude = all_posts()[0].tokens
-    >>> labels(torch.tensor([rude, (*rude[:-1], 0)]), start=0).tolist()
-    [1, 2]
+        >>> from helpers.detox.networks import Plain
+    from helpers.detox.posts.grammar import all_posts
+        >>> import torch
+        >>> rude = all_posts()[0].tokens
+        >>> labels(torch.tensor([rude, (*rude[:-1], 0)]), start=0).tolist()
+        [1, 2]
     """
     found = (PostLabel.GARBLED if post is None else post.label for post in _said(tokens, start))
     return np.fromiter(found, dtype=np.int64)
@@ -48,13 +50,14 @@ def labels(tokens: Int[Tensor, "row pos"], start: int = PROMPT) -> Int[ndarray, 
 def manners(tokens: Int[Tensor, "row pos"], start: int = PROMPT) -> list[str]:
     """How each row is rude or kind: one of `MANNERS`, or "garbled".
 
-    Raises:
-        LabError: As `labels`.
+        Raises:
+            LabError: As `labels`.
 
-    >>> from helpers.detox.posts.grammar import all_posts
-    >>> import torch
-    >>> manners(torch.tensor([all_posts()[0].tokens]), start=0)
-    ['insult']
+        >>> from helpers.detox.networks import Plain
+    from helpers.detox.posts.grammar import all_posts
+        >>> import torch
+        >>> manners(torch.tensor([all_posts()[0].tokens]), start=0)
+        ['insult']
     """
     return [GARBLED_MANNER if post is None else manner_of(post) for post in _said(tokens, start)]
 
@@ -93,3 +96,18 @@ def words_of_world(tokens: Any) -> Int[Tensor, "row pos"]:
             hint="the tokens belong to another model's tokenizer",
         )
     return rows
+
+
+def check_network(network: Plain) -> None:
+    """Refuse a network of other words than TinyWorld's: its tokens would mean something else.
+
+    Raises:
+        LabError: It has more or fewer words.
+    """
+    words = len(vocabulary())
+    if network.shape.n_words != words:
+        raise LabError(
+            f"expected a network of TinyWorld's {words} words",
+            f"got one of {network.shape.n_words}",
+            hint='take a model of TinyWorld, such as plain(zoo.load("tinyworld"))',
+        )

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from helpers.detox.networks import Policy
 from helpers.detox.posts.grammar import PROMPT, known_posts
-from helpers.detox.posts.labelling import words_of_world
+from helpers.detox.posts.labelling import check_network, words_of_world
 from helpers.detox.posts.trie import PostTrie, post_trie
 from helpers.detox.posts.walking import walk
 from helpers.errors import LabError
@@ -70,7 +70,7 @@ def exact_success(policy: Policy, prompt: Int[Tensor, " 3"], complete: bool = Tr
     """
     one = prompt[None] if isinstance(prompt, Tensor) else prompt
     trie = post_trie()
-    ends = ends_of(policy, _prompts(one), trie, complete)
+    ends = ends_of(policy, _prompts(policy, one), trie, complete)
     asked = np.flatnonzero(trie.inner if complete else trie.undecided)
     row, child = trie.children(asked)
     return Success(
@@ -97,7 +97,7 @@ def exact_shares(
     Raises:
         LabError: As `exact_success`.
     """
-    ends = ends_of(policy, _prompts(prompts), post_trie(), complete)
+    ends = ends_of(policy, _prompts(policy, prompts), post_trie(), complete)
     return np.stack([ends.kind[:, 0], ends.rude[:, 0], ends.garbled[:, 0]], axis=1)
 
 
@@ -110,7 +110,7 @@ def post_chances(policy: Policy, prompts: Int[Tensor, "prompt 3"]) -> Float[ndar
         LabError: As `exact_success`.
     """
     trie = post_trie()
-    walked = walk(policy, _prompts(prompts), trie, trie.inner)
+    walked = walk(policy, _prompts(policy, prompts), trie, trie.inner)
     return _reached(walked.step, trie)[:, _whole_posts()]
 
 
@@ -120,7 +120,8 @@ def _whole_posts() -> tuple[int, ...]:
     return tuple(number[tokens] for tokens in known_posts())
 
 
-def _prompts(rows: Any) -> Int[Tensor, "prompt 3"]:
+def _prompts(policy: Policy, rows: Any) -> Int[Tensor, "prompt 3"]:
+    check_network(policy.network)
     rows = words_of_world(rows)
     if rows.shape[1] != PROMPT:
         raise LabError(

@@ -17,7 +17,7 @@ from torch import Tensor
 from helpers.detox.networks import KeyValues, Policy
 from helpers.detox.posts.trie import PostTrie
 from helpers.errors import LabError
-from helpers.inputs import token_ids
+from helpers.inputs import check_vocabulary, token_ids
 
 ROWS = 1024
 """Prefixes that are read at once."""
@@ -93,13 +93,8 @@ def walk(
 
 
 def _check_fits(policy: Policy, prompts: Tensor, trie: PostTrie, read: ndarray) -> None:
-    shape, most = policy.network.shape, int(trie.token.max())
-    if not most < shape.n_outputs:
-        raise LabError(
-            f"expected a network of the posts' words, {most + 1} or more",
-            f"got one of {shape.n_outputs}",
-            hint='take the model that writes these posts, such as plain(zoo.load("tinyworld"))',
-        )
+    shape = policy.network.shape
+    check_vocabulary(policy.network, 0, int(trie.token.max()))
     longest = prompts.shape[1] + max(len(trie.prefixes[node]) for node in np.flatnonzero(read))
     if longest > shape.n_positions:
         raise LabError(
