@@ -12,7 +12,7 @@
 from helpers.detox.oracle.calibrated import Calibration, calibration
 from helpers.detox.oracle.fitting import FitLoss, FitPlan, fit
 from helpers.detox.oracle.losses import DIRECTIONS
-from helpers.detox.oracle.measuring import ORACLES, measure
+from helpers.detox.oracle.measuring import ORACLES, measure, ship
 from helpers.detox.oracle.network import LinearOracle, Oracle, SuccessOracle, linear, separate
 from helpers.detox.oracle.samples import LabelledSamples, Scorer, labelled_samples, scored
 from helpers.detox.oracle.stored import load, save, shipped
@@ -22,5 +22,5 @@ __all__ = [
     "DIRECTIONS", "ORACLES", "Calibration", "FitLoss", "FitPlan", "LabelledSamples",
     "LinearOracle", "Oracle", "OracleGuide", "Scorer", "SuccessOracle", "calibration", "fit",
     "labelled_samples", "linear", "load", "log_target", "measure", "save", "scored", "separate",
-    "shipped",
+    "ship", "shipped",
 ]  # fmt: skip

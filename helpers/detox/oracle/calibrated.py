@@ -133,6 +133,10 @@ def calibration(
             f"expected an oracle over the base's {base.shape.n_words} words",
             f"got one that judges {oracle.head.out_features}",
         )
+    if truths is not None and len(truths) != len(prompts):
+        raise LabError(
+            f"expected what is true after each of {len(prompts)} prompts", f"got {len(truths)}"
+        )
     truths = truths or [truth(base, prompt) for prompt in prompts]
     sums, points = zip(*(_compared(oracle, each) for each in truths), strict=True)
     total = np.sum(sums, axis=0)

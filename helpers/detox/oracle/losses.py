@@ -17,7 +17,7 @@ nothing. Gradients flow through both sides of the divergence.
 Source: NADO, arXiv 2205.14219, equations 6 and 7, and its released code.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from helpers.detox.networks import PAD
 from helpers.errors import LabError
+from helpers.inputs import check_count, token_ids
 
 Direction = Literal["expected first", "own first"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -38,11 +39,16 @@ def counted(
 ) -> Bool[Tensor, "row pos"]:
     """Which tokens a model wrote: from `start` to the first `stop`, or to the last that is no pad.
 
+    Raises:
+        LabError: No table of token ids, or a start below 1: the first token has none before it.
+
     >>> counted(torch.tensor([[5, 6, 2, 0], [5, 6, 7, 8], [5, 6, 0, 0]]), start=1, stop=2).int()
     tensor([[0, 1, 1, 0],
             [0, 1, 1, 1],
             [0, 1, 0, 0]], dtype=torch.int32)
     """
+    tokens = token_ids(tokens)
+    check_count("length of the prompt", start, least=1)
     place = torch.arange(tokens.shape[1], device=tokens.device)
     written = place >= start
     ends = (tokens == stop) & written
@@ -59,11 +65,22 @@ def entropy(
     Args:
         own: a_i at each token: the logit of R of the prefix that ends in it.
 
+    Raises:
+        LabError: Other shapes, or what is no number.
+
     >>> own, label = torch.logit(torch.tensor([[0.5, 0.25]])), torch.ones(1)
     >>> round(float(entropy(own, label, torch.tensor([[True, True]]))), 4)  # log 2 + log 4
     2.0794
     """
-    label = satisfied[:, None].expand_as(own)
+    own, satisfied = numbers(own, "logits"), numbers(satisfied, "labels")
+    _check(counts, own)
+    if satisfied.shape != own.shape[:1] or not ((satisfied >= 0) & (satisfied <= 1)).all():
+        raise LabError(
+            f"expected a label from 0 to 1 for each of {len(own)} texts",
+            f"got {list(satisfied.shape)} from {float(satisfied.min()):.4g} to "
+            f"{float(satisfied.max()):.4g}",
+        )
+    label = satisfied[:, None].to(own.dtype).expand_as(own)
     each = F.binary_cross_entropy_with_logits(own, label, reduction="none")
     return (each * counts).sum() / len(own)
 
@@ -82,7 +99,7 @@ def consistency(
         counts: Places that count; not the end of a text, after which nothing is expected.
 
     Raises:
-        LabError: Another direction.
+        LabError: Another direction, other shapes, or what is no number.
 
     >>> own, expected, at = torch.zeros(1, 1), torch.tensor([[0.25]]), torch.tensor([[True]])
     >>> [round(float(consistency(own, expected, at, way)), 4) for way in DIRECTIONS]
@@ -90,6 +107,8 @@ def consistency(
     """
     if direction not in DIRECTIONS:
         raise LabError(f"expected a direction of {', '.join(DIRECTIONS)}", f"got {direction!r}")
+    own, expected = numbers(own, "logits"), numbers(expected, "expected chances")
+    _check(counts, own, expected)
     e = expected.clamp(LEAST, 1 - LEAST)
     log_e, log_not_e = e.log(), torch.log1p(-e)
     log_a, log_not_a = F.logsigmoid(own), F.logsigmoid(-own)
@@ -101,5 +120,57 @@ def consistency(
 def expected_success(
     logits: Float[Tensor, "*at word"], p: Float[Tensor, "*at word"]
 ) -> Float[Tensor, "*at"]:
-    """e: what is expected of R one word later, Σ_v p(v) · σ(h[v])."""
+    """e: what is expected of R one word later, Σ_v p(v) · σ(h[v]).
+
+    Raises:
+        LabError: No chance for each logit, or what is no number.
+
+    >>> expected_success(torch.tensor([0.0, 100.0]), torch.tensor([0.5, 0.5]))
+    tensor(0.7500)
+    """
+    logits, p = numbers(logits, "logits"), numbers(p, "chances of the next word")
+    if logits.shape != p.shape or not logits.ndim:
+        raise LabError(
+            "expected a chance of the next word for every logit",
+            f"got {list(p.shape)} chances and {list(logits.shape)} logits",
+        )
     return (p * logits.sigmoid()).sum(-1)
+
+
+def numbers(x: Any, what: str) -> Float[Tensor, "..."]:
+    """Finite numbers of single precision at least, with the gradient that they have.
+
+    Raises:
+        LabError: No tensor of real numbers, NaN or infinity.
+
+    >>> numbers(torch.tensor([0.5], dtype=torch.float16), "logits").dtype
+    torch.float32
+    """
+    x = floats(x, what)
+    if not x.isfinite().all():
+        odd = int((~x.isfinite()).sum())
+        raise LabError(f"expected finite {what}", f"got NaN or infinity in {odd} of {x.numel()}")
+    return x
+
+
+def floats(x: Any, what: str) -> Float[Tensor, "..."]:
+    """Real numbers of single precision at least, finite or not, with their gradient.
+
+    Raises:
+        LabError: No tensor of real numbers.
+    """
+    if not isinstance(x, Tensor) or x.is_complex():
+        got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise LabError(f"expected {what} as real numbers", f"got {got}", hint="make a tensor of it")
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def _check(counts: Any, *of: Float[Tensor, "..."]) -> None:
+    """Refuse what is no table [row pos], and marks of another one."""
+    marks = f"{list(counts.shape)} of {counts.dtype}" if isinstance(counts, Tensor) else counts
+    good = isinstance(counts, Tensor) and counts.dtype is torch.bool and counts.ndim == 2
+    if not good or not counts.numel() or any(each.shape != counts.shape for each in of):
+        raise LabError(
+            "expected tables [row pos] of one shape, with a mark (True or False) at every place",
+            f"got {', '.join(str(list(each.shape)) for each in of)} and marks {marks}",
+        )

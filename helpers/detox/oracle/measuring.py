@@ -6,7 +6,9 @@ and draw the same texts at every step.
 """
 
 import time
+from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,15 +21,19 @@ from helpers.detox.oracle.fitting import FitPlan, fit
 from helpers.detox.oracle.losses import Direction
 from helpers.detox.oracle.network import Oracle, linear, separate
 from helpers.detox.oracle.samples import labelled_samples
+from helpers.detox.oracle.stored import DATA, save
 from helpers.detox.oracle.target import OracleGuide
 from helpers.detox.posts import PostLabel, exact_shares, prompts
 from helpers.errors import LabError
+from helpers.files import check_writable
 from helpers.inputs import check_count
 
 MODEL = "tinyworld"
 ORACLES = ("separate", "linear")
 HELD_TO = 12
 """Every so manyth person is one after whose name an oracle is held to the truth."""
+SHIPPED = FitPlan(steps=600)
+"""How the oracle is fitted that the package brings."""
 LAST = 20
 """Steps whose losses are averaged."""
 
@@ -51,7 +57,7 @@ def blank_of(kind: str, seed: int) -> Oracle:
         LabError: Another kind.
     """
     if kind not in ORACLES:
-        raise LabError(f"expected an oracle of the kinds {', '.join(ORACLES)}", f"got {kind!r}")
+        raise LabError(f"expected a kind of oracle: {', '.join(ORACLES)}", f"got {kind!r}")
     return separate(seed) if kind == "separate" else linear(base())
 
 
@@ -98,25 +104,27 @@ def measure(
 
     Returns:
         Numbers, as JSON has them. ``mean error``, ``rmse`` and ``by depth`` are those of
-        `Calibration`; ``guided`` has exact shares of the posts of p · R up to the deciding word
-        (what goes wrong after it, a fifth of a percent of the base's posts, is missed); ``constant`` is the mean error of an oracle that says the base's own R of the root
-        everywhere.
+        `Calibration`; ``constant`` is the mean error of saying one chance everywhere. ``guided``
+        has exact shares of the posts of p · R up to the deciding word: what goes wrong after, a
+        fifth of a percent of the base's posts, is missed.
 
     Raises:
         LabError: As `fitted`.
     """
     plan = FitPlan(steps=steps, consistency=consistency, direction=direction)
+    return _measured(kind, samples, plan, seed)[1]
+
+
+def _measured(kind: str, samples: int, plan: FitPlan, seed: int) -> tuple[Oracle, dict[str, Any]]:
     oracle, seconds, last = fitted(kind, samples, plan, seed)
     after = prompts()[::HELD_TO]
     found = calibration(oracle, base(), after, list(truths()))
     shares = exact_shares(Policy(base(), OracleGuide(oracle)), after).mean(0)
-    return {
+    return oracle, {
         "kind": kind,
         "samples": samples,
-        "consistency": consistency,
-        "direction": direction,
+        **asdict(plan),
         "seed": seed,
-        "steps": steps,
         "mean error": found.mean_error,
         "rmse": found.rmse,
         "by depth": {str(depth): error for depth, error in found.by_depth.items()},
@@ -125,6 +133,18 @@ def measure(
         "last losses": last,
         "seconds": seconds,
     }
+
+
+def ship(path: Path = DATA, samples: int = 8192, plan: FitPlan = SHIPPED, seed: int = 0) -> None:
+    """Fit the oracle that the package brings, and write it with its numbers: a minute of one core.
+
+    Raises:
+        LabError: As `fitted`, or a folder that cannot be written.
+    """
+    check_writable(path)
+    oracle, numbers = _measured("separate", samples, plan, seed)
+    sha256 = zoo.entry(MODEL).sha256
+    save(oracle, path, {"model": MODEL, "sha256": sha256, **numbers})
 
 
 @cache

@@ -121,6 +121,7 @@ def scored(tokens: Int[Tensor, "row pos"], scorer: Scorer) -> Bool[Tensor, " row
 1 and -1, or two names); got 1.0, nan
       try: compare first, such as labels == 2; leave rows without a label out
     """
+    tokens = token_ids(tokens)
     try:
         answers = scorer(tokens.clone())  # a scorer may change what it is given
     except LabError:

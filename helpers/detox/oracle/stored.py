@@ -11,7 +11,7 @@ from torch import Tensor
 
 from helpers import files, runtime, zoo
 from helpers.detox.networks import Plain, PlainShape
-from helpers.detox.oracle.network import SuccessOracle
+from helpers.detox.oracle.network import Oracle, SuccessOracle
 from helpers.errors import LabError
 
 DATA = files.DATA / "detox_oracle.safetensors"
@@ -19,15 +19,21 @@ DATA = files.DATA / "detox_oracle.safetensors"
 REPAIR = "reinstall the package, check the file out again, or fit an oracle and save it again"
 
 
-def save(oracle: SuccessOracle, path: Path, about: dict[str, Any] | None = None) -> None:
+def save(oracle: Oracle, path: Path, about: dict[str, Any] | None = None) -> None:
     """Write an oracle so that a kill leaves the old file or the new one.
 
     Args:
+        oracle: One with a network of its own.
         about: What is worth knowing of it, as JSON has it: what it was fitted to, how, how well.
 
     Raises:
-        LabError: A folder that cannot be written.
+        LabError: A folder that cannot be written, or a linear oracle, which is nothing without the
+            base that it reads.
     """
+    if not isinstance(oracle, SuccessOracle):
+        raise LabError(
+            "expected an oracle with a network of its own", f"got a {type(oracle).__name__}"
+        )
     tensors = {name: tensor.detach().cpu() for name, tensor in oracle.network.state_dict().items()}
     text = json.dumps({"shape": asdict(oracle.network.shape), "about": about or {}}, sort_keys=True)
     files.save_atomically(tensors, path, {"oracle": text, "sha256": _digest(tensors, text)})

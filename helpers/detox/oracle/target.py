@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.detox.networks import KeyValues
+from helpers.detox.oracle.losses import floats
 from helpers.detox.oracle.network import Oracle
 from helpers.errors import LabError
 from helpers.inputs import at_least
@@ -42,7 +43,7 @@ def log_target(
     >>> [round(float(q), 3) for q in log_target(p.log(), success).exp()]
     [0.2, 0.4, 0.4]
     """
-    log_p, success = _numbers(log_p), _numbers(success)
+    log_p, success = floats(log_p, "log-probabilities"), floats(success, "success logits")
     at_least(0, strength, "strength of an oracle")
     if log_p.shape != success.shape or not log_p.ndim or not log_p.numel():
         raise LabError(
@@ -55,14 +56,6 @@ def log_target(
     if not total.isfinite().all():
         raise _no_target(guided, total)
     return guided - total
-
-
-def _numbers(x: Any) -> Float[Tensor, "..."]:
-    """Real numbers, with their gradient, of single precision at least."""
-    if not isinstance(x, Tensor) or x.is_complex():
-        got = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise LabError("expected log-probabilities and success logits as tensors", f"got {got}")
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def _no_target(guided: Tensor, total: Tensor) -> LabError:
