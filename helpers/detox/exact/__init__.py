@@ -4,7 +4,7 @@
 - `automata`: constraints on whole texts.
 - `guides`: success by dynamic programming; a chain whose words are chosen with a view to it.
 - `targets`: the nearest distributions that keep a constraint: hard, soft, at a price.
-- `tabular`: success learned from samples in a table, with and without consistency.
+- `tabular`, `table_errors`: success learned from samples in a table, and how far it is off.
 - `bounds`: what a learned success may cost.
 - `fixed_point`: where tuning ends, and how fast, also with a stale target.
 - `stop_gradient`: the gradient of the KL, with the target held fixed and without.

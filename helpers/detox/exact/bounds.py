@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from helpers.detox.exact.automata import WordAutomaton
-from helpers.detox.exact.chains import MarkovChain, markov
+from helpers.detox.exact.chains import MarkovChain, counts_of, markov
 from helpers.detox.exact.guides import check_values, expected, guided, success, unguided
 from helpers.detox.exact.targets import hard
 from helpers.errors import LabError
@@ -168,8 +168,7 @@ def growing_error(lengths: tuple[int, ...], log_delta: float) -> list[GrowingErr
     at_least(0, log_delta, "as ln δ")
     last = WordAutomaton(np.array([[1, 0], [1, 0]]), np.array([False, True]))
     rows = []
-    for length in lengths:
-        check_count("length of texts", length, least=1)
+    for length in counts_of(lengths, "lengths of texts"):
         chain = markov(np.full(2, 0.5), np.full((2, 2), 0.5), length)
         wrong = success(chain, last)
         sign = np.array([0.0, 1.0, -1.0])[:, None]  # behind nothing, the first and the second word

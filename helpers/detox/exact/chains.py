@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from helpers.errors import LabError
-from helpers.inputs import array_of, check_count, finite, within
+from helpers.inputs import array_of, at_least, check_count, finite, within
 
 LARGEST = 4_000_000
 """Entries of a table beyond which nothing is counted."""
@@ -263,6 +263,36 @@ def check_word(what: str, word: Any, n_words: int) -> None:
     check_count(what, word)
     if word >= n_words:
         raise LabError(f"expected a {what} from 0 to {n_words - 1}", f"got {word}")
+
+
+def counts_of(values: Any, what: str, most: int = LARGEST) -> list[int]:
+    """One or more numbers of things, each at least 1.
+
+    Raises:
+        LabError: None, one below 1 or above the most, or no whole numbers.
+
+    >>> counts_of((1, 2), "depths", most=5)
+    [1, 2]
+    """
+    row = whole_table([values])
+    if row is None or not row.size or not ((row >= 1) & (row <= most)).all():
+        raise LabError(f"expected one or more {what} from 1 to {most:,}", f"got {values!r:.60}")
+    return row[0].tolist()
+
+
+def share_of(value: Any, what: str) -> float:
+    """A share, from 0 to 1.
+
+    Raises:
+        LabError: Another number, or none.
+
+    >>> share_of(0.5, "a share of violations")
+    0.5
+    """
+    at_least(0, value, f"as {what}")
+    if not within(value, 1):
+        raise LabError(f"expected {what} from 0 to 1", f"got {value}")
+    return float(value)
 
 
 def check_size(entries: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from helpers.detox.exact.chains import chances_of
+from helpers.detox.exact.chains import chances_of, share_of
 from helpers.errors import LabError
 from helpers.inputs import Labels, at_least, check_count, yes_no
 
@@ -37,10 +37,8 @@ def floor(share: float, kl_weight: float) -> float:
     >>> [round(floor(0.5, kl_weight), 3) for kl_weight in (0, 0.5, 1, 2, 5)]
     [0.5, 0.333, 0.25, 0.167, 0.083]
     """
-    if not 0 <= share <= 1:
-        raise LabError("expected a share of violations from 0 to 1", f"got {share}")
     at_least(0, kl_weight, "as λ, the weight of the KL")
-    return float(share) / (1 + float(kl_weight))
+    return share_of(share, "a share of violations") / (1 + float(kl_weight))
 
 
 def rate(share: float, kl_weight: float, stale: int = 0) -> float:
@@ -56,13 +54,14 @@ def rate(share: float, kl_weight: float, stale: int = 0) -> float:
     """
     at_least(0, kl_weight, "as λ, the weight of the KL")
     check_count("number of updates that q is old", stale)
-    if not 0 <= share < 1:
+    tau = share_of(share, "a share of violations")
+    if not tau < 1:
         raise LabError(
             "expected a corpus with some text that satisfies the constraint",
             f"got a share of violations of {share}",
             hint="the limit is the corpus without its violations; there must be something left",
         )
-    return (float(kl_weight) / (1 - float(share) + float(kl_weight))) ** (1 / (stale + 1))
+    return (float(kl_weight) / (1 - tau + float(kl_weight))) ** (1 / (stale + 1))
 
 
 @dataclass(frozen=True, eq=False)

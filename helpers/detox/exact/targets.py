@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from helpers.detox.exact.automata import WordAutomaton
-from helpers.detox.exact.chains import MarkovChain
+from helpers.detox.exact.chains import MarkovChain, share_of
 from helpers.detox.exact.guides import Guided, guided, success, unguided
 from helpers.errors import LabError
 from helpers.inputs import array_of, at_least, real
@@ -85,8 +85,7 @@ def soft(chain: MarkovChain, automaton: WordAutomaton, share: float) -> Target:
     >>> round(target.alpha, 6), round(target.beta, 6), round(target.kl, 6)
     (2.403052, 0.29981, 0.46047)
     """
-    if not 0 <= share <= 1:
-        raise LabError("expected a share of texts from 0 to 1", f"got {share}")
+    share = share_of(share, "a share of texts")
     whole = _possible(chain, automaton) if share else 0.0
     if share <= whole:
         return Target(unguided(chain, automaton), float(success(chain, automaton)[0, 0, 0]), 1, 1)

@@ -133,7 +133,7 @@ def test_input_that_is_none_is_refused(change, message):
         tuned(**{**good, **change})
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
+@pytest.mark.parametrize("share", [-0.1, 1.1, np.nan, None, "half"])
 def test_shares_that_are_none_are_refused(share):
     with pytest.raises(LabError, match="share"):
         floor(share, 1.0)

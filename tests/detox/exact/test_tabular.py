@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from helpers.detox.exact import MarkovChain, never, unguided
-from helpers.detox.exact.tabular import errors_by_samples, fitted, learned, prefix_tree
+from helpers.detox.exact.table_errors import errors_by_samples
+from helpers.detox.exact.tabular import fitted, learned, prefix_tree
 from helpers.errors import LabError
 from tests.detox.exact.worlds import CHAIN, NO_X, TEXTS, P, no_x
 
@@ -156,6 +157,8 @@ def test_the_regularised_ways_stand_in_the_table():
         lambda: errors_by_samples(CHAIN, NO_X, depths=(0,)),
         lambda: errors_by_samples(CHAIN, NO_X, depths=(6,)),
         lambda: errors_by_samples(CHAIN, NO_X, depths=()),
+        lambda: errors_by_samples(CHAIN, NO_X, samples=100),
+        lambda: errors_by_samples(CHAIN, NO_X, samples=None),
         lambda: prefix_tree(MarkovChain([[0.5, 0.5]], length=30), never(1, 2)),
     ],
 )

@@ -252,6 +252,7 @@ def test_q_from_p_and_r_at_many_positions(seed):
         lambda: success(CHAIN, anything(2)),
         lambda: soft(CHAIN, NO_X, 1.5),
         lambda: soft(CHAIN, NO_X, math.nan),
+        lambda: soft(CHAIN, NO_X, "half"),
         lambda: penalised(CHAIN, NO_X, -1.0),
         lambda: penalised(CHAIN, NO_X, math.nan),
         lambda: guided(CHAIN, NO_X, np.ones((6, 4, 3))),
