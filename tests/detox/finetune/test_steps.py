@@ -21,7 +21,7 @@ from tests.detox.finetune import toys
 def run_of(**changes) -> TuningRun:
     """A run whose base, model, snapshot and oracle all say different things."""
     plan = replace(toys.PLAN, **changes)
-    run = running.prepared(toys.base(), toys.corpus(), plan, toys.even)
+    run = running.prepared(toys.base(), toys.corpus(), plan, toys.allowed)
     snapshot, oracle = toys.base(3), toys.oracle()
     with torch.no_grad():
         for number, module in enumerate((run.network, snapshot, oracle)):
