@@ -83,7 +83,7 @@ def mean_difference(
             f"got {int(rude.sum())} and {int(kind.sum())} of {len(posts)}",
         )
     posts, rude = posts[rude | kind], rude[rude | kind]
-    at = _nouns(posts) - (place == "before the noun")
+    at = _nouns(posts) - int(place == "before the noun")
     streams = _after_block(network, posts, layer)[torch.arange(len(posts)), at]
     return streams[rude].mean(0) - streams[~rude].mean(0)
 
@@ -147,14 +147,16 @@ def activation_editing(
         of a random vector of the same length ("random").
 
     Raises:
-        LabError: A corpus without rude or without kind posts, a block that the base does not have,
-            or strengths that are not positive.
+        LabError: A corpus without rude or without kind posts, no block or one that the base does
+            not have, or strengths that are not positive.
     """
     if corpus.posts is None:
         raise LabError(
             "expected rude posts and kind posts to compare", "the corpus has no posts at all"
         )
     tried = range(base.shape.n_layers) if layers is None else layers
+    if not tried:
+        raise LabError("expected a block after which to edit", "got none")
     clock, people = CPUClock(), prompts()
     choosing, judging = people[::2], people[1::2]
     shares: dict[ActivationEdit, float] = {}

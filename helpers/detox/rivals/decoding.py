@@ -10,7 +10,7 @@
 All pay when they write: DExperts runs three networks, oracle decoding two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from helpers.detox.finetune.targets import new_target
 from helpers.detox.networks import KeyValues, Plain, Policy, frozen
 from helpers.detox.oracle import Oracle, OracleGuide, separate
 from helpers.detox.posts import DetoxCorpus, PostLabel, labels
-from helpers.detox.rivals.filters import insult_tokens, unconstrained
+from helpers.detox.rivals.filters import named_words, unconstrained
 from helpers.detox.rivals.outcome import CPUClock, RivalPolicy
 from helpers.errors import LabError
 from helpers.inputs import at_least
@@ -83,21 +83,20 @@ class Experts:
         return logits + self.alpha * (self.expert(tokens, mine) - self.anti(tokens, others))
 
 
-def masked_words(base: Plain, words: Sequence[int] | None = None) -> RivalPolicy:
+def masked_words(base: Plain, words: Iterable[int] | None = None) -> RivalPolicy:
     """The base, with some words masked.
 
     Args:
         words: Tokens; by default the insult words.
 
     Raises:
-        LabError: A token that the vocabulary does not have, or no word left to say.
+        LabError: No token, one that TinyWorld does not have, or no word left to say.
     """
-    chosen = tuple(sorted(set(insult_tokens() if words is None else map(int, words))))
-    size = base.shape.n_outputs
-    if not all(0 <= word < size for word in chosen) or len(chosen) >= size:
+    chosen, size = named_words(words), base.shape.n_outputs
+    if chosen[-1] >= size or len(chosen) >= size:
         raise LabError(
-            f"expected words to mask from 0 to {size - 1}, not all of them",
-            f"got {len(chosen)} words from {min(chosen)} to {max(chosen)}",
+            f"expected words to mask from 0 to {size - 1}, and others to say",
+            f"got {len(chosen)} words from {chosen[0]} to {chosen[-1]}",
             hint="the words belong to another model's vocabulary",
         )
     return RivalPolicy(Policy(frozen(base), WordMask(chosen)), {}, {"masked": len(chosen)})

@@ -13,7 +13,7 @@ term). ``post_weight`` of the plan weighs the cross-entropy on posts; a filtered
 given a higher one, since it has nothing rude left to learn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -28,6 +28,7 @@ from helpers.detox.networks import Plain, Policy
 from helpers.detox.posts import DetoxCorpus, PostLabel, labels
 from helpers.detox.rivals.outcome import RivalPolicy
 from helpers.errors import LabError
+from helpers.inputs import check_count
 from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.words import vocabulary
 
@@ -40,26 +41,50 @@ def insult_tokens() -> tuple[int, ...]:
     12
     """
     index = vocabulary().index
-    return tuple(index[word] for word in worlds.load().lists["forum.insults"])
+    return tuple(sorted(index[word] for word in worlds.load().lists["forum.insults"]))
 
 
-def without_words(corpus: DetoxCorpus, words: Sequence[int] | None = None) -> DetoxCorpus:
+def named_words(words: Iterable[int] | None = None) -> tuple[int, ...]:
+    """Some tokens, each once, in order; by default the insult words.
+
+    Raises:
+        LabError: No token, or one that TinyWorld does not have.
+
+    >>> named_words([7, 5, 7])
+    (5, 7)
+    """
+    if words is None:
+        return insult_tokens()
+    listed = [*words]
+    for word in listed:
+        check_count("token of a word", word)
+    chosen, most = tuple(sorted({int(word) for word in listed})), len(vocabulary()) - 1
+    if not chosen or chosen[-1] > most:
+        raise LabError(
+            f"expected one or more words, tokens from 0 to {most}",
+            f"got {list(chosen[-3:])}",
+            hint="take tokens of TinyWorld's vocabulary",
+        )
+    return chosen
+
+
+def without_words(corpus: DetoxCorpus, words: Iterable[int] | None = None) -> DetoxCorpus:
     """The corpus without posts in which one of the words stands.
 
     Args:
         words: Tokens; by default `insult_tokens`.
 
     Raises:
-        LabError: No post is left.
+        LabError: No post is left; words that are none.
 
     >>> from helpers.detox.posts import other_text, posts_of
     >>> few = without_words(DetoxCorpus(posts_of(0, 40, 0.5), other_text(0, 1)))
     >>> sorted(set(labels(few.posts).tolist()))  # what is rude in its context only is still there
     [0, 1]
     """
+    named = torch.tensor(named_words(words))
     if corpus.posts is None:
         return corpus
-    named = torch.tensor(insult_tokens() if words is None else tuple(words), dtype=torch.long)
     return _kept(corpus, ~torch.isin(corpus.posts, named).any(1).numpy())
 
 
