@@ -16,6 +16,7 @@ BENCHES: dict[str, str] = {
     "circuits": "helpers.circuits.study.growth",
     "oracle": "helpers.circuits.oracle.bench",
     "masks": "helpers.knowledge.masks.bench",
+    "sampling": "helpers.detox.networks.bench",
 }
 """Name of a benchmark: the module whose ``measure() -> list[Ratio]`` runs it."""
 
