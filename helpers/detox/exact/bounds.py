@@ -151,29 +151,33 @@ class GrowingError:
 def growing_error(lengths: tuple[int, ...], log_delta: float) -> list[GrowingError]:
     """A case in which errors of one size cost more with every word, unless they are consistent.
 
-    Two words are as likely as each other at every place, and the constraint is on the last word
-    alone, so that R = ½ until it comes. Both oracles are wrong by ln δ. The inconsistent one likes
-    the first word everywhere, and so leans to it at each step; of the consistent one the error at
-    the whole text is carried back.
+    Three words are equally likely at every place, and the last word must not be the third one, so
+    that R = 2/3 until it comes. Both oracles overrate the first word by ln δ and underrate the
+    second: the consistent one at the end, from where the error is carried back, the inconsistent
+    one at every other place, so that it leans a little at each step.
 
     Raises:
         LabError: Lengths that are none, or a logarithm below 0.
 
     >>> for row in growing_error((2, 8, 32), log_delta=0.1):
     ...     print(row.length, round(row.consistent, 4), round(row.inconsistent, 4))
-    2 0.0 0.005
-    8 0.0 0.0349
-    32 0.0 0.1547
+    2 0.005 0.0033
+    8 0.005 0.0233
+    32 0.005 0.1032
     """
     at_least(0, log_delta, "as ln δ")
-    last = WordAutomaton(np.array([[1, 0], [1, 0]]), np.array([False, True]))
+    last = WordAutomaton(np.array([[0, 0, 1], [0, 0, 1]]), np.array([True, False]))
+    # behind nothing, and behind each of the words
+    error = np.exp(float(log_delta) * np.array([0.0, 1.0, -1.0, 0.0]))[:, None]
     rows = []
     for length in counts_of(lengths, "lengths of texts"):
-        chain = markov(np.full(2, 0.5), np.full((2, 2), 0.5), length)
-        wrong = success(chain, last)
-        sign = np.array([0.0, 1.0, -1.0])[:, None]  # behind nothing, the first and the second word
-        wrong[1:-1] *= np.exp(sign * log_delta)
-        right = disturbed(chain, last, log_delta, consistent=True)
-        found = [kl_of_oracle(chain, last, values) for values in (right, wrong)]
+        chain = markov(np.full(3, 1 / 3), np.full((3, 3), 1 / 3), length)
+        exact = success(chain, last)
+        consistent, inconsistent = exact.copy(), exact.copy()
+        consistent[-1] *= error
+        for time in range(length - 1, -1, -1):
+            consistent[time] = expected(chain, last, consistent[time + 1])
+        inconsistent[1:-1] *= error
+        found = [kl_of_oracle(chain, last, values) for values in (consistent, inconsistent)]
         rows.append(GrowingError(length, *found))
     return rows

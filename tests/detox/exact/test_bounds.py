@@ -60,16 +60,18 @@ def test_a_consistent_oracle_telescopes():
 
 
 def test_an_inconsistent_error_costs_more_with_every_word():
-    """Each of the first T − 1 words costs −½ ln(4 w₊ w₋) where w± = e^{±ln δ} / (e^δ + e^−δ)."""
-    log_delta = 0.1
-    a_word = math.log(math.cosh(log_delta))
-    for row in growing_error((1, 2, 10, 100), log_delta):
-        assert row.inconsistent == pytest.approx((row.length - 1) * a_word, abs=1e-9)
-        assert row.consistent <= kl_bound(log_delta, row.length, consistent=True)
-        assert row.inconsistent <= kl_bound(log_delta, row.length, consistent=False)
-    assert row.inconsistent > kl_bound(
-        log_delta, 100, consistent=True
-    )  # so the first bound is lost
+    """By hand: where words of the same chance get the weights e^δ, e^−δ and 1, the KL is
+    ln((2 cosh δ + 1) / 3) for each word but the last. At the end two are left: ln cosh δ.
+    """
+    d = 0.1
+    for row in growing_error((1, 2, 10, 100), d):
+        by_hand = (row.length - 1) * math.log((2 * math.cosh(d) + 1) / 3)
+        assert row.inconsistent == pytest.approx(by_hand, abs=1e-9)
+        assert row.consistent == pytest.approx(math.log(math.cosh(d)), abs=1e-9)
+        assert row.consistent <= kl_bound(d, row.length, consistent=True)
+        assert row.inconsistent <= kl_bound(d, row.length, consistent=False)
+    # so the bound of consistent ones does not hold for others
+    assert row.inconsistent > kl_bound(d, 100, consistent=True)
 
 
 def test_the_error_of_a_factor_is_its_logarithm():
