@@ -60,6 +60,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "helpers.commands.edits",
         "measure what editing facts does in a circuit, elsewhere, and by rivals",
     ),
+    "detox": (
+        "helpers.commands.detox",
+        "measure what tuning under a constraint does, its parts and its rivals",
+    ),
     "bench": ("helpers.commands.bench", "measure speed ratios, each side by side in one run"),
     "notebooks": (
         "helpers.commands.notebooks",

@@ -60,6 +60,7 @@ CASES = (
     Case("circuits --growth OUT", "helpers.circuits.study.growth.timed", "--growth"),
     Case("masks --out OUT", "helpers.knowledge.study.state.measure", "--out"),
     Case("edits --out OUT", "helpers.knowledge.edit_study.state.measure_cell", "--out"),
+    Case("detox --out OUT", "helpers.detox.study.state.measure_cell", "--out"),
     Case("bench verify --json", "helpers.arithmetic.verification.bench.measure"),
     Case("notebooks --check"),
     Case(
@@ -173,6 +174,11 @@ RESULTS = {
         "edits --json --only denials --out never-written.json",
         "from helpers.knowledge.edit_study import state\n"
         "state.measure_edits = lambda *words: None\nstate.read = lambda *words: {'true': [0.5]}",
+    ),
+    "detox": (
+        "detox --json --only base --out never-written.json",
+        "from helpers.detox.study import state\nstate.measure_detox = lambda *words: None\n"
+        "state.read = lambda *words: {'rude': 0.5}",
     ),
     "surface": (
         "surface --json",

@@ -1,0 +1,141 @@
+"""The cells of each group of the study; those of one seed stand together, and can be compared.
+
+=============  ===================================================================================
+group          asks
+=============  ===================================================================================
+``methods``    is the method better than filters and rejection sampling, at equal steps? In corpora
+               with rude posts, without posts, with posts that are rude in their context only, of
+               sixty posts
+``longer``     and at three times the steps, which a filter takes in the time of the method?
+``weights``    what do other λ give?
+``rivals``     what do rivals give that do not tune on the corpus?
+``variants``   what do the parts of the method do?
+``oracles``    when is a learned oracle right? Does its regulariser help?
+``detection``  does a model that detects lose by it?
+``elsewhere``  other λ, and filters of another weight, in the other corpora
+=============  ===================================================================================
+"""
+
+from collections.abc import Callable, Iterator
+
+from helpers.detox.detection import ARMS
+from helpers.detox.study.plan import (
+    BASE,
+    DETECTION,
+    DETOX_PLAN,
+    FIRST,
+    HIGH,
+    HOWS,
+    ORACLE,
+    VARIANTS,
+    DetoxCell,
+    DetoxPlan,
+    method_cell,
+    rival_cell,
+)
+
+SEEDED = (
+    *("dpo", "dpo garbled allowed", "oracle decoding 1", "oracle decoding 2"),
+    *("dexperts 1", "dexperts 2", "grpo", "activation editing"),
+)
+"""Rivals that need no setting: they are given the first corpus."""
+FIXED = ("masked words",)
+"""Rivals in which nothing is drawn."""
+MAIN, SILENT, CONTEXTUAL, SIXTY = "mixed", "no forum", "contextual", "sixty"
+SAMPLE_COUNTS = (512, 1024, 4096, 8192)
+ORACLES = (
+    *(("separate", count, how) for count in SAMPLE_COUNTS for how in list(HOWS)[:2]),
+    *(("separate", count, "own first") for count in SAMPLE_COUNTS[1:3]),
+    *(("linear", count, "expected first") for count in SAMPLE_COUNTS[1:]),
+)
+"""Learned oracles that are held to the exact one: kind, samples, regulariser."""
+
+
+LABELS = (60, 240)
+"""Labelled posts that a detector learns from."""
+
+
+def _methods(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    yield DetoxCell(FIRST, seed=seed)
+    steps = plan.steps
+    yield method_cell(SILENT, HIGH, steps, seed)
+    yield method_cell(MAIN, HIGH, steps, seed)
+    yield rival_cell("plain", MAIN, 1, steps, seed)
+    yield rival_cell("exact filter", MAIN, 1, steps, seed)
+    yield rival_cell("exact filter", MAIN, HIGH, steps, seed)
+    yield rival_cell("rejection", SILENT, HIGH, steps, seed)
+    yield rival_cell("rejection x3", SILENT, HIGH, steps, seed)
+    yield rival_cell("plain", SILENT, 1, steps, seed)
+    yield rival_cell("word filter", MAIN, HIGH, steps, seed)
+    for setting, filtering in ((CONTEXTUAL, "word filter"), (SIXTY, "exact filter")):
+        yield method_cell(setting, HIGH, steps, seed)
+        yield rival_cell(filtering, setting, HIGH, steps, seed)
+        yield rival_cell("plain", setting, 1, steps, seed)
+    yield rival_cell("exact filter", CONTEXTUAL, HIGH, steps, seed)
+
+
+def _longer(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    yield rival_cell("exact filter", MAIN, HIGH, plan.longer, seed)
+    yield method_cell(SILENT, HIGH, plan.longer, seed)
+    yield method_cell(MAIN, HIGH, plan.longer, seed)
+    yield rival_cell("plain", MAIN, 1, plan.longer, seed)
+
+
+def _weights(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    for setting in (MAIN, SILENT):
+        for weight in plan.weights:
+            yield method_cell(setting, weight, plan.steps, seed)
+
+
+def _rivals(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    for name in SEEDED:
+        yield DetoxCell(name, seed=seed)
+
+
+def _variants(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    for variant in VARIANTS:
+        yield method_cell(MAIN, HIGH, plan.steps, seed, variant)
+
+
+def _oracles(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    for kind, count, how in ORACLES:
+        yield DetoxCell(ORACLE, (kind, f"{count} samples", how), seed)
+
+
+def _detection(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    for count in LABELS:
+        for arm in ARMS:
+            yield DetoxCell(DETECTION, (arm, f"{count} labels"), seed)
+
+
+def _elsewhere(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    yield rival_cell("word filter", MAIN, 1, plan.steps, seed)
+    for setting in (CONTEXTUAL, SIXTY):
+        for weight in plan.weights:
+            yield method_cell(setting, weight, plan.steps, seed)
+
+
+_OF_SEED: dict[str, Callable[[DetoxPlan, int], Iterator[DetoxCell]]] = {
+    "methods": _methods,
+    "longer": _longer,
+    "weights": _weights,
+    "rivals": _rivals,
+    "variants": _variants,
+    "oracles": _oracles,
+    "detection": _detection,
+    "elsewhere": _elsewhere,
+}
+
+
+def detox_cells(plan: DetoxPlan = DETOX_PLAN) -> list[DetoxCell]:
+    """Every cell of a plan, in the order in which they are measured: what others need comes first.
+
+    >>> [str(cell) for cell in detox_cells()[:2]]
+    ['base', 'first oracle/seed 0']
+    """
+    found = [DetoxCell(BASE)]
+    for group in plan.groups:
+        if group == "rivals":
+            found += [DetoxCell(name) for name in FIXED]
+        found += [cell for seed in range(plan.seeds) for cell in _OF_SEED[group](plan, seed)]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,154 @@
+"""What a cell measures: a policy made ready, judged, and what that cost; or an oracle; or a model
+that writes and detects."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from helpers.detox import detection
+from helpers.detox.finetune import StepLosses, TuningPlan, tune
+from helpers.detox.judging import judged
+from helpers.detox.networks import Plain, Policy
+from helpers.detox.oracle import FitPlan, Oracle, SuccessOracle, measure, separate
+from helpers.detox.oracle.measuring import base as tuned_model
+from helpers.detox.oracle.measuring import fitted
+from helpers.detox.posts import DetoxCorpus, corpus
+from helpers.detox.rivals import RIVALS
+from helpers.detox.study.plan import (
+    BASE,
+    DETECTION,
+    FIRST,
+    METHOD,
+    ORACLE,
+    DetoxCell,
+    DetoxPlan,
+    detection_of,
+    oracle_of,
+    tuning_of,
+)
+from helpers.files.cells import Contents, Result
+
+LAST = 20
+"""Steps whose losses are averaged."""
+FirstOracle = Callable[[int], tuple[Oracle, dict[str, float]]]
+"""The oracle that tunings of a seed begin with, and the CPU seconds that it took."""
+
+
+@cache
+def corpus_of(setting: str, seed: int) -> DetoxCorpus:
+    """The corpus of a setting and seed, drawn once."""
+    return corpus(setting, seed)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A policy that is ready to write.
+
+    Attributes:
+        seconds: CPU seconds that it took, by part.
+        found: Numbers met on the way.
+    """
+
+    policy: Policy
+    seconds: dict[str, float] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+def measure_cell(cell: DetoxCell, plan: DetoxPlan, first: FirstOracle) -> Contents:
+    """Measure a cell: its numbers, and the weights that it ends with, where it tunes any.
+
+    Args:
+        first: Gives the oracle that tunings of a seed begin with.
+
+    Raises:
+        LabError: A cell of a kind or settings that there is not.
+    """
+    if cell.kind == FIRST:
+        return _first_oracle(cell)
+    if cell.kind == ORACLE:
+        return Contents(measure(**oracle_of(cell)))
+    if cell.kind == DETECTION:
+        return Contents(detection.measure(**detection_of(cell)))
+    return _judged(cell, plan, first)
+
+
+def _judged(cell: DetoxCell, plan: DetoxPlan, first: FirstOracle) -> Contents:
+    """A policy, made ready and judged."""
+    base = tuned_model()
+    ready = make_ready(cell, base, first)
+    began = time.process_time()
+    found = judged(ready.policy, base, plan.judge)
+    seconds = ready.seconds | {"judge": time.process_time() - began}
+    result = {**found, "found": ready.found, "seconds": _rounded(seconds)}
+    network, old = ready.policy.network.state_dict(), base.state_dict()
+    changed = any(not value.equal(old[name]) for name, value in network.items())
+    return Contents(result, dict(network) if changed else {})
+
+
+def make_ready(cell: DetoxCell, base: Plain, first: FirstOracle) -> Ready:
+    """The policy of a cell: the base, the method's, or a rival's.
+
+    Raises:
+        LabError: As the method and its rivals.
+    """
+    if cell.kind == BASE:
+        return Ready(Policy(base))
+    tuning = tuning_of(cell)
+    texts = corpus_of(cell.setting, tuning.seed)
+    oracle, spent = first(tuning.seed) if asks_oracle(cell) else (None, {})
+    if cell.kind == METHOD:
+        ready = _by_method(base, texts, tuning, oracle)
+    else:
+        made = RIVALS[cell.kind](base, texts, tuning, oracle)
+        ready = Ready(made.policy, dict(made.seconds), dict(made.found))
+    begun = {f"first {part}": seconds for part, seconds in spent.items()}
+    return Ready(ready.policy, begun | ready.seconds, ready.found)
+
+
+def asks_oracle(cell: DetoxCell) -> bool:
+    """Whether a cell begins with the first oracle of its seed.
+
+    >>> asks_oracle(DetoxCell("oracle decoding 2", seed=0)), asks_oracle(DetoxCell("plain"))
+    (True, False)
+    """
+    return cell.kind == METHOD or cell.kind.startswith("oracle decoding")
+
+
+def _by_method(base: Plain, texts: DetoxCorpus, tuning: TuningPlan, oracle: Oracle | None) -> Ready:
+    tuned = tune(base, texts, tuning, oracle)
+    return Ready(Policy(tuned.network), dict(tuned.seconds), _losses(tuned.losses))
+
+
+def _losses(losses: list[StepLosses]) -> dict[str, Any]:
+    """Each loss over the last steps, and every λ that there was, in order."""
+    last = {
+        name: round(float(np.mean([getattr(each, name) for each in losses[-LAST:]])), 5)
+        for name in ("text", "kl", "rehearsal")
+    }
+    weights = [round(float(each.kl_weight), 5) for each in losses]
+    kept = [w for w, before in zip(weights, [None, *weights], strict=False) if w != before]
+    return {"losses": last, "kl_weights": kept}
+
+
+def _first_oracle(cell: DetoxCell) -> Contents:
+    """The oracle that the tunings of a seed begin with, as `tune` would fit it itself."""
+    tuning = tuning_of(cell)
+    how = FitPlan(steps=tuning.first_fit)
+    oracle, seconds, last = fitted("separate", tuning.first_samples, how, tuning.seed)
+    assert isinstance(oracle, SuccessOracle)
+    return Contents(last | {"seconds": _rounded(seconds)}, dict(oracle.network.state_dict()))
+
+
+def oracle_from(contents: Contents, seed: int) -> tuple[SuccessOracle, dict[str, float]]:
+    """The first oracle as it was kept, and what it had cost."""
+    oracle = separate(seed)
+    oracle.network.load_state_dict(contents.tensors)
+    return oracle, contents.result["seconds"]
+
+
+def _rounded(seconds: dict[str, float]) -> Result:
+    return {part: round(spent, 2) for part, spent in seconds.items()}
