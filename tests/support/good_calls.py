@@ -48,7 +48,7 @@ from helpers.trust.information import bounds, dependence, kernels, recovery
 from helpers.trust.probes import linear, numbers, onset
 from helpers.trust.series import activations, integrity
 from helpers.trust.steering import across, behaviours, effects, strength, tinyworld, vectors
-from tests.support import exact_calls
+from tests.support import exact_calls, judging_calls, network_calls, oracle_calls, posts_calls
 from tests.trust.families import native
 
 FILES = ("interventions.py", "attribution.py", "stats.py")
@@ -69,7 +69,13 @@ MASKS = tuple(
 )
 ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
 ROOMS += ("knowledge/tracing", "knowledge/edit_study", "knowledge/real", *EDITING, *MASKS)
-ROOMS += (exact_calls.ROOM,)
+ROOMS += (
+    network_calls.ROOM,
+    *judging_calls.ROOMS,
+    exact_calls.ROOM,
+    posts_calls.ROOM,
+    oracle_calls.ROOM,
+)
 TRUTH = np.tile([True, False], 12)
 GROUPS = tuple(str(item // 2) for item in range(24))
 TEXTS = tuple(f"{word} film {i // 2} is so" for i, word in enumerate(["Good", "bad"] * 12))
@@ -956,9 +962,17 @@ CALLS: dict[str, Call] = {
         lambda: {"tensor": eighths(2, 3)},
     ),
     **exact_calls.CALLS,
+    **network_calls.CALLS,
+    **posts_calls.CALLS,
+    **oracle_calls.CALLS,
+    **judging_calls.CALLS,
 }
 
 EXEMPT = {
+    **posts_calls.EXEMPT,
+    **network_calls.EXEMPT,
+    **oracle_calls.EXEMPT,
+    **judging_calls.EXEMPT,
     "knowledge.edit_study.made_at_once.rival": "a cell of a study, of facts and weights of its own",
     "knowledge.edit_study.places.place_of": "hands its mask on to `every_arm`, which is walked",
     "knowledge.edit_study.plan.arm_cell": "the key under which something is stored",
