@@ -25,23 +25,22 @@ GARBLED_MANNER = "garbled"
 def labels(tokens: Int[Tensor, "row pos"], start: int = PROMPT) -> Int[ndarray, " row"]:
     """What each row says from `start` to its first stop, as a `PostLabel`.
 
-        What stands after the stop does not count, whether padding or further words. A row without a
-        stop is garbled, and so is one with padding before it.
+    What stands after the stop does not count, whether padding or further words. A row without a
+    stop is garbled, and so is one with padding before it.
 
-        Args:
-            tokens: Rows, padded on the right.
-            start: Where the posts begin: by default behind a prompt.
+    Args:
+        tokens: Rows, padded on the right.
+        start: Where the posts begin: by default behind a prompt.
 
-        Raises:
-            LabError: No table of token ids, ids that TinyWorld does not have, or a start beyond the
-                rows.
+    Raises:
+        LabError: No table of token ids, ids that TinyWorld does not have, or a start beyond the
+            rows.
 
-        >>> from helpers.detox.networks import Plain
-    from helpers.detox.posts.grammar import all_posts
-        >>> import torch
-        >>> rude = all_posts()[0].tokens
-        >>> labels(torch.tensor([rude, (*rude[:-1], 0)]), start=0).tolist()
-        [1, 2]
+    >>> import torch
+    >>> from helpers.detox.posts.grammar import all_posts
+    >>> rude = all_posts()[0].tokens
+    >>> labels(torch.tensor([rude, (*rude[:-1], 0)]), start=0).tolist()
+    [1, 2]
     """
     found = (PostLabel.GARBLED if post is None else post.label for post in _said(tokens, start))
     return np.fromiter(found, dtype=np.int64)
@@ -50,14 +49,13 @@ def labels(tokens: Int[Tensor, "row pos"], start: int = PROMPT) -> Int[ndarray, 
 def manners(tokens: Int[Tensor, "row pos"], start: int = PROMPT) -> list[str]:
     """How each row is rude or kind: one of `MANNERS`, or "garbled".
 
-        Raises:
-            LabError: As `labels`.
+    Raises:
+        LabError: As `labels`.
 
-        >>> from helpers.detox.networks import Plain
-    from helpers.detox.posts.grammar import all_posts
-        >>> import torch
-        >>> manners(torch.tensor([all_posts()[0].tokens]), start=0)
-        ['insult']
+    >>> import torch
+    >>> from helpers.detox.posts.grammar import all_posts
+    >>> manners(torch.tensor([all_posts()[0].tokens]), start=0)
+    ['insult']
     """
     return [GARBLED_MANNER if post is None else manner_of(post) for post in _said(tokens, start)]
 

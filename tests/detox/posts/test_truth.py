@@ -246,6 +246,7 @@ CALLS = {
     [
         (small(n_words=300), prompts(), "network of TinyWorld's 993 words; got one of 300"),
         (small(n_words=1200), prompts(), "network of TinyWorld's 993 words; got one of 1200"),
+        (small().network, prompts(), "expected a policy: a network, and what may guide it; got"),
         (small(n_positions=10), prompts(), "posts of at most 10 tokens"),
         (small(), prompts() + 5000, "words of TinyWorld"),
         (small(), prompts()[:, :2], "prompts of 3 tokens"),
