@@ -77,8 +77,7 @@ def entropy(
     if satisfied.shape != own.shape[:1] or not ((satisfied >= 0) & (satisfied <= 1)).all():
         raise LabError(
             f"expected a label from 0 to 1 for each of {len(own)} texts",
-            f"got {list(satisfied.shape)} from {float(satisfied.min()):.4g} to "
-            f"{float(satisfied.max()):.4g}",
+            f"got {satisfied.tolist()!r:.60}",
         )
     label = satisfied[:, None].to(own.dtype).expand_as(own)
     each = F.binary_cross_entropy_with_logits(own, label, reduction="none")

@@ -11,10 +11,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.detox.networks import Policy, sample
-from helpers.detox.posts import PROMPT, STOP, PostLabel, labels, prompts
+from helpers.detox.posts import PROMPT, STOP, PostLabel, check_network, labels, prompts
 from helpers.errors import LabError, line_of
 from helpers.inputs import check_count, token_ids, yes_no
-from helpers.tinyworld.language import vocabulary
 
 NEW = 16
 """Words that a model writes at most: the longest post of the grammar has 13."""
@@ -89,11 +88,7 @@ def labelled_samples(
         LabError: No posts, a model of another vocabulary, or a scorer that fails (`scored`).
     """
     check_count("number of samples", count, least=1)
-    n_words = policy.network.shape.n_words
-    if n_words != len(vocabulary()):
-        raise LabError(
-            f"expected a network of TinyWorld's {len(vocabulary())} words", f"got {n_words} words"
-        )
+    check_network(policy.network)
     people = prompts()
     after = people[torch.arange(int(count)) % len(people)]
     tokens = sample(policy, after, generator, new=NEW, stop=STOP)

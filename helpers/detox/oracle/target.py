@@ -67,8 +67,8 @@ def _no_target(guided: Tensor, total: Tensor) -> LabError:
             f"got NaN or infinity {places}",
         )
     return LabError(
-        "expected a next word that can lead to success",
-        f"R is 0 for every word that p allows {places}: there is no q, and nothing to divide by",
+        "expected a next word with which success is possible",
+        f"R = 0 for every word that p allows {places}, so there is no q",
         hint="leave such texts out, or draw the model's samples until some satisfy the constraint",
     )
 

@@ -74,8 +74,8 @@ def test_a_linear_oracle_cannot_see_what_the_base_does_not_keep():
         oracle = blank(tiny.SHAPE, 1) if kind == "separate" else linear(base)
         fit(oracle, base, drawn(base), PLAN, seeded())
         said[kind] = oracle(text)[:, -1, tiny.STOP].sigmoid().tolist()
-    assert said["separate"][0] > 0.85
-    assert said["separate"][1] < 0.15
+    assert said["separate"][0] > 0.75
+    assert said["separate"][1] < 0.25
     assert said["linear"][0] == pytest.approx(said["linear"][1], abs=1e-6)
 
 

@@ -78,9 +78,9 @@ def test_gradients_flow_where_they_are_asked_for():
 
 
 def test_no_success_anywhere_is_said():
-    with pytest.raises(LabError, match="R is 0 for every word that p allows at 1 of 2 places"):
+    with pytest.raises(LabError, match="R = 0 for every word that p allows at 1 of 2 places"):
         log_target(torch.zeros(2, 3), torch.tensor([[0.0] * 3, [-torch.inf] * 3]))
-    with pytest.raises(LabError, match="R is 0 for every word"):  # the one that can, p forbids
+    with pytest.raises(LabError, match="R = 0 for every word"):  # the one that can, p forbids
         log_target(torch.tensor([0.0, -torch.inf]), torch.tensor([-torch.inf, 1.0]))
 
 
