@@ -48,6 +48,7 @@ NONE_THERE = {
     "trust.probes.linear.mass_mean",  # gives no probability, so no cross-entropy
     "trust.probes.numbers.fit_number",  # predicts test items only
     "trust.probes.numbers.fit_angle",
+    "detox.oracle.target.log_target",  # minus infinity: a word that is never said
 }
 """Functions whose results have NaN where there is no number."""
 NO_LIMIT = {("trust.steering.strength.choose", "budget")}
