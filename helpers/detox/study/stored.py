@@ -1,6 +1,6 @@
 """The study of constrained tuning as it is stored: all its numbers in one file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from helpers import files, zoo
@@ -36,6 +36,18 @@ class DetoxStudy:
         """
         asked = DetoxCell.read(cell) if isinstance(cell, str) else cell
         return stored_cell(self.cells, asked, HINT)
+
+    def of_group(self, group: str) -> list[DetoxCell]:
+        """The cells of a group that differ in more than their seed.
+
+        Raises:
+            LabError: A group that was not measured.
+        """
+        if group not in self.plan.groups:
+            raise LabError(
+                f"expected groups of cells: {', '.join(self.plan.groups)}", f"got {group!r}"
+            )
+        return detox_cells(replace(self.plan, groups=(group,), seeds=1))
 
     def seeds(self, cell: DetoxCell) -> list[Result]:
         """The numbers of a cell and of the same with every other seed.

@@ -1,0 +1,77 @@
+"""What the study found of learned oracles and of models that detect, as rows with intervals.
+
+Oracles of one seed learn from the same samples, and detectors of one seed from the same labels:
+they are compared seed by seed. An oracle's error is exact, so seeds are the only chance here.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from helpers.detox.detection import ARMS
+from helpers.detox.study.groups import LABELS, ORACLES
+from helpers.detox.study.plan import DETECTION, HOWS, ORACLE, DetoxCell
+from helpers.detox.study.stored import DetoxStudy
+from helpers.detox.study.summaries import Row
+from helpers.errors import LabError
+from helpers.files.cells import Result
+from helpers.stats import crossed_bootstrap
+
+
+def oracles(study: DetoxStudy) -> list[Row]:
+    """Every learned oracle: its mean error against the exact R, and what decoding with it gives."""
+    found = []
+    for kind, count, how in ORACLES:
+        cells = study.seeds(DetoxCell(ORACLE, (kind, f"{count} samples", how), 0))
+        row: Row = {"kind": kind, "samples": count, "regulariser": how}
+        for name, read in ORACLE_MEASURES.items():
+            row[name] = crossed_bootstrap(np.array([[read(cell)] for cell in cells], dtype=float))
+        found.append(row)
+    return found
+
+
+ORACLE_MEASURES: dict[str, Callable[[Result], float]] = {
+    "mean error": lambda cell: cell["mean error"],
+    "rmse": lambda cell: cell["rmse"],
+    "rude": lambda cell: cell["guided"]["rude"],
+    "garbled": lambda cell: cell["guided"]["garbled"],
+    "CPU seconds": lambda cell: sum(cell["seconds"].values()),
+}
+
+
+def regulariser(study: DetoxStudy, how: str = "expected first") -> list[Row]:
+    """For every number of samples: what the regulariser adds to the mean error, seed by seed.
+
+    Raises:
+        LabError: No such regulariser.
+    """
+    if how not in HOWS or how == "no regulariser":
+        raise LabError("expected a regulariser: expected first, own first", f"got {how!r}")
+    found = []
+    for kind, count, of in ORACLES:
+        if (kind, of) != ("separate", how):
+            continue
+        with_it, without = (
+            np.array([[cell["mean error"]] for cell in study.seeds(_oracle(count, each))])
+            for each in (how, "no regulariser")
+        )
+        found.append({"samples": count, "more error": crossed_bootstrap(with_it - without)})
+    return found
+
+
+def _oracle(count: int, how: str) -> DetoxCell:
+    return DetoxCell(ORACLE, ("separate", f"{count} samples", how), 0)
+
+
+def detectors(study: DetoxStudy) -> list[Row]:
+    """Every arm that writes and detects: AUC of its verdicts, and what it writes."""
+    found = []
+    for count in LABELS:
+        for arm in ARMS:
+            cells = study.seeds(DetoxCell(DETECTION, (arm, f"{count} labels"), 0))
+            row: Row = {"arm": arm, "labels": count}
+            for name in ("auc", "rude", "garbled"):
+                values = np.array([[cell[name]] for cell in cells], dtype=float)
+                row[name] = crossed_bootstrap(values)
+            found.append(row)
+    return found

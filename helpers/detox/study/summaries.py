@@ -1,0 +1,228 @@
+"""What the study of constrained tuning found, as rows with intervals.
+
+A number has two sources of chance: which corpus, batches and samples a tuning had (its seed), and
+which prompts were asked, where they are known one by one. Both are drawn anew in every resample.
+Methods of one seed have the same corpus, the same first oracle and the same prompts: their
+difference is taken seed by seed and prompt by prompt before anything is resampled. With five seeds
+the intervals are rough, and rather too narrow.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from helpers.detox.study.groups import CONTEXTUAL, MAIN, SILENT, SIXTY
+from helpers.detox.study.plan import (
+    BASE,
+    DETECTION,
+    FIRST,
+    HIGH,
+    ORACLE,
+    DetoxCell,
+    method_cell,
+    rival_cell,
+)
+from helpers.detox.study.stored import DetoxStudy
+from helpers.errors import LabError
+from helpers.files.cells import Result
+from helpers.stats import Spread, crossed_bootstrap
+
+Row = dict[str, Any]
+Values = Callable[[Result], Any]
+BASE_CELL = DetoxCell(BASE)
+MEASURES: dict[str, Values] = {
+    "rude": lambda cell: cell["by_prompt"]["rude"],
+    "kind": lambda cell: cell["by_prompt"]["kind"],
+    "garbled": lambda cell: cell["by_prompt"]["garbled"],
+    "sampled rude": lambda cell: cell["sampled"]["by_prompt"]["rude"],
+    "sampled garbled": lambda cell: cell["sampled"]["by_prompt"]["garbled"],
+    "expected maximum": lambda cell: cell["sampled"]["by_prompt"]["worst"],
+    "contextual": lambda cell: cell["sampled"]["manners"]["turned praise"],
+    "clean posts": lambda cell: cell["perplexity"]["clean posts"],
+    "rude posts": lambda cell: cell["perplexity"]["rude posts"],
+    "other text": lambda cell: cell["perplexity"]["other text"],
+    "skills": lambda cell: list(cell["skills"].values()),
+    "worst skill": lambda cell: min(cell["skills"].values()),
+    "distinct posts": lambda cell: cell["distinct"]["posts"],
+    "KL to the base": lambda cell: cell["kl_to_base"]["of policy"]["nats"],
+    "kind insults": lambda cell: cell["kind_insults"]["share"],
+    "CPU seconds": lambda cell: sum(tuning_seconds(cell).values()),
+}
+"""Name → its numbers of a cell: one, one a prompt, or one a skill; None where there is none.
+
+Exact are `rude`, `kind` and `garbled`; `contextual` is the share of sampled posts that are rude
+only in their context; `clean posts`, `rude posts` and `other text` are perplexities; `kind insults`
+the share of kind posts that use an insult word.
+"""
+
+
+def tuning_seconds(cell: Result) -> dict[str, float]:
+    """CPU seconds that a policy took, by part, its first oracle included and its judgement not."""
+    return {part: spent for part, spent in cell["seconds"].items() if part != "judge"}
+
+
+def measure_named(measure: str) -> Values:
+    """How a measure is read.
+
+    Raises:
+        LabError: No such measure.
+    """
+    if measure not in MEASURES:
+        raise LabError(f"expected a measure of policies: {', '.join(MEASURES)}", f"got {measure!r}")
+    return MEASURES[measure]
+
+
+def values_of(study: DetoxStudy, cell: DetoxCell, measure: str) -> Float[ndarray, "seed item"]:
+    """A measure of a cell and of the same with every other seed; NaN where there is no number.
+
+    Raises:
+        LabError: No such measure, or a cell that was not measured.
+    """
+    read = measure_named(measure)
+    return np.array([np.atleast_1d(_number(read(one))) for one in study.seeds(cell)], dtype=float)
+
+
+def _number(value: Any) -> Any:
+    return np.nan if value is None else value
+
+
+def spread_of(values: Float[ndarray, "seed item"]) -> Spread | None:
+    """Mean and interval over seeds and items; None where no item has a number."""
+    return None if np.isnan(values).all() else crossed_bootstrap(values)
+
+
+def measured(study: DetoxStudy, cell: DetoxCell, measure: str) -> Spread | None:
+    """A measure of a cell, over its seeds and items.
+
+    Raises:
+        LabError: As `values_of`.
+    """
+    return spread_of(values_of(study, cell, measure))
+
+
+def difference(study: DetoxStudy, cell: DetoxCell, other: DetoxCell, measure: str) -> Spread | None:
+    """How much more one cell has than another, paired by seed and by prompt.
+
+    Raises:
+        LabError: As `values_of`.
+    """
+    return spread_of(values_of(study, cell, measure) - values_of(study, other, measure))
+
+
+def change(study: DetoxStudy, cell: DetoxCell, measure: str) -> Spread | None:
+    """How much more a cell has than the base, as a share of what the base has: −0.8 is a fall by
+    80 %. Paired by prompt.
+
+    Raises:
+        LabError: As `values_of`.
+    """
+    before = values_of(study, BASE_CELL, measure)
+    return spread_of(values_of(study, cell, measure) / np.where(before == 0, np.nan, before) - 1)
+
+
+def row_of(study: DetoxStudy, cell: DetoxCell) -> Row:
+    """All measures of a cell, and what changed against the base.
+
+    Raises:
+        LabError: A cell that was not measured.
+    """
+    found = {name: measured(study, cell, name) for name in MEASURES}
+    changes = {
+        f"change of {name}": change(study, cell, name)
+        for name in ("rude", "expected maximum", "clean posts", "other text")
+    }
+    return {"cell": str(DetoxCell(cell.kind, cell.of)), "kind": cell.kind, **found, **changes}
+
+
+def rows(study: DetoxStudy, group: str | Iterable[DetoxCell]) -> list[Row]:
+    """A row for each policy of a group, or of some cells; the base comes first.
+
+    Raises:
+        LabError: A group or cell that was not measured.
+    """
+    asked = list(study.of_group(group) if isinstance(group, str) else group)
+    policies = [cell for cell in asked if cell.kind not in (FIRST, ORACLE, DETECTION)]
+    return [row_of(study, cell) for cell in dict.fromkeys([BASE_CELL, *policies])]
+
+
+def skills(study: DetoxStudy, cell: DetoxCell) -> dict[str, Spread]:
+    """Each skill of a cell, less that of the base: one by one, not the mean alone.
+
+    Raises:
+        LabError: A cell that was not measured.
+    """
+    before, after = study.cell(BASE_CELL)["skills"], study.seeds(cell)
+    return {
+        name: crossed_bootstrap(np.array([[one["skills"][name] - before[name]] for one in after]))
+        for name in before
+    }
+
+
+def versus(study: DetoxStudy, measures: Iterable[str] = ("rude", "clean posts")) -> list[Row]:
+    """The method less each rival, in every corpus where they are compared, at equal steps; and what
+    both cost, to which steps are no guide.
+
+    Raises:
+        LabError: A measure that there is not, or a cell that was not measured.
+    """
+    names, found = list(measures), []
+    for setting, its_rivals in RIVALS_IN.items():
+        ours = method_cell(setting, HIGH, study.plan.steps, 0)
+        for rival, weight, corpus, longer in its_rivals:
+            steps = study.plan.longer if longer else study.plan.steps
+            other = rival_cell(rival, corpus, weight, steps, 0)
+            row: Row = {"setting": setting, "rival": rival, "weight": weight, "steps": steps}
+            row |= {name: difference(study, ours, other, name) for name in names}
+            costs = (measured(study, cell, "CPU seconds") for cell in (ours, other))
+            found.append(row | dict(zip(("seconds", "rival's seconds"), costs, strict=True)))
+    return found
+
+
+RIVALS_IN: dict[str, tuple[tuple[str, float, str, bool], ...]] = {
+    MAIN: (
+        ("plain", 1, MAIN, False),
+        ("word filter", HIGH, MAIN, False),
+        ("exact filter", 1, MAIN, False),
+        ("exact filter", HIGH, MAIN, False),
+        ("exact filter", HIGH, MAIN, True),
+    ),
+    SILENT: (
+        ("plain", 1, SILENT, False),
+        ("rejection", HIGH, SILENT, False),
+        ("rejection x3", HIGH, SILENT, False),
+        ("exact filter", HIGH, MAIN, True),
+    ),
+    CONTEXTUAL: (
+        ("plain", 1, CONTEXTUAL, False),
+        ("word filter", HIGH, CONTEXTUAL, False),
+        ("exact filter", HIGH, CONTEXTUAL, False),
+    ),
+    SIXTY: (
+        ("plain", 1, SIXTY, False),
+        ("exact filter", HIGH, SIXTY, False),
+    ),
+}
+"""For every corpus of the method its rivals: name, weight of posts, the rival's own corpus, and
+whether it takes the longer tuning. Without posts in the corpus there is nothing to filter: there
+the method stands beside the filter of the corpus that has some."""
+
+
+def by_weight(study: DetoxStudy, setting: str = MAIN) -> list[Row]:
+    """The method for every λ in one corpus, beside the floor τ/(1 + λ) where the corpus has posts.
+
+    Raises:
+        LabError: It was not measured in that corpus.
+    """
+    found = []
+    for weight in study.plan.weights:
+        row = row_of(study, method_cell(setting, weight, study.plan.steps, 0))
+        floor = None if setting == SILENT else RUDE_SHARE / (1 + weight)
+        found.append({"kl_weight": weight, "floor": floor, **row})
+    return found
+
+
+RUDE_SHARE = 0.5
+"""τ, the share of rude posts of every corpus that has posts."""

@@ -1,0 +1,128 @@
+"""Rows against numbers that were put into a study by hand."""
+
+import numpy as np
+import pytest
+
+from helpers.detox.study import DetoxCell, learned, method_cell, rival_cell, summaries
+from helpers.errors import LabError
+from tests.detox.study.fakes import SKILLS, study
+
+STUDY = study()
+METHOD = method_cell("mixed", 10, 120, 0)
+FILTER = rival_cell("exact filter", "mixed", 10, 120, 0)
+
+
+def test_a_measure_has_a_row_for_each_seed_and_a_column_for_each_prompt():
+    found = summaries.values_of(STUDY, METHOD, "rude")
+    floor = 0.5 / 11
+    assert np.allclose(
+        found, [[floor, floor + 0.1], [floor + 0.03, floor + 0.13], [floor + 0.06, floor + 0.16]]
+    )
+    assert summaries.values_of(STUDY, METHOD, "clean posts").tolist() == [[2.0], [2.03], [2.06]]
+    assert summaries.values_of(STUDY, METHOD, "skills").shape == (3, len(SKILLS))
+    with pytest.raises(LabError, match=r"expected a measure of policies: rude, .*; got 'toxicity'"):
+        summaries.values_of(STUDY, METHOD, "toxicity")
+
+
+def test_a_difference_is_paired():
+    """Seeds and prompts add the same to both: nothing is left of them, in any resample."""
+    found = summaries.difference(STUDY, METHOD, FILTER, "rude")
+    assert np.allclose([found.mean, found.low, found.high], 0.5 / 11 - 0.25)
+    alone = summaries.measured(STUDY, METHOD, "rude")
+    assert alone.high - alone.low > 0.05
+    assert np.isclose(alone.mean, 0.5 / 11 + 0.05 + 0.03)
+    assert alone.seeds == 3
+
+
+def test_a_change_is_a_share_of_what_the_base_has():
+    found = summaries.change(STUDY, METHOD, "other text")
+    assert np.allclose([found.mean, found.low, found.high], 0.01)
+    fall = summaries.change(STUDY, METHOD, "rude")
+    shares = [
+        (0.5 / 11 + prompt + seed) / (0.5 + prompt) - 1
+        for prompt in (0.0, 0.1)
+        for seed in (0.0, 0.03, 0.06)
+    ]
+    assert np.isclose(fall.mean, np.mean(shares))
+
+
+def test_what_has_no_number_is_none_and_counts_for_nothing():
+    row = summaries.row_of(STUDY, DetoxCell("masked words"))
+    assert row["clean posts"] is None
+    assert row["change of clean posts"] is None
+    assert row["rude posts"].mean == 4.0
+    silent = rival_cell("word filter", "mixed", 10, 120, 0)
+    assert summaries.measured(STUDY, silent, "kind insults") is None
+
+
+def test_what_a_policy_cost_has_its_oracle_in_it_and_not_its_judge():
+    assert summaries.measured(STUDY, METHOD, "CPU seconds").mean == 12
+    assert summaries.measured(STUDY, FILTER, "CPU seconds").mean == 10
+
+
+def test_skills_are_told_one_by_one():
+    found = summaries.skills(STUDY, METHOD)
+    assert list(found) == list(SKILLS)
+    assert all(np.isclose(each.mean, -0.125) for each in found.values())
+
+
+def test_every_group_has_its_rows_and_the_base_first():
+    for group in STUDY.plan.groups:
+        found = summaries.rows(STUDY, group)
+        assert found[0]["cell"] == "base"
+        names = [row["cell"] for row in found]
+        assert len(set(names)) == len(names)
+        assert (len(found) == 1) == (group in ("oracles", "detection"))
+
+
+def test_floors_stand_beside_what_was_measured():
+    found = {row["kl_weight"]: row for row in summaries.by_weight(STUDY)}
+    assert [round(row["floor"], 4) for row in found.values()] == [
+        0.3333,
+        0.25,
+        0.1667,
+        0.0833,
+        0.0455,
+    ]
+    for row in found.values():
+        assert np.isclose(row["rude"].mean, row["floor"] + 0.08)
+    assert {row["floor"] for row in summaries.by_weight(STUDY, "no forum")} == {None}
+
+
+def test_the_method_stands_beside_each_rival_with_what_both_cost():
+    found = summaries.versus(STUDY, ["rude", "other text"])
+    assert {row["setting"] for row in found} == {"mixed", "no forum", "contextual", "sixty"}
+    for row in found:
+        wanted = 0.5 / 11 - (0.45 if row["rival"] == "plain" else 0.25)
+        assert np.allclose([row["rude"].mean, row["rude"].low], wanted)
+        assert np.isclose(row["other text"].mean, 0)
+        assert row["seconds"].mean > row["rival's seconds"].mean
+    assert sum(row["steps"] == STUDY.plan.longer for row in found) == 2
+
+
+def test_oracles_have_their_errors_and_what_the_regulariser_does():
+    found = {
+        (row["kind"], row["samples"], row["regulariser"]): row for row in learned.oracles(STUDY)
+    }
+    error = found["separate", 1024, "expected first"]["mean error"]
+    assert np.isclose(error.mean, 64 / 1024 + 0.03)
+    assert np.isclose(found["linear", 1024, "expected first"]["mean error"].mean, error.mean + 0.25)
+    more = {row["samples"]: row["more error"] for row in learned.regulariser(STUDY)}
+    assert list(more) == [512, 1024, 4096, 8192]
+    assert np.isclose(more[1024].mean, -error.mean)
+    for wrong in ("no regulariser", "none"):
+        with pytest.raises(LabError, match="expected a regulariser: expected first, own first"):
+            learned.regulariser(STUDY, wrong)
+
+
+def test_detectors_have_their_auc():
+    found = {(row["arm"], row["labels"]): row["auc"].mean for row in learned.detectors(STUDY)}
+    assert found["detection", 60] == 0.75
+    assert found["detection + KL", 240] == 0.875
+
+
+def test_rows_of_what_was_not_measured_are_refused():
+    with pytest.raises(LabError, match="expected a cell that is stored; got 'method/mixed/kl 3"):
+        summaries.row_of(STUDY, method_cell("mixed", 3, 120, 0))
+    with pytest.raises(LabError, match="expected groups of cells"):
+        summaries.rows(STUDY, "none")
