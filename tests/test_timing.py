@@ -14,6 +14,7 @@ from helpers.arithmetic.verification import bench as arithmetic_bench
 from helpers.circuits.oracle import bench as circuits_bench
 from helpers.circuits.study import growth
 from helpers.commands import bench
+from helpers.detox.finetune import bench as detox_bench
 from helpers.detox.networks import bench as sampling_bench
 from helpers.knowledge.masks import bench as masks_bench
 from helpers.tinyworld.models import bench as text_bench
@@ -47,7 +48,7 @@ def test_unknown_names_are_refused_with_the_list(capsys):
     printed = capsys.readouterr()
     assert (
         "expected a benchmark among threads, verify, probes, text, circuits, oracle, masks, "
-        "sampling; got 'nothing'" in printed.err
+        "sampling, detox; got 'nothing'" in printed.err
     )
     assert printed.out == ""
 
@@ -69,6 +70,7 @@ def test_the_command_prints_stable_json(monkeypatch, capsys):
         circuits_bench,
         masks_bench,
         sampling_bench,
+        detox_bench,
     )
     assert {module.__name__ for module in modules} == set(
         bench.BENCHES.values()

@@ -17,6 +17,7 @@ BENCHES: dict[str, str] = {
     "oracle": "helpers.circuits.oracle.bench",
     "masks": "helpers.knowledge.masks.bench",
     "sampling": "helpers.detox.networks.bench",
+    "detox": "helpers.detox.finetune.bench",
 }
 """Name of a benchmark: the module whose ``measure() -> list[Ratio]`` runs it."""
 

@@ -48,7 +48,14 @@ from helpers.trust.information import bounds, dependence, kernels, recovery
 from helpers.trust.probes import linear, numbers, onset
 from helpers.trust.series import activations, integrity
 from helpers.trust.steering import across, behaviours, effects, strength, tinyworld, vectors
-from tests.support import exact_calls, judging_calls, network_calls, oracle_calls, posts_calls
+from tests.support import (
+    exact_calls,
+    judging_calls,
+    network_calls,
+    oracle_calls,
+    posts_calls,
+    tuning_calls,
+)
 from tests.trust.families import native
 
 FILES = ("interventions.py", "attribution.py", "stats.py")
@@ -71,6 +78,7 @@ ROOMS = ("texts", "inputs", *FILES, "trust", "show", "tinyworld")
 ROOMS += ("knowledge/tracing", "knowledge/edit_study", "knowledge/real", *EDITING, *MASKS)
 ROOMS += (
     network_calls.ROOM,
+    tuning_calls.ROOM,
     *judging_calls.ROOMS,
     exact_calls.ROOM,
     posts_calls.ROOM,
@@ -963,6 +971,7 @@ CALLS: dict[str, Call] = {
     ),
     **exact_calls.CALLS,
     **network_calls.CALLS,
+    **tuning_calls.CALLS,
     **posts_calls.CALLS,
     **oracle_calls.CALLS,
     **judging_calls.CALLS,

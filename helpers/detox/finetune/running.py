@@ -14,12 +14,11 @@ from helpers.detox.finetune import state
 from helpers.detox.finetune.iterations import Iterations
 from helpers.detox.finetune.plan import BETAS, TuningPlan, check_plan
 from helpers.detox.finetune.steps import StepLosses, TuningRun, posts, rows, take_step
-from helpers.detox.networks import Plain, frozen
+from helpers.detox.networks import Plain, Policy, frozen
 from helpers.detox.oracle import Oracle, Scorer
-from helpers.detox.posts import DetoxCorpus, check_kind_posts
+from helpers.detox.posts import DetoxCorpus, check_kind_posts, check_network
 from helpers.errors import LabError
 from helpers.runtime import gradients, progress
-from helpers.tinyworld.language import vocabulary
 from helpers.training import STATE, held
 
 
@@ -50,12 +49,7 @@ def prepared(
             without a word to learn, or one without a kind post whose posts shall be the prefixes.
     """
     check_plan(plan)
-    words = len(vocabulary())
-    if base.shape.n_words != words or base.shape.n_outputs != words:
-        raise LabError(
-            f"expected a model of TinyWorld's {words} words to tune",
-            f"got one that reads {base.shape.n_words} and says {base.shape.n_outputs}",
-        )
+    check_network(Policy(base).network)  # a policy is of a network that says words
     parts = [rows(corpus.other)] + ([posts(corpus.posts)] if corpus.posts is not None else [])
     if not all(bool(part.mask.any(1).all()) for part in parts):
         raise LabError(

@@ -21,6 +21,7 @@ from helpers.detox.oracle import log_target
 from helpers.detox.oracle.losses import counted
 from helpers.detox.posts import PROMPT, STOP, DetoxCorpus
 from helpers.errors import LabError
+from helpers.inputs import token_ids
 from helpers.runtime import gradients
 
 BATCHES = 3
@@ -102,15 +103,27 @@ class Marked:
 def posts(tokens: Int[Tensor, "row pos"]) -> Marked:
     """Posts: every word after the prompt counts, up to the stop; no padding does.
 
+    Raises:
+        LabError: No table of token ids.
+
     >>> row = torch.tensor([[1, 70, 5, 90, STOP, 0]])
     >>> posts(row).wanted.tolist() == [90, STOP]
     True
     """
+    tokens = token_ids(tokens)
     return Marked(tokens, counted(tokens, PROMPT, STOP)[:, 1:])
 
 
 def rows(tokens: Int[Tensor, "row pos"]) -> Marked:
-    """Rows of other text: every word after the first counts."""
+    """Rows of other text: every word after the first counts, no padding does.
+
+    Raises:
+        LabError: No table of token ids.
+
+    >>> rows(torch.tensor([[70, 71, 72]])).wanted.tolist()
+    [71, 72]
+    """
+    tokens = token_ids(tokens)
     return Marked(tokens, tokens[:, 1:] != PAD)
 
 

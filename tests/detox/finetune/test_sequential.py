@@ -209,7 +209,7 @@ def test_what_cannot_be_tuned_is_refused():
     with pytest.raises(LabError, match="expected a kind post in the corpus"):
         tuned(prefixes="corpus", scorer=None)
     small = replace(toys.SHAPE, n_words=50, n_outputs=50)
-    with pytest.raises(LabError, match="expected a model of TinyWorld's"):
+    with pytest.raises(LabError, match="expected a network of TinyWorld's"):
         tuned(base=toys.fresh(small, 0))
     with pytest.raises(LabError, match="expected at least 0 as kl_weight"):
         tuned(kl_weight=-1.0)
