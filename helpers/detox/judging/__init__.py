@@ -9,7 +9,7 @@
 - `judgement`: all of it.
 """
 
-from helpers.detox.judging.distance import divergence
+from helpers.detox.judging.distance import divergence, exact_divergence
 from helpers.detox.judging.fluency import Perplexity, distinct, perplexities, perplexity
 from helpers.detox.judging.independent import WordJudge, errors_by_manner, word_judge
 from helpers.detox.judging.judgement import JudgePlan, judged
@@ -18,22 +18,8 @@ from helpers.detox.judging.toxicity import SampledPosts, graded, sample_shares, 
 from helpers.detox.judging.verdicts import margins, verdict_shares
 
 __all__ = [
-    "JudgePlan",
-    "Perplexity",
-    "SampledPosts",
-    "WordJudge",
-    "distinct",
-    "divergence",
-    "errors_by_manner",
-    "graded",
-    "judged",
-    "margins",
-    "perplexities",
-    "perplexity",
-    "policy_answers",
-    "sample_shares",
-    "sampled_posts",
-    "skill_shares",
-    "verdict_shares",
-    "word_judge",
-]
+    "JudgePlan", "Perplexity", "SampledPosts", "WordJudge", "distinct", "divergence",
+    "errors_by_manner", "exact_divergence", "graded", "judged", "margins", "perplexities",
+    "perplexity", "policy_answers", "sample_shares", "sampled_posts", "skill_shares",
+    "verdict_shares", "word_judge",
+]  # fmt: skip

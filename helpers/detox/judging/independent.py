@@ -141,18 +141,20 @@ def scores(judge: Judge, tokens: Int[Tensor, "row pos"]) -> Float[ndarray, " row
             "expected a judge that scores every post",
             f"it raised {type(fault).__name__}: {fault}"[:200],
         ) from None
-    wanted = f"expected a chance from 0 to 1 for each of {len(tokens)} posts"
-    if given.shape != (len(tokens),):
-        raise LabError(wanted, f"got scores of shape {list(given.shape)}")
-    good = (given >= 0) & (given <= 1)
-    if not good.all():
-        odd = given[~good]
+    odd = given[~((given >= 0) & (given <= 1))]
+    fits = given.shape == (len(tokens),)
+    if odd.size or not fits:
         raise LabError(
-            wanted,
-            f"got {'NaN' if np.isnan(odd).any() else f'{odd[0]:.3g}'} for {odd.size} of them",
+            f"expected a chance from 0 to 1 for each of {len(tokens)} posts",
+            f"got {_described(odd)}" if fits else f"got scores of shape {list(given.shape)}",
             hint="a post without a score is not a clean one: mend the judge, or leave the post out",
         )
     return given
+
+
+def _described(odd: Float[ndarray, " row"]) -> str:
+    """Scores that are none."""
+    return f"{'NaN' if np.isnan(odd).any() else f'{odd[0]:.3g}'} for {odd.size} of them"
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.detox.judging import SampledPosts, distinct, divergence, perplexity, sampled_posts
+from helpers.detox.judging import (
+    SampledPosts,
+    distinct,
+    divergence,
+    exact_divergence,
+    perplexity,
+    sampled_posts,
+)
 from helpers.detox.judging.fluency import perplexities, said_places
 from helpers.detox.networks import Policy
-from helpers.detox.posts import PROMPT
+from helpers.detox.posts import PROMPT, prompts
 from helpers.errors import LabError
 from tests.detox.judging.toys import (
     GARBLED,
@@ -91,7 +98,7 @@ def test_distinct_sequences_are_counted_by_hand():
     assert found["posts"] == 0.75
 
 
-def closed_form(p: dict[str, float], q: dict[str, float]) -> float:
+def closed_form(p: dict, q: dict) -> float:
     return sum(chance * math.log(chance / q[text]) for text, chance in p.items())
 
 
@@ -141,3 +148,13 @@ def test_the_error_is_that_of_prompts():
     found = divergence(drawn, saying(p), saying(q))
     assert found["nats"] == pytest.approx(np.mean(alone), abs=1e-4)
     assert found["error"] == pytest.approx(np.std(alone, ddof=1) / math.sqrt(6), abs=1e-4)
+
+
+def test_the_exact_divergence_is_the_closed_form_with_garbled_as_one_outcome():
+    p = {INSULT: 0.5, PRAISE: 0.3, GARBLED: 0.1, "gem .": 0.1}
+    q = {INSULT: 0.25, PRAISE: 0.25, GARBLED: 0.5}
+    found = exact_divergence(saying(p), saying(q), prompts()[:1])
+    merged = closed_form({0: 0.5, 1: 0.3, 2: 0.2}, {0: 0.25, 1: 0.25, 2: 0.5})
+    assert found["nats"] == pytest.approx(merged, abs=1e-5)
+    back = exact_divergence(saying(p), saying({PRAISE: 0.5, GARBLED: 0.5}), prompts()[:1])
+    assert back == {"nats": None, "error": None, "infinite": 0.5}

@@ -25,6 +25,16 @@ def blank_network():
     return network
 
 
+class Read:
+    """What was read so far; rows that have ended may leave it."""
+
+    def __init__(self, tokens=None):
+        self.tokens = tokens
+
+    def select(self, rows):
+        return Read(self.tokens if self.tokens is None else self.tokens[rows])
+
+
 class Mixture:
     """A guide: after a prompt, one of some posts, each with its chance; elsewhere any word."""
 
@@ -37,13 +47,13 @@ class Mixture:
                 row[token] = row.get(token, 0.0) + chance
 
     def begin(self):
-        return []
+        return Read()
 
     def __call__(self, logits, tokens, state):
         rows = tokens
         if state is not None:
-            state.append(tokens)
-            rows = torch.cat(state, 1)
+            before = [] if state.tokens is None else [state.tokens]
+            rows = state.tokens = torch.cat([*before, tokens], 1)
         new, changed = tokens.shape[1], torch.zeros_like(logits)
         for row, read in enumerate(rows.tolist()):
             for place in range(new):
