@@ -139,6 +139,33 @@ def test_the_loop_tells_the_mistakes_apart(mistake):
     assert max(abs(a - b) for a, b in zip(found, wrong, strict=True)) > 0.05
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_a_step_goes_down_the_gradient_of_both_losses_through_both_sides(direction):
+    """Adam's first step moves every weight by the learning rate against its gradient's sign."""
+    base, [row] = tiny.network(), tiny.rows([(tiny.GOOD, tiny.BAD, tiny.STOP)])
+    reference, oracle = opinionated(), opinionated()
+    said, p = reference(row[None])[0], base(row[None])[0].softmax(-1)
+    loss = torch.zeros(())
+    for place in (1, 2, 3):
+        a = said[place - 1, row[place]].sigmoid()
+        e = (p[place] * said[place].sigmoid()).sum()
+        x, y = (e, a) if direction == "expected first" else (a, e)
+        loss = loss - a.log()
+        if place < 3:
+            loss = loss + x * (x / y).log() + (1 - x) * ((1 - x) / (1 - y)).log()
+    loss.backward()
+    samples = LabelledSamples(row[None], torch.tensor([True]), tiny.START, tiny.STOP)
+    plan = FitPlan(steps=1, batch=1, rate=0.01, direction=direction)
+    fit(oracle, base, samples, plan, torch.Generator().manual_seed(0))
+    steeps = 0
+    for name, weight in reference.named_parameters():
+        moved, gradient = oracle.get_parameter(name) - weight, weight.grad
+        steep = gradient.abs() > 1e-3
+        assert torch.allclose(moved[steep], -0.001 * gradient.sign()[steep], rtol=0.02)
+        steeps += int(steep.sum())
+    assert steeps > 100
+
+
 def test_the_exact_success_is_consistent_with_itself_but_another_is_not():
     """Bellman's equation: what is expected of R one word later is R."""
     base = tiny.network()
