@@ -136,7 +136,7 @@ def _measured(kind: str, samples: int, plan: FitPlan, seed: int) -> tuple[Oracle
 
 
 def ship(path: Path = DATA, samples: int = 32768, plan: FitPlan = SHIPPED, seed: int = 0) -> None:
-    """Fit the oracle that the package brings, and write it with its numbers: two minutes of one core.
+    """Fit the oracle that the package brings, and write it with its numbers: 70 CPU-seconds.
 
     Raises:
         LabError: As `fitted`, or a folder that cannot be written.
