@@ -58,6 +58,18 @@ class WordMask:
 
 
 @dataclass(frozen=True)
+class ExpertCaches:
+    """What the expert and the anti-expert have read so far."""
+
+    expert: KeyValues
+    anti: KeyValues
+
+    def select(self, rows: Int[Tensor, " kept"]) -> "ExpertCaches":
+        """The caches of some rows, in this order."""
+        return ExpertCaches(self.expert.select(rows), self.anti.select(rows))
+
+
+@dataclass(frozen=True)
 class Experts:
     """A guide that adds α (expert − anti-expert) to the logits (DExperts, eq. 2).
 
@@ -70,17 +82,17 @@ class Experts:
     anti: Plain
     alpha: float
 
-    def begin(self) -> Any:
-        return KeyValues(), KeyValues()
+    def begin(self) -> ExpertCaches:
+        return ExpertCaches(KeyValues(), KeyValues())
 
     def __call__(
         self,
         logits: Float[Tensor, "row pos word"],
         tokens: Int[Tensor, "row pos"],
-        state: Any | None = None,
+        state: ExpertCaches | None = None,
     ) -> Float[Tensor, "row pos word"]:
-        mine, others = (None, None) if state is None else state
-        return logits + self.alpha * (self.expert(tokens, mine) - self.anti(tokens, others))
+        expert, anti = (state.expert, state.anti) if state is not None else (None, None)
+        return logits + self.alpha * (self.expert(tokens, expert) - self.anti(tokens, anti))
 
 
 def masked_words(base: Plain, words: Iterable[int] | None = None) -> RivalPolicy:

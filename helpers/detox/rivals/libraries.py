@@ -120,7 +120,7 @@ def dpo_by_library(
             peft_config=_adapter(plan),
         )
         trainer.train()
-    return LibraryRun(trainer.model, _logged(trainer))
+    return LibraryRun(trainer.model, _logged(trainer, plan))
 
 
 def grpo_by_library(
@@ -166,12 +166,12 @@ def grpo_by_library(
                 num_generations=plan.group,
                 max_completion_length=plan.new_tokens,
             ),
-            train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
+            train_dataset=Dataset.from_list(_asked(prompts, plan)),
             processing_class=_with_padding(tokenizer),
             peft_config=_adapter(plan),
         )
         trainer.train()
-    return LibraryRun(trainer.model, _logged(trainer), guard.constant)
+    return LibraryRun(trainer.model, _logged(trainer, plan), guard.constant)
 
 
 def _settings(plan: LibraryPlan, folder: str) -> dict[str, Any]:
@@ -182,6 +182,7 @@ def _settings(plan: LibraryPlan, folder: str) -> dict[str, Any]:
         "per_device_train_batch_size": plan.batch,
         "learning_rate": plan.rate,
         "seed": plan.seed,
+        "disable_dropout": True,  # else a model differs from itself, and so from its reference
         "use_cpu": device() == "cpu",
         "bf16": False,
         "report_to": [],
@@ -217,6 +218,24 @@ def _with_padding(tokenizer: Any) -> Any:
     return padded
 
 
-def _logged(trainer: Any) -> tuple[dict[str, float], ...]:
-    """The entries of steps; the last one, of the whole run, is left out."""
+def _asked(prompts: Sequence[str], plan: LibraryPlan) -> list[dict[str, str]]:
+    """The prompts in turn, as many as a run asks: of fewer than a batch, `trl` makes no step."""
+    count = plan.steps * (plan.batch // plan.group)
+    return [{"prompt": prompts[number % len(prompts)]} for number in range(count)]
+
+
+def _logged(trainer: Any, plan: LibraryPlan) -> tuple[dict[str, float], ...]:
+    """The entries of steps; the last one, of the whole run, is left out.
+
+    Raises:
+        LabError: Other numbers of steps than were asked for, which the library does not call a
+            fault.
+    """
+    made = trainer.state.global_step
+    if made != plan.steps:
+        raise LabError(
+            f"expected {plan.steps} steps of the library",
+            f"it made {made}",
+            hint="give more prompts or pairs, or smaller batches",
+        )
     return tuple(entry for entry in trainer.state.log_history if "loss" in entry)

@@ -89,8 +89,13 @@ def test_experts_say_the_same_with_a_cache():
         state, past, parts = policy.guide.begin(), KeyValues(), []
         for part in tokens.split([3, 1, 2, 1], 1):
             parts.append(policy.guide(base(part, past), part, state))
+        kept, new = torch.tensor([2, 0]), tokens[:2, :1]
+        onward = policy.guide(base(new, past.select(kept)), new, state.select(kept))
     found = torch.cat(parts, 1).log_softmax(-1)
     assert torch.allclose(found, policy.log_probs(tokens), atol=1e-4)
+    longer = torch.cat([tokens[kept], new], 1)
+    last = policy.log_probs(longer)[:, -1:]
+    assert torch.allclose(onward.log_softmax(-1), last, atol=1e-4)
 
 
 @pytest.fixture
