@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.detox.exact import guided, success, unguided
+from helpers.detox.exact import MarkovChain, WordAutomaton, guided, success, unguided
 from helpers.detox.exact.bounds import (
     disturbed,
     growing_error,
@@ -34,6 +34,20 @@ def test_the_bounds_hold_in_any_world(world, log_delta, consistent, seed):
     )
     if consistent:
         assert inconsistency(chain, automaton, values) < 1e-12
+
+
+def test_the_bound_of_consistent_oracles_is_nearly_reached():
+    """One word in 40 overrated, all others underrated: no smaller factor than 2 would do."""
+    size, few = 20.0, 1 / 40
+    chain = MarkovChain([[few, 1 - few]], length=1)
+    free = WordAutomaton([[1, 2], [1, 2], [1, 2]], [True, True, True])  # the last word, remembered
+    values = np.ones((2, 1, 3)) * np.exp([0.0, size, -size])
+    values[0] = few * math.exp(size) + (1 - few) * math.exp(-size)
+    by_hand = math.log(values[0, 0, 0]) - (2 * few - 1) * size
+    assert inconsistency(chain, free, values) == pytest.approx(0, abs=1e-6)
+    assert log_error(chain, free, values) == pytest.approx(size)
+    assert kl_of_oracle(chain, free, values) == pytest.approx(by_hand)
+    assert 0.85 * kl_bound(size, 1, True) < by_hand <= kl_bound(size, 1, True)
 
 
 def test_the_kl_of_an_oracle_over_all_texts():
