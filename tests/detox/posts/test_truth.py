@@ -95,6 +95,7 @@ def test_chances_do_not_depend_on_how_many_prefixes_are_read_at_once(monkeypatch
     policy = toy_policies()["guided, rows to choose"]
     wanted = ends_of(policy, PROMPTS, toys.trie())
     monkeypatch.setattr("helpers.detox.posts.walking.ROWS", 2)
+    monkeypatch.setattr("helpers.detox.posts.walking.PROMPTS", 1)
     found = ends_of(policy, PROMPTS, toys.trie())
     for name in ("reach", "kind", "rude", "garbled"):
         assert getattr(found, name) == pytest.approx(getattr(wanted, name), abs=1e-6)
