@@ -115,7 +115,7 @@ def _after(
 def calibration(
     oracle: Oracle,
     base: Plain,
-    prompts: Int[Tensor, "prompt 3"],
+    prompts: Int[Tensor, "prompt pos"],
     truths: list[Truth] | None = None,
 ) -> Calibration:
     """Errors of an oracle against the exact R of a base, over prompts of equal weight.
