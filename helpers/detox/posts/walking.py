@@ -136,7 +136,7 @@ class _Cached(_Reader):
             past, state = KeyValues(), policy.guide.begin() if policy.guide is not None else None
             new = self.prompts[front.prompt]
         else:
-            past, state = (kept and kept.select(row) for kept in front.past)
+            past, state = (None if kept is None else kept.select(row) for kept in front.past)
             new = torch.from_numpy(self.trie.token[front.node])[:, None]
         states = policy.network.states(new, past)
         logits = policy.network.unembed(states if policy.guide is not None else states[:, -1:])
