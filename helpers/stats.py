@@ -145,6 +145,19 @@ def crossed_bootstrap(
     return Spread(float(filled.sum() / there.sum()), float(low), float(high), seeds)
 
 
+def spread_or_none(values: Real[ndarray, "seed item"]) -> Spread | None:
+    """The same; None where no item has a number.
+
+    Raises:
+        LabError: An infinite value, or a table without rows or columns.
+
+    >>> spread_or_none(np.full((2, 3), np.nan)) is None
+    True
+    """
+    numbers = array_of(real(values, "values", "seed item"))
+    return None if np.isnan(numbers).all() else crossed_bootstrap(numbers)
+
+
 @dataclass(frozen=True)
 class Null:
     """Result of a permutation test.

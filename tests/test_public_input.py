@@ -33,6 +33,7 @@ WHITE = {
     "knowledge.editing.gradients.within_facts",  # the answer never changed
     "knowledge.edit_study.summaries.spread",  # likewise
     "stats.crossed_bootstrap",  # likewise
+    "stats.spread_or_none",  # likewise
 }
 """Functions to which NaN says that there is no number."""
 ANY_SIZE = {

@@ -54,6 +54,8 @@ from tests.support import (
     network_calls,
     oracle_calls,
     posts_calls,
+    rivals_calls,
+    study_calls,
     tuning_calls,
 )
 from tests.trust.families import native
@@ -83,6 +85,8 @@ ROOMS += (
     exact_calls.ROOM,
     posts_calls.ROOM,
     oracle_calls.ROOM,
+    study_calls.ROOM,
+    rivals_calls.ROOM,
 )
 TRUTH = np.tile([True, False], 12)
 GROUPS = tuple(str(item // 2) for item in range(24))
@@ -310,6 +314,10 @@ CALLS: dict[str, Call] = {
     "stats.crossed_bootstrap": (
         stats.crossed_bootstrap,
         lambda: {"values": eighths(3, 5).numpy(), "resamples": 50},
+    ),
+    "stats.spread_or_none": (
+        stats.spread_or_none,
+        lambda: {"values": eighths(3, 5).numpy()},
     ),
     "stats.permutation_null": (
         stats.permutation_null,
@@ -975,10 +983,13 @@ CALLS: dict[str, Call] = {
     **posts_calls.CALLS,
     **oracle_calls.CALLS,
     **judging_calls.CALLS,
+    **study_calls.CALLS,
+    **rivals_calls.CALLS,
 }
 
 EXEMPT = {
     **posts_calls.EXEMPT,
+    **rivals_calls.EXEMPT,
     **network_calls.EXEMPT,
     **oracle_calls.EXEMPT,
     **judging_calls.EXEMPT,
@@ -986,7 +997,6 @@ EXEMPT = {
     "knowledge.edit_study.places.place_of": "hands its mask on to `every_arm`, which is walked",
     "knowledge.edit_study.plan.arm_cell": "the key under which something is stored",
     "knowledge.edit_study.plan.places_at": "which places a plan has at one of its densities",
-    "knowledge.edit_study.summaries.spread_or_none": "`spread`, or none where nothing is stored",
     "knowledge.edit_study.summaries.values_of": "looks up what is stored under a name",
     "knowledge.edit_study.summaries.edited_arms": "looks up what is stored under a name",
     "knowledge.edit_study.summaries.arm_differences": "looks up what is stored under a name",

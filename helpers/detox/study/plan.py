@@ -27,7 +27,7 @@ from helpers.detox.posts import SETTINGS
 from helpers.detox.rivals import RIVALS
 from helpers.errors import LabError
 from helpers.files.cells import file_of
-from helpers.inputs import check_count
+from helpers.inputs import at_least, check_count
 
 MODEL = "tinyworld"
 METHOD, BASE, FIRST, ORACLE, DETECTION = "method", "base", "first oracle", "oracle", "detection"
@@ -219,9 +219,13 @@ def method_cell(
 ) -> DetoxCell:
     """The cell of a tuning by the method.
 
+    Raises:
+        LabError: A λ below 0 or NaN, no step, or a seed below 0.
+
     >>> str(method_cell("mixed", 0.5, 120, 0))
     'method/mixed/kl 0.5/120 steps/seed 0'
     """
+    _check(weight, steps, seed)
     more = () if variant is None else (variant,)
     return DetoxCell(METHOD, (setting, f"kl {weight:g}", f"{steps} steps", *more), seed)
 
@@ -229,7 +233,17 @@ def method_cell(
 def rival_cell(name: str, setting: str, weight: float, steps: int, seed: int) -> DetoxCell:
     """The cell of a rival that tunes.
 
+    Raises:
+        LabError: A weight below 0 or NaN, no step, or a seed below 0.
+
     >>> str(rival_cell("word filter", "contextual", 10, 120, 0))
     'word filter/contextual/weight 10/120 steps/seed 0'
     """
+    _check(weight, steps, seed)
     return DetoxCell(name, (setting, f"weight {weight:g}", f"{steps} steps"), seed)
+
+
+def _check(weight: float, steps: int, seed: int) -> None:
+    at_least(0, weight, "as the weight of a cell")
+    check_count("number of steps", steps, least=1)
+    check_count("seed", seed)

@@ -28,7 +28,7 @@ from helpers.detox.study.plan import (
 from helpers.detox.study.stored import DetoxStudy
 from helpers.errors import LabError
 from helpers.files.cells import Result
-from helpers.stats import Spread, crossed_bootstrap
+from helpers.stats import Spread, crossed_bootstrap, spread_or_none
 
 Row = dict[str, Any]
 Values = Callable[[Result], Any]
@@ -89,18 +89,13 @@ def _number(value: Any) -> Any:
     return np.nan if value is None else value
 
 
-def spread_of(values: Float[ndarray, "seed item"]) -> Spread | None:
-    """Mean and interval over seeds and items; None where no item has a number."""
-    return None if np.isnan(values).all() else crossed_bootstrap(values)
-
-
 def measured(study: DetoxStudy, cell: DetoxCell, measure: str) -> Spread | None:
     """A measure of a cell, over its seeds and items.
 
     Raises:
         LabError: As `values_of`.
     """
-    return spread_of(values_of(study, cell, measure))
+    return spread_or_none(values_of(study, cell, measure))
 
 
 def difference(study: DetoxStudy, cell: DetoxCell, other: DetoxCell, measure: str) -> Spread | None:
@@ -109,7 +104,7 @@ def difference(study: DetoxStudy, cell: DetoxCell, other: DetoxCell, measure: st
     Raises:
         LabError: As `values_of`.
     """
-    return spread_of(values_of(study, cell, measure) - values_of(study, other, measure))
+    return spread_or_none(values_of(study, cell, measure) - values_of(study, other, measure))
 
 
 def change(study: DetoxStudy, cell: DetoxCell, measure: str) -> Spread | None:
@@ -120,7 +115,9 @@ def change(study: DetoxStudy, cell: DetoxCell, measure: str) -> Spread | None:
         LabError: As `values_of`.
     """
     before = values_of(study, BASE_CELL, measure)
-    return spread_of(values_of(study, cell, measure) / np.where(before == 0, np.nan, before) - 1)
+    return spread_or_none(
+        values_of(study, cell, measure) / np.where(before == 0, np.nan, before) - 1
+    )
 
 
 def row_of(study: DetoxStudy, cell: DetoxCell) -> Row:

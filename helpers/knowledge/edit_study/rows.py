@@ -23,12 +23,13 @@ from helpers.knowledge.edit_study.plan import (
     EditCell,
 )
 from helpers.knowledge.edit_study.stored import EditStudy
-from helpers.knowledge.edit_study.summaries import EFFECTS, spread, spread_or_none
+from helpers.knowledge.edit_study.summaries import EFFECTS, spread
 from helpers.knowledge.editing.comparison import HALF
 from helpers.knowledge.editing.published import WAYS
 from helpers.knowledge.facts.places import PLACES
 from helpers.knowledge.study.summaries import Row, rate
 from helpers.knowledge.tracing import CausalTrace, predicts
+from helpers.stats import spread_or_none
 
 SUCCESSES = ("efficacy", "paraphrase", "siblings", "paraphrase x siblings")
 """What tracing is asked to predict; the last is high where the fact alone is changed."""

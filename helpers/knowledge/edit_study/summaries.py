@@ -26,7 +26,7 @@ from helpers.knowledge.editing.comparison import NORMS
 from helpers.knowledge.editing.gradients import Regression
 from helpers.knowledge.facts.tinyworld import several
 from helpers.knowledge.study.summaries import RESAMPLES, Row
-from helpers.stats import Null, Spread, crossed_bootstrap
+from helpers.stats import Null, Spread, crossed_bootstrap, spread_or_none
 
 EFFECTS = tuple(name for name in EditEffects.__dataclass_fields__ if name != "has")
 SIZED = tuple(arm for arm in ARMS if arm not in ("complement", "everything"))
@@ -47,11 +47,6 @@ def spread(values: Real[ndarray, "seed fact"], resamples: int = RESAMPLES, seed:
     1.667 [1.000, 3.000]
     """
     return crossed_bootstrap(values, resamples, seed)
-
-
-def spread_or_none(values: Float[ndarray, "seed fact"]) -> Spread | None:
-    """The same; None where no fact has a number."""
-    return spread(values) if not np.isnan(values).all() else None
 
 
 def values_of(

@@ -6,7 +6,16 @@ import pytest
 
 from helpers.detox.finetune import TuningPlan
 from helpers.detox.posts import SETTINGS
-from helpers.detox.study import DETOX_PLAN, GROUPS, VARIANTS, DetoxCell, DetoxPlan, detox_cells
+from helpers.detox.study import (
+    DETOX_PLAN,
+    GROUPS,
+    VARIANTS,
+    DetoxCell,
+    DetoxPlan,
+    detox_cells,
+    method_cell,
+    rival_cell,
+)
 from helpers.detox.study.measuring import asks_oracle
 from helpers.detox.study.plan import KINDS, detection_of, oracle_of, tuning_of
 from helpers.errors import LabError
@@ -130,3 +139,13 @@ def test_a_plan_comes_back_from_what_is_stored():
 def test_a_plan_that_measures_nothing_is_refused(wrong):
     with pytest.raises(LabError, match="expected"):
         DetoxPlan(**wrong)
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_cell_of_no_weight_is_refused(weight):
+    for make in (
+        lambda: method_cell("mixed", weight, 120, 0),
+        lambda: rival_cell("plain", "mixed", weight, 120, 0),
+    ):
+        with pytest.raises(LabError, match="expected at least 0 as the weight of a cell"):
+            make()

@@ -1,0 +1,19 @@
+"""A good call of every public function of `helpers.detox.study` that takes numbers or arrays."""
+
+from collections.abc import Callable
+from typing import Any
+
+from helpers.detox.study import plan
+
+ROOM = "detox/study"
+
+CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
+    "detox.study.plan.method_cell": (
+        plan.method_cell,
+        lambda: {"setting": "mixed", "weight": 2.5, "steps": 120, "seed": 1},
+    ),
+    "detox.study.plan.rival_cell": (
+        plan.rival_cell,
+        lambda: {"name": "plain", "setting": "mixed", "weight": 2.5, "steps": 120, "seed": 1},
+    ),
+}
