@@ -28,7 +28,7 @@ from helpers.detox.posts import PROMPT, STOP, DetoxCorpus, PostLabel, labels, pr
 from helpers.detox.rivals.filters import insult_tokens
 from helpers.detox.rivals.outcome import CPUClock, RivalPolicy
 from helpers.errors import LabError
-from helpers.inputs import check_count, positive_row, token_ids
+from helpers.inputs import at_least, check_count, finite, positive_row, token_ids
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
 
@@ -111,7 +111,20 @@ def _after_block(
 
 
 def edited(network: Plain, edit: ActivationEdit, vector: Float[Tensor, " d_model"]) -> Policy:
-    """The network with a multiple of a vector taken off its residual stream."""
+    """The network with a multiple of a vector taken off its residual stream.
+
+    Raises:
+        LabError: No such block, a vector of another width, or numbers that are not finite.
+    """
+    check_count("number of a block", edit.layer)
+    vector = finite(vector, "vector of an edit", "d_model")
+    at_least(0.0, edit.strength, "strength of an edit")
+    if edit.layer >= network.shape.n_layers or len(vector) != network.shape.d_model:
+        raise LabError(
+            f"expected a block below {network.shape.n_layers}, and a vector of "
+            f"{network.shape.d_model} numbers",
+            f"got block {edit.layer} and {len(vector)} numbers",
+        )
     copy = frozen(network)
     copy.shifts = {**copy.shifts, edit.layer: -edit.strength * vector}
     return Policy(copy)
@@ -120,7 +133,14 @@ def edited(network: Plain, edit: ActivationEdit, vector: Float[Tensor, " d_model
 def kind_share(
     policy: Policy, asked: Int[Tensor, "prompt pos"], seed: int, samples: int = SAMPLES
 ) -> float:
-    """Share of kind posts among samples after some prompts."""
+    """Share of kind posts among samples after some prompts.
+
+    Raises:
+        LabError: Prompts that are none, or fewer than one sample after each.
+    """
+    check_count("number of samples", samples, least=1)
+    check_count("seed", seed)
+    asked = token_ids(asked, policy.network)
     generator = torch.Generator().manual_seed(seed)
     rows = sample(policy, asked.repeat_interleave(samples, 0), generator, NEW, STOP)
     return float(np.mean(labels(rows) == PostLabel.KIND))
@@ -154,6 +174,7 @@ def activation_editing(
         raise LabError(
             "expected rude posts and kind posts to compare", "the corpus has no posts at all"
         )
+    check_count("seed", seed)
     tried = range(base.shape.n_layers) if layers is None else layers
     if not tried:
         raise LabError("expected a block after which to edit", "got none")

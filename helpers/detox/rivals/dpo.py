@@ -13,6 +13,7 @@ Steps, rows, rehearsal and rate are those of the method.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from helpers.detox.posts import DetoxCorpus, PostLabel, labels
 from helpers.detox.rivals.outcome import CPUClock, RivalPolicy
 from helpers.detox.rivals.steps import train, word_log_probs
 from helpers.errors import LabError
-from helpers.inputs import at_least
+from helpers.runtime import gradients
 
 
 def sequence_log_probs(network: Plain, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, " row"]:
@@ -38,6 +39,22 @@ def sequence_log_probs(network: Plain, tokens: Int[Tensor, "row pos"]) -> Float[
     """
     each, said = word_log_probs(network, tokens)
     return (each * said).sum(1)
+
+
+def of_texts(numbers: Any) -> Float[Tensor, " text"]:
+    """Log-probabilities of whole texts with their gradient, of single precision at least.
+
+    Raises:
+        LabError: No row of finite real numbers.
+    """
+    row = isinstance(numbers, Tensor) and numbers.ndim == 1 and numbers.numel()
+    if not row or numbers.is_complex() or not numbers.isfinite().all():
+        got = list(numbers.shape) if isinstance(numbers, Tensor) else type(numbers).__name__
+        raise LabError(
+            "expected log-probabilities of one or more pairs",
+            f"got {got}, or NaN or infinity among them",
+        )
+    return numbers if numbers.dtype in (torch.float32, torch.float64) else numbers.float()
 
 
 def preference_loss(
@@ -55,17 +72,21 @@ def preference_loss(
         beta: How strongly the reference holds; in units of 1/nat.
 
     Raises:
-        LabError: Numbers of pairs that differ, or none; beta not above 0.
+        LabError: Numbers of pairs that differ, or none; NaN or infinity; beta not above 0.
 
     >>> one = torch.zeros(1)
     >>> round(float(preference_loss(one, one, one, one)), 6)  # no preference yet: ln 2
     0.693147
     """
-    shapes = {tuple(x.shape) for x in (chosen, refused, chosen_before, refused_before)}
-    if len(shapes) != 1 or chosen.ndim != 1 or not len(chosen):
-        raise LabError("expected log-probabilities of one or more pairs", f"got shapes {shapes}")
+    four = [of_texts(x) for x in (chosen, refused, chosen_before, refused_before)]
+    if len({x.shape for x in four}) != 1:
+        raise LabError(
+            "expected log-probabilities of one or more pairs",
+            f"got {', '.join(str(len(x)) for x in four)} of them",
+        )
     if not 0 < beta < float("inf"):
         raise LabError("expected a beta of preferences above 0", f"got {beta}")
+    chosen, refused, chosen_before, refused_before = four
     margin = (chosen - chosen_before) - (refused - refused_before)
     return -F.logsigmoid(beta * margin).mean()
 
@@ -120,6 +141,7 @@ def not_rude(tokens: Int[Tensor, "row pos"]) -> Bool[ndarray, " row"]:
     return labels(tokens) != PostLabel.RUDE
 
 
+@gradients()  # what a network is trained on must not be made in inference mode
 def preferences(
     base: Plain,
     corpus: DetoxCorpus,
@@ -138,7 +160,8 @@ def preferences(
     Raises:
         LabError: No prompt with both kinds of samples; as `steps.train`.
     """
-    at_least(0.0, beta, "beta of preferences")
+    if not 0 < beta < float("inf"):
+        raise LabError("expected a beta of preferences above 0", f"got {beta}")
     clock, generator = CPUClock(), torch.Generator().manual_seed(plan.seed)
     with clock.of("sample"):
         drawn = labelled_samples(Policy(base), plan.first_samples, generator)

@@ -30,6 +30,7 @@ from helpers.detox.rivals.outcome import CPUClock, RivalPolicy
 from helpers.detox.rivals.steps import train, word_log_probs
 from helpers.errors import LabError
 from helpers.inputs import at_least, check_count, real
+from helpers.runtime import gradients
 
 SPREAD = 1e-4
 """Added to the standard deviation, as `trl` does."""
@@ -95,6 +96,7 @@ def group_advantages(rewards: Float[Tensor, "group sample"]) -> Float[Tensor, "g
         raise LabError(
             "expected groups of two finite rewards or more", f"got {list(rewards.shape)}"
         )
+    rewards = rewards if rewards.dtype == torch.float64 else rewards.float()
     spread = rewards.std(1, keepdim=True)
     return (rewards - rewards.mean(1, keepdim=True)) / (spread + SPREAD)
 
@@ -113,7 +115,20 @@ def policy_loss(
         advantages: One a sample.
         said: Which words count: each sample's up to its stop.
         beta: Weight of the divergence from the reference.
+
+    Raises:
+        LabError: Other shapes, no word, NaN or infinity, or a weight below 0.
     """
+    at_least(0.0, beta, "weight of the divergence from the base")
+    now, before, advantages = (_finite(x) for x in (now, before, advantages))
+    shapes = [tuple(x.shape) for x in (now, before, said, advantages)]
+    fits = len(set(shapes[:3])) == 1 and shapes[3] == shapes[0][:1] and said.dtype is torch.bool
+    if now.ndim != 2 or not fits:
+        raise LabError(
+            "expected a log-probability and a mark for each word of each sample, and an advantage "
+            "for each sample",
+            f"got shapes {', '.join(map(str, shapes))}",
+        )
     words = said.to(now.dtype)
     ratio = (now - now.detach()).exp()  # is 1; its gradient is that of log π
     apart = before - now
@@ -121,11 +136,24 @@ def policy_loss(
     return -((each * words).sum(1) / words.sum(1).clamp(min=1)).mean()
 
 
+def _finite(numbers: Any) -> Float[Tensor, "..."]:
+    """Finite real numbers with their gradient, of single precision at least."""
+    there = isinstance(numbers, Tensor) and numbers.numel() and not numbers.is_complex()
+    if not there or not numbers.isfinite().all():
+        raise LabError(
+            "expected a log-probability and a mark for each word of each sample, and an advantage "
+            "for each sample",
+            "got none, or NaN or infinity",
+        )
+    return numbers if numbers.dtype in (torch.float32, torch.float64) else numbers.float()
+
+
 def is_kind(tokens: Int[Tensor, "row pos"]) -> Float[Tensor, " row"]:
     """The reward here: 1 for a kind post of the grammar, 0 for a rude or a garbled one."""
     return torch.from_numpy(labels(tokens) == PostLabel.KIND).double()
 
 
+@gradients()  # what a network is trained on must not be made in inference mode
 def grpo(
     base: Plain,
     corpus: DetoxCorpus,

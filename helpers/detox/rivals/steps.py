@@ -98,7 +98,16 @@ def word_log_probs(
     """log π of each word behind the prompt, and which of them were said: those up to the stop.
 
     Gradients flow to the network where it has any.
+
+    Raises:
+        LabError: No rows of the network's tokens, or rows that end with the prompt.
     """
+    tokens = token_ids(tokens, network)
+    if tokens.shape[1] <= PROMPT:
+        raise LabError(
+            f"expected posts behind prompts of {PROMPT} tokens",
+            f"got rows of {tokens.shape[1]}",
+        )
     said = network(tokens[:, :-1])[:, PROMPT - 1 :].log_softmax(-1)
     each = said.gather(-1, tokens[:, PROMPT:, None])[..., 0]
     return each, counted(tokens, PROMPT, STOP)[:, PROMPT:]

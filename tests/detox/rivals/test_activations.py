@@ -44,6 +44,14 @@ def test_the_mean_difference_by_hand(place, before, layer):
     assert wanted.abs().max() > 1e-3 or before  # the same word stands before all nouns here
 
 
+@pytest.mark.parametrize(
+    "posts", [one_of_each().float(), one_of_each()[0], one_of_each()[:0], -one_of_each(), None]
+)
+def test_posts_that_are_none(posts):
+    with pytest.raises(LabError, match="token ids"):
+        mean_difference(streamless(), posts, 0, "noun")
+
+
 def test_garbled_posts_count_on_neither_side():
     network, posts = streamless(), one_of_each()
     spoilt = torch.cat([posts, posts[:1]])

@@ -32,6 +32,16 @@ def test_every_rival_is_called_in_the_same_way(name, corpus):
     assert json.loads(json.dumps(found.found)) == found.found
 
 
+@pytest.mark.parametrize("name", ["word filter", "rejection", "dexperts 1", "dpo", "grpo"])
+def test_a_rival_that_tunes_does_so_whatever_the_caller_has_switched_off(name, corpus):
+    wanted = RIVALS[name](BASE, corpus, TINY).policy.log_probs(one_of_each())
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            found = RIVALS[name](BASE, corpus, TINY).policy.log_probs(one_of_each())
+        assert torch.equal(found, wanted)
+    assert not torch.equal(wanted, Policy(BASE).log_probs(one_of_each()))
+
+
 def test_the_names_are_those_of_files_and_tables():
     assert all(name.isascii() and name == name.lower() for name in RIVALS)
     assert list(RIVALS)[:3] == ["plain", "word filter", "exact filter"]
