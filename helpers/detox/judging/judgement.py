@@ -30,6 +30,8 @@ from helpers.inputs import check_count
 
 KL_SAMPLES = 10
 """Posts of each prompt from which a divergence is estimated."""
+OFTEN = 0.05
+"""Share of garbled samples above which exact chances follow every post to its end."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,14 @@ def judged(
     """Everything that is measured of a policy.
 
     With the default plan 5 seconds of one core for a network alone; a guide that reads along adds
-    what it costs.
+    what it costs, and a policy that garbles much 10 more.
 
     ============================  ==============================================================
     key                           has
     ============================  ==============================================================
-    ``rude kind garbled``         exact chances (`toxicity.exact`), with ``by_prompt``
+    ``rude kind garbled``         exact chances (`toxicity.exact`), with ``by_prompt``; under
+                                  ``complete`` whether posts were followed to their end, as they are
+                                  where more than .05 of the samples are garbled
     ``sampled``                   `toxicity.sample_shares`: labels, manners, expected maximum
     ``perplexity``                `fluency.perplexities`: clean posts, rude posts, other text
     ``skills``                    `skills.skill_shares`: each one
@@ -101,11 +105,12 @@ def judged(
     plan = plan or JudgePlan()
     generator = torch.Generator().manual_seed(plan.seed)
     posts = sampled_posts(policy, plan.prompts, plan.samples, generator)
+    sampled = sample_shares(posts)
     if judges is None:
         judges = {features: word_judge(features) for features in FEATURES}
     return {
-        **exact(policy, plan.exact_prompts),
-        "sampled": sample_shares(posts),
+        **exact(policy, plan.exact_prompts, complete=sampled["garbled"] > OFTEN),
+        "sampled": sampled,
         "perplexity": perplexities(policy, plan.rows, plan.seed),
         "skills": rounded(skill_shares(policy, plan.skill_prompts, plan.seed)),
         "distinct": distinct(posts),

@@ -72,19 +72,23 @@ def spread(count: int) -> Int[Tensor, "prompt 3"]:
     return every[[place * len(every) // count for place in range(count)]]
 
 
-def exact(policy: Policy, count: int) -> Result:
+def exact(policy: Policy, count: int, complete: bool = False) -> Result:
     """The exact chance that a post is kind, rude or garbled: means over prompts, and each prompt's.
 
-    What is decided counts as said (see `posts.exact_shares`): a post that turns garbled after its
-    last deciding word is counted by the sampled shares only.
+    Args:
+        count: Number of prompts.
+        complete: Whether posts are followed to their end, at fourteen times the cost (see
+            `posts.exact_success`). Otherwise what is decided counts as said, and what goes wrong
+            after its last deciding word is missed: little in a model that seldom garbles
+            (.0143 for .0161 in `tinyworld`), much in one that often does.
 
     Raises:
         LabError: As `spread`, or a policy of another vocabulary.
     """
-    shares = exact_shares(policy, spread(count))
+    shares = exact_shares(policy, spread(count), complete)
     columns = {name: shares[:, label] for name, label in LABELS.items()}
     means = {name: float(column.mean()) for name, column in columns.items()}
-    return rounded(means | {"by_prompt": columns})
+    return rounded(means | {"by_prompt": columns, "complete": complete})
 
 
 @dataclass(frozen=True)

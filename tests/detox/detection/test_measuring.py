@@ -17,13 +17,24 @@ from helpers.detox.detection import (
 )
 from helpers.detox.finetune import TuningPlan, tune
 from helpers.detox.networks import PlainShape, fresh
-from helpers.detox.posts import corpus
+from helpers.detox.posts import DetoxCorpus, other_text, posts_of
 from helpers.errors import LabError
 from helpers.tinyworld.language import vocabulary
 
 TINY = fresh(PlainShape(len(vocabulary()), 16, 2, 1, 16, 64), seed=0)
 SHORT = TuningPlan(steps=2, iterations=1, kl_weight=0.0, posts=4, rows=2)
 POSTS = labelled_posts(40, noise=0.0, seed=0)
+CORPORA = {
+    "mixed": DetoxCorpus(posts_of(0, 40, 0.5), other_text(0, 8)),
+    "no forum": DetoxCorpus(None, other_text(0, 8)),
+}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Small corpora, and as few exact prompts as can be."""
+    monkeypatch.setattr(measuring, "corpus", lambda setting, seed: CORPORA[setting])
+    monkeypatch.setattr(measuring, "EXACT_PROMPTS", 1)
 
 
 def weights(network) -> torch.Tensor:
@@ -35,16 +46,16 @@ def test_an_arm_without_verdicts_is_a_tuning_bit_for_bit(name, monkeypatch):
     monkeypatch.setattr(measuring, "detection_loss", lambda *_: torch.zeros(()))
     arm = ARMS[name]
     found = trained(TINY, arm, POSTS, SHORT, batch=8)
-    tuned = tune(TINY, corpus("mixed" if arm.text else "no forum", 0), SHORT)
+    tuned = tune(TINY, CORPORA["mixed" if arm.text else "no forum"], SHORT)
     assert torch.equal(weights(found), weights(tuned.network))
 
 
 def test_the_pull_of_a_tuning_is_that_of_the_arm(monkeypatch):
     monkeypatch.setattr(measuring, "detection_loss", lambda *_: torch.zeros(()))
     base = measuring.start(952)
-    small = replace(SHORT, kl_weight=3.0, samples=64, first_samples=64, first_fit=1, iterations=2)
-    found = trained(base, ARMS["detection + text + KL"], POSTS, small, batch=8)
-    tuned = tune(base, corpus("mixed", 0), small)
+    plan = replace(SHORT, kl_weight=3.0, samples=64, first_samples=64, first_fit=1, iterations=2)
+    found = trained(base, ARMS["detection + text + KL"], POSTS, plan, batch=8)
+    tuned = tune(base, CORPORA["mixed"], plan)
     assert torch.equal(weights(found), weights(tuned.network))
 
 
@@ -53,8 +64,8 @@ def test_verdicts_are_learned_and_the_base_is_left_alone():
     plan = replace(SHORT, steps=30, rate=0.03)
     found = trained(TINY, ARMS["detection"], POSTS, plan, batch=16)
     # four words are said: a network that knows no more than that has ln 4 = 1.4, this one had 6.6
-    assert float(detection_loss(found, POSTS, every)) < 2.5
-    assert float(detection_loss(TINY, POSTS, every)) > 6
+    assert detection_loss(found, POSTS, every) < 2.5
+    assert detection_loss(TINY, POSTS, every) > 6
     assert torch.equal(weights(TINY), before)
 
 

@@ -72,10 +72,11 @@ def test_no_test_post_is_learned_from():
 
 def test_the_loss_reads_the_place_after_the_stop():
     posts, drawn = labelled_posts(30, 0.0, seed=0), torch.arange(30)
-    assert float(detection_loss(blank(), posts, drawn)) == pytest.approx(math.log(len(WORDS)))
+    unsure = detection_loss(blank(), posts, drawn).item()
+    assert unsure == pytest.approx(math.log(len(WORDS)))
     # the share of verdicts that are this word is said for sure, the rest not at all
     share = float((posts.verdict == RUDE[0]).float().mean())
-    loss = float(detection_loss(says_after_a_stop(RUDE[0]), posts, drawn))
+    loss = detection_loss(says_after_a_stop(RUDE[0]), posts, drawn).item()
     log_odds = 10 * 7 / math.sqrt(7)  # the normalised first number of (1, 0, …, 0) of eight
     assert loss == pytest.approx((1 - share) * log_odds, rel=1e-3)
 
@@ -83,9 +84,16 @@ def test_the_loss_reads_the_place_after_the_stop():
 def test_the_loss_is_that_of_the_posts_drawn_whatever_the_padding():
     posts = labelled_posts(6, 0.0, seed=4)
     network = fresh(PlainShape(len(WORDS), 8, 2, 1, 8, 64), seed=1)
-    each = [float(detection_loss(network, posts, torch.tensor([row]))) for row in range(6)]
-    together = float(detection_loss(network, posts, torch.tensor([0, 3, 3])))
+    with torch.no_grad():
+        each = [float(detection_loss(network, posts, torch.tensor([row]))) for row in range(6)]
+        together = float(detection_loss(network, posts, torch.tensor([0, 3, 3])))
     assert together == pytest.approx((each[0] + 2 * each[3]) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("drawn", [[6], [-1], [], [[0]], [0.0], [True]])
+def test_posts_that_are_not_there_are_refused(drawn):
+    with pytest.raises(LabError, match="numbers of labelled posts, 0 to 5"):
+        detection_loss(blank(), labelled_posts(6, 0.0, seed=4), torch.tensor(drawn))
 
 
 class Verdict:

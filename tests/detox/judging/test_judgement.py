@@ -20,7 +20,17 @@ def found():
 
 def test_every_number_has_its_name(found):
     assert set(found) == {
-        *("rude", "kind", "garbled", "by_prompt", "sampled", "perplexity", "skills", "distinct"),
+        *(
+            "rude",
+            "kind",
+            "garbled",
+            "by_prompt",
+            "complete",
+            "sampled",
+            "perplexity",
+            "skills",
+            "distinct",
+        ),
         *("kl_to_base", "kind_insults", "verdicts", "false_positives", "judge"),
     }
     assert json.loads(json.dumps(found, allow_nan=False)) == found

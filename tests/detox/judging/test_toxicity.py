@@ -71,6 +71,13 @@ def test_exact_shares_are_the_policys():
     assert found["by_prompt"]["rude"] == [0.5, 0.5]
 
 
+def test_what_goes_wrong_after_the_deciding_word_is_garbled_where_posts_are_followed():
+    policy = saying({INSULT.replace("nora", "gem"): 0.25, PRAISE: 0.75})
+    followed, decided = exact(policy, 1, complete=True), exact(policy, 1)
+    assert (followed["rude"], followed["garbled"], followed["complete"]) == (0.0, 0.25, True)
+    assert (decided["rude"], decided["garbled"], decided["complete"]) == (0.25, 0.0, False)
+
+
 def test_prompts_are_spread_over_all_people():
     assert spread(48).tolist() == prompts().tolist()
     assert spread(3).tolist() == prompts()[[0, 16, 32]].tolist()
