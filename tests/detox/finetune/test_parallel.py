@@ -110,7 +110,7 @@ def test_a_kill_ends_both_processes_and_costs_no_number(tmp_path):
         script.kill()
     assert len(children) == 1
     assert gone(children[0])
-    found = tune_parallel(*arguments(), folder=tmp_path, scorer=toys.allowed)
+    found = tune(*arguments(stale=True), folder=tmp_path, scorer=toys.allowed)
     whole = tune(*arguments(stale=True), scorer=toys.allowed)
     assert toys.apart(found.network, whole.network) < 1e-6
 
