@@ -14,6 +14,9 @@ from helpers.detox.exact.tabular import WAYS, PrefixTree, fitted, learned, prefi
 from helpers.inputs import check_count
 from helpers.stats import bootstrap
 
+PLAIN = "gradient, no regulariser"
+"""What the regularised fits are compared with."""
+
 
 @dataclass(frozen=True)
 class TableError:
@@ -24,7 +27,8 @@ class TableError:
         samples: Number of texts it was learned from.
         mean_error: Mean |R − exact R|, prefixes weighted by their chance, over repetitions.
         low, high: Its 95 % bootstrap interval over repetitions.
-        more: How much more that is than the error of the means of the same samples.
+        more: How much more that is than with the same samples and nothing done for consistency:
+            than the means, or than the gradient without the regulariser.
         more_low, more_high: Its interval, sample by sample: below 0, and the way helps.
         rmse: Root of the mean squared error.
     """
@@ -91,7 +95,8 @@ def _table_errors(
     """Errors of each way: what is apart, in every repetition, at the prefixes that are judged."""
     errors = {way: (np.abs(apart) * weight).sum(1) for way, apart in found.items()}
     for way, error in errors.items():
-        more = error - errors["means"]
+        plain = PLAIN if way.startswith("gradient") else WAYS[0]
+        more = error - errors[plain]
         rmse = float(np.sqrt((np.square(found[way]) * weight).sum(1).mean()))
         mean = (float(error.mean()), *bootstrap(error))
         yield TableError(way, count, *mean, float(more.mean()), *bootstrap(more), rmse)
@@ -102,7 +107,7 @@ def _every_way(
 ) -> list[tuple[str, ndarray]]:
     found: list[tuple[str, ndarray]] = [(way, learned(tree, texts, satisfied, way)) for way in WAYS]
     if regularised:
-        found.append(("gradient, no regulariser", fitted(tree, texts, satisfied, 0.0)))
+        found.append((PLAIN, fitted(tree, texts, satisfied, 0.0)))
         for direction in ("expected first", "own first"):
             values = fitted(tree, texts, satisfied, 1.0, direction)
             found.append((f"gradient, {direction}", values))

@@ -81,16 +81,15 @@ def test_labels_of_another_text_teach_nothing():
 
 def test_the_gradient_finds_the_means_and_the_regulariser_closes_the_gap():
     means = learned(TREE, DRAWN, SATISFIED)
-    plain = fitted(TREE, DRAWN, SATISFIED, consistency=0.0, steps=400)
-    often = (TREE.depth > 0) & (np.bincount(TREE.places(DRAWN).ravel(), minlength=364) > 20)
-    assert abs(plain - means)[often].max() < 0.02  # a mean of 0 is reached at infinity only
+    plain = fitted(TREE, DRAWN, SATISFIED, consistency=0.0)
+    assert abs(plain - means)[1:].max() < 1e-3  # means of 0 and 1 are reached at infinity only
     weight = TREE.chance[1:121]
 
     def gap(values: np.ndarray) -> float:
         return float((weight * abs(TREE.backed_up(values) - values[:121])[1:]).sum())
 
     for direction in ("expected first", "own first"):
-        regular = fitted(TREE, DRAWN, SATISFIED, 1.0, direction, steps=400)
+        regular = fitted(TREE, DRAWN, SATISFIED, 1.0, direction)
         assert gap(regular) < gap(plain) / 2
         assert np.isfinite(regular).all()
 
