@@ -8,10 +8,18 @@ import torch
 
 from helpers import zoo
 from helpers.detox.networks import Policy, plain
-from helpers.detox.oracle import calibration, linear, measuring, shipped
+from helpers.detox.oracle import OracleGuide, calibration, linear, measuring, shipped
 from helpers.detox.oracle.calibrated import Truth, truth
 from helpers.detox.oracle.network import blank
-from helpers.detox.posts import all_posts, exact_success, labels, prompts
+from helpers.detox.oracle.stored import DATA, about
+from helpers.detox.posts import (
+    PostLabel,
+    all_posts,
+    exact_shares,
+    exact_success,
+    labels,
+    prompts,
+)
 from helpers.errors import LabError
 from tests.detox.oracle import tiny
 
@@ -92,9 +100,21 @@ def test_the_truth_at_the_root_is_what_sampled_posts_say(base, one):
 def test_the_oracle_of_the_package_knows_the_truth_and_a_blank_one_does_not(base, one):
     learned = calibration(shipped(), base, prompts()[:1], [one])
     blind = calibration(measuring.separate(0), base, prompts()[:1], [one])
-    assert learned.mean_error < 0.04
-    assert blind.mean_error > 0.07
-    assert max(error for depth, error in learned.by_depth.items()) < 0.08
+    stated = about(DATA)
+    assert stated["mean error"] < 0.02
+    assert learned.mean_error == pytest.approx(stated["mean error"], abs=0.01)  # one person of four
+    assert learned.rmse == pytest.approx(stated["rmse"], abs=0.02)
+    assert blind.mean_error > 3 * learned.mean_error
+    assert max(learned.by_depth.values()) < 0.06
+
+
+def test_the_oracle_of_the_package_guides(base):
+    """Rude shares by another way than in training: the exact ones of p · R."""
+    prompt = prompts()[5:6]
+    plain_share = exact_shares(Policy(base), prompt)[0, PostLabel.RUDE]
+    guided = exact_shares(Policy(base, OracleGuide(shipped())), prompt)[0, PostLabel.RUDE]
+    assert plain_share > 0.4
+    assert guided < 0.02
 
 
 def test_what_does_not_belong_together_is_refused(base, one):
