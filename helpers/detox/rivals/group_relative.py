@@ -28,7 +28,7 @@ from helpers.detox.oracle.samples import NEW
 from helpers.detox.posts import STOP, DetoxCorpus, PostLabel, labels, prompts
 from helpers.detox.rivals.outcome import CPUClock, RivalPolicy
 from helpers.detox.rivals.steps import train, word_log_probs
-from helpers.errors import LabError
+from helpers.errors import LabError, line_of
 from helpers.inputs import at_least, check_count, real
 from helpers.runtime import gradients
 
@@ -54,6 +54,24 @@ class RewardGuard:
     def __init__(self, patience: int = 3) -> None:
         check_count("patience with a constant reward", patience, least=1)
         self.patience, self.batches, self.constant = patience, 0, 0
+
+    def ask(self, reward: Callable[..., Any], count: int, *asked: Any) -> Float[Tensor, " row"]:
+        """What a reward says of a batch, as numbers.
+
+        Raises:
+            LabError: The reward stops with a fault of its own; else as `check`.
+        """
+        try:
+            answers = reward(*asked)
+        except LabError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - somebody's own function may raise anything
+            raise LabError(
+                "expected a reward that answers for every sample",
+                f"it stopped: {type(fault).__name__}: {fault}{line_of(fault)}",
+                hint="mend the reward; a sample without an answer is neither good nor bad",
+            ) from None
+        return self.check(answers, count)
 
     def check(self, rewards: Any, count: int) -> Float[Tensor, " row"]:
         """The rewards of a batch as numbers.
@@ -186,7 +204,7 @@ def grpo(
             chosen = torch.randint(len(starts), (plan.posts // group,), generator=generator)
             asked = starts[chosen].repeat_interleave(group, 0)
             rows = sample(Policy(network), asked, generator, NEW, STOP)
-            rewards = guard.check(reward(rows), len(rows)).float()
+            rewards = guard.ask(reward, len(rows), rows.clone()).float()
         advantages = group_advantages(rewards.unflatten(0, (-1, group))).flatten()
         with torch.no_grad():
             before, _ = word_log_probs(reference, rows)

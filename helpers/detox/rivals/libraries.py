@@ -154,7 +154,7 @@ def grpo_by_library(
     guard = RewardGuard()
 
     def guarded(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
-        return guard.check(list(reward(prompts, completions)), len(completions)).tolist()
+        return guard.ask(reward, len(completions), prompts, completions).tolist()
 
     with tempfile.TemporaryDirectory() as folder, gradients():
         trainer = GRPOTrainer(

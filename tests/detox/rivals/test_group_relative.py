@@ -122,6 +122,14 @@ def test_a_constant_reward_stops_a_run_at_once():
     assert len(seen) == 3
 
 
+def test_a_reward_that_fails_is_named_with_its_fault():
+    def broken(rows: torch.Tensor) -> torch.Tensor:
+        raise ConnectionError("the service has closed")
+
+    with pytest.raises(LabError, match="it stopped: ConnectionError: the service has closed"):
+        grpo(writer(0.0, 0.5), small_corpus(width=2), LEARNING, broken)
+
+
 # a writer that learns
 
 
