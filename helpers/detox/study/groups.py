@@ -26,11 +26,11 @@ from helpers.detox.study.plan import (
     FIRST,
     HIGH,
     HOWS,
-    ORACLE,
     VARIANTS,
     DetoxCell,
     DetoxPlan,
     method_cell,
+    oracle_cell,
     rival_cell,
 )
 
@@ -42,13 +42,16 @@ SEEDED = (
 FIXED = ("masked words",)
 """Rivals in which nothing is drawn."""
 MAIN, SILENT, CONTEXTUAL, SIXTY = "mixed", "no forum", "contextual", "sixty"
-SAMPLE_COUNTS = (512, 1024, 4096, 8192)
+FITS = ((512, 38), (1024, 75), (4096, 300), (8192, 600))
+"""Samples and steps of an oracle that sees each sample as often: 9.4 times."""
+TOO_LONG = (1024, 300)
+"""As many steps as with four times the samples: each is seen four times as often."""
 ORACLES = (
-    *(("separate", count, how) for count in SAMPLE_COUNTS for how in list(HOWS)[:2]),
-    *(("separate", count, "own first") for count in SAMPLE_COUNTS[1:3]),
-    *(("linear", count, "expected first") for count in SAMPLE_COUNTS[1:]),
+    *(("separate", *fit, how) for fit in (*FITS, TOO_LONG) for how in list(HOWS)[:2]),
+    *(("separate", *fit, "own first") for fit in FITS[1:3]),
+    *(("linear", *fit, "expected first") for fit in FITS),
 )
-"""Learned oracles that are held to the exact one: kind, samples, regulariser."""
+"""Learned oracles that are held to the exact one: kind, samples, steps, regulariser."""
 
 
 LABELS = (60, 240)
@@ -98,8 +101,8 @@ def _variants(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
 
 
 def _oracles(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
-    for kind, count, how in ORACLES:
-        yield DetoxCell(ORACLE, (kind, f"{count} samples", how), seed)
+    for kind, samples, steps, how in ORACLES:
+        yield oracle_cell(kind, samples, steps, how, seed)
 
 
 def _detection(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from helpers.detox.detection import ARMS
 from helpers.detox.study.groups import LABELS, ORACLES
-from helpers.detox.study.plan import DETECTION, HOWS, ORACLE, DetoxCell
+from helpers.detox.study.plan import DETECTION, HOWS, DetoxCell, oracle_cell
 from helpers.detox.study.stored import DetoxStudy
 from helpers.detox.study.summaries import Row
 from helpers.errors import LabError
@@ -21,9 +21,9 @@ from helpers.stats import crossed_bootstrap
 def oracles(study: DetoxStudy) -> list[Row]:
     """Every learned oracle: its mean error against the exact R, and what decoding with it gives."""
     found = []
-    for kind, count, how in ORACLES:
-        cells = study.seeds(DetoxCell(ORACLE, (kind, f"{count} samples", how), 0))
-        row: Row = {"kind": kind, "samples": count, "regulariser": how}
+    for kind, samples, steps, how in ORACLES:
+        cells = study.seeds(oracle_cell(kind, samples, steps, how, 0))
+        row: Row = {"kind": kind, "samples": samples, "steps": steps, "regulariser": how}
         for name, read in ORACLE_MEASURES.items():
             row[name] = crossed_bootstrap(np.array([[read(cell)] for cell in cells], dtype=float))
         found.append(row)
@@ -40,27 +40,28 @@ ORACLE_MEASURES: dict[str, Callable[[Result], float]] = {
 
 
 def regulariser(study: DetoxStudy, how: str = "expected first") -> list[Row]:
-    """For every number of samples: what the regulariser adds to the mean error, seed by seed.
+    """For every number of samples and steps: what the regulariser adds to each measure of an
+    oracle, seed by seed.
 
     Raises:
         LabError: No such regulariser.
     """
-    if how not in HOWS or how == "no regulariser":
+    if how not in HOWS or how == NONE:
         raise LabError("expected a regulariser: expected first, own first", f"got {how!r}")
     found = []
-    for kind, count, of in ORACLES:
+    for kind, samples, steps, of in ORACLES:
         if (kind, of) != ("separate", how):
             continue
-        with_it, without = (
-            np.array([[cell["mean error"]] for cell in study.seeds(_oracle(count, each))])
-            for each in (how, "no regulariser")
-        )
-        found.append({"samples": count, "more error": crossed_bootstrap(with_it - without)})
+        pair = [study.seeds(oracle_cell(kind, samples, steps, each, 0)) for each in (how, NONE)]
+        row: Row = {"samples": samples, "steps": steps}
+        for name, read in ORACLE_MEASURES.items():
+            mine, without = (np.array([[read(cell)] for cell in cells]) for cells in pair)
+            row[f"more {name}"] = crossed_bootstrap(mine - without)
+        found.append(row)
     return found
 
 
-def _oracle(count: int, how: str) -> DetoxCell:
-    return DetoxCell(ORACLE, ("separate", f"{count} samples", how), 0)
+NONE = "no regulariser"
 
 
 def detectors(study: DetoxStudy) -> list[Row]:

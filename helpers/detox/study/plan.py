@@ -8,7 +8,7 @@ key                                                  a cell is
 ``method/SETTING/kl λ/N steps/seed S``               the method; a variant has its name at the end
 ``RIVAL/SETTING/weight W/N steps/seed S``            a rival that tunes; W: of its posts' loss
 ``RIVAL/seed S``, ``masked words``                   a rival that needs no setting
-``oracle/KIND/N samples/HOW/seed S``                 how wrong a learned oracle is, on exact R
+``oracle/KIND/N samples/N steps/HOW/seed S``         how wrong a learned oracle is, on exact R
 ``detection/ARM/N labels/seed S``                    one model that writes and that detects
 ===================================================  =============================================
 
@@ -183,18 +183,19 @@ def oracle_of(cell: DetoxCell) -> dict[str, Any]:
     Raises:
         LabError: A key that does not say so.
 
-    >>> cell = DetoxCell.read("oracle/separate/512 samples/no regulariser/seed 1")
-    >>> [oracle_of(cell)[name] for name in ("kind", "samples", "consistency", "seed")]
-    ['separate', 512, 0.0, 1]
+    >>> cell = DetoxCell.read("oracle/separate/512 samples/38 steps/no regulariser/seed 1")
+    >>> [oracle_of(cell)[name] for name in ("kind", "samples", "steps", "consistency", "seed")]
+    ['separate', 512, 38, 0.0, 1]
     """
     words = "/".join(cell.of)
-    said = re.fullmatch(rf"(\w+)/(\d+) samples/({'|'.join(HOWS)})", words)
+    said = re.fullmatch(rf"(\w+)/(\d+) samples/(\d+) steps/({'|'.join(HOWS)})", words)
     if said is None:
         raise LabError("expected a key that says how an oracle is fitted", f"got {str(cell)!r}")
     return {
         "kind": said[1],
         "samples": int(said[2]),
-        **HOWS[said[3]],
+        "steps": int(said[3]),
+        **HOWS[said[4]],
         "seed": cell.seed or 0,
     }
 
@@ -212,6 +213,15 @@ def detection_of(cell: DetoxCell) -> dict[str, Any]:
     if said is None or said[1] not in ARMS:
         raise LabError("expected a key that says how a detector learns", f"got {str(cell)!r}")
     return {"arm": said[1], "labels": int(said[2]), **DETECTOR, "seed": cell.seed or 0}
+
+
+def oracle_cell(kind: str, samples: int, steps: int, how: str, seed: int) -> DetoxCell:
+    """The cell of a learned oracle.
+
+    >>> str(oracle_cell("linear", 1024, 75, "expected first", 0))
+    'oracle/linear/1024 samples/75 steps/expected first/seed 0'
+    """
+    return DetoxCell(ORACLE, (kind, f"{samples} samples", f"{steps} steps", how), seed)
 
 
 def method_cell(

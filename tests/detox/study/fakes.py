@@ -48,8 +48,8 @@ def result(cell) -> dict:
     if cell.kind == "first oracle":
         return {"seconds": {"fit": 2.0}}
     if cell.kind == "oracle":
-        kind, count, how = cell.of
-        error = 64 / int(count.split()[0]) + 0.25 * (kind == "linear") + SEEDS[cell.seed]
+        kind, samples, _, how = cell.of
+        error = 64 / int(samples.split()[0]) + 0.25 * (kind == "linear") + SEEDS[cell.seed]
         error *= 2 if how == "no regulariser" else 1
         shares = {"rude": error / 2, "garbled": 0.0}
         seconds = {"sample": 1.0, "fit": 3.0}

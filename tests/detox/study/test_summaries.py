@@ -102,14 +102,18 @@ def test_the_method_stands_beside_each_rival_with_what_both_cost():
 
 def test_oracles_have_their_errors_and_what_the_regulariser_does():
     found = {
-        (row["kind"], row["samples"], row["regulariser"]): row for row in learned.oracles(STUDY)
+        (row["kind"], row["samples"], row["steps"], row["regulariser"]): row
+        for row in learned.oracles(STUDY)
     }
-    error = found["separate", 1024, "expected first"]["mean error"]
+    error = found["separate", 1024, 75, "expected first"]["mean error"]
     assert np.isclose(error.mean, 64 / 1024 + 0.03)
-    assert np.isclose(found["linear", 1024, "expected first"]["mean error"].mean, error.mean + 0.25)
-    more = {row["samples"]: row["more error"] for row in learned.regulariser(STUDY)}
-    assert list(more) == [512, 1024, 4096, 8192]
-    assert np.isclose(more[1024].mean, -error.mean)
+    other = found["linear", 1024, 75, "expected first"]["mean error"]
+    assert np.isclose(other.mean, error.mean + 0.25)
+    more = {(row["samples"], row["steps"]): row for row in learned.regulariser(STUDY)}
+    assert list(more) == [(512, 38), (1024, 75), (4096, 300), (8192, 600), (1024, 300)]
+    assert np.isclose(more[1024, 75]["more mean error"].mean, -error.mean)
+    assert np.isclose(more[1024, 75]["more rude"].mean, -error.mean / 2)
+    assert [row["samples"] for row in learned.regulariser(STUDY, "own first")] == [1024, 4096]
     for wrong in ("no regulariser", "none"):
         with pytest.raises(LabError, match="expected a regulariser: expected first, own first"):
             learned.regulariser(STUDY, wrong)
