@@ -152,8 +152,8 @@ def fitted(
     The loss is the cross-entropy of the label at every prefix of a text, and `consistency` times
     KL(Bern(e) ‖ Bern(a)) at every prefix but the whole text, where e is what p and the values of
     the next word let expect. NADO's code has both directions in different places. Nothing is
-    learned of the empty prefix, of which the network is not asked. Adam, with a rate that falls from
-    1 to 0: fast enough to come within 0.001 of means that are 0 or 1.
+    learned of the empty prefix, of which the network is not asked. Adam, with a rate that falls
+    from 1 to 0: fast enough to come within 0.001 of means that are 0 or 1.
 
     Raises:
         LabError: A weight below 0, another direction, no step, other words or labels.
