@@ -13,6 +13,10 @@ All arms start from one early checkpoint, which writes posts and cannot judge th
 labelled posts in the same order, and take the same steps. With many right labels every arm is
 perfect after 120 steps, and nothing can be told: labels are few and partly wrong.
 
+The pull is no free help: through the oracle it brings thousands of right labels of the model's own
+samples with it. What an arm with it gains may be these, so its control is ``detection`` with as
+many labels, none of them wrong.
+
 Source: the second experiment of arXiv 2410.05559, on detection.
 """
 
