@@ -8,15 +8,16 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 
 from helpers.detox import detection
 from helpers.detox.finetune import StepLosses, TuningPlan, tune
 from helpers.detox.judging import judged
-from helpers.detox.networks import Plain, Policy
+from helpers.detox.networks import PAD, Plain, Policy, sample
 from helpers.detox.oracle import FitPlan, Oracle, SuccessOracle, measure, separate
 from helpers.detox.oracle.measuring import base as tuned_model
 from helpers.detox.oracle.measuring import fitted
-from helpers.detox.posts import DetoxCorpus, corpus
+from helpers.detox.posts import STOP, DetoxCorpus, PostLabel, corpus, labels, prompts
 from helpers.detox.rivals import RIVALS
 from helpers.detox.study.plan import (
     BASE,
@@ -31,7 +32,11 @@ from helpers.detox.study.plan import (
     tuning_of,
 )
 from helpers.files.cells import Contents, Result
+from helpers.inputs import check_count
+from helpers.tinyworld.language import vocabulary
 
+SAID = 25
+"""Posts of a policy that can be read."""
 LAST = 20
 """Steps whose losses are averaged."""
 FirstOracle = Callable[[int], tuple[Oracle, dict[str, float]]]
@@ -84,9 +89,28 @@ def _judged(cell: DetoxCell, plan: DetoxPlan, first: FirstOracle) -> Contents:
     found = judged(ready.policy, base, plan.judge)
     seconds = ready.seconds | {"judge": time.process_time() - began}
     result = {**found, "found": ready.found, "seconds": _rounded(seconds)}
+    if not cell.seed:  # of one seed is enough to read
+        result["said"] = said(ready.policy, plan.judge.seed)
     network, old = ready.policy.network.state_dict(), base.state_dict()
     changed = any(not value.equal(old[name]) for name, value in network.items())
     return Contents(result, dict(network) if changed else {})
+
+
+def said(policy: Policy, seed: int) -> list[list[str]]:
+    """Some posts of a policy after one name, to be read: the label of each, and its words.
+
+    With the same seed all policies are given the same draws.
+
+    Raises:
+        LabError: A seed that is none.
+    """
+    check_count("seed", seed)
+    asked = prompts()[:1].repeat(SAID, 1)
+    rows = sample(policy, asked, torch.Generator().manual_seed(seed), stop=STOP)
+    return [
+        [PostLabel(label).name.lower(), vocabulary().decode(row[row != PAD].tolist())]
+        for label, row in zip(labels(rows), rows, strict=True)
+    ]
 
 
 def make_ready(cell: DetoxCell, base: Plain, first: FirstOracle) -> Ready:

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from helpers.detox.judging import JudgePlan
+from helpers.detox.networks import Policy
 from helpers.detox.oracle import separate
 from helpers.detox.oracle.measuring import base
-from helpers.detox.posts import prompts
+from helpers.detox.posts import PROMPT, all_posts, prompts
 from helpers.detox.study import DetoxCell, DetoxPlan, detox_cells, measuring, state
 from helpers.errors import LabError
 from helpers.files.cells import Contents
+from helpers.tinyworld.language import vocabulary
 
 PLAN = DetoxPlan(seeds=1, judge=JudgePlan(2, 2, 2, 2, 1))
 KEYS = ("base", "plain/sixty/weight 1/3 steps/seed 0", "plain/sixty/weight 10/3 steps/seed 0")
@@ -67,6 +69,18 @@ def test_a_killed_study_goes_on_and_gives_the_same(tmp_path, monkeypatch):
         assert timeless(one) == timeless(other)
         assert min(one["seconds"].values()) >= 0
     check_networks(whole)
+
+
+def test_posts_to_be_read_are_a_models_own_with_their_label():
+    """The label of a text, read as a post of the grammar; the same draws for the same seed."""
+    found = measuring.said(Policy(base()), seed=7)
+    assert len(found) == measuring.SAID
+    assert found == measuring.said(Policy(base()), seed=7) != measuring.said(Policy(base()), seed=8)
+    posts = {tuple(post.tokens): post.label.name.lower() for post in all_posts()}
+    for label, text in found:
+        assert text.startswith("<begin> mara : ")
+        tokens = vocabulary().encode(text.removeprefix("<begin> "), begin=False)
+        assert posts.get(tuple(tokens[PROMPT - 1 :]), "garbled") == label
 
 
 def check_networks(folder):
