@@ -8,6 +8,10 @@ from helpers.detox.study import plan
 ROOM = "detox/study"
 
 CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
+    "detox.study.plan.detection_cell": (
+        plan.detection_cell,
+        lambda: {"arm": "detection", "labels": 60, "noise": 0.25, "seed": 1},
+    ),
     "detox.study.plan.method_cell": (
         plan.method_cell,
         lambda: {"setting": "mixed", "weight": 2.5, "steps": 120, "seed": 1},

@@ -12,7 +12,7 @@ group          asks
 ``variants``   what do the parts of the method do?
 ``oracles``    when is a learned oracle right? Does its regulariser help?
 ``detection``  does a model that detects lose by it?
-``elsewhere``  other λ, and filters of another weight, in the other corpora
+``elsewhere``  another λ in the other corpora, and a filter of another weight
 =============  ===================================================================================
 """
 
@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from helpers.detox.detection import ARMS
 from helpers.detox.study.plan import (
     BASE,
-    DETECTION,
     DETOX_PLAN,
     FIRST,
     HIGH,
@@ -29,6 +28,7 @@ from helpers.detox.study.plan import (
     VARIANTS,
     DetoxCell,
     DetoxPlan,
+    detection_cell,
     method_cell,
     oracle_cell,
     rival_cell,
@@ -54,8 +54,14 @@ ORACLES = (
 """Learned oracles that are held to the exact one: kind, samples, steps, regulariser."""
 
 
-LABELS = (60, 240)
-"""Labelled posts that a detector learns from."""
+LOW = 2
+"""Another λ in the corpora in which only the high one is compared."""
+FEW_LABELS = (240, 0.2)
+"""Labelled posts that a detector learns from, and the chance that one is wrong."""
+MANY_LABELS = (7168, 0.0)
+"""As many right labels as the pull brings with it, through the samples of its oracle."""
+DETECTORS = (*((arm, *FEW_LABELS) for arm in ARMS), (next(iter(ARMS)), *MANY_LABELS))
+"""Models that write and detect: arm, labels, noise. The last one is the control of the pull."""
 
 
 def _methods(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
@@ -106,16 +112,14 @@ def _oracles(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
 
 
 def _detection(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
-    for count in LABELS:
-        for arm in ARMS:
-            yield DetoxCell(DETECTION, (arm, f"{count} labels"), seed)
+    for arm, labels, noise in DETECTORS:
+        yield detection_cell(arm, labels, noise, seed)
 
 
 def _elsewhere(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
     yield rival_cell("word filter", MAIN, 1, plan.steps, seed)
     for setting in (CONTEXTUAL, SIXTY):
-        for weight in plan.weights:
-            yield method_cell(setting, weight, plan.steps, seed)
+        yield method_cell(setting, LOW, plan.steps, seed)
 
 
 _OF_SEED: dict[str, Callable[[DetoxPlan, int], Iterator[DetoxCell]]] = {

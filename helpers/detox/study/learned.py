@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.detox.detection import ARMS
-from helpers.detox.study.groups import LABELS, ORACLES
-from helpers.detox.study.plan import DETECTION, HOWS, DetoxCell, oracle_cell
+from helpers.detox.study.groups import DETECTORS, ORACLES
+from helpers.detox.study.plan import HOWS, detection_cell, oracle_cell
 from helpers.detox.study.stored import DetoxStudy
 from helpers.detox.study.summaries import Row
 from helpers.errors import LabError
@@ -67,12 +66,11 @@ NONE = "no regulariser"
 def detectors(study: DetoxStudy) -> list[Row]:
     """Every arm that writes and detects: AUC of its verdicts, and what it writes."""
     found = []
-    for count in LABELS:
-        for arm in ARMS:
-            cells = study.seeds(DetoxCell(DETECTION, (arm, f"{count} labels"), 0))
-            row: Row = {"arm": arm, "labels": count}
-            for name in ("auc", "rude", "garbled"):
-                values = np.array([[cell[name]] for cell in cells], dtype=float)
-                row[name] = crossed_bootstrap(values)
-            found.append(row)
+    for arm, labels, noise in DETECTORS:
+        cells = study.seeds(detection_cell(arm, labels, noise, 0))
+        row: Row = {"arm": arm, "labels": labels, "noise": noise}
+        for name in ("auc", "rude", "garbled"):
+            values = np.array([[cell[name]] for cell in cells], dtype=float)
+            row[name] = crossed_bootstrap(values)
+        found.append(row)
     return found

@@ -9,7 +9,7 @@ key                                                  a cell is
 ``RIVAL/SETTING/weight W/N steps/seed S``            a rival that tunes; W: of its posts' loss
 ``RIVAL/seed S``, ``masked words``                   a rival that needs no setting
 ``oracle/KIND/N samples/N steps/HOW/seed S``         how wrong a learned oracle is, on exact R
-``detection/ARM/N labels/seed S``                    one model that writes and that detects
+``detection/ARM/N labels/noise P/seed S``            one model that writes and that detects
 ===================================================  =============================================
 
 Settings are corpora (`posts.SETTINGS`). Every tuning has its seed's corpus, batches and samples, so
@@ -47,8 +47,8 @@ HOWS: dict[str, dict[str, Any]] = {
     "own first": {"consistency": 1.0, "direction": "own first"},
 }
 """Regularisers of an oracle: a direction of its KL, or none."""
-DETECTOR: dict[str, Any] = {"noise": 0.2, "steps": 120, "checkpoint": 952}
-"""What is the same for all detectors: chance that a label is wrong, steps, and where they begin."""
+DETECTOR: dict[str, Any] = {"steps": 120, "checkpoint": 952}
+"""What is the same for all detectors: steps, and where they begin."""
 HIGH = 10
 """λ of the method, and weight of a filtered corpus' posts, where they are compared."""
 GROUPS = ("methods", "longer", "weights", "rivals", "variants", "oracles", "detection", "elsewhere")
@@ -206,13 +206,27 @@ def detection_of(cell: DetoxCell) -> dict[str, Any]:
     Raises:
         LabError: A key that does not say so.
 
-    >>> detection_of(DetoxCell.read("detection/detection + KL/60 labels/seed 1"))["labels"]
-    60
+    >>> detection_of(DetoxCell.read("detection/detection + KL/60 labels/noise 0.2/seed 1"))["noise"]
+    0.2
     """
-    said = re.fullmatch(r"([^/]+)/(\d+) labels", "/".join(cell.of))
+    said = re.fullmatch(r"([^/]+)/(\d+) labels/noise (\d+\.?\d*)", "/".join(cell.of))
     if said is None or said[1] not in ARMS:
         raise LabError("expected a key that says how a detector learns", f"got {str(cell)!r}")
-    return {"arm": said[1], "labels": int(said[2]), **DETECTOR, "seed": cell.seed or 0}
+    told = {"arm": said[1], "labels": int(said[2]), "noise": float(said[3])}
+    return told | DETECTOR | {"seed": cell.seed or 0}
+
+
+def detection_cell(arm: str, labels: int, noise: float, seed: int) -> DetoxCell:
+    """The cell of a model that writes and detects.
+
+    Raises:
+        LabError: A noise below 0 or NaN.
+
+    >>> str(detection_cell("detection", 240, 0.2, 0))
+    'detection/detection/240 labels/noise 0.2/seed 0'
+    """
+    at_least(0, noise, "as the noise of labels")
+    return DetoxCell(DETECTION, (arm, f"{labels} labels", f"noise {noise:g}"), seed)
 
 
 def oracle_cell(kind: str, samples: int, steps: int, how: str, seed: int) -> DetoxCell:

@@ -120,9 +120,11 @@ def test_oracles_have_their_errors_and_what_the_regulariser_does():
 
 
 def test_detectors_have_their_auc():
-    found = {(row["arm"], row["labels"]): row["auc"].mean for row in learned.detectors(STUDY)}
-    assert found["detection", 60] == 0.75
-    assert found["detection + KL", 240] == 0.875
+    rows = learned.detectors(STUDY)
+    found = {(row["arm"], row["labels"], row["noise"]): row["auc"].mean for row in rows}
+    assert found["detection", 240, 0.2] == 0.75
+    assert found["detection + KL", 240, 0.2] == 0.875
+    assert found["detection", 7168, 0.0] == 0.75, "as many right labels as the pull brings"
 
 
 def test_rows_of_what_was_not_measured_are_refused():
