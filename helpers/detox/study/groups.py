@@ -8,6 +8,7 @@ group          asks
                sixty posts
 ``longer``     and at three times the steps, which a filter takes in the time of the method?
 ``weights``    what do other λ give?
+``floor``      and when every λ is given the longer time, in which a tuning comes to rest?
 ``rivals``     what do rivals give that do not tune on the corpus?
 ``variants``   what do the parts of the method do?
 ``oracles``    when is a learned oracle right? Does its regulariser help?
@@ -96,6 +97,11 @@ def _weights(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
             yield method_cell(setting, weight, plan.steps, seed)
 
 
+def _floor(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    for weight in plan.weights:
+        yield method_cell(MAIN, weight, plan.longer, seed)
+
+
 def _rivals(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
     for name in SEEDED:
         yield DetoxCell(name, seed=seed)
@@ -126,6 +132,7 @@ _OF_SEED: dict[str, Callable[[DetoxPlan, int], Iterator[DetoxCell]]] = {
     "methods": _methods,
     "longer": _longer,
     "weights": _weights,
+    "floor": _floor,
     "rivals": _rivals,
     "variants": _variants,
     "oracles": _oracles,

@@ -51,7 +51,8 @@ DETECTOR: dict[str, Any] = {"steps": 120, "checkpoint": 952}
 """What is the same for all detectors: steps, and where they begin."""
 HIGH = 10
 """λ of the method, and weight of a filtered corpus' posts, where they are compared."""
-GROUPS = ("methods", "longer", "weights", "rivals", "variants", "oracles", "detection", "elsewhere")
+GROUPS = ("methods", "longer", "weights", "floor", "rivals", "variants", "oracles", "detection")
+GROUPS += ("elsewhere",)
 
 
 @dataclass(frozen=True)
