@@ -64,6 +64,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "helpers.commands.detox",
         "measure what tuning under a constraint does, its parts and its rivals",
     ),
+    "changes": (
+        "helpers.commands.changes",
+        "measure what such tuning changes inside a model",
+    ),
     "bench": ("helpers.commands.bench", "measure speed ratios, each side by side in one run"),
     "notebooks": (
         "helpers.commands.notebooks",

@@ -9,7 +9,7 @@ import seconds
 from jaxtyping import install_import_hook
 
 HOUSES = ("arithmetic", "circuits", "knowledge", "detox", "tinyworld", "zoo", "show", "training")
-HOUSES += ("attribution", "stats")
+HOUSES += ("attribution", "changes", "stats")
 ROOMS = ("data", "probes", "steering", "information", "explorer")
 CHECKED = [f"helpers.{name}" for name in HOUSES] + [f"helpers.trust.{name}" for name in ROOMS]
 """What the shapes are checked of. `helpers.trust.series` hashes the code of its work, with what it

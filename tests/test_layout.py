@@ -16,6 +16,7 @@ PAPERS = ("arithmetic", "trust", "circuits", "knowledge", "detox")
 LAYERS = (
     ("labs", "cli", "commands"),
     ("course", "book"),
+    ("changes",),
     PAPERS,
     ("tinyworld",),
     ("zoo",),
