@@ -16,7 +16,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.changes.plan import ChangePlan
-from helpers.changes.reading import noun_places, noun_words, read_posts, reported, rude_shares
+from helpers.changes.reading import (
+    both_possible,
+    noun_places,
+    noun_words,
+    read_posts,
+    reported,
+    rude_shares,
+)
 from helpers.detox.networks import KeyValues, Plain, Policy
 from helpers.detox.posts import manners
 from helpers.errors import LabError
@@ -78,12 +85,14 @@ def ranking(base: Plain, network: Plain, posts: Int[Tensor, "post pos"]) -> Int[
     """Neurons, those first that raise rudeness most when they are put back, to first order.
 
     The log odds are those of insults against praises where the noun is to come; in a frame that
-    turns the noun round, of praises against insults.
+    turns the noun round, of praises against insults. Posts with "an" before the noun are left out:
+    no insult begins with a vowel.
 
     Raises:
         LabError: As `restored`; posts without a noun.
     """
     posts = token_ids(posts, network)
+    posts = posts[both_possible(posts)]
     before, rows = noun_places(posts) - 1, torch.arange(len(posts))
     with torch.no_grad():
         olds = _activations(base, posts)
@@ -94,7 +103,7 @@ def ranking(base: Plain, network: Plain, posts: Int[Tensor, "post pos"]) -> Int[
         leaves[-1].retain_grad()
         return (leaves[-1],)
 
-    hooks = [block.mlp["out"].register_forward_pre_hook(keep) for block in network.blocks]
+    hooks = [last.register_forward_pre_hook(keep) for last in _last_layers(network)]
     try:
         logits = network(posts)[rows, before]
     finally:
@@ -117,8 +126,8 @@ def _activations(
     """What every MLP's last layer reads."""
     kept: Activations = []
     hooks = [
-        block.mlp["out"].register_forward_pre_hook(lambda _, read: kept.append(read[0]))
-        for block in network.blocks
+        last.register_forward_pre_hook(lambda _, read: kept.append(read[0]))
+        for last in _last_layers(network)
     ]
     try:
         network.states(tokens, past)
@@ -126,6 +135,10 @@ def _activations(
         for hook in hooks:
             hook.remove()
     return kept
+
+
+def _last_layers(network: Plain) -> list[Any]:
+    return [network.get_submodule(f"blocks.{n}.mlp.out") for n in range(network.shape.n_layers)]
 
 
 @dataclass(frozen=True)
@@ -159,8 +172,8 @@ class _Restoring:
     ) -> Float[Tensor, "row pos word"]:
         olds = _activations(self.base, tokens, state.base if state else None)
         hooks = [
-            block.mlp["out"].register_forward_pre_hook(self._putting_back(layer, olds[layer]))
-            for layer, block in enumerate(self.network.blocks)
+            last.register_forward_pre_hook(self._putting_back(layer, olds[layer]))
+            for layer, last in enumerate(_last_layers(self.network))
         ]
         try:
             return self.network(tokens, state.network if state else None)

@@ -19,13 +19,15 @@ from helpers.files.cells import file_of
 from helpers.inputs import check_count
 
 BASE, CHECKPOINT = "base", "checkpoint"
-QUESTIONS = ("probes", "groups", "offset", "attack", "neurons", "writers")
+QUESTIONS = ("probes", "groups", "offset", "attack", "neurons", "writers", "circuits", "masks")
 """Is the concept gone? Which weights undo the change? Is it one offset? How soon is it undone? Do
-neurons explain it? Who writes it?"""
+neurons explain it? Who writes it? Which edges, and which weights, go on with a post?"""
 MODELS = ("method", "method without posts", "exact filter", "dpo", "plain", "activation editing")
 """The models after: tuned under the constraint on posts half of which are rude, or on other text
 alone; on the kind posts of them; by preferences; on all of them; and the base with a vector taken
 off."""
+OF_WEIGHTS = ("groups", "writers", "circuits", "masks")
+"""Questions that are asked of weights: where only a vector is taken off, they are the base's."""
 UNTRAINED, BEFORE_POSTS = 0, (113, 292)
 """Checkpoints of the base: before training, and before it writes posts."""
 EMERGENCE = (0, 113, 292, 468, 752, 952, 1206, 1936, 3106)
@@ -71,12 +73,14 @@ class ChangeCell:
         >>> ChangeCell.read("offset/exact filter/seed 2").seed
         2
         """
-        said = re.fullmatch(r"([^/]+)/([^/]+?)(?:/seed (\d+))?", str(key))
-        cell = cls(said[1], said[2], None if said[3] is None else int(said[3])) if said else None
-        known = cell and cell.question in QUESTIONS and (cell.model in MODELS) == bool(said[3])
-        if not known or not (cell.model in (BASE, *MODELS) or cell.step is not None):
-            raise LabError("expected a key of a cell, such as 'probes/base'", f"got {key!r}")
-        return cell
+        said = re.fullmatch(r"([^/]+)/([^/]+)(?:/seed (\d+))?", str(key))
+        if said is not None:
+            cell = cls(said[1], said[2], None if said[3] is None else int(said[3]))
+            tuned = cell.model in MODELS and cell.seed is not None
+            untuned = (cell.model == BASE or cell.step is not None) and cell.seed is None
+            if cell.question in QUESTIONS and (tuned or untuned):
+                return cell
+        raise LabError("expected a key of a question's cell, such as 'probes/base'", f"got {key!r}")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class ChangePlan:
         attack_steps: Steps of such a tuning after which it is judged.
         neurons: Numbers of neurons whose activations are put back.
         dimensions: Numbers of directions that may explain a change.
+        pairs: Number of posts with a twin, by which edges are scored.
+        mask_steps: Steps of a search for a mask.
     """
 
     seeds: int = 3
@@ -101,12 +107,16 @@ class ChangePlan:
     attack_steps: tuple[int, ...] = (1, 2, 4, 8, 16)
     neurons: tuple[int, ...] = (10, 50, 200, 1024)
     dimensions: tuple[int, ...] = (1, 2, 4, 8, 16)
+    pairs: int = 64
+    mask_steps: int = 60
 
     def __post_init__(self) -> None:
         counts = {"number of seeds": self.seeds, "number of prompts": self.prompts}
         for what, count in counts.items():
             check_count(what, count, least=1)
         check_count("number of posts", self.posts, least=16)
+        check_count("number of pairs", self.pairs, least=2)
+        check_count("number of steps", self.mask_steps, least=1)
         for name in ("attack_posts", "attack_steps", "neurons", "dimensions"):
             rising = getattr(self, name)
             if not rising or list(rising) != sorted(set(rising)):
@@ -121,7 +131,8 @@ class ChangePlan:
     @classmethod
     def read(cls, raw: dict[str, Any]) -> "ChangePlan":
         """The plan that was stored."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        said: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in raw.items()}
+        return cls(**said)
 
 
 def _as_list(value: Any) -> Any:
@@ -162,15 +173,16 @@ def change_cells(plan: ChangePlan = CHANGE_PLAN) -> list[ChangeCell]:
     found += [ChangeCell("probes", f"{CHECKPOINT} {step}") for step in EMERGENCE]
     found += [ChangeCell("attack", f"{CHECKPOINT} {step}") for step in BEFORE_POSTS]
     found += [ChangeCell("writers", BASE)]
-    for seed in range(plan.seeds):
-        for question in QUESTIONS:
-            found += [ChangeCell(question, model, seed) for model in models_of(question)]
+    for questions in (QUESTIONS[:-1], QUESTIONS[-1:]):  # masks take longest, and answer least
+        for seed in range(plan.seeds):
+            for question in questions:
+                found += [ChangeCell(question, model, seed) for model in models_of(question)]
     return found
 
 
 def models_of(question: str) -> tuple[str, ...]:
     """The models that a question is asked of. Where a vector is taken off, no weight has changed:
-    there is none to put back, and no sum of what was written.
+    there is none to put back, and no sum of what was written. Masks are learned for the method's.
 
     Raises:
         LabError: No such question.
@@ -180,4 +192,6 @@ def models_of(question: str) -> tuple[str, ...]:
     """
     if question not in QUESTIONS:
         raise LabError(f"expected a question: {', '.join(QUESTIONS)}", f"got {question!r}")
-    return MODELS[:-1] if question in ("groups", "writers") else MODELS
+    if question == "masks":
+        return MODELS[:2]
+    return MODELS[:-1] if question in OF_WEIGHTS else MODELS

@@ -74,6 +74,16 @@ def noun_places(posts: Int[Tensor, "post pos"]) -> Int[Tensor, " post"]:
     return nouns.int().argmax(1)
 
 
+def both_possible(posts: Int[Tensor, "post pos"]) -> Bool[Tensor, " post"]:
+    """Where an insult and a praise may both follow: not after "an", with which no insult goes.
+
+    Raises:
+        LabError: As `noun_places`.
+    """
+    before = posts.gather(1, noun_places(posts)[:, None] - 1)[:, 0]
+    return before != vocabulary().token("an")
+
+
 def end_places(posts: Int[Tensor, "post pos"]) -> Int[Tensor, " post"]:
     """Where each post ends: its stop.
 

@@ -131,7 +131,7 @@ def some_restored(
             f"expected a number of weights up to {len(order)}, or a length of their change",
             f"got {count} and {norm}",
         )
-    if count is None:
+    if norm is not None:
         length = (flat_new - flat_old)[order].double().square().cumsum(0).sqrt()
         count = int((length < norm).sum())
     mixed = flat_new.clone()

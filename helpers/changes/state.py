@@ -6,6 +6,8 @@ from typing import Any
 
 from helpers import zoo
 from helpers.changes.attacks import attack
+from helpers.changes.edges import circuits
+from helpers.changes.masked import masks
 from helpers.changes.neurons import neurons
 from helpers.changes.offsets import offset
 from helpers.changes.plan import ChangeCell, ChangePlan, tuned_cell
@@ -24,6 +26,8 @@ ASKED: dict[str, Callable[[Plain, Plain, ChangePlan], dict[str, Any]]] = {
     "attack": attack,
     "neurons": neurons,
     "writers": writers,
+    "circuits": circuits,
+    "masks": masks,
 }
 """Each question: the model before, the one after, how much → its numbers."""
 USED = {
@@ -33,6 +37,8 @@ USED = {
     "attack": ("prompts", "attack_posts", "attack_steps"),
     "neurons": ("prompts", "posts", "neurons"),
     "writers": ("posts",),
+    "circuits": ("pairs",),
+    "masks": ("posts", "mask_steps"),
 }
 """What each question uses of a plan."""
 

@@ -3,7 +3,8 @@
 Direct logit attribution (Elhage et al., 2021): the mean logit of the insults less that of the
 praises is a sum over heads, MLPs, embeddings and biases. Plain frames ("you are a ...") and those
 that turn the noun round ("you are hardly a ...") stand apart: what is rude in one is kind in the
-other, so that a kind model has to write opposite things.
+other, so that a kind model has to write opposite things. Places after "an" are left out: no insult
+begins with a vowel, and the article has decided.
 """
 
 from functools import cache
@@ -18,7 +19,7 @@ from torch import Tensor
 from helpers import zoo
 from helpers.attribution import direct_logit_attribution
 from helpers.changes.plan import ChangePlan
-from helpers.changes.reading import noun_places, noun_words, read_posts
+from helpers.changes.reading import both_possible, noun_places, noun_words, read_posts
 from helpers.detox.networks import Plain, bridge
 from helpers.detox.posts import manners
 from helpers.model import Model
@@ -29,6 +30,15 @@ FRAMES = ("plain", "turned")
 @cache
 def _like() -> Model:
     return zoo.load("tinyworld", device="cpu")
+
+
+def as_model(network: Plain) -> Model:
+    """A network as a model with hooks.
+
+    Raises:
+        LabError: A network of another shape, or with shifts.
+    """
+    return bridge(network, _like())
 
 
 def writers(base: Plain, network: Plain, plan: ChangePlan) -> dict[str, Any]:
@@ -46,6 +56,7 @@ def writers(base: Plain, network: Plain, plan: ChangePlan) -> dict[str, Any]:
     """
     del base
     posts = read_posts(plan.posts)
+    posts = posts[both_possible(posts)]
     turned = np.array(["turned" in manner for manner in manners(posts)])
     names, written = contributions(network, posts)
     found: dict[str, Any] = {"parts": [*names, "sum"]}
@@ -60,7 +71,7 @@ def contributions(network: Plain, posts: Tensor) -> tuple[list[str], Float[ndarr
     Raises:
         LabError: As `writers`; posts without a noun.
     """
-    model, before = bridge(network, _like()), noun_places(posts) - 1
+    model, before = as_model(network), noun_places(posts) - 1
     insults, praises = noun_words()
     weights = torch.zeros(network.shape.n_outputs)
     weights[list(insults)], weights[list(praises)] = 1 / len(insults), -1 / len(praises)
