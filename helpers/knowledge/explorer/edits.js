@@ -1,5 +1,3 @@
-const spoken = (share) => (share / 1000).toFixed(2); /* numbers are stored in thousandths */
-const shown = (share) => spoken(share).replace(/^0/, "");
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 const { points, places, facts, words } = data;
@@ -135,12 +133,11 @@ const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [440, 190, 34, 12, 10, 24];
 const x = (at) => LEFT + ((WIDTH - LEFT - RIGHT) * points[at]) / points.at(-1);
 const y = (share) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * share) / 1000;
 const every = points.map((_, at) => at);
-
-const polyline = (kind, values) =>
-  make("polyline", {
-    class: kind,
-    points: values.map((value, at) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
-  });
+const path = (kind, values) =>
+  polyline(
+    kind,
+    values.map((value, at) => [x(at), y(value)]),
+  );
 
 const marker = (side, at, value) =>
   side
@@ -158,9 +155,9 @@ const drawCurve = () => {
   for (const side of SIDES) {
     const kind = side ? "line other" : "line";
     const prompt = every.map((at) => way(side).new[at][0]);
-    parts.push(polyline(kind, prompt));
+    parts.push(path(kind, prompt));
     const siblings = has("sibling") ? every.map((at) => meanNew("sibling", side, at)) : null;
-    if (siblings) parts.push(polyline(`${kind} mean`, siblings));
+    if (siblings) parts.push(path(`${kind} mean`, siblings));
     prompt.forEach((value, at) => parts.push(marker(side, at, value)));
     const of = siblings ? `, for siblings ${list(siblings.map(spoken))}` : "";
     told.push(`${places[state.place[side]]}: on the prompt ${list(prompt.map(spoken))}${of}.`);
@@ -202,27 +199,23 @@ const draw = () => {
     `${subject}: ${old} to ${wanted}, ${pointName(state.point)}. ${sides.map(inShort).join(" ")}`;
 };
 
-const fill = (select, names, chosen, choose) => {
-  select.append(...names.map((name, value) => make("option", { value }, name)));
-  select.value = chosen;
-  select.addEventListener("change", () => {
-    choose(Number(select.value));
-    draw();
-  });
-};
-
 $("#view-title").textContent = data.title;
 fill(
   $(".fact"),
   facts.map(({ subject, old, new: wanted }) => `${subject}: ${old} to ${wanted}`),
   state.fact,
-  (value) => (state.fact = value),
+  (value) => {
+    state.fact = value;
+    draw();
+  },
 );
 selects.forEach((select, side) =>
-  fill(select, places, state.place[side], (value) => (state.place[side] = value)),
+  fill(select, places, state.place[side], (value) => {
+    state.place[side] = value;
+    draw();
+  }),
 );
-for (const at of every)
-  $(".ticks").append(make("span", { style: `--at: ${at / (points.length - 1)}` }, `${points[at]}`));
+mark($(".ticks"), points.map(String));
 slider.max = points.length - 1;
 slider.value = state.point;
 slider.addEventListener("input", () => {

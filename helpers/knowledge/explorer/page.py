@@ -58,7 +58,7 @@ def edit_explorer(data: Sequence[FactPage], title: str = "Edit explorer") -> Vie
         viewer.script(HERE, "edits.js"),
         title=title,
         summary=_summary(facts),
-        style=viewer.asset("edits.css", HERE),
+        style=viewer.asset("slider.css") + viewer.asset("edits.css", HERE),
         fallback=fallback_table(facts),
         max_bytes=MAX_BYTES,
     )

@@ -18,6 +18,10 @@ const make = (tag, attributes = {}, ...children) => {
 const list = (items) =>
   items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
 
+/* Shares that are stored in thousandths: 0.25 where a number stands in a sentence, .25 in a table. */
+const spoken = (share) => (share / 1000).toFixed(2);
+const shown = (share) => spoken(share).replace(/^0/, "");
+
 /* 5935 stays as it is; 12 345 is grouped by a narrow space. */
 const grouped = (number) =>
   String(number).replace(/\B(?=(\d{3})+$)/g, number < 10000 ? "" : "\u202f");
@@ -38,3 +42,23 @@ const gridStep = (event) => {
   event.preventDefault();
   return step;
 };
+
+/* Fills a list of choices, and says which one was chosen whenever it is another one. */
+const fill = (select, names, chosen, choose) => {
+  select.append(...names.map((name, value) => make("option", { value }, name)));
+  select.value = chosen;
+  select.addEventListener("change", () => choose(Number(select.value)));
+};
+
+/* The marks below a slider, at equal distances. */
+const mark = (ticks, names) =>
+  ticks.append(
+    ...names.map((name, at) => make("span", { style: `--at: ${at / (names.length - 1)}` }, name)),
+  );
+
+/* A line through points [x, y] of a drawing. */
+const polyline = (kind, points) =>
+  make("polyline", {
+    class: kind,
+    points: points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "),
+  });

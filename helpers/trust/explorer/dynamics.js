@@ -1,6 +1,3 @@
-const spoken = (share) => (share / 1000).toFixed(2); /* accuracies are stored in thousandths */
-const shown = (share) => spoken(share).replace(/^0/, "");
-
 const { steps, layers, dimensions, accuracy, low, controls } = data;
 const rows = [
   ...layers.map((name, layer) => ({ name, layer })).reverse(),
@@ -134,10 +131,10 @@ const drawCurve = () => {
     }),
   );
   parts.push(
-    make("polyline", {
-      class: "line",
-      points: values.map((value, step) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
-    }),
+    polyline(
+      "line",
+      values.map((value, step) => [x(step), y(value)]),
+    ),
   );
   values.forEach((value, step) =>
     parts.push(

@@ -81,7 +81,7 @@ def dynamics_view(
         viewer.script(HERE, "dynamics.js"),
         title=title,
         summary=summary,
-        style=viewer.asset("dynamics.css", HERE),
+        style=viewer.asset("slider.css") + viewer.asset("dynamics.css", HERE),
         fallback=fallback_table(data),
         max_bytes=MAX_BYTES,
     )
