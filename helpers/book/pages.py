@@ -8,12 +8,14 @@ A page says where a generated part stands; what stands around the marks is writt
 
 The parts come from the manifest of the embedded models, their recipes, the exact class frequencies,
 the files of TinyWorld, the records of the public sets, and the stored costs (``helpers/data``).
-None of them depends on the machine that writes it.
+None of them depends on the machine that writes it. Figures of measured numbers are made in the same
+way: those that a page names and that are in `detox_figures`.
 """
 
 import json
 import re
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 from helpers import zoo
@@ -157,6 +159,35 @@ def _stored(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+DETOX_TABLES = (
+    *("detox-tunings", "detox-skills", "detox-weights", "detox-settings", "detox-said"),
+    *("detox-lost", "detox-variants", "detox-oracles", "detox-detection"),
+)
+"""Tables of `detox_tables`, which is loaded when one of them is asked for."""
+
+
+@cache
+def detox_table(name: str) -> str:
+    """A table of the chapter on tuning under a constraint."""
+    if not (DATA / "detox.json").is_file():
+        return "Not measured yet."
+    from helpers.book.detox_tables import TABLES
+    from helpers.detox.study import stored_detox
+
+    return TABLES[name](stored_detox())
+
+
+@cache
+def detox_figures() -> dict[str, str]:
+    """The figures of measured numbers, by the name of their file."""
+    if not (DATA / "detox.json").is_file():
+        return {}
+    from helpers.book.detox_figures import FIGURES
+    from helpers.detox.study import stored_detox
+
+    return {name: draw(stored_detox()) for name, draw in FIGURES.items()}
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "model-overview": model_overview,
     "model-cards": cards_of_models,
@@ -172,6 +203,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "twins-gpt2": data_cards.gpt2_twins,
     "lab-costs": lab_costs,
     "build-versions": build_versions,
+    **{name: partial(detox_table, name) for name in DETOX_TABLES},
 }
 
 
@@ -202,17 +234,26 @@ def filled(text: str, where: str) -> str:
 
 
 def generated(root: Path) -> dict[Path, str]:
-    """Every page that has generated parts, with the text that it should have."""
+    """Every page that has generated parts, and every generated figure that a page names, with the
+    text that it should have."""
     pages = {
         path: path.read_text(encoding="utf-8") for path in sorted((root / "book").glob("*.md"))
     }
-    return {path: filled(text, path.name) for path, text in pages.items() if _BEGIN in text}
+    filled_in = {path: filled(text, path.name) for path, text in pages.items() if _BEGIN in text}
+    named = [
+        f"figures/{name}"
+        for name in re.findall(r"figures/(detox_\w+\.svg)", "".join(pages.values()))
+    ]
+    drawn = detox_figures() if named else {}
+    return filled_in | {
+        root / "book" / each: drawn[Path(each).name] for each in named if Path(each).name in drawn
+    }
 
 
 def stale(root: Path) -> list[str]:
-    """Names of the pages whose generated parts are not current."""
+    """The pages and figures that are not current, by their path in the folder of the book."""
     return [
-        path.name
+        path.relative_to(root / "book").as_posix()
         for path, text in generated(root).items()
-        if path.read_text(encoding="utf-8") != text
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, results: TextIO) -> int:
         _measure_build(root)
     names = stale(root)
     for path, text in generated(root).items():
-        if path.name in names and not arguments.check:
+        if path.relative_to(root / "book").as_posix() in names and not arguments.check:
             write_atomically(text, path)
     verb = "is not current; run: python -m helpers pages" if arguments.check else "written"
     for name in names:
