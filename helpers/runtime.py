@@ -24,6 +24,8 @@ _QUIET = {  # set before the libraries are imported; a value that the user has s
     "TRANSFORMERS_VERBOSITY": "error",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
 }
+GIB = 2**30
+MEMORY = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,18 @@ def cores() -> int:
     # no such file (not Linux, no container), or no limit ("max 100000")
     except (OSError, ValueError):
         return allowed
+
+
+def free_memory(device: str) -> float | None:
+    """Free memory of a device in GiB; None where the system does not say."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0] / GIB
+    try:
+        lines = MEMORY.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return None
+    free = next((line.split()[1] for line in lines if line.startswith("MemAvailable")), None)
+    return None if free is None else int(free) * 1024 / GIB
 
 
 def release_memory() -> None:

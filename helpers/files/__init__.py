@@ -3,6 +3,7 @@
 - `atomic`: a file is the old one or the new one, never half of one; checksums, stored measurements.
 - `fetched`: public files, downloaded once and held to a digest.
 - `cells`: what a study measures piece by piece, a file each.
+- `runs`: a folder that belongs to one run.
 """
 
 from helpers.files.atomic import (
@@ -16,6 +17,7 @@ from helpers.files.atomic import (
     write_atomically,
 )
 from helpers.files.fetched import PublicFile, fetch
+from helpers.files.runs import same_run, weights_checksum
 
 __all__ = [
     "DATA",
@@ -26,6 +28,8 @@ __all__ = [
     "discard",
     "fetch",
     "read_stored",
+    "same_run",
     "save_atomically",
+    "weights_checksum",
     "write_atomically",
 ]

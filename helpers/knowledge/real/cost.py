@@ -20,17 +20,12 @@ the new answer comes to ½ early. By the same count of vectors masks and edits t
 15 GiB, the model included; on a GPU nothing was measured.
 """
 
-from pathlib import Path
-
-import torch
-
 from helpers.errors import LabError
+from helpers.runtime import GIB, free_memory
 
 VECTORS = {"cpu": 20, "cuda": 14}
 """Vectors as long as the block weights that lie in memory at most, beside the model. Weights whose
 gradient is as long are sorted on the CPU, wherever the model is."""
-GIB = 2**30
-MEMORY = Path("/proc/meminfo")
 
 
 def needed(n_weights: int, device: str) -> float:
@@ -42,25 +37,13 @@ def needed(n_weights: int, device: str) -> float:
     return VECTORS.get(device.partition(":")[0], VECTORS["cpu"]) * 4 * n_weights / GIB
 
 
-def available(device: str) -> float | None:
-    """Free memory of a device in GiB; None where the system does not say."""
-    if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(device)[0] / GIB
-    try:
-        lines = MEMORY.read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return None
-    free = next((line.split()[1] for line in lines if line.startswith("MemAvailable")), None)
-    return None if free is None else int(free) * 1024 / GIB
-
-
 def check_memory(n_weights: int, device: str) -> None:
     """Refuse what would end in a killed kernel, before the long work.
 
     Raises:
         LabError: The device has less free memory than masks and edits take.
     """
-    wanted, free = needed(n_weights, device), available(device)
+    wanted, free = needed(n_weights, device), free_memory(device)
     if free is not None and not free >= wanted:
         raise LabError(
             f"expected {wanted:.1f} GiB of free memory on {device} for {n_weights:,} block weights",

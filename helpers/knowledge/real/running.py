@@ -20,8 +20,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from helpers import files, runtime, zoo
 from helpers.errors import LabError
 from helpers.knowledge.masks import Blocks, blocks
@@ -37,8 +35,6 @@ from helpers.model import Model
 
 OTHERS = ("adj_antonym", "object_superclass")
 """Relations that have nothing to do with capitals."""
-RUN = "run.json"
-"""The file of a folder that says what its pieces follow from."""
 
 
 def run(
@@ -94,7 +90,9 @@ def run(
     its = blocks.of(loaded)
     check_memory(len(its), known.device)
     where = runtime.expanded(str(folder))
-    work = RealWork(its, asked, far, plan, where, _same_run(_follows(its, asked, far, plan), where))
+    work = RealWork(
+        its, asked, far, plan, where, files.same_run(_follows(its, asked, far, plan), where)
+    )
     cells = edit_cells_of(plan)
     work.measure_all([TEXT, MASKS, *cells])
     results = {(cell.density, cell.place): work.result(cell) for cell in cells}
@@ -122,37 +120,8 @@ def _follows(
     told += [asked.requests.new.tolist(), asked.typical.new.tolist()]
     told += [[each.template, *each.subjects] for each in others]
     return {
-        "model": _weights(its),
+        "model": files.weights_checksum(its.model.state_dict()),
         "relation": asked.known.relation.name,
         **{name: value for name, value in plan.as_json().items() if name != "places"},
         "prompts": hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24],
     }
-
-
-def _weights(its: Blocks) -> str:
-    """Checksum of all weights of a model."""
-    digest = hashlib.sha256()
-    for name, tensor in its.model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:24]
-
-
-def _same_run(follows: dict[str, Any], folder: Path) -> str:
-    """The checksum of a run, whose folder is marked as its own.
-
-    Raises:
-        LabError: The folder is that of another run, or cannot be written.
-    """
-    file = folder / RUN
-    files.check_writable(file)
-    if not file.exists():
-        files.write_atomically(json.dumps(follows, indent=1), file)
-    found = files.read_stored(file, dict, "give another folder, or remove the file")
-    if other := [name for name in follows if found.get(name) != follows[name]]:
-        raise LabError(
-            f"expected a folder of this run, or an empty one: {folder}",
-            f"its {RUN} has {other[0]} {found.get(other[0])!r} instead of {follows[other[0]]!r}",
-            hint="give another folder",
-        )
-    return hashlib.sha256(json.dumps(follows, sort_keys=True).encode()).hexdigest()[:24]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from helpers import zoo
+from helpers import runtime, zoo
 from helpers.errors import LabError
 from helpers.knowledge import real
 from helpers.knowledge.masks import blocks, packed, rivals
@@ -215,15 +215,13 @@ def test_a_search_of_another_run_and_a_damaged_one_are_refused(model, tmp_path):
 
 
 def test_too_little_memory_is_said_before_the_work(model, tmp_path, monkeypatch):
-    from helpers.knowledge.real import cost
-
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 99 kB\nMemAvailable: 12 kB\n")
-    monkeypatch.setattr(cost, "MEMORY", meminfo)
+    monkeypatch.setattr(runtime, "MEMORY", meminfo)
     with pytest.raises(LabError, match=r"GiB of free memory on cpu for [\d,]+ block weights"):
         run(model, tmp_path / "run")
-    monkeypatch.setattr(cost, "MEMORY", tmp_path / "absent")
-    assert cost.available("cpu") is None
+    monkeypatch.setattr(runtime, "MEMORY", tmp_path / "absent")
+    assert runtime.free_memory("cpu") is None
 
 
 def test_a_list_of_relations_is_asked_for(model, tmp_path):
