@@ -55,9 +55,9 @@ MEASURES: dict[str, Values] = {
 
 Exact are `rude`, `kind` and `garbled`. An exact `garbled` leaves out what goes wrong after the last
 deciding word, but where a cell is `complete`; so garbled shares of two policies are compared by
-`sampled garbled`, which follows every post to its end. `contextual` is the share of sampled posts that are rude
-only in their context; `clean posts`, `rude posts` and `other text` are perplexities; `kind insults`
-the share of kind posts that use an insult word.
+`sampled garbled`, which follows every post to its end. `contextual` is the share of sampled posts
+that are rude only in their context; `clean posts`, `rude posts` and `other text` are perplexities;
+`kind insults` the share of kind posts that use an insult word.
 """
 
 
