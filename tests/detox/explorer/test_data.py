@@ -117,9 +117,9 @@ def test_a_measure_may_have_no_number():
     assert replace(GOOD, measures=without).measures["clean posts"] is None
 
 
-@pytest.mark.skipif(not DETOX.exists(), reason="the study is not stored yet")
 def test_the_stored_study_read_by_hand():
-    raw = json.loads(DETOX.read_text(encoding="utf-8"))["cells"]
+    stored = json.loads(DETOX.read_text(encoding="utf-8"))
+    raw, groups = stored["cells"], stored["plan"]["groups"]
     read = {
         "rude": lambda cell: np.mean(cell["by_prompt"]["rude"]),
         "garbled": lambda cell: np.mean(cell["by_prompt"]["garbled"]),
@@ -132,11 +132,8 @@ def test_the_stored_study_read_by_hand():
         "other text": lambda cell: cell["perplexity"]["other text"],
     }
     assert set(read) == set(MEASURED)
-    found = sweeps(stored_detox())
-    assert len(found) == 3
-    for sweep, (setting, steps) in zip(
-        found, (("mixed", 120), ("mixed", 360), ("no forum", 120)), strict=True
-    ):
+    asked = [("mixed", 120), *[("mixed", 360)] * ("floor" in groups), ("no forum", 120)]
+    for sweep, (setting, steps) in zip(sweeps(stored_detox()), asked, strict=True):
         assert [stop.weight for stop in sweep.stops] == [0, 0.5, 1, 2, 5, 10]
         for stop in sweep.stops:
             key = f"method/{setting}/kl {stop.weight:g}/{steps} steps/seed"
