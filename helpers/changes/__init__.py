@@ -5,7 +5,9 @@
 - `probing`: is the concept gone or bypassed? `offsets`: is the change one vector? `restoring`:
   which weights undo it? `attacks`: how soon? `neurons`: do neurons explain it? `writers`: who
   writes it?
-- `state` keeps cells until all are there; `stored`: the numbers that the package brings.
+- `edges`: which edges? `masked`: which weights?
+- `state` keeps cells until all are there; `stored`: the numbers that the package brings;
+  `summaries` and `verdicts`: what was found.
 """
 
 from helpers.changes.plan import (

@@ -31,6 +31,7 @@ from helpers.inputs import token_ids
 from helpers.runtime import gradients
 
 Activations = list[Float[Tensor, "row pos neuron"]]
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 RANDOM = (50, 200)
 """Numbers of neurons that are drawn at random as well, where the plan has them."""
 
@@ -67,17 +68,17 @@ def restored(base: Plain, network: Plain, chosen: Int[Tensor, " neuron"]) -> Pol
         chosen: Numbers of neurons, those of the first block first.
 
     Raises:
-        LabError: Networks of different shapes, or neurons that there are not.
+        LabError: Networks of different shapes, no neuron, or some that there are not.
     """
     shape = network.shape
     if base.shape != shape:
         raise LabError("expected networks of one shape", f"got {base.shape} and {shape}")
     count = shape.n_layers * shape.d_mlp
     chosen = torch.as_tensor(chosen)
-    whole = not (chosen.is_floating_point() or chosen.dtype is torch.bool) and chosen.ndim == 1
-    if not whole or (len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < count):
+    whole = chosen.dtype in WHOLE and chosen.ndim == 1 and len(chosen)
+    if not whole or not 0 <= int(chosen.min()) <= int(chosen.max()) < count:
         raise LabError(f"expected numbers of neurons below {count}", f"got {chosen!r:.60}")
-    return Policy(network, _Restoring(base, network, chosen))
+    return Policy(network, _Restoring(base, network, chosen.long()))
 
 
 @gradients()

@@ -56,7 +56,7 @@ def offset(base: Plain, network: Plain, plan: ChangePlan) -> dict[str, Any]:
 
 
 def explained(
-    learnt: Float[Tensor, "place d"], tested: Float[Tensor, "place d"], dimensions: tuple[int, ...]
+    learnt: Float[Tensor, "place d"], tested: Float[Tensor, "other d"], dimensions: tuple[int, ...]
 ) -> dict[str, Any]:
     """Share of squared changes that the mean of others, and their main directions, explain.
 

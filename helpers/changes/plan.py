@@ -26,6 +26,8 @@ MODELS = ("method", "method without posts", "exact filter", "dpo", "plain", "act
 """The models after: tuned under the constraint on posts half of which are rude, or on other text
 alone; on the kind posts of them; by preferences; on all of them; and the base with a vector taken
 off."""
+OF_CHANGE = ("groups", "offset", "neurons", "masks")
+"""Questions that are asked of the change of the rude share."""
 OF_WEIGHTS = ("groups", "writers", "circuits", "masks")
 """Questions that are asked of weights: where only a vector is taken off, they are the base's."""
 UNTRAINED, BEFORE_POSTS = 0, (113, 292)
@@ -173,16 +175,19 @@ def change_cells(plan: ChangePlan = CHANGE_PLAN) -> list[ChangeCell]:
     found += [ChangeCell("probes", f"{CHECKPOINT} {step}") for step in EMERGENCE]
     found += [ChangeCell("attack", f"{CHECKPOINT} {step}") for step in BEFORE_POSTS]
     found += [ChangeCell("writers", BASE)]
-    for questions in (QUESTIONS[:-1], QUESTIONS[-1:]):  # masks take longest, and answer least
-        for seed in range(plan.seeds):
-            for question in questions:
-                found += [ChangeCell(question, model, seed) for model in models_of(question)]
-    return found
+    for seed in range(plan.seeds):
+        for question in QUESTIONS[:-1]:
+            found += [ChangeCell(question, model, seed) for model in models_of(question)]
+    masks = QUESTIONS[-1]  # they take longest, and answer least: of one tuning
+    return [*found, *(ChangeCell(masks, model, 0) for model in models_of(masks))]
 
 
 def models_of(question: str) -> tuple[str, ...]:
-    """The models that a question is asked of. Where a vector is taken off, no weight has changed:
-    there is none to put back, and no sum of what was written. Masks are learned for the method's.
+    """The models that a question is asked of.
+
+    Plain tuning leaves posts as rude as they are: there is no change to explain or to undo. Where a
+    vector is taken off, no weight has changed: there is none to put back, and no sum of what was
+    written. Masks are learned for the models of the method.
 
     Raises:
         LabError: No such question.
@@ -192,6 +197,9 @@ def models_of(question: str) -> tuple[str, ...]:
     """
     if question not in QUESTIONS:
         raise LabError(f"expected a question: {', '.join(QUESTIONS)}", f"got {question!r}")
+    left_out = {"plain"} if question in OF_CHANGE else set()
+    if question in OF_WEIGHTS:
+        left_out |= {"activation editing"}
     if question == "masks":
-        return MODELS[:2]
-    return MODELS[:-1] if question in OF_WEIGHTS else MODELS
+        left_out |= {"exact filter", "dpo"}
+    return tuple(model for model in MODELS if model not in left_out)

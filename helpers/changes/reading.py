@@ -104,6 +104,7 @@ def written_before_noun(posts: Int[Tensor, "post pos"]) -> Bool[Tensor, "post po
     Raises:
         LabError: As `noun_places`.
     """
+    posts = token_ids(posts)
     place = torch.arange(posts.shape[1])
     return (place >= PROMPT - 1) & (place < noun_places(posts)[:, None])
 
@@ -119,7 +120,7 @@ def streams(network: Plain, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "si
     >>> streams(fresh(PlainShape(993, 8, 2, 3, 16, n_positions=32), 0), read_posts(16)).shape
     torch.Size([4, 16, 16, 8])
     """
-    sites = [*network.blocks, network.ln_final]
+    tokens, sites = token_ids(tokens, network), [*network.blocks, network.ln_final]
     kept: list[list[Tensor]] = [[] for _ in sites]
     hooks = [
         site.register_forward_pre_hook(lambda _, read, to=to: to.append(read[0]))

@@ -8,12 +8,14 @@ weights elsewhere whose change is as long.
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from helpers.changes.plan import ChangePlan
 from helpers.changes.reading import reported, rude_shares
 from helpers.detox.networks import Plain, frozen
 from helpers.errors import LabError
+from helpers.inputs import at_least, check_count, real
 
 UNEMBEDDING = "unembedding"
 Weights = dict[str, Tensor]
@@ -118,14 +120,18 @@ def some_restored(
         norm: Or: until their change is so long, or there are no more.
 
     Raises:
-        LabError: Not exactly one of both, or more weights than there are.
+        LabError: Not exactly one of both, more weights than there are, or other tensors in both.
 
     >>> old, new = {"w": torch.zeros(4)}, {"w": torch.ones(4)}
     >>> some_restored(old, new, ["w"], count=3)["w"].sum()
     tensor(1.)
     """
-    flat_old, flat_new = (torch.cat([w[n].flatten() for n in names]) for w in (old, new))
+    flat_old, flat_new = (_flat(weights, names, old) for weights in (old, new))
     order = torch.randperm(len(flat_old), generator=torch.Generator().manual_seed(seed))
+    if count is not None:
+        check_count("number of weights", count)
+    if norm is not None:
+        at_least(0, norm, "as the length of a change")
     if (count is None) == (norm is None) or (count or 0) > len(order):
         raise LabError(
             f"expected a number of weights up to {len(order)}, or a length of their change",
@@ -138,6 +144,19 @@ def some_restored(
     mixed[order[:count]] = flat_old[order[:count]]
     parts = mixed.split([old[name].numel() for name in names])
     return {n: part.view_as(old[n]) for n, part in zip(names, parts, strict=True)}
+
+
+def _flat(weights: Weights, names: list[str], like: Weights) -> Float[Tensor, " weight"]:
+    """Named weights in a row, of single precision."""
+    parts = []
+    for name in names:
+        if name not in weights or name not in like or weights[name].shape != like[name].shape:
+            raise LabError("expected weights before and after", f"got others of the name {name!r}")
+        parts.append(real(weights[name], "weights").float().flatten())
+    flat = torch.cat(parts) if parts else torch.zeros(0)
+    if not len(flat) or not flat.isfinite().all():
+        raise LabError("expected finite weights, one or more", f"got some of {', '.join(names)}")
+    return flat
 
 
 def _differing(values: Weights, others: Weights) -> int:

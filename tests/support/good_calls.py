@@ -49,6 +49,7 @@ from helpers.trust.probes import linear, numbers, onset
 from helpers.trust.series import activations, integrity
 from helpers.trust.steering import across, behaviours, effects, strength, tinyworld, vectors
 from tests.support import (
+    changes_calls,
     exact_calls,
     judging_calls,
     network_calls,
@@ -86,6 +87,7 @@ ROOMS += (
     posts_calls.ROOM,
     oracle_calls.ROOM,
     study_calls.ROOM,
+    changes_calls.ROOM,
     rivals_calls.ROOM,
 )
 TRUTH = np.tile([True, False], 12)
@@ -984,11 +986,13 @@ CALLS: dict[str, Call] = {
     **oracle_calls.CALLS,
     **judging_calls.CALLS,
     **study_calls.CALLS,
+    **changes_calls.CALLS,
     **rivals_calls.CALLS,
 }
 
 EXEMPT = {
     **posts_calls.EXEMPT,
+    **changes_calls.EXEMPT,
     **rivals_calls.EXEMPT,
     **network_calls.EXEMPT,
     **oracle_calls.EXEMPT,
