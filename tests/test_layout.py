@@ -69,7 +69,7 @@ ROOMS = {
             *("exact", "networks", "posts", "oracle", "finetune", "rivals", "judging"),
             "detection",
         },
-        "real": {"exact", "oracle"},
+        "real": {"oracle", "finetune", "networks", "rivals"},
         "explorer": {"study", "judging", "posts", "networks"},
     },
     "tinyworld": {"models": {"sets", "language", "bestiary"}, "sets": {"language"}},
