@@ -1,5 +1,6 @@
 """The figure of the idea of chapter 5 has the model's own numbers."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -21,7 +22,7 @@ BEFORE = "you are hardly a"
 def shown() -> list[list[float]]:
     """The numbers behind each word, box by box."""
     texts = re.findall(r"<text[^>]*>(.*?)</text>", FIGURE.read_text(encoding="utf-8"))
-    numbers = [float(after) for word, after in zip(texts, texts[1:], strict=False) if word in WORDS]
+    numbers = [float(after) for word, after in itertools.pairwise(texts) if word in WORDS]
     return [numbers[at : at + len(WORDS)] for at in range(0, len(numbers), len(WORDS))]
 
 
