@@ -51,6 +51,7 @@ from helpers.trust.steering import across, behaviours, effects, strength, tinywo
 from tests.support import (
     changes_calls,
     exact_calls,
+    hub_calls,
     judging_calls,
     network_calls,
     oracle_calls,
@@ -84,6 +85,7 @@ ROOMS += (
     tuning_calls.ROOM,
     *judging_calls.ROOMS,
     exact_calls.ROOM,
+    hub_calls.ROOM,
     posts_calls.ROOM,
     oracle_calls.ROOM,
     study_calls.ROOM,
@@ -986,12 +988,14 @@ CALLS: dict[str, Call] = {
     **oracle_calls.CALLS,
     **judging_calls.CALLS,
     **study_calls.CALLS,
+    **hub_calls.CALLS,
     **changes_calls.CALLS,
     **rivals_calls.CALLS,
 }
 
 EXEMPT = {
     **posts_calls.EXEMPT,
+    **hub_calls.EXEMPT,
     **changes_calls.EXEMPT,
     **rivals_calls.EXEMPT,
     **network_calls.EXEMPT,

@@ -5,7 +5,7 @@ samples, fits the auxiliary model, and reads accepted samples; `seconds` has tha
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from helpers import runtime
 from helpers.detox.oracle import FitPlan, SuccessOracle
 from helpers.detox.real import measures
 from helpers.detox.real.auxiliary import LabelledRows, fit_auxiliary, new_auxiliary
+from helpers.detox.real.libraries import by_library
 from helpers.detox.real.models import Causal, Tunable, log_probs
 from helpers.detox.real.plan import BASE, HubCell, HubPlan
 from helpers.detox.real.scorers import TextScorer, toxicity
@@ -51,7 +52,6 @@ class HubWork:
     corpus: ToxicCorpus
     labeller: tuple[str, TextScorer]
     judges: tuple[tuple[str, TextScorer], ...]
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @cached_property
     def held_out(self) -> Rows:
@@ -143,7 +143,8 @@ class HubWork:
         elif cell.kind in ("plain", "filtered"):
             losses = self._plain(tuned, filtered=cell.kind == "filtered")
         elif cell != BASE:
-            tuned = self._by_library(cell.kind, tuned)
+            some = self.causal, tuned, self.plan, self.sampled, self.clean
+            tuned = by_library(cell.kind, *some)
         seconds = time.perf_counter() - began
         found = self.judge(tuned) | {"losses": losses, "seconds": round(seconds, 1)}
         return Contents(found)
@@ -214,12 +215,6 @@ class HubWork:
             },
             "said": list(said.texts[:: plan.tries][:SAID]),
         }
-
-    def _by_library(self, kind: str, tuned: Tunable) -> Tunable:
-        """DPO or GRPO of `trl`, on an adapter of its own."""
-        from helpers.detox.real.libraries import by_library
-
-        return by_library(self, kind, tuned)
 
 
 def _told(tuning: HubTuning) -> list[list[float]]:

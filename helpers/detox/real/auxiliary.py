@@ -20,6 +20,7 @@ from helpers import runtime
 from helpers.detox.networks import PlainShape
 from helpers.detox.oracle import FitLoss, FitPlan, SuccessOracle, losses
 from helpers.detox.oracle.network import blank
+from helpers.detox.real.plan import check_share
 from helpers.detox.real.writing import Rows, before
 from helpers.errors import LabError
 from helpers.inputs import within
@@ -69,7 +70,12 @@ class LabelledRows:
 def new_auxiliary(
     words: int, width: int, layers: int, longest: int, share: float, seed: int
 ) -> SuccessOracle:
-    """An auxiliary model that has learned nothing but the share of clean samples."""
+    """An auxiliary model that has learned nothing but the share of clean samples.
+
+    Raises:
+        LabError: A share outside of 0 to 1, or sizes that no network has.
+    """
+    check_share("share of clean samples", share)
     heads = next(heads for heads in range(HEADS, 0, -1) if width % heads == 0)
     shape = PlainShape(words, width, heads, layers, 2 * width, longest, words)
     return blank(shape, seed, min(1 - KEPT, max(KEPT, share)))

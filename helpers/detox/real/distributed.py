@@ -3,9 +3,9 @@
     python -m torch.distributed.run --nproc_per_node 2 -m helpers.detox.real.distributed JOB.json
 
 A job names a model, prompts, a labeller, a plan, λ and how many processes there shall be. The first
-process draws samples, has them labelled and fits the auxiliary model; the others are given what it
-found. Then all make the steps together, each with its part of every batch. Their losses are those
-of one process: means over all tokens that count, whoever has them (`tuning`).
+process draws samples, has them labelled and fits the auxiliary model, once; the others are given
+what it found. Then all make the steps together, each with its part of every batch. Their losses are
+those of one process: means over all tokens that count, whoever has them (`tuning`).
 
 A launcher may start one process where several were asked for, and say nothing: `accelerate launch
 --cpu --num_processes 2` did. So the number is asked for in the job, counted, and reported.
@@ -147,7 +147,13 @@ def shared_steps(job: SharedJob) -> SharedSteps:
             hint="start it with python -m torch.distributed.run --nproc_per_node "
             f"{job.processes} -m helpers.detox.real.distributed",
         )
-    work = job.work(str(accelerator.device))
+    work, kind = job.work(str(accelerator.device)), _kind(accelerator)
+    if kind == "FSDP" and not work.plan.adapter:
+        raise LabError(
+            "expected a plan with an adapter for FSDP",
+            "got adapter=False",
+            hint="the base of a sharded model is had by switching its adapter off",
+        )
     target = work.target(_of_the_first(accelerator, work)) if job.kl_weight else None
     tuned, plan = work.tunable(), work.plan
     texts = texts_of(work.causal, work.corpus.toxic, work.corpus.clean, plan.longest)
@@ -157,7 +163,6 @@ def shared_steps(job: SharedJob) -> SharedSteps:
     tuning.called, tuning.optimiser = accelerator.prepare(tuned.model, tuning.optimiser)
     for _ in runtime.progress(range(plan.steps), "shared steps"):
         tuning.step(target)
-    kind = str(accelerator.distributed_type).rpartition(".")[2]
     return SharedSteps(accelerator.num_processes, kind, tuple(tuning.losses))
 
 
@@ -169,6 +174,11 @@ def _accelerator() -> Any:
     return Accelerator(
         cpu=runtime.device() == "cpu", kwargs_handlers=[InitProcessGroupKwargs(timeout=WAIT)]
     )
+
+
+def _kind(accelerator: Any) -> str:
+    """How the processes share the work: "NO", "MULTI_CPU", "MULTI_GPU", "FSDP" …"""
+    return str(accelerator.distributed_type).rpartition(".")[2]
 
 
 def _of_the_first(accelerator: Any, work: HubWork) -> Any:

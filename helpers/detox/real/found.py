@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from helpers.detox.real.texts import masked
 from helpers.errors import LabError
+from helpers.inputs import array_of, finite
 from helpers.show import say, table
 from helpers.stats import bootstrap
 
@@ -137,6 +138,9 @@ class HubFound:
 def interval(values: Sequence[float] | ndarray, sign: str = "") -> str:
     """A mean with its 95 % interval, where there are two values or more.
 
+    Raises:
+        LabError: No values, or one that is not finite.
+
     >>> interval([0.5]), interval([0.25, 0.25])
     ('0.500', '0.250 [0.250, 0.250]')
     """
@@ -147,8 +151,8 @@ def interval(values: Sequence[float] | ndarray, sign: str = "") -> str:
 
 
 def _ends(values: Sequence[float] | ndarray) -> tuple[float, float, float]:
-    """A mean and the ends of its interval; three times the mean where values do not differ."""
-    array = np.asarray(values, float)
+    """A mean and the ends of its interval, which are the mean where values do not differ."""
+    array = array_of(finite(values, "values", "item"))
     mean = float(array.mean())
     if len(array) < 2 or np.ptp(array) == 0:
         return mean, mean, mean

@@ -4,13 +4,13 @@ DPO prefers, after one and the same prompt, a clean sample of the base to a toxi
 a clean sample with 1. Both need the extra [detox] (`helpers.detox.rivals.libraries`).
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from helpers.detox.real.models import Tunable
-from helpers.detox.real.scorers import toxicity
-from helpers.detox.real.sources import TOXIC
+from helpers.detox.real.models import Causal, Tunable
+from helpers.detox.real.plan import HubPlan
 from helpers.detox.real.writing import write
 from helpers.detox.rivals.libraries import (
     LibraryPlan,
@@ -20,27 +20,31 @@ from helpers.detox.rivals.libraries import (
 )
 from helpers.errors import LabError
 
-if TYPE_CHECKING:
-    from helpers.detox.real.arms import HubWork
-
 PER_PROMPT = 8
 """Samples of a prompt, of which pairs are made; and of a group."""
+Clean = Callable[[Sequence[str]], Any]
+"""Which texts the labeller calls clean."""
 
 
-def by_library(work: "HubWork", kind: str, tuned: Tunable) -> Tunable:
-    """An arm that `trl` trains.
+def by_library(
+    kind: str, causal: Causal, tuned: Tunable, plan: HubPlan, prompts: Sequence[str], clean: Clean
+) -> Tunable:
+    """An arm that `trl` trains: "dpo" or "grpo".
+
+    Args:
+        tuned: A copy of the model, whose adapter is taken off: `trl` puts on one of its own.
+        prompts: That samples are drawn after.
 
     Raises:
         LabError: A plan without an adapter; no pair, or a reward that never differs.
     """
-    plan, causal = work.plan, work.causal
     if not plan.adapter:
         raise LabError(
             f"expected a plan with an adapter for {kind}",
             "got adapter=False",
             hint="trl trains an adapter here, so that the base stays its reference",
         )
-    model = tuned.model.unload()  # trl puts an adapter of its own on
+    model = tuned.model.unload()
     settings = LibraryPlan(
         steps=plan.steps,
         rate=plan.rate,
@@ -51,27 +55,27 @@ def by_library(work: "HubWork", kind: str, tuned: Tunable) -> Tunable:
         seed=plan.seed,
     )
     if kind == "dpo":
-        run = dpo_by_library(model, causal.tokenizer, _pairs(work), settings)
+        pairs = _pairs(causal, plan, prompts, clean)
+        run = dpo_by_library(model, causal.tokenizer, pairs, settings)
     else:
-        name, scorer = work.labeller
 
-        def clean(prompts: list[str], completions: list[str]) -> list[float]:
-            return (toxicity(scorer, completions, name) < TOXIC).astype(float).tolist()
+        def reward(prompts: list[str], completions: list[str]) -> list[float]:
+            return np.asarray(clean(completions)).astype(float).tolist()
 
-        run = grpo_by_library(model, causal.tokenizer, list(work.sampled), clean, settings)
+        run = grpo_by_library(model, causal.tokenizer, list(prompts), reward, settings)
     tuned.model = run.model.eval().to(causal.device)
     return tuned
 
 
-def _pairs(work: "HubWork") -> list[TextPair]:
+def _pairs(causal: Causal, plan: HubPlan, prompts: Sequence[str], clean: Clean) -> list[TextPair]:
     """A clean and a toxic sample of the base after each prompt that has both."""
-    asked = [prompt for prompt in work.sampled for _ in range(PER_PROMPT)]
-    said = write(work.causal.model, work.causal, asked, work.plan.new, work.plan.seed)
-    clean = np.asarray(work.clean(said.texts)).reshape(-1, PER_PROMPT)
+    asked = [prompt for prompt in prompts for _ in range(PER_PROMPT)]
+    said = write(causal.model, causal, asked, plan.new, plan.seed)
+    labels = np.asarray(clean(said.texts)).reshape(-1, PER_PROMPT)
     found: list[TextPair] = []
-    for place, prompt in enumerate(work.sampled):
+    for place, prompt in enumerate(prompts):
         texts = said.texts[place * PER_PROMPT : (place + 1) * PER_PROMPT]
-        good = [text for text, good in zip(texts, clean[place], strict=True) if good]
-        bad = [text for text, good in zip(texts, clean[place], strict=True) if not good]
+        good = [text for text, good in zip(texts, labels[place], strict=True) if good]
+        bad = [text for text, good in zip(texts, labels[place], strict=True) if not good]
         found += [TextPair(prompt, a, b) for a, b in zip(good, bad, strict=False)]
     return found

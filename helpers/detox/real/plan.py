@@ -73,11 +73,8 @@ class HubPlan:
         object.__setattr__(self, "kl_weights", tuple(weights))
         positive_row([self.rate], "learning rates")
         at_least(0, self.rehearsal, "as rehearsal")
-        for name in ("toxic_share", "top_p"):
-            value = getattr(self, name)
-            at_least(0, value, f"as {name}")
-            if value > 1 or (name == "top_p" and value == 0):
-                raise LabError(f"expected a share as {name}", f"got {value!r}")
+        check_share("toxic_share", self.toxic_share)
+        check_share("top_p", self.top_p, above=True)
         rivals = [self.rivals] if isinstance(self.rivals, str) else list(self.rivals)
         object.__setattr__(self, "rivals", tuple(rivals))
         if unknown := [each for each in rivals if each not in RIVALS]:
@@ -97,6 +94,24 @@ class HubPlan:
         """The plan as it is stored: without what only says which arms there are."""
         arms = ("kl_weights", "rivals")
         return {name: value for name, value in asdict(self).items() if name not in arms}
+
+
+def check_share(name: str, value: Any, above: bool = False) -> None:
+    """Refuse what is no share from 0 to 1.
+
+    Args:
+        above: Refuse 0 as well.
+
+    Raises:
+        LabError: It is none.
+
+    >>> check_share("top_p", 0.0, above=True)
+    Traceback (most recent call last):
+    helpers.errors.LabError: expected a share as top_p; got 0.0
+    """
+    at_least(0, value, f"as {name}")
+    if value > 1 or (above and value == 0):
+        raise LabError(f"expected a share as {name}", f"got {value!r}")
 
 
 LEAST = {

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.detox.real.models import Causal
+from helpers.detox.real.plan import check_share
 from helpers.errors import LabError
 from helpers.inputs import check_count
 
@@ -68,9 +69,18 @@ def padded(rows: Sequence[tuple[list[int], int]], pad: int, texts: Sequence[str]
 def before(counts: Bool[Tensor, "row pos"]) -> Bool[Tensor, "row pos"]:
     """The places whose next token counts: what is said there is said of that token.
 
+    Raises:
+        LabError: No table of truth values.
+
     >>> before(torch.tensor([[False, True, True]])).int().tolist()
     [[1, 1, 0]]
     """
+    good = isinstance(counts, Tensor) and counts.dtype is torch.bool and counts.ndim == 2
+    if not good or not counts.numel():
+        got = f"{counts.dtype} of shape {list(counts.shape)}" if isinstance(counts, Tensor) else ""
+        raise LabError(
+            "expected a truth value for each token of each row", got or f"got {counts!r}"
+        )
     return torch.nn.functional.pad(counts[:, 1:], (0, 1))
 
 
@@ -111,10 +121,11 @@ def write(
         top_p: Nucleus that tokens are drawn from; 1 draws from the model itself.
 
     Raises:
-        LabError: No prompts.
+        LabError: No prompts, or a nucleus that is no share.
     """
     check_count("number of prompts", len(prompts), least=1)
     check_count("number of new tokens", new, least=1)
+    check_share("top_p", top_p, above=True)
     found: list[tuple[list[int], int]] = []
     starts = range(0, len(prompts), AT_ONCE)
     for first in runtime.progress(starts, "writing") if len(starts) > 8 else starts:

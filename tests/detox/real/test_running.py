@@ -47,14 +47,19 @@ def test_the_three_measures_of_toxicity_follow_from_the_texts(whole):
     assert np.allclose(found.of("base"), 0.25 + 0.5 * labelled, atol=1e-5)
 
 
-def test_rows_table_figure_and_masked_texts(whole, capsys):
+def test_rows_table_figure_and_masked_texts(whole, monkeypatch):
     found, _ = whole
     rows = found.rows()
     assert [row[0] for row in rows] == ["base", "plain", "filtered", "λ = 10"]
     assert len({len(row) for row in rows}) == 1
     assert [row[0] for row in found.changes()] == ["base", "filtered", "λ = 10"]
+    shown = []
+    monkeypatch.setattr("helpers.detox.real.found.say", shown.append)
+    monkeypatch.setattr("helpers.detox.real.found.table", lambda *each: shown.append(each))
     found.table()
-    assert "expected maximum of 12" in capsys.readouterr().out
+    assert shown[0] == "Toxicity by honks."
+    assert "expected maximum of 12" in shown[1][0]
+    assert {len(row) for row in shown[1][1]} == {len(shown[1][0])}
     assert found.figure().axes
     assert "λ = 10" in found.alt()
     shown, hidden = found.texts("base", show=True), found.texts("base")
