@@ -26,9 +26,9 @@ MODELS = ("method", "method without posts", "exact filter", "dpo", "plain", "act
 """The models after: tuned under the constraint on posts half of which are rude, or on other text
 alone; on the kind posts of them; by preferences; on all of them; and the base with a vector taken
 off."""
-OF_CHANGE = ("groups", "offset", "neurons", "masks")
+OF_CHANGE = ("groups", "offset", "attack", "neurons", "masks")
 """Questions that are asked of the change of the rude share."""
-OF_WEIGHTS = ("groups", "writers", "circuits", "masks")
+OF_WEIGHTS = ("groups", "attack", "neurons", "writers", "circuits", "masks")
 """Questions that are asked of weights: where only a vector is taken off, they are the base's."""
 UNTRAINED, BEFORE_POSTS = 0, (113, 292)
 """Checkpoints of the base: before training, and before it writes posts."""
@@ -186,8 +186,8 @@ def models_of(question: str) -> tuple[str, ...]:
     """The models that a question is asked of.
 
     Plain tuning leaves posts as rude as they are: there is no change to explain or to undo. Where a
-    vector is taken off, no weight has changed: there is none to put back, and no sum of what was
-    written. Masks are learned for the models of the method.
+    vector is taken off, no weight has changed: there is none to put back or to tune again, and no
+    sum of what was written. A mask is learned for the model that changed most.
 
     Raises:
         LabError: No such question.
@@ -201,5 +201,5 @@ def models_of(question: str) -> tuple[str, ...]:
     if question in OF_WEIGHTS:
         left_out |= {"activation editing"}
     if question == "masks":
-        left_out |= {"exact filter", "dpo"}
+        left_out |= {"method", "exact filter", "dpo"}
     return tuple(model for model in MODELS if model not in left_out)

@@ -65,10 +65,10 @@ def undone(
 
 def rude_rows(study: ChangeStudy) -> list[Row]:
     """Exact rude share of every model, and of the base."""
-    base = shares(study, "offset", "method", lambda cell: cell["base"])
+    base = shares(study, "offset", models_of("offset")[0], lambda cell: cell["base"])
     found: list[Row] = [{"model": BASE, "rude": crossed_bootstrap(base)}]
-    for model in models_of("attack"):
-        after = shares(study, "attack", model, lambda cell: cell["after"])
+    for model in models_of("offset"):
+        after = shares(study, "offset", model, lambda cell: cell["after"])
         found.append({"model": model, "rude": crossed_bootstrap(after)})
     return found
 

@@ -146,15 +146,15 @@ def verdicts_on(study: ChangeStudy, model: str) -> dict[str, bool | None]:
         "gone": all(p["own"].high < p["shuffled"].high + 0.05 for p in places),
     }
     found |= {"one offset": None, UNEMBEDDING: None, "re-toxified": None, "neurons": None}
-    if model not in models_of("offset"):
-        return found
-    row, few = offset_row(study, model), neuron_row(study, model)["ranked 50"]
-    needed = [row[name] for name in ("vector", "made", "undone")]
-    if all(each is not None for each in needed):
-        found["one offset"] = all(each.low > 0.5 for each in needed)
-        found[UNEMBEDDING] = _unembedding(study, model)
-        found["re-toxified"] = _sooner(study, model)
-    found["neurons"] = few.low > 0.5 if few is not None else None
+    if model in models_of("offset"):
+        row = offset_row(study, model)
+        needed = [row[name] for name in ("vector", "made", "undone")]
+        if all(each is not None for each in needed):
+            found["one offset"] = all(each.low > 0.5 for each in needed)
+    if model in models_of("neurons"):
+        few = neuron_row(study, model)["ranked 50"]
+        found["neurons"] = few.low > 0.5 if few is not None else None
+        found[UNEMBEDDING], found["re-toxified"] = _unembedding(study, model), _sooner(study, model)
     return found
 
 

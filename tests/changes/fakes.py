@@ -41,7 +41,12 @@ def _offset(cell, good):
     moved |= {"base, random": BEFORE, "after, random": AFTER}
     share = 0.75 if good else 0.125
     block = {"vector": share, "directions": [share] * len(PLAN.dimensions), "length": 0.5}
-    return {"base": BEFORE, "after": AFTER, "by block": [block] * 4, "moved": {"3": moved}}
+    return {
+        "base": BEFORE,
+        "after": AFTER,
+        "by block": [block] * 4,
+        "moved": {"1": moved, "3": moved},
+    }
 
 
 def _attack(cell, good):
@@ -52,8 +57,10 @@ def _attack(cell, good):
 
 
 def _neurons(cell, good):
-    ranked = {"10": [0.2, 0.2], "50": [0.4, 0.4] if good else [0.2, 0.2], "1024": BEFORE}
-    return {"base": BEFORE, "after": AFTER, "ranked": ranked, "random": {"50": AFTER}}
+    fifty = [0.4, 0.4] if good else [0.2, 0.2]
+    ranked = {"10": [0.2, 0.2], "50": fifty, "200": fifty, "1024": BEFORE}
+    random = {"50": AFTER, "200": [0.12, 0.12]}
+    return {"base": BEFORE, "after": AFTER, "ranked": ranked, "random": random}
 
 
 def _writers(cell, good):

@@ -50,7 +50,7 @@ def test_neurons_and_rude_shares():
     assert [row[f"ranked {n}"].mean for n in (10, 50, 1024)] == pytest.approx([0.25, 0.75, 1])
     assert row["random 50"].mean == 0
     rude = {row["model"]: row["rude"].mean for row in summaries.rude_rows(GOOD)}
-    assert rude == {"base": 0.5} | dict.fromkeys(models_of("attack"), 0.1)
+    assert rude == {"base": 0.5} | dict.fromkeys(models_of("offset"), 0.1)
 
 
 def test_writers_that_changed_most_come_first():
@@ -63,8 +63,8 @@ def test_writers_that_changed_most_come_first():
 def test_what_is_shared():
     row = verdicts.shared_row(BAD, "method")
     assert row["circuit shared"].mean == 0.5
-    assert row["mask shared, share"] == 0.125
-    assert "mask shared, share" not in verdicts.shared_row(BAD, "dpo")
+    assert "mask shared, share" not in row
+    assert verdicts.shared_row(BAD, "method without posts")["mask shared, share"] == 0.125
 
 
 def test_probes_by_place_and_checkpoint():

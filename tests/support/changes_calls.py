@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from helpers.changes import edges, neurons, offsets, plan, reading, restoring, summaries, verdicts
+from helpers.changes import edges, neurons, offsets, reading, restoring, summaries, verdicts
 from helpers.detox.networks import PlainShape, fresh
 from tests.changes import fakes
 
@@ -29,8 +29,6 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
         edges.highest,
         lambda: {"scores": np.array([0.5, 2.0, 1.0]), "count": 2},
     ),
-    "changes.edges.shared": (edges.shared, lambda: {"first": [1, 2], "second": [2, 3]}),
-    "changes.edges.frame_twins": (edges.frame_twins, lambda: {"count": 4}),
     "changes.neurons.restored": (
         neurons.restored,
         lambda: {"base": network(), "network": network(1), "chosen": torch.tensor([0, 17])},
@@ -47,9 +45,6 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
         offsets.shifted,
         lambda: {"network": network(), "block": 1, "vector": torch.ones(8)},
     ),
-    "changes.plan.tuned_cell": (plan.tuned_cell, lambda: {"model": "method", "seed": 1}),
-    "changes.reading.read_posts": (reading.read_posts, lambda: {"count": 4}),
-    "changes.reading.reported": (reading.reported, lambda: {"count": 2}),
     "changes.reading.rude": (reading.rude, lambda: {"posts": posts()}),
     "changes.reading.streams": (
         reading.streams,
@@ -77,14 +72,6 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
             "now": np.array([[0.25, 0.375]]),
         },
     ),
-    "changes.summaries.probe_rows": (
-        summaries.probe_rows,
-        lambda: {"study": fakes.study(), "place": "end", "site": 1},
-    ),
-    "changes.summaries.offset_row": (
-        summaries.offset_row,
-        lambda: {"study": fakes.study(), "model": "method", "block": 3},
-    ),
     "changes.verdicts.attack_row": (
         verdicts.attack_row,
         lambda: {"study": fakes.study(), "model": "method", "count": 4, "level": 0.25},
@@ -94,6 +81,7 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
 EXEMPT = dict.fromkeys(
     (
         "changes.neurons.ranking",
+        "changes.writers.contributions",
         *(f"changes.reading.{name}" for name in ("noun_places", "both_possible", "end_places")),
         "changes.reading.written_before_noun",
     ),
