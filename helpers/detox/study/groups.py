@@ -89,6 +89,8 @@ def _longer(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
     yield method_cell(SILENT, HIGH, plan.longer, seed)
     yield method_cell(MAIN, HIGH, plan.longer, seed)
     yield rival_cell("plain", MAIN, 1, plan.longer, seed)
+    yield rival_cell("rejection", SILENT, HIGH, plan.longer, seed)
+    yield rival_cell("rejection x3", SILENT, HIGH, plan.longer, seed)
 
 
 def _weights(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
