@@ -940,10 +940,9 @@ pictures.show(
 
 # %% [markdown]
 # **Found** The law needs no oracle and no transformer: two weights and one share give it. With 120
-# small steps the points lie above the line where λ is small, for the pull is weak and there was not
-# time enough. With 360 they come down to it, and so does the live run with its larger steps. No
-# better oracle lowers a floor. Without rude posts in the corpus there is none: 120 steps get to 1.5
-# %.
+# small steps the points lie above the line where λ is small, for the pull is weak, and time was
+# short. With 360 they come down to it, and so does the live run with its larger steps. No better
+# oracle lowers a floor. Without rude posts in the corpus there is none: 120 steps get to 1.5 %.
 
 # %% [markdown]
 # ## 6 · Against its rivals
@@ -1394,12 +1393,12 @@ table(
 )
 
 # %% [markdown]
-# **Found** Nothing was forgotten: at the end of a post the base's own direction tells rude from kind
-# in the tuned model, without an error. What has changed is what is said. Of five groups the
-# unembedding alone takes back most of the change, and put into the base it does most of it. Random
-# weights, as many, do a sixth; attention and MLPs do no better than random ones. And three steps on
-# 32 rude posts make the model ruder than it ever was, where as many kind posts do not. The
-# constraint holds for what the model is asked today. It is no lock.
+# **Found** Nothing was forgotten: at the end of a post the base's own direction tells rude from
+# kind in the tuned model, without an error. What has changed is what is said. Of five groups the
+# unembedding, put back, takes back two thirds of the change. Put into the base it does a third of
+# it, more than any other. As many random weights take back a sixth; attention and MLPs do no better
+# than random ones. And three steps on 32 rude posts make the model ruder than it ever was, where as
+# many kind posts do not. The constraint holds for what the model is asked today. It is no lock.
 
 # %% [markdown]
 # ## 8 · Move λ by hand

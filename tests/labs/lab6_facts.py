@@ -145,12 +145,14 @@ def section_7(lab: SimpleNamespace) -> dict[str, bool]:
         name: (np.mean(value) - tuned) / (before - tuned) for name, value in lab.restored.items()
     }
     lot = {name: (np.mean(v) - tuned) / (before - tuned) for name, v in lab.by_chance.items()}
-    moved = (before - lab.transplanted["unembedding"]) / (before - tuned)
+    moved = {name: (before - value) / (before - tuned) for name, value in lab.transplanted.items()}
     return {
         "7 nothing was forgotten": lab.readable["base", "tuned"] > 0.999
         and abs(lab.readable["base", "untrained"] - 0.5) < 0.1,
-        "7 the unembedding takes back most": back["unembedding"] > 0.55
-        and back["unembedding"] > max(v for k, v in back.items() if k != "unembedding") + 0.2,
+        "7 the unembedding takes back two thirds": 0.6 < back["unembedding"] < 0.75
+        and max(back, key=back.get) == "unembedding",
+        "7 put into the base it does a third": 0.28 < moved["unembedding"] < 0.39
+        and max(moved, key=moved.get) == "unembedding",
         "7 random weights a sixth": 0.1 < lot["unembedding"] < 0.22,
         "7 attention and MLPs no better than random": all(
             back[name] < lot[name] + 0.02 for name in ("attention", "MLPs")
