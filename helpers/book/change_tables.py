@@ -146,7 +146,7 @@ def shared(study: ChangeStudy) -> str:
         if "mask shared, share" in row:
             masks = [row[f"mask {name}, share"] for name in ("shared", "base again", "after again")]
             masks.append(row["mask shared, chance"])
-            rows[-1] += [f"{value:.3f}" for value in masks]
+            rows[-1] += [told(value) for value in masks]
         else:
             rows[-1] += ["–"] * 4
     parts = ("shared", "base, other half", "after, other half", "chance")

@@ -30,6 +30,8 @@ OF_CHANGE = ("groups", "offset", "attack", "neurons", "masks")
 """Questions that are asked of the change of the rude share."""
 OF_WEIGHTS = ("groups", "attack", "neurons", "writers", "circuits", "masks")
 """Questions that are asked of weights: where only a vector is taken off, they are the base's."""
+SLOW = ("neurons", "masks")
+"""Questions that take long."""
 UNTRAINED, BEFORE_POSTS = 0, (113, 292)
 """Checkpoints of the base: before training, and before it writes posts."""
 EMERGENCE = (0, 113, 292, 468, 752, 952, 1206, 1936, 3106)
@@ -91,6 +93,7 @@ class ChangePlan:
 
     Attributes:
         seeds: Tunings of every model.
+        few: Tunings of which slow questions are asked (`SLOW`).
         prompts: Prompts after which shares are exact. They are of the second half of the people;
             what is chosen is chosen on the first.
         posts: Posts that are read.
@@ -102,7 +105,8 @@ class ChangePlan:
         mask_steps: Steps of a search for a mask.
     """
 
-    seeds: int = 3
+    seeds: int = 2
+    few: int = 1
     prompts: int = 2
     posts: int = 512
     attack_posts: tuple[int, ...] = (4, 64)
@@ -114,6 +118,7 @@ class ChangePlan:
 
     def __post_init__(self) -> None:
         counts = {"number of seeds": self.seeds, "number of prompts": self.prompts}
+        counts |= {"number of seeds of slow questions": self.few}
         for what, count in counts.items():
             check_count(what, count, least=1)
         check_count("number of posts", self.posts, least=16)
@@ -125,6 +130,14 @@ class ChangePlan:
                 raise LabError(f"expected rising numbers as {name}", f"got {rising!r}")
             for count in rising:
                 check_count(f"number in {name}", count, least=1)
+
+    def asked(self, question: str) -> range:
+        """The seeds of the tunings of which a question is asked.
+
+        >>> [list(ChangePlan(seeds=3, few=1).asked(name)) for name in ("probes", "masks")]
+        [[0, 1, 2], [0]]
+        """
+        return range(self.few if question in SLOW else self.seeds)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as it is stored."""
@@ -175,11 +188,11 @@ def change_cells(plan: ChangePlan = CHANGE_PLAN) -> list[ChangeCell]:
     found += [ChangeCell("probes", f"{CHECKPOINT} {step}") for step in EMERGENCE]
     found += [ChangeCell("attack", f"{CHECKPOINT} {step}") for step in BEFORE_POSTS]
     found += [ChangeCell("writers", BASE)]
-    for seed in range(plan.seeds):
-        for question in QUESTIONS[:-1]:
-            found += [ChangeCell(question, model, seed) for model in models_of(question)]
-    masks = QUESTIONS[-1]  # they take longest, and answer least: of one tuning
-    return [*found, *(ChangeCell(masks, model, 0) for model in models_of(masks))]
+    for seed in range(max(plan.seeds, plan.few)):
+        for question in QUESTIONS:
+            if seed in plan.asked(question):
+                found += [ChangeCell(question, model, seed) for model in models_of(question)]
+    return found
 
 
 def models_of(question: str) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class ChangeStudy:
         Raises:
             LabError: One was not measured.
         """
-        return [self.cell(ChangeCell(question, model, seed)) for seed in range(self.plan.seeds)]
+        return [self.cell(ChangeCell(question, model, seed)) for seed in self.plan.asked(question)]
 
 
 def write(plan: ChangePlan, folder: Path, out: Path) -> None:

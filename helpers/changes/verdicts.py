@@ -109,9 +109,10 @@ def shared_row(study: ChangeStudy, model: str) -> Row:
         values = shares(study, "circuits", model, lambda cell, name=name: cell[name])
         row[f"circuit {name}"] = crossed_bootstrap(values)
     if model in models_of("masks"):
-        cell = study.cell(ChangeCell("masks", model, 0))
         for name in ("shared", "base again", "after again"):
-            row |= {f"mask {name}, {part}": value for part, value in cell[name].items()}
+            for part in ("share", "chance"):
+                values = shares(study, "masks", model, lambda c, n=name, p=part: c[n][p])
+                row[f"mask {name}, {part}"] = crossed_bootstrap(values)
     return row
 
 

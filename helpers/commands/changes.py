@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from helpers.changes import CHANGE_PLAN, ChangePlan, change_cells, state, stored
+from helpers.changes.plan import SLOW
 from helpers.commands import cell_by_cell
 
 COST = (
@@ -34,11 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=CHANGE_PLAN.seeds,
         help="tunings of every model (default: %(default)s)",
     )
+    parser.add_argument(
+        "--few",
+        type=int,
+        default=CHANGE_PLAN.few,
+        help=f"tunings for the slow questions: {', '.join(SLOW)} (default: %(default)s)",
+    )
     cell_by_cell.add_results(parser, stored.CHANGES)
 
 
 def run(arguments: argparse.Namespace, results: TextIO) -> int:
-    plan = ChangePlan(arguments.seeds)
+    plan = ChangePlan(arguments.seeds, arguments.few)
     cell_by_cell.measure(
         arguments,
         results,

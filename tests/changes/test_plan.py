@@ -5,7 +5,7 @@ import json
 import pytest
 
 from helpers.changes import CHANGE_PLAN, MODELS, QUESTIONS, ChangeCell, ChangePlan, change_cells
-from helpers.changes.plan import EMERGENCE, models_of, tuned_cell
+from helpers.changes.plan import EMERGENCE, SLOW, models_of, tuned_cell
 from helpers.detox.study import detox_cells
 from helpers.errors import LabError
 
@@ -20,7 +20,7 @@ def test_every_question_is_asked_of_every_model_it_suits_and_of_every_seed():
     cells = set(change_cells())
     for question in QUESTIONS:
         for model in models_of(question):
-            seeds = range(1 if question == "masks" else 3)
+            seeds = range(CHANGE_PLAN.few if question in SLOW else CHANGE_PLAN.seeds)
             assert {ChangeCell(question, model, seed) for seed in seeds} <= cells
     assert {ChangeCell("probes", f"checkpoint {step}") for step in EMERGENCE} <= cells
 
@@ -48,7 +48,14 @@ def test_a_plan_is_read_back():
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({"seeds": 0}, {"prompts": 0}, {"posts": 3}, {"attack_steps": (4, 2)}, {"pairs": 1}),
+        *(
+            {"seeds": 0},
+            {"few": 0},
+            {"prompts": 0},
+            {"posts": 3},
+            {"attack_steps": (4, 2)},
+            {"pairs": 1},
+        ),
         *({"neurons": ()}, {"dimensions": (0, 1)}, {"attack_posts": (4, 4)}, {"mask_steps": 0}),
     ],
 )

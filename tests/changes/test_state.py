@@ -79,7 +79,10 @@ def test_a_cell_is_found_by_its_key():
 def test_every_question_says_what_it_uses_of_a_plan():
     asked = PLAN.as_json()
     assert set(state.ASKED) == set(state.USED)
-    assert {name for names in state.USED.values() for name in names} == set(asked) - {"seeds"}
+    assert {name for names in state.USED.values() for name in names} == set(asked) - {
+        "seeds",
+        "few",
+    }
 
 
 def test_models_before_are_not_tuned(tmp_path):

@@ -64,7 +64,7 @@ def test_what_is_shared():
     row = verdicts.shared_row(BAD, "method")
     assert row["circuit shared"].mean == 0.5
     assert "mask shared, share" not in row
-    assert verdicts.shared_row(BAD, "method without posts")["mask shared, share"] == 0.125
+    assert verdicts.shared_row(BAD, "method without posts")["mask shared, share"].mean == 0.125
 
 
 def test_probes_by_place_and_checkpoint():
