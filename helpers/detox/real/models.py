@@ -174,7 +174,7 @@ def needed(n_weights: int, words: int, batch: int, length: int, adapter: bool = 
     """Memory for a tuning in float32, in GiB: two models, what is trained, tables of logits.
 
     >>> round(needed(124_439_808, 50_257, 16, 84), 1)  # GPT-2 small
-    4.0
+    3.9
     """
     models = 2 * n_weights + (0 if adapter else 4 * n_weights)
     return 4 * (models + LOGITS * 2 * batch * length * words) / GIB

@@ -57,10 +57,8 @@ def test_without_the_extra_its_name_is_said():
 
 
 def small(tmp_path, rivals):
-    plan = replace(
-        PLAN, adapter=True, rank=2, steps=2, iterations=1, kl_weights=(1.0,), rivals=rivals, fits=2,
-        first_samples=16, prompts=4, tries=2,
-    )  # fmt: skip
+    few = {"steps": 2, "iterations": 1, "fits": 2, "first_samples": 16, "prompts": 4, "tries": 2}
+    plan = replace(PLAN, adapter=True, rank=2, rate=0.1, kl_weights=(1.0,), rivals=rivals, **few)
     asked = {"labeller": geese, "judges": [honks], "corpus": CORPUS, "plan": plan}
     return real.run(causal(), list(PROMPTS), tmp_path, **asked)
 
