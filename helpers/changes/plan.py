@@ -30,8 +30,8 @@ OF_CHANGE = ("groups", "offset", "attack", "neurons", "masks")
 """Questions that are asked of the change of the rude share."""
 OF_WEIGHTS = ("groups", "attack", "neurons", "writers", "circuits", "masks")
 """Questions that are asked of weights: where only a vector is taken off, they are the base's."""
-SLOW = ("neurons", "masks")
-"""Questions that take long."""
+FEW = ("neurons", "writers", "circuits", "masks")
+"""Questions that are asked of fewer tunings."""
 UNTRAINED, BEFORE_POSTS = 0, (113, 292)
 """Checkpoints of the base: before training, and before it writes posts."""
 EMERGENCE = (0, 113, 292, 468, 752, 952, 1206, 1936, 3106)
@@ -93,7 +93,7 @@ class ChangePlan:
 
     Attributes:
         seeds: Tunings of every model.
-        few: Tunings of which slow questions are asked (`SLOW`).
+        few: Tunings of which some questions are asked (`FEW`).
         prompts: Prompts after which shares are exact. They are of the second half of the people;
             what is chosen is chosen on the first.
         posts: Posts that are read.
@@ -118,7 +118,7 @@ class ChangePlan:
 
     def __post_init__(self) -> None:
         counts = {"number of seeds": self.seeds, "number of prompts": self.prompts}
-        counts |= {"number of seeds of slow questions": self.few}
+        counts |= {"number of seeds of few": self.few}
         for what, count in counts.items():
             check_count(what, count, least=1)
         check_count("number of posts", self.posts, least=16)
@@ -137,7 +137,7 @@ class ChangePlan:
         >>> [list(ChangePlan(seeds=3, few=1).asked(name)) for name in ("probes", "masks")]
         [[0, 1, 2], [0]]
         """
-        return range(self.few if question in SLOW else self.seeds)
+        return range(self.few if question in FEW else self.seeds)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as it is stored."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from helpers.changes import CHANGE_PLAN, ChangePlan, change_cells, state, stored
-from helpers.changes.plan import SLOW
+from helpers.changes.plan import FEW
 from helpers.commands import cell_by_cell
 
 COST = (
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--few",
         type=int,
         default=CHANGE_PLAN.few,
-        help=f"tunings for the slow questions: {', '.join(SLOW)} (default: %(default)s)",
+        help=f"tunings for some questions: {', '.join(FEW)} (default: %(default)s)",
     )
     cell_by_cell.add_results(parser, stored.CHANGES)
 

@@ -3,7 +3,7 @@
 from helpers import zoo
 from helpers.changes import ChangePlan, ChangeStudy, change_cells
 
-PLAN = ChangePlan(seeds=2, few=1)
+PLAN = ChangePlan(seeds=2, few=2)
 BEFORE, AFTER = [0.5, 0.5], [0.1, 0.1]
 STEPS = len(PLAN.attack_steps)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from helpers.changes import CHANGE_PLAN, MODELS, QUESTIONS, ChangeCell, ChangePlan, change_cells
-from helpers.changes.plan import EMERGENCE, SLOW, models_of, tuned_cell
+from helpers.changes.plan import EMERGENCE, FEW, models_of, tuned_cell
 from helpers.detox.study import detox_cells
 from helpers.errors import LabError
 
@@ -20,7 +20,7 @@ def test_every_question_is_asked_of_every_model_it_suits_and_of_every_seed():
     cells = set(change_cells())
     for question in QUESTIONS:
         for model in models_of(question):
-            seeds = range(CHANGE_PLAN.few if question in SLOW else CHANGE_PLAN.seeds)
+            seeds = range(CHANGE_PLAN.few if question in FEW else CHANGE_PLAN.seeds)
             assert {ChangeCell(question, model, seed) for seed in seeds} <= cells
     assert {ChangeCell("probes", f"checkpoint {step}") for step in EMERGENCE} <= cells
 

@@ -1,4 +1,4 @@
-"""What is stored, held to the model itself by other code, and the sentences of the chapter to it."""
+"""What is stored, held to the model by other code; and the chapter, held to what is stored."""
 
 import numpy as np
 import pytest
