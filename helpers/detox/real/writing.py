@@ -137,9 +137,16 @@ def write(
             skipped, wide = int((mask == 0).sum()), len(mask)
             ids = _to_the_end(row[wide:], causal.tokenizer.eos_token_id)
             found.append((row[skipped:wide] + ids, wide - skipped))
-    tokenizer = causal.tokenizer
-    texts = [tokenizer.decode(row[start:], skip_special_tokens=True) for row, start in found]
-    return padded(found, tokenizer.pad_token_id, texts)
+    texts = [_said(causal.tokenizer, row, start) for row, start in found]
+    return padded(found, causal.tokenizer.pad_token_id, texts)
+
+
+def _said(tokenizer: Any, ids: list[int], start: int) -> str:
+    """What stands after the prompt, with the space before it, which some leave out of a part."""
+    whole, prompt = (
+        tokenizer.decode(part, skip_special_tokens=True) for part in (ids, ids[:start])
+    )
+    return whole[len(prompt) :]
 
 
 def _generated(model: Any, causal: Causal, some: Any, new: int, seed: int, top_p: float) -> Tensor:

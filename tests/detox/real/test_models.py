@@ -122,6 +122,7 @@ def test_what_is_written_does_not_depend_on_what_stands_beside_it():
     both = write(causal().model, causal(), few, 3, seed=0, top_p=1e-6)
     alone = [write(causal().model, causal(), [each], 3, seed=1, top_p=1e-6) for each in few]
     assert list(both.texts) == [each.texts[0] for each in alone]
+    assert all(text.startswith(" ") for text in both.texts)  # prompt + text is what was written
     for place, prompt in enumerate(few):
         ids = causal().tokenizer(prompt)["input_ids"]
         assert both.tokens[place, : len(ids)].tolist() == ids
