@@ -181,7 +181,7 @@ def calibrated(study: DetoxStudy) -> str:
     )
     by_depth = Panel(
         Axis("words said before", tuple(range(10))),
-        Axis("mean error", (0, 0.1, 0.2, 0.3, 0.4, 0.5)),
+        Axis("mean error", (0, 0.2, 0.4, 0.6, 0.8)),
         "4,096 samples",
         width=330,
     )
@@ -237,3 +237,14 @@ FIGURES: dict[str, Callable[[DetoxStudy], str]] = {
     "detox_oracles.svg": calibrated,
 }
 """The figures by the name of their file."""
+OF_GROUP = {"detox_oracles.svg": "oracles"}
+"""Figures of a group of cells that a study need not have."""
+
+
+def drawn_from(study: DetoxStudy) -> dict[str, str]:
+    """The figures that a study has the numbers for."""
+    return {
+        name: draw(study)
+        for name, draw in FIGURES.items()
+        if OF_GROUP.get(name, study.plan.groups[0]) in study.plan.groups
+    }

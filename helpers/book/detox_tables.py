@@ -203,7 +203,7 @@ def rivals_at_equal_steps(study: DetoxStudy) -> str:
                     _rival_named(rival, weight, corpus if corpus != setting else "", longer),
                     told(measured(study, other, "rude")),
                     told(difference(study, ours, other, "rude"), sign=True),
-                    told(measured(study, other, "garbled")),
+                    told(measured(study, other, "sampled garbled")),
                     told(difference(study, ours, other, "clean posts"), 2, sign=True),
                     f"{number(study, other, 'CPU seconds').mean:.0f}",
                 ]
@@ -215,7 +215,7 @@ def rivals_at_equal_steps(study: DetoxStudy) -> str:
                 "**the method**",
                 told(measured(study, ours, "rude")),
                 "",
-                told(measured(study, ours, "garbled")),
+                told(measured(study, ours, "sampled garbled")),
                 "",
                 ours_seconds,
             ]
@@ -238,7 +238,7 @@ def everything_said(study: DetoxStudy) -> str:
     head = ["model", "rude", "garbled", "rude at least once in 25", "clean posts", "other text"]
     columns = [
         _measure("rude"),
-        _measure("garbled"),
+        _measure("sampled garbled"),
         _measure("expected maximum", 2),
         _measure("clean posts", 2),
         _measure("other text", 2),
@@ -292,8 +292,13 @@ def by_weight(study: DetoxStudy) -> str:
     return markdown(head, rows, numbers=len(head))
 
 
+NOT_YET = "Not measured yet."
+
+
 def variants(study: DetoxStudy) -> str:
     """The method, changed in one respect."""
+    if "variants" not in study.plan.groups:
+        return NOT_YET
     names = {
         "the method": None,
         "a q that is one iteration old": "stale",
@@ -306,7 +311,7 @@ def variants(study: DetoxStudy) -> str:
     cells = {name: method_cell(MAIN, HIGH, STEPS, 0, of) for name, of in names.items()}
     columns = [
         _measure("rude", 4),
-        _measure("garbled"),
+        _measure("sampled garbled"),
         _measure("clean posts", 3),
         _measure("other text", 3),
         lambda study, cell: told(beyond_least(study, cell)[1], 2),
@@ -325,6 +330,8 @@ HOWS = {
 
 def learned_oracles(study: DetoxStudy) -> str:
     """Learned oracles against the exact R, and what decoding with them gives."""
+    if "oracles" not in study.plan.groups:
+        return NOT_YET
     rows = [
         [
             row["kind"],
@@ -351,6 +358,8 @@ def learned_oracles(study: DetoxStudy) -> str:
 
 def detection(study: DetoxStudy) -> str:
     """One model that writes and detects."""
+    if "detection" not in study.plan.groups:
+        return NOT_YET
     rows = [
         [
             row["arm"],

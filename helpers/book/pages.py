@@ -182,10 +182,10 @@ def detox_figures() -> dict[str, str]:
     """The figures of measured numbers, by the name of their file."""
     if not (DATA / "detox.json").is_file():
         return {}
-    from helpers.book.detox_figures import FIGURES
+    from helpers.book.detox_figures import drawn_from
     from helpers.detox.study import stored_detox
 
-    return {name: draw(stored_detox()) for name, draw in FIGURES.items()}
+    return drawn_from(stored_detox())
 
 
 PARTS: dict[str, Callable[[], str]] = {
