@@ -54,12 +54,31 @@ def section_2(lab: SimpleNamespace) -> dict[str, bool]:
 def section_3(lab: SimpleNamespace) -> dict[str, bool]:
     of = lab.inconsistent
     errors = [abs(exact - float(told)) for _, _, exact, told in lab.worst]
+    turns = ("no longer", "lie", "never", "hardly", "wrong", "nobody", "only")
+    learned = {key: row["mean error"] for key, row in lab.fitted.items()}
+    pairs = [
+        (one, learned["separate", *rest])
+        for (kind, *rest), one in learned.items()
+        if kind == "linear" and rest[0] >= 4096
+    ]
+    with_it, without = (
+        {key[1:3]: one for key, one in learned.items() if key[0] == "separate" and key[3] == how}
+        for how in ("expected first", "no regulariser")
+    )
     return {
         "3 mean errors .012 and .089": round(lab.held["the oracle"].mean_error, 3) == 0.012
         and round(lab.held["untrained"].mean_error, 3) == 0.089,
         "3 the exact one obeys, and so does 1/2": max(abs(of["exact"]), abs(of["untrained"]))
         < 1e-6
         < of["learned"],
+        "3 a linear one errs twice as much": bool(pairs)
+        and all(linear.mean > 2 * other.mean for linear, other in pairs),
+        "3 the regulariser helps": all(
+            with_it[key].high < without[key].low for key in [(4096, 300)]
+        ),
+        "3 the worst ones turn round": all(
+            any(turn in text for turn in turns) for text, *_ in lab.worst
+        ),
         "3 off by up to .12": len(errors) == 3 and 0.115 < max(errors) < 0.125,
     }
 
