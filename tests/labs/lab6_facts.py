@@ -73,8 +73,10 @@ def section_3(lab: SimpleNamespace) -> dict[str, bool]:
         < of["learned"],
         "3 a linear one errs twice as much": bool(pairs)
         and all(linear.mean > 2 * other.mean for linear, other in pairs),
-        "3 the regulariser helps": all(
-            with_it[key].high < without[key].low for key in [(4096, 300)]
+        "3 the regulariser helps with many posts": all(
+            (one.high < 0) == (count >= 4096)
+            for (count, steps), one in lab.helps.items()
+            if count / steps > 12  # each post is read as often
         ),
         "3 the worst ones turn round": all(
             any(turn in text for turn in turns) for text, *_ in lab.worst
@@ -111,7 +113,7 @@ def section_5(lab: SimpleNamespace) -> dict[str, bool]:
         ),
         "5 above the line where λ is small": short[0.5] > floor[0.5] + 0.05
         and abs(short[10] - floor[10]) < 0.01,
-        "5 with 360 steps on it": all(abs(long[w] - floor[w]) < 0.03 for w in floor),
+        "5 with 360 steps on it": all(abs(long[w] - floor[w]) < 0.02 for w in floor),
         "5 and the live run": abs(float(lab.live[:, 1].mean()) - floor[lab.LIVE]) < 0.015,
         "5 without rude posts 1.5 %": round(lab.sweeps["no forum"][10]["rude"].mean, 3) == 0.015,
     }
