@@ -167,17 +167,19 @@ class Around:
     Attributes:
         changed: Whether there was anything to change.
         models: Whether it was given a model.
+        hook_points: Whether that is one of TransformerLens.
     """
 
     def __init__(self, solution: Callable, act: Callable[..., tuple[Any, bool]]) -> None:
         self.solution, self.act = solution, act
-        self.changed = self.models = False
+        self.changed = self.models = self.hook_points = False
 
     def __call__(self, *inputs: Any) -> Any:
         return self._ask(self.solution, inputs)
 
     def _ask(self, function: Callable, inputs: tuple[Any, ...]) -> Any:
         self.models |= any(isinstance(thing, nn.Module) for thing in inputs)
+        self.hook_points |= any(hasattr(thing, "add_hook") for thing in inputs)
         result, changed = self.act(function, inputs)
         self.changed |= changed
         if _functions(result):
@@ -306,6 +308,15 @@ MODEL_VANDALS: dict[str, Callable[[Any], object]] = {
 """What an answer must not leave behind in a model, by what it is told."""
 
 
+def _hook_of_torch(model) -> None:
+    list(model.children())[-1].register_forward_hook(lambda part, read, out: out * 0)
+
+
+PLAIN_VANDALS = {words: vandal for words, vandal in MODEL_VANDALS.items() if vandal is not _hook}
+PLAIN_VANDALS["and changes every later run"] = _hook_of_torch
+"""The same of a network without hook points."""
+
+
 def _as_objects(values: np.ndarray) -> np.ndarray:
     return values.astype(object)
 
@@ -388,9 +399,10 @@ def complaints(name: str, solution: Callable) -> list[str]:
     result, answer = ask(right_then_spoiled, "spoiled afterwards")
     if result.points < result.maximum:
         said.append(f"{name}: refused, for what it spoiled afterwards: {result}")
+    left = MODEL_VANDALS if answer.hook_points else PLAIN_VANDALS
     said += [
         f"{name}: its model was left changed: {result}"
-        for words, vandal in (MODEL_VANDALS.items() if answer.models else ())
+        for words, vandal in (left.items() if answer.models else ())
         if (result := ask(after(vandal), words)[0]).points or words not in result.message.lower()
     ]
     result, answer = ask(spoiled_then_right, "spoiled first")

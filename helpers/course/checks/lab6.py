@@ -30,7 +30,7 @@ from helpers.detox.posts import PostLabel, all_posts
 
 FAR = 100.0
 """Logits at which `log(sigmoid(x))` is infinite in single precision."""
-POOL = 3000
+POOL = 1600
 """Posts to choose from: a sample of all, as each call is handed copies."""
 SEEDS = (0, 1, 2, 11)
 
@@ -39,7 +39,7 @@ SEEDS = (0, 1, 2, 11)
 def success(answer):
     expect_function(answer)
     rng = np.random.default_rng(0)
-    for words, states, length in ((3, 2, 4), (4, 3, 6), (2, 3, 1)):
+    for words, states, length in ((3, 2, 4), (4, 3, 5), (2, 3, 1)):
         steps = rng.dirichlet(np.ones(words), words)
         after = rng.integers(states, size=(states, words))
         accepted = np.arange(states) != 1
@@ -207,7 +207,10 @@ def kl_loss(answer):
         slope, leak = call(_slopes_of_loss(answer), *case)
         p, q = log_p.exp(), log_q.exp()
         wanted = (p - q) * counts[..., None] / counts.sum()
-        mistakes = {"the gradient at the logits has the opposite sign": -wanted}
+        mistakes = {
+            "no gradient reaches the logits: it is p that is trained": torch.zeros_like(wanted),
+            "the gradient at the logits has the opposite sign": -wanted,
+        }
         expect_close(slope, wanted, 1e-4, mistakes, "the gradient at the logits", points=1)
         if leak.any():
             raise Wrong(

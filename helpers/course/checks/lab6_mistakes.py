@@ -13,6 +13,7 @@ Values = list[tuple[str, ndarray]]
 Scalars = list[tuple[str, Tensor]]
 
 TABLES = {
+    "accepted ignored": "every text counts as accepted: at the end R is 1 only where `accepted` is",
     "inverted": "this is the chance that the text ends *not* accepted: the scorer is inverted",
     "columns": "the chances are read by columns: a row of `steps` belongs to the word before",
     "state kept": "the state stays what it was: the next word `v` leads to `after[s, v]`",
@@ -40,7 +41,8 @@ def table(
 ) -> Float[ndarray, "length word state"]:
     """Success by word and state, as it should be or with a mistake of `TABLES`."""
     words = np.arange(len(steps))
-    end = np.tile(~accepted if way == "inverted" else accepted, (len(steps), 1)).astype(float)
+    last = {"inverted": ~accepted, "accepted ignored": accepted | True}.get(way, accepted)
+    end = np.tile(last, (len(steps), 1)).astype(float)
     rows = [end]
     for _ in range(length if way == "once more" else length - 1):
         read = end if way == "one step" else rows[0]

@@ -49,13 +49,12 @@ class PlantedOracle(nn.Module):
         self, logits: Float[Tensor, "place word"], place: Int[ndarray, " node"], prompt: list[int]
     ) -> None:
         super().__init__()
-        self.logits = nn.Buffer(logits)
-        self.place = nn.Buffer(torch.from_numpy(place))
-        self.prompt = prompt
+        self.logits = nn.Embedding.from_pretrained(logits, freeze=False)
+        self.place, self.prompt = place, prompt
 
     def forward(self, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "row pos word"]:
         """Logits of R after each token, for every next word."""
-        numbers, unknown = _numbers(), len(self.logits) - 1
+        numbers, unknown = _numbers(), self.logits.num_embeddings - 1
         rows = [
             [
                 int(self.place[numbers[tuple(row[PROMPT:end])]])
@@ -65,7 +64,7 @@ class PlantedOracle(nn.Module):
             ]
             for row in tokens.tolist()
         ]
-        return self.logits[torch.tensor(rows)]
+        return self.logits(torch.tensor(rows))
 
 
 @cache

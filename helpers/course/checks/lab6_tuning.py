@@ -48,7 +48,7 @@ def rude_posts(count: int) -> Int[Tensor, "post pos"]:
 
 @cache
 def kinder() -> Plain:
-    """tinyworld after a few steps on kind posts, which leave few rude ones."""
+    """tinyworld after a few steps on kind posts: a quarter of what it says is rude."""
     kind = posts_of(4321, 32, 0.0)
     return stepped(base(), kind, 6, RATE, "right", torch.optim.AdamW)
 
