@@ -1,13 +1,25 @@
 """Cards of the data: they say what the files say."""
 
 import re
+from pathlib import Path
 
 from helpers.book import data_cards
+from helpers.detox import oracle, posts
+from helpers.detox.oracle.stored import DATA, about
+from helpers.detox.real import sources
 from helpers.tinyworld.bestiary import texts as bestiary_texts
 from helpers.tinyworld.bestiary import world as bestiaries
 from helpers.tinyworld.language.documents import MIXTURES
 from helpers.trust.data.public import SOURCES
 from tests.tinyworld import reading
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+
+
+def section(page: str, title: str) -> str:
+    """What stands under a heading of a page."""
+    text = (BOOK / page).read_text(encoding="utf-8")
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def rows(text: str) -> list[list[str]]:
@@ -87,3 +99,52 @@ def test_the_bestiary_is_counted_and_its_documents_are_its_own():
     for column in (3, 4):
         assert sum(int(row[column].removesuffix(" %")) for row in documents) == 100
     assert len({name for name, *_ in documents}) == len(documents) == 6
+
+
+def test_the_public_texts_of_part_5_are_those_that_are_fetched():
+    text = section("data.md", "The public texts of Part 5")
+    found = {row[1].strip("`"): row for row in rows(text)[2:]}
+    for file in (sources.RTP, *sources.TRUSTED, sources.PAIRS):
+        assert found[file.file][2] == f"{file.size:,}"
+        assert re.sub("[` ]", "", found[file.file][3]) == file.sha256
+    sizes = [file.size for file in sources.GROUPS]
+    assert found[f"{len(sizes)} files"][2] == f"{sum(sizes):,}"
+
+
+def test_the_corpora_of_part_5_are_as_they_are_drawn():
+    text = section("data.md", "Posts to tune on")
+    found = {row[0].strip("`"): row[1] for row in rows(text.partition("\nWhere")[0])[2:]}
+    assert tuple(found) == posts.SETTINGS
+    for setting, count in found.items():
+        drawn = posts.corpus(setting, 0)
+        assert count == ("none" if drawn.posts is None else f"{len(drawn.posts):,}")
+        assert drawn.other.shape == (1024, 64)
+        if drawn.posts is None:
+            continue
+        said = posts.manners(drawn.posts)
+        rude = [manner for manner in said if manner in posts.MANNERS[:2]]
+        assert abs(len(rude) / len(said) - 0.5) < 0.15
+        turned = rude.count("turned praise") / len(rude)
+        assert turned == 1 if setting == "contextual" else abs(turned - 0.25) < 0.15
+    assert f"write {len(posts.all_posts()):,} of them" in text
+
+
+def test_the_card_of_the_shipped_oracle_says_what_its_header_says():
+    text = section("models.md", "An auxiliary model")
+    found = dict(row for row in rows(text.partition("\nTunings")[0])[2:])
+    known, network = about(DATA), oracle.shipped()
+    size = sum(parameter.numel() for parameter in network.parameters())
+    shape = network.network.shape
+    assert found["shape"].startswith(
+        f"{shape.n_layers} layers × {shape.n_heads} heads, width {shape.d_model}, {size:,} param"
+    )
+    assert f"{known['samples']:,} posts" in found["fitted to"]
+    assert f"{known['steps']} steps of {known['batch']}" in found["fitted to"]
+    assert f"{sum(known['seconds'].values()):.0f} seconds" in found["fitted to"]
+    assert (
+        f"error {known['mean error']:.3f}, of one number for all {known['constant']:.3f}"
+        in (found["held to"])
+    )
+    guided = known["guided"]
+    told = f"{guided['rude']:.3f} of the posts are rude and {guided['garbled']:.3f} garbled"
+    assert told in found["decoding with it"]

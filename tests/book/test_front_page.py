@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from helpers import zoo
+from helpers.detox.study import method_cell, rival_cell, stored_detox
+from helpers.detox.study.summaries import measured
 from helpers.knowledge.edit_study import stored as edit_study
 from helpers.knowledge.edit_study import summaries as edits
 from helpers.knowledge.study import stored, summaries
@@ -38,7 +40,7 @@ def card(number: int) -> str:
 
 def test_every_chapter_has_its_card_its_row_and_is_among_the_first_to_read():
     assert list(CARDS) == CHAPTERS
-    assert len(CHAPTERS) >= 4
+    assert len(CHAPTERS) == 5
     before = PAGE.partition("## What stands today")
     for name in CHAPTERS:
         assert f"{{doc}}`{name}`" in before[0]
@@ -46,7 +48,7 @@ def test_every_chapter_has_its_card_its_row_and_is_among_the_first_to_read():
 
 
 def test_every_lab_has_its_link():
-    assert len(LABS) >= 5
+    assert len(LABS) == 7
     for path, number in LABS:
         assert f"{{doc}}`Lab {number} </{path}>`" in PAGE
 
@@ -107,3 +109,22 @@ def test_circuits():
     rows = dict(re.findall(r"\| (discrete SAE|shuffled labels) \| (\d\.\d+) \|", chapter(4)))
     first, second = re.findall(r"0\.\d+", card(4))
     assert (first, second) == (rows["discrete SAE"], rows["shuffled labels"])
+
+
+def test_tuning():
+    study = stored_detox()
+    cells = {
+        "pull": method_cell("mixed", 10, 120, 0),
+        "filter": rival_cell("exact filter", "mixed", 10, 360, 0),
+        "no posts": method_cell("no forum", 10, 120, 0),
+    }
+    rude = {name: measured(study, cell, "rude") for name, cell in cells.items()}
+    said = re.findall(r"(0\.\d+) \[(0\.\d+), (0\.\d+)\]", card(5))
+    for found, words in zip(rude.values(), said, strict=True):
+        assert tuple(f"{value:.3f}" for value in (found.mean, found.low, found.high)) == words
+    assert 0.49 < study.cell("base")["rude"] < 0.5
+    assert "asks for 1/22" in card(5)
+    assert pytest.approx(1 / 22) == 0.5 / (1 + 10)
+    spent = {name: measured(study, cell, "CPU seconds") for name, cell in cells.items()}
+    assert spent["filter"].high < spent["pull"].low
+    assert "With three times the steps, which take less time" in card(5)
