@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helpers.course.labs import folder
 from helpers.detox import real
+from helpers.detox.real import found, running
 from tests.detox.real.stand_ins import CORPUS, PLAN, PROMPTS, causal, geese, honks
 
 PATH = Path(__file__).resolve().parents[2] / "labs" / "lab6_detox.py"
@@ -23,6 +24,7 @@ class Shown:
 
 
 def test_the_cell_for_a_real_model_shows_its_table_and_figure(tmp_path, monkeypatch, capsys):
+    tables: list = []
     (cell,) = re.findall(r"^REAL = False\n(?:.*\n)*?(?=\n# %%)", folder.load(PATH).text, re.M)
     asked = []
 
@@ -33,12 +35,14 @@ def test_the_cell_for_a_real_model_shows_its_table_and_figure(tmp_path, monkeypa
 
     whole, shown, said = real.run, Shown(), []
     monkeypatch.setattr(real, "run", small)
+    monkeypatch.setattr(found, "table", lambda head, rows: tables.append((head, rows)))
     exec(cell.replace("REAL = False", "REAL = True"), {"say": said.append, "pictures": shown})
     assert asked == [("gpt2", "rtp", "lab6-gpt2")]
     assert "steps of" in said[0]
-    out = capsys.readouterr().out
-    assert real.running.WARNING in out
-    assert "perplexity, clean text" in out
+    assert running.WARNING in capsys.readouterr().out
+    ((head, rows),) = tables
+    assert [len(row) for row in rows] == [len(head)] * 4
+    assert [row[0] for row in rows] == ["base", "plain", "filtered", "λ = 10"]
     ((figure, alt),) = shown.figures
     assert figure.axes
     assert all(arm in alt for arm in ("base", "plain", "filtered", "λ = 10"))
