@@ -370,9 +370,8 @@ say(
 # ## 3 · Success that is learned
 #
 # Of a transformer $R$ is not known: there are too many texts. Here there are few, so it can be
-# summed up over a *trie*, a tree of all beginnings of posts. After "mara :" it has 2 769 beginnings
-# that have not yet decided whether the post will be kind. (They are not rare: a frame turns the
-# noun round first, and the noun comes last.)
+# summed up over a *trie*, a tree of all beginnings of posts. After "mara :" there are 2 769
+# beginnings that have not decided yet whether the post will be kind: the noun comes late.
 #
 # The paper learns $R$ from samples. A second transformer, the *oracle*, reads a text and says at
 # every word, for each of the 993 next words, how likely success is after it. It is trained on
@@ -843,8 +842,8 @@ table(
 # Does a transformer keep such a law? Tune one, with your functions: 60 steps with λ = 5. Each
 # step sees 32 posts of the corpus, 32 of the model's own kind posts, at whose words the KL is
 # asked, and 6 rows of other text. There a third term holds the model to what it was, with the same
-# loss as the KL: what is no post keeps the rule, so q is the model before. The paper seems to mean
-# this by *adaptive*.
+# loss as the KL: what is no post keeps the rule, so q is the model before. We take that for what
+# the paper calls *adaptive*; its abstract does not say.
 
 # %%
 corpus = posts.corpus("mixed", seed=0)
@@ -1017,9 +1016,13 @@ table(
 # the shares of right answers. CPU seconds count the sampling, the oracle and the steps.
 #
 # No row is best in all columns. So draw two at a time: how much breaks the rule, garbled posts
-# counted, and how far the model has gone from what it was. From section 2 we know the least
-# distance at which a share $r$ keeps the rule, if it was $R$ before: $r \ln \frac{r}{R} + (1 - r)
-# \ln \frac{1 - r}{1 - R}$. Nothing can lie below that line.
+# counted, and how far the model has gone from what it was. As in section 2 there is a least
+# distance. That a share $r$ keeps the rule, where it was $R$ before, takes
+#
+# $$r \ln \frac{r}{R} + (1 - r) \ln \frac{1 - r}{1 - R} \text{ nats},$$
+#
+# which is $-\ln R$ for $r = 1$. Nothing lies below that line, but for the error of the distances,
+# which are estimated from samples.
 
 # %% tags=["hide-input"]
 R_base = rows["base"]["kind"].mean
