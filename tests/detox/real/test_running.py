@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from helpers import runtime
 from helpers.detox import real
 from helpers.detox.real import ToxicCorpus, arms
 from helpers.detox.real.plan import arms_of
+from helpers.detox.real.tuning import HubLosses, HubTarget
 from helpers.errors import LabError
 from tests.detox.real.stand_ins import CORPUS, PLAN, PROMPTS, causal, geese, honks
 
@@ -90,6 +92,37 @@ def test_a_run_that_is_killed_in_an_arm_goes_on_to_the_same_numbers(whole, tmp_p
     for name, arm in whole[0].arms.items():
         assert {each: again.arms[name][each] for each in told} == {each: arm[each] for each in told}
     assert len(calls) == 1 + len(arms_of(PLAN))  # what was whole is not done again
+
+
+def test_each_iteration_has_the_samples_of_the_model_as_it_then_is(monkeypatch):
+    """q of the first half is that of the base; then that of the model after twenty steps."""
+    work = arms.HubWork(
+        causal(), PLAN, PROMPTS, PROMPTS, CORPUS, ("geese", geese), (("honks", honks),)
+    )
+    seen, wrote = [], []
+
+    def step(tuning, target):
+        seen.append(target)
+        for weight in tuning.tuned.trained.values():
+            weight.data = weight.data + 0.001
+        tuning.losses.append(HubLosses(0.0, 0.0, 0.0))
+
+    def samples(self, model, count, seed):
+        wrote.append({name: weight.detach().clone() for name, weight in model.named_parameters()})
+        return true(self, model, count, seed)
+
+    true = arms.HubWork.samples
+    monkeypatch.setattr(arms.HubTuning, "step", step)
+    monkeypatch.setattr(arms.HubWork, "samples", samples)
+    monkeypatch.setattr(arms.HubWork, "_fit", lambda *each: [])
+    first = HubTarget(None, None, None)  # type: ignore[arg-type]
+    tuned = work.tunable()
+    work._constrained(tuned, 2.0, first)
+    assert [target is first for target in seen] == [True] * 20 + [False] * 20
+    assert len(wrote) == 1
+    for name, weight in causal().model.named_parameters():
+        assert torch.allclose(wrote[0][name], weight + 0.02, atol=1e-4)
+        assert torch.equal(seen[-1].weights[name], wrote[0][name])
 
 
 def test_another_plan_is_refused_in_the_same_folder(whole):
