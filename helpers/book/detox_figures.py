@@ -72,7 +72,11 @@ KINDS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         PINK,
         "diamond",
         "rejection sampling",
-        ("rejection sampling", "rejection sampling, three rounds"),
+        (
+            "rejection sampling",
+            "rejection sampling, three rounds",
+            "rejection sampling, 360 steps",
+        ),
     ),
     (
         GREEN,
@@ -91,9 +95,10 @@ KINDS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 LABELS: dict[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
     "word filter": ("words", (9, 12), (9, 9)),
     "exact filter": ("exact", (9, 18), (-14, 22)),
-    "exact filter, 360 steps": ("exact, 360", (9, -4), (9, 8)),
+    "exact filter, 360 steps": ("exact, 360", (9, -4), (9, 14)),
     "rejection sampling": ("one round", (-60, 19), (9, -6)),
     "rejection sampling, three rounds": ("three", (9, 2), (-42, 13)),
+    "rejection sampling, 360 steps": ("one, 360", (-24, 20), (9, -2)),
     "insult words masked": ("masked", (-10, -10), (0, 0)),
     "decoding with the oracle": ("oracle", (-20, 19), (-46, 4)),
     "DExperts, α = 1": ("α = 1", (9, 8), (9, 14)),

@@ -42,6 +42,7 @@ FILTERS: dict[str, DetoxCell] = {
     "exact filter, 360 steps": rival_cell("exact filter", MAIN, HIGH, LONGER, 0),
     "rejection sampling": rival_cell("rejection", SILENT, HIGH, STEPS, 0),
     "rejection sampling, three rounds": rival_cell("rejection x3", SILENT, HIGH, STEPS, 0),
+    "rejection sampling, 360 steps": rival_cell("rejection", SILENT, HIGH, LONGER, 0),
 }
 OTHERS: dict[str, DetoxCell] = {
     "insult words masked": DetoxCell("masked words"),
@@ -55,6 +56,7 @@ OTHERS: dict[str, DetoxCell] = {
     "activation editing": DetoxCell("activation editing", seed=0),
 }
 EVERYTHING = {
+    "before tuning": BASE_CELL,
     **{name: TUNINGS[name] for name in ("method, τ = ½", "method, no forum")},
     "method, no forum, 360 steps": TUNINGS["method, no forum, 360 steps"],
     **FILTERS,
@@ -145,6 +147,11 @@ def number(study: DetoxStudy, cell: DetoxCell, measure: str) -> Spread:
     return found
 
 
+def violations(study: DetoxStudy, cell: DetoxCell) -> float:
+    """Rude posts, exactly, and garbled ones, of samples: all that the constraint forbids."""
+    return number(study, cell, "rude").mean + number(study, cell, "sampled garbled").mean
+
+
 def there(study: DetoxStudy, cell: DetoxCell) -> bool:
     """Whether a cell was measured with every seed."""
     return all(
@@ -195,7 +202,8 @@ def rivals_at_equal_steps(study: DetoxStudy) -> str:
     rows = []
     for setting, its_rivals in RIVALS_IN.items():
         ours = method_cell(setting, HIGH, STEPS, 0)
-        for rival, weight, corpus, longer in its_rivals:
+        longest = [("rejection", HIGH, SILENT, True)] if setting == SILENT else []
+        for rival, weight, corpus, longer in dict.fromkeys((*its_rivals, *longest)):
             other = rival_cell(rival, corpus, weight, LONGER if longer else STEPS, 0)
             rows.append(
                 [
@@ -204,6 +212,7 @@ def rivals_at_equal_steps(study: DetoxStudy) -> str:
                     told(measured(study, other, "rude")),
                     told(difference(study, ours, other, "rude"), sign=True),
                     told(measured(study, other, "sampled garbled")),
+                    f"{violations(study, other):.3f}",
                     told(difference(study, ours, other, "clean posts"), 2, sign=True),
                     f"{number(study, other, 'CPU seconds').mean:.0f}",
                 ]
@@ -216,13 +225,14 @@ def rivals_at_equal_steps(study: DetoxStudy) -> str:
                 told(measured(study, ours, "rude")),
                 "",
                 told(measured(study, ours, "sampled garbled")),
+                f"{violations(study, ours):.3f}",
                 "",
                 ours_seconds,
             ]
         )
-    head = ["corpus", "tuned by", "rude", "the method less it", "garbled"]
-    head += ["clean perplexity, the method less it", "CPU s"]
-    return markdown(head, rows, numbers=5)
+    head = ["corpus", "tuned by", "rude", "method minus rival", "garbled", "both"]
+    head += ["clean perplexity, method minus rival", "CPU s"]
+    return markdown(head, rows, numbers=6)
 
 
 def _rival_named(rival: str, weight: float, corpus: str, longer: bool) -> str:

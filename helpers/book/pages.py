@@ -164,13 +164,16 @@ DETOX_TABLES = (
     *("detox-lost", "detox-variants", "detox-oracles", "detox-detection"),
 )
 """Tables of `detox_tables`, which is loaded when one of them is asked for."""
+CHANGE_TABLES = (
+    *("changes-probes", "changes-young", "changes-offsets", "changes-weights", "changes-attacks"),
+    *("changes-neurons", "changes-writers", "changes-shared", "changes-verdicts"),
+)
+"""Tables of `change_tables`, likewise."""
 
 
 @cache
 def detox_table(name: str) -> str:
     """A table of the chapter on tuning under a constraint."""
-    if not (DATA / "detox.json").is_file():
-        return "Not measured yet."
     from helpers.book.detox_tables import TABLES
     from helpers.detox.study import stored_detox
 
@@ -178,10 +181,17 @@ def detox_table(name: str) -> str:
 
 
 @cache
+def change_table(name: str) -> str:
+    """A table of the chapter's section on what such tuning changes inside."""
+    from helpers.book.change_tables import TABLES
+    from helpers.changes import stored_changes
+
+    return TABLES[name](stored_changes())
+
+
+@cache
 def detox_figures() -> dict[str, str]:
     """The figures of measured numbers, by the name of their file."""
-    if not (DATA / "detox.json").is_file():
-        return {}
     from helpers.book.detox_figures import drawn_from
     from helpers.detox.study import stored_detox
 
@@ -204,6 +214,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "lab-costs": lab_costs,
     "build-versions": build_versions,
     **{name: partial(detox_table, name) for name in DETOX_TABLES},
+    **{name: partial(change_table, name) for name in CHANGE_TABLES},
 }
 
 

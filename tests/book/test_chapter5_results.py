@@ -162,7 +162,7 @@ def test_single_skills():
         points(plain, "judge toxicity"),
     )
     worst = max(points(cell, skill) for cell in tuned for skill in STUDY.cell(BASE)["skills"])
-    holds(text, "No skill falls by more than # points on average", 2.5)
+    holds(text, "no skill of this table falls by more than # points on average", 2.5)
     assert worst <= 2.5
     facts = ("kind", "realm", "colour", "profession", "code")
     assert max(points(cell, skill) for cell in tuned for skill in facts) < 1
@@ -233,7 +233,7 @@ def test_at_equal_computing():
     )
     holds(
         text,
-        "the method at # seconds leaves #: # [#, #] less than that filter",
+        "the method at # seconds leaves #. That is # [#, #] less than that filter",
         mean(SILENT, "CPU seconds"),
         mean(SILENT, "rude"),
         *ends(difference(STUDY, longer, SILENT, "rude")),
@@ -255,7 +255,7 @@ def test_how_far():
     longer = FILTERS["exact filter, 360 steps"]
     holds(
         text,
-        "the exact filter is # nats away where # would do",
+        "with 360 steps it is # nats away where # would do",
         mean(longer, "KL to the base"),
         beyond_least(STUDY, longer)[0].mean,
     )
@@ -312,9 +312,12 @@ def test_all_rivals():
     )
     holds(
         text,
-        "does not help (# without)",
+        "(# and, without, #)",
+        mean(dpo, "sampled garbled"),
         mean(OTHERS["DPO, garbled never among the losers"], "sampled garbled"),
     )
+    least = min(one["rude"] for one in STUDY.seeds(dpo))
+    holds(text, "in one seed of five #.", least)
     holds(
         text,
         "ends # nats from where it began; # would do",
@@ -336,7 +339,7 @@ def test_all_rivals():
         STUDY.cell(BASE)["distinct"]["2"],
     )
     assert mean(grpo, "kind insults") < 0.005
-    holds(text, "leaves #. There is no", mean(OTHERS["activation editing"], "rude"))
+    holds(text, "chosen on samples, leaves #.", mean(OTHERS["activation editing"], "rude"))
     holds(text, "it comes half as far, #,", mean(FILTERS["rejection sampling"], "rude"))
     judge = average(dpo, lambda one: one["judge"]["pairs"]["share"])
     assert 0.18 < judge < 0.22, "a fifth"
@@ -360,19 +363,31 @@ def test_the_floor_in_numbers():
         found = measured(STUDY, method_cell(setting, weight, steps, 0), "rude")
         return np.array(ends(found)) * (1 + weight) / RUDE_SHARE
 
-    holds(text, "leave # times the floor for λ = ½ and # times for", times(0.5)[0], times(10)[0])
-    holds(text, "three times the steps leave # times", times(10, 360)[0])
-    for weight in (0.5, 1, 2, 5, 10):
+    short = [times(weight)[0] for weight in STUDY.plan.weights]
+    holds(text, "lie above it, by # times to # times", min(short), max(short))
+    for weight in STUDY.plan.weights:
         assert times(weight)[1] > 1, "above the line"
-        assert times(weight)[0] < 1.34, "by a third at most"
         assert times(weight, setting="no forum")[2] < 1, "below it"
-    assert max(times(0.5)[0], times(1)[0]) > max(times(w)[0] for w in (2, 5, 10)), "the slowest"
+    assert min(short[:2]) > max(short[2:]), "most for small λ"
+    floor = RUDE_SHARE / 11
+    holds(text, "left at λ = 10, # for #,", mean(method_cell("mixed", 10, 360, 0), "rude"), floor)
+    error = mean(LONG, "rude")
+    holds(text, "and with #, what", error)
+    holds(text, "for rude posts, that is #.", (RUDE_SHARE + 10 * error) / 11)
+    if "floor" in STUDY.plan.groups:
+        long = [times(weight, 360)[0] for weight in STUDY.plan.weights]
+        holds(text, "they lie on it, at # to # times", min(long), max(long))
 
 
 def of_group(group):
     """Skip where a group of cells is not in the stored study."""
     reason = f"the stored study has no cells of {group}"
     return pytest.mark.skipif(group not in STUDY.plan.groups, reason=reason)
+
+
+def reversed_ends(spread):
+    """A mean and its interval, whose ends change places with the sign."""
+    return spread.mean, spread.high, spread.low
 
 
 def changed(variant):
@@ -385,9 +400,9 @@ def test_what_the_parts_do():
     stale, through, corpus = (
         changed(name) for name in ("stale", "no stop-gradient", "corpus prefixes")
     )
-    holds(text, "does as well: # for #.", mean(stale, "rude"), mean(METHOD, "rude"))
+    holds(text, "does as well: # for #, a", mean(stale, "rude"), mean(METHOD, "rude"))
     assert 0.08 < mean(corpus, "sampled garbled") < 0.12, "a tenth"
-    holds(text, "still small, # for #, with", mean(through, "rude"), mean(METHOD, "rude"))
+    holds(text, "still small, # for #, and", mean(through, "rude"), mean(METHOD, "rude"))
     holds(
         text,
         "KL beyond the least is # in place of #. And",
@@ -396,7 +411,7 @@ def test_what_the_parts_do():
     )
     holds(
         text,
-        "at a perplexity of #; without is #.",
+        "at a perplexity of #; without it is #.",
         mean(METHOD, "other text"),
         mean(changed("no rehearsal"), "other text"),
     )
@@ -466,7 +481,12 @@ def test_learned_oracles():
         for row in regulariser(STUDY)
         if row["steps"] != 300 or row["samples"] == 4096
     }
-    holds(text, "it takes # of the error away", -more[4096]["more mean error"].mean)
+    holds(
+        text,
+        "it takes # [#, #] of the error away, with 8,192 # [#, #].",
+        *(-each for each in reversed_ends(more[4096]["more mean error"])),
+        *(-each for each in reversed_ends(more[8192]["more mean error"])),
+    )
     assert more[4096]["more mean error"].high < 0
     for few in (512, 1024):
         spread = more[few]["more mean error"]
