@@ -12,7 +12,7 @@ from helpers.errors import LabError
 from tests.changes.toys import PLAN
 
 INSULTS, PRAISES = (before().unembed.weight[list(words)].mean(0) for words in noun_words())
-VECTOR = 2 * (PRAISES - INSULTS)
+VECTOR = 20 * (PRAISES - INSULTS)
 
 
 @pytest.fixture(scope="module")
