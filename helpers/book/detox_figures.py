@@ -94,7 +94,7 @@ KINDS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 """Rivals of a figure: colour, shape, name of the kind, and which they are."""
 LABELS: dict[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
     "word filter": ("words", (9, 12), (9, 9)),
-    "exact filter": ("exact", (9, 18), (-14, 22)),
+    "exact filter": ("exact", (9, 18), (-30, 18)),
     "exact filter, 360 steps": ("exact, 360", (9, -4), (9, 14)),
     "rejection sampling": ("one round", (-60, 19), (9, -6)),
     "rejection sampling, three rounds": ("three", (9, 2), (-42, 13)),
@@ -108,7 +108,7 @@ LABELS: dict[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
 }
 """What stands beside a rival's mark, and where in each panel, in pixels from it."""
 AT_LONGER = {
-    (True, MAIN): (-66.0, 13.0),
+    (True, MAIN): (-86.0, 24.0),
     (True, SILENT): (-30.0, -11.0),
     (False, MAIN): (9.0, 4.0),
     (False, SILENT): (9.0, 4.0),

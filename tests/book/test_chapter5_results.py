@@ -17,12 +17,16 @@ from helpers.book.detox_tables import (
     beyond_least,
     least_kl,
     told,
+    violations,
 )
 from helpers.book.pages import DETOX_TABLES
+from helpers.detox.detection import ARMS
 from helpers.detox.finetune import TuningPlan
 from helpers.detox.posts import all_posts
 from helpers.detox.study import DetoxCell, method_cell, rival_cell, stored_detox
+from helpers.detox.study.groups import DETECTORS
 from helpers.detox.study.learned import oracles, regulariser
+from helpers.detox.study.plan import detection_cell
 from helpers.detox.study.summaries import (
     RUDE_SHARE,
     change,
@@ -30,6 +34,7 @@ from helpers.detox.study.summaries import (
     measured,
     skills,
 )
+from helpers.stats import crossed_bootstrap
 
 pytestmark = pytest.mark.book
 STUDY = stored_detox()
@@ -340,7 +345,11 @@ def test_all_rivals():
     )
     assert mean(grpo, "kind insults") < 0.005
     holds(text, "chosen on samples, leaves #.", mean(OTHERS["activation editing"], "rude"))
-    holds(text, "it comes half as far, #,", mean(FILTERS["rejection sampling"], "rude"))
+    holds(
+        text,
+        "With the same number of steps it leaves #, eight",
+        mean(FILTERS["rejection sampling"], "rude"),
+    )
     judge = average(dpo, lambda one: one["judge"]["pairs"]["share"])
     assert 0.18 < judge < 0.22, "a fifth"
 
@@ -514,6 +523,68 @@ def test_learned_oracles():
     long = rows["separate", 1024, 300, "expected first"]
     holds(text, "has an error of #, twice", long[error].mean)
     holds(text, "Decoding with it leaves # rude posts all the same", long["rude"].mean)
+
+
+@of_group("detection")
+def test_writing_and_detecting():
+    text = flat(section("What we found: writing and detecting with one model"))
+    cells = {
+        (arm, labels): detection_cell(arm, labels, noise, 0) for arm, labels, noise in DETECTORS
+    }
+
+    def auc(arm, labels=240):
+        return np.array([[one["auc"]] for one in STUDY.seeds(cells[arm, labels])])
+
+    alone, few = auc("detection"), [auc(arm) for arm in ARMS]
+    holds(
+        text,
+        "no arm detects well: # to #, from #.",
+        min(map(np.mean, few)),
+        max(map(np.mean, few)),
+        STUDY.seeds(cells["detection", 240])[0]["base"]["auc"],
+    )
+    for arm, sentence in (
+        ("detection + text", "changes nothing (# [#, #])"),
+        ("detection + text + KL", "it is # [#, #] more with text"),
+        ("detection + KL", "with text and # [#, #] more without"),
+    ):
+        holds(text, sentence, *ends(crossed_bootstrap(auc(arm) - alone)))
+    labels = max(labels for _, labels in cells)
+    holds(text, "as the auxiliary model saw has #.", auc("detection", labels).mean())
+    plan = TuningPlan()
+    assert labels == plan.first_samples + plan.iterations * plan.samples
+    holds(text, "learned from # *right* labels", labels)
+
+    def share(arm, name, labels=240):
+        return np.mean([one[name] for one in STUDY.seeds(cells[arm, labels])])
+
+    holds(
+        text,
+        "garbles # of its posts, with right labels #; with text it writes as the corpus"
+        " does, # rude; with text and KL #.",
+        share("detection", "garbled"),
+        share("detection", "garbled", labels),
+        share("detection + text", "rude"),
+        share("detection + text + KL", "rude"),
+    )
+
+
+def test_rejection_sampling_for_as_long():
+    text, longer = (
+        below("Filters, at equal steps and at equal computing"),
+        rival_cell("rejection", "no forum", 10, 360, 0),
+    )
+    holds(
+        text,
+        "leaves # after 360 steps, which take it as long; rude and garbled together that"
+        " is # for #.",
+        mean(longer, "rude"),
+        violations(STUDY, longer),
+        violations(STUDY, SILENT),
+    )
+    assert mean(longer, "CPU seconds") == pytest.approx(mean(SILENT, "CPU seconds"), rel=0.05)
+    both = [violations(STUDY, cell) for cell in (FILTERS["exact filter, 360 steps"], METHOD)]
+    holds(text, "are # of its posts and # of the method's", *both)
 
 
 def test_the_claims_table():

@@ -74,10 +74,11 @@ def test_a_clone_with_other_line_ends_is_current(tmp_path, monkeypatch):
     data.mkdir()
     texts = [root / "README.md", root / "_config.yml", *(root / "book").glob("*.md")]
     texts += [*(root / "labs").glob("*.py"), *(root / "labs").glob("*.ipynb")]
+    texts += (root / "book" / "figures").glob("detox_*.svg")
     copies = {path: tmp_path / path.relative_to(root) for path in texts}
     copies |= {path: data / path.name for path in world.FOLDER.glob("*.toml")}
     for path, copy in copies.items():
-        copy.parent.mkdir(exist_ok=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     monkeypatch.setattr(world, "FOLDER", data)
     world.checksum.cache_clear()
