@@ -543,7 +543,7 @@ say(
 )
 
 # %% [markdown]
-# **Found** The oracle's mean error is 0.012, where ½ for everything has 0.089. A linear one, which
+# **Found** The oracle's mean error is 0.012, where ½ for everything has 0.088. A linear one, which
 # has the model's own last state to read and nothing else, errs more than twice as much as a
 # transformer that saw as many posts. With 4 096 posts or more the regulariser helps; with fewer it
 # makes no difference that can be told. An oracle that says ½ to everything obeys the equation
@@ -1489,7 +1489,11 @@ table(
 spent = [cell["seconds"] for cell in study.seeds(ours)]
 halves = np.array([[one["sample"] + one["fit"], one["model"]] for one in spent])
 at_best = float((halves.sum(1) / halves.max(1)).mean())
-CHANGES = ("rude", "clean posts", "other text")
+CHANGES = {
+    "rude": "rude",
+    "perplexity of clean posts": "clean posts",
+    "of other text": "other text",
+}
 few = next(row for row in detects if row[0] == "detection + text + KL")[1]
 aucs = {
     arm: np.array([[cell["auc"]] for cell in study.seeds(detection_cell(arm, few, 0.2, 0))])
@@ -1502,10 +1506,10 @@ suffers = stats.crossed_bootstrap(aucs["detection"] - aucs["detection + text + K
 def says_of(name):
     """Rude share, perplexities and the skill that lost most, beside the base."""
     skill = min(lost[name], key=lambda one: lost[name][one].mean)
-    changes = {what: rows[name]["change of " + what].mean for what in CHANGES}
+    changed = {what: rows[name]["change of " + key].mean for what, key in CHANGES.items()}
     return (
         f"{name}: "
-        + ", ".join(f"{what} {change:+.1%}" for what, change in changes.items())
+        + ", ".join(f"{what} {change:+.1%}" for what, change in changed.items())
         + f", {skill} {100 * lost[name][skill].mean:+.1f} points"
     )
 
