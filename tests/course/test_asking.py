@@ -125,6 +125,16 @@ def test_a_model_that_is_left_changed_is_told(model, words, vandal):
     assert asking.call(lambda model: 1, model) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "vandal"), vandals.PLAIN_VANDALS.items(), ids=list(vandals.PLAIN_VANDALS)
+)
+def test_a_network_without_hook_points_is_told_so_too(words, vandal):
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)).eval()
+    with pytest.raises(Wrong, match=words):
+        asking.call(lambda network: vandal(network) or 1, network)
+    assert asking.call(lambda network: 1, network) == 1
+
+
 @pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward"])
 def test_a_hook_of_torch_is_a_hook_too(kind):
     def answer(model):

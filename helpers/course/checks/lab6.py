@@ -136,13 +136,16 @@ def _slopes(answer: Callable) -> Callable[..., list[Tensor]]:
 
     def slopes(p: Tensor, logits: Tensor, own: Tensor, counts: Tensor) -> list[Tensor]:
         leaves = _leaves(logits, own)
-        return _gradients(answer(p, *leaves, counts), leaves)
+        return _gradients(lambda: answer(p, *leaves, counts), leaves)
 
     return slopes
 
 
-def _gradients(value: Any, leaves: list[Tensor]) -> list[Tensor]:
+def _gradients(answer: Callable[[], Any], leaves: list[Tensor]) -> list[Tensor]:
     """Gradients of a scalar; zeros where none arrives."""
+    # copies, so that what an answer does to its inputs afterwards does not change its gradient
+    with torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda kept: kept):
+        value = answer()
     if not (isinstance(value, Tensor) and value.requires_grad):
         raise Wrong(
             "the value is right, but carries no gradient: nothing can be learned from it. Compute "
@@ -236,8 +239,11 @@ def _slopes_of_loss(answer: Callable) -> Callable[..., list[Tensor]]:
 
     def slopes(log_q: Tensor, logits: Tensor, counts: Tensor) -> list[Tensor]:
         leaves = _leaves(logits, torch.zeros_like(logits))
-        value = answer((log_q + leaves[1]).log_softmax(-1), leaves[0], counts)
-        slope, leak = _gradients(value, leaves)
+
+        def loss() -> Any:
+            return answer((log_q + leaves[1]).log_softmax(-1), leaves[0], counts)
+
+        slope, leak = _gradients(loss, leaves)
         return [slope, torch.nan_to_num(leak, nan=1.0)]
 
     return slopes
@@ -282,7 +288,7 @@ def hard_to_filter(answer):
 @exercise("lab6.8", points=4, title="Back in ten steps")
 def retoxify(answer):
     expect_function(answer)
-    small, posts = tuning.small(), tuning.rude_posts(24)
+    small, posts = tuning.small(), tuning.rude_posts(12)
     for steps in (1, 3):
         got = tuning.weights_of(call(answer, small, posts, steps, tuning.FAST), small)
         tuning.expect_tuned(got, small, posts, steps)

@@ -144,10 +144,15 @@ def _counted(posts: Int[Tensor, "post pos"], way: str) -> Bool[Tensor, "post pos
 
 def expect_tuned(got: Plain, network: Plain, posts: Int[Tensor, "post pos"], steps: int) -> None:
     """Refuse a network that was tuned in another way; any usual optimiser may be taken."""
-    optimisers = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
+    first, found = (Policy(one).log_probs(posts) for one in (network, got))
 
     def is_like(way: str) -> bool:
-        return any(_alike(got, network, posts, steps, way, kind) for kind in optimisers)
+        """Whether it says of posts what one does that was tuned in this way."""
+        for kind in (torch.optim.AdamW, torch.optim.SGD, torch.optim.Adam):
+            right = Policy(stepped(network, posts, steps, FAST, way, kind)).log_probs(posts)
+            if float((found - right).norm()) <= NEAR * float((right - first).norm()):
+                return True
+        return False
 
     if any(is_like(way) for way in MEANS):
         return
@@ -164,17 +169,3 @@ def expect_tuned(got: Plain, network: Plain, posts: Int[Tensor, "post pos"], ste
         "as many as asked for?",
         points=2,
     )
-
-
-def _alike(
-    got: Plain,
-    network: Plain,
-    posts: Int[Tensor, "post pos"],
-    steps: int,
-    way: str,
-    kind: Callable[..., torch.optim.Optimizer],
-) -> bool:
-    """Whether a network says of posts what one does that was tuned in this way."""
-    right = stepped(network, posts, steps, FAST, way, kind)
-    first, wanted, found = (Policy(one).log_probs(posts) for one in (network, right, got))
-    return float((found - wanted).norm()) <= NEAR * float((wanted - first).norm())
