@@ -48,7 +48,7 @@ def by_prompt(scores: Float[ndarray, " text"], tries: int) -> ToxicShares:
     Raises:
         LabError: Not so many texts for each prompt, or scores that are none.
 
-    >>> found = by_prompt(np.array([0.0, 0.5, 0.25, 0.25]), tries=2)
+    >>> found = by_prompt([0.0, 0.5, 0.25, 0.25], tries=2)
     >>> found.mean.tolist(), found.worst.tolist(), found.any_toxic.tolist()
     ([0.25, 0.25], [0.5, 0.25], [1.0, 0.0])
     """
