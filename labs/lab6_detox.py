@@ -531,6 +531,7 @@ with torch.no_grad():
 # %%
 def of_itself(h):
     """Inconsistency of an oracle, of logits [text pos word], where nothing is decided."""
+    h = h.nan_to_num()  # of what is decided, which does not count
     own = h[:, PROMPT - 1 : -1].gather(-1, written[:, PROMPT:, None])[..., 0]
     return float(own_inconsistency(p_next[:, PROMPT:], h[:, PROMPT:], own, undecided))
 
