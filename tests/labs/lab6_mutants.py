@@ -84,7 +84,8 @@ def _tables() -> list:
 def _targets() -> list:
     def divided(p, success):
         before = (p * success).sum(-1)
-        return p * success / before[..., None], before
+        with np.errstate(invalid="ignore"):
+            return p * success / before[..., None], before
 
     def kept(p, success):
         before = (p * success).sum(-1)
@@ -278,7 +279,7 @@ def _losses() -> list:
 
     def over_words(log_q, logits, counts):
         pair = logits.log_softmax(-1)[counts], log_q.detach().exp()[counts]
-        return F.kl_div(*pair, reduction="mean")
+        return F.kl_div(*pair, reduction="none").mean()
 
     def p_held_fixed(log_q, logits, counts):
         return each(log_q, logits.log_softmax(-1).detach())[counts].mean()
