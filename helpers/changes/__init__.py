@@ -2,7 +2,7 @@
 
 - `plan`: questions, models and cells; `subjects` gives the models, `reading` what all questions
   read.
-- `probing`: is the concept gone or bypassed? `offsets`: is the change one vector? `restoring`:
+- `probing`: is the concept gone or kept? `offsets`: is the change one vector? `restoring`:
   which weights undo it? `attacks`: how soon? `neurons`: do neurons explain it? `writers`: who
   writes it?
 - `edges`: which edges? `masked`: which weights?

@@ -1,4 +1,4 @@
-"""Is the concept gone, or bypassed? The base's probe and a new one, in the model after.
+"""Is the concept gone, or kept? The base's probe and a new one, in the model after.
 
 A probe reads whether a post is rude at its noun, or at its end, from the residual stream before the
 first block and after each. It is fitted to one half of the posts and judged on the other. If

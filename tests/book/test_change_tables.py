@@ -33,7 +33,7 @@ def test_numbers_stand_where_they_belong():
     assert cells("changes-offsets")["exact filter"][:2] == ["0.12", "0.12"]
     assert cells("changes-shared")["method, no forum"][4:] == ["0.125"] * 3 + ["0.062"]
     assert cells("changes-shared")["DPO"][4:] == ["–"] * 4
-    assert cells("changes-verdicts")["bypassed"] == ["yes"] * 4
+    assert cells("changes-verdicts")["kept"] == ["yes"] * 4
     assert cells("changes-verdicts")["one offset"] == ["no"] * 4
     assert cells("changes-writers")["L3M"] == ["0.00"] * 2 + ["−1.50\xa0[−2.00,\xa0−1.00]"] + [
         "1.50\xa0[1.00,\xa02.00]"

@@ -35,8 +35,8 @@ def by_model(rows):
     return {row["model"]: row for row in rows}
 
 
-def test_gone_or_bypassed():
-    text, noun = below("Gone, or bypassed?"), by_model(probe_rows(STUDY))
+def test_gone_or_kept():
+    text, noun = below("Gone, or kept?"), by_model(probe_rows(STUDY))
     own = [noun[model]["own"].mean for model in MODELS]
     holds(text, "after tuning, # to # for #,", min(own), max(own), noun[BASE]["own"].mean)
     assert all(noun[model]["base's"].mean > noun[BASE]["base's"].mean for model in METHODS)
@@ -143,7 +143,10 @@ def test_verdicts():
     assert "these hold for all four" in text
     for name, value in (("gone", False), ("one offset", False), ("neurons", False)):
         assert {found[model][name] for model in MODELS} == {value}
-    assert [found[model]["bypassed"] for model in MODELS] == [True, True, True, False]
+    assert [found[model]["kept"] for model in MODELS] == [True, True, True, False]
+    assert [verdicts_on(STUDY, name)["kept"] for name in ("plain", "activation editing")] == [
+        None
+    ] * 2
     assert [found[model]["re-toxified"] for model in MODELS] == [True, True, True, False]
     rude = by_model(rude_rows(STUDY))
     holds(text, "leaves the rude share at #, so", rude["activation editing"]["rude"].mean)

@@ -1,5 +1,7 @@
 """What chapter 5 derives, computed again with the room in which everything is exact."""
 
+import itertools
+
 import numpy as np
 import pytest
 from chapter5 import below, holds, part, section, table
@@ -138,8 +140,13 @@ def test_bounds_of_learned_oracles():
     for name, read in (("consistent", "consistent"), ("not", "inconsistent")):
         said = [number(cell) for cell in rows[name][:5]]
         assert said == pytest.approx([getattr(row, read) for row in found], abs=5.1e-5)
-    assert number(rows["consistent"][5]) == kl_bound(0.1, 7, consistent=True)
-    flat = below("Learning R")
+    flat, bound = below("Learning R"), hoeffding(0.1)
+    assert number(rows["consistent"][5]) == pytest.approx(bound)
+    assert number(rows["not"][5].removesuffix(" T")) == pytest.approx(bound)
+    assert all(row.consistent < bound and row.inconsistent < row.length * bound for row in found)
+    holds(flat, "comes to # of its bound", found[0].consistent / bound)
+    two, three = growing_error((2, 3), 0.1)
+    assert two.inconsistent < bound < three.inconsistent, "from three words on"
     step = np.log((2 * np.cosh(0.1) + 1) / 3)
     holds(flat, "\\frac{2\\cosh 0.1 + 1}{3} = #$ nats", step)
     for consistent, sentence in (
@@ -151,8 +158,43 @@ def test_bounds_of_learned_oracles():
             for seed in range(200)
         ]
         holds(flat, sentence, np.mean(drawn), np.max(drawn))
-    holds(flat, "where the bound says #; others", kl_bound(0.5, 5, consistent=True))
-    holds(flat, "where it says #.", kl_bound(0.5, 5, consistent=False))
+    holds(flat, "where the bound says #; others", hoeffding(0.5))
+    holds(flat, "where it says #.", 5 * hoeffding(0.5))
+
+
+def hoeffding(log_delta, chances=False):
+    """What the KL of a consistent oracle is at most: w²/8, w the width of its log errors."""
+    return (log_delta if chances else 2 * log_delta) ** 2 / 8
+
+
+def test_small_errors_have_a_smaller_bound():
+    """Of every share of overrated texts, for errors of both signs and for chances alone."""
+    overrated = np.linspace(0, 1, 1001)
+    for log_delta in (0.01, 0.1, 1, 3.9, 4.1, 20):
+        for chances in (False, True):
+            errors = np.array([-log_delta, 0 if chances else log_delta])
+            mean = (1 - overrated) * np.exp(errors[0]) + overrated * np.exp(errors[1])
+            kl = np.log(mean) - (1 - overrated) * errors[0] - overrated * errors[1]
+            widest = kl_bound(log_delta, 7, consistent=True) / (2 if chances else 1)
+            smallest = min(widest, hoeffding(log_delta, chances))
+            assert kl.max() <= smallest + 1e-12
+            assert (hoeffding(log_delta) < kl_bound(log_delta, 7, True)) == (log_delta < 4)
+            if log_delta < 0.2:
+                assert kl.max() > 0.99 * smallest, "it cannot be smaller"
+
+
+def test_the_kl_of_a_consistent_oracle_is_a_mean_less_a_mean():
+    """ln of the mean less the mean of ln, over texts of q*, against the KL of the guided chain."""
+    values = disturbed(CHAIN, NO_X, 0.5, consistent=True, seed=3)
+    target, last = hard(CHAIN, NO_X).guide, values[-1]
+    texts = [y for y in itertools.product(range(3), repeat=CHAIN.length) if 2 not in y]
+    chance = np.array(
+        [np.prod([target.next_words(y[:i])[w] for i, w in enumerate(y)]) for y in texts]
+    )
+    oracle = np.array([last[y[-1] + 1, 0] for y in texts])
+    assert chance.sum() == pytest.approx(1)
+    expected = np.log(chance @ oracle) - chance @ np.log(oracle)
+    assert kl_of_oracle(CHAIN, NO_X, values) == pytest.approx(expected)
 
 
 WAYS = {

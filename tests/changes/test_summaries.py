@@ -79,7 +79,7 @@ def test_probes_by_place_and_checkpoint():
 
 def test_verdicts_can_hold_and_can_fail():
     assert verdicts.verdicts_on(GOOD, "method") == {
-        "bypassed": True,
+        "kept": True,
         "gone": False,
         "one offset": True,
         "unembedding": True,
@@ -87,17 +87,17 @@ def test_verdicts_can_hold_and_can_fail():
         "neurons": True,
     }
     found = verdicts.verdicts_on(BAD, "method")
-    assert found.pop("bypassed")
+    assert found.pop("kept")
     assert not any(found.values())
     gone = verdicts.verdicts_on(fakes.study(good=None), "method")
     assert gone["gone"]
-    assert not gone["bypassed"]
+    assert not gone["kept"]
 
 
 def test_a_model_of_which_a_question_was_not_asked_has_no_verdict():
     found = verdicts.verdicts_on(GOOD, "plain")
-    unasked = ("one offset", "unembedding", "neurons")
-    assert [found[name] for name in unasked] == [None] * 3
+    unasked = ("kept", "one offset", "unembedding", "neurons")
+    assert [found[name] for name in unasked] == [None] * 4
     assert verdicts.verdicts_on(GOOD, "activation editing")["unembedding"] is None
 
 
