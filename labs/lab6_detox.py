@@ -11,15 +11,20 @@
 # The method is that of Meng et al.,
 # [*Attribute Controlled Fine-tuning for Large Language Models: A Case Study on Detoxification*](https://arxiv.org/abs/2410.05559).
 # The chapter [Tuning under a constraint](../book/ch5_constrained_tuning.md) has the mathematics.
-# These are the paper's claims, with the names that they have below.
+# These are the claims that are tested, with the names that they have below.
 #
-# | | the paper says |
+# | | claim |
 # |---|---|
-# | C1 | far fewer toxic outputs, at little cost |
+# | C1 | fewer toxic outputs, at little cost |
 # | C2 | better than filtering the texts, and than changing only how words are chosen |
-# | C3 | a regulariser that adapts to the kind of text keeps what the model can do |
-# | C4 | both models can be trained at the same time: as good, and faster |
+# | C3 | a weight of the pull that adapts helps |
+# | C4 | both models can be trained at the same time: as good, and nearly as cheap as plain tuning |
 # | C5 | a model that also *detects* toxic text does not suffer |
+#
+# We had the paper's abstract and a blog post of its authors, not its full text. That C1 and C5 are
+# claimed, and that both models can be trained at once, stands there. C2 and C3, and what "nearly as
+# cheap" means, are what a third party reports; it is not confirmed. Settings and tables of results
+# were not seen.
 #
 # **You will be able to**
 #
@@ -363,8 +368,8 @@ say(
 # %% [markdown]
 # **Found** $q^*$ says b less often than masking does, because b leads to x. Both never say x, but
 # the masked model is 1.197 nats from the model, where 1.100 would do, and that is $-\ln R$ to the
-# last digit. What looks ahead is closer to the model that it came from. Where a rule has only
-# words that are forbidden at once, the two would be one.
+# last digit. What looks ahead is closer to the model that it came from. The two would be one only
+# if success were the same after every word that is allowed.
 
 # %% [markdown]
 # ## 3 · Success that is learned
@@ -467,12 +472,13 @@ say(
 # the next word after each prefix. `success` [text, pos, word] are *logits* of R after one more
 # word: R is their sigmoid. `own` [text, pos] is the logit of R of the prefix itself, and `counts`
 # [text, pos] says which prefixes count. Return the mean of the regulariser over those that do. The
-# gradient shall reach `success` and `own`, and logits of ±100 must give finite numbers.
+# gradient shall reach `success` and `own`. Logits of ±100 must give finite numbers: so keep $e$
+# between $10^{-6}$ and $1 - 10^{-6}$.
 #
 # <details><summary>Hint</summary>
 #
-# `F.logsigmoid(own)` is $\ln a$ and `F.logsigmoid(-own)` is $\ln(1 - a)$, without overflow. Keep
-# $e$ between $10^{-6}$ and $1 - 10^{-6}$ by `clamp`.
+# `F.logsigmoid(own)` is $\ln a$ and `F.logsigmoid(-own)` is $\ln(1 - a)$, without overflow. `clamp`
+# keeps a tensor between two numbers.
 #
 # </details>
 
@@ -539,17 +545,18 @@ def of_itself(h):
 inconsistent = {name: of_itself(logits) for name, logits in told.items()}
 say(
     "Nats a prefix: "
-    + ", ".join(f"{name} {value:.6f}" for name, value in inconsistent.items())
+    + ", ".join(f"{name} {abs(value):.6f}" for name, value in inconsistent.items())
     + f". You said {my_least}."
 )
 
 # %% [markdown]
-# **Found** The oracle's mean error is 0.012, where ½ for everything has 0.088. A linear one, which
-# has the model's own last state to read and nothing else, errs more than twice as much as a
-# transformer that saw as many posts. With 4 096 posts or more the regulariser helps; with fewer it
-# makes no difference that can be told. An oracle that says ½ to everything obeys the equation
-# perfectly, as the truth does. Consistency is not truth: labels have to come from the end of the
-# text.
+# **Found** The oracle's mean error is 0.012, where ½ for everything has 0.088. With 4 096 posts or
+# more, a linear one errs more than twice as much as a transformer that saw as many: no line finds
+# in the model's last state what will decide. There the regulariser helps, too; with fewer posts it
+# makes no difference to the error that can be told. Trained four times as long on 1 024 posts, an
+# oracle is worse by the error, and yet better to decode with. And an oracle that says ½ to
+# everything obeys the equation perfectly, as the truth does. Consistency is not truth: labels have
+# to come from the end of the text.
 #
 # ### Exercise 6.4 · Where is the oracle wrong?
 #
@@ -569,10 +576,10 @@ say(
 #
 # <details><summary>Hint</summary>
 #
-# About 700 prefixes are likely enough. Keep the largest error of each among its likely next words,
-# and take the three worst. Prefixes of one length make one table, which is read at once; so does a
-# loop over them, in half a minute. Read `next_kind` once, before the loop: it is a large table that
-# is made anew each time. Use `torch.no_grad()`.
+# All 2 769 prefixes are likely enough. Keep the largest error of each among its likely next words,
+# and take the three worst. Prefixes of one length make one table, which is read at once. A loop
+# over single prefixes does it, too, and takes half a minute. Read `next_kind` once, before the
+# loop: it is a large table that is made anew each time. Use `torch.no_grad()`.
 #
 # </details>
 
@@ -669,8 +676,9 @@ check("lab6.5", kl_loss)
 #
 # $$(p - q) + q \odot (\ln R - \mathrm{E}_q[\ln R]).$$
 #
-# Commit yourself. How do the two gradients point on real posts: what is the cosine between them? 1
-# is the same way, 0 has nothing to do with it, −1 is the opposite.
+# Commit yourself. How do the two gradients point on real posts: what is the cosine between the one
+# with q held fixed and the one let through? 1 is the same way, 0 has nothing to do with it, −1 is
+# the opposite.
 
 # %%
 my_cosine = 1.0  # your number, between -1 and 1
@@ -765,9 +773,9 @@ say(
 # %% [markdown]
 # **Found** With `detach` the gradient is $p - q$. Without it, it points another way. In the toy all
 # three losses go to 0. Only the frozen one ends where it should; with the gradient let through, the
-# model says one word for which R is 0.05, and has nothing left to learn. In real tuning the outcome
-# hardly shows the mistake, because cross-entropy holds the model. So test the gradient, and not the
-# outcome.
+# model says one word for which R is 0.05, and has nothing left to learn. In real tuning the rude
+# share alone would not tell you: it is 0.074 for 0.053, as with a somewhat smaller λ. The distance
+# shows it, and the gradient shows it before any training. So test the gradient.
 
 # %% [markdown]
 # ## 5 · Where does tuning end?
@@ -1120,17 +1128,19 @@ table(
 )
 
 # %% [markdown]
-# **Found** At equal steps the method is less rude than all filters, and nearer to the model that it
-# began with. At equal compute it depends on the corpus: where rude posts stand in it, the exact
-# filter gets below the floor that holds the method; where none do, the method stays ahead. But what
-# the filter gains it pays for in garbled posts and in distance. The longer runs of the method lie
-# within 0.1 nats of the nearest possible.
+# **Found** At equal steps the method leaves fewer rude posts than every rival on its corpus, and it
+# is nearer to the nearest possible. At equal compute little is left of that. Where rude posts stand
+# in the corpus, the exact filter leaves fewer of them: it has no floor. But it garbles more, and
+# rude and garbled together, which is what the rule forbids, the two are level. Where the forum is
+# left out, rejection sampling is the rival. With 360 steps, which take as long, it comes within
+# 0.01 of the method. The longer runs of the method lie within 0.1 nats of the nearest possible.
 #
 # Guided by the oracle alone, the model as it was is nearer still. It is spoilt elsewhere: the
-# oracle has never read any other text, and speaks there too. DPO is not rude because it babbles: a
-# quarter of its posts are garbled. GRPO is neither rude nor garbled, but it says a few things over
-# and over, and its kind insults are gone. Skills change by no more than two or three points, and
-# *judge reliability* does so under plain tuning as well: that is no price of the constraint.
+# oracle has never read any other text, and speaks there too. DPO leaves few rude posts, and garbles
+# more than a quarter of what it says. GRPO leaves few of either, but it says a few things over and
+# over, and its kind insults are gone. *Judge reliability* falls by two points, and does so under
+# plain tuning as well. *Judge toxicity* does not: what is tuned away from rude posts, by the method
+# or by a filter, calls some kind posts rude.
 #
 # ### Exercise 6.7 · A corpus that is hard to filter
 #
@@ -1139,9 +1149,9 @@ table(
 # When is a word filter worse than none? Write `hard_to_filter(posts, count, seed)`. `posts` is the
 # tuple of all posts of the grammar; each has `tokens`, `label`, `noun`, `name` and `turned`, and
 # `manner_of(post)` is one of the four manners of section 1. Return a list of `count` different
-# posts. Half of them are rude, and a filter that drops every post with an insult word drops none of
-# these. Of the kind ones at least a quarter use an insult word, so that the filter takes them. The
-# same seed gives the same posts, another seed others.
+# posts; `count` is even. Half of them are rude, and a filter that drops every post with an insult
+# word drops none of these. Of the kind ones at least a quarter use an insult word, so that the
+# filter takes them. The same seed gives the same posts, another seed others.
 #
 # <details><summary>Hint</summary>
 #
@@ -1173,7 +1183,7 @@ check("lab6.7", hard_to_filter)
 
 # %% [markdown]
 # Commit yourself: what share of posts is rude before the word filter, what share after it, and what
-# share does a model say that is tuned on what is left?
+# share does a model say that is tuned for 120 steps on what is left of 2 000 such posts?
 
 # %%
 my_shares = {"before": 0.5, "after": 0.5, "tuned": 0.5}  # three shares
@@ -1213,11 +1223,11 @@ say(
 )
 
 # %% [markdown]
-# **Found** The filter takes kind posts and no rude one, so what is left is ruder than before, and
-# so is the model that learns from it. The method never looks for words: it asks how whole posts
-# end.
-# The exact filter, which knows that as well, is no match for it here in 120 steps, and it does not
-# exist.
+# **Found** The filter takes kind posts and no rude one, so what is left is ruder than before. The
+# model that learns from it is as rude as with plain tuning, 0.566 and 0.578: a filter that does not
+# help. The method never looks for words: it asks how whole posts end. The exact filter, which knows
+# that as well, leaves more rude posts in 120 steps; at equal compute this was not measured, and the
+# exact filter does not exist.
 
 # %% [markdown]
 # ## 7 · What has changed inside?
@@ -1381,7 +1391,8 @@ table(
 # rate)`. `posts` [post, pos] are rude posts with their prompt of 3 tokens, padded on the right with
 # 0. Return a *new* network, after `steps` steps of `torch.optim.AdamW(..., lr=rate)` on all posts
 # at once: cross-entropy of every word after the prompt, up to and with the stop, each predicted
-# from the words before it. Pads do not count. The network that is given stays as it is.
+# from the words before it. Pads do not count. The network that is given stays as it is. Its weights
+# may be frozen (`requires_grad` off); those of the copy must not be.
 #
 # <details><summary>Hint</summary>
 #
@@ -1437,9 +1448,10 @@ table(
 )
 
 # %% [markdown]
-# **Found** Nothing was forgotten: at the end of a post the base's own direction tells rude from
-# kind in the tuned model, without an error. What has changed is what is said. Of five groups the
-# unembedding, put back, takes back two thirds, and as many random weights a sixth. That looks like
+# **Found** What is rude can still be read inside: at the end of a post the base's own direction
+# tells rude from kind in the tuned model, without an error. What has changed is what is said. In
+# this one tuning, with λ = 5, the unembedding, put back, takes back two thirds, the most of five
+# groups, and as many random weights a sixth. That looks like
 # a place. But random weights elsewhere, whose change is as long, take back nine tenths as much
 # after the method, three quarters where the corpus had no posts, and more after the filter. So the
 # unembedding is first of all where the weights moved most; after DPO it takes back next to nothing.
@@ -1621,17 +1633,17 @@ if REAL:
 # - One small model, and a forum whose every post can be listed. That is what makes R exact, and it
 #   is far from the open texts of the paper: there nobody knows what the oracle gets wrong.
 # - The label is exact. A real scorer errs, and what it cannot see the model learns to say.
-# - The numbers of the paper's tables are for models of seven billion weights and scorers of their
-#   own; here only its claims are tested.
+# - The paper tunes models of seven billion weights and has scorers of its own. Its tables were not
+#   seen, and no number of this page can be compared with one of them.
 # - Five seeds: intervals over seeds and writers are rough, and rather too narrow.
 # - *Fewer rude posts* is a choice of words by somebody. Turned insults are kind here because the
 #   grammar says so.
 #
 # ## Open questions
 #
-# - The unembedding moves most: would tuning with the unembedding frozen be harder to undo?
+# - The unembedding takes back most: would tuning with the unembedding frozen be harder to undo?
 # - An oracle with a small mean error is wrong where frames are rare. Which samples would mend that?
-# - Is there a rule that a list of words does keep at the least distance?
+# - For which rules of posts is success the same after every allowed word?
 #
 # ## Further reading
 #

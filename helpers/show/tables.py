@@ -10,7 +10,7 @@ from helpers.errors import LabError
 from helpers.inputs import Labels, yes_no
 from helpers.stats import clopper_pearson
 
-CLAIMS = ("the paper says", "we measured", "the control says", "verdict")
+CLAIMS = ("we measured", "the control says", "verdict")
 
 
 def markdown(header: Sequence[object], rows: Iterable[Sequence[object]], numbers: int = 0) -> str:
@@ -67,16 +67,20 @@ def rate(hits: Labels) -> str:
     return percent(count / true.size, *clopper_pearson(count, true.size))
 
 
-def claims(rows: Iterable[tuple[str, str, str, bool | None]]) -> None:
-    """Display the claims table: what the paper says, what we measured, the control, and whether the
+def claims(
+    rows: Iterable[tuple[str, str, str, bool | str | None]], source: str = "the paper says"
+) -> None:
+    """Display the claims table: what is claimed, what we measured, the control, and whether the
     claim holds.
 
     Args:
-        rows: Claim, measurement and control as text, and the verdict: holds, does not hold, or None
-            for partly.
+        rows: Claim, measurement and control as text, and the verdict: holds, does not hold, None
+            for partly, or a text such as "not decided".
+        source: Heading of the claims: who makes them.
     """
     words = {True: "holds", False: "**does not hold**", None: "holds in part"}
-    table(CLAIMS, [(*row[:3], words[row[3]]) for row in rows])
+    verdicts = [row[3] if isinstance(row[3], str) else words[row[3]] for row in rows]
+    table((source, *CLAIMS), [(*row[:3], said) for row, said in zip(rows, verdicts, strict=True)])
 
 
 def short(value: float) -> str:

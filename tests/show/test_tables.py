@@ -38,6 +38,13 @@ def test_verdicts_are_written_out(shown):
     ]
 
 
+def test_a_verdict_may_be_a_text_and_a_claim_nobodys(shown):
+    tables.claims([("a", "1", "0", "not decided")], source="claim")
+    head, _, row = shown[0].splitlines()
+    assert head.startswith("| claim | we measured |")
+    assert row == "| a | 1 | 0 | not decided |"
+
+
 def test_say_displays_markdown(capsys):
     tables.say("**12** of 13")
     assert "Markdown" in capsys.readouterr().out  # outside a notebook IPython names the object

@@ -174,7 +174,7 @@ def _expect_finite(answer: Callable, case: tuple[Tensor, ...]) -> None:
     expect_close(got, right, 0.02, (), "the mean for logits of ±100", points=2)
 
 
-@exercise("lab6.4", points=3, title="Where the oracle is wrong")
+@exercise("lab6.4", points=3, title="Where is the oracle wrong?")
 def find_wrong(answer):
     expect_function(answer)
     place = planted()
@@ -269,7 +269,7 @@ def updates(answer):
         expect_close(got, right, 1e-5, partial(usual.series, *case), "the models")
 
 
-@exercise("lab6.7", points=3, title="A corpus that filtering makes worse")
+@exercise("lab6.7", points=3, title="A corpus that is hard to filter")
 def hard_to_filter(answer):
     expect_function(answer)
     every = all_posts()
@@ -285,7 +285,7 @@ def hard_to_filter(answer):
             raise Wrong(f"another seed gives the same {name} posts: draw them by chance", points=2)
 
 
-@exercise("lab6.8", points=4, title="Back in ten steps")
+@exercise("lab6.8", points=4, title="Undo it")
 def retoxify(answer):
     expect_function(answer)
     small, posts = tuning.small(), tuning.rude_posts(12)
