@@ -143,18 +143,6 @@ def _last_layers(network: Plain) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class TwoCaches:
-    """What the base and the network have read."""
-
-    base: KeyValues
-    network: KeyValues
-
-    def select(self, rows: Int[Tensor, " kept"]) -> "TwoCaches":
-        """Of some rows only."""
-        return TwoCaches(self.base.select(rows), self.network.select(rows))
-
-
-@dataclass(frozen=True)
 class _Restoring:
     """A guide that says what the network says with some neurons of the base."""
 
@@ -162,22 +150,23 @@ class _Restoring:
     network: Plain
     chosen: Int[Tensor, " neuron"]
 
-    def begin(self) -> TwoCaches:
-        return TwoCaches(KeyValues(), KeyValues())
+    def begin(self) -> tuple[KeyValues, KeyValues]:
+        return KeyValues(), KeyValues()
 
     def __call__(
         self,
         logits: Float[Tensor, "row pos word"],
         tokens: Int[Tensor, "row pos"],
-        state: TwoCaches | None,
+        state: tuple[KeyValues, KeyValues] | None,
     ) -> Float[Tensor, "row pos word"]:
-        olds = _activations(self.base, tokens, state.base if state else None)
+        old_past, past = state or (None, None)
+        olds = _activations(self.base, tokens, old_past)
         hooks = [
             last.register_forward_pre_hook(self._putting_back(layer, olds[layer]))
             for layer, last in enumerate(_last_layers(self.network))
         ]
         try:
-            return self.network(tokens, state.network if state else None)
+            return self.network(tokens, past)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -7,6 +7,7 @@ from helpers.changes.neurons import ranking, restored
 from helpers.changes.reading import read_posts, reported, rude_shares
 from helpers.changes.subjects import before
 from helpers.detox.networks import Policy
+from helpers.detox.networks.policies import rows_of
 from helpers.errors import LabError
 from tests.changes.toys import other_neuron, other_unembedding
 
@@ -39,7 +40,7 @@ def test_with_caches_the_same_is_said():
         parts.append(policy.guide(logits, tokens, state))
     assert torch.allclose(torch.cat(parts, 1).log_softmax(-1), whole, atol=1e-4)
     rows = torch.tensor([2, 0])
-    assert state.select(rows).base.rows == state.select(rows).network.rows == 2
+    assert [cache.rows for cache in rows_of(state, rows)] == [2, 2]
 
 
 def test_all_neurons_do_not_undo_what_the_unembedding_did():

@@ -28,6 +28,7 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
     ),
 }
 EXEMPT = {
+    "detox.networks.policies.rows_of": "chooses rows of a state that a guide has made",
     "detox.networks.bench.words_of": "counts the words of a speed comparison",
     "detox.networks.bench.by_cache": "one side of a speed comparison",
     "detox.networks.bench.by_generate": "the other side of a speed comparison",

@@ -21,7 +21,8 @@ class Guide(Protocol):
         """State that is kept while rows are written, such as a cache of the guide's own.
 
         Where it is None, a `KeyValues`, anything else with `select`, or a tuple of such, rows that
-        have ended leave it, which is faster.
+        have ended leave it, which is faster. None is for a guide that needs no more than the tokens
+        that were just read: it is told of no others while rows are written.
         """
         ...
 
@@ -32,8 +33,8 @@ class Guide(Protocol):
 
         Args:
             logits: What the network says after each of the tokens.
-            tokens: Those that were just read: the new ones, or all of them where there is no state.
-            state: What `begin` gave for these rows, or None.
+            tokens: Those that were just read: the new ones while rows are written, or whole rows.
+            state: What `begin` gave for these rows; None where whole rows are read at once.
         """
         ...
 
@@ -102,3 +103,22 @@ class Policy:
                 "forbids every word",
             )
         return said
+
+
+def divisible(state: Any) -> bool:
+    """Whether rows of a guide's state can be chosen; see `Guide.begin`.
+
+    >>> from helpers.detox.networks.transformer import KeyValues
+    >>> divisible(None), divisible((KeyValues(), None)), divisible([])
+    (True, True, False)
+    """
+    if isinstance(state, tuple):
+        return all(divisible(part) for part in state)
+    return state is None or hasattr(state, "select")
+
+
+def rows_of(state: Any, rows: Int[Tensor, " kept"]) -> Any:
+    """A `divisible` state of some rows, in this order; a row may come more than once."""
+    if isinstance(state, tuple):
+        return tuple(rows_of(part, rows) for part in state)
+    return None if state is None else state.select(rows)

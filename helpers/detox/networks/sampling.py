@@ -4,13 +4,11 @@ Each row has its own random numbers, one a word, drawn before the first word. So
 depend on the seed alone, not on which rows are written beside it or on how many at a time.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from helpers.detox.networks.policies import Policy
+from helpers.detox.networks.policies import Policy, divisible, rows_of
 from helpers.detox.networks.transformer import KeyValues
 from helpers.errors import LabError
 from helpers.inputs import check_count, token_ids
@@ -107,7 +105,7 @@ class _Writing:
     def __init__(self, policy: Policy) -> None:
         self.policy, self.past = policy, KeyValues()
         self.state = policy.guide.begin() if policy.guide is not None else None
-        self.free = _selectable(self.state)
+        self.free = divisible(self.state)
 
     def begun(self, prompts: Int[Tensor, "row pos"]) -> Float[Tensor, "row word"]:
         """Chances of the first words. Many rows begin with one prompt, which is read once."""
@@ -127,21 +125,7 @@ class _Writing:
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Only these rows from now on, in this order; a row may come more than once."""
-        self.past, self.state = self.past.select(rows), _select(self.state, rows)
-
-
-def _selectable(state: Any) -> bool:
-    """Whether rows of a guide's state can be chosen; see `Guide.begin`."""
-    if isinstance(state, tuple):
-        return all(_selectable(part) for part in state)
-    return state is None or hasattr(state, "select")
-
-
-def _select(state: Any, rows: Int[Tensor, " kept"]) -> Any:
-    """Some rows of a guide's state."""
-    if isinstance(state, tuple):
-        return tuple(_select(part, rows) for part in state)
-    return None if state is None else state.select(rows)
+        self.past, self.state = self.past.select(rows), rows_of(self.state, rows)
 
 
 def _drawn(chances: Float[Tensor, "row word"], draws: Float[Tensor, " row"]) -> Int[Tensor, " row"]:

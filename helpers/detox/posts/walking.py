@@ -15,6 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.detox.networks import KeyValues, Policy
+from helpers.detox.networks.policies import divisible, rows_of
 from helpers.detox.posts.trie import PostTrie
 from helpers.errors import LabError
 from helpers.inputs import check_vocabulary, token_ids
@@ -108,8 +109,7 @@ def _check_fits(policy: Policy, prompts: Tensor, trie: PostTrie, read: ndarray) 
 
 def _reader(policy: Policy, prompts: Tensor, trie: PostTrie) -> "_Reader":
     state = policy.guide.begin() if policy.guide is not None else None
-    cached = state is None or hasattr(state, "select")
-    return (_Cached if cached else _Reader)(policy, prompts, trie)
+    return (_Cached if divisible(state) else _Reader)(policy, prompts, trie)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class _Cached(_Reader):
             past, state = KeyValues(), policy.guide.begin() if policy.guide is not None else None
             new = self.prompts[front.prompt]
         else:
-            past, state = (None if kept is None else kept.select(row) for kept in front.past)
+            past, state = rows_of(front.past, row)
             new = torch.from_numpy(self.trie.token[front.node])[:, None]
         states = policy.network.states(new, past)
         logits = policy.network.unembed(states if policy.guide is not None else states[:, -1:])

@@ -12,7 +12,7 @@ All pay when they write: DExperts runs three networks, oracle decoding two.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -28,6 +28,8 @@ from helpers.detox.rivals.outcome import CPUClock, RivalPolicy
 from helpers.errors import LabError
 from helpers.inputs import at_least
 
+TwoCaches: TypeAlias = tuple[KeyValues, KeyValues]
+"""What the expert and the anti-expert have read so far."""
 EXPERT_STEPS = 40
 """Steps of the expert, and of the anti-expert: experts are meant to be cheap."""
 
@@ -58,18 +60,6 @@ class WordMask:
 
 
 @dataclass(frozen=True)
-class ExpertCaches:
-    """What the expert and the anti-expert have read so far."""
-
-    expert: KeyValues
-    anti: KeyValues
-
-    def select(self, rows: Int[Tensor, " kept"]) -> "ExpertCaches":
-        """The caches of some rows, in this order."""
-        return ExpertCaches(self.expert.select(rows), self.anti.select(rows))
-
-
-@dataclass(frozen=True)
 class Experts:
     """A guide that adds α (expert − anti-expert) to the logits (DExperts, eq. 2).
 
@@ -82,16 +72,16 @@ class Experts:
     anti: Plain
     alpha: float
 
-    def begin(self) -> ExpertCaches:
-        return ExpertCaches(KeyValues(), KeyValues())
+    def begin(self) -> TwoCaches:
+        return KeyValues(), KeyValues()
 
     def __call__(
         self,
         logits: Float[Tensor, "row pos word"],
         tokens: Int[Tensor, "row pos"],
-        state: ExpertCaches | None = None,
+        state: TwoCaches | None = None,
     ) -> Float[Tensor, "row pos word"]:
-        expert, anti = (state.expert, state.anti) if state is not None else (None, None)
+        expert, anti = state or (None, None)
         return logits + self.alpha * (self.expert(tokens, expert) - self.anti(tokens, anti))
 
 

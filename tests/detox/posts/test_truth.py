@@ -22,6 +22,7 @@ from helpers.detox.posts.truth import ends_of
 from helpers.errors import LabError
 from helpers.stats import clopper_pearson
 from helpers.tinyworld.language import vocabulary
+from tests.detox.networks.small import Product
 from tests.detox.posts import toys
 from tests.detox.posts.toys import PROMPTS
 
@@ -38,6 +39,7 @@ def toy_policies() -> dict[str, Policy]:
         "shifted": Policy(shifted),
         "guided, no rows to choose": Policy(toys.network(1), toys.TableGuide(factors)),
         "guided, rows to choose": Policy(toys.network(1), toys.ChosenGuide(factors)),
+        "guided by two": Policy(toys.network(1), Product(toys.network(4), toys.network(5))),
     }
 
 
@@ -99,6 +101,20 @@ def test_chances_do_not_depend_on_how_many_prefixes_are_read_at_once(monkeypatch
     found = ends_of(policy, PROMPTS, toys.trie())
     for name in ("reach", "kind", "rude", "garbled"):
         assert getattr(found, name) == pytest.approx(getattr(wanted, name), abs=1e-6)
+
+
+def test_a_guide_whose_state_is_in_parts_reads_each_prefix_once():
+    """Behind the prompt a token a prefix, and none of them again."""
+    read = []
+
+    class Noted(Product):
+        def __call__(self, logits, tokens, state):
+            read.append(tokens.numel())
+            return super().__call__(logits, tokens, state)
+
+    policy, tree = Policy(toys.network(1), Noted(toys.network(4), toys.network(5))), toys.trie()
+    ends_of(policy, PROMPTS[:1], tree)
+    assert sum(read) == PROMPTS.shape[1] + int(tree.inner.sum()) - 1
 
 
 # ---------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import torch
 
 from helpers.detox.finetune import Tuned
 from helpers.detox.networks import KeyValues, PlainShape, Policy, fresh, sample
+from helpers.detox.networks.policies import rows_of
 from helpers.detox.oracle import separate
 from helpers.detox.posts import STOP, DetoxCorpus, PostLabel, labels, manners, prompts
 from helpers.detox.rivals import decoding as module
@@ -90,7 +91,7 @@ def test_experts_say_the_same_with_a_cache():
         for part in tokens.split([3, 1, 2, 1], 1):
             parts.append(policy.guide(base(part, past), part, state))
         kept, new = torch.tensor([2, 0]), tokens[:2, :1]
-        onward = policy.guide(base(new, past.select(kept)), new, state.select(kept))
+        onward = policy.guide(base(new, past.select(kept)), new, rows_of(state, kept))
     found = torch.cat(parts, 1).log_softmax(-1)
     assert torch.allclose(found, policy.log_probs(tokens), atol=1e-4)
     longer = torch.cat([tokens[kept], new], 1)
