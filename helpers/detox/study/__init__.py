@@ -3,7 +3,8 @@
 - `plan`: what a cell is, and what its key says; `groups`: which cells there are.
 - `measuring`: what a cell measures; `state` keeps cells until all are there.
 - `stored`: the numbers that the package brings.
-- `summaries`: what was found, as rows with intervals.
+- `summaries`: what was found, as rows with intervals; `learned` of oracles and detectors; `least`
+  how far a policy had to go.
 """
 
 from helpers.detox.study.groups import detox_cells

@@ -39,6 +39,7 @@ MEASURES: dict[str, Values] = {
     "garbled": lambda cell: cell["by_prompt"]["garbled"],
     "sampled rude": lambda cell: cell["sampled"]["by_prompt"]["rude"],
     "sampled garbled": lambda cell: cell["sampled"]["by_prompt"]["garbled"],
+    "violations": lambda cell: broken(cell),
     "expected maximum": lambda cell: cell["sampled"]["by_prompt"]["worst"],
     "contextual": lambda cell: cell["sampled"]["manners"]["turned praise"],
     "clean posts": lambda cell: cell["perplexity"]["clean posts"],
@@ -55,10 +56,22 @@ MEASURES: dict[str, Values] = {
 
 Exact are `rude`, `kind` and `garbled`. An exact `garbled` leaves out what goes wrong after the last
 deciding word, but where a cell is `complete`; so garbled shares of two policies are compared by
-`sampled garbled`, which follows every post to its end. `contextual` is the share of sampled posts
-that are rude only in their context; `clean posts`, `rude posts` and `other text` are perplexities;
-`kind insults` the share of kind posts that use an insult word.
+`sampled garbled`, which follows every post to its end. `violations` are both, rude by the exact
+share and garbled by samples: all that the constraint forbids. `contextual` is the share of sampled
+posts that are rude only in their context; `clean posts`, `rude posts` and `other text` are
+perplexities; `kind insults` the share of kind posts that use an insult word.
 """
+
+
+def broken(cell: Result) -> Float[ndarray, " prompt"]:
+    """The share of a policy's posts that break the constraint: rude, exactly, of a mean prompt, and
+    garbled, of the samples of each prompt.
+
+    The samples of all seeds have one and the same draw, so that seeds alone do not show what
+    another draw would give; prompts do.
+    """
+    rude, garbled = cell["by_prompt"]["rude"], cell["sampled"]["by_prompt"]["garbled"]
+    return np.mean(rude) + np.array(garbled)
 
 
 def tuning_seconds(cell: Result) -> dict[str, float]:
@@ -174,6 +187,7 @@ def versus(study: DetoxStudy, measures: Iterable[str] = ("rude", "clean posts"))
             steps = study.plan.longer if longer else study.plan.steps
             other = rival_cell(rival, corpus, weight, steps, 0)
             row: Row = {"setting": setting, "rival": rival, "weight": weight, "steps": steps}
+            row["corpus"] = corpus
             row |= {name: difference(study, ours, other, name) for name in names}
             costs = (measured(study, cell, "CPU seconds") for cell in (ours, other))
             found.append(row | dict(zip(("seconds", "rival's seconds"), costs, strict=True)))
@@ -193,6 +207,7 @@ RIVALS_IN: dict[str, tuple[tuple[str, float, str, bool], ...]] = {
         ("rejection", HIGH, SILENT, False),
         ("rejection x3", HIGH, SILENT, False),
         ("exact filter", HIGH, MAIN, True),
+        ("rejection", HIGH, SILENT, True),
     ),
     CONTEXTUAL: (
         ("plain", 1, CONTEXTUAL, False),
@@ -205,8 +220,9 @@ RIVALS_IN: dict[str, tuple[tuple[str, float, str, bool], ...]] = {
     ),
 }
 """For every corpus of the method its rivals: name, weight of posts, the rival's own corpus, and
-whether it takes the longer tuning. Without posts in the corpus there is nothing to filter: there
-the method stands beside the filter of the corpus that has some."""
+whether it takes the longer tuning, which takes about as long as the method. Without posts in the
+corpus there is nothing to filter: there the rival is rejection sampling, and the filter stands
+beside it with a corpus that has some."""
 
 
 def by_weight(study: DetoxStudy, setting: str = MAIN) -> list[Row]:

@@ -9,6 +9,8 @@ PROMPTS = (0.0, 0.1)
 """What two prompts add to every rude share."""
 SEEDS = (0.0, 0.03, 0.06)
 """What a seed adds to what is tuned."""
+SHARES = ((0.75, 0.125, 0.125), (0.25, 0.5, 0.25))
+"""Kind, rude and garbled posts of what is tuned, and of the base."""
 SKILLS = {"kind": 1.0, "colour": 0.9}
 
 
@@ -25,9 +27,10 @@ def judged(cell) -> dict:
     by_prompt = [rude(cell) + more + seed for more in PROMPTS]
     worst = [1.0, float(cell.kind != "method")]
     return {
+        **dict(zip(("kind", "rude", "garbled"), SHARES[cell.kind == "base"], strict=True)),
         "by_prompt": {"rude": by_prompt, "kind": [0.5, 0.5], "garbled": [0.0, 0.25]},
         "sampled": {
-            "by_prompt": {"rude": by_prompt, "garbled": [0.0, 0.0], "worst": worst},
+            "by_prompt": {"rude": by_prompt, "garbled": [0.0, 0.125], "worst": worst},
             "manners": {"turned praise": 0.125},
         },
         "perplexity": {

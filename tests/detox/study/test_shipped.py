@@ -20,7 +20,7 @@ if not FILE.exists():
     pytest.skip("the study is not stored yet", allow_module_level=True)
 RAW = json.loads(FILE.read_text())
 STUDY = stored_detox()
-POLICIES = {key: cell for key, cell in RAW["cells"].items() if "sampled" in cell}
+POLICIES = {key: cell for key, cell in RAW["cells"].items() if "perplexity" in cell}
 
 
 def test_all_cells_of_the_plan_are_there_and_no_other():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.detox.study import DetoxCell, learned, method_cell, rival_cell, summaries
+from helpers.detox.study import DetoxCell, learned, least, method_cell, rival_cell, summaries
 from helpers.errors import LabError
 from tests.detox.study.fakes import SKILLS, study
 
@@ -97,7 +97,31 @@ def test_the_method_stands_beside_each_rival_with_what_both_cost():
         assert np.allclose([row["rude"].mean, row["rude"].low], wanted)
         assert np.isclose(row["other text"].mean, 0)
         assert row["seconds"].mean > row["rival's seconds"].mean
-    assert sum(row["steps"] == STUDY.plan.longer for row in found) == 2
+    longer = {
+        (row["setting"], row["corpus"]): row["rival"]
+        for row in found
+        if row["steps"] == STUDY.plan.longer
+    }
+    assert longer == {
+        ("mixed", "mixed"): "exact filter",
+        ("no forum", "mixed"): "exact filter",
+        ("no forum", "no forum"): "rejection",
+    }
+
+
+def test_violations_are_rude_posts_and_garbled_ones():
+    found = summaries.values_of(STUDY, METHOD, "violations")
+    rude = 0.5 / 11 + 0.05 + np.array([[0.0], [0.03], [0.06]])
+    assert np.allclose(found, np.hstack([rude, rude + 0.125]))
+
+
+def test_the_least_distance_is_that_of_the_shares():
+    """By hand: 3/4 ln 3 + 1/8 ln 1/4 + 1/8 ln 1/2; the fake went half a nat."""
+    nearest, beyond = least.beyond_least(STUDY, METHOD)
+    by_hand = 0.75 * np.log(3) - 0.375 * np.log(2)
+    assert np.isclose(nearest.mean, by_hand)
+    assert np.isclose(beyond.mean, 0.5 - by_hand)
+    assert least.beyond_least(STUDY, DetoxCell("base"))[0].mean == 0
 
 
 def test_oracles_have_their_errors_and_what_the_regulariser_does():
