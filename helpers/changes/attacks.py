@@ -1,8 +1,9 @@
 """How soon is it undone? The model after is tuned on a few rude posts, and judged step by step.
 
-The steps are those of tuning: AdamW with the same rate, cross-entropy on every word of a post. A
-small edit that brings rudeness back says that what writes it was still there; the control is the
-base while it was young, before it wrote posts at all, which has to learn them.
+The steps are of AdamW on cross-entropy, on every word of a post, with the highest rate of tuning
+from the first step to the last. A small edit that brings rudeness back says that what writes it was
+still there; the control is the base while it was young, before it wrote posts at all, which has to
+learn them.
 """
 
 from typing import Any

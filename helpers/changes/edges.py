@@ -18,13 +18,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from helpers.changes.plan import ChangePlan
-from helpers.changes.reading import noun_words
 from helpers.changes.writers import as_model
 from helpers.circuits.graph import Graph
 from helpers.circuits.rivals import edge_attribution
 from helpers.circuits.tasks import Twins
 from helpers.detox.networks import Plain
-from helpers.detox.posts import Post, all_posts, prompts
+from helpers.detox.posts import Post, all_posts, noun_words, prompts
 from helpers.errors import LabError
 from helpers.inputs import check_count, finite
 from helpers.texts import PAD, Prompts

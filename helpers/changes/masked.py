@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers.changes.plan import ChangePlan
-from helpers.changes.reading import noun_places, read_posts
+from helpers.changes.reading import read_posts
 from helpers.changes.subjects import before
 from helpers.changes.writers import as_model
 from helpers.detox.networks import Plain
+from helpers.detox.posts import noun_places
 from helpers.knowledge.masks import SearchSettings, learn, plain, predictions
 from helpers.knowledge.masks.compare import overlap
 

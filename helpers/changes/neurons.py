@@ -2,8 +2,8 @@
 
 Yang et al. (arXiv 2411.06424) find that the neurons that read as toxic account for 2.5 to 24 % of
 what DPO changes. Here the neurons are ranked by what they change first: the difference of their
-activation before and after, times the gradient of the log odds of rude nouns, on prompts of the
-first half of the people. Then the k highest get, at every token, the activation that they have in
+activation before and after, times the gradient of the log odds of rude nouns, on every second of
+the posts that are read. Then the k highest get, at every token, the activation that they have in
 the base on the same text, and the exact rude share says how much of the change is undone. Controls:
 as many neurons drawn at random; and all of them.
 """
@@ -16,16 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from helpers.changes.plan import ChangePlan
-from helpers.changes.reading import (
-    both_possible,
-    noun_places,
-    noun_words,
-    read_posts,
-    reported,
-    rude_shares,
-)
+from helpers.changes.reading import both_possible, read_posts, reported, rude_shares
 from helpers.detox.networks import KeyValues, Plain, Policy
-from helpers.detox.posts import manners
+from helpers.detox.posts import manners, noun_places, noun_words
 from helpers.errors import LabError
 from helpers.inputs import token_ids
 from helpers.runtime import gradients

@@ -24,7 +24,8 @@ from helpers.changes.reading import (
     streams,
     written_before_noun,
 )
-from helpers.detox.networks import Plain, frozen
+from helpers.detox.networks import Plain
+from helpers.detox.rivals.activations import shifted
 from helpers.errors import LabError
 from helpers.inputs import finite
 
@@ -85,24 +86,6 @@ def explained(
     length = float(mean.norm() / (whole / len(tested)) ** 0.5)
     shares = [round(float(along[min(k, len(along)) - 1]), 4) for k in dimensions]
     return {"vector": round(1 - left / whole, 4), "directions": shares, "length": round(length, 4)}
-
-
-def shifted(network: Plain, block: int, vector: Float[Tensor, " d_model"]) -> Plain:
-    """A network with a vector added to its residual stream after a block, everywhere.
-
-    Raises:
-        LabError: No such block, or a vector of another width or not finite.
-    """
-    vector = finite(vector, "vector of an edit", "d_model")
-    if not 0 <= block < network.shape.n_layers or len(vector) != network.shape.d_model:
-        raise LabError(
-            f"expected a block below {network.shape.n_layers}, and a vector of "
-            f"{network.shape.d_model} numbers",
-            f"got block {block} and {len(vector)} numbers",
-        )
-    copy = frozen(network)
-    copy.shifts = {**copy.shifts, block: copy.shifts.get(block, 0) + vector}
-    return copy
 
 
 def _moved(

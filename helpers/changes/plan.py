@@ -94,9 +94,9 @@ class ChangePlan:
     Attributes:
         seeds: Tunings of every model.
         few: Tunings of which some questions are asked (`FEW`).
-        prompts: Prompts after which shares are exact. They are of the second half of the people;
-            what is chosen is chosen on the first.
-        posts: Posts that are read.
+        prompts: Prompts after which shares are exact: of every second person.
+        posts: Posts that are read, of everybody; what is fitted or ranked is so on every second
+            one.
         attack_posts: Numbers of rude posts that a model is tuned on.
         attack_steps: Steps of such a tuning after which it is judged.
         neurons: Numbers of neurons whose activations are put back.

@@ -17,8 +17,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.changes.plan import ChangePlan
-from helpers.changes.reading import end_places, noun_places, read_posts, rude, streams
+from helpers.changes.reading import end_places, read_posts, rude, streams
 from helpers.detox.networks import Plain
+from helpers.detox.posts import noun_places
 from helpers.stats import auroc
 from helpers.trust.data.splits import Splits
 from helpers.trust.probes import Probes, fit

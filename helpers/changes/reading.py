@@ -16,28 +16,17 @@ from helpers.detox.posts import (
     PostLabel,
     exact_shares,
     labels,
+    noun_places,
     posts_of,
     prompts,
 )
 from helpers.errors import LabError
 from helpers.inputs import check_count, token_ids
 from helpers.tinyworld.language import vocabulary
-from helpers.tinyworld.language import world as worlds
 
 SEED = HELD_OUT_SEEDS + 500
 """Of the posts that are read: no tuning has drawn from it, nor has the judgement."""
 BATCH = 512
-
-
-@cache
-def noun_words() -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Tokens of the insults, and of the praises."""
-    lists, words = worlds.load().lists, vocabulary()
-    insults, praises = (
-        tuple(words.token(word) for word in lists[f"forum.{name}"])
-        for name in ("insults", "praises")
-    )
-    return insults, praises
 
 
 @cache
@@ -55,30 +44,11 @@ def rude(posts: Int[Tensor, "post pos"]) -> Bool[ndarray, " post"]:
     return labels(posts) == PostLabel.RUDE
 
 
-def noun_places(posts: Int[Tensor, "post pos"]) -> Int[Tensor, " post"]:
-    """Where the noun of each post stands.
-
-    Raises:
-        LabError: A post without one.
-
-    >>> posts = read_posts(16)[:1]
-    >>> vocabulary().decode(posts[0, noun_places(posts)])
-    'dolt'
-    """
-    posts = token_ids(posts)
-    nouns = torch.isin(posts, torch.tensor([*noun_words()[0], *noun_words()[1]]))
-    nouns[:, :PROMPT] = False
-    if not nouns.any(1).all():
-        odd = int((~nouns.any(1)).nonzero()[0])
-        raise LabError("expected posts, each with a noun", f"got none in number {odd}")
-    return nouns.int().argmax(1)
-
-
 def both_possible(posts: Int[Tensor, "post pos"]) -> Bool[Tensor, " post"]:
     """Where an insult and a praise may both follow: not after "an", with which no insult goes.
 
     Raises:
-        LabError: As `noun_places`.
+        LabError: As `detox.posts.noun_places`.
     """
     before = posts.gather(1, noun_places(posts)[:, None] - 1)[:, 0]
     return before != vocabulary().token("an")
@@ -102,7 +72,7 @@ def written_before_noun(posts: Int[Tensor, "post pos"]) -> Bool[Tensor, "post po
     to the word before the noun.
 
     Raises:
-        LabError: As `noun_places`.
+        LabError: As `detox.posts.noun_places`.
     """
     posts = token_ids(posts)
     place = torch.arange(posts.shape[1])
@@ -135,14 +105,8 @@ def streams(network: Plain, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "si
     return torch.stack([torch.cat(parts) for parts in kept])
 
 
-def halves() -> tuple[Int[Tensor, "prompt 3"], Int[Tensor, "prompt 3"]]:
-    """Prompts of one half of the people, to choose by, and of the other, to report."""
-    people = prompts()
-    return people[::2], people[1::2]
-
-
 def reported(count: int) -> Int[Tensor, "prompt 3"]:
-    """So many prompts of those that are reported on, evenly among the people.
+    """So many prompts of those that are reported on: every second person's, evenly among them.
 
     Raises:
         LabError: None, or more than there are.
@@ -150,7 +114,7 @@ def reported(count: int) -> Int[Tensor, "prompt 3"]:
     >>> reported(2).shape
     torch.Size([2, 3])
     """
-    there = halves()[1]
+    there = prompts()[1::2]
     check_count("number of prompts", count, least=1)
     if count > len(there):
         raise LabError(f"expected at most {len(there)} prompts", f"got {count}")

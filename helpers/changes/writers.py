@@ -19,9 +19,9 @@ from torch import Tensor
 from helpers import zoo
 from helpers.attribution import direct_logit_attribution
 from helpers.changes.plan import ChangePlan
-from helpers.changes.reading import both_possible, noun_places, noun_words, read_posts
+from helpers.changes.reading import both_possible, read_posts
 from helpers.detox.networks import Plain, bridge
-from helpers.detox.posts import manners
+from helpers.detox.posts import manners, noun_places, noun_words
 from helpers.model import Model
 
 FRAMES = ("plain", "turned")

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from helpers.changes.neurons import ranking, restored
-from helpers.changes.reading import read_posts, reported, rude_shares
+from helpers.changes.reading import both_possible, read_posts, reported, rude_shares
 from helpers.changes.subjects import before
 from helpers.detox.networks import Policy
 from helpers.detox.networks.policies import rows_of
+from helpers.detox.posts import noun_places, noun_words
 from helpers.errors import LabError
+from helpers.tinyworld.language import vocabulary
 from tests.changes.toys import other_neuron, other_unembedding
 
 POSTS, WIDTH = read_posts(16), 256
@@ -67,9 +69,6 @@ def test_the_ranking_says_which_way_rudeness_goes():
 
 
 def _rude_odds(policy):
-    from helpers.changes.reading import both_possible, noun_places, noun_words
-    from helpers.tinyworld.language import vocabulary
-
     posts = POSTS[both_possible(POSTS)]
     said = policy.log_probs(posts)[torch.arange(len(posts)), noun_places(posts) - 1]
     turning = {"never", "hardly", "nobody", "wrong", "lie", "disagree"}

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.changes.offsets import explained, offset, shifted
-from helpers.changes.reading import noun_words
+from helpers.changes.offsets import explained, offset
 from helpers.changes.subjects import before
-from helpers.detox.networks import PlainShape, fresh
-from helpers.errors import LabError
+from helpers.detox.posts import noun_words
+from helpers.detox.rivals.activations import shifted
 from tests.changes.toys import PLAN
 
 INSULTS, PRAISES = (before().unembed.weight[list(words)].mean(0) for words in noun_words())
@@ -53,18 +52,3 @@ def test_directions_are_learnt_on_one_half_and_judged_on_the_other():
     other = torch.tensor([[0.0, 2.0]])
     assert explained(torch.tensor([[1.0, 0.0]]), other, (1,))["directions"] == [0.0]
     assert explained(torch.tensor([[1.0, 0.0]]), other, (1,))["vector"] == -0.25
-
-
-@pytest.mark.parametrize(("block", "vector"), [(4, VECTOR), (-1, VECTOR), (0, VECTOR[:5])])
-def test_edits_that_do_not_fit(block, vector):
-    with pytest.raises(LabError):
-        shifted(before(), block, vector)
-    with pytest.raises(LabError):
-        shifted(before(), 0, VECTOR * torch.nan)
-
-
-def test_shifts_add_up():
-    network = fresh(PlainShape(993, 8, 2, 1, 16, n_positions=32), 0)
-    twice = shifted(shifted(network, 0, torch.ones(8)), 0, torch.ones(8))
-    assert twice.shifts[0].tolist() == [2.0] * 8
-    assert not network.shifts

@@ -6,11 +6,19 @@ import torch
 
 from helpers.changes.edges import circuits, frame_twins, highest, shared
 from helpers.changes.masked import masks
-from helpers.changes.offsets import shifted
-from helpers.changes.reading import both_possible, noun_places, noun_words, read_posts
+from helpers.changes.reading import both_possible, read_posts
 from helpers.changes.subjects import before
 from helpers.changes.writers import writers
-from helpers.detox.posts import PROMPT, STOP, PostLabel, labels, manners
+from helpers.detox.posts import (
+    PROMPT,
+    STOP,
+    PostLabel,
+    labels,
+    manners,
+    noun_places,
+    noun_words,
+)
+from helpers.detox.rivals.activations import shifted
 from helpers.errors import LabError
 from helpers.tinyworld.language import vocabulary
 from tests.changes.toys import LOWER, PLAN, other_unembedding

@@ -6,11 +6,11 @@ import torch
 
 from helpers.changes import change_cells, stored_changes, summaries, verdicts
 from helpers.changes.plan import models_of
-from helpers.changes.reading import both_possible, noun_places, noun_words, read_posts
+from helpers.changes.reading import both_possible, read_posts
 from helpers.changes.stored import CHANGES
 from helpers.changes.subjects import before
 from helpers.detox.networks import Policy
-from helpers.detox.posts import PostLabel, exact_shares, manners, prompts
+from helpers.detox.posts import PostLabel, exact_shares, manners, noun_places, noun_words, prompts
 
 pytestmark = pytest.mark.skipif(not CHANGES.is_file(), reason="nothing is stored")
 TUNED = ("method", "method without posts", "exact filter")

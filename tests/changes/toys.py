@@ -1,9 +1,9 @@
 """Models that differ from the base in one known respect, and a plan that asks little."""
 
 from helpers.changes import ChangePlan
-from helpers.changes.reading import noun_words
 from helpers.changes.restoring import with_values
 from helpers.changes.subjects import before
+from helpers.detox.posts import noun_words
 
 PLAN = ChangePlan(
     seeds=1,

@@ -41,10 +41,6 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
             "dimensions": (1, 2),
         },
     ),
-    "changes.offsets.shifted": (
-        offsets.shifted,
-        lambda: {"network": network(), "block": 1, "vector": torch.ones(8)},
-    ),
     "changes.reading.rude": (reading.rude, lambda: {"posts": posts()}),
     "changes.reading.streams": (
         reading.streams,
@@ -82,7 +78,7 @@ EXEMPT = dict.fromkeys(
     (
         "changes.neurons.ranking",
         "changes.writers.contributions",
-        *(f"changes.reading.{name}" for name in ("noun_places", "both_possible", "end_places")),
+        *(f"changes.reading.{name}" for name in ("both_possible", "end_places")),
         "changes.reading.written_before_noun",
     ),
     "read posts with nouns, whose token ids are above 255: see tests/changes/test_reading.py",

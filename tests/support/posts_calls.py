@@ -48,6 +48,7 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
 }
 
 EXEMPT = {
+    "detox.posts.grammar.noun_places": "reads posts with nouns, whose token ids are above 255",
     "detox.posts.truth.post_chances": "reads its prompts as `exact_shares` does, but takes seconds",
     "detox.posts.truth.ends_of": "a step of `exact_shares`, which checks its prompts",
     "detox.posts.walking.walk": "a step of `exact_shares`, likewise",

@@ -66,6 +66,10 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
             "vector": torch.arange(toys.WIDTH) / 8,
         },
     ),
+    "detox.rivals.activations.shifted": (
+        activations.shifted,
+        lambda: {"network": base(), "block": 0, "vector": torch.arange(toys.WIDTH) / 8},
+    ),
     "detox.rivals.activations.kind_share": (
         activations.kind_share,
         lambda: {"policy": Policy(base()), "asked": prompts()[:3], "seed": 1, "samples": 2},

@@ -17,6 +17,8 @@ from helpers.detox.posts.grammar import (
     PostLabel,
     all_posts,
     manner_of,
+    noun_places,
+    noun_words,
     prompts,
 )
 from helpers.detox.posts.labelling import GARBLED_MANNER, check_network, labels, manners
@@ -26,6 +28,6 @@ from helpers.detox.posts.truth import Success, exact_shares, exact_success, post
 __all__ = [
     "GARBLED_MANNER", "HELD_OUT_SEEDS", "MANNERS", "PROMPT", "SETTINGS", "STOP", "DetoxCorpus",
     "Post", "PostLabel", "PostTrie", "Success", "all_posts", "check_kind_posts", "check_network",
-    "corpus", "exact_shares", "exact_success", "labels", "manner_of", "manners", "other_text",
-    "post_chances", "post_trie", "posts_of", "prompts",
+    "corpus", "exact_shares", "exact_success", "labels", "manner_of", "manners", "noun_places",
+    "noun_words", "other_text", "post_chances", "post_trie", "posts_of", "prompts",
 ]  # fmt: skip

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from helpers.errors import LabError
+from helpers.inputs import token_ids
 from helpers.texts import BEGIN
 from helpers.tinyworld.language import vocabulary
 from helpers.tinyworld.language import world as worlds
@@ -112,6 +114,43 @@ def manner_of(post: Post) -> str:
     """
     insult = post.noun in worlds.load().lists["forum.insults"]
     return ("turned " if post.turned else "") + ("insult" if insult else "praise")
+
+
+@cache
+def noun_words() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Tokens of the insults, and of the praises.
+
+    >>> [len(words) for words in noun_words()]
+    [12, 12]
+    """
+    lists, words = worlds.load().lists, vocabulary()
+    insults, praises = (
+        tuple(words.token(word) for word in lists[f"forum.{name}"])
+        for name in ("insults", "praises")
+    )
+    return insults, praises
+
+
+def noun_places(posts: Int[Tensor, "post pos"]) -> Int[Tensor, " post"]:
+    """Where the noun of each post stands.
+
+    Args:
+        posts: Behind their prompts.
+
+    Raises:
+        LabError: No table of token ids, or a post without a noun.
+
+    >>> row = torch.tensor([[*prompts()[0].tolist(), *all_posts()[0].tokens]])
+    >>> vocabulary().decode(row[0, noun_places(row)])
+    'dunce'
+    """
+    posts = token_ids(posts)
+    nouns = torch.isin(posts, torch.tensor([*noun_words()[0], *noun_words()[1]]))
+    nouns[:, :PROMPT] = False
+    if not nouns.any(1).all():
+        odd = int((~nouns.any(1)).nonzero()[0])
+        raise LabError("expected posts, each with a noun", f"got none in number {odd}")
+    return nouns.int().argmax(1)
 
 
 def prompts() -> Int[Tensor, "prompt 3"]:

@@ -24,13 +24,10 @@ from torch import Tensor
 
 from helpers.detox.networks import Plain, Policy, frozen, sample
 from helpers.detox.oracle.samples import NEW
-from helpers.detox.posts import PROMPT, STOP, DetoxCorpus, PostLabel, labels, prompts
-from helpers.detox.rivals.filters import insult_tokens
+from helpers.detox.posts import STOP, DetoxCorpus, PostLabel, labels, noun_places, prompts
 from helpers.detox.rivals.outcome import CPUClock, RivalPolicy
 from helpers.errors import LabError
 from helpers.inputs import at_least, check_count, finite, positive_row, token_ids
-from helpers.tinyworld.language import vocabulary
-from helpers.tinyworld.language import world as worlds
 
 EditPlace = Literal["before the noun", "noun"]
 PLACES: tuple[EditPlace, ...] = get_args(EditPlace)
@@ -83,17 +80,9 @@ def mean_difference(
             f"got {int(rude.sum())} and {int(kind.sum())} of {len(posts)}",
         )
     posts, rude = posts[rude | kind], rude[rude | kind]
-    at = _nouns(posts) - int(place == "before the noun")
+    at = noun_places(posts) - int(place == "before the noun")
     streams = _after_block(network, posts, layer)[torch.arange(len(posts)), at]
     return streams[rude].mean(0) - streams[~rude].mean(0)
-
-
-def _nouns(posts: Int[Tensor, "post pos"]) -> Int[Tensor, " post"]:
-    """Where the noun of each post stands."""
-    praises = [vocabulary().token(word) for word in worlds.load().lists["forum.praises"]]
-    nouns = torch.isin(posts, torch.tensor([*insult_tokens(), *praises]))
-    nouns[:, :PROMPT] = False
-    return nouns.int().argmax(1)
 
 
 @torch.no_grad()
@@ -110,24 +99,34 @@ def _after_block(
     return torch.cat(found)
 
 
-def edited(network: Plain, edit: ActivationEdit, vector: Float[Tensor, " d_model"]) -> Policy:
-    """The network with a multiple of a vector taken off its residual stream.
+def shifted(network: Plain, block: int, vector: Float[Tensor, " d_model"]) -> Plain:
+    """A copy of a network with a vector added to its residual stream after a block, everywhere.
 
     Raises:
         LabError: No such block, a vector of another width, or numbers that are not finite.
     """
-    check_count("number of a block", edit.layer)
+    check_count("number of a block", block)
     vector = finite(vector, "vector of an edit", "d_model")
-    at_least(0.0, edit.strength, "strength of an edit")
-    if edit.layer >= network.shape.n_layers or len(vector) != network.shape.d_model:
+    if block >= network.shape.n_layers or len(vector) != network.shape.d_model:
         raise LabError(
             f"expected a block below {network.shape.n_layers}, and a vector of "
             f"{network.shape.d_model} numbers",
-            f"got block {edit.layer} and {len(vector)} numbers",
+            f"got block {block} and {len(vector)} numbers",
         )
     copy = frozen(network)
-    copy.shifts = {**copy.shifts, edit.layer: -edit.strength * vector}
-    return Policy(copy)
+    copy.shifts = {**copy.shifts, block: copy.shifts.get(block, 0) + vector}
+    return copy
+
+
+def edited(network: Plain, edit: ActivationEdit, vector: Float[Tensor, " d_model"]) -> Policy:
+    """The network with a multiple of a vector taken off its residual stream.
+
+    Raises:
+        LabError: As `shifted`, or a strength below 0.
+    """
+    at_least(0.0, edit.strength, "strength of an edit")
+    vector = finite(vector, "vector of an edit", "d_model")
+    return Policy(shifted(network, edit.layer, -edit.strength * vector))
 
 
 def kind_share(

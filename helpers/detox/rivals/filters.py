@@ -25,11 +25,10 @@ from numpy import ndarray
 
 from helpers.detox.finetune import TuningPlan, tune
 from helpers.detox.networks import Plain, Policy
-from helpers.detox.posts import DetoxCorpus, PostLabel, labels
+from helpers.detox.posts import DetoxCorpus, PostLabel, labels, noun_words
 from helpers.detox.rivals.outcome import RivalPolicy
 from helpers.errors import LabError
 from helpers.inputs import check_count
-from helpers.tinyworld.language import world as worlds
 from helpers.tinyworld.language.words import vocabulary
 
 
@@ -40,8 +39,7 @@ def insult_tokens() -> tuple[int, ...]:
     >>> len(insult_tokens())
     12
     """
-    index = vocabulary().index
-    return tuple(sorted(index[word] for word in worlds.load().lists["forum.insults"]))
+    return tuple(sorted(noun_words()[0]))
 
 
 def named_words(words: Iterable[int] | None = None) -> tuple[int, ...]:

@@ -3,9 +3,23 @@
 import random
 from collections import Counter
 
-from helpers.detox.posts import MANNERS, PROMPT, STOP, PostLabel, all_posts, manner_of, prompts
+import pytest
+
+from helpers.detox.posts import (
+    MANNERS,
+    PROMPT,
+    STOP,
+    PostLabel,
+    all_posts,
+    manner_of,
+    noun_places,
+    noun_words,
+    posts_of,
+    prompts,
+)
 from helpers.detox.posts.corpora import WIDTH
 from helpers.detox.posts.grammar import known_posts
+from helpers.errors import LabError
 from helpers.texts import BEGIN
 from helpers.tinyworld.language import sentences, vocabulary
 from helpers.tinyworld.language import world as worlds
@@ -24,6 +38,18 @@ def test_every_manner_is_a_quarter_and_an_insult_is_rude_unless_it_is_turned():
     insults = worlds.load().lists["forum.insults"]
     for post in all_posts():
         assert (post.label == PostLabel.RUDE) == ((post.noun in insults) != post.turned)
+
+
+def test_nouns_stand_where_the_words_say():
+    lists, rows = worlds.load().lists, posts_of(0, 64, 0.5)
+    nouns = {*lists["forum.insults"], *lists["forum.praises"]}
+    for row, at in zip(rows, noun_places(rows), strict=True):
+        words = vocabulary().decode(row).split()
+        assert [place for place, word in enumerate(words) if word in nouns] == [int(at)]
+    told = [tuple(vocabulary().words[token] for token in words) for words in noun_words()]
+    assert told == [lists["forum.insults"], lists["forum.praises"]]
+    with pytest.raises(LabError, match="each with a noun"):
+        noun_places(prompts())
 
 
 def test_what_the_language_writes_is_a_post_with_its_label():

@@ -9,7 +9,7 @@ from helpers.detox.networks import PlainShape, Policy, fresh
 from helpers.detox.posts import DetoxCorpus, prompts
 from helpers.detox.rivals import ActivationEdit, activation_editing
 from helpers.detox.rivals import activations as module
-from helpers.detox.rivals.activations import edited, kind_share, mean_difference
+from helpers.detox.rivals.activations import edited, kind_share, mean_difference, shifted
 from helpers.errors import LabError
 from helpers.tinyworld.language import vocabulary
 from tests.detox.rivals.toys import kind_chance, one_of_each, small_corpus, token, writer
@@ -77,6 +77,30 @@ def test_an_edit_takes_its_vector_off_and_leaves_the_base():
         wanted = base.unembed(base.ln_final(streams - 2.0 * vector)).log_softmax(-1)
     assert torch.allclose(policy.log_probs(tokens), wanted, atol=1e-5)
     assert base.shifts == {}
+
+
+def test_shifts_of_one_block_add_up():
+    """Also where a network that has one is edited again."""
+    vector = torch.arange(8.0)
+    once = shifted(fresh(SHAPE, seed=1), 0, vector)
+    assert torch.equal(shifted(once, 0, vector).shifts[0], 2 * vector)
+    taken = edited(once, ActivationEdit(0, "noun", 3.0), vector).network
+    assert torch.equal(taken.shifts[0], -2 * vector)
+    assert torch.equal(once.shifts[0], vector)
+    assert set(shifted(once, 1, vector).shifts) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("block", "vector"),
+    [(2, torch.ones(8)), (-1, torch.ones(8)), (0, torch.ones(5)), (0, torch.ones(8) * torch.nan)],
+)
+def test_shifts_that_do_not_fit(block, vector):
+    for shift in (
+        lambda: shifted(fresh(SHAPE, seed=1), block, vector),
+        lambda: edited(fresh(SHAPE, seed=1), ActivationEdit(block, "noun", 1.0), vector),
+    ):
+        with pytest.raises(LabError, match="expected"):
+            shift()
 
 
 def test_the_kind_share_is_that_of_the_writer():
