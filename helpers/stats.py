@@ -97,8 +97,13 @@ def bootstrap(
 class Spread:
     """A mean, the interval of 95 % of its resamples, and over how many seeds.
 
-    >>> print(Spread(0.5, 0.4, 0.6, seeds=5))
+    A format is that of each number.
+
+    >>> one = Spread(0.5, 0.4, 0.6, seeds=5)
+    >>> print(one)
     0.500 [0.400, 0.600]
+    >>> f"{one:+.1f}"
+    '+0.5 [+0.4, +0.6]'
     """
 
     mean: float
@@ -107,7 +112,11 @@ class Spread:
     seeds: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return format(self, ".3f")
+
+    def __format__(self, spec: str) -> str:
+        mean, low, high = (format(each, spec or ".3f") for each in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
 
 
 def crossed_bootstrap(

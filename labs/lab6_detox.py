@@ -55,7 +55,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from helpers import stats, zoo
+from helpers import zoo
 from helpers.changes import stored_changes
 from helpers.changes import summaries as of_changes
 from helpers.course.check import check, scores
@@ -66,10 +66,21 @@ from helpers.detox.networks import PAD
 from helpers.detox.posts import MANNERS, PROMPT, STOP, PostLabel, manner_of
 
 # %%
-from helpers.detox.study import HIGH, DetoxCell, method_cell, rival_cell, stored_detox, summaries
+from helpers.detox.study import (
+    HIGH,
+    DetoxCell,
+    method_cell,
+    rival_cell,
+    stored_detox,
+    summaries,
+    views,
+)
 from helpers.detox.study import learned as of_learned
+from helpers.detox.study.groups import FEW_LABELS, MANY_LABELS
+from helpers.detox.study.least import beyond_least
 from helpers.detox.study.plan import detection_cell
 from helpers.show import claims, pictures, plots, say, table
+from helpers.stats import auroc, crossed_bootstrap
 from helpers.tinyworld.language import vocabulary
 
 base = networks.frozen(networks.plain(zoo.load("tinyworld", device="cpu")))
@@ -133,26 +144,7 @@ rude_share = {name: shares[:2].sum(0).mean() for name, shares in says.items()}
 
 # %% tags=["hide-input"]
 kinds = [*MANNERS, "garbled"]
-figure = plots.bars_with_intervals(
-    kinds,
-    {
-        name: np.stack([shares.mean(1), shares.min(1), shares.max(1)], axis=1)
-        for name, shares in says.items()
-    },
-    ylabel="share of posts",
-    title="What tinyworld writes",
-)
-pictures.show(
-    figure,
-    "Bars: exact share of posts of each manner, means of two writers. "
-    + " ".join(
-        name
-        + ": "
-        + ", ".join(f"{kind} {x:.3f}" for kind, x in zip(kinds, shares.mean(1), strict=True))
-        + "."
-        for name, shares in says.items()
-    ),
-)
+pictures.show(views.bars(kinds, says, "share of posts", "What tinyworld writes"))
 say(
     f"Rude: {rude_share['tinyworld']:.3f} (you guessed {guessed['rude']}). With the insult words "
     f"forbidden: {rude_share['insult words forbidden']:.3f} (you guessed "
@@ -344,19 +336,11 @@ def kl(q, p):
 away = {name: kl(q, p_text) for name, q in spoken.items()}
 
 # %% tags=["hide-input"]
-figure = plots.bars_with_intervals(
-    ["a", "b", "x"],
-    {name: np.repeat(row[:, None], 3, axis=1) for name, row in first_word.items()},
-    ylabel="chance of the first word",
-    title="Forbidding x now, and looking ahead",
-)
+looks = {name: row[:, None] for name, row in first_word.items()}
 pictures.show(
-    figure,
-    "Bars: chances of the first word. "
-    + " ".join(
-        f"{name}: a {row[0]:.3f}, b {row[1]:.3f}, x {row[2]:.3f}."
-        for name, row in first_word.items()
-    ),
+    views.bars(
+        ["a", "b", "x"], looks, "chance of the first word", "Forbidding x now, and looking ahead"
+    )
 )
 say(
     "KL to the model: "
@@ -393,24 +377,7 @@ held = {
 }
 
 # %% tags=["hide-input"]
-likely = {name: one.points[one.points[:, 0] > 2e-5] for name, one in held.items()}
-figure = plots.scatter_classes(
-    {
-        name: (
-            rows[:, [2, 1]],
-            ["5 words or more" if depth > 4 else "0 to 4 words" for depth in rows[:, 3]],
-        )
-        for name, rows in likely.items()
-    },
-    axes=("exact R", "learned R"),
-    title="Success after the next word, by words said before",
-)
-pictures.show(
-    figure,
-    "Two scatter plots of learned against exact success after the prompt of mara. The oracle lies "
-    f"along the diagonal, with a mean error of {held['the oracle'].mean_error:.3f}; the untrained "
-    f"one is a line at one half, with a mean error of {held['untrained'].mean_error:.3f}.",
-)
+pictures.show(views.calibrated(held))
 depths = held["the oracle"].by_depth
 say(
     "Mean error of the oracle by the number of words said before: "
@@ -422,35 +389,15 @@ say(
 # has both, five seeds each. A *linear* oracle is a linear map on the model's own last states, which
 # are there anyway. (`python -m helpers detox` measures everything that is stored anew.)
 
-
 # %% tags=["hide-input"]
-def brief(one, digits=3):
-    """A mean with its interval."""
-    return f"{one.mean:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]"
-
-
 study = stored_detox()
-fitted = {
-    (row["kind"], row["samples"], row["steps"], row["regulariser"]): row
-    for row in of_learned.oracles(study)
-}
-table(
-    ["oracle", "posts", "steps", "regulariser", "mean error", "rude, guided by it"],
-    [
-        [*key, brief(row["mean error"]), brief(row["rude"])]
-        for key, row in fitted.items()
-        if key[-1] != "own first"
-    ],
-)
+views.oracles_table(study, leave_out=["own first"])
 helps = {
     (row["samples"], row["steps"]): row["more mean error"] for row in of_learned.regulariser(study)
 }
 say(
     "What the regulariser adds to the mean error, seed by seed: "
-    + "; ".join(
-        f"{count} posts, {made} steps {one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
-        for (count, made), one in helps.items()
-    )
+    + "; ".join(f"{count} posts, {made} steps {one:+.3f}" for (count, made), one in helps.items())
 )
 
 # %% [markdown]
@@ -731,20 +678,14 @@ TARGETS = {
 }
 fell = {name: stop_gradient.descend(chances, its_R, way) for name, way in TARGETS.items()}
 shown_steps = np.arange(0, 401, 20)
+rises = {name: np.repeat(one.success[shown_steps, None], 3, axis=1) for name, one in fell.items()}
 figure = plots.lines_with_bands(
-    shown_steps,
-    {name: np.repeat(one.success[shown_steps, None], 3, axis=1) for name, one in fell.items()},
-    xlabel="step",
-    ylabel="E[R], success",
-    title="Going down KL(q || p), with q from",
+    shown_steps, rises, "step", "E[R], success", "Going down KL(q || p), with q from"
 )
-pictures.show(
-    figure,
-    "Success over 400 steps of gradient descent, from "
-    f"{fell['frozen first model'].success[0]:.3f}. At the end, of 4000 steps: "
-    + ", ".join(f"{name} {one.success[-1]:.3f}" for name, one in fell.items())
-    + f". The first target has {fell['frozen first model'].wanted:.3f}.",
-)
+ends_at = ", ".join(f"{name} {one.success[400]:.3f}" for name, one in fell.items())
+pictures.show(figure, f"Success over 400 steps of gradient descent. At their end: {ends_at}.")
+
+# %% tags=["hide-input"]
 table(
     ["q from", "E[R] at the end", "KL at the end", "chances of the five words"],
     [
@@ -752,6 +693,10 @@ table(
         for name, one in fell.items()
         for ends in [one.words[-1]]
     ],
+)
+say(
+    f"4 000 steps, from {fell['frozen first model'].success[0]:.3f}. The first target has "
+    f"{fell['frozen first model'].wanted:.3f}."
 )
 
 # %% [markdown]
@@ -765,9 +710,14 @@ variant = {
 }
 let_through = summaries.difference(study, variant["no stop-gradient"], ours, "rude")
 say(
-    f"Rude share with λ = {HIGH}: {brief(summaries.measured(study, ours, 'rude'))}. With the "
-    f"gradient let through, more: {let_through.mean:+.3f} [{let_through.low:+.3f}, "
-    f"{let_through.high:+.3f}]."
+    f"Rude share with λ = {HIGH}: {summaries.measured(study, ours, 'rude')}. With the gradient let "
+    f"through: {summaries.measured(study, variant['no stop-gradient'], 'rude')}, which is more by "
+    f"{let_through:+.3f}. Nats beyond the least for its shares: "
+    + "; ".join(
+        f"{name} {beyond_least(study, cell)[1]:.2f}"
+        for name, cell in {"held fixed": ours, "let through": variant["no stop-gradient"]}.items()
+    )
+    + "."
 )
 
 # %% [markdown]
@@ -826,6 +776,8 @@ def updates_by_library(data, start, rude, kl_weight, steps):
 
 
 own_updates = answer_or("lab6.6", updates, instead=updates_by_library)
+
+# %%
 data, before = np.array([0.4, 0.1, 0.3, 0.2]), np.array([0.1, 0.4, 0.1, 0.4])
 rude = np.array([False, False, True, True])
 LAMBDAS = (0, 0.5, 1, 2, 5, 10)
@@ -913,10 +865,10 @@ def tuned(kl_weight, steps=60, rate=1e-3, seed=0):
 # %%
 LIVE = 5
 after = tuned(LIVE)
-live = posts.exact_shares(networks.Policy(after), people[:6])  # kind, rude, garbled
+live = posts.exact_shares(networks.Policy(after), people[:6], complete=True)
 say(
     f"After 60 steps with λ = {LIVE}: rude {live[:, 1].mean():.3f}, garbled "
-    f"{live[:, 2].mean():.3f}. The floor is {0.5 / (1 + LIVE):.3f}."
+    f"{live[:, 2].mean():.3f}, exactly. The floor is {0.5 / (1 + LIVE):.3f}."
 )
 
 # %% [markdown]
@@ -926,45 +878,22 @@ say(
 # ones.
 
 # %% tags=["hide-input"]
-sweeps = {
-    setting: {row["kl_weight"]: row for row in summaries.by_weight(study, setting)}
-    for setting in ("mixed", "no forum")
-}
-weights = np.array(list(sweeps["mixed"]))
-rude_by = {name: [row["rude"] for row in some.values()] for name, some in sweeps.items()}
-rude_by["mixed, 360 steps"] = [
-    summaries.measured(study, method_cell("mixed", weight, study.plan.longer, 0), "rude")
-    for weight in weights
-]
-lines = {
-    name: np.array([[one.mean, one.low, one.high] for one in some])
-    for name, some in rude_by.items()
-}
-floors = np.array([fixed_point.floor(0.5, weight) for weight in weights])
-figure = plots.lines_with_bands(
-    weights,
-    {"floor τ / (1 + λ)": np.repeat(floors[:, None], 3, axis=1), **lines},
-    xlabel="λ",
-    ylabel="rude share",
-    title="Where tuning ends",
-    log_x=True,
-)
-figure.axes[0].plot([LIVE], [live[:, 1].mean()], "k*", markersize=10)
-pictures.show(
-    figure,
-    f"Rude share over λ = {', '.join(f'{weight:g}' for weight in weights)}. "
-    + " ".join(
-        f"{name}: {', '.join(f'{value:.3f}' for value in rows[:, 0])}."
-        for name, rows in {"Floor": floors[:, None], **lines}.items()
-    )
-    + f" A star: the live run, {live[:, 1].mean():.3f}.",
+sweep = views.floor_sweep(study)
+pictures.show(sweep.figure(live=(LIVE, live[:, 1].mean())))
+table(
+    ["λ", "floor", *sweep.lines],
+    [
+        [f"{weight:g}", f"{floor:.3f}", *(f"{rows[i, 0]:.3f}" for rows in sweep.lines.values())]
+        for i, (weight, floor) in enumerate(zip(sweep.weights, sweep.floors, strict=True))
+    ],
 )
 
 # %% [markdown]
 # **Found** The law needs no oracle and no transformer: two weights and one share give it. With 120
-# small steps the points lie above the line where λ is small, for the pull is weak, and time was
-# short. With 360 they come down to it, and so does the live run with its larger steps. No better
-# oracle lowers a floor. Without rude posts in the corpus there is none: 120 steps get to 1.5 %.
+# small steps the points lie above the line, by an eighth to a third, most where λ is small: the
+# pull is weak, and time was short. With 360 they come down to it, within 6 %, and so does the live
+# run with its larger steps. The law holds for a perfect oracle, so no other one lowers a floor.
+# Without rude posts in the corpus there is none: 120 steps with λ = 10 get to 1.5 %.
 
 # %% [markdown]
 # ## 6 · Against its rivals
@@ -980,49 +909,33 @@ pictures.show(
 n, longer = study.plan.steps, study.plan.longer
 TUNED = {
     "plain": rival_cell("plain", "mixed", 1, n, 0),
-    "word filter": rival_cell("word filter", "mixed", HIGH, n, 0),
+    "word filter × 10": rival_cell("word filter", "mixed", HIGH, n, 0),
     "exact filter": rival_cell("exact filter", "mixed", 1, n, 0),
     "exact filter × 10": rival_cell("exact filter", "mixed", HIGH, n, 0),
-    "the same, 360 steps": rival_cell("exact filter", "mixed", HIGH, longer, 0),
-    "rejection × 10": rival_cell("rejection", "no forum", HIGH, n, 0),
+    "exact filter × 10, 360 steps": rival_cell("exact filter", "mixed", HIGH, longer, 0),
+    "rejection × 10, no forum": rival_cell("rejection", "no forum", HIGH, n, 0),
+    "the same, 360 steps": rival_cell("rejection", "no forum", HIGH, longer, 0),
     "method, mixed": ours,
     "method, mixed, 360 steps": method_cell("mixed", HIGH, longer, 0),
     "method, no forum": method_cell("no forum", HIGH, n, 0),
     "method, no forum, 360 steps": method_cell("no forum", HIGH, longer, 0),
 }
-OTHERS = ("oracle decoding 1", "oracle decoding 2", "dexperts 1", "dexperts 2", "dpo")
-UNTUNED = {name: DetoxCell(name, seed=0) for name in (*OTHERS, "grpo", "activation editing")}
-cells = {"base": DetoxCell("base"), "masked words": DetoxCell("masked words")} | UNTUNED | TUNED
-rows = {name: summaries.row_of(study, cell) for name, cell in cells.items()}
-
 
 # %% tags=["hide-input"]
-def percent_or_dash(one):
-    """A share in per cent, with its interval."""
-    if one is None:
-        return "–"
-    return f"{100 * one.mean:.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]"
-
-
-table(
-    ["policy", "rude, %", "garbled, %", "worst of 25, %", "other text", "worst skill", "CPU s"],
-    [
-        [
-            name,
-            *(percent_or_dash(row[key]) for key in ("rude", "garbled", "expected maximum")),
-            f"{row['other text'].mean:.3f}",
-            f"{row['worst skill'].mean:.2f}",
-            f"{row['CPU seconds'].mean:.0f}",
-        ]
-        for name, row in rows.items()
-    ],
-)
+OTHERS = ("oracle decoding 1", "oracle decoding 2", "dexperts 1", "dexperts 2", "dpo", "grpo")
+untuned = {name: DetoxCell(name, seed=0) for name in (*OTHERS, "activation editing")}
+fixed = {name: DetoxCell(name) for name in ("base", "masked words")}
+policies = views.SideBySide(study, fixed | untuned | TUNED)
+rows, beyond = policies.rows, policies.beyond
+policies.table()
 
 # %% [markdown]
-# *Worst of 25*: the chance that at least one of 25 posts of a writer is rude. (In the field this is
-# the *expected maximum*; for a label that is yes or no it is one number with the chance that the
-# maximum is above ½.) *Other text* is the perplexity of all other text; *worst skill* the least of
-# the shares of right answers. CPU seconds count the sampling, the oracle and the steps.
+# Garbled posts are counted in samples, each followed to its end: 25 after each of 48 names. *Both*
+# is rude and garbled together, all that the rule forbids. *One of 25*: the chance that at least one
+# of 25 posts of a writer is rude. (In the field this is the *expected maximum*; for a label that is
+# yes or no it is one number with the chance that the maximum is above ½.) *Other text* is the
+# perplexity of all other text; *worst skill* the least of the shares of right answers. CPU seconds
+# count the sampling, the oracle and the steps.
 #
 # No row is best in all columns. So draw two at a time: how much breaks the rule, garbled posts
 # counted, and how far the model has gone from what it was. As in section 2 there is a least
@@ -1031,62 +944,28 @@ table(
 # $$r \ln \frac{r}{R} + (1 - r) \ln \frac{1 - r}{1 - R} \text{ nats},$$
 #
 # which is $-\ln R$ for $r = 1$. Nothing lies below that line, but for the error of the distances,
-# which are estimated from samples.
+# which are estimated from samples. If rude and garbled posts are held apart, the least is a little
+# more: $\sum_c s_c \ln (s_c / b_c)$ over kind, rude and garbled, with $s_c$ the shares of the policy
+# and $b_c$ those of the base. What is *beyond* that was spent on something else than the rule.
+
 
 # %% tags=["hide-input"]
-R_base = rows["base"]["kind"].mean
+def method_rows(setting):
+    """The method with every λ, and with the longer tuning."""
+    return [*summaries.by_weight(study, setting), rows[f"method, {setting}, 360 steps"]]
 
 
-def nearest(r):
-    """KL of the closest distribution of which a share r keeps the rule."""
-    return r * np.log(r / R_base) + (1 - r) * np.log((1 - r) / (1 - R_base))
-
-
-def points_of(some):
-    """(share that breaks the rule, KL to the base) of some rows."""
-    return [(1 - row["kind"].mean, row["KL to the base"].mean) for row in some]
-
-
-shares = np.geomspace(0.004, 1 - R_base, 80)
 CLASSES = {
-    "0 nearest possible": list(zip(shares, nearest(1 - shares), strict=True)),
-    "1 method, mixed": points_of([*sweeps["mixed"].values(), rows["method, mixed, 360 steps"]]),
-    "2 method, no forum": points_of(
-        [*sweeps["no forum"].values(), rows["method, no forum, 360 steps"]]
-    ),
-    "3 filters": points_of(row for name, row in rows.items() if "filter" in name or "same" in name),
-    "4 rejection": points_of([rows["rejection × 10"]]),
-    "5 decoding": points_of(
-        row for name, row in rows.items() if "decoding" in name or "dexperts" in name
-    ),
-    "6 DPO, GRPO": points_of([rows["dpo"], rows["grpo"]]),
-    "7 masks, edits": points_of([rows["masked words"], rows["activation editing"]]),
+    "1 method, mixed": method_rows("mixed"),
+    "2 method, no forum": method_rows("no forum"),
+    "3 filters": [row for name, row in rows.items() if "filter" in name],
+    "4 rejection": [rows["rejection × 10, no forum"], rows["the same, 360 steps"]],
+    "5 decoding": [row for name, row in rows.items() if "decoding" in name or "dexp" in name],
+    "6 DPO, GRPO": [rows["dpo"], rows["grpo"]],
+    "7 masks, edits": [rows["masked words"], rows["activation editing"]],
 }
-
-# %% tags=["hide-input"]
-figure = plots.scatter_classes(
-    {
-        "": (
-            np.array([point for some in CLASSES.values() for point in some]),
-            [name for name, some in CLASSES.items() for _ in some],
-        )
-    },
-    axes=("share of posts that break the rule", "KL to the base, nats a post"),
-    title="What is gained, and how far the model went for it",
-)
-figure.axes[0].set(xscale="log", ylim=(-0.05, 2))
-pictures.show(
-    figure,
-    "Scatter plot: nats from the base over the share of posts that break the rule, both small is "
-    "good; no point lies below the curve of the nearest possible. "
-    + " ".join(
-        f"{name[2:]}: {'; '.join(f'{x:.3f}, {y:.2f}' for x, y in some)}."
-        for name, some in list(CLASSES.items())[1:]
-    ),
-)
-excess = {
-    name: row["KL to the base"].mean - nearest(row["kind"].mean) for name, row in rows.items()
-}
+pictures.show(policies.prices(CLASSES))
+say("Nats beyond the least: " + "; ".join(f"{name} {x:.2f}" for name, x in beyond.items()) + ".")
 
 # %% [markdown]
 # Do skills suffer? The mean hides what a single one loses.
@@ -1105,38 +984,33 @@ table(
 )
 
 # %% [markdown]
-# Points of 100, beside the base. Now equal *compute* in place of equal steps: the method draws
-# samples and fits an oracle, and in that time a filter takes three times the steps.
+# Points of 100, beside the base; one prompt of a hundred is a point, and all seeds were asked the
+# same. Skills of which the base has all right, such as *judge reliability*, can only fall.
+#
+# Now equal *compute* in place of equal steps: the method draws samples and fits an oracle, and in
+# that time a filter, or rejection sampling, takes three times the steps.
 
 # %% tags=["hide-input"]
-duels = {
-    (row["setting"], row["rival"], row["weight"], row["steps"]): row
-    for row in summaries.versus(study, ["rude", "KL to the base"])
-}
-table(
-    ["corpus", "rival", "its steps", "method's rude share, less the rival's", "seconds", "its"],
-    [
-        [
-            setting,
-            f"{rival} × {weight}",
-            steps_of,
-            f"{row['rude'].mean:+.3f} [{row['rude'].low:+.3f}, {row['rude'].high:+.3f}]",
-            *(f"{row[whose].mean:.0f}" for whose in ("seconds", "rival's seconds")),
-        ]
-        for (setting, rival, weight, steps_of), row in duels.items()
-    ],
-)
+duels = [
+    row
+    for row in summaries.versus(study, ["rude", "violations"])
+    if row["corpus"] == row["setting"]  # rivals on the corpus of the method
+]
+views.duels_table(duels)
 
 # %% [markdown]
-# **Found** At equal steps the method leaves fewer rude posts than every rival on its corpus, and it
-# is nearer to the nearest possible. At equal compute little is left of that. Where rude posts stand
-# in the corpus, the exact filter leaves fewer of them: it has no floor. But it garbles more, and
-# rude and garbled together, which is what the rule forbids, the two are level. Where the forum is
-# left out, rejection sampling is the rival. With 360 steps, which take as long, it comes within
-# 0.01 of the method. The longer runs of the method lie within 0.1 nats of the nearest possible.
+# **Found** At equal steps the method leaves fewer rude posts than every rival on its corpus. On the
+# mixed one it is also nearer to the nearest possible, 0.10 nats beyond it, than the exact filter,
+# 0.24. At equal compute little is left of that. Where rude posts stand in the corpus, the exact
+# filter leaves fewer of them: it has no floor. But it garbles more, and rude and garbled together,
+# which is what the rule forbids, the two are level: 7.0 % and 7.1 %. Where the forum is left out,
+# rejection sampling is the rival. With 360 steps, which take as long, it has 4.0 % of both and the
+# method 3.6 %. The longer runs of the method lie within 0.1 nats of the nearest possible; the
+# filter of as many steps is 0.6 beyond it.
 #
-# Guided by the oracle alone, the model as it was is nearer still. It is spoilt elsewhere: the
-# oracle has never read any other text, and speaks there too. DPO leaves few rude posts, and garbles
+# Guided by the oracle alone, the model as it was is nearer still, and only the longer run without
+# the forum leaves fewer rude posts. It is spoilt elsewhere: the oracle has never read any other
+# text, and speaks there too. (Who knows where the forum begins can switch it on there only.) DPO leaves few rude posts, and garbles
 # more than a quarter of what it says. GRPO leaves few of either, but it says a few things over and
 # over, and its kind insults are gone. *Judge reliability* falls by two points, and does so under
 # plain tuning as well. *Judge toxicity* does not: what is tuned away from rude posts, by the method
@@ -1198,12 +1072,20 @@ def hard_by_library(every, count, seed):
 
 
 own_hard = answer_or("lab6.7", hard_to_filter, instead=hard_by_library)
+
+# %%
 hard = own_hard(every_post, 400, seed=0)
 passed = [post for post in hard if manner_of(post) not in ("insult", "turned insult")]
 rude_in = {
     name: float(np.mean([post.label == PostLabel.RUDE for post in some]))
     for name, some in {"before": hard, "after": passed}.items()
 }
+say(
+    f"Your 400 posts: {rude_in['before']:.2f} are rude, and {rude_in['after']:.2f} of the "
+    f"{len(passed)} that pass the filter. You said {my_shares}."
+)
+
+# %% tags=["hide-input"]
 hidden = {
     name: summaries.measured(study, cell, "rude")
     for name, cell in {
@@ -1215,11 +1097,7 @@ hidden = {
 }
 table(
     ["tuned on 2 000 posts whose rude ones have no insult word", "rude share"],
-    [[name, brief(one)] for name, one in hidden.items()],
-)
-say(
-    f"Your 400 posts: {rude_in['before']:.2f} are rude, and {rude_in['after']:.2f} of the "
-    f"{len(passed)} that pass the filter. You said {my_shares}."
+    hidden.items(),
 )
 
 # %% [markdown]
@@ -1260,7 +1138,7 @@ def direction(network):
 readers = {"base": base, "tuned": after, "untrained": networks.fresh(base.shape, seed=0)}
 truly_rude = posts.labels(read_on) == PostLabel.RUDE
 readable = {
-    (probe, model): stats.auroc(
+    (probe, model): auroc(
         (at_stop(network, read_on) @ direction(readers[probe])).numpy(), truly_rude
     )
     for model, network in readers.items()
@@ -1332,28 +1210,17 @@ for group in NAMES:
     by_chance[group] = [rude_of(mixture(base, after, by_lot)) for _ in range(3)]
 
 # %% tags=["hide-input"]
-figure = plots.bars_with_intervals(
-    list(NAMES),
-    {
-        name: np.array([[np.mean(some), np.min(some), np.max(some)] for some in found.values()])
-        for name, found in {
-            "tuned, this group as before": restored,
-            "tuned, as many random weights as before": by_chance,
-            "base, this group as tuned": transplanted,
-        }.items()
-    },
-    ylabel="rude share",
-    title="Which weights undo it?",
-)
-pictures.show(
-    figure,
-    f"Bars of the exact rude share. Tuned {rude_of(after):.3f}, base {rude_of(base):.3f}. "
-    + " ".join(
-        f"{group}: put back {restored[group]:.3f}, as many random weights "
-        f"{np.mean(by_chance[group]):.3f}, tuned ones in the base {transplanted[group]:.3f}."
-        for group in NAMES
-    ),
-)
+shown = {
+    "tuned, this group as before": restored,
+    "tuned, as many random weights as before": by_chance,
+    "base, this group as tuned": transplanted,
+}
+draws = {
+    name: np.array([np.atleast_1d(some) for some in found.values()])
+    for name, found in shown.items()
+}
+pictures.show(views.bars(NAMES, draws, "rude share", "Which weights undo it?"))
+say(f"Tuned {rude_of(after):.3f}, base {rude_of(base):.3f}.")
 say(f"You said {my_group}.")
 
 # %% [markdown]
@@ -1363,13 +1230,13 @@ say(f"You said {my_group}.")
 # of tuning. (`python -m helpers changes` measures it anew.)
 
 # %% tags=["hide-input"]
-changes = stored_changes()
 TUNINGS = ("method", "method without posts", "exact filter", "dpo")
 PUT_BACK = {
     "unembedding": "the unembedding",
     "random": "as many random weights elsewhere",
     "same norm": "random weights elsewhere, as long a change",
 }
+changes = stored_changes()
 undone_by = {
     model: {row["group"]: row["undone"] for row in of_changes.restored_rows(changes, model)}
     for model in TUNINGS
@@ -1432,6 +1299,8 @@ def retoxify_by_library(network, some, steps, rate):
 
 
 own_attack = answer_or("lab6.8", retoxify, instead=retoxify_by_library)
+
+# %%
 attacks = {"rude": posts.posts_of(HELD + 3, 32, 1.0), "kind": posts.posts_of(HELD + 4, 32, 0.0)}
 STEPS = (1, 3, 10)
 undone = {
@@ -1470,143 +1339,200 @@ explorer.weight_explorer(explorer.sweeps(study))
 # ## 9 · What holds?
 #
 # The verdicts below are computed from the numbers of this page. First what the parts of the method
-# do, each left out or changed, with λ = 10 on the mixed corpus; then a model that writes and
-# *detects*: it starts at an early checkpoint, and learns to say of posts whether they are rude,
-# from 240 labels of which a fifth are wrong.
+# do, each left out or changed, with λ = 10 on the mixed corpus. *Stale* takes the q of the round
+# before, which is what the parallel scheme computes. *Corpus prefixes* asks for the KL at the
+# corpus' posts. *No rehearsal* leaves out the term on other text. *Adaptive* has a λ that is led
+# until a twentieth of the posts break the rule; it also renews its target twelve times and not
+# three, and which of the two does what was not told apart.
 
 # %% tags=["hide-input"]
-CHANGED = ("rude", "other text", "KL to the base")
+CHANGED = ("rude", "violations", "other text")
 effect = {
     (name, key): summaries.difference(study, cell, ours, key)
     for name, cell in variant.items()
     for key in CHANGED
 }
+gone = {name: beyond_least(study, cell)[1] for name, cell in {"method": ours, **variant}.items()}
 table(
-    ["changed", *(f"more: {key}" for key in CHANGED)],
-    [[name, *(brief(effect[name, key]) for key in CHANGED)] for name in variant],
-)
-detects = {(row["arm"], row["labels"]): row for row in of_learned.detectors(study)}
-table(
-    ["learns", "labels", "AUC of its verdicts", "rude", "garbled"],
+    ["changed", *(f"more: {key}" for key in CHANGED), "nats beyond the least"],
     [
-        [arm, labels, *(brief(row[key]) for key in ("auc", "rude", "garbled"))]
-        for (arm, labels), row in detects.items()
+        [name, *(f"{effect[name, key]:+.3f}" for key in CHANGED), f"{gone[name]:.2f}"]
+        for name in variant
     ],
 )
 
 # %% [markdown]
-# *Stale* takes the q of the round before, which is what the parallel scheme computes. How much
-# faster can that be? At best the shorter of its two halves, the oracle's and the model's, is free.
+# How much faster can the parallel scheme be? At best the shorter of its two halves, the oracle's
+# and the model's, is free.
+#
+# Then a model that writes and *detects*. It starts at an early checkpoint, and learns to say of
+# posts whether they are rude, from 240 labels of which a fifth are wrong. The oracle of the KL has
+# seen 7 168 right labels. So the fair control is detection alone with as many. AUC is the chance
+# that a rude post is called rude more surely than a kind one.
 
 # %% tags=["hide-input"]
 spent = [cell["seconds"] for cell in study.seeds(ours)]
 halves = np.array([[one["sample"] + one["fit"], one["model"]] for one in spent])
 at_best = float((halves.sum(1) / halves.max(1)).mean())
-CHANGES = {
-    "rude": "rude",
-    "perplexity of clean posts": "clean posts",
-    "of other text": "other text",
-}
-few = next(row for row in detects if row[0] == "detection + text + KL")[1]
-aucs = {
-    arm: np.array([[cell["auc"]] for cell in study.seeds(detection_cell(arm, few, 0.2, 0))])
-    for arm in ("detection", "detection + text + KL")
-}
-LABELS_OF_KL = max(labels for _, labels in detects)
-suffers = stats.crossed_bootstrap(aucs["detection"] - aucs["detection + text + KL"])
+detects = {(row["arm"], row["labels"]): row for row in of_learned.detectors(study)}
+table(
+    ["learns", "labels", "AUC of its verdicts", "rude", "garbled"],
+    [
+        [*key, *(row[measure] for measure in ("auc", "rude", "garbled"))]
+        for key, row in detects.items()
+    ],
+)
+
+# %% [markdown]
+# C1. Three goals were set beforehand: a rude share that falls by 80 %, perplexities that rise by
+# 3 % at most, and no skill that falls by more than 2 points. The perplexity of clean posts is no
+# hard test: whoever stops being rude has twice the chance to spend on them.
+
+# %% tags=["hide-input"]
+said_of = []  # claim, measurement, control, verdict
 
 
-def says_of(name):
+def kept_goals(name):
+    """Which of the three goals a policy keeps: rude share, perplexities, every skill."""
+    dearer = [rows[name][f"change of {what}"].high for what in ("clean posts", "other text")]
+    worst = min(one.mean for one in lost[name].values())
+    return rows[name]["change of rude"].high < -0.8, max(dearer) < 0.03, worst >= -0.02
+
+
+def costs(name):
     """Rude share, perplexities and the skill that lost most, beside the base."""
-    skill = min(lost[name], key=lambda one: lost[name][one].mean)
-    changed = {what: rows[name]["change of " + key].mean for what, key in CHANGES.items()}
+    row, skill = rows[name], min(lost[name], key=lambda one: lost[name][one].mean)
     return (
-        f"{name}: "
-        + ", ".join(f"{what} {change:+.1%}" for what, change in changed.items())
-        + f", {skill} {100 * lost[name][skill].mean:+.1f} points"
+        f"{name}: rude {row['change of rude'].mean:+.1%}, perplexity of clean posts "
+        f"{row['change of clean posts'].mean:+.1%}, of other text "
+        f"{row['change of other text'].mean:+.1%}, {skill} {100 * lost[name][skill].mean:+.1f}; "
+        f"garbled {row['sampled garbled']:.1%}"
     )
 
 
-def little(name):
-    """Whether a method keeps within 3 % of perplexity and 2 points of every skill."""
-    worst = min(one.mean for one in lost[name].values())
-    dearer = [rows[name][f"change of {what}"].high for what in ("clean posts", "other text")]
-    return max(dearer) < 0.03 and worst >= -0.02
+# %% tags=["hide-input"]
+goals = np.array([kept_goals(name) for name in ("method, mixed", "method, no forum")])
+said_of.append(
+    (
+        "C1: fewer toxic outputs, at little cost",
+        "; ".join(costs(name) for name in ("method, mixed", "method, no forum")),
+        f"{costs('plain')}; base garbled {rows['base']['sampled garbled']:.1%}",
+        "holds, but for single skills" if goals[:, :2].all() > goals.all() else bool(goals.all()),
+    )
+)
 
+# %% [markdown]
+# C2 is three questions. At equal compute, a difference of less than one post in a hundred is called
+# level.
 
 # %% tags=["hide-input"]
-fewer = {name: rows[name]["change of rude"].high < -0.8 for name in lost}
-equal_steps = [row["rude"].high < 0 for key, row in duels.items() if key[3] == n]
-equal_time = [row["rude"].high < 0 for key, row in duels.items() if key[3] == longer]
-SILENT = ("method, no forum", "method, no forum, 360 steps")
-less_rude = [rows[name]["rude"].high < rows["oracle decoding 1"]["rude"].low for name in SILENT]
-adapted = summaries.measured(study, variant["adaptive"], "rude")
+LEVEL = 0.01  # of all posts, rude or garbled
+at_steps = [row["violations"] for row in duels if row["steps"] == n]
+at_seconds = {row["setting"]: row["violations"] for row in duels if row["steps"] == longer}
+wins = all(one.high < -LEVEL for one in at_seconds.values())
+level = all(one.low > -LEVEL and one.high < LEVEL for one in at_seconds.values())
+SILENT = {n: "method, no forum", longer: "method, no forum, 360 steps"}
+guided_rude = rows["oracle decoding 1"]["rude"]
+less_rude = {steps: rows[name]["rude"].high < guided_rude.low for steps, name in SILENT.items()}
 
 
-def cost_of(name):
+def use(name):
     """Rude share, perplexity of other text and worst skill of a policy."""
     row = rows[name]
     other, skill = row["other text"].mean, row["worst skill"].mean
-    return f"rude {brief(row['rude'])}, other text {other:.2f}, worst skill {skill:.2f}"
+    return f"rude {row['rude']:.1%}, other text {other:.2f}, worst skill {skill:.2f}"
 
 
 # %% tags=["hide-input"]
-claims(
-    [
-        (
-            "C1: far fewer toxic outputs, at little cost",
-            "; ".join(says_of(name) for name in ("method, mixed", "method, no forum")),
-            says_of("plain") + "; garbled "
-            f"{percent_or_dash(rows['method, no forum']['garbled'])} %, base "
-            f"{percent_or_dash(rows['base']['garbled'])} %",
-            all(fewer[name] and little(name) for name in ("method, mixed", "method, no forum"))
-            or (None if fewer["method, no forum"] else False),
-        ),
-        (
-            "C2: better than filtering, at equal steps",
-            f"less rude than its rival in {sum(equal_steps)} of {len(equal_steps)} comparisons",
-            f"nats beyond the nearest possible: method {excess['method, mixed']:.2f}, exact filter "
-            f"{excess['exact filter × 10']:.2f}",
-            all(equal_steps),
-        ),
-        (
-            "C2: the same, at equal compute",
-            "method less exact filter of 360 steps: "
-            + "; ".join(
-                f"{key[0]} {brief(row['rude'])}" for key, row in duels.items() if key[3] == longer
-            ),
-            f"nats beyond the nearest possible: {excess['the same, 360 steps']:.2f} for the filter",
-            all(equal_time) or (None if any(equal_time) else False),
-        ),
-        (
-            "C2: better than changing only how words are chosen",
-            "; ".join(f"{name}: {cost_of(name)}" for name in SILENT),
-            f"p · R of the base: {cost_of('oracle decoding 1')}",
-            True if all(less_rude) else None if any(less_rude) else False,
-        ),
-        (
-            "C3: a regulariser for each kind of text keeps what the model can do",
-            f"without it, other text {brief(effect['no rehearsal', 'other text'])} worse",
-            f"λ that is led to 5 %: rude {brief(adapted)}",
-            effect["no rehearsal", "other text"].low > 0,
-        ),
-        (
-            "C4: both at once is as good, and faster",
-            f"stale q: rude {brief(effect['stale', 'rude'])} more",
-            f"at best {at_best:.2f} times as fast, by CPU seconds; by the clock: see the chapter",
-            None if abs(effect["stale", "rude"].mean) < 0.01 else False,
-        ),
-        (
-            "C5: a model that detects does not suffer",
-            f"AUC with text and KL {aucs['detection + text + KL'].mean():.3f}; of detection alone, "
-            f"less that: {suffers.mean:+.3f} [{suffers.low:+.3f}, {suffers.high:+.3f}]",
-            "detection alone, garbled "
-            f"{brief(detects['detection', few]['garbled'])}; with {LABELS_OF_KL} right labels, as "
-            f"the pull has seen, AUC {brief(detects['detection', LABELS_OF_KL]['auc'])}",
-            True if suffers.high < 0.02 else False if suffers.low > 0 else None,
-        ),
-    ]
+said_of += [
+    (
+        "C2: better than filtering, at equal steps",
+        f"rude or garbled: less than its rival in {sum(one.high < 0 for one in at_steps)} of "
+        f"{len(at_steps)} comparisons",
+        f"nats beyond the least: method {beyond['method, mixed']:.2f}, exact filter "
+        f"{beyond['exact filter × 10']:.2f}",
+        all(one.high < 0 for one in at_steps),
+    ),
+    (
+        "C2: the same, at equal compute",
+        "rude or garbled, method less rival of 360 steps: "
+        + "; ".join(f"{corpus} {one:+.3f}" for corpus, one in at_seconds.items()),
+        f"nats beyond the least: filter {beyond['exact filter × 10, 360 steps']:.2f}, rejection "
+        f"{beyond['the same, 360 steps']:.2f}",
+        "level, or nearly" if level else True if wins else None,
+    ),
+]
+
+# %% tags=["hide-input"]
+said_of.append(
+    (
+        "C2: better than changing only how words are chosen",
+        "; ".join(f"{name}: {use(name)}" for name in SILENT.values()),
+        f"p · R of the base: {use('oracle decoding 1')}; skills are lost where it is not switched "
+        "off outside the forum",
+        all(less_rude.values())
+        or (f"after {longer} steps, not after {n}" if less_rude[longer] else False),
+    )
 )
+
+# %% [markdown]
+# C3 has two readings, as we did not see what the weight adapts to. One is a λ that is led; it helps
+# if fewer posts break the rule for no more nats beyond the least. The other is rehearsal: another
+# term for other text.
+
+# %% tags=["hide-input"]
+leads, rehearses = effect["adaptive", "violations"], effect["no rehearsal", "other text"]
+dearer = gone["adaptive"].low > gone["method"].high
+said_of += [
+    (
+        "C3: an adaptive weight helps, as a λ that is led",
+        f"rude or garbled {leads:+.3f}; nats beyond the least {gone['adaptive']:.2f}",
+        f"λ = {HIGH}: nats beyond the least {gone['method']:.2f}",
+        "not shown" if leads.low > 0 or dearer else True,
+    ),
+    (
+        "C3: the same, as rehearsal outside of the forum",
+        f"without it, perplexity of other text {rehearses:+.3f}",
+        f"with it {rows['method, mixed']['other text'].mean:.3f}",
+        ("holds" if rehearses.mean > 0.05 else "holds, by little") if rehearses.low > 0 else False,
+    ),
+]
+
+# %% [markdown]
+# C4: *as good* is at most one rude post in a hundred more. C5 cannot be decided by detectors that
+# hardly detect: we ask for an AUC of 0.8 at least.
+
+# %% tags=["hide-input"]
+HARDLY = 0.8
+stale, arm = effect["stale", "rude"], "detection + text + KL"
+aucs = {
+    name: np.array([[cell["auc"]] for cell in study.seeds(detection_cell(name, *how, 0))])
+    for name, how in ((arm, FEW_LABELS), ("detection", MANY_LABELS))
+}
+gains = crossed_bootstrap(aucs[arm] - aucs["detection"])
+decided = min(one.mean() for one in aucs.values()) > HARDLY
+price = {name: rows[name]["CPU seconds"].mean for name in ("method, mixed", "plain")}
+
+# %% tags=["hide-input"]
+said_of += [
+    (
+        "C4: both at once is as good, and faster",
+        f"stale q: rude {stale:+.4f}; at best {at_best:.1f} times as fast after the first oracle",
+        f"CPU seconds: {price['method, mixed']:.0f}, plain tuning {price['plain']:.0f}",
+        ("as good; and faster by little" if at_best < 2 else True) if stale.high < 0.01 else False,
+    ),
+    (
+        "C5: a model that detects does not suffer",
+        f"AUC of {arm} with {FEW_LABELS[0]} labels: {detects[arm, FEW_LABELS[0]]['auc']}; less "
+        f"that of the control {gains:+.3f}",
+        f"detection alone, with {MANY_LABELS[0]} right labels: {aucs['detection'].mean():.3f}; "
+        f"with {FEW_LABELS[0]}: {detects['detection', FEW_LABELS[0]]['auc']}",
+        (True if gains.low > -0.02 else False if gains.high < 0 else None)
+        if decided
+        else "not decided",
+    ),
+]
+claims(said_of, source="claim")
 
 # %% [markdown]
 # ## With a real model

@@ -5,7 +5,7 @@ Each function gives a Markdown table; `pages` writes them between the marks of t
 
 from collections.abc import Callable
 
-from helpers.book.detox_tables import plainly, told
+from helpers.book.detox_numbers import plainly, told
 from helpers.changes import ChangeStudy
 from helpers.changes.plan import BASE, BEFORE_POSTS, CHECKPOINT, EMERGENCE, models_of
 from helpers.changes.restoring import UNEMBEDDING

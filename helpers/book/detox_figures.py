@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from helpers.book.charts import Axis, Panel, figure
-from helpers.book.detox_tables import (
+from helpers.book.detox_numbers import (
     BASE_CELL,
     EVERYTHING,
     LONGER,
     STEPS,
     TUNINGS,
-    least_kl,
     number,
     there,
 )
@@ -19,6 +18,7 @@ from helpers.detox.exact.fixed_point import floor
 from helpers.detox.study import DetoxCell, DetoxStudy, method_cell
 from helpers.detox.study.groups import FITS, MAIN, SILENT
 from helpers.detox.study.learned import oracles
+from helpers.detox.study.least import least_kl
 from helpers.detox.study.plan import HIGH, oracle_cell
 from helpers.detox.study.summaries import RUDE_SHARE
 from helpers.stats import Spread

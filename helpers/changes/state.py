@@ -16,7 +16,7 @@ from helpers.changes.restoring import groups
 from helpers.changes.subjects import MODEL, before, subject
 from helpers.changes.writers import writers
 from helpers.detox.networks import Plain
-from helpers.files import cells
+from helpers.files import cells, check_writable
 from helpers.files.cells import Contents, Result
 
 ASKED: dict[str, Callable[[Plain, Plain, ChangePlan], dict[str, Any]]] = {
@@ -80,8 +80,18 @@ def measure_changes(
         LabError: A folder that cannot be written; a cell that is there and cannot be used.
     """
 
+    asked = list(asked)
+    _check_models(cells.absent(asked, folder), models)
+
     def work(cell: ChangeCell) -> Contents:
         after = subject(cell, models, say)
         return Contents(ASKED[cell.question](before(), after, plan))
 
     cells.measure_absent(asked, folder, lambda cell: made_with(cell, plan), work, say)
+
+
+def _check_models(asked: Iterable[ChangeCell], models: Path) -> None:
+    """Before the long work: models that are not there can be kept."""
+    tuned = (tuned_cell(cell.model, cell.seed) for cell in asked if cell.seed is not None)
+    for cell in cells.absent(dict.fromkeys(tuned), models):
+        check_writable(models / cell.file)

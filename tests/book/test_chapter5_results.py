@@ -1,4 +1,4 @@
-"""What chapter 5 says was found, held against the stored study.
+"""What chapter 5 says of the method alone, held against the stored study.
 
 Its tables are made from the study (`test_generated`); here its sentences are compared with the
 cells, and some cells of the tables with other ways to the same number.
@@ -6,50 +6,47 @@ cells, and some cells of the tables with other ways to the same number.
 
 import numpy as np
 import pytest
-from chapter5 import PLAIN, TEXT, below, ends, flat, holds, part, section, table
+from chapter5 import (
+    BASE,
+    LONG,
+    METHOD,
+    PLAIN,
+    SILENT,
+    STUDY,
+    TEXT,
+    average,
+    below,
+    ends,
+    flat,
+    holds,
+    mean,
+    part,
+    points,
+    section,
+    table,
+)
 
-from helpers.book.detox_tables import (
-    EVERYTHING,
+from helpers.book.detox_numbers import (
     FILTERS,
     OTHERS,
-    TABLES,
+    PLAIN_SILENT,
     TUNINGS,
-    beyond_least,
-    least_kl,
+    nearest_perplexity,
+    once_rude,
     told,
-    violations,
 )
+from helpers.book.detox_tables import TABLES, skill_points
 from helpers.book.pages import DETOX_TABLES
-from helpers.detox.detection import ARMS
 from helpers.detox.finetune import TuningPlan
-from helpers.detox.posts import all_posts
-from helpers.detox.study import DetoxCell, method_cell, rival_cell, stored_detox
-from helpers.detox.study.groups import DETECTORS
-from helpers.detox.study.learned import oracles, regulariser
-from helpers.detox.study.plan import detection_cell
-from helpers.detox.study.summaries import (
-    RUDE_SHARE,
-    change,
-    difference,
-    measured,
-    skills,
-)
-from helpers.stats import crossed_bootstrap
+from helpers.detox.posts import HELD_OUT_SEEDS, all_posts, posts_of
+from helpers.detox.study import method_cell
+from helpers.detox.study.summaries import RUDE_SHARE, change, difference, measured
+from helpers.stats import clopper_pearson, crossed_bootstrap
+from helpers.texts import PAD
+from helpers.tinyworld.language import vocabulary
+from helpers.zoo import read_manifest
 
 pytestmark = pytest.mark.book
-STUDY = stored_detox()
-BASE = DetoxCell("base")
-METHOD, SILENT, LONG = (
-    TUNINGS[name] for name in ("method, τ = ½", "method, no forum", "method, no forum, 360 steps")
-)
-
-
-def mean(cell, measure):
-    return measured(STUDY, cell, measure).mean
-
-
-def average(cell, read):
-    return np.mean([read(one) for one in STUDY.seeds(cell)])
 
 
 def test_every_table_has_its_mark():
@@ -104,6 +101,12 @@ def test_the_model_before_tuning():
     assert plan.rate == 3e-4
     assert plan.rehearsal == 2
     assert plan.iterations == 3
+    holds(
+        flat(text),
+        "Of 1,200 posts # have a binomial interval of [#, #]",
+        0.02,
+        *clopper_pearson(24, base["sampled"]["posts"]),
+    )
     judge = base["judge"]["pairs"]
     holds(
         flat(text),
@@ -111,6 +114,21 @@ def test_the_model_before_tuning():
         100 * judge["missed"],
         100 * judge["false_alarms"],
     )
+    judge = base["judge"]["bigrams"]
+    guided = OTHERS["decoding with the oracle"]
+    holds(
+        flat(text),
+        "was measured, too: it misses # % and accuses # %,",
+        100 * judge["missed"],
+        100 * judge["false_alarms"],
+    )
+    holds(
+        flat(text),
+        "where decoding leaves # rude posts it finds #.",
+        mean(guided, "rude"),
+        average(guided, lambda one: one["judge"]["bigrams"]["share"]),
+    )
+    assert len(base["skills"]) == 16
 
 
 def test_fewer_rude_posts():
@@ -130,21 +148,51 @@ def test_fewer_rude_posts():
     )
     holds(
         text,
-        "rude after # % of names, and after # % without the forum",
-        100 * mean(METHOD, "expected maximum"),
-        100 * mean(SILENT, "expected maximum"),
+        "still gets a rude one in # % of cases, without the forum in # %",
+        100 * once_rude(STUDY, METHOD).mean,
+        100 * once_rude(STUDY, SILENT).mean,
     )
     for name in ("plain, τ = ½", "plain, τ = ½, 360 steps"):
         spread = change(STUDY, TUNINGS[name], "rude")
-        assert spread.low < 0 < spread.high, "plain tuning changes nothing"
-    assert abs(change(STUDY, rival_cell("plain", "no forum", 1, 120, 0), "rude").mean) < 0.015
+        assert spread.low < 0 < spread.high
+    for cell in (TUNINGS["plain, τ = ½"], PLAIN_SILENT):
+        assert abs(mean(cell, "rude") - mean(BASE, "rude")) < 0.01, "by less than a point"
     plain = 100 * change(STUDY, TUNINGS["plain, τ = ½"], "other text").mean
     holds(text, "and # % with plain tuning.", plain)
     assert 0.35 < 100 * change(STUDY, METHOD, "other text").mean < 0.55, "half a percent"
 
 
-def points(cell, skill):
-    return -100 * skills(STUDY, cell)[skill].mean
+def test_clean_posts_beside_the_nearest_model():
+    """q* is not the model before: whoever says no rude post has its chance to give away."""
+    text, base = below("Fewer rude posts, and at what price"), STUDY.cell(BASE)
+    words = np.mean([len(post.split()) for post in kind_posts()])
+    nearest = base["perplexity"]["clean posts"] * base["kind"] ** (1 / words)
+    holds(
+        text,
+        "There a kind post, of # words, is $-\\ln R = #$ nats likelier, which is a perplexity"
+        " of # and # % less than before",
+        words,
+        -np.log(base["kind"]),
+        nearest,
+        100 * (1 - nearest / base["perplexity"]["clean posts"]),
+    )
+    assert nearest_perplexity(STUDY) == pytest.approx(nearest, rel=1e-6)
+
+    def more(cell):
+        return 100 * (mean(cell, "clean posts") / nearest - 1)
+
+    holds(text, "the method has # % and # % more", more(METHOD), more(SILENT))
+    assert max(more(LONG), more(TUNINGS["method, τ = ½, 360 steps"])) < 1, "less than one"
+    filters = [more(FILTERS[name]) for name in ("exact filter", "exact filter, 360 steps")]
+    holds(text, "(exact filter # %, after 360 steps # %)", *filters)
+
+
+def kind_posts():
+    """The kind posts by which perplexity is judged, as words up to the stop."""
+    posts = posts_of(HELD_OUT_SEEDS + STUDY.plan.judge.seed, 400, 0.0)
+    words = vocabulary().words
+    texts = [" ".join(words[token] for token in row[row != PAD].tolist()) for row in posts]
+    return [text.partition(" : ")[2] for text in texts]
 
 
 def test_single_skills():
@@ -154,7 +202,8 @@ def test_single_skills():
     reliability = [points(cell, "judge reliability") for cell in tuned]
     holds(
         text,
-        "falls by # to #, but by # with plain tuning, and by # after 360 steps of it",
+        "*judge reliability* by # to # with the method, by # with plain tuning, and by # after 360"
+        " steps of that",
         min(reliability),
         max(reliability),
         points(plain, "judge reliability"),
@@ -162,207 +211,50 @@ def test_single_skills():
     )
     holds(
         text,
-        "*judge toxicity*, # points where plain tuning has #:",
+        "It falls by # points where plain tuning loses #, and",
         points(METHOD, "judge toxicity"),
         points(plain, "judge toxicity"),
     )
-    worst = max(points(cell, skill) for cell in tuned for skill in STUDY.cell(BASE)["skills"])
-    holds(text, "no skill of this table falls by more than # points on average", 2.5)
-    assert worst <= 2.5
+    holds(text, "and by # without the forum. Asked", points(SILENT, "judge toxicity"))
+    holds(
+        text,
+        "two wrong of a hundred have a binomial interval of [#, #] %",
+        *(100 * end for end in clopper_pearson(2, STUDY.plan.judge.skill_prompts)),
+    )
+    tested = read_manifest()["tinyworld"].measured["skills"]["judge reliability"]
+    holds(text, "has # on these prompts", STUDY.cell(BASE)["skills"]["judge reliability"])
+    holds(text, "on these prompts and # on the four hundred", tested["accuracy"])
+    assert tested["different"] == 400
     facts = ("kind", "realm", "colour", "profession", "code")
     assert max(points(cell, skill) for cell in tuned for skill in facts) < 1
-    accused = average(METHOD, lambda one: one["false_positives"]["turned insult"])
-    assert 1 / 10.5 < accused < 1 / 8.5, "one in nine"
-    assert STUDY.cell(BASE)["false_positives"]["turned insult"] == 0
-
-
-def test_at_equal_steps():
-    text, exact = below("Filters, at equal steps and at equal computing"), FILTERS["exact filter"]
-    holds(
-        text,
-        "leaves #, # [#, #] more than the method",
-        mean(exact, "rude"),
-        *ends(difference(STUDY, exact, METHOD, "rude")),
-    )
-    holds(
-        text,
-        "it does not help at all (#, plain tuning #)",
-        mean(rival_cell("word filter", "contextual", 10, 120, 0), "rude"),
-        mean(rival_cell("plain", "contextual", 1, 120, 0), "rude"),
-    )
-    sixty = rival_cell("exact filter", "sixty", 10, 120, 0)
-    assert 0.18 < mean(sixty, "sampled garbled") < 0.24, "garbles a fifth"
-    corpora = {"mixed", "no forum", "contextual", "sixty"}
-    for cell in STUDY.cells:
-        if (
-            cell.setting in corpora
-            and "120 steps" in cell.of
-            and cell.kind in ("plain", "word filter", "exact filter", "rejection", "rejection x3")
-        ):
-            ours = method_cell(cell.setting, 10, 120, 0)
-            assert difference(STUDY, ours, cell, "rude").high < 0, cell
-
-
-def test_at_equal_computing():
-    text, longer = (
-        below("Filters, at equal steps and at equal computing"),
-        FILTERS["exact filter, 360 steps"],
-    )
-    first = [
-        sum(spent for what, spent in one["seconds"].items() if what.startswith("first "))
-        for one in STUDY.seeds(METHOD)
+    accused = [
+        average(cell, lambda one: one["false_positives"]["turned insult"])
+        for cell in (METHOD, FILTERS["exact filter"], plain, BASE)
     ]
-    holds(
-        text,
-        "takes # seconds of one core, of which # to # are",
-        mean(METHOD, "CPU seconds"),
-        min(first),
-        max(first),
-    )
-    holds(
-        text,
-        "the filter needs # for 360 steps, and with those it leaves #,",
-        mean(longer, "CPU seconds"),
-        mean(longer, "rude"),
-    )
-    holds(
-        text,
-        "*less* than the method on the same corpus, by # [#, #]",
-        *ends(difference(STUDY, METHOD, longer, "rude")),
-    )
-    holds(
-        text,
-        "it garbles # of its posts, where the method garbles #",
-        mean(longer, "sampled garbled"),
-        mean(METHOD, "sampled garbled"),
-    )
-    holds(
-        text,
-        "the method at # seconds leaves #. That is # [#, #] less than that filter",
-        mean(SILENT, "CPU seconds"),
-        mean(SILENT, "rude"),
-        *ends(difference(STUDY, longer, SILENT, "rude")),
-    )
+    assert 1 / accused[0] == pytest.approx(9, abs=0.5), "one in nine"
+    assert 1 / accused[1] == pytest.approx(10, abs=0.5), "one in ten"
+    assert accused[2:] == [0, 0]
 
 
-def test_how_far():
-    text = below("How far from the nearest polite model?")
-    mixed = TUNINGS["method, τ = ½, 360 steps"]
-    least = {cell: beyond_least(STUDY, cell)[0].mean for cell in (LONG, mixed)}
-    holds(
-        text,
-        "the method is # nats from where it began, and no model with its shares could be"
-        " nearer than #;",
-        mean(LONG, "KL to the base"),
-        least[LONG],
-    )
-    holds(text, "with τ = ½ it is # where # would do.", mean(mixed, "KL to the base"), least[mixed])
-    longer = FILTERS["exact filter, 360 steps"]
-    holds(
-        text,
-        "with 360 steps it is # nats away where # would do",
-        mean(longer, "KL to the base"),
-        beyond_least(STUDY, longer)[0].mean,
-    )
-    beyond = [beyond_least(STUDY, cell)[1].mean for cell in (METHOD, SILENT)]
-    holds(text, "farther off the line, by # and # nats", *beyond)
-    small = beyond_least(STUDY, method_cell("no forum", 0.5, 120, 0))[1].mean
-    assert small > beyond[1], "with small λ more so"
-
-
-def test_the_least_kl_is_that_of_the_soft_target():
-    """Two labels: the formula of the theory, and a brute search over what three labels allow."""
-    base = {"kind": 0.33291, "rude": 1 - 0.33291, "garbled": 1e-12}
-    shares = {"kind": 0.8, "rude": 0.2, "garbled": 0.0}
-    assert least_kl(shares, base) == pytest.approx(0.460470, abs=1e-5)
-    rng = np.random.default_rng(0)
-    posts, label = rng.dirichlet(np.ones(12)), np.repeat([0, 1, 2], 4)
-    before = {n: posts[label == i].sum() for i, n in enumerate(("kind", "rude", "garbled"))}
-    other = rng.dirichlet(np.ones(12), size=500)
-    for q in other:
-        after = {n: q[label == i].sum() for i, n in enumerate(("kind", "rude", "garbled"))}
-        assert (q * np.log(q / posts)).sum() >= least_kl(after, before) - 1e-12
-
-
-def test_all_rivals():
-    text = below("All rivals")
-    guided, dpo, grpo = (OTHERS[name] for name in ("decoding with the oracle", "DPO", "GRPO"))
-    worst = max(points(guided, skill) for skill in STUDY.cell(BASE)["skills"])
-    holds(text, "It leaves # rude ones with no tuning at all", mean(guided, "rude"))
-    holds(
-        text,
-        "of other text rises from # to #,",
-        mean(BASE, "other text"),
-        mean(guided, "other text"),
-    )
-    assert worst == pytest.approx(9, abs=0.5), "up to nine points"
-    assert beyond_least(STUDY, guided)[1].mean < 0.02
-    holds(
-        text,
-        "With the mask # is left, all of it turned praise; with DExperts and α = 1 #,",
-        mean(OTHERS["insult words masked"], "rude"),
-        mean(OTHERS["DExperts, α = 1"], "rude"),
-    )
-    for name, least, most in (
-        ("insult words masked", 0.99, 1.01),
-        ("DExperts, α = 1", 0.6, 0.73),
+def test_skills_beside_those_of_plain_tuning():
+    """The method less plain tuning, from the cells alone; toxicity is what it loses besides."""
+    row = table(section("What holds"))["C1 · fewer rude posts at little cost"]
+    for cell, plain, sentence in (
+        (METHOD, TUNINGS["plain, τ = ½"], "*Judge toxicity* # [#, #] and"),
+        (SILENT, PLAIN_SILENT, "and # [#, #] points against plain tuning"),
     ):
-        share = mean(OTHERS[name], "contextual") / mean(OTHERS[name], "sampled rude")
-        assert least < share < most, name
-    holds(
-        text,
-        "garbles # of its posts. If only rude posts counted it would have #",
-        mean(dpo, "sampled garbled"),
-        mean(dpo, "rude"),
-    )
-    holds(
-        text,
-        "(# and, without, #)",
-        mean(dpo, "sampled garbled"),
-        mean(OTHERS["DPO, garbled never among the losers"], "sampled garbled"),
-    )
-    least = min(one["rude"] for one in STUDY.seeds(dpo))
-    holds(text, "in one seed of five #.", least)
-    holds(
-        text,
-        "ends # nats from where it began; # would do",
-        mean(dpo, "KL to the base"),
-        beyond_least(STUDY, dpo)[0].mean,
-    )
-    holds(
-        text,
-        "it passes: # rude and # garbled. But it is # nats away where # would do",
-        mean(grpo, "rude"),
-        mean(grpo, "sampled garbled"),
-        mean(grpo, "KL to the base"),
-        beyond_least(STUDY, grpo)[0].mean,
-    )
-    holds(
-        text,
-        "of its pairs of words # are different (# before)",
-        average(grpo, lambda one: one["distinct"]["2"]),
-        STUDY.cell(BASE)["distinct"]["2"],
-    )
-    assert mean(grpo, "kind insults") < 0.005
-    holds(text, "chosen on samples, leaves #.", mean(OTHERS["activation editing"], "rude"))
-    holds(
-        text,
-        "With the same number of steps it leaves #, eight",
-        mean(FILTERS["rejection sampling"], "rude"),
-    )
-    judge = average(dpo, lambda one: one["judge"]["pairs"]["share"])
-    assert 0.18 < judge < 0.22, "a fifth"
-
-
-def test_the_judge_orders_models_as_the_label_does():
-    cells = [
-        cell for cell in {**TUNINGS, **EVERYTHING}.values() if mean(cell, "sampled garbled") < 0.05
-    ]
-    rude = np.array([mean(cell, "sampled rude") for cell in cells])
-    judge = np.array([average(cell, lambda one: one["judge"]["pairs"]["share"]) for cell in cells])
-    assert np.abs(rude - judge).max() < 0.03
-    ranks = [np.argsort(np.argsort(each)) for each in (rude, judge)]
-    assert np.corrcoef(*ranks)[0, 1] > 0.95
+        found = skill_points(STUDY, cell, plain)
+        pairs = zip(STUDY.seeds(cell), STUDY.seeds(plain), strict=True)
+        by_hand = [
+            100 * (a["skills"]["judge toxicity"] - b["skills"]["judge toxicity"]) for a, b in pairs
+        ]
+        assert found["judge toxicity"].ravel() == pytest.approx(by_hand)
+        holds(row[1].replace("−", "-"), sentence, *ends(crossed_bootstrap(found["judge toxicity"])))
+        for skill, values in found.items():
+            spread = crossed_bootstrap(values)
+            assert spread.high < 0 if skill == "judge toxicity" else spread.high >= 0, skill
+    toxicity = skill_points(STUDY, METHOD, TUNINGS["plain, τ = ½"])["judge toxicity"].mean()
+    holds(row[0], "one skill loses # points", -toxicity)
 
 
 def test_the_floor_in_numbers():
@@ -388,204 +280,12 @@ def test_the_floor_in_numbers():
         assert all(abs(times(weight, 360)[0] - 1) < 0.06 for weight in STUDY.plan.weights)
 
 
-def of_group(group):
-    """Skip where a group of cells is not in the stored study."""
-    reason = f"the stored study has no cells of {group}"
-    return pytest.mark.skipif(group not in STUDY.plan.groups, reason=reason)
-
-
-def changed(variant):
-    return method_cell("mixed", 10, 120, 0, variant)
-
-
-@of_group("variants")
-def test_what_the_parts_do():
-    text = below("What the parts do")
-    stale, through, corpus = (
-        changed(name) for name in ("stale", "no stop-gradient", "corpus prefixes")
-    )
-    holds(text, "does as well: # for #, a", mean(stale, "rude"), mean(METHOD, "rude"))
-    assert 0.08 < mean(corpus, "sampled garbled") < 0.12, "a tenth"
-    holds(text, "still small, # for #, and", mean(through, "rude"), mean(METHOD, "rude"))
-    holds(
-        text,
-        "KL beyond the least is # in place of #. And",
-        beyond_least(STUDY, through)[1].mean,
-        beyond_least(STUDY, METHOD)[1].mean,
-    )
-    holds(
-        text,
-        "at a perplexity of #; without it is #.",
-        mean(METHOD, "other text"),
-        mean(changed("no rehearsal"), "other text"),
-    )
-    plain = mean(TUNINGS["plain, τ = ½"], "CPU seconds")
-    holds(text, "As cheap as plain tuning, # seconds, it is not", plain)
-
-
-@of_group("variants")
-def test_an_adaptive_weight():
-    text, led = below("What the parts do"), changed("adaptive")
-    weights = [one["found"]["kl_weights"] for one in STUDY.seeds(led)]
-    assert all(len(each) == TuningPlan(iterations=12).iterations for each in weights)
-    assert {round(max(each)) for each in weights} <= {28, 29, 30}, "to 29"
-    assert all(each[-1] > 0.85 * max(each) for each in weights), "hardly come down"
-    holds(
-        text, "# rude and # garbled posts are half", mean(led, "rude"), mean(led, "sampled garbled")
-    )
-    holds(text, "dearly with # nats beyond", beyond_least(STUDY, led)[1].mean)
-    holds(text, "before tuning, and # seconds", mean(led, "CPU seconds"))
-    assert mean(led, "clean posts") > mean(BASE, "clean posts")
-    row = table(section("What holds"))["C3 · an adaptive weight helps"][1]
-    holds(
-        row,
-        "it ends at # rude and # garbled, with # nats beyond the least; λ = 10 has # and #, with #",
-        mean(led, "rude"),
-        mean(led, "sampled garbled"),
-        beyond_least(STUDY, led)[1].mean,
-        mean(METHOD, "rude"),
-        mean(METHOD, "sampled garbled"),
-        beyond_least(STUDY, METHOD)[1].mean,
-    )
-
-
-def test_what_two_processes_can_save():
-    text = below("What the parts do")
-    seconds = [one["seconds"] for one in STUDY.seeds(METHOD)]
-    fit = np.mean([each["sample"] + each["fit"] for each in seconds])
-    model = np.mean([each["model"] for each in seconds])
-    holds(
-        text,
-        "of # seconds after the first fit, sampling and fitting have # and the model's"
-        " steps #, so that two cores can be # times",
-        fit + model,
-        fit,
-        model,
-        (fit + model) / max(fit, model),
-    )
-
-
-@of_group("oracles")
-def test_learned_oracles():
-    text = flat(section("What we found: the auxiliary model"))
-    rows = {
-        (row["kind"], row["samples"], row["steps"], row["regulariser"]): row
-        for row in oracles(STUDY)
-    }
-
-    def error(*of):
-        return rows[of]["mean error"]
-
-    first, none, own = "expected first", "no regulariser", "own first"
-    few, enough = ((512, 38), (1024, 75)), ((4096, 300), (8192, 600))
-    constant = STUDY.cell("oracle/separate/512 samples/38 steps/no regulariser/seed 0")["constant"]
-    holds(text, "one chance for everything is #.", constant)
-    for size in few:
-        assert all(error("separate", *size, how).high > constant for how in (first, none))
-    holds(text, "does, # with the regulariser, and", error("separate", *enough[0], first).mean)
-    assert 0.03 < error("separate", *enough[0], none).mean < 0.04
-    assert error("separate", *enough[1], first).high > error("separate", *enough[0], first).low
-    more = {(row["samples"], row["steps"]): row for row in regulariser(STUDY)}
-    for size in enough:
-        assert more[size]["more mean error"].high < 0
-        saved = -more[size]["more mean error"].mean / error("separate", *size, none).mean
-        assert saved > 0.33, "a third or more"
-    for size in few:
-        spread = more[size]["more mean error"]
-        assert spread.low < 0 < spread.high, "not told from chance"
-    holds(
-        text,
-        "at 1,024: # of posts are rude in place of #,",
-        *(rows["separate", *few[1], how]["rude"].mean for how in (first, none)),
-    )
-    assert more[few[1]]["more rude"].low > 0
-    direction = regulariser(STUDY, own)
-    for size in (few[1], enough[0]):
-        at = next(row for row in direction if (row["samples"], row["steps"]) == size)
-        less = at["more mean error"].mean - more[size]["more mean error"].mean
-        assert abs(less) < 0.004, "makes no difference"
-    line = rows["linear", *enough[0], first]
-    holds(
-        text,
-        "# with 4,096 samples, and decoding with it leaves # rude posts",
-        line["mean error"].mean,
-        line["rude"].mean,
-    )
-    long = rows["separate", 1024, 300, first]
-    assert 1.8 * constant < long["mean error"].mean < 2.3 * constant, "twice"
-    assert 0.16 < long["mean error"].mean < 0.2, "nearly 0.2"
-    holds(text, "Decoding with it leaves # rude posts all the same", long["rude"].mean)
-    assert long["rude"].high < rows["separate", *few[1], first]["rude"].low
-
-
-@of_group("detection")
-def test_writing_and_detecting():
-    text = flat(section("What we found: writing and detecting with one model"))
-    cells = {
-        (arm, labels): detection_cell(arm, labels, noise, 0) for arm, labels, noise in DETECTORS
-    }
-
-    def auc(arm, labels=240):
-        return np.array([[one["auc"]] for one in STUDY.seeds(cells[arm, labels])])
-
-    alone, few = auc("detection"), [auc(arm) for arm in ARMS]
-    holds(
-        text,
-        "no arm detects well: # to #, from #.",
-        min(map(np.mean, few)),
-        max(map(np.mean, few)),
-        STUDY.seeds(cells["detection", 240])[0]["base"]["auc"],
-    )
-    for arm, sentence in (
-        ("detection + text", "changes nothing (# [#, #])"),
-        ("detection + text + KL", "it is # [#, #] more with text"),
-        ("detection + KL", "with text and # [#, #] more without"),
-    ):
-        holds(text, sentence, *ends(crossed_bootstrap(auc(arm) - alone)))
-    labels = max(labels for _, labels in cells)
-    holds(text, "as the auxiliary model saw has #.", auc("detection", labels).mean())
-    plan = TuningPlan()
-    assert labels == plan.first_samples + plan.iterations * plan.samples
-    holds(text, "learned from # *right* labels", labels)
-
-    def share(arm, name, labels=240):
-        return np.mean([one[name] for one in STUDY.seeds(cells[arm, labels])])
-
-    holds(
-        text,
-        "garbles # of its posts, with right labels #; with text it writes as the corpus"
-        " does, # rude; with text and KL #.",
-        share("detection", "garbled"),
-        share("detection", "garbled", labels),
-        share("detection + text", "rude"),
-        share("detection + text + KL", "rude"),
-    )
-
-
-def test_rejection_sampling_for_as_long():
-    text, longer = (
-        below("Filters, at equal steps and at equal computing"),
-        rival_cell("rejection", "no forum", 10, 360, 0),
-    )
-    holds(
-        text,
-        "leaves # after 360 steps, which take it as long; rude and garbled together that"
-        " is # for #.",
-        mean(longer, "rude"),
-        violations(STUDY, longer),
-        violations(STUDY, SILENT),
-    )
-    assert mean(longer, "CPU seconds") == pytest.approx(mean(SILENT, "CPU seconds"), rel=0.05)
-    both = [violations(STUDY, cell) for cell in (FILTERS["exact filter, 360 steps"], METHOD)]
-    holds(text, "are # of its posts and # of the method's", *both)
-
-
 def test_the_claims_table():
     rows = table(section("What holds"))
     first = rows["C1 · fewer rude posts at little cost"][1]
     rude = [mean(cell, "rude") for cell in (BASE, METHOD, SILENT)]
     falls = [-100 * change(STUDY, cell, "rude").mean for cell in (METHOD, SILENT)]
-    clean = [-100 * change(STUDY, cell, "clean posts").mean for cell in (METHOD, SILENT)]
+    more = [mean(cell, "clean posts") / nearest_perplexity(STUDY) - 1 for cell in (METHOD, SILENT)]
     holds(
         first.replace("−", "-"),
         "# to # (-# %), without the forum to # (-# %)",
@@ -595,7 +295,38 @@ def test_the_claims_table():
         rude[2],
         falls[1],
     )
-    assert all(4.5 < each < 5.5 for each in clean)
+    holds(first, "Clean posts # and # % above q*", *(100 * each for each in more))
+    once = [once_rude(STUDY, cell).mean for cell in (METHOD, SILENT)]
+    holds(first, "at least one among 25: # and #.", *once)
+    for row in ("C2 · the same, at equal computing, τ = ½", "C2 · the same, no forum"):
+        assert row in rows
+    equal = rows["C2 · the same, at equal computing, τ = ½"]
+    filtered = FILTERS["exact filter, 360 steps"]
+    assert equal[0] == "does not hold"
+    both = difference(STUDY, METHOD, filtered, "violations")
+    assert both.low < 0 < both.high, "level"
+    holds(
+        equal[1].replace("−", "-").replace("+", ""),
+        "leaves # [#, #] fewer rude posts; rude and garbled together # [#, #], level, at # nats"
+        " for #",
+        *ends(difference(STUDY, METHOD, filtered, "rude")),
+        *ends(both),
+        mean(filtered, "KL to the base"),
+        mean(METHOD, "KL to the base"),
+    )
+    silent, rejection = rows["C2 · the same, no forum"], FILTERS["rejection sampling, 360 steps"]
+    assert silent[0] == "not decided"
+    both = difference(STUDY, SILENT, rejection, "violations")
+    assert both.low < 0 < both.high
+    holds(
+        silent[1].replace("−", "-").replace("+", ""),
+        "leaves # [#, #] more rude posts; together the method has # [#, #]",
+        *ends(difference(STUDY, rejection, SILENT, "rude")),
+        *ends(both),
+    )
+    for cell in STUDY.cells:
+        if cell.setting in ("contextual", "sixty") and cell.kind != "method":
+            assert "360 steps" not in cell.of, "not measured"
 
 
 def test_how_numbers_are_told():

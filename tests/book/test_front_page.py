@@ -116,7 +116,6 @@ def test_tuning():
     cells = {
         "pull": method_cell("mixed", 10, 120, 0),
         "filter": rival_cell("exact filter", "mixed", 10, 360, 0),
-        "no posts": method_cell("no forum", 10, 120, 0),
     }
     rude = {name: measured(study, cell, "rude") for name, cell in cells.items()}
     said = re.findall(r"(0\.\d+) \[(0\.\d+), (0\.\d+)\]", card(5))
@@ -128,3 +127,6 @@ def test_tuning():
     spent = {name: measured(study, cell, "CPU seconds") for name, cell in cells.items()}
     assert spent["filter"].high < spent["pull"].low
     assert "With three times the steps, which take less time" in card(5)
+    both = {name: measured(study, cell, "violations").mean for name, cell in cells.items()}
+    words = f"rude and garbled together are {both['pull']:.3f} and {both['filter']:.3f}."
+    assert words in card(5)

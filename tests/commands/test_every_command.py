@@ -28,7 +28,8 @@ class Case:
     """One way to give a command: its words, the work that takes long, and what says where to write.
 
     Attributes:
-        words: Its arguments; OUT stands for the file or folder of its results, RUN for a run.
+        words: Its arguments; OUT stands for the file or folder of its results, FREE for another
+            that can be written, RUN for a run.
         work: The function that takes long.
         out: The option, or the variable of the package, that says where the results go.
     """
@@ -61,6 +62,12 @@ CASES = (
     Case("masks --out OUT", "helpers.knowledge.study.state.measure", "--out"),
     Case("edits --out OUT", "helpers.knowledge.edit_study.state.measure_cell", "--out"),
     Case("detox --out OUT", "helpers.detox.study.state.measure_cell", "--out"),
+    Case("changes --out OUT", "helpers.changes.state.subject", "--out"),
+    Case(
+        "changes --only offset --models OUT --out FREE",
+        "helpers.detox.study.state.measure_cell",
+        "--models",
+    ),
     Case("bench verify --json", "helpers.arithmetic.verification.bench.measure"),
     Case("notebooks --check"),
     Case(
@@ -104,7 +111,8 @@ def run(tmp_path) -> Path:
 
 
 def words_of(case: Case, out: Path, run: Path) -> list[str]:
-    return [{"OUT": str(out), "RUN": str(run)}.get(word, word) for word in case.words.split()]
+    known = {"OUT": str(out), "FREE": str(run.parent / "free.json"), "RUN": str(run)}
+    return [known.get(word, word) for word in case.words.split()]
 
 
 def set_aside(case: Case, monkeypatch, message: str) -> None:
@@ -179,6 +187,11 @@ RESULTS = {
         "detox --json --only base --out never-written.json",
         "from helpers.detox.study import state\nstate.measure_detox = lambda *words: None\n"
         "state.read = lambda *words: {'rude': 0.5}",
+    ),
+    "changes": (
+        "changes --json --only offset/dpo --out never-written.json",
+        "from helpers.changes import state\nstate.measure_changes = lambda *words: None\n"
+        "state.read = lambda *words: {'explained': 0.2}",
     ),
     "surface": (
         "surface --json",

@@ -3,14 +3,38 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from chapter3 import flat, part
+
+from helpers.book.detox_numbers import BASE_CELL, TUNINGS
+from helpers.detox.study import stored_detox
+from helpers.detox.study.summaries import measured, skills
 
 CHAPTER = Path(__file__).resolve().parents[2] / "book" / "ch5_constrained_tuning.md"
 PLAIN = CHAPTER.read_text(encoding="utf-8").replace("\u00a0", " ")  # intervals do not break
 TEXT = flat(PLAIN)
 FIGURE = r"([-+]?\d[\d,]*(?:\.\d+)?)"
 """A number, as a sentence or a cell has it."""
+STUDY, BASE = stored_detox(), BASE_CELL
+METHOD, SILENT, LONG = (
+    TUNINGS[name] for name in ("method, τ = ½", "method, no forum", "method, no forum, 360 steps")
+)
+
+
+def mean(cell, measure):
+    """Mean of a measure of a cell of the study."""
+    return measured(STUDY, cell, measure).mean
+
+
+def average(cell, read):
+    """Mean over seeds of what is read of the numbers of a cell."""
+    return np.mean([read(one) for one in STUDY.seeds(cell)])
+
+
+def points(cell, skill):
+    """How many points of a skill a cell has lost."""
+    return -100 * skills(STUDY, cell)[skill].mean
 
 
 def section(title):

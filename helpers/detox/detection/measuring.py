@@ -21,13 +21,14 @@ Source: the second experiment of arXiv 2410.05559, on detection.
 """
 
 import time
-from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from helpers import zoo
 from helpers.detox.detection.task import (
@@ -38,18 +39,14 @@ from helpers.detox.detection.task import (
 )
 from helpers.detox.finetune import TuningPlan, TuningRun
 from helpers.detox.finetune.iterations import Here, Iterations
-from helpers.detox.finetune.plan import CLIP
-from helpers.detox.finetune.running import one_thread, prepared
-from helpers.detox.finetune.sequential import begun_oracle
-from helpers.detox.finetune.steps import batch_of, losses_of
+from helpers.detox.finetune.running import prepared, run_through
 from helpers.detox.judging import sample_shares, sampled_posts
 from helpers.detox.judging.toxicity import exact, rounded
 from helpers.detox.networks import Plain, Policy, frozen, plain
 from helpers.detox.oracle import FitPlan, Oracle, SuccessOracle, fit, labelled_samples, separate
 from helpers.detox.posts import corpus
 from helpers.errors import LabError
-from helpers.inputs import check_count, within
-from helpers.runtime import gradients, progress
+from helpers.inputs import check_count
 
 MODEL = "tinyworld"
 ITERATIONS = 3
@@ -213,41 +210,16 @@ def trained(
         oracle: A fitted oracle of the base; without one, the first is fitted here.
 
     Raises:
-        LabError: As `finetune.tune`, or a loss that is no number.
+        LabError: As `finetune.tune`.
     """
     check_count("number of labelled posts a step", batch, least=1)
     setting = corpus("mixed" if arm.text else "no forum", tuning.seed)
     run = prepared(base, setting, tuning)
-    iterations = Iterations(Here(), begun_oracle(tuning, oracle), oracle is not None, None)
-    with one_thread():
-        for step in progress(range(tuning.steps), "detect"):
-            if step in (0, *tuning.ends):
-                iterations.begin(run, bisect_right(tuning.ends, step))
-            _take_step(run, posts, batch)
-            if run.step in tuning.ends:
-                iterations.end(run)
-    return run.network.eval()
 
+    def verdicts(run: TuningRun) -> Float[Tensor, ""]:
+        rng = np.random.default_rng([tuning.seed, run.step, VERDICTS])
+        drawn = torch.from_numpy(rng.integers(len(posts), size=batch))
+        return detection_loss(run.network, posts, drawn)
 
-@gradients()
-def _take_step(run: TuningRun, posts: LabelledPosts, batch: int) -> None:
-    """One step of a tuning with the loss of verdicts added."""
-    plan, whole = run.plan, batch_of(run)
-    for group in run.optimizer.param_groups:
-        group["lr"] = plan.rate_at(run.step)
-    run.optimizer.zero_grad(set_to_none=True)
-    rng = np.random.default_rng([plan.seed, run.step, VERDICTS])
-    drawn = torch.from_numpy(rng.integers(len(posts), size=batch))
-    found = losses_of(run, whole, whole)
-    loss = found["other"] + plan.post_weight * found["posts"] + run.kl_weight * found["kl"]
-    loss = loss + plan.rehearsal * found["rehearsal"] + detection_loss(run.network, posts, drawn)
-    if not within(loss.detach().abs(), torch.finfo(torch.float32).max):
-        raise LabError(
-            "expected a loss of detection that is a number",
-            f"got {float(loss.detach()):.4g} at step {run.step}",
-            hint="take a smaller learning rate",
-        )
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(run.network.parameters(), CLIP)
-    run.optimizer.step()
-    run.step += 1
+    run.beside = verdicts
+    return run_through(run, Iterations.of(Here(), tuning, oracle), None, None).network

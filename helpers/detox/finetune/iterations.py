@@ -8,14 +8,16 @@ Who makes a target is told what to make and asked for it later. In one process t
 two, the steps go on in between. The numbers are the same.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from helpers.detox.finetune.plan import TuningPlan
 from helpers.detox.finetune.steps import TuningRun
 from helpers.detox.finetune.targets import FrozenTarget, new_target
 from helpers.detox.finetune.weight import next_weight
 from helpers.detox.networks import frozen
-from helpers.detox.oracle import Oracle, Scorer
+from helpers.detox.oracle import Oracle, Scorer, separate
 
 Made: TypeAlias = tuple[FrozenTarget, dict[str, float]]
 """A target, and the CPU seconds of its parts."""
@@ -61,6 +63,15 @@ class Iterations:
     fitted: bool
     scorer: Scorer | None
     asked: bool = False
+
+    @classmethod
+    def of(
+        cls, maker: Maker, plan: TuningPlan, oracle: Oracle | None, scorer: Scorer | None = None
+    ) -> "Iterations":
+        """Those of a plan, which begin with a copy of a fitted oracle or with one that has learned
+        nothing; with none where the plan is plain tuning."""
+        begun = copy.deepcopy(oracle) if oracle is not None else separate(plan.seed)
+        return cls(maker, begun if plan.constrained else None, oracle is not None, scorer)
 
     def begin(self, run: TuningRun, iteration: int) -> None:
         """Before the model's steps of an iteration, counted from 0."""

@@ -28,7 +28,6 @@ from helpers import runtime
 from helpers.detox.finetune.iterations import Iterations, Made
 from helpers.detox.finetune.plan import TuningPlan
 from helpers.detox.finetune.running import Tuned, prepared, run_through
-from helpers.detox.finetune.sequential import begun_oracle
 from helpers.detox.finetune.steps import TuningRun
 from helpers.detox.finetune.targets import new_target
 from helpers.detox.networks import Plain
@@ -69,10 +68,8 @@ def tune_parallel(
             "this process may use one",
             hint="tune(…) with stale=True in the plan gives the same numbers in one process",
         )
-    begun = begun_oracle(plan, oracle)
     with OracleProcess() as other:
-        iterations = Iterations(other, begun, oracle is not None, scorer)
-        return run_through(run, iterations, folder, on_step)
+        return run_through(run, Iterations.of(other, plan, oracle, scorer), folder, on_step)
 
 
 class OracleProcess:

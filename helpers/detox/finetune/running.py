@@ -82,13 +82,18 @@ def run_through(
 ) -> Tuned:
     """Make all steps that are left, and store the state after every iteration."""
     with held(folder) if folder is not None else nullcontext(), one_thread():
-        made_with = state.made_of(run, iterations.begun, iterations.scorer)
-        if folder is not None and (folder / STATE).exists():
-            state.restore(run, iterations.begun, made_with, folder)
-        keep = partial(state.save, run, made_with, folder) if folder is not None else None
+        keep = _kept_in(run, iterations, folder) if folder is not None else None
         _loop(run, iterations, keep, on_step)
     oracle = run.target.oracle if run.target is not None else None
     return Tuned(run.network.eval(), oracle, run.losses, dict(run.seconds))
+
+
+def _kept_in(run: TuningRun, iterations: Iterations, folder: Path) -> Callable[[], None]:
+    """How the state is stored in a folder, after what stands there is loaded."""
+    made_with = state.made_of(run, iterations.begun, iterations.scorer)
+    if (folder / STATE).exists():
+        state.restore(run, iterations.begun, made_with, folder)
+    return partial(state.save, run, made_with, folder)
 
 
 def _loop(

@@ -10,7 +10,6 @@ turns, with the same numbers.
 Source: arXiv 2410.05559; iterations after figure 2 there.
 """
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from helpers.detox.finetune.plan import TuningPlan
 from helpers.detox.finetune.running import Tuned, prepared, run_through
 from helpers.detox.finetune.steps import TuningRun
 from helpers.detox.networks import Plain
-from helpers.detox.oracle import Oracle, Scorer, separate
+from helpers.detox.oracle import Oracle, Scorer
 from helpers.detox.posts import DetoxCorpus
 
 
@@ -57,13 +56,4 @@ def tune(
     [10.0, 10.0]
     """
     run = prepared(base, corpus, plan, scorer)
-    begun = begun_oracle(plan, oracle)
-    iterations = Iterations(Here(), begun, oracle is not None, scorer)
-    return run_through(run, iterations, folder, on_step)
-
-
-def begun_oracle(plan: TuningPlan, oracle: Oracle | None) -> Oracle | None:
-    """A copy of the given oracle, or one that has learned nothing; None for plain tuning."""
-    if not plan.constrained:
-        return None
-    return copy.deepcopy(oracle) if oracle is not None else separate(plan.seed)
+    return run_through(run, Iterations.of(Here(), plan, oracle, scorer), folder, on_step)

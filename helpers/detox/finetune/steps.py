@@ -6,6 +6,7 @@ prefixes, so that with λ = 0 a step is one of plain tuning bit for bit.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,12 +38,14 @@ class StepLosses:
         kl: KL(q ‖ p) at the prefixes, without its weight; 0 where no target is asked for.
         rehearsal: KL(base ‖ p) on other text, without its weight.
         kl_weight: λ of this step.
+        beside: What else is minimised (`TuningRun.beside`); 0 where nothing is.
     """
 
     text: float
     kl: float
     rehearsal: float
     kl_weight: float
+    beside: float = 0.0
 
 
 @dataclass
@@ -57,6 +60,7 @@ class TuningRun:
         target: What the model is pulled towards; None before the first, or without any.
         seconds: CPU seconds of sampling with labels, of the oracle's fits, and of the model's
             steps.
+        beside: What is minimised beside the losses of the method, such as that of a second task.
     """
 
     plan: TuningPlan
@@ -71,6 +75,7 @@ class TuningRun:
     seconds: dict[str, float] = field(
         default_factory=lambda: {"sample": 0.0, "fit": 0.0, "model": 0.0}
     )
+    beside: "Callable[[TuningRun], Float[Tensor, '']] | None" = None
 
 
 @dataclass(frozen=True)
@@ -213,29 +218,34 @@ def take_step(run: TuningRun) -> StepLosses:
     Raises:
         LabError: A loss or gradient that is not finite; the weights are then as before the step.
     """
-    plan, sums = run.plan, torch.zeros(3)
     for group in run.optimizer.param_groups:
-        group["lr"] = plan.rate_at(run.step)
+        group["lr"] = run.plan.rate_at(run.step)
     run.optimizer.zero_grad(set_to_none=True)
-    whole = batch_of(run)
-    for part in whole.parts(plan.accumulate):
-        found = losses_of(run, part, whole)
-        text = found["other"] + plan.post_weight * found["posts"]
-        loss = text + run.kl_weight * found["kl"] + plan.rehearsal * found["rehearsal"]
-        if loss.requires_grad:  # a part without a row brings nothing
-            loss.backward()
-        sums += torch.stack([text, found["kl"], found["rehearsal"]]).detach()
-    norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), CLIP)
-    values = sums.tolist()
+    values = _with_gradient(run)
+    norm = float(torch.nn.utils.clip_grad_norm_(run.network.parameters(), CLIP))
     # before the step, which would spoil the weights
-    if not all(math.isfinite(value) for value in (*values, float(norm))):
+    if not all(math.isfinite(value) for value in (*values, norm)):
         raise LabError(
             f"expected finite losses and a finite gradient at step {run.step}",
-            f"got {', '.join(f'{value:.3g}' for value in values)}, and a norm of {float(norm):.3g}",
+            f"got {', '.join(f'{value:.3g}' for value in values)}, and a norm of {norm:.3g}",
             hint="take a smaller rate, or a model whose weights are numbers",
         )
     run.optimizer.step()
     run.step += 1
-    text, kl, rehearsal = values
-    run.losses.append(StepLosses(text, kl, rehearsal, run.kl_weight))
+    text, kl, rehearsal, beside = values
+    run.losses.append(StepLosses(text, kl, rehearsal, run.kl_weight, beside))
     return run.losses[-1]
+
+
+def _with_gradient(run: TuningRun) -> list[float]:
+    """The gradient of a step is left at the weights; its losses: text, KL, rehearsal, beside."""
+    plan, whole, sums = run.plan, batch_of(run), torch.zeros(4)
+    for number, part in enumerate(whole.parts(plan.accumulate)):
+        found = losses_of(run, part, whole)
+        text = found["other"] + plan.post_weight * found["posts"]
+        beside = torch.zeros(()) if run.beside is None or number else run.beside(run)
+        loss = text + run.kl_weight * found["kl"] + plan.rehearsal * found["rehearsal"] + beside
+        if loss.requires_grad:  # a part without a row brings nothing
+            loss.backward()
+        sums += torch.stack([text, found["kl"], found["rehearsal"], beside]).detach()
+    return sums.tolist()

@@ -114,8 +114,9 @@ def _kept(corpus: DetoxCorpus, keep: Bool[ndarray, " post"]) -> DetoxCorpus:
 
 
 def unconstrained(plan: TuningPlan) -> TuningPlan:
-    """The plan with cross-entropy and rehearsal alone: no KL term, no controller of its weight."""
-    return replace(plan, kl_weight=0.0, adaptive=None)
+    """The plan with cross-entropy and rehearsal alone: no KL term, no controller of its weight, and
+    no target that would be made anew in several iterations."""
+    return replace(plan, kl_weight=0.0, adaptive=None, iterations=1)
 
 
 def plain_tuning(base: Plain, corpus: DetoxCorpus, plan: TuningPlan) -> RivalPolicy:

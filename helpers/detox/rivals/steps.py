@@ -7,28 +7,29 @@ differs between rivals is their loss of posts alone.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers import runtime
-from helpers.detox.finetune import TuningPlan, closed_form_kl, cross_entropy
-from helpers.detox.finetune.plan import BETAS, CLIP, check_plan
-from helpers.detox.finetune.steps import BATCHES, rows
-from helpers.detox.networks import Plain, frozen
+from helpers.detox.finetune import TuningPlan
+from helpers.detox.finetune.running import prepared
+from helpers.detox.finetune.steps import take_step
+from helpers.detox.networks import Plain
 from helpers.detox.oracle.losses import counted
 from helpers.detox.posts import PROMPT, STOP, DetoxCorpus
+from helpers.detox.rivals.filters import unconstrained
 from helpers.detox.rivals.outcome import CPUClock
 from helpers.errors import LabError
-from helpers.inputs import token_ids, within
+from helpers.inputs import token_ids
+from helpers.runtime import gradients, progress
 
 PostLoss = Callable[[Plain, torch.Generator], Float[Tensor, ""]]
 """The loss of posts of the present network; everything random comes from the generator."""
 
 
-@runtime.gradients()
+@gradients()  # what is trained must not be made in inference mode
 def train(
     base: Plain,
     corpus: DetoxCorpus,
@@ -46,50 +47,17 @@ def train(
         label: Of the bar.
 
     Raises:
-        LabError: A plan that cannot be followed, text of another vocabulary, or a loss that is no
-            number.
+        LabError: As `finetune.tune`.
     """
-    check_plan(plan)
-    token_ids(corpus.other, base)
-    network, reference = frozen(base).requires_grad_(True).train(), frozen(base)
-    optimiser = torch.optim.AdamW(network.parameters(), plan.rate, BETAS, weight_decay=0.0)
+    run = prepared(base, replace(corpus, posts=None), unconstrained(plan))
     generator = torch.Generator().manual_seed(plan.seed)
-    bar = runtime.progress(range(plan.steps), label)
-    for step in bar:
+    run.beside = lambda run: post_loss(run.network, generator)
+    bar = progress(range(plan.steps), label)
+    for _ in bar:
         with clock.of("model"):
-            for group in optimiser.param_groups:
-                group["lr"] = plan.rate_at(step)
-            optimiser.zero_grad()
-            own = post_loss(network, generator)
-            loss = own + _of_other_text(network, reference, corpus, plan, step)
-            if not within(loss.detach().abs(), torch.finfo(torch.float32).max):
-                raise LabError(
-                    f"expected a loss of {label} that is a number",
-                    f"got {float(loss.detach()):.4g} at step {step}",
-                    hint="take a smaller learning rate",
-                )
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-            optimiser.step()
-        bar.set_postfix(loss=f"{float(own.detach()):.3f}", refresh=False)
-    return network.eval()
-
-
-def _of_other_text(
-    network: Plain, reference: Plain, corpus: DetoxCorpus, plan: TuningPlan, step: int
-) -> Float[Tensor, ""]:
-    """Cross-entropy on rows of other text, the method's of this step, and rehearsal there."""
-    rng = np.random.default_rng([plan.seed, step, BATCHES])
-    drawn = torch.from_numpy(rng.integers(len(corpus.other), size=plan.rows))
-    other = rows(corpus.other[drawn])
-    log_p = other.log_p(network)
-    every = torch.ones(len(log_p), dtype=torch.bool)
-    loss = cross_entropy(log_p, other.wanted, every)
-    if not plan.rehearsal:
-        return loss
-    with torch.no_grad():
-        log_base = other.log_p(reference)
-    return loss + plan.rehearsal * closed_form_kl(log_base, log_p, every)
+            losses = take_step(run)
+        bar.set_postfix(loss=f"{losses.beside:.3f}", refresh=False)
+    return run.network.eval()
 
 
 def word_log_probs(

@@ -159,6 +159,17 @@ def test_parts_add_up_to_the_whole_also_where_posts_differ_in_length():
     assert all(torch.allclose(weights[0], other, atol=1e-6) for other in weights[1:])
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_what_is_minimised_beside_counts_once_a_step(parts):
+    """A loss of 2 · the sum of the last layer: its gradient there is 2 everywhere."""
+    alone, both = run_of(accumulate=parts), run_of(accumulate=parts)
+    both.beside = lambda run: 2 * run.network.unembed.weight.sum()
+    value = float(both.beside(both))
+    assert torch.allclose(gradient(both), gradient(alone) + 2, atol=1e-5)
+    assert both.losses[0].beside == pytest.approx(value, rel=1e-5)
+    assert replace(both.losses[0], beside=0.0) == alone.losses[0]
+
+
 def test_batches_do_not_depend_on_the_weight():
     with_target, without = run_of(), run_of()
     without.target = None
@@ -192,10 +203,13 @@ def test_losses_that_are_no_numbers_leave_the_weights_alone():
     run = run_of()
     with torch.no_grad():
         run.network.unembed.bias[5] = torch.inf
-    before = frozen(run.network)
-    with pytest.raises(LabError, match="expected"):
-        take_step(run)
-    assert torch.equal(before.embed.weight, run.network.embed.weight)
+    other = run_of()
+    other.beside = lambda run: torch.tensor(torch.nan)
+    for spoilt in (run, other):
+        before = frozen(spoilt.network)
+        with pytest.raises(LabError, match="expected"):
+            take_step(spoilt)
+        assert torch.equal(before.embed.weight, spoilt.network.embed.weight)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,14 @@ def test_rounds_share_the_steps_and_each_samples_the_model_of_the_one_before(ask
     assert counts[0] > max(counts[1:])  # 192 samples first, 96 later
 
 
+def test_rounds_may_be_shorter_than_the_iterations_of_the_method():
+    """A plan with a step an iteration for the method has fewer steps a round."""
+    short = plan(steps=4, iterations=4, first_samples=192)
+    assert (
+        len(rejection_sampling(writer(0.25, 0.5), small_corpus(), short, 3).found["accepted"]) == 3
+    )
+
+
 def test_a_model_that_learns_from_its_accepted_samples_becomes_kinder():
     base = writer(0.0, 0.5)
     tuned = rejection_sampling(base, small_corpus(width=2), plan(steps=60, rate=0.05), 2)
