@@ -99,11 +99,11 @@ class Panel:
         self.drawn.append(drawn_mark(x, y, colour, shape))
 
     def label(
-        self, text: str, point: tuple[float, float], by: tuple[float, float] = (9, 4), end="start"
+        self, text: str, point: tuple[float, float], by: tuple[float, float] = (9, 4)
     ) -> None:
         """Words beside a point."""
         x, y = self.at(*point)
-        self.drawn.append(_text(text, x + by[0], y + by[1], end, size=12))
+        self.drawn.append(_text(text, x + by[0], y + by[1], "start", size=12))
 
     def svg(self, left: float, top: float) -> str:
         """The panel, with its axes, at a place of the figure."""

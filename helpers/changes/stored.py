@@ -7,7 +7,6 @@ from helpers import files, zoo
 from helpers.changes import state
 from helpers.changes.plan import ChangeCell, ChangePlan, change_cells
 from helpers.changes.subjects import MODEL
-from helpers.errors import LabError
 from helpers.files.cells import Result, put_together, stored_cell, taken_apart
 
 CHANGES = files.DATA / "changes.json"
@@ -72,11 +71,4 @@ def stored_changes(path: Path = CHANGES) -> ChangeStudy:
     Raises:
         LabError: No such file, a damaged one, or one of other weights than those that are shipped.
     """
-    study = files.read_stored(path, _study, HINT)
-    if study.sha256 != zoo.entry(MODEL).sha256:
-        raise LabError(
-            f"expected measurements of the shipped {MODEL}",
-            f"{path} is of other weights",
-            hint="measure them anew",
-        )
-    return study
+    return zoo.read_measured(path, _study, HINT, MODEL)

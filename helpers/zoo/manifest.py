@@ -3,11 +3,12 @@
 import difflib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from helpers import runtime
+from helpers import files, runtime
 from helpers.errors import LabError
 from helpers.training import Recipe
 from helpers.zoo.hub import HUB
@@ -132,6 +133,42 @@ def entry(name: str) -> Entry:
     if name not in entries:
         raise unknown_name(name, list(entries))
     return entries[name]
+
+
+class OfWeights(Protocol):
+    """What was measured on embedded models."""
+
+    @property
+    def sha256(self) -> Any:
+        """Checksum of the model's weights; of several models, by their names."""
+        ...
+
+
+Stored = TypeVar("Stored", bound=OfWeights)
+
+
+def read_measured(
+    path: Path, parse: Callable[[Any], Stored], hint: str, model: str | tuple[str, ...]
+) -> Stored:
+    """Stored measurements of embedded models, which must be of the weights that are shipped.
+
+    Args:
+        parse, hint: As of `helpers.files.read_stored`.
+        model: The name of the model, or those of several.
+
+    Raises:
+        LabError: No such file, a damaged one, or one of other weights.
+    """
+    study = files.read_stored(path, parse, hint)
+    one = isinstance(model, str)
+    shipped = {name: entry(name).sha256 for name in ([model] if one else model)}
+    if study.sha256 != (shipped[model] if one else shipped):
+        raise LabError(
+            f"expected measurements of the shipped {' and '.join(shipped)}",
+            f"{path} is of other weights",
+            hint="measure them anew",
+        )
+    return study
 
 
 def unknown_name(name: str, embedded: list[str]) -> LabError:

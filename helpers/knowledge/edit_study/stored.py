@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers import files, zoo
-from helpers.errors import LabError
 from helpers.files.cells import Result, put_together, stored_cell, taken_apart
 from helpers.knowledge.edit_study import state
 from helpers.knowledge.edit_study.plan import MODELS, EditCell, EditPlan, arm_cell, edit_cells
@@ -70,11 +69,4 @@ def stored_edits(path: Path = EDITS) -> EditStudy:
     Raises:
         LabError: No such file, a damaged one, or one of other weights than those that are shipped.
     """
-    study = files.read_stored(path, _study, HINT)
-    if study.sha256 != {name: zoo.entry(name).sha256 for name in MODELS}:
-        raise LabError(
-            f"expected measurements of the shipped {MODELS[0]} and {MODELS[1]}",
-            f"{path} is of other weights",
-            hint="measure them anew",
-        )
-    return study
+    return zoo.read_measured(path, _study, HINT, MODELS)
