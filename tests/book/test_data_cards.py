@@ -6,7 +6,7 @@ from pathlib import Path
 from helpers.book import data_cards
 from helpers.detox import oracle, posts
 from helpers.detox.oracle.stored import DATA, about
-from helpers.detox.real import sources
+from helpers.detox.real import scorers, sources
 from helpers.tinyworld.bestiary import texts as bestiary_texts
 from helpers.tinyworld.bestiary import world as bestiaries
 from helpers.tinyworld.language.documents import MIXTURES
@@ -103,12 +103,22 @@ def test_the_bestiary_is_counted_and_its_documents_are_its_own():
 
 def test_the_public_texts_of_part_5_are_those_that_are_fetched():
     text = section("data.md", "The public texts of Part 5")
-    found = {row[1].strip("`"): row for row in rows(text)[2:]}
+    found = {row[1].strip("`"): row for row in rows(text) if len(row) == 5}
     for file in (sources.RTP, *sources.TRUSTED, sources.PAIRS):
         assert found[file.file][2] == f"{file.size:,}"
         assert re.sub("[` ]", "", found[file.file][3]) == file.sha256
     sizes = [file.size for file in sources.GROUPS]
     assert found[f"{len(sizes)} files"][2] == f"{sum(sizes):,}"
+    addresses = (sources.QUARK, sources.TRUST, sources.TOXIGEN, sources.PARADETOX)
+    for address in addresses:
+        repository, commit = re.search(r"com/([^/]+/[^/]+)/([0-9a-f]{40})/", address).groups()
+        assert f"| `{repository}` | `{commit}` |" in text
+    cards = {row[0].strip("`"): row[1:] for row in rows(text) if len(row) == 6}
+    for name, its in scorers.SCORERS.items():
+        repository, commit, _, data, licence = cards[name]
+        assert (repository, commit) == (f"`{its.repository}`", f"`{its.revision}`")
+        assert data.startswith(its.data)
+        assert licence.startswith(its.licence)
 
 
 def test_the_corpora_of_part_5_are_as_they_are_drawn():
