@@ -10,6 +10,7 @@ import torch
 
 from helpers.course import check
 from helpers.course.labs import execute, source
+from tests.labs import twice
 
 FEWEST_MUTANTS = 3
 WIDTH = 100
@@ -34,14 +35,21 @@ GARBAGE += [
 ]
 
 
-def run_student(lab: source.Lab) -> execute.NotebookRun:
-    """Run the student notebook as it is handed out."""
-    return execute.run_notebook(source.student_notebook(lab), lab.name)
+def run_student(lab: source.Lab, notes: twice.Notes | None = None) -> execute.NotebookRun:
+    """Run the student notebook as it is handed out.
+
+    Args:
+        notes: Those of a run of the solution: long cells that need no answer are not run again.
+    """
+    stubs = twice.Stubs(notes or twice.Notes())
+    return execute.run_notebook(source.student_notebook(lab), lab.name, stubs.run)
 
 
-def run_solution(lab: source.Lab) -> execute.NotebookRun:
+def run_solution(lab: source.Lab, notes: twice.Notes | None = None) -> execute.NotebookRun:
     """Run the notebook with the solutions in place."""
-    return execute.run_notebook(source.solution_notebook(lab), lab.name)
+    return execute.run_notebook(
+        source.solution_notebook(lab), lab.name, (notes or twice.Notes()).run
+    )
 
 
 def stub_complaints(lab: source.Lab, run: execute.NotebookRun) -> list[str]:

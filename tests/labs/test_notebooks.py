@@ -11,7 +11,7 @@ import torch
 
 from helpers import runtime
 from helpers.course.labs import folder, notebooks
-from tests.labs import harness, vandals
+from tests.labs import harness, twice, vandals
 
 ROOT = Path(__file__).resolve().parents[2]
 LABS = folder.lab_files(ROOT)
@@ -38,8 +38,13 @@ def lab(path):
 
 
 @pytest.fixture(scope="module")
-def solution(lab):
-    run = harness.run_solution(lab)
+def notes(lab):
+    return twice.Notes()
+
+
+@pytest.fixture(scope="module")
+def solution(lab, notes):
+    run = harness.run_solution(lab, notes)
     matplotlib.pyplot.close("all")
     return run
 
@@ -74,8 +79,8 @@ def test_code_and_prose_keep_to_one_width(lab):
 
 
 @pytest.mark.slow
-def test_the_stub_scores_nothing(lab):
-    assert harness.stub_complaints(lab, harness.run_student(lab)) == []
+def test_the_stub_scores_nothing(lab, notes, solution):
+    assert harness.stub_complaints(lab, harness.run_student(lab, notes)) == []
 
 
 @pytest.mark.slow

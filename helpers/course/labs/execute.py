@@ -2,9 +2,9 @@
 
 import linecache
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from helpers.course import sheet
 
@@ -30,6 +30,16 @@ class NotebookRun:
     namespace: dict[str, object]
 
 
+Namespace: TypeAlias = dict[str, object]
+Step: TypeAlias = Callable[[str, str, Namespace], None]
+"""Runs a cell: its code without magics, the name of its file, the notebook's variables."""
+
+
+def run_cell(code: str, filename: str, namespace: Namespace) -> None:
+    """Run the code of a cell."""
+    exec(compile(code, filename, "exec"), namespace)
+
+
 class _Shell:
     """What ``get_ipython()`` gives here: magics and shell commands do nothing."""
 
@@ -43,17 +53,26 @@ class _Shell:
         return []
 
 
-def run_notebook(notebook: "NotebookNode", name: str = "notebook") -> NotebookRun:
+def run_notebook(
+    notebook: "NotebookNode", name: str = "notebook", step: Step = run_cell
+) -> NotebookRun:
     """Run every code cell in order, going on after a cell that raises, as "Run all" with a patient
     reader would.
 
     The checks record on a sheet of this run alone.
+
+    Args:
+        step: Runs a cell.
     """
-    return run_cells([cell.source for cell in notebook.cells if cell.cell_type == "code"], name)
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return run_cells(sources, name, step)
 
 
-def run_cells(sources: Iterable[str], name: str = "notebook") -> NotebookRun:
+def run_cells(sources: Iterable[str], name: str = "notebook", step: Step = run_cell) -> NotebookRun:
     """Run the given cells as one notebook.
+
+    Args:
+        step: Runs a cell.
 
     >>> run = run_cells(["a = 1", "%matplotlib inline", "1 / 0", "b = a + 1"])
     >>> run.namespace["b"], [(failure.cell, failure.kind.__name__) for failure in run.failures]
@@ -63,7 +82,7 @@ def run_cells(sources: Iterable[str], name: str = "notebook") -> NotebookRun:
     from IPython.display import display
 
     shell, transform = _Shell(), TransformerManager().transform_cell
-    namespace: dict[str, object] = {
+    namespace: Namespace = {
         "__name__": "__main__",
         "get_ipython": lambda: shell,
         "display": display,
@@ -80,7 +99,7 @@ def run_cells(sources: Iterable[str], name: str = "notebook") -> NotebookRun:
                 filename,
             )  # for error messages
             try:
-                exec(compile(code, filename, "exec"), namespace)
+                step(code, filename, namespace)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a notebook's cell may raise anything
                 failures.append(Failure(number, type(error), traceback.format_exc()))
     return NotebookRun(scores, tuple(failures), namespace)
