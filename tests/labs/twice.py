@@ -94,8 +94,7 @@ def bound(tree: ast.AST) -> set[str]:
 
 
 def changed(tree: ast.AST) -> set[str]:
-    """Names that are set, and those of which a part is set or changed: afterwards an answer may stand
-    in any of them.
+    """Names that are set, and those of which a part is set or changed: an answer may stand in any.
 
     >>> sorted(changed(ast.parse("a.b = 1; c[0] = 2; d.append(3); e = f(g)")))
     ['a', 'c', 'd', 'e']
