@@ -1,12 +1,14 @@
 """A tuning as a whole: that it learns, what its targets are of, and that a kill costs nothing."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 import torch
 
-from helpers.detox.finetune import TuningPlan, iterations, tune
-from helpers.detox.finetune.targets import new_target
+from helpers.detox.finetune import TuningPlan, iterations, running, tune
+from helpers.detox.finetune.steps import batch_of
+from helpers.detox.finetune.targets import new_target, stream
 from helpers.detox.networks import frozen
 from helpers.detox.posts import DetoxCorpus
 from helpers.errors import LabError
@@ -127,6 +129,31 @@ def test_samples_of_an_iteration_are_the_models_own():
     assert target.violations == 0
     assert len(target.accepted) == toys.PLAN.samples
     assert set(seconds) == {"sample", "fit"}
+
+
+def test_what_is_accepted_are_the_samples_that_the_scorer_lets_pass():
+    target, _ = new_target(toys.PLAN, 1, toys.base(), toys.oracle(), True, toys.allowed)
+    assert 0 < target.violations < 1
+    assert toys.allowed(target.accepted).all()
+    assert len(target.accepted) == round((1 - target.violations) * toys.PLAN.samples)
+
+
+def test_every_piece_of_work_has_random_numbers_of_its_own():
+    """By seed, iteration and piece; the batches of steps likewise."""
+    words = [(seed, turn, piece) for seed in (0, 1) for turn in (0, 1) for piece in (1, 2)]
+    drawn = {
+        tuple(torch.rand(3, generator=stream(replace(toys.PLAN, seed=seed), *rest)).tolist())
+        for seed, *rest in words
+    }
+    assert len(drawn) == len(words)
+    runs = [
+        running.prepared(toys.base(), toys.corpus(), replace(toys.PLAN, seed=seed), toys.allowed)
+        for seed in (0, 1)
+    ]
+    batches = [batch_of(run).other.tokens for run in runs]
+    runs[0].step = 1
+    batches.append(batch_of(runs[0]).other.tokens)
+    assert not any(torch.equal(one, other) for one, other in combinations(batches, 2))
 
 
 def test_the_weight_follows_the_share_of_violations():

@@ -1,6 +1,7 @@
 """All numbers of a policy, in one dictionary."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,13 @@ def test_a_mask_makes_one_direction_infinite(found):
 
 def test_the_same_seed_gives_the_same_numbers(found):
     assert judged(saying(CHANCES), blank_network(), PLAN, JUDGES) == found
+
+
+def test_another_seed_has_other_samples(found):
+    """Twelve posts of four kinds: by chance the same in one of thousands of seeds."""
+    other = judged(saying(CHANCES), blank_network(), replace(PLAN, seed=1), JUDGES)
+    assert other["rude"] == found["rude"], "what is exact has no seed"
+    assert other["sampled"] != found["sampled"]
 
 
 def test_a_judge_without_a_score_is_refused():

@@ -54,6 +54,21 @@ def test_what_is_learned_is_the_exact_success(weight, direction):
     assert error(oracle, base) < 0.08
 
 
+def test_consistency_counts_by_its_weight():
+    """Of one step on the same texts the gradient is that of the label, and so many times the rest:
+    it is the last one, and stands at the weights."""
+    base, samples, found = tiny.network(), drawn(tiny.network(), 64), {}
+    for weight in (0.0, 1.0, 3.0):
+        oracle = blank(tiny.SHAPE, 1)
+        with torch.no_grad():  # of one that says nothing all expectations are alike
+            oracle.head.weight.normal_(generator=seeded())
+        fit(oracle, base, samples, FitPlan(steps=1, batch=8, consistency=weight), seeded())
+        found[weight] = oracle.head.weight.grad
+    apart = found[1.0] - found[0.0]
+    assert torch.allclose(found[3.0] - found[0.0], 3 * apart, atol=1e-6)
+    assert float(apart.abs().max()) > 1e-3
+
+
 def test_labels_that_are_turned_round_are_learned_turned_round():
     base, oracle, samples = tiny.network(), blank(tiny.SHAPE, 1), drawn(tiny.network())
     turned = LabelledSamples(samples.tokens, ~samples.satisfied, tiny.START, tiny.STOP)

@@ -148,6 +148,15 @@ def test_settings_are_what_their_names_say(few_rows):
     assert torch.equal(made["mixed"].posts[:60], made["sixty"].posts)
 
 
+def test_a_corpus_follows_from_its_seed_in_both_parts(few_rows):
+    one, other = (corpus("sixty", seed=seed) for seed in (0, 1))
+    for seed, made in enumerate((one, other)):
+        assert torch.equal(made.posts, posts_of(seed, 60, 0.5))
+        assert torch.equal(made.other, other_text(seed, 2))
+    assert not torch.equal(one.other, other.other)
+    assert one.posts.shape != other.posts.shape or not torch.equal(one.posts, other.posts)
+
+
 def test_no_corpus_is_made_from_the_seeds_of_judging(few_rows):
     with pytest.raises(LabError, match="kept for judging"):
         corpus("mixed", HELD_OUT_SEEDS)
