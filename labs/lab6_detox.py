@@ -34,7 +34,8 @@
 # - predict where tuning ends, before a single step is made;
 # - judge a method by what it breaks, and undo it in ten steps.
 #
-# **You need** Lab 0: the parts of a transformer, controls. Gradient descent in PyTorch.
+# **You need** Lab 0: the parts of a transformer, controls. Gradient descent in PyTorch. Words in
+# *italics* stand in the [glossary](../book/glossary.md).
 #
 # **Cost** Eight exercises of 5 to 15 minutes, about two and a half hours with the reading. The
 # set-up cell prints the measured run time. An open exercise stops nothing: the library's version
@@ -55,6 +56,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+# %%
 from helpers import zoo
 from helpers.changes import stored_changes
 from helpers.changes import summaries as of_changes
@@ -79,6 +81,8 @@ from helpers.detox.study import learned as of_learned
 from helpers.detox.study.groups import FEW_LABELS, MANY_LABELS
 from helpers.detox.study.least import beyond_least
 from helpers.detox.study.plan import detection_cell
+
+# %%
 from helpers.show import claims, pictures, plots, say, table
 from helpers.stats import auroc, crossed_bootstrap
 from helpers.tinyworld.language import vocabulary
@@ -136,6 +140,7 @@ def manner_shares(writer):
     return np.array(found).T
 
 
+# %%
 says = {
     "tinyworld": manner_shares(policy),
     "insult words forbidden": manner_shares(rivals.masked_words(base).policy),
@@ -243,6 +248,8 @@ def success_by_library(steps, after, accepted, length):
 
 
 own_success = answer_or("lab6.1", success, instead=success_by_library)
+
+# %%
 R = own_success(steps, no_x.delta, no_x.accept, length)
 first_R = R[0, np.arange(3), no_x.delta[0]]  # success after each first word
 whole = float(start @ first_R)
@@ -305,6 +312,9 @@ def guided_by_library(p, success):
 
 
 own_guided = answer_or("lab6.2", guided, instead=guided_by_library)
+
+
+# %%
 
 
 def chance_of(text, choose):
@@ -498,12 +508,15 @@ say(
 
 # %% [markdown]
 # **Found** The oracle's mean error is 0.012, where ½ for everything has 0.088. With 4 096 posts or
-# more, a linear one errs more than twice as much as a transformer that saw as many: no line finds
-# in the model's last state what will decide. There the regulariser helps, too; with fewer posts it
-# makes no difference to the error that can be told. Trained four times as long on 1 024 posts, an
-# oracle is worse by the error, and yet better to decode with. And an oracle that says ½ to
-# everything obeys the equation perfectly, as the truth does. Consistency is not truth: labels have
-# to come from the end of the text.
+# more, a linear one errs more than twice as much as a transformer with the same regulariser that
+# saw as many: no line finds in the model's last state what will decide. There the regulariser
+# lowers the error. With fewer posts, each read as often, it makes no difference to the error that
+# five seeds could tell. And what is left when the oracle guides, it lowers nowhere. Trained four
+# times as long on 1 024 posts, an oracle is worse by the error, with the regulariser or without,
+# and yet better to decode with.
+#
+# An oracle that says ½ to everything obeys the equation perfectly, as the truth does. Consistency
+# is not truth: labels have to come from the end of the text.
 #
 # ### Exercise 6.4 · Where is the oracle wrong?
 #
@@ -553,7 +566,8 @@ def find_wrong(oracle, prompt):
 check("lab6.4", find_wrong)
 
 # %%
-own_wrong = answer_or("lab6.4", find_wrong, instead=lambda oracle, prompt: ["only a"])
+KNOWN = ["it is a lie that", "i no longer think that", "i no longer say that"]
+own_wrong = answer_or("lab6.4", find_wrong, instead=lambda oracle, prompt: KNOWN)
 worst = []
 for text in own_wrong(learned, people[0]):
     prefix = tuple(words.encode(text, begin=False))
@@ -563,13 +577,21 @@ for text in own_wrong(learned, people[0]):
     error = (said_of - torch.from_numpy(right[number_of[prefix]])) * (p >= 0.01)
     word = int(error.abs().argmax())
     worst.append([text, words.words[word], float(said_of[word] - error[word]), said_of[word]])
+
+# %% tags=["hide-input"]
 table(
     ["after", "next word", "exact R", "learned R"],
     [[text, word, f"{r:.3f}", f"{float(guess):.3f}"] for text, word, r, guess in worst],
 )
+chance, guesses, exact_R, _ = held["the oracle"].points.T
+off = np.abs(guesses - exact_R)[chance >= 1e-4]
+say(
+    f"Of {len(off)} beginnings and next words with a chance of $10^{{-4}}$ together, "
+    f"{(off >= 0.05).sum()} are off by 0.05 or more."
+)
 
 # %% [markdown]
-# **Found** The oracle is good on average, and off by up to 0.12 at a few beginnings. The worst ones
+# **Found** The oracle is good on average, and off by a tenth at a few beginnings. The worst three
 # turn round what comes after them, long before the noun is there.
 
 # %% [markdown]
@@ -638,6 +660,8 @@ def kl_by_library(log_q, logits, counts):
 
 
 own_kl = answer_or("lab6.5", kl_loss, instead=kl_by_library)
+
+# %%
 counts = (written[:, PROMPT:] != STOP) & (written[:, PROMPT:] != PAD)
 log_R = F.logsigmoid(told["learned"][:, PROMPT:])
 
@@ -657,7 +681,6 @@ n_positions = int(counts.sum())
 q_next = (p_next[:, PROMPT:].log() + log_R).softmax(-1)
 by_hand = (p_next[:, PROMPT:] - q_next) * counts[..., None] / n_positions
 cosines = F.cosine_similarity(stopped, through, dim=-1)[counts]
-larger = float(through[counts].norm(dim=-1).mean() / stopped[counts].norm(dim=-1).mean())
 say(
     f"Largest difference to $(p - q)/n$: {float((stopped - by_hand).abs().max()):.0e}. Cosine "
     f"between the two gradients, mean of {n_positions} positions: {float(cosines.mean()):.2f} (you "
@@ -805,12 +828,21 @@ table(
 # asked, and 6 rows of other text. There a third term holds the model to what it was, with the same
 # loss as the KL: what is no post keeps the rule, so q is the model before. We take that for what
 # the paper calls *adaptive*; its abstract does not say.
+#
+# Commit yourself: what share of its posts will be rude?
+
+# %%
+my_end = 0.5  # your share, between 0 and 1
 
 # %%
 corpus = posts.corpus("mixed", seed=0)
 kept = oracle.labelled_samples(policy, 1024, torch.Generator().manual_seed(0)).accepted
+with torch.no_grad():
+    p_kept, r_kept = base(kept)[:, :-1].softmax(-1), learned(kept)[:, :-1].sigmoid()
+log_q = own_guided(p_kept, r_kept)[0].log()  # of every word after the first
 
 
+# %%
 def said(network, rows):
     """Logits for every word after the first: [row pos word]."""
     return network(rows)[:, :-1]
@@ -821,11 +853,6 @@ def counted(rows):
     counts = rows[:, 1:] != PAD
     counts[:, : PROMPT - 1] = False
     return counts
-
-
-with torch.no_grad():
-    q = own_guided(said(base, kept).softmax(-1), said(learned, kept).sigmoid())[0]
-log_q = q.log()
 
 
 # %%
@@ -868,7 +895,7 @@ after = tuned(LIVE)
 live = posts.exact_shares(networks.Policy(after), people[:6], complete=True)
 say(
     f"After 60 steps with λ = {LIVE}: rude {live[:, 1].mean():.3f}, garbled "
-    f"{live[:, 2].mean():.3f}, exactly. The floor is {0.5 / (1 + LIVE):.3f}."
+    f"{live[:, 2].mean():.3f}, exactly. The floor is {0.5 / (1 + LIVE):.3f}. You said {my_end}."
 )
 
 # %% [markdown]
@@ -890,10 +917,10 @@ table(
 
 # %% [markdown]
 # **Found** The law needs no oracle and no transformer: two weights and one share give it. With 120
-# small steps the points lie above the line, by an eighth to a third, most where λ is small: the
-# pull is weak, and time was short. With 360 they come down to it, within 6 %, and so does the live
-# run with its larger steps. The law holds for a perfect oracle, so no other one lowers a floor.
-# Without rude posts in the corpus there is none: 120 steps with λ = 10 get to 1.5 %.
+# small steps the points lie above the line, by an eighth to a third, most where λ is small. With
+# 360 they come down to it, within 6 %, so what was missing was time. The live run with its larger
+# steps lies about a tenth above it. The law is that of a perfect oracle: no better one lowers the
+# floor. Without rude posts in the corpus there is none: 120 steps with λ = 10 get to 1.5 %.
 
 # %% [markdown]
 # ## 6 · Against its rivals
@@ -904,6 +931,12 @@ table(
 # posts that are kind. Or leave the model as it is, and change how words are chosen: by masking, by
 # the oracle (p · R), by the difference of an expert and an anti-expert (*DExperts*). Or tune by
 # preferences between pairs (*DPO*), or by rewards (*GRPO*). Or take a vector off the activations.
+#
+# Commit yourself: half of a corpus is rude, and two ways get the same time. Which leaves fewer
+# posts that break the rule, the exact filter or the method?
+
+# %%
+my_winner = "method"  # "method", "exact filter" or "neither"
 
 # %% tags=["hide-input"]
 n, longer = study.plan.steps, study.plan.longer
@@ -914,7 +947,7 @@ TUNED = {
     "exact filter × 10": rival_cell("exact filter", "mixed", HIGH, n, 0),
     "exact filter × 10, 360 steps": rival_cell("exact filter", "mixed", HIGH, longer, 0),
     "rejection × 10, no forum": rival_cell("rejection", "no forum", HIGH, n, 0),
-    "the same, 360 steps": rival_cell("rejection", "no forum", HIGH, longer, 0),
+    "rejection × 10, no forum, 360 steps": rival_cell("rejection", "no forum", HIGH, longer, 0),
     "method, mixed": ours,
     "method, mixed, 360 steps": method_cell("mixed", HIGH, longer, 0),
     "method, no forum": method_cell("no forum", HIGH, n, 0),
@@ -935,18 +968,22 @@ policies.table()
 # of 25 posts of a writer is rude. (In the field this is the *expected maximum*; for a label that is
 # yes or no it is one number with the chance that the maximum is above ½.) *Other text* is the
 # perplexity of all other text; *worst skill* the least of the shares of right answers. CPU seconds
-# count the sampling, the oracle and the steps.
+# count the sampling, the oracle and the steps. All tunings have 120 steps, but those that name 360:
+# they took 7 to 39 seconds.
 #
-# No row is best in all columns. So draw two at a time: how much breaks the rule, garbled posts
-# counted, and how far the model has gone from what it was. As in section 2 there is a least
-# distance. That a share $r$ keeps the rule, where it was $R$ before, takes
+# No row is best in all columns. So draw two at a time: how much breaks the rule, and how far the
+# model has gone from what it was, KL(tuned ‖ base). Here garbled posts are counted exactly, but, as
+# a rule, only up to the word that decides, in the base as well: a little less than in the table. As
+# in section 2 there is a least distance. That a share $r$ keeps the rule, where it was $R$ before,
+# takes
 #
 # $$r \ln \frac{r}{R} + (1 - r) \ln \frac{1 - r}{1 - R} \text{ nats},$$
 #
 # which is $-\ln R$ for $r = 1$. Nothing lies below that line, but for the error of the distances,
 # which are estimated from samples. If rude and garbled posts are held apart, the least is a little
-# more: $\sum_c s_c \ln (s_c / b_c)$ over kind, rude and garbled, with $s_c$ the shares of the policy
-# and $b_c$ those of the base. What is *beyond* that was spent on something else than the rule.
+# more: $\sum_c s_c \ln (s_c / b_c)$ over kind, rude and garbled, with $s_c$ the shares of the
+# policy and $b_c$ those of the base. What is *beyond* that was spent on something else than the
+# rule.
 
 
 # %% tags=["hide-input"]
@@ -959,62 +996,101 @@ CLASSES = {
     "1 method, mixed": method_rows("mixed"),
     "2 method, no forum": method_rows("no forum"),
     "3 filters": [row for name, row in rows.items() if "filter" in name],
-    "4 rejection": [rows["rejection × 10, no forum"], rows["the same, 360 steps"]],
+    "4 rejection": [rows["rejection × 10, no forum"], rows["rejection × 10, no forum, 360 steps"]],
     "5 decoding": [row for name, row in rows.items() if "decoding" in name or "dexp" in name],
     "6 DPO, GRPO": [rows["dpo"], rows["grpo"]],
     "7 masks, edits": [rows["masked words"], rows["activation editing"]],
 }
+NEAR = ("base", "exact filter × 10", "rejection × 10, no forum, 360 steps", "method, mixed")
+NEAR += ("method, no forum", "dpo", "grpo")
 pictures.show(policies.prices(CLASSES))
 say("Nats beyond the least: " + "; ".join(f"{name} {x:.2f}" for name, x in beyond.items()) + ".")
+say(
+    "Share of kind posts that use an insult word: "
+    + "; ".join(f"{name} {rows[name]['kind insults'].mean:.2f}" for name in NEAR)
+    + "."
+)
 
 # %% [markdown]
 # Do skills suffer? The mean hides what a single one loses.
 
 # %% tags=["hide-input"]
+HALF_A_POINT = 0.005
+
+
+def in_points(one):
+    """A change of a share of right answers, in points, with its interval."""
+    return f"{100 * one.mean:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+
+
 lost = {
     name: summaries.skills(study, TUNED[name])
     for name in ("plain", "exact filter × 10", "method, mixed", "method, no forum")
 }
+moved = [
+    skill
+    for skill in lost["plain"]
+    if any(abs(some[skill].mean) >= HALF_A_POINT for some in lost.values())
+]
 table(
     ["skill", *lost],
-    [
-        [skill, *(f"{100 * lost[name][skill].mean:+.1f}" for name in lost)]
-        for skill in lost["plain"]
-    ],
+    [[skill, *(in_points(some[skill]) for some in lost.values())] for skill in moved],
+)
+as_rude = {
+    name: np.mean([cell["verdicts"]["turned insult"] for cell in study.seeds(TUNED[name])])
+    for name in lost
+}
+say(
+    "Kind posts with an insult word that the model itself, asked, calls rude: "
+    + "; ".join(f"{name} {share:.2f}" for name, share in as_rude.items())
+    + f"; before tuning {study.cell(fixed['base'])['verdicts']['turned insult']:.2f}."
 )
 
 # %% [markdown]
-# Points of 100, beside the base; one prompt of a hundred is a point, and all seeds were asked the
-# same. Skills of which the base has all right, such as *judge reliability*, can only fall.
+# Points of 100, beside the base on the same prompts; the other skills move by less than half a
+# point. A skill of which the base has nearly all right can only fall. To *judge* is to give a
+# verdict on a text, which the model can be asked for.
 #
 # Now equal *compute* in place of equal steps: the method draws samples and fits an oracle, and in
-# that time a filter, or rejection sampling, takes three times the steps.
+# that time a filter, or rejection sampling, takes three times the steps. DPO and GRPO were not
+# given as long.
 
 # %% tags=["hide-input"]
+SAME_TIME = ("exact filter × 10, 360 steps", "method, mixed")
 duels = [
     row
     for row in summaries.versus(study, ["rude", "violations"])
     if row["corpus"] == row["setting"]  # rivals on the corpus of the method
 ]
 views.duels_table(duels)
+same_time = {name: rows[name]["violations"].mean for name in SAME_TIME}
+say(
+    "Break the rule, with half of the corpus rude: "
+    + "; ".join(f"{name} {share:.1%}" for name, share in same_time.items())
+    + f". You said {my_winner}."
+)
 
 # %% [markdown]
-# **Found** At equal steps the method leaves fewer rude posts than every rival on its corpus. On the
-# mixed one it is also nearer to the nearest possible, 0.10 nats beyond it, than the exact filter,
-# 0.24. At equal compute little is left of that. Where rude posts stand in the corpus, the exact
-# filter leaves fewer of them: it has no floor. But it garbles more, and rude and garbled together,
-# which is what the rule forbids, the two are level: 7.0 % and 7.1 %. Where the forum is left out,
-# rejection sampling is the rival. With 360 steps, which take as long, it has 4.0 % of both and the
-# method 3.6 %. The longer runs of the method lie within 0.1 nats of the nearest possible; the
-# filter of as many steps is 0.6 beyond it.
+# **Found** At equal steps the method leaves fewer rude posts than every rival that is tuned on the
+# same corpus. On the mixed one it is also nearer to the nearest possible, 0.10 nats beyond it, than
+# the exact filter, 0.24. At equal compute little is left of that. Where rude posts stand in the
+# corpus, the exact filter leaves fewer of them: it has no floor. But it garbles more, and rude and
+# garbled together, which is what the rule forbids, there is no difference that five seeds could
+# tell: 7.0 % and 7.1 %. Where the forum is left out, rejection sampling is the rival. With 360
+# steps, which take as long, it has 4.0 % of both and the method 3.6 %, and again the difference may
+# be none; and it keeps more of the kind insults. What the method saves is distance: its longer runs
+# lie within 0.1 nats of the nearest possible, the filter of as many steps 0.6 beyond it, and
+# rejection sampling between the two.
 #
-# Guided by the oracle alone, the model as it was is nearer still, and only the longer run without
-# the forum leaves fewer rude posts. It is spoilt elsewhere: the oracle has never read any other
-# text, and speaks there too. (Who knows where the forum begins can switch it on there only.) DPO leaves few rude posts, and garbles
-# more than a quarter of what it says. GRPO leaves few of either, but it says a few things over and
-# over, and its kind insults are gone. *Judge reliability* falls by two points, and does so under
-# plain tuning as well. *Judge toxicity* does not: what is tuned away from rude posts, by the method
-# or by a filter, calls some kind posts rude.
+# Guided by the oracle alone (p · R), the model as it was is nearer still, and of the tunings only
+# the longer one without the forum leaves fewer rude posts. It is spoilt elsewhere: the oracle has
+# never read any other text, and speaks there too. (Who knows where the forum begins can switch it
+# on there only.) DPO leaves few rude posts, and garbles 29 % of what it says. GRPO leaves few of
+# either, but goes farther for it than needed, by 1.9 nats, and its kind insults are gone.
+#
+# Plain tuning costs skills as well: *judge reliability* falls by about as much. *Judge toxicity*
+# does not: what is tuned away from rude posts, by the method or by a filter, calls some kind posts
+# rude.
 #
 # ### Exercise 6.7 · A corpus that is hard to filter
 #
@@ -1104,8 +1180,8 @@ table(
 # **Found** The filter takes kind posts and no rude one, so what is left is ruder than before. The
 # model that learns from it is as rude as with plain tuning, 0.566 and 0.578: a filter that does not
 # help. The method never looks for words: it asks how whole posts end. The exact filter, which knows
-# that as well, leaves more rude posts in 120 steps; at equal compute this was not measured, and the
-# exact filter does not exist.
+# that as well, leaves more rude posts in 120 steps. (At equal compute it need not, as section 6
+# has it; but nobody has an exact filter.)
 
 # %% [markdown]
 # ## 7 · What has changed inside?
@@ -1227,7 +1303,7 @@ say(f"You said {my_group}.")
 # But is that where rudeness *is*, or where the weights have moved most? *As many* weights is one
 # control, *as long a change* another: weights elsewhere, drawn at random and put back until their
 # change is as long as that of the unembedding. The stored study of changes has both, of four ways
-# of tuning. (`python -m helpers changes` measures it anew.)
+# of tuning, three times over. (`python -m helpers changes` measures it anew.)
 
 # %% tags=["hide-input"]
 TUNINGS = ("method", "method without posts", "exact filter", "dpo")
@@ -1322,7 +1398,7 @@ table(
 # this one tuning, with λ = 5, the unembedding, put back, takes back two thirds, the most of five
 # groups, and as many random weights a sixth. That looks like
 # a place. But random weights elsewhere, whose change is as long, take back nine tenths as much
-# after the method, three quarters where the corpus had no posts, and more after the filter. So the
+# after the method, seven tenths where the corpus had no posts, and more after the filter. So the
 # unembedding is first of all where the weights moved most; after DPO it takes back next to nothing.
 # And three steps on 32 rude posts make the model ruder than it ever was, where as many kind posts
 # do not. The constraint holds for what the model is asked today. It is no lock.
@@ -1411,26 +1487,41 @@ def costs(name):
 
 
 # %% tags=["hide-input"]
-goals = np.array([kept_goals(name) for name in ("method, mixed", "method, no forum")])
+OURS = ("method, mixed", "method, no forum")
+goals = np.array([kept_goals(name) for name in OURS])
+where, loser = min(itertools.product(OURS, moved), key=lambda each: lost[each[0]][each[1]].mean)
 said_of.append(
     (
         "C1: fewer toxic outputs, at little cost",
-        "; ".join(costs(name) for name in ("method, mixed", "method, no forum")),
+        "; ".join(costs(name) for name in OURS),
         f"{costs('plain')}; base garbled {rows['base']['sampled garbled']:.1%}",
-        "holds, but for single skills" if goals[:, :2].all() > goals.all() else bool(goals.all()),
+        bool(goals.all())
+        if goals.all() or not goals[:, :2].all()
+        else f"holds in part: {loser} loses {-100 * lost[where][loser].mean:.1f} points",
     )
 )
 
 # %% [markdown]
-# C2 is three questions. At equal compute, a difference of less than one post in a hundred is called
-# level.
+# C2 is three questions. At equal compute, corpora stay apart: in one the method is *better* or
+# *worse* if the whole interval says so; it is *level* if all of it is less than a post in a
+# hundred.
 
 # %% tags=["hide-input"]
 LEVEL = 0.01  # of all posts, rude or garbled
-at_steps = [row["violations"] for row in duels if row["steps"] == n]
-at_seconds = {row["setting"]: row["violations"] for row in duels if row["steps"] == longer}
-wins = all(one.high < -LEVEL for one in at_seconds.values())
-level = all(one.low > -LEVEL and one.high < LEVEL for one in at_seconds.values())
+at_steps = [row for row in duels if row["steps"] == n]
+at_seconds = {row["setting"]: row for row in duels if row["steps"] == longer}
+
+
+def against(row):
+    """Whether the method leaves fewer posts that break the rule than a rival, in words."""
+    one = row["violations"]
+    if one.low > -LEVEL and one.high < LEVEL:
+        return "level"
+    return "better" if one.high < 0 else "worse" if one.low > 0 else "not told apart"
+
+
+n_better = sum(against(row) == "better" for row in at_steps)
+words_of = {corpus: against(row) for corpus, row in at_seconds.items()}
 SILENT = {n: "method, no forum", longer: "method, no forum, 360 steps"}
 guided_rude = rows["oracle decoding 1"]["rude"]
 less_rude = {steps: rows[name]["rude"].high < guided_rude.low for steps, name in SILENT.items()}
@@ -1447,19 +1538,19 @@ def use(name):
 said_of += [
     (
         "C2: better than filtering, at equal steps",
-        f"rude or garbled: less than its rival in {sum(one.high < 0 for one in at_steps)} of "
-        f"{len(at_steps)} comparisons",
+        f"rude or garbled: less than its rival in {n_better} of {len(at_steps)} comparisons",
         f"nats beyond the least: method {beyond['method, mixed']:.2f}, exact filter "
         f"{beyond['exact filter × 10']:.2f}",
-        all(one.high < 0 for one in at_steps),
+        n_better == len(at_steps),
     ),
     (
         "C2: the same, at equal compute",
-        "rude or garbled, method less rival of 360 steps: "
-        + "; ".join(f"{corpus} {one:+.3f}" for corpus, one in at_seconds.items()),
-        f"nats beyond the least: filter {beyond['exact filter × 10, 360 steps']:.2f}, rejection "
-        f"{beyond['the same, 360 steps']:.2f}",
-        "level, or nearly" if level else True if wins else None,
+        f"rude or garbled, method minus rival of {longer} steps: "
+        + "; ".join(f"{corpus} {row['violations']:+.3f}" for corpus, row in at_seconds.items()),
+        "rude alone: "
+        + "; ".join(f"{corpus} {row['rude']:+.3f}" for corpus, row in at_seconds.items()),
+        set(words_of.values()) == {"better"}
+        or "not shown: " + ", ".join(f"{corpus} {word}" for corpus, word in words_of.items()),
     ),
 ]
 
@@ -1471,14 +1562,14 @@ said_of.append(
         f"p · R of the base: {use('oracle decoding 1')}; skills are lost where it is not switched "
         "off outside the forum",
         all(less_rude.values())
-        or (f"after {longer} steps, not after {n}" if less_rude[longer] else False),
+        or (f"holds in part: after {longer} steps, not after {n}" if less_rude[longer] else False),
     )
 )
 
 # %% [markdown]
 # C3 has two readings, as we did not see what the weight adapts to. One is a λ that is led; it helps
 # if fewer posts break the rule for no more nats beyond the least. The other is rehearsal: another
-# term for other text.
+# term for other text; *by little* is less than 0.05 of its perplexity.
 
 # %% tags=["hide-input"]
 leads, rehearses = effect["adaptive", "violations"], effect["no rehearsal", "other text"]
@@ -1488,7 +1579,7 @@ said_of += [
         "C3: an adaptive weight helps, as a λ that is led",
         f"rude or garbled {leads:+.3f}; nats beyond the least {gone['adaptive']:.2f}",
         f"λ = {HIGH}: nats beyond the least {gone['method']:.2f}",
-        "not shown" if leads.low > 0 or dearer else True,
+        ("not decided: fewer for more nats" if dearer else True) if leads.high < 0 else False,
     ),
     (
         "C3: the same, as rehearsal outside of the forum",
@@ -1499,8 +1590,9 @@ said_of += [
 ]
 
 # %% [markdown]
-# C4: *as good* is at most one rude post in a hundred more. C5 cannot be decided by detectors that
-# hardly detect: we ask for an AUC of 0.8 at least.
+# C4: *as good* is at most one rude post in a hundred more; *nearly as cheap* is half as much again
+# as plain tuning, with all the speed that two processes could bring. C5 cannot be decided by
+# detectors that hardly detect: we ask for an AUC of 0.8 at least.
 
 # %% tags=["hide-input"]
 HARDLY = 0.8
@@ -1512,18 +1604,19 @@ aucs = {
 gains = crossed_bootstrap(aucs[arm] - aucs["detection"])
 decided = min(one.mean() for one in aucs.values()) > HARDLY
 price = {name: rows[name]["CPU seconds"].mean for name in ("method, mixed", "plain")}
+cheap = price["method, mixed"] / at_best < 1.5 * price["plain"]
 
 # %% tags=["hide-input"]
 said_of += [
     (
-        "C4: both at once is as good, and faster",
+        "C4: both at once is as good, and nearly as cheap as plain tuning",
         f"stale q: rude {stale:+.4f}; at best {at_best:.1f} times as fast after the first oracle",
         f"CPU seconds: {price['method, mixed']:.0f}, plain tuning {price['plain']:.0f}",
-        ("as good; and faster by little" if at_best < 2 else True) if stale.high < 0.01 else False,
+        (cheap or "holds in part: as good, not as cheap") if stale.high < 0.01 else False,
     ),
     (
         "C5: a model that detects does not suffer",
-        f"AUC of {arm} with {FEW_LABELS[0]} labels: {detects[arm, FEW_LABELS[0]]['auc']}; less "
+        f"AUC of {arm} with {FEW_LABELS[0]} labels: {detects[arm, FEW_LABELS[0]]['auc']}; minus "
         f"that of the control {gains:+.3f}",
         f"detection alone, with {MANY_LABELS[0]} right labels: {aucs['detection'].mean():.3f}; "
         f"with {FEW_LABELS[0]}: {detects['detection', FEW_LABELS[0]]['auc']}",
@@ -1567,8 +1660,9 @@ if REAL:
 #
 # ## Open questions
 #
-# - The unembedding takes back most: would tuning with the unembedding frozen be harder to undo?
-# - An oracle with a small mean error is wrong where frames are rare. Which samples would mend that?
+# - The unembedding takes back most of the groups: would tuning with the unembedding frozen be
+#   harder to undo?
+# - An oracle with a small mean error is wrong at a few beginnings. Which samples would mend that?
 # - For which rules of posts is success the same after every allowed word?
 #
 # ## Further reading
@@ -1582,7 +1676,8 @@ if REAL:
 # - Rafailov et al.,
 #   [Direct Preference Optimization](https://arxiv.org/abs/2305.18290)
 # - Lee et al.,
-#   [A Mechanistic Understanding of Alignment Algorithms: DPO and Toxicity](https://arxiv.org/abs/2401.01967)
+#   [A Mechanistic Understanding of Alignment Algorithms: DPO and
+# Toxicity](https://arxiv.org/abs/2401.01967)
 # - Gehman et al.,
 #   [RealToxicityPrompts](https://arxiv.org/abs/2009.11462)
 
