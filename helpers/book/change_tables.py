@@ -144,15 +144,17 @@ def shared(study: ChangeStudy) -> str:
         names = ("shared", "base again", "after again", "chance")
         rows.append([NAMED[model], *(told(row[f"circuit {name}"], 2) for name in names)])
         if "mask shared, share" in row:
-            masks = [row[f"mask {name}, share"] for name in ("shared", "base again", "after again")]
+            compared = ("shared", "shared, other seed", "base again", "after again")
+            masks = [row[f"mask {name}, share"] for name in compared]
             masks.append(row["mask shared, chance"])
             rows[-1] += [told(value) for value in masks]
         else:
-            rows[-1] += ["–"] * 4
+            rows[-1] += ["–"] * 5
     parts = ("shared", "base, other half", "after, other half", "chance")
-    masks = ("shared", "base, other seed", "after, other seed", "chance")
+    masks = ("shared, same seed", "shared, other seed", "base, other seed")
+    masks += ("after, other seed", "chance")
     header = ["", *(f"circuit: {p}" for p in parts), *(f"mask: {p}" for p in masks)]
-    return markdown(header, rows, numbers=8)
+    return markdown(header, rows, numbers=9)
 
 
 def verdicts(study: ChangeStudy) -> str:

@@ -80,7 +80,7 @@ def highest(scores: Float[ndarray, " edge"], count: int) -> list[int]:
     Raises:
         LabError: Scores that are not finite, or not so many.
 
-    >>> highest(np.array([0.5, 2.0, 1.0]), 2)
+    >>> highest(torch.tensor([0.5, 2.0, 1.0]).numpy(), 2)
     [1, 2]
     """
     numbers = finite(scores, "scores", "edge")

@@ -3,7 +3,9 @@
 A mask is learned (Part 3) for what a model says where the noun of a post is to come: KL(whole ‖
 masked) over all words. The mask of the model after is compared with that of the base: the share of
 it that the other has too, beside the share that a mask with as many weights in every tensor would
-have, and beside the same search from another seed.
+have, and beside the same search from another seed. Two searches with one seed make the same random
+choices, on whichever networks: so the two models are compared across seeds as well, which is what
+two searches of one network are.
 """
 
 from functools import cache
@@ -29,9 +31,10 @@ def masks(base: Plain, network: Plain, plan: ChangePlan) -> dict[str, Any]:
     """Masks of both networks, compared.
 
     Returns:
-        Of the mask after, the share that the base's has ("shared") and would have by chance
-        ("chance"); the same for two searches of one network ("base again", "after again"); and the
-        KL at the end of each search, in nats ("loss").
+        Of the mask after, the share that the base's has ("share") and would have by chance
+        ("chance"), both searched with the same seed ("shared") and with two ("shared, other seed");
+        the same for two searches of one network ("base again", "after again"); and the KL at the
+        end of each search, in nats ("loss").
 
     Raises:
         LabError: A network of another vocabulary, of another shape or with shifts.
@@ -41,7 +44,8 @@ def masks(base: Plain, network: Plain, plan: ChangePlan) -> dict[str, Any]:
     (new, new_again), new_losses = _learned_all(network, plan.posts, plan.mask_steps)
     blocks = plain.of(as_model(network))
     found: dict[str, Any] = {}
-    compared = {"shared": (new, old), "base again": (old, again), "after again": (new, new_again)}
+    compared = {"shared": (new, old), "shared, other seed": (new, again)}
+    compared |= {"base again": (old, again), "after again": (new, new_again)}
     for name, (first, second) in compared.items():
         their = overlap(blocks, first, second)
         found[name] = {"share": round(their.containment, 4), "chance": round(their.per_tensor, 4)}

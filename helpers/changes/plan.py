@@ -105,8 +105,8 @@ class ChangePlan:
         mask_steps: Steps of a search for a mask.
     """
 
-    seeds: int = 2
-    few: int = 1
+    seeds: int = 3
+    few: int = 3
     prompts: int = 2
     posts: int = 512
     attack_posts: tuple[int, ...] = (4, 64)

@@ -109,7 +109,7 @@ def shared_row(study: ChangeStudy, model: str) -> Row:
         values = shares(study, "circuits", model, lambda cell, name=name: cell[name])
         row[f"circuit {name}"] = crossed_bootstrap(values)
     if model in models_of("masks"):
-        for name in ("shared", "base again", "after again"):
+        for name in ("shared", "shared, other seed", "base again", "after again"):
             for part in ("share", "chance"):
                 values = shares(study, "masks", model, lambda c, n=name, p=part: c[n][p])
                 row[f"mask {name}, {part}"] = crossed_bootstrap(values)

@@ -14,8 +14,8 @@ from helpers.changes.plan import FEW
 from helpers.commands import cell_by_cell
 
 COST = (
-    "All cells take about eight minutes on one core, and the models that are not there some 30 "
-    "seconds each."
+    "All cells take about six minutes on a core that is free, and the models that are not there "
+    "some 30 seconds each."
 )
 
 

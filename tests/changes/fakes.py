@@ -78,7 +78,8 @@ def _circuits(cell, good):
 
 def _masks(cell, good):
     its = {"share": 0.125, "chance": 0.0625}
-    return {"shared": its, "base again": its, "after again": its}
+    across = {"share": 0.0938, "chance": 0.0625}
+    return {"shared": its, "shared, other seed": across, "base again": its, "after again": its}
 
 
 def study(good=False):

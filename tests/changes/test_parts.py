@@ -75,6 +75,7 @@ def test_a_mask_is_found_again_by_the_same_search():
     found = masks(before(), before(), PLAN)
     assert found["shared"]["share"] == 1
     assert found["base again"] == found["after again"] != found["shared"]
+    assert found["shared, other seed"] == found["base again"], "one network, two seeds"
     assert found["loss"]["base"] == found["loss"]["after"]
 
 
