@@ -8,6 +8,7 @@ from helpers.errors import LabError
 from helpers.knowledge.edit_study import EditCell, EditPlan, state
 from helpers.knowledge.masks import blocks, rivals
 from helpers.knowledge.study import Measured
+from tests.support import killing
 
 PLAN = EditPlan(facts=2, seeds=1, steps=2, edits=2, orders=1, search=1)
 CELLS = [EditCell.read(key) for key in ("denials", "tracing/exchanged/attention/restore")]
@@ -21,15 +22,7 @@ def silent(text):
 def test_a_killed_study_goes_on_and_gives_the_same_to_the_bit(tmp_path, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     state.measure_edits(CELLS, PLAN, whole, silent)
-    real, begun = state.measure_cell, []
-
-    def killed(cell, *words):
-        begun.append(cell)
-        if len(begun) == 2:
-            raise KeyboardInterrupt
-        return real(cell, *words)
-
-    monkeypatch.setattr(state, "measure_cell", killed)
+    begun = killing.at_second_call(monkeypatch, state, "measure_cell")
     with pytest.raises(KeyboardInterrupt):
         state.measure_edits(CELLS, PLAN, broken, silent)
     state.measure_edits(CELLS, PLAN, broken, silent)

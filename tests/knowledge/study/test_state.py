@@ -10,6 +10,7 @@ from helpers.errors import LabError
 from helpers.knowledge.masks import packed
 from helpers.knowledge.study import TASKS, Cell, MaskPlan, Measured, cells, state
 from helpers.knowledge.study.plan import GRIDS
+from tests.support import killing
 
 PLAN = MaskPlan(1, 1, steps=1, densities=(0.5, 0.05))
 CELLS = [Cell("tuning", "binary concrete", 5), Cell("control", "dealt out", 0)]
@@ -31,15 +32,7 @@ def test_a_killed_study_goes_on_and_gives_the_same_to_the_bit(tmp_path, monkeypa
     """With the real work: a search of a few steps, and a control."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     state.measure_all(CELLS, PLAN, whole, silent)
-    real, begun = state.measure, []
-
-    def killed(cell, *words):
-        begun.append(cell)
-        if len(begun) == 2:
-            raise KeyboardInterrupt
-        return real(cell, *words)
-
-    monkeypatch.setattr(state, "measure", killed)
+    begun = killing.at_second_call(monkeypatch, state, "measure")
     with pytest.raises(KeyboardInterrupt):
         state.measure_all(CELLS, PLAN, broken, silent)
     assert state.missing(CELLS, broken) == CELLS[1:]
