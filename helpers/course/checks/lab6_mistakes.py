@@ -4,6 +4,7 @@ Every function returns pairs of a message and the value that an answer with this
 """
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
@@ -174,20 +175,7 @@ def inconsistencies(p: Tensor, logits: Tensor, own: Tensor, counts: Tensor) -> S
             "`success` are logits: e is what is expected of their sigmoid",
             mean((p * logits).sum(-1)),
         ),
-        ("prefixes that do not count, such as pads, are counted", each.mean()),
-        (
-            "what does not count is left out of the sum, but not of the number",
-            _sum_of(each, counts),
-        ),
-        ("this is the sum: take the mean over the prefixes that count", each[counts].sum()),
-        (
-            "this is the sum over a text's prefixes, and the mean over texts",
-            each[counts].sum() / len(own),
-        ),
-        (
-            "this is a mean of the texts' means: each *prefix* counts alike",
-            ((each * counts).sum(1) / counts.sum(1)).mean(),
-        ),
+        *_averages(each, counts, "prefix", "prefixes"),
         ("`own` is moved by one position", bernoulli(e[:, :-1], own[:, 1:])[both].mean()),
         ("`success` is moved by one position", bernoulli(e[:, 1:], own[:, :-1])[both].mean()),
         ("`own` is moved by one position", bernoulli(e, own.roll(-1, 1))[counts].mean()),
@@ -196,8 +184,22 @@ def inconsistencies(p: Tensor, logits: Tensor, own: Tensor, counts: Tensor) -> S
     ]
 
 
-def _sum_of(each: Tensor, counts: Tensor) -> Tensor:
-    return (each * counts).sum() / counts.numel()
+def _averages(each: Tensor, counts: Tensor, one: str, many: str) -> Scalars:
+    """Numbers in place of the mean over what counts."""
+    total = (each * counts).sum(1)
+    return [
+        (f"{many} that do not count, such as pads, are counted", each.mean()),
+        (
+            "what does not count is left out of the sum, but not of the number",
+            total.sum() / counts.numel(),
+        ),
+        (f"this is the sum over {many}: take the mean of those that count", each[counts].sum()),
+        (f"this is the sum over a text's {many}, and the mean over texts", total.mean()),
+        (
+            f"this is a mean of the texts' means: each *{one}* counts alike",
+            (total / counts.sum(1)).mean(),
+        ),
+    ]
 
 
 def divergences(
@@ -207,7 +209,6 @@ def divergences(
 ) -> Scalars:
     """Numbers in place of the mean KL(q || p) over the positions that count."""
     log_p, q = logits.log_softmax(-1), log_q.exp()
-    p = log_p.exp()
     finite = log_q.masked_fill(q == 0, 0.0)
 
     def kl(log_p: Tensor) -> Tensor:
@@ -215,40 +216,15 @@ def divergences(
 
     each = kl(log_p)
     both = counts[:, 1:] & counts[:, :-1]
-    floored = log_q.clamp_min(-100.0)
     return [
-        (
-            "this is KL(p || q): the target q comes first, so that words with q = 0 cost nothing",
-            (p * (log_p - log_q)).sum(-1)[counts].mean(),
-        ),
-        (
-            "this is KL(p || q): the target q comes first",
-            (p * (log_p - floored)).sum(-1)[counts].mean(),
-        ),
-        (
-            "this is KL(p || q) over the words that q says: the target comes first",
-            (p * (log_p - finite) * (q > 0)).sum(-1)[counts].mean(),
-        ),
+        *_exchanged(log_q, log_p, counts),
         (
             "this is the cross-entropy −Σ q log p: its gradient is right, but it is not 0 where "
             "p = q; Σ q log q belongs to a divergence",
             -(q * log_p).sum(-1)[counts].mean(),
         ),
         ("this is the entropy of q", -(q * finite).sum(-1)[counts].mean()),
-        ("positions that do not count, such as pads, are counted", each.mean()),
-        (
-            "what does not count is left out of the sum, but not of the number",
-            _sum_of(each, counts),
-        ),
-        ("this is the sum over positions: take the mean of those that count", each[counts].sum()),
-        (
-            "this is the sum over a text's positions, and the mean over texts",
-            each[counts].sum() / len(counts),
-        ),
-        (
-            "this is a mean of the texts' means: each *position* counts alike",
-            ((each * counts).sum(1) / counts.sum(1)).mean(),
-        ),
+        *_averages(each, counts, "position", "positions"),
         (
             "this is a mean over words, too: a divergence is a *sum* over words",
             each[counts].mean() / log_q.shape[-1],
@@ -263,6 +239,26 @@ def divergences(
             (q[:, :-1] * (finite[:, :-1] - log_p[:, 1:])).sum(-1)[both].mean(),
         ),
         ("this has the opposite sign: a divergence is never below 0", -each[counts].mean()),
+    ]
+
+
+def _exchanged(log_q: Tensor, log_p: Tensor, counts: Tensor) -> Scalars:
+    """Numbers of the other direction, by what becomes of words that q never says."""
+    p, never = log_p.exp(), log_q == -torch.inf
+
+    def mean(log_q: Tensor, weight: Tensor) -> Tensor:
+        return (weight * (log_p - log_q)).sum(-1)[counts].mean()
+
+    return [
+        (
+            "this is KL(p || q): the target q comes first, so that words with q = 0 cost nothing",
+            mean(log_q, p),
+        ),
+        ("this is KL(p || q): the target q comes first", mean(log_q.clamp_min(-100.0), p)),
+        (
+            "this is KL(p || q) over the words that q says: the target comes first",
+            mean(log_q.masked_fill(never, 0.0), p * ~never),
+        ),
     ]
 
 

@@ -26,12 +26,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers import runtime
+from helpers.detox.finetune.plan import CLIP
 from helpers.detox.real.arms import HubWork
 from helpers.detox.real.models import load_causal
 from helpers.detox.real.plan import HubPlan
 from helpers.detox.real.scorers import scorer_of
 from helpers.detox.real.texts import corpus_of, prompts_of
-from helpers.detox.real.tuning import CLIP, HubLosses, HubTuning, texts_of
+from helpers.detox.real.tuning import HubLosses, HubTuning, texts_of
 from helpers.detox.real.writing import Rows, short_enough
 from helpers.errors import LabError, optional
 from helpers.inputs import at_least, check_count

@@ -23,7 +23,13 @@ from helpers.detox.real.arms import HubWork
 from helpers.detox.real.found import HubFound
 from helpers.detox.real.models import Causal, check_memory, load_causal
 from helpers.detox.real.plan import HUB_PLAN, ORACLE, HubCell, HubPlan, arms_of
-from helpers.detox.real.scorers import Scoring, check_independent, data_of, scorer_of
+from helpers.detox.real.scorers import (
+    Scoring,
+    TextScorer,
+    check_independent,
+    data_of,
+    scorer_of,
+)
 from helpers.detox.real.texts import Prompts, ToxicCorpus, checked, corpus_of, prompts_of
 from helpers.detox.real.writing import short_enough
 from helpers.files.cells import measure_absent, opened
@@ -79,28 +85,41 @@ data; got 'toxic-bert' for both
     asked = prompts_of(prompts, plan.prompts, plan.seed, data)
     asked = short_enough(causal, asked, plan.longest, plan.new)
     texts = corpus_of(asked, plan.held_out, plan.seed, data) if corpus is None else checked(corpus)
-    if not texts.toxic:
-        plan = replace(plan, toxic_share=0.0)
-    half = max(1, len(asked) // 2)
-    work = HubWork(
-        causal,
-        plan,
-        tuple(asked[:half]),
-        tuple(asked[half:] or asked),
-        texts,
-        scorer_of(labeller, data, causal.device),
-        tuple(scorer_of(judge, data, causal.device) for judge in judges),
-    )
+    scorers = [scorer_of(each, data, causal.device) for each in (labeller, *judges)]
+    work = _work(causal, plan, asked, texts, scorers)
     where = runtime.expanded(str(folder))
     key = files.same_run(_follows(work, labeller, judges), where)
     _measure(work, key, where)
-    arms = {str(arm): opened(arm, _made(arm, key), where).result for arm in arms_of(plan)}
+    return _found(work, key, where)
+
+
+def _work(
+    causal: Causal,
+    plan: HubPlan,
+    asked: list[str],
+    texts: ToxicCorpus,
+    scorers: list[tuple[str, TextScorer]],
+) -> HubWork:
+    """What the arms are tuned and judged with; of the scorers the first one labels."""
+    if not texts.toxic:
+        plan = replace(plan, toxic_share=0.0)
+    half = max(1, len(asked) // 2)
+    sampled, judged = tuple(asked[:half]), tuple(asked[half:] or asked)
+    return HubWork(causal, plan, sampled, judged, texts, scorers[0], tuple(scorers[1:]))
+
+
+def _found(work: HubWork, key: str, where: Path) -> HubFound:
+    """What the pieces in a folder say."""
+
+    def result(cell: HubCell) -> dict[str, Any]:
+        return opened(cell, _made(cell, key), where).result
+
     return HubFound(
-        _said(work, opened(ORACLE, _made(ORACLE, key), where).result if _needed(plan) else None),
-        arms,
+        _said(work, result(ORACLE) if _needed(work.plan) else None),
+        {str(arm): result(arm) for arm in arms_of(work.plan)},
         tuple(name for name, _ in work.judges),
         work.labeller[0],
-        plan.tries,
+        work.plan.tries,
     )
 
 

@@ -19,15 +19,13 @@ from torch import Tensor
 
 from helpers import runtime
 from helpers.detox.finetune import TuningPlan, closed_form_kl, cross_entropy
+from helpers.detox.finetune.plan import BETAS, CLIP
 from helpers.detox.oracle import SuccessOracle, log_target
 from helpers.detox.real.models import Causal, Tunable, log_probs
 from helpers.detox.real.plan import HubPlan
 from helpers.detox.real.writing import Rows, before, encoded
 from helpers.errors import LabError
 from helpers.inputs import at_least, within
-
-BETAS = (0.9, 0.98)
-CLIP = 1.0
 
 
 @dataclass(frozen=True)
