@@ -7,8 +7,6 @@ all rivals are in `detox_rival_tables`, those of the method's parts in `detox_pa
 
 from collections.abc import Callable
 
-import numpy as np
-
 from helpers.book.detox_numbers import (
     BASE_CELL,
     FILTERS,
@@ -33,7 +31,14 @@ from helpers.book.detox_rival_tables import everything_lost, everything_said
 from helpers.detox.study import DetoxCell, DetoxStudy, method_cell, rival_cell
 from helpers.detox.study.groups import MAIN, SILENT
 from helpers.detox.study.plan import HIGH
-from helpers.detox.study.summaries import RIVALS_IN, RUDE_SHARE, change, difference, measured
+from helpers.detox.study.summaries import (
+    RIVALS_IN,
+    RUDE_SHARE,
+    change,
+    difference,
+    measured,
+    skill_changes,
+)
 from helpers.show import markdown
 from helpers.stats import Spread, crossed_bootstrap
 
@@ -87,24 +92,13 @@ def single_skills(study: DetoxStudy) -> str:
         chosen[f"{name}, less plain"] = TUNINGS[name], plain
     rows = []
     for name, (cell, less) in chosen.items():
-        found = skill_points(study, cell, less)
+        found = {skill: 100 * each for skill, each in skill_changes(study, cell, less).items()}
         rest = min(each.mean() for skill, each in found.items() if skill not in CHANGED)
         worst = min(each.min() for each in found.values())
-        points = [told(crossed_bootstrap(found[skill]), 1) for skill in CHANGED]
+        points = [told(crossed_bootstrap(found[skill][:, None]), 1) for skill in CHANGED]
         rows.append([name, *points, *(plainly(f"{each:.1f}") for each in (rest, worst))])
     head = ["tuned", *CHANGED, "the worst other", "the worst of one seed"]
     return markdown(head, rows, numbers=len(head) - 1)
-
-
-def skill_points(study: DetoxStudy, cell: DetoxCell, less: DetoxCell) -> dict[str, np.ndarray]:
-    """Each skill of a cell less that of another, in points, seed by seed."""
-    pairs = list(zip(study.seeds(cell), study.seeds(less) * study.plan.seeds, strict=False))
-    return {
-        skill: np.array(
-            [[100 * (one["skills"][skill] - other["skills"][skill])] for one, other in pairs]
-        )
-        for skill in study.cell(BASE_CELL)["skills"]
-    }
 
 
 def rivals_by_corpus(study: DetoxStudy) -> str:

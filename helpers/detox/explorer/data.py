@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import numpy as np
-
 from helpers.detox.posts import PostLabel
 from helpers.detox.study import DetoxCell, DetoxStudy, method_cell, rival_cell
 from helpers.detox.study.groups import MAIN, SILENT
-from helpers.detox.study.summaries import BASE_CELL, RUDE_SHARE, measured
+from helpers.detox.study.summaries import BASE_CELL, RUDE_SHARE, measured, skill_shares
 from helpers.errors import LabError
 from helpers.stats import Spread, crossed_bootstrap
 
@@ -101,9 +99,10 @@ def sweeps(study: DetoxStudy) -> list[WeightSweep]:
     ['posts in the corpus, half of them rude; 120 steps', …]
     """
     plan = study.plan
-    if "weights" not in plan.groups or "methods" not in plan.groups:
+    if not {"methods", "weights", "skills"} <= set(plan.groups):
         raise LabError(
-            "expected a study of methods and weights λ", f"got one of {', '.join(plan.groups)}"
+            "expected a study of methods, weights λ and skills",
+            f"got one of {', '.join(plan.groups)}",
         )
     asked = [(MAIN, plan.steps)]
     if {"floor", "longer"} <= set(plan.groups):
@@ -143,9 +142,8 @@ def _stop(
         writers.add(writer)
         posts.append((label, words))
     measures = {name: measured(study, cell, name) for name in MEASURED}
-    every = study.seeds(cell)
     skills = {
-        name: crossed_bootstrap(np.array([[one["skills"][name]] for one in every], dtype=float))
-        for name in first["skills"]
+        name: crossed_bootstrap(shares[:, None])
+        for name, shares in skill_shares(study, cell).items()
     }
     return " and ".join(sorted(writers)), WeightStop(weight, floor, measures, skills, tuple(posts))

@@ -14,6 +14,8 @@ group          asks
 ``oracles``    when is a learned oracle right? Does its regulariser help?
 ``detection``  does a model that detects lose by it?
 ``elsewhere``  another λ in the other corpora, and a filter of another weight
+``skills``     what does each policy of the groups above lose of every skill? On 400 prompts of each
+               seed, as the hundred that a judgement asks cannot show two points
 =============  ===================================================================================
 """
 
@@ -24,6 +26,7 @@ from helpers.detox.study.plan import (
     BASE,
     DETOX_PLAN,
     FIRST,
+    FIXED,
     HIGH,
     HOWS,
     VARIANTS,
@@ -33,6 +36,7 @@ from helpers.detox.study.plan import (
     method_cell,
     oracle_cell,
     rival_cell,
+    skills_cell,
 )
 
 SEEDED = (
@@ -40,8 +44,6 @@ SEEDED = (
     *("dexperts 1", "dexperts 2", "grpo", "activation editing"),
 )
 """Rivals that need no setting: they are given the first corpus."""
-FIXED = ("masked words",)
-"""Rivals in which nothing is drawn."""
 MAIN, SILENT, CONTEXTUAL, SIXTY = "mixed", "no forum", "contextual", "sixty"
 FITS = ((512, 38), (1024, 75), (4096, 300), (8192, 600))
 """Samples and steps of an oracle that sees each sample as often: 9.4 times."""
@@ -91,6 +93,8 @@ def _longer(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
     yield rival_cell("plain", MAIN, 1, plan.longer, seed)
     yield rival_cell("rejection", SILENT, HIGH, plan.longer, seed)
     yield rival_cell("rejection x3", SILENT, HIGH, plan.longer, seed)
+    for setting in (CONTEXTUAL, SIXTY):
+        yield rival_cell("exact filter", setting, HIGH, plan.longer, seed)
 
 
 def _weights(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
@@ -130,6 +134,16 @@ def _elsewhere(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
         yield method_cell(setting, LOW, plan.steps, seed)
 
 
+def _skills(plan: DetoxPlan, seed: int) -> Iterator[DetoxCell]:
+    for name in (BASE, *FIXED):
+        yield skills_cell(DetoxCell(name), seed)
+    for group in OF_POLICIES:
+        policies = (cell for cell in _OF_SEED[group](plan, seed) if cell.kind != FIRST)
+        yield from (skills_cell(cell, seed) for cell in policies)
+
+
+OF_POLICIES = ("methods", "longer", "weights", "floor", "rivals", "variants", "elsewhere")
+"""Groups whose cells are policies."""
 _OF_SEED: dict[str, Callable[[DetoxPlan, int], Iterator[DetoxCell]]] = {
     "methods": _methods,
     "longer": _longer,
@@ -140,6 +154,7 @@ _OF_SEED: dict[str, Callable[[DetoxPlan, int], Iterator[DetoxCell]]] = {
     "oracles": _oracles,
     "detection": _detection,
     "elsewhere": _elsewhere,
+    "skills": _skills,
 }
 
 

@@ -12,7 +12,8 @@ import torch
 
 from helpers.detox import detection
 from helpers.detox.finetune import StepLosses, TuningPlan, tune
-from helpers.detox.judging import judged
+from helpers.detox.judging import judged, skill_shares
+from helpers.detox.judging.toxicity import rounded
 from helpers.detox.networks import PAD, Plain, Policy, sample
 from helpers.detox.oracle import FitPlan, Oracle, SuccessOracle, measure, separate
 from helpers.detox.oracle.measuring import base as tuned_model
@@ -37,6 +38,11 @@ from helpers.tinyworld.language import vocabulary
 
 SAID = 25
 """Posts of a policy that can be read."""
+SKILL_PROMPTS = 400
+"""Prompts of every skill that a policy is asked with each seed: 2,000 over five seeds, of which one
+in a hundred has a standard error of a fifth of a point."""
+SKILL_SEED = 1000
+"""Seed of these prompts for the first seed of a study: other ones than those of a judgement."""
 LAST = 20
 """Steps whose losses are averaged."""
 FirstOracle = Callable[[int], tuple[Oracle, dict[str, float]]]
@@ -79,6 +85,16 @@ def measure_cell(cell: DetoxCell, plan: DetoxPlan, first: FirstOracle) -> Conten
     if cell.kind == DETECTION:
         return Contents(detection.measure(**detection_of(cell)))
     return _judged(cell, plan, first)
+
+
+def measure_skills(policy: Policy, seed: int) -> Contents:
+    """Every skill of a policy, on the prompts of a seed.
+
+    Raises:
+        LabError: A seed below 0.
+    """
+    check_count("seed", seed)
+    return Contents({"skills": rounded(skill_shares(policy, SKILL_PROMPTS, SKILL_SEED + seed))})
 
 
 def _judged(cell: DetoxCell, plan: DetoxPlan, first: FirstOracle) -> Contents:

@@ -10,6 +10,7 @@ key                                                  a cell is
 ``RIVAL/seed S``, ``masked words``                   a rival that needs no setting
 ``oracle/KIND/N samples/N steps/HOW/seed S``         how wrong a learned oracle is, on exact R
 ``detection/ARM/N labels/noise P/seed S``            one model that writes and that detects
+``skills/KEY OF A POLICY/seed S``                    the skills of a policy on prompts of this seed
 ===================================================  =============================================
 
 Settings are corpora (`posts.SETTINGS`). Every tuning has its seed's corpus, batches and samples, so
@@ -31,6 +32,7 @@ from helpers.inputs import at_least, check_count
 
 MODEL = "tinyworld"
 METHOD, BASE, FIRST, ORACLE, DETECTION = "method", "base", "first oracle", "oracle", "detection"
+SKILLS = "skills"
 ADAPTED = 0.05
 """Share of violations that an adaptive λ is led to."""
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -38,21 +40,25 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "corpus prefixes": {"prefixes": "corpus"},
     "no stop-gradient": {"stop_gradient": False},
     "no rehearsal": {"rehearsal": 0.0},
+    "twelve targets": {"iterations": 12, "refits": 20},
     "adaptive": {"adaptive": ADAPTED, "kl_weight": 1.0, "iterations": 12, "refits": 20},
 }
-"""The method, changed in one respect. An adaptive λ begins at 1, and is told twelve times."""
+"""The method, changed in one respect. An adaptive λ begins at 1, and is told twelve times; so its
+control is the method with as many targets."""
 HOWS: dict[str, dict[str, Any]] = {
     "expected first": {"consistency": 1.0, "direction": "expected first"},
     "no regulariser": {"consistency": 0.0, "direction": "expected first"},
     "own first": {"consistency": 1.0, "direction": "own first"},
 }
 """Regularisers of an oracle: a direction of its KL, or none."""
+FIXED = ("masked words",)
+"""Rivals in which nothing is drawn."""
 DETECTOR: dict[str, Any] = {"steps": 120, "checkpoint": 952}
 """What is the same for all detectors: steps, and where they begin."""
 HIGH = 10
 """λ of the method, and weight of a filtered corpus' posts, where they are compared."""
 GROUPS = ("methods", "longer", "weights", "floor", "rivals", "variants", "oracles", "detection")
-GROUPS += ("elsewhere",)
+GROUPS += ("elsewhere", "skills")
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class DetoxCell:
         return cls(kind, tuple(of[:-1] if number else of), int(number[1]) if number else None)
 
 
-KINDS = (BASE, FIRST, METHOD, *RIVALS, ORACLE, DETECTION)
+KINDS = (BASE, FIRST, METHOD, *RIVALS, ORACLE, DETECTION, SKILLS)
 
 
 @dataclass(frozen=True)
@@ -228,6 +234,34 @@ def detection_cell(arm: str, labels: int, noise: float, seed: int) -> DetoxCell:
     """
     at_least(0, noise, "as the noise of labels")
     return DetoxCell(DETECTION, (arm, f"{labels} labels", f"noise {noise:g}"), seed)
+
+
+def skills_cell(policy: DetoxCell, seed: int) -> DetoxCell:
+    """The cell of the skills of a policy, on prompts of a seed.
+
+    Raises:
+        LabError: A seed below 0.
+
+    >>> str(skills_cell(DetoxCell("dpo", seed=0), 2))
+    'skills/dpo/seed 2'
+    """
+    check_count("seed", seed)
+    return DetoxCell(SKILLS, (policy.kind, *policy.of), seed)
+
+
+def policy_of(cell: DetoxCell) -> DetoxCell:
+    """The policy whose skills are asked: of the same seed, where it has one.
+
+    Raises:
+        LabError: The cell is not one of skills.
+
+    >>> str(policy_of(DetoxCell.read("skills/base/seed 2")))
+    'base'
+    """
+    if cell.kind != SKILLS or not cell.of:
+        raise LabError("expected a cell of the skills of a policy", f"got {str(cell)!r}")
+    kind, *of = cell.of
+    return DetoxCell(kind, tuple(of), None if kind in (BASE, *FIXED) else cell.seed)
 
 
 def oracle_cell(kind: str, samples: int, steps: int, how: str, seed: int) -> DetoxCell:

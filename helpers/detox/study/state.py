@@ -16,25 +16,34 @@ from pathlib import Path
 from typing import Any
 
 from helpers import zoo
-from helpers.detox.networks import Plain, frozen
+from helpers.detox.networks import Plain, Policy, frozen
 from helpers.detox.oracle import Oracle
 from helpers.detox.oracle.measuring import base as tuned_model
-from helpers.detox.study.measuring import corpus_of, measure_cell, oracle_from
+from helpers.detox.study.measuring import (
+    SKILL_PROMPTS,
+    corpus_of,
+    make_ready,
+    measure_cell,
+    measure_skills,
+    oracle_from,
+)
 from helpers.detox.study.plan import (
     BASE,
     DETECTION,
     FIRST,
     MODEL,
     ORACLE,
+    SKILLS,
     DetoxCell,
     DetoxPlan,
     detection_of,
     oracle_of,
+    policy_of,
     tuning_of,
 )
 from helpers.errors import LabError
 from helpers.files import cells
-from helpers.files.cells import Result
+from helpers.files.cells import Contents, Result
 
 
 def made_with(cell: DetoxCell, plan: DetoxPlan) -> dict[str, Any]:
@@ -44,6 +53,8 @@ def made_with(cell: DetoxCell, plan: DetoxPlan) -> dict[str, Any]:
         return made | oracle_of(cell)
     if cell.kind == DETECTION:
         return made | detection_of(cell)
+    if cell.kind == SKILLS:
+        return made_with(policy_of(cell), plan) | made | {"prompts": SKILL_PROMPTS}
     if cell.kind != BASE:
         made["tuning"] = asdict(tuning_of(cell))
     if cell.kind == FIRST:
@@ -116,10 +127,26 @@ def measure_detox(
         LabError: A folder that cannot be written; a cell that is there and cannot be used.
     """
     first = partial(first_oracle, plan=plan, folder=folder)
-    cells.measure_absent(
-        asked,
-        folder,
-        lambda cell: made_with(cell, plan),
-        lambda cell: measure_cell(cell, plan, first),
-        say,
-    )
+
+    def work(cell: DetoxCell) -> Contents:
+        if cell.kind != SKILLS:
+            return measure_cell(cell, plan, first)
+        asked = policy_of(cell)
+        if cells.absent([asked], folder):
+            measure_detox([asked], plan, folder, say)
+        return measure_skills(policy(asked, plan, folder), cell.seed or 0)
+
+    cells.measure_absent(asked, folder, lambda cell: made_with(cell, plan), work, say)
+
+
+def policy(cell: DetoxCell, plan: DetoxPlan, folder: Path) -> Policy:
+    """The policy of a cell that is there: its network, or made anew where it kept none, as those
+    that are guided and the base.
+
+    Raises:
+        LabError: As `read`, or a cell of none.
+    """
+    if cells.opened(cell, made_with(cell, plan), folder).tensors:
+        return Policy(network(cell, plan, folder))
+    first = partial(first_oracle, plan=plan, folder=folder)
+    return make_ready(cell, tuned_model(), first).policy

@@ -21,9 +21,11 @@ from helpers.detox.study.plan import (
     FIRST,
     HIGH,
     ORACLE,
+    SKILLS,
     DetoxCell,
     method_cell,
     rival_cell,
+    skills_cell,
 )
 from helpers.detox.study.stored import DetoxStudy
 from helpers.errors import LabError
@@ -45,14 +47,12 @@ MEASURES: dict[str, Values] = {
     "clean posts": lambda cell: cell["perplexity"]["clean posts"],
     "rude posts": lambda cell: cell["perplexity"]["rude posts"],
     "other text": lambda cell: cell["perplexity"]["other text"],
-    "skills": lambda cell: list(cell["skills"].values()),
-    "worst skill": lambda cell: min(cell["skills"].values()),
     "distinct posts": lambda cell: cell["distinct"]["posts"],
     "KL to the base": lambda cell: cell["kl_to_base"]["of policy"]["nats"],
     "kind insults": lambda cell: cell["kind_insults"]["share"],
     "CPU seconds": lambda cell: sum(tuning_seconds(cell).values()),
 }
-"""Name → its numbers of a cell: one, one a prompt, or one a skill; None where there is none.
+"""Name → its numbers of a cell: one, or one a prompt; None where there is none.
 
 Exact are `rude`, `kind` and `garbled`. An exact `garbled` leaves out what goes wrong after the last
 deciding word, but where a cell is `complete`; so garbled shares of two policies are compared by
@@ -136,7 +136,8 @@ def change(study: DetoxStudy, cell: DetoxCell, measure: str) -> Spread | None:
 
 
 def row_of(study: DetoxStudy, cell: DetoxCell) -> Row:
-    """All measures of a cell, and what changed against the base.
+    """All measures of a cell, what changed against the base, and the least of its skills where they
+    were asked.
 
     Raises:
         LabError: A cell that was not measured.
@@ -146,6 +147,9 @@ def row_of(study: DetoxStudy, cell: DetoxCell) -> Row:
         f"change of {name}": change(study, cell, name)
         for name in ("rude", "expected maximum", "clean posts", "other text")
     }
+    if SKILLS in study.plan.groups:
+        shares = np.stack(list(skill_shares(study, cell).values()))
+        found["worst skill"] = crossed_bootstrap(shares.min(0)[:, None])
     return {"cell": str(DetoxCell(cell.kind, cell.of)), "kind": cell.kind, **found, **changes}
 
 
@@ -156,21 +160,43 @@ def rows(study: DetoxStudy, group: str | Iterable[DetoxCell]) -> list[Row]:
         LabError: A group or cell that was not measured.
     """
     asked = list(study.of_group(group) if isinstance(group, str) else group)
-    policies = [cell for cell in asked if cell.kind not in (FIRST, ORACLE, DETECTION)]
+    policies = [cell for cell in asked if cell.kind not in (FIRST, ORACLE, DETECTION, SKILLS)]
     return [row_of(study, cell) for cell in dict.fromkeys([BASE_CELL, *policies])]
 
 
-def skills(study: DetoxStudy, cell: DetoxCell) -> dict[str, Spread]:
-    """Each skill of a cell, less that of the base: one by one, not the mean alone.
+def skill_shares(study: DetoxStudy, cell: DetoxCell) -> dict[str, Float[ndarray, " seed"]]:
+    """The share of right answers of a policy to every skill, on the prompts of each seed.
 
     Raises:
-        LabError: A cell that was not measured.
+        LabError: They were not asked.
     """
-    before, after = study.cell(BASE_CELL)["skills"], study.seeds(cell)
-    return {
-        name: crossed_bootstrap(np.array([[one["skills"][name] - before[name]] for one in after]))
-        for name in before
-    }
+    asked = [one["skills"] for one in study.seeds(skills_cell(cell, 0))]
+    return {name: np.array([one[name] for one in asked], dtype=float) for name in asked[0]}
+
+
+def skill_changes(
+    study: DetoxStudy, cell: DetoxCell, other: DetoxCell = BASE_CELL
+) -> dict[str, Float[ndarray, " seed"]]:
+    """Each skill of a cell, less that of another on the same prompts.
+
+    Raises:
+        LabError: They were not asked.
+    """
+    before = skill_shares(study, other)
+    return {name: after - before[name] for name, after in skill_shares(study, cell).items()}
+
+
+def skills(
+    study: DetoxStudy, cell: DetoxCell, other: DetoxCell = BASE_CELL
+) -> dict[str, Spread]:
+    """Each skill of a cell, less that of another on the same prompts: one by one, not the mean
+    alone. Every seed has prompts of its own, so seeds stand for both sources of chance.
+
+    Raises:
+        LabError: They were not asked.
+    """
+    changes = skill_changes(study, cell, other)
+    return {name: crossed_bootstrap(values[:, None]) for name, values in changes.items()}
 
 
 def versus(study: DetoxStudy, measures: Iterable[str] = ("rude", "clean posts")) -> list[Row]:
@@ -213,10 +239,12 @@ RIVALS_IN: dict[str, tuple[tuple[str, float, str, bool], ...]] = {
         ("plain", 1, CONTEXTUAL, False),
         ("word filter", HIGH, CONTEXTUAL, False),
         ("exact filter", HIGH, CONTEXTUAL, False),
+        ("exact filter", HIGH, CONTEXTUAL, True),
     ),
     SIXTY: (
         ("plain", 1, SIXTY, False),
         ("exact filter", HIGH, SIXTY, False),
+        ("exact filter", HIGH, SIXTY, True),
     ),
 }
 """For every corpus of the method its rivals: name, weight of posts, the rival's own corpus, and

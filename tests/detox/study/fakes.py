@@ -38,12 +38,18 @@ def judged(cell) -> dict:
             "rude posts": 4.0,
             "other text": 3.0 if cell.kind == "base" else 3.03,
         },
-        "skills": {name: value - (cell.kind != "base") / 8 for name, value in SKILLS.items()},
         "distinct": {"posts": 0.75},
         "kl_to_base": {"of policy": {"nats": 0.5}},
         "kind_insults": {"share": None if cell.kind == "word filter" else 0.25},
         "seconds": {"model": 10.0, "first fit": 2.0 * (cell.kind == "method"), "judge": 99.0},
     }
+
+
+def skills(cell) -> dict[str, float]:
+    """Shares of right answers on the prompts of a seed, which are harder with each: what is tuned
+    loses an eighth, and of the last seed twice that."""
+    lost = 0 if cell.of[0] in ("base", "masked words") else (1 + (cell.seed == 2)) / 8
+    return {name: value - SEEDS[cell.seed] - lost for name, value in SKILLS.items()}
 
 
 def result(cell) -> dict:
@@ -57,6 +63,8 @@ def result(cell) -> dict:
         shares = {"rude": error / 2, "garbled": 0.0}
         seconds = {"sample": 1.0, "fit": 3.0}
         return {"mean error": error, "rmse": 2 * error, "guided": shares, "seconds": seconds}
+    if cell.kind == "skills":
+        return {"skills": skills(cell)}
     if cell.kind == "detection":
         return {"auc": 0.75 + 0.125 * ("KL" in cell.of[0]), "rude": 0.5, "garbled": 0.0}
     return judged(cell)

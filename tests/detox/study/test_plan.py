@@ -17,11 +17,18 @@ from helpers.detox.study import (
     rival_cell,
 )
 from helpers.detox.study.measuring import asks_oracle
-from helpers.detox.study.plan import KINDS, detection_of, oracle_of, tuning_of
+from helpers.detox.study.plan import (
+    KINDS,
+    detection_of,
+    oracle_of,
+    policy_of,
+    skills_cell,
+    tuning_of,
+)
 from helpers.errors import LabError
 
 CELLS = detox_cells()
-TUNED = [cell for cell in CELLS if cell.kind not in ("base", "oracle", "detection")]
+TUNED = [cell for cell in CELLS if cell.kind not in ("base", "oracle", "detection", "skills")]
 
 
 def test_every_key_comes_back_and_no_two_cells_share_one_or_a_file():
@@ -54,12 +61,31 @@ def test_keys_say_how_a_cell_is_tuned():
         "method/mixed/kl 10/120 steps/corpus prefixes/seed 0": {"prefixes": "corpus"},
         "method/mixed/kl 10/120 steps/no stop-gradient/seed 0": {"stop_gradient": False},
         "method/mixed/kl 10/120 steps/no rehearsal/seed 0": {"rehearsal": 0.0},
+        "method/mixed/kl 10/120 steps/twelve targets/seed 0": {"iterations": 12, "refits": 20},
         "dpo/seed 4": {"seed": 4},
         "masked words": {},
     }
     for key, changes in told.items():
         assert tuning_of(DetoxCell.read(key)) == TuningPlan(**changes), key
     assert {name for name in VARIANTS if name not in "".join(told)} == {"adaptive"}
+
+
+def test_the_adaptive_weight_has_a_control_with_as_many_targets():
+    alone, led = (VARIANTS[name] for name in ("twelve targets", "adaptive"))
+    assert {name: led[name] for name in alone} == alone
+    assert set(led) - set(alone) == {"adaptive", "kl_weight"}
+
+
+def test_skills_are_asked_of_every_policy_with_every_seed():
+    asked = [cell for cell in CELLS if cell.kind == "skills"]
+    policies = [cell for cell in CELLS if cell in TUNED or cell.kind == "base"]
+    policies = {cell for cell in policies if cell.kind != "first oracle"}
+    assert {policy_of(cell) for cell in asked} == policies
+    assert {cell.seed for cell in asked if policy_of(cell).seed is None} == {0, 1, 2, 3, 4}
+    assert all(skills_cell(policy_of(cell), cell.seed) == cell for cell in asked)
+    for wrong in (DetoxCell("base"), DetoxCell("skills")):
+        with pytest.raises(LabError, match="expected a cell of the skills of a policy"):
+            policy_of(wrong)
 
 
 @pytest.mark.parametrize("word", ["kl", "kl x", "weight", "10", "steps", "mixed up", "kl -1"])

@@ -85,6 +85,16 @@ def test_the_method_stays_near_its_floor_in_a_corpus_with_rude_posts():
         assert abs(np.mean([cell["rude"] for cell in cells]) - floor) < margin, steps
 
 
+def test_skills_of_the_base_agree_with_what_was_measured_of_the_model():
+    """On the prompts of five seeds together, and on those that its manifest was made with."""
+    known = zoo.entry("tinyworld").measured["skills"]
+    shares = [RAW["cells"][f"skills/base/seed {seed}"]["skills"] for seed in range(5)]
+    for name, skill in known.items():
+        right = round(sum(400 * share[name] for share in shares))
+        low, high = clopper_pearson(right, 2000, level=0.999)
+        assert low - 0.015 <= skill["accuracy"] <= high + 0.015, name
+
+
 def test_posts_to_be_read_are_there_for_one_seed():
     for key, cell in POLICIES.items():
         assert ("said" in cell) == (not key.endswith(("1", "2", "3", "4"))), key

@@ -12,6 +12,7 @@ from helpers.detox.oracle import separate
 from helpers.detox.oracle.measuring import base
 from helpers.detox.posts import PROMPT, all_posts, prompts
 from helpers.detox.study import DetoxCell, DetoxPlan, detox_cells, measuring, state
+from helpers.detox.study.plan import skills_cell
 from helpers.errors import LabError
 from helpers.files.cells import Contents
 from helpers.tinyworld.language import vocabulary
@@ -69,6 +70,43 @@ def test_a_killed_study_goes_on_and_gives_the_same(tmp_path, monkeypatch):
         assert timeless(one) == timeless(other)
         assert min(one["seconds"].values()) >= 0
     check_networks(whole)
+
+
+def test_skills_are_asked_of_what_was_kept(tmp_path, monkeypatch):
+    """A policy that is not there is measured first; its own network is asked, with other prompts
+    for every seed."""
+    monkeypatch.setattr(measuring, "judged", says)
+    monkeypatch.setattr(measuring, "SKILL_PROMPTS", 6)
+    monkeypatch.setattr(state, "SKILL_PROMPTS", 6)
+    asked = []
+
+    def shares(policy, count, seed):
+        asked.append((float(policy.network.unembed.weight.detach().sum()), count, seed))
+        return {"kind": 0.5}
+
+    monkeypatch.setattr(measuring, "skill_shares", shares)
+    cells = [skills_cell(CELLS[2], 0), skills_cell(CELLS[0], 0), skills_cell(CELLS[0], 1)]
+    state.measure_detox(cells, PLAN, tmp_path, silent)
+    tuned = state.network(CELLS[2], PLAN, tmp_path)
+    weights = [float(network.unembed.weight.detach().sum()) for network in (tuned, base(), base())]
+    assert weights[0] != weights[1]
+    assert asked == [
+        (weight, 6, seed) for weight, seed in zip(weights, (1000, 1000, 1001), strict=True)
+    ]
+    assert state.read(cells[0], PLAN, tmp_path) == {"skills": {"kind": 0.5}}
+    monkeypatch.setattr(state, "SKILL_PROMPTS", 8)
+    with pytest.raises(LabError, match=r"expected cells made with \{'prompts': 8\}"):
+        state.read(cells[0], PLAN, tmp_path)
+
+
+def test_a_policy_that_kept_no_weights_is_made_again(tmp_path, monkeypatch):
+    masked = DetoxCell("masked words")
+    monkeypatch.setattr(measuring, "judged", says)
+    state.measure_detox([masked], PLAN, tmp_path, silent)
+    said = state.policy(masked, PLAN, tmp_path).log_probs(prompts()[:1])
+    wanted = measuring.make_ready(masked, base(), None).policy.log_probs(prompts()[:1])
+    assert torch.equal(said, wanted)
+    assert not torch.equal(said, Policy(base()).log_probs(prompts()[:1]))
 
 
 def test_posts_to_be_read_are_a_models_own_with_their_label():

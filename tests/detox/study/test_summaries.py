@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from helpers.detox.study import DetoxCell, learned, least, method_cell, rival_cell, summaries
+from helpers.detox.study import (
+    DetoxCell,
+    DetoxPlan,
+    learned,
+    least,
+    method_cell,
+    rival_cell,
+    summaries,
+)
 from helpers.errors import LabError
 from tests.detox.study.fakes import SKILLS, study
 
@@ -19,7 +27,6 @@ def test_a_measure_has_a_row_for_each_seed_and_a_column_for_each_prompt():
         found, [[floor, floor + 0.1], [floor + 0.03, floor + 0.13], [floor + 0.06, floor + 0.16]]
     )
     assert summaries.values_of(STUDY, METHOD, "clean posts").tolist() == [[2.0], [2.03], [2.06]]
-    assert summaries.values_of(STUDY, METHOD, "skills").shape == (3, len(SKILLS))
     with pytest.raises(LabError, match=r"expected a measure of policies: rude, .*; got 'toxicity'"):
         summaries.values_of(STUDY, METHOD, "toxicity")
 
@@ -61,9 +68,20 @@ def test_what_a_policy_cost_has_its_oracle_in_it_and_not_its_judge():
 
 
 def test_skills_are_told_one_by_one():
+    """Prompts of a seed are as hard before and after: an eighth is lost, or two, and no more."""
     found = summaries.skills(STUDY, METHOD)
     assert list(found) == list(SKILLS)
-    assert all(np.isclose(each.mean, -0.125) for each in found.values())
+    for spread in found.values():
+        assert np.allclose([spread.mean, spread.low, spread.high], [-1 / 6, -1 / 4, -1 / 8])
+        assert spread.seeds == 3
+    for change in summaries.skills(STUDY, METHOD, FILTER).values():
+        assert np.allclose([change.mean, change.low, change.high], 0)
+    assert np.allclose(summaries.skill_changes(STUDY, METHOD)["colour"], [-1 / 8, -1 / 8, -1 / 4])
+
+
+def test_the_least_of_the_skills_stands_in_the_row_where_they_were_asked():
+    assert np.isclose(summaries.row_of(STUDY, METHOD)["worst skill"].mean, 0.9 - 0.03 - 1 / 6)
+    assert "worst skill" not in summaries.row_of(study(DetoxPlan(2, groups=("methods",))), METHOD)
 
 
 def test_every_group_has_its_rows_and_the_base_first():
@@ -72,7 +90,7 @@ def test_every_group_has_its_rows_and_the_base_first():
         assert found[0]["cell"] == "base"
         names = [row["cell"] for row in found]
         assert len(set(names)) == len(names)
-        assert (len(found) == 1) == (group in ("oracles", "detection"))
+        assert (len(found) == 1) == (group in ("oracles", "detection", "skills"))
 
 
 def test_floors_stand_beside_what_was_measured():
@@ -106,6 +124,8 @@ def test_the_method_stands_beside_each_rival_with_what_both_cost():
         ("mixed", "mixed"): "exact filter",
         ("no forum", "mixed"): "exact filter",
         ("no forum", "no forum"): "rejection",
+        ("contextual", "contextual"): "exact filter",
+        ("sixty", "sixty"): "exact filter",
     }
 
 
