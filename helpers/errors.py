@@ -61,6 +61,36 @@ def optional(extra: str) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def asked_of(what: str, each: str, hint: str, who: str = "it") -> Iterator[None]:
+    """The place to call a function of somebody's own, which may raise anything.
+
+    Args:
+        what: What the function is, such as a scorer.
+        each: What it shall answer for.
+        who: Its name.
+
+    Raises:
+        LabError: It raised something; a `LabError` of its own passes as it is.
+
+    >>> with asked_of("scorer", "text", hint="mend it"):
+    ...     [1, 2].index(3)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    helpers.errors.LabError: expected a scorer that answers for every text; it stopped: ...
+      try: mend it
+    """
+    try:
+        yield
+    except LabError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - what is not ours may raise anything
+        raise LabError(
+            f"expected a {what} that answers for every {each}",
+            f"{who} stopped: {type(fault).__name__}: {fault}{line_of(fault)}",
+            hint=hint,
+        ) from None
+
+
 def line_of(fault: BaseException) -> str:
     """The line of somebody's own file that a fault comes from, where it is from one."""
     if isinstance(fault, SyntaxError) and fault.filename:

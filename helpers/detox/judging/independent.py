@@ -31,7 +31,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from helpers.detox.posts import MANNERS, PROMPT, STOP, manners
-from helpers.errors import LabError
+from helpers.errors import LabError, asked_of
 from helpers.inputs import check_count, token_ids
 from helpers.texts import PAD
 from helpers.tinyworld.language import sentences, vocabulary
@@ -132,22 +132,16 @@ def scores(judge: Judge, tokens: Int[Tensor, "row pos"]) -> Float[ndarray, " row
     array([0.25])
     """
     tokens = token_ids(tokens)
-    try:
+    hint = "a post without a score is not a clean one: mend the judge, or leave the post out"
+    with asked_of("judge", "post", hint):
         given = np.asarray(judge(tokens), dtype=float)
-    except LabError:
-        raise
-    except Exception as fault:  # noqa: BLE001 - a judge may raise anything
-        raise LabError(
-            "expected a judge that scores every post",
-            f"it raised {type(fault).__name__}: {fault}"[:200],
-        ) from None
     odd = given[~((given >= 0) & (given <= 1))]
     fits = given.shape == (len(tokens),)
     if odd.size or not fits:
         raise LabError(
             f"expected a chance from 0 to 1 for each of {len(tokens)} posts",
             f"got {_described(odd)}" if fits else f"got scores of shape {list(given.shape)}",
-            hint="a post without a score is not a clean one: mend the judge, or leave the post out",
+            hint=hint,
         )
     return given
 

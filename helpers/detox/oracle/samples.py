@@ -12,7 +12,7 @@ from torch import Tensor
 
 from helpers.detox.networks import Policy, sample
 from helpers.detox.posts import PROMPT, STOP, PostLabel, check_network, labels, prompts
-from helpers.errors import LabError, line_of
+from helpers.errors import LabError, asked_of
 from helpers.inputs import check_count, token_ids, yes_no
 
 NEW = 16
@@ -117,16 +117,9 @@ def scored(tokens: Int[Tensor, "row pos"], scorer: Scorer) -> Bool[Tensor, " row
       try: compare first, such as labels == 2; leave rows without a label out
     """
     tokens = token_ids(tokens)
-    try:
+    hint = "mend the scorer; a text without an answer counts neither as clean nor as rude"
+    with asked_of("scorer", "text", hint):
         answers = scorer(tokens.clone())  # a scorer may change what it is given
-    except LabError:
-        raise
-    except Exception as fault:  # noqa: BLE001 - a scorer may raise anything
-        raise LabError(
-            "expected a scorer that answers for every text",
-            f"it stopped: {type(fault).__name__}: {fault}{line_of(fault)}",
-            hint="mend the scorer; a text without an answer counts neither as clean nor as rude",
-        ) from None
     return _truth(answers, "the scorer's answers", len(tokens))
 
 

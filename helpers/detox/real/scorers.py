@@ -33,7 +33,7 @@ from numpy import ndarray
 from helpers.detox.real import sources
 from helpers.detox.real.sources import TOXIC
 from helpers.detox.real.texts import trusted
-from helpers.errors import LabError, line_of
+from helpers.errors import LabError, asked_of
 from helpers.inputs import array_of, real
 from helpers.zoo import hub
 
@@ -145,16 +145,9 @@ def toxicity(scorer: TextScorer, texts: Sequence[str], name: str = "") -> Float[
     [1.0, 0.0]
     """
     name = name or getattr(scorer, "__name__", "the scorer")
-    try:
+    hint = "mend the scorer; a text without an answer counts neither as clean nor as toxic"
+    with asked_of("scorer", "text", hint, name):
         answers = scorer(list(texts))
-    except LabError:
-        raise
-    except Exception as fault:  # noqa: BLE001 - a scorer may raise anything
-        raise LabError(
-            "expected a scorer that answers for every text",
-            f"{name} stopped: {type(fault).__name__}: {fault}{line_of(fault)}",
-            hint="mend the scorer; a text without an answer counts neither as clean nor as toxic",
-        ) from None
     scores = array_of(real(answers, f"scores of {name}"))
     if scores.shape != (len(texts),) or not ((scores >= 0) & (scores <= 1)).all():
         bad = int((~((scores >= 0) & (scores <= 1))).sum())

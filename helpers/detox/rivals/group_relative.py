@@ -28,7 +28,7 @@ from helpers.detox.oracle.samples import NEW
 from helpers.detox.posts import STOP, DetoxCorpus, PostLabel, labels, prompts
 from helpers.detox.rivals.outcome import CPUClock, RivalPolicy
 from helpers.detox.rivals.steps import train, word_log_probs
-from helpers.errors import LabError, line_of
+from helpers.errors import LabError, asked_of
 from helpers.inputs import at_least, check_count, real
 from helpers.runtime import gradients
 
@@ -61,16 +61,9 @@ class RewardGuard:
         Raises:
             LabError: The reward stops with a fault of its own; else as `check`.
         """
-        try:
+        hint = "mend the reward; a sample without an answer is neither good nor bad"
+        with asked_of("reward", "sample", hint):
             answers = reward(*asked)
-        except LabError:
-            raise
-        except Exception as fault:  # noqa: BLE001 - somebody's own function may raise anything
-            raise LabError(
-                "expected a reward that answers for every sample",
-                f"it stopped: {type(fault).__name__}: {fault}{line_of(fault)}",
-                hint="mend the reward; a sample without an answer is neither good nor bad",
-            ) from None
         return self.check(answers, count)
 
     def check(self, rewards: Any, count: int) -> Float[Tensor, " row"]:

@@ -106,6 +106,11 @@ def test_the_gradient_is_the_one_written_out_by_hand(changes):
     assert float(wanted.abs().max()) > 1e-2
 
 
+def test_of_other_text_neither_the_first_word_nor_padding_counts():
+    part = steps.rows(torch.tensor([[70, 71, 0, 0], [70, 71, 72, 0]]))
+    assert part.wanted.tolist() == [71, 71, 72]
+
+
 def counts_pads(tokens: torch.Tensor) -> Marked:
     place = torch.arange(tokens.shape[1])
     return Marked(tokens, (place >= 3).expand(tokens.shape)[:, 1:])
@@ -164,7 +169,7 @@ def test_what_is_minimised_beside_counts_once_a_step(parts):
     """A loss of 2 · the sum of the last layer: its gradient there is 2 everywhere."""
     alone, both = run_of(accumulate=parts), run_of(accumulate=parts)
     both.beside = lambda run: 2 * run.network.unembed.weight.sum()
-    value = float(both.beside(both))
+    value = float(both.beside(both).detach())
     assert torch.allclose(gradient(both), gradient(alone) + 2, atol=1e-5)
     assert both.losses[0].beside == pytest.approx(value, rel=1e-5)
     assert replace(both.losses[0], beside=0.0) == alone.losses[0]
