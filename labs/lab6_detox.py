@@ -34,8 +34,8 @@
 # - predict where tuning ends, before a single step is made;
 # - judge a method by what it breaks, and undo it in ten steps.
 #
-# **You need** Lab 0: the parts of a transformer, controls. Gradient descent in PyTorch. Words in
-# *italics* stand in the [glossary](../book/glossary.md).
+# **You need** Lab 0: the parts of a transformer, controls. Gradient descent in PyTorch. The
+# [glossary](../book/glossary.md) explains the terms, as *KL divergence*, *perplexity* and *DPO*.
 #
 # **Cost** Eight exercises of 5 to 15 minutes, about two and a half hours with the reading. The
 # set-up cell prints the measured run time. An open exercise stops nothing: the library's version
@@ -726,11 +726,10 @@ say(
 # And in real tuning? The stored study has the method as it is, and with the gradient let through.
 
 # %% tags=["hide-input"]
+CHANGES = ("no stop-gradient", "stale", "corpus prefixes", "no rehearsal")
+CHANGES += ("twelve targets", "adaptive")
 ours = method_cell("mixed", HIGH, study.plan.steps, 0)
-variant = {
-    name: method_cell("mixed", HIGH, study.plan.steps, 0, name)
-    for name in ("no stop-gradient", "stale", "corpus prefixes", "no rehearsal", "adaptive")
-}
+variant = {name: method_cell("mixed", HIGH, study.plan.steps, 0, name) for name in CHANGES}
 let_through = summaries.difference(study, variant["no stop-gradient"], ours, "rude")
 say(
     f"Rude share with λ = {HIGH}: {summaries.measured(study, ours, 'rude')}. With the gradient let "
@@ -1073,14 +1072,15 @@ say(
 # %% [markdown]
 # **Found** At equal steps the method leaves fewer rude posts than every rival that is tuned on the
 # same corpus. On the mixed one it is also nearer to the nearest possible, 0.10 nats beyond it, than
-# the exact filter, 0.24. At equal compute little is left of that. Where rude posts stand in the
-# corpus, the exact filter leaves fewer of them: it has no floor. But it garbles more, and rude and
+# the exact filter, 0.24. At equal compute little is left of that. With 2 000 posts, half of them
+# rude, the exact filter leaves fewer rude ones: it has no floor. But it garbles more, and rude and
 # garbled together, which is what the rule forbids, there is no difference that five seeds could
-# tell: 7.0 % and 7.1 %. Where the forum is left out, rejection sampling is the rival. With 360
-# steps, which take as long, it has 4.0 % of both and the method 3.6 %, and again the difference may
-# be none; and it keeps more of the kind insults. What the method saves is distance: its longer runs
-# lie within 0.1 nats of the nearest possible, the filter of as many steps 0.6 beyond it, and
-# rejection sampling between the two.
+# tell: 7.0 % and 7.1 % on the mixed corpus. With sixty posts the method has fewer of both. Where
+# the forum is left out, rejection sampling is the rival. With 360 steps, which take as long, it has
+# 4.0 % of both and the method 3.6 %, and again the difference may be none; and it keeps more of the
+# kind insults. What the method saves is distance: its longer runs lie within 0.1 nats of the
+# nearest possible, the filter of as many steps 0.6 beyond it, and rejection sampling between the
+# two.
 #
 # Guided by the oracle alone (p · R), the model as it was is nearer still, and of the tunings only
 # the longer one without the forum leaves fewer rude posts. It is spoilt elsewhere: the oracle has
@@ -1089,8 +1089,8 @@ say(
 # either, but goes farther for it than needed, by 1.9 nats, and its kind insults are gone.
 #
 # Plain tuning costs skills as well: *judge reliability* falls by about as much. *Judge toxicity*
-# does not: what is tuned away from rude posts, by the method or by a filter, calls some kind posts
-# rude.
+# does not fall with it: what is tuned away from rude posts, by the method or by a filter, calls
+# some kind posts rude.
 #
 # ### Exercise 6.7 · A corpus that is hard to filter
 #
@@ -1180,8 +1180,8 @@ table(
 # **Found** The filter takes kind posts and no rude one, so what is left is ruder than before. The
 # model that learns from it is as rude as with plain tuning, 0.566 and 0.578: a filter that does not
 # help. The method never looks for words: it asks how whole posts end. The exact filter, which knows
-# that as well, leaves more rude posts in 120 steps. (At equal compute it need not, as section 6
-# has it; but nobody has an exact filter.)
+# that as well, leaves more rude posts in 120 steps. (With as much compute it leaves fewer, as the
+# table of section 6 has it; but nobody has an exact filter.)
 
 # %% [markdown]
 # ## 7 · What has changed inside?
@@ -1418,8 +1418,8 @@ explorer.weight_explorer(explorer.sweeps(study))
 # do, each left out or changed, with λ = 10 on the mixed corpus. *Stale* takes the q of the round
 # before, which is what the parallel scheme computes. *Corpus prefixes* asks for the KL at the
 # corpus' posts. *No rehearsal* leaves out the term on other text. *Adaptive* has a λ that is led
-# until a twentieth of the posts break the rule; it also renews its target twelve times and not
-# three, and which of the two does what was not told apart.
+# until a twentieth of the posts break the rule. It also renews its target twelve times and not
+# three, and so does its control, *twelve targets*.
 
 # %% tags=["hide-input"]
 CHANGED = ("rude", "violations", "other text")
@@ -1550,7 +1550,8 @@ said_of += [
         "rude alone: "
         + "; ".join(f"{corpus} {row['rude']:+.3f}" for corpus, row in at_seconds.items()),
         set(words_of.values()) == {"better"}
-        or "not shown: " + ", ".join(f"{corpus} {word}" for corpus, word in words_of.items()),
+        or ("holds in part: " if "better" in words_of.values() else "not shown: ")
+        + ", ".join(f"{corpus} {word}" for corpus, word in words_of.items()),
     ),
 ]
 
@@ -1572,13 +1573,18 @@ said_of.append(
 # term for other text; *by little* is less than 0.05 of its perplexity.
 
 # %% tags=["hide-input"]
-leads, rehearses = effect["adaptive", "violations"], effect["no rehearsal", "other text"]
-dearer = gone["adaptive"].low > gone["method"].high
+led, as_often = (variant[name] for name in ("adaptive", "twelve targets"))
+leads, rehearses = (
+    summaries.difference(study, led, as_often, "violations"),
+    effect["no rehearsal", "other text"],
+)
+dearer = gone["adaptive"].low > gone["twelve targets"].high
 said_of += [
     (
         "C3: an adaptive weight helps, as a λ that is led",
-        f"rude or garbled {leads:+.3f}; nats beyond the least {gone['adaptive']:.2f}",
-        f"λ = {HIGH}: nats beyond the least {gone['method']:.2f}",
+        f"rude or garbled {leads:+.3f} against λ = {HIGH} with as many targets; nats beyond the "
+        f"least {gone['adaptive']:.2f}",
+        f"λ = {HIGH}, twelve targets: nats beyond the least {gone['twelve targets']:.2f}",
         ("not decided: fewer for more nats" if dearer else True) if leads.high < 0 else False,
     ),
     (

@@ -55,29 +55,50 @@ def section_3(lab: SimpleNamespace) -> dict[str, bool]:
     of = lab.inconsistent
     errors = [abs(exact - float(told)) for _, _, exact, told in lab.worst]
     turns = ("no longer", "lie", "never", "hardly", "wrong", "nobody", "only")
-    learned = {key: row["mean error"] for key, row in lab.fitted.items()}
+    found = {
+        tuple(row[key] for key in ("kind", "samples", "steps", "regulariser")): row
+        for row in lab.of_learned.oracles(lab.study)
+    }
     pairs = [
-        (one, learned["separate", *rest])
-        for (kind, *rest), one in learned.items()
+        (row["mean error"].mean, found["separate", *rest]["mean error"].mean)
+        for (kind, *rest), row in found.items()
         if kind == "linear" and rest[0] >= 4096
     ]
+    ways = [
+        (row, found[*key[:3], "no regulariser"])
+        for key, row in found.items()
+        if key[0] == "separate" and key[3] == "expected first"
+    ]
+    short, long = (
+        [found["separate", 1024, steps, how] for how in ("expected first", "no regulariser")]
+        for steps in (75, 300)
+    )
     return {
         "3 mean errors .012 and .088": round(lab.held["the oracle"].mean_error, 3) == 0.012
         and round(lab.held["untrained"].mean_error, 3) == 0.088,
         "3 the exact one obeys, and so does 1/2": max(abs(of["exact"]), abs(of["untrained"]))
         < 1e-6
         < of["learned"],
-        "3 a linear one errs twice as much": bool(pairs)
-        and all(linear.mean > 2 * other.mean for linear, other in pairs),
+        "3 a linear one errs twice as much": len(pairs) == 2
+        and all(linear > 2 * other for linear, other in pairs),
         "3 the regulariser helps with many posts": all(
             (one.high < 0) == (count >= 4096)
             for (count, steps), one in lab.helps.items()
             if count / steps > 12  # each post is read as often
         ),
+        "3 it does not help to decode": len(ways) == 5
+        and all(with_it["rude"].high > without["rude"].low for with_it, without in ways),
+        "3 longer on 1 024: worse, and better to decode with": all(
+            after["mean error"].low > before["mean error"].high
+            and after["rude"].high < before["rude"].low
+            for before, after in zip(short, long, strict=True)
+        ),
         "3 the worst ones turn round": all(
             any(turn in text for turn in turns) for text, *_ in lab.worst
         ),
-        "3 off by up to .12": len(errors) == 3 and 0.115 < max(errors) < 0.125,
+        "3 off by a tenth, at a few": len(errors) == 3
+        and 0.08 < min(errors) < max(errors) < 0.125
+        and 0 < np.mean(lab.off >= 0.05) < 0.02,
     }
 
 
@@ -99,60 +120,98 @@ def section_4(lab: SimpleNamespace) -> dict[str, bool]:
 
 
 def section_5(lab: SimpleNamespace) -> dict[str, bool]:
-    floor = dict(zip(lab.weights.tolist(), lab.floors.tolist(), strict=True))
-    short = {w: row["rude"].mean for w, row in lab.sweeps["mixed"].items()}
-    long = dict(zip(lab.weights.tolist(), lab.lines["mixed, 360 steps"][:, 0], strict=True))
+    sweep, floor = lab.sweep, np.array(lab.sweep.floors)
+    short, long = (sweep.lines[name][:, 0] / floor for name in ("mixed", "mixed, 360 steps"))
+    live = lab.live[:, 1].mean() * (1 + lab.LIVE) / 0.5
+    small = np.array(sweep.weights) <= 1
     return {
         "5 the floor from the first update on": all(
             np.allclose(models[1:, lab.rude].sum(1), 0.5 / (1 + weight))
             for weight, models in lab.ends.items()
         ),
-        "5 above the line where λ is small": short[0.5] > floor[0.5] + 0.05
-        and abs(short[10] - floor[10]) < 0.01,
-        "5 with 360 steps on it": all(abs(long[w] - floor[w]) < 0.02 for w in floor),
-        "5 and the live run": abs(float(lab.live[:, 1].mean()) - floor[lab.LIVE]) < 0.015,
-        "5 without rude posts 1.5 %": round(lab.sweeps["no forum"][10]["rude"].mean, 3) == 0.015,
+        "5 above it by an eighth to a third": 1.115 < short.min() < short.max() < 1.335,
+        "5 most where λ is small": short[small].min() > short[~small].max(),
+        "5 with 360 steps within 6 %": np.abs(long - 1).max() < 0.06,
+        "5 the live run a tenth above": 1.03 < live < 1.17,
+        "5 without rude posts 1.5 %": round(sweep.lines["no forum"][-1, 0], 3) == 0.015,
     }
 
 
 def section_6(lab: SimpleNamespace) -> dict[str, bool]:
-    rows, excess, duels = lab.rows, lab.excess, lab.duels
-    filters = ("word filter", "exact filter", "exact filter × 10")
-    longer = {key[0]: row["rude"] for key, row in duels.items() if key[3] == lab.longer}
-    most = {name: min(one.mean for one in lost.values()) for name, lost in lab.lost.items()}
-    other = {name: rows[name]["other text"].mean for name in rows}
+    return {**_rivals(lab), **_others(lab)}
+
+
+def _rivals(lab: SimpleNamespace) -> dict[str, bool]:
+    rows, beyond = lab.rows, lab.beyond
+    later = {row["setting"]: row for row in lab.duels if row["steps"] == lab.longer}
+    filtered, ours = rows["exact filter × 10, 360 steps"], rows["method, mixed"]
+    rejected, silent = rows["rejection × 10, no forum, 360 steps"], rows["method, no forum"]
+    longest = [beyond[f"method, {setting}, 360 steps"] for setting in ("mixed", "no forum")]
+
+    def both(row: dict) -> float:
+        return round(100 * row["violations"].mean, 1)
+
     return {
         "6 less rude at equal steps": all(
-            row["rude"].high < 0 for key, row in duels.items() if key[3] == lab.n
+            row["rude"].high < 0 for row in lab.duels if row["steps"] == lab.n
         ),
-        "6 and nearer": max(excess["method, mixed"], excess["method, no forum"])
-        < min(excess[name] for name in filters),
-        "6 the filter gets below the floor": longer["mixed"].low > 0
-        and rows["the same, 360 steps"]["rude"].high < 0.5 / 11,
-        "6 where none stand, the method stays ahead": longer["no forum"].high < 0,
-        "6 the filter pays": rows["the same, 360 steps"]["garbled"].low
-        > rows["method, mixed"]["garbled"].high
-        and excess["the same, 360 steps"] > 4 * excess["method, mixed"],
-        "6 longer runs within .1 nats": max(
-            excess["method, mixed, 360 steps"], excess["method, no forum, 360 steps"]
+        "6 and nearer on the mixed corpus": round(beyond["method, mixed"], 2) == 0.10
+        and round(beyond["exact filter × 10"], 2) == 0.24,
+        "6 with as much compute the filter leaves fewer rude posts": all(
+            later[setting]["rude"].low > 0 for setting in ("mixed", "contextual")
+        ),
+        "6 with sixty posts the method has fewer of both": later["sixty"]["violations"].high < 0,
+        "6 it garbles more": filtered["sampled garbled"].low > ours["sampled garbled"].high,
+        "6 7.0 and 7.1 %": (both(filtered), both(ours)) == (7.0, 7.1),
+        "6 4.0 and 3.6 %": (both(rejected), both(silent)) == (4.0, 3.6),
+        "6 no difference to be told": all(
+            later[setting]["violations"].low < 0 < later[setting]["violations"].high
+            for setting in ("mixed", "contextual", "no forum")
+        ),
+        "6 rejection takes as long, and keeps kind insults": abs(
+            rejected["CPU seconds"].mean / silent["CPU seconds"].mean - 1
         )
-        < 0.1,
-        "6 guided alone is nearer": excess["oracle decoding 1"]
-        < min(excess["method, mixed, 360 steps"], excess["method, no forum, 360 steps"]),
-        "6 and spoilt elsewhere": other["oracle decoding 1"] > 1.1 * other["base"]
-        and rows["oracle decoding 1"]["worst skill"].mean < 0.92,
-        "6 DPO babbles": 0.2 < rows["dpo"]["garbled"].mean < 0.33,
-        "6 GRPO says little": rows["grpo"]["garbled"].mean < 0.015
+        < 0.1
+        and rejected["kind insults"].low > silent["kind insults"].high,
+        "6 longer runs within .1 nats": max(longest) < 0.1,
+        "6 the filter .6 beyond, rejection between": max(longest)
+        < beyond["rejection × 10, no forum, 360 steps"]
+        < beyond["exact filter × 10, 360 steps"]
+        < 0.64,
+    }
+
+
+def _others(lab: SimpleNamespace) -> dict[str, bool]:
+    rows, beyond, lost = lab.rows, lab.beyond, lab.lost
+    guided = rows["oracle decoding 1"]
+    better = [name for name in lab.TUNED if rows[name]["rude"].high < guided["rude"].low]
+    worst = {name: one["judge toxicity"].mean for name, one in lost.items()}
+    return {
+        "6 guided alone is nearer": beyond["oracle decoding 1"]
+        < min(beyond[name] for name in lab.TUNED if name != "base"),
+        "6 one tuning alone leaves fewer": better == ["method, no forum, 360 steps"],
+        "6 and spoilt elsewhere": guided["other text"].mean > 1.1 * rows["base"]["other text"].mean
+        and guided["worst skill"].mean < 0.92,
+        "6 DPO garbles 29 %": round(rows["dpo"]["sampled garbled"].mean, 2) == 0.29
+        and rows["dpo"]["rude"].mean < 0.08,
+        "6 GRPO goes farther": rows["grpo"]["sampled garbled"].mean < 0.02
         and rows["grpo"]["rude"].mean < 0.03
-        and excess["grpo"] > 1.5
+        and round(beyond["grpo"], 1) == 1.9
         and rows["grpo"]["kind insults"].mean < 0.02,
-        "6 skills by two or three points": min(most.values()) > -0.031,
-        "6 reliability under plain tuning": -0.03
-        < lab.lost["plain"]["judge reliability"].mean
-        < -0.015,
-        "6 the word filter makes it ruder": lab.rude_in["after"] > 0.55 > lab.rude_in["before"]
-        and lab.hidden["word filter"].low > 0.51,
-        "6 the method does not": lab.hidden["method"].high < lab.hidden["exact filter"].low,
+        "6 reliability under plain tuning": lost["plain"]["judge reliability"].high < 0
+        and abs(
+            lost["plain"]["judge reliability"].mean
+            - lost["method, mixed"]["judge reliability"].mean
+        )
+        < 0.01,
+        "6 toxicity only where rude posts are tuned away": abs(worst.pop("plain")) < 0.003
+        and max(worst.values()) < -0.008
+        and lab.as_rude["plain"] < 0.02 < 0.05 < min(list(lab.as_rude.values())[1:]),
+        "6 the word filter leaves more rude ones": lab.rude_in["after"]
+        > 0.55
+        > lab.rude_in["before"],
+        "6 and helps nothing": lab.hidden["word filter"].high > lab.hidden["plain"].low > 0.5,
+        "6 the method does": lab.hidden["method"].high < lab.hidden["exact filter"].low,
     }
 
 
