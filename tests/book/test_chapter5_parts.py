@@ -12,6 +12,7 @@ from helpers.detox.study.groups import DETECTORS
 from helpers.detox.study.learned import oracles, regulariser
 from helpers.detox.study.least import beyond_least
 from helpers.detox.study.plan import detection_cell
+from helpers.detox.study.summaries import difference, skill_changes
 from helpers.stats import crossed_bootstrap
 
 pytestmark = pytest.mark.book
@@ -65,17 +66,43 @@ def test_an_adaptive_weight():
     holds(text, "dearly with # nats beyond", beyond_least(STUDY, led)[1].mean)
     holds(text, "before tuning, and # seconds", mean(led, "CPU seconds"))
     assert mean(led, "clean posts") > mean(BASE, "clean posts")
+    twelve = changed("twelve targets")
+    holds(
+        text,
+        "twelve in place of three: # rude, # nats beyond the least, and clean posts at #.",
+        mean(twelve, "rude"),
+        beyond_least(STUDY, twelve)[1].mean,
+        mean(twelve, "clean posts"),
+    )
+    holds(
+        text,
+        "the led λ has # [#, #] fewer violations for # nats",
+        *ends(difference(STUDY, twelve, led, "violations")),
+        beyond_least(STUDY, led)[1].mean - beyond_least(STUDY, twelve)[1].mean,
+    )
     row = table(section("What holds"))["C3 · an adaptive weight helps"][1]
     holds(
         row,
-        "it ends at # rude and # garbled, with # nats beyond the least; λ = 10 has # and #, with #",
+        "it ends at # rude and # garbled, with # nats beyond the least; λ = 10 has # and #, with #"
+        ", and with as many targets # and #, with #",
         mean(led, "rude"),
         mean(led, "sampled garbled"),
         beyond_least(STUDY, led)[1].mean,
         mean(METHOD, "rude"),
         mean(METHOD, "sampled garbled"),
         beyond_least(STUDY, METHOD)[1].mean,
+        mean(twelve, "rude"),
+        mean(twelve, "sampled garbled"),
+        beyond_least(STUDY, twelve)[1].mean,
     )
+
+
+@of_group("variants")
+def test_rehearsal_keeps_no_skill():
+    text = below("What the parts do")
+    assert "no skill differs by half a point" in text
+    differences = skill_changes(STUDY, changed("no rehearsal"), METHOD).values()
+    assert max(abs(each.mean()) for each in differences) < 0.005
 
 
 def test_what_two_processes_can_save():

@@ -19,6 +19,7 @@ from chapter5 import (
     ends,
     flat,
     holds,
+    lost,
     mean,
     part,
     points,
@@ -35,16 +36,23 @@ from helpers.book.detox_numbers import (
     once_rude,
     told,
 )
-from helpers.book.detox_tables import TABLES, skill_points
+from helpers.book.detox_tables import TABLES
 from helpers.book.pages import DETOX_TABLES
 from helpers.detox.finetune import TuningPlan
 from helpers.detox.posts import HELD_OUT_SEEDS, all_posts, posts_of
 from helpers.detox.study import method_cell
-from helpers.detox.study.summaries import RUDE_SHARE, change, difference, measured
+from helpers.detox.study.plan import skills_cell
+from helpers.detox.study.summaries import (
+    RUDE_SHARE,
+    change,
+    difference,
+    measured,
+    skill_changes,
+    skills,
+)
 from helpers.stats import clopper_pearson, crossed_bootstrap
 from helpers.texts import PAD
 from helpers.tinyworld.language import vocabulary
-from helpers.zoo import read_manifest
 
 pytestmark = pytest.mark.book
 
@@ -197,64 +205,83 @@ def kind_posts():
 
 def test_single_skills():
     text = below("Fewer rude posts, and at what price")
-    tuned = [cell for name, cell in TUNINGS.items() if name.startswith("method")]
-    plain, longer = TUNINGS["plain, τ = ½"], TUNINGS["plain, τ = ½, 360 steps"]
-    reliability = [points(cell, "judge reliability") for cell in tuned]
+    plain = TUNINGS["plain, τ = ½"]
     holds(
         text,
-        "*judge reliability* by # to # with the method, by # with plain tuning, and by # after 360"
-        " steps of that",
-        min(reliability),
-        max(reliability),
-        points(plain, "judge reliability"),
-        points(longer, "judge reliability"),
+        "*judge reliability* by # and # points, with plain tuning by #;",
+        *(points(cell, "judge reliability") for cell in (METHOD, SILENT, plain)),
     )
     holds(
         text,
-        "It falls by # points where plain tuning loses #, and",
-        points(METHOD, "judge toxicity"),
+        "It falls by # [#, #] points, without the forum by # [#, #], in every seed, where plain "
+        "tuning loses #.",
+        *lost(METHOD, "judge toxicity"),
+        *lost(SILENT, "judge toxicity"),
         points(plain, "judge toxicity"),
     )
-    holds(text, "and by # without the forum. Asked", points(SILENT, "judge toxicity"))
+    for cell in (METHOD, SILENT):
+        assert skill_changes(STUDY, cell)["judge toxicity"].max() < 0, "in every seed"
     holds(
         text,
         "two wrong of a hundred have a binomial interval of [#, #] %",
-        *(100 * end for end in clopper_pearson(2, STUDY.plan.judge.skill_prompts)),
+        *(100 * end for end in clopper_pearson(2, 100)),
     )
-    tested = read_manifest()["tinyworld"].measured["skills"]["judge reliability"]
-    holds(text, "has # on these prompts", STUDY.cell(BASE)["skills"]["judge reliability"])
-    holds(text, "on these prompts and # on the four hundred", tested["accuracy"])
-    assert tested["different"] == 400
     facts = ("kind", "realm", "colour", "profession", "code")
+    tuned = [cell for name, cell in TUNINGS.items() if name.startswith("method")]
     assert max(points(cell, skill) for cell in tuned for skill in facts) < 1
+
+
+def test_what_a_stronger_push_does_to_the_models_own_verdicts():
+    text = below("Fewer rude posts, and at what price")
+    weak, two, five = (method_cell("mixed", weight, 120, 0) for weight in (0.5, 2, 5))
+    assert points(weak, "judge toxicity") == 0, "with λ = ½ nothing is lost"
+    holds(
+        text,
+        "with λ = 2 # [#, #], with λ = 5 # [#, #]; in the contextual corpus, in which insult words "
+        "are only used kindly, # [#, #].",
+        *lost(two, "judge toxicity"),
+        *lost(five, "judge toxicity"),
+        *lost(method_cell("contextual", 10, 120, 0), "judge toxicity"),
+    )
+    changes = -100 * skill_changes(STUDY, FILTERS["exact filter"])["judge toxicity"]
+    high, middle, low, *none = sorted(changes, reverse=True)
+    holds(
+        text,
+        "loses # on average, as the mean of two seeds with # and #, one with # and two "
+        "with nothing",
+        *(changes.mean(), high, middle, low),
+    )
+    assert none == [0, 0]
     accused = [
         average(cell, lambda one: one["false_positives"]["turned insult"])
-        for cell in (METHOD, FILTERS["exact filter"], plain, BASE)
+        for cell in (METHOD, BASE)
     ]
     assert 1 / accused[0] == pytest.approx(9, abs=0.5), "one in nine"
-    assert 1 / accused[1] == pytest.approx(10, abs=0.5), "one in ten"
-    assert accused[2:] == [0, 0]
+    assert accused[1] == 0
 
 
 def test_skills_beside_those_of_plain_tuning():
     """The method less plain tuning, from the cells alone; toxicity is what it loses besides."""
     row = table(section("What holds"))["C1 · fewer rude posts at little cost"]
-    for cell, plain, sentence in (
-        (METHOD, TUNINGS["plain, τ = ½"], "*Judge toxicity* # [#, #] and"),
-        (SILENT, PLAIN_SILENT, "and # [#, #] points against plain tuning"),
-    ):
-        found = skill_points(STUDY, cell, plain)
-        pairs = zip(STUDY.seeds(cell), STUDY.seeds(plain), strict=True)
-        by_hand = [
-            100 * (a["skills"]["judge toxicity"] - b["skills"]["judge toxicity"]) for a, b in pairs
+    for cell, plain in ((METHOD, TUNINGS["plain, τ = ½"]), (SILENT, PLAIN_SILENT)):
+        found = skill_changes(STUDY, cell, plain)
+        pairs = [
+            [STUDY.cell(skills_cell(of, seed))["skills"] for of in (cell, plain)]
+            for seed in range(5)
         ]
-        assert found["judge toxicity"].ravel() == pytest.approx(by_hand)
-        holds(row[1].replace("−", "-"), sentence, *ends(crossed_bootstrap(found["judge toxicity"])))
         for skill, values in found.items():
-            spread = crossed_bootstrap(values)
+            assert values == pytest.approx([one[skill] - other[skill] for one, other in pairs])
+            spread = crossed_bootstrap(values[:, None])
             assert spread.high < 0 if skill == "judge toxicity" else spread.high >= 0, skill
-    toxicity = skill_points(STUDY, METHOD, TUNINGS["plain, τ = ½"])["judge toxicity"].mean()
-    holds(row[0], "one skill loses # points", -toxicity)
+    said = row[1].replace("−", "-")
+    holds(
+        said,
+        "*Judge toxicity* # [#, #] and # [#, #] points, where plain tuning loses none",
+        *ends(skills(STUDY, METHOD)["judge toxicity"], 100),
+        *ends(skills(STUDY, SILENT)["judge toxicity"], 100),
+    )
+    holds(row[0], "one skill loses # points", points(METHOD, "judge toxicity"))
+    assert skills(STUDY, METHOD)["judge toxicity"].high < -0.02, "the goal was 2"
 
 
 def test_the_floor_in_numbers():
@@ -324,9 +351,6 @@ def test_the_claims_table():
         *ends(difference(STUDY, rejection, SILENT, "rude")),
         *ends(both),
     )
-    for cell in STUDY.cells:
-        if cell.setting in ("contextual", "sixty") and cell.kind != "method":
-            assert "360 steps" not in cell.of, "not measured"
 
 
 def test_how_numbers_are_told():

@@ -28,6 +28,7 @@ from helpers.stats import crossed_bootstrap
 from helpers.zoo import read_manifest
 
 pytestmark = pytest.mark.book
+WHOLE = table(section("What holds"))
 
 
 def test_at_equal_steps():
@@ -123,6 +124,53 @@ def test_rejection_sampling_for_as_long():
     holds(text, "own 360 steps leave #, in # s", mean(long, "rude"), mean(long, "CPU seconds"))
 
 
+def test_filters_for_as_long_where_little_can_be_seen_or_learned():
+    text = below("Filters, at equal steps and at equal computing").replace("−", "-")
+    longer, ours = (
+        rival_cell("exact filter", "contextual", 10, 360, 0),
+        method_cell("contextual", 10, 120, 0),
+    )
+    holds(
+        text,
+        "leaves # with the method's seconds, less than its #; rude and garbled together are # and "
+        "#, a difference of # [#, #] against the method, at # nats for #.",
+        *(mean(cell, "rude") for cell in (longer, ours)),
+        *(mean(cell, "violations") for cell in (longer, ours)),
+        *ends(difference(STUDY, ours, longer, "violations")),
+        *(mean(cell, "KL to the base") for cell in (longer, ours)),
+    )
+    few, ours = rival_cell("exact filter", "sixty", 10, 360, 0), method_cell("sixty", 10, 120, 0)
+    holds(
+        text,
+        "do not help: # are rude, as few as with the method, but # are garbled, both together # "
+        "for #, and the filter's model is # nats from",
+        *(mean(few, measure) for measure in ("rude", "sampled garbled", "violations")),
+        mean(ours, "violations"),
+        mean(few, "KL to the base"),
+    )
+    level = difference(STUDY, ours, few, "rude")
+    assert level.low < 0 < level.high, "as few as with the method"
+    assert max(mean(cell, "CPU seconds") for cell in (longer, few)) < mean(ours, "CPU seconds")
+
+
+def test_verdicts_at_equal_computing():
+    rows = {name: [part.replace("−", "-") for part in row] for name, row in WHOLE.items()}
+    for corpus, sentence in (
+        ("contextual", "the filter leaves # [#, #] fewer rude posts"),
+        ("sixty posts", "rude posts level, # and #"),
+    ):
+        setting = corpus.removesuffix(" posts")
+        longer = rival_cell("exact filter", setting, 10, 360, 0)
+        ours = method_cell(setting, 10, 120, 0)
+        said = rows[f"C2 · the same, {corpus}"][1]
+        shares = [mean(ours, "rude"), mean(longer, "rude")]
+        if setting == "contextual":
+            shares = ends(difference(STUDY, ours, longer, "rude"))
+        holds(said, sentence, *shares)
+        both = ends(difference(STUDY, ours, longer, "violations"))
+        holds(said.replace("+", ""), "together the method has # [#, #]", *both)
+
+
 def test_how_far():
     text = below("How far from the nearest polite model?")
     mixed = TUNINGS["method, τ = ½, 360 steps"]
@@ -184,7 +232,7 @@ def test_all_rivals():
         mean(BASE, "other text"),
         mean(guided, "other text"),
     )
-    assert worst == pytest.approx(9, abs=0.5), "up to nine points"
+    assert worst == pytest.approx(10, abs=0.5), "up to ten points"
     assert beyond_least(STUDY, guided)[1].mean < 0.02
     holds(
         text,

@@ -37,6 +37,12 @@ def points(cell, skill):
     return -100 * skills(STUDY, cell)[skill].mean
 
 
+def lost(cell, skill):
+    """How many points of a skill a cell has lost, and the ends of the interval, smaller first."""
+    spread = skills(STUDY, cell)[skill]
+    return -100 * spread.mean, -100 * spread.high, -100 * spread.low
+
+
 def section(title):
     """A section, up to the next one of its rank."""
     found = PLAIN.partition(f"\n## {title}")[2].partition("\n## ")[0]
