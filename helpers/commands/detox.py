@@ -12,9 +12,9 @@ from helpers.commands import cell_by_cell
 from helpers.detox.study import DETOX_PLAN, GROUPS, DetoxPlan, detox_cells, state, stored
 
 COST = (
-    "All cells take about three hours on one core: a tuning 10 to 70 seconds and its judgement 5, "
-    "an oracle that is held to the exact one some 30. Two processes may measure different cells of "
-    "one study at the same time. The most important cells come first."
+    "All cells take three to four hours on one core: a tuning 10 to 70 seconds, its judgement 5, "
+    "its skills 4, an oracle that is held to the exact one some 30. Two processes may measure "
+    "different cells of one study at the same time. The most important cells come first."
 )
 
 
