@@ -10,6 +10,7 @@ from helpers.detox.explorer import MEASURED, sweeps, weight_explorer
 from helpers.detox.explorer.page import MAX_BYTES
 from helpers.errors import LabError
 from tests.detox.explorer import weighted
+from tests.support import views
 
 FOUND = sweeps(weighted.study())
 SIGNS = {"kind": "○", "rude": "✕", "garbled": "?"}
@@ -201,14 +202,8 @@ def test_without_scripts_the_table_is_there(open_view, view):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1000])
 def test_accessible_in_both_themes_and_no_wider_than_a_phone(open_view, view, theme, width):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = open_view(view, color_scheme=theme, viewport={"width": width, "height": 844})
     page.locator("summary").click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
     for name in ("posts", "measures"):
-        inside = page.locator(f".{name}").evaluate(
-            "table => [table.scrollWidth, table.parentElement.clientWidth]"
-        )
-        assert inside[0] <= inside[1]
-    violations = axe.run(page).response["violations"]
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations] == []
+        views.check_no_scroll(page, f".{name}")
+    views.check_accessible(page, width)

@@ -16,6 +16,7 @@ from helpers.detox.study.plan import skills_cell
 from helpers.errors import LabError
 from helpers.files.cells import Contents
 from helpers.tinyworld.language import vocabulary
+from tests.support import killing
 
 PLAN = DetoxPlan(seeds=1, judge=JudgePlan(2, 2, 2, 2, 1))
 KEYS = ("base", "plain/sixty/weight 1/3 steps/seed 0", "plain/sixty/weight 10/3 steps/seed 0")
@@ -52,15 +53,7 @@ def test_a_killed_study_goes_on_and_gives_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "judged", says)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     state.measure_detox(CELLS, PLAN, whole, silent)
-    real, begun = state.measure_cell, []
-
-    def killed(cell, *words):
-        begun.append(cell)
-        if len(begun) == 2:
-            raise KeyboardInterrupt
-        return real(cell, *words)
-
-    monkeypatch.setattr(state, "measure_cell", killed)
+    begun = killing.at_second_call(monkeypatch, state, "measure_cell")
     with pytest.raises(KeyboardInterrupt):
         state.measure_detox(CELLS, PLAN, broken, silent)
     state.measure_detox(CELLS, PLAN, broken, silent)

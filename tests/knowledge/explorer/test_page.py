@@ -10,6 +10,7 @@ import pytest
 from helpers.errors import LabError
 from helpers.knowledge.explorer.data import FactPage, Question, Way
 from helpers.knowledge.explorer.page import MAX_BYTES, edit_explorer
+from tests.support import views
 
 POINTS = (0.0, 0.5, 1.0, 2.0)
 PLACES = ("circuit", "the rest", "random")
@@ -274,13 +275,7 @@ def test_without_scripts_the_table_is_there(open_view, view):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1000])
 def test_accessible_in_both_themes_and_no_wider_than_a_phone(open_view, view, theme, width):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = open_view(view, color_scheme=theme, viewport={"width": width, "height": 844})
     page.locator("summary").click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    inside = page.locator(".answers").evaluate(
-        "table => [table.scrollWidth, table.parentElement.clientWidth]"
-    )
-    assert inside[0] <= inside[1]
-    violations = axe.run(page).response["violations"]
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations] == []
+    views.check_no_scroll(page, ".answers")
+    views.check_accessible(page, width)
