@@ -1075,7 +1075,7 @@ say(
 # the exact filter, 0.24. At equal compute little is left of that. With 2 000 posts, half of them
 # rude, the exact filter leaves fewer rude ones: it has no floor. But it garbles more, and rude and
 # garbled together, which is what the rule forbids, there is no difference that five seeds could
-# tell: 7.0 % and 7.1 % on the mixed corpus. With sixty posts the method has fewer of both. Where
+# tell: 7.0 % and 7.1 % on the mixed corpus. With sixty posts the method has fewer together. Where
 # the forum is left out, rejection sampling is the rival. With 360 steps, which take as long, it has
 # 4.0 % of both and the method 3.6 %, and again the difference may be none; and it keeps more of the
 # kind insults. What the method saves is distance: its longer runs lie within 0.1 nats of the
