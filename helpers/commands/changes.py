@@ -12,6 +12,8 @@ from typing import TextIO
 from helpers.changes import CHANGE_PLAN, ChangePlan, change_cells, state, stored
 from helpers.changes.plan import FEW
 from helpers.commands import cell_by_cell
+from helpers.detox.study.stored import DETOX
+from helpers.files.cells import beside
 
 COST = (
     "All cells take about six minutes on a core that is free, and the models that are not there "
@@ -25,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models",
         type=Path,
-        default=Path("detox.cells"),
+        default=beside(DETOX),
         metavar="FOLDER",
-        help="folder of cells of `python -m helpers detox` (default: %(default)s)",
+        help="folder of cells of `python -m helpers detox` (default: the one beside its own file)",
     )
     parser.add_argument(
         "--seeds",
