@@ -37,6 +37,19 @@ COMPUTED = (
     *("rotary_dim", "rotary_base", "attn_scores_soft_cap", "output_logits_soft_cap"),
 )
 """Settings that say what a model computes; others say how it was made, or where it runs."""
+PLAIN_PARTS: dict[str, tuple[Any, ...]] = {
+    "gated_mlp": (False,),
+    "attn_only": (False,),
+    "final_rms": (False, None),
+    "n_key_value_heads": (None,),
+    "positional_embedding_type": ("standard",),
+    "attention_dir": ("causal",),
+    "attn_scores_soft_cap": (-1.0, 0.0, None),
+    "output_logits_soft_cap": (-1.0, 0.0, None),
+    "attn_scale": (-1.0,),
+}
+"""Settings of a model of plain attention, MLPs and learned positions, with the values that each may
+have; the first one is meant where a model does not say."""
 PLAIN: dict[str, Any] = {
     "use_attn_scale": True,
     "use_qk_norm": False,
@@ -142,3 +155,9 @@ def _renamed(name: str, value: Tensor) -> tuple[str, Tensor]:
     elif part in ("in", "out", "gate", "U"):
         value = value.T
     return f"{place}.{leaf}", value.contiguous()
+
+
+def has_settings(model: Model, known: dict[str, tuple[Any, ...]]) -> bool:
+    """Whether each setting of a model has one of the values that are known."""
+    config = getattr(model, "cfg", None)
+    return all(getattr(config, name, values[0]) in values for name, values in known.items())

@@ -12,21 +12,9 @@ from helpers.errors import LabError
 from helpers.inputs import check_count
 from helpers.model import Model
 from helpers.runtime import gradients
+from helpers.zoo.native import PLAIN_PARTS, has_settings
 
-KNOWN = {
-    "normalization_type": ("LN",),
-    "act_fn": ("gelu",),
-    "gated_mlp": (False,),
-    "attn_only": (False,),
-    "final_rms": (False, None),
-    "n_key_value_heads": (None,),
-    "positional_embedding_type": ("standard",),
-    "attention_dir": ("causal",),
-    "attn_scores_soft_cap": (-1.0, 0.0, None),
-    "output_logits_soft_cap": (-1.0, 0.0, None),
-    "attn_scale": (-1.0,),
-    "eps": (EPS,),
-}
+KNOWN = PLAIN_PARTS | {"normalization_type": ("LN",), "act_fn": ("gelu",), "eps": (EPS,)}
 """Settings of a native model, and the values that a `Plain` computes."""
 SPREAD = 0.02
 """Standard deviation of GPT-2's weights before training."""
@@ -55,7 +43,7 @@ def plain(model: Model) -> Plain:
 
 def _shape_of(model: Model) -> PlainShape:
     config: Any = getattr(model, "cfg", None)
-    same = all(getattr(config, name, values[0]) in values for name, values in KNOWN.items())
+    same = has_settings(model, KNOWN)
     native = getattr(config, "architecture", None) == "TransformerLensNative"
     if not same or not native or config.d_head * config.n_heads != config.d_model:
         raise LabError(

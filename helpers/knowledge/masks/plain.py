@@ -21,21 +21,10 @@ from helpers.errors import LabError
 from helpers.knowledge.masks import blocks
 from helpers.knowledge.masks.blocks import Blocks
 from helpers.model import Model
+from helpers.zoo.native import PLAIN_PARTS, has_settings
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
-KNOWN = {
-    "normalization_type": ("LN", None),
-    "act_fn": tuple(ACTIVATIONS),
-    "gated_mlp": (False,),
-    "attn_only": (False,),
-    "final_rms": (False, None),
-    "n_key_value_heads": (None,),
-    "positional_embedding_type": ("standard",),
-    "attention_dir": ("causal",),
-    "attn_scores_soft_cap": (-1.0, 0.0, None),
-    "output_logits_soft_cap": (-1.0, 0.0, None),
-    "attn_scale": (-1.0,),
-}
+KNOWN = PLAIN_PARTS | {"normalization_type": ("LN", None), "act_fn": tuple(ACTIVATIONS)}
 """Settings of a native model, and the values that are computed here."""
 
 
@@ -146,11 +135,8 @@ def of(model: Model) -> PlainBlocks:
     >>> len(of(factnet.build().model))
     55752
     """
-    config = getattr(model, "cfg", None)
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    if "pos_embed.weight" not in state or not all(
-        getattr(config, name, values[0]) in values for name, values in KNOWN.items()
-    ):
+    if "pos_embed.weight" not in state or not has_settings(model, KNOWN):
         raise LabError(
             "expected a native model with plain attention, MLPs and learned positions",
             f"got {type(model).__name__} that computes otherwise",
