@@ -259,14 +259,14 @@ def updates(answer):
         right = fixed_point.tuned(data, start, rude, kl_weight, updates=steps).models
         case = data, start, rude, kl_weight, steps
         got = call(answer, *case)
-        if as_array(got, "the models").shape == (steps, size):
+        if as_array(got, "the series").shape == (steps, size):
             raise Wrong(
                 "one row is missing: the model before the first update comes first, and one after "
                 "each",
                 points=1,
             )
-        expect_shape(got, right.shape, "the models", "steps+1 text")
-        expect_close(got, right, 1e-5, partial(usual.series, *case), "the models")
+        expect_shape(got, right.shape, "the series", "steps+1 text")
+        expect_close(got, right, 1e-5, partial(usual.series, *case), "the series")
 
 
 @exercise("lab6.7", points=3, title="A corpus that is hard to filter")

@@ -186,9 +186,7 @@ def skill_changes(
     return {name: after - before[name] for name, after in skill_shares(study, cell).items()}
 
 
-def skills(
-    study: DetoxStudy, cell: DetoxCell, other: DetoxCell = BASE_CELL
-) -> dict[str, Spread]:
+def skills(study: DetoxStudy, cell: DetoxCell, other: DetoxCell = BASE_CELL) -> dict[str, Spread]:
     """Each skill of a cell, less that of another on the same prompts: one by one, not the mean
     alone. Every seed has prompts of its own, so seeds stand for both sources of chance.
 

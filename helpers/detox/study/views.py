@@ -234,7 +234,7 @@ class SideBySide:
 
 def duels_table(rows: Iterable[Row]) -> None:
     """Display comparisons of the method with its rivals, as `summaries.versus` gives them."""
-    head = ["corpus", "rival", "its steps", "rude: method less rival", "both: method less rival"]
+    head = ["corpus", "rival", "its steps", "rude: method minus rival", "both: method minus rival"]
     table(
         [*head, "s", "its s"],
         [
