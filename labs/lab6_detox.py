@@ -746,8 +746,9 @@ say(
 # **Found** With `detach` the gradient is $p - q$. Without it, it points another way. In the toy all
 # three losses go to 0. Only the frozen one ends where it should; with the gradient let through, the
 # model says one word for which R is 0.05, and has nothing left to learn. In real tuning the rude
-# share alone would not tell you: it is 0.074 for 0.053, as with a somewhat smaller λ. The distance
-# shows it, and the gradient shows it before any training. So test the gradient.
+# share alone would not tell you: it is 0.074 for 0.053, as with a somewhat smaller λ. Beside the
+# method done rightly the distance shows it; the gradient shows it before any training, and with
+# nothing beside it. So test the gradient.
 
 # %% [markdown]
 # ## 5 · Where does tuning end?
@@ -1078,9 +1079,9 @@ say(
 # tell: 7.0 % and 7.1 % on the mixed corpus. With sixty posts the method has fewer together. Where
 # the forum is left out, rejection sampling is the rival. With 360 steps, which take as long, it has
 # 4.0 % of both and the method 3.6 %, and again the difference may be none; and it keeps more of the
-# kind insults. What the method saves is distance: its longer runs lie within 0.1 nats of the
-# nearest possible, the filter of as many steps 0.6 beyond it, and rejection sampling between the
-# two.
+# kind insults. Against the filter the method saves distance, 0.10 nats beyond the least for 0.58 in
+# as much time; against rejection sampling hardly, 0.15 for 0.16. With three times the steps, and
+# nearly twice the time, its own runs lie within 0.1 nats of the nearest possible.
 #
 # Guided by the oracle alone (p · R), the model as it was is nearer still, and of the tunings only
 # the longer one without the forum leaves fewer rude posts. It is spoilt elsewhere: the oracle has
@@ -1089,8 +1090,8 @@ say(
 # either, but goes farther for it than needed, by 1.9 nats, and its kind insults are gone.
 #
 # Plain tuning costs skills as well: *judge reliability* falls by about as much. *Judge toxicity*
-# does not fall with it: what is tuned away from rude posts, by the method or by a filter, calls
-# some kind posts rude.
+# does not fall with it. With the method it falls in every one of five tunings, as the model calls
+# some kind posts rude; with the exact filter in three of five, and by very different amounts.
 #
 # ### Exercise 6.7 · A corpus that is hard to filter
 #
@@ -1419,7 +1420,7 @@ explorer.weight_explorer(explorer.sweeps(study))
 # before, which is what the parallel scheme computes. *Corpus prefixes* asks for the KL at the
 # corpus' posts. *No rehearsal* leaves out the term on other text. *Adaptive* has a λ that is led
 # until a twentieth of the posts break the rule. It also renews its target twelve times and not
-# three, and so does its control, *twelve targets*.
+# three, each after 20 steps of the oracle and not 60, and so does its control, *twelve targets*.
 
 # %% tags=["hide-input"]
 CHANGED = ("rude", "violations", "other text")
@@ -1442,9 +1443,9 @@ table(
 # and the model's, is free.
 #
 # Then a model that writes and *detects*. It starts at an early checkpoint, and learns to say of
-# posts whether they are rude, from 240 labels of which a fifth are wrong. The oracle of the KL has
-# seen 7 168 right labels. So the fair control is detection alone with as many. AUC is the chance
-# that a rude post is called rude more surely than a kind one.
+# posts whether they are rude, from 240 labels of which a fifth are wrong. The KL brings 7 168 right
+# labels with it, through its oracle and its samples. So the fair control is detection alone with as
+# many. AUC is the chance that a rude post is called rude more surely than a kind one.
 
 # %% tags=["hide-input"]
 spent = [cell["seconds"] for cell in study.seeds(ours)]
@@ -1460,9 +1461,10 @@ table(
 )
 
 # %% [markdown]
-# C1. Three goals were set beforehand: a rude share that falls by 80 %, perplexities that rise by
-# 3 % at most, and no skill that falls by more than 2 points. The perplexity of clean posts is no
-# hard test: whoever stops being rude has twice the chance to spend on them.
+# C1. Three goals were set beforehand: a rude share that falls by 80 %, perplexities that rise by 3
+# % at most, and no skill that falls by more than 2 points. Beside the base the perplexity of clean
+# posts is no test: whoever stops being rude has twice the chance to spend on them. The chapter
+# holds it to q*, where it could have failed: there it is 1.7 and 2.0 % more.
 
 # %% tags=["hide-input"]
 said_of = []  # claim, measurement, control, verdict
@@ -1523,8 +1525,11 @@ def against(row):
 n_better = sum(against(row) == "better" for row in at_steps)
 words_of = {corpus: against(row) for corpus, row in at_seconds.items()}
 SILENT = {n: "method, no forum", longer: "method, no forum, 360 steps"}
-guided_rude = rows["oracle decoding 1"]["rude"]
-less_rude = {steps: rows[name]["rude"].high < guided_rude.low for steps, name in SILENT.items()}
+GUIDED = ("oracle decoding 1", "oracle decoding 2")
+least_rude = min(rows[name]["rude"].low for name in GUIDED)
+on_posts = any(rows[name]["rude"].high < least_rude for name in SILENT.values())
+dearest = max(rows[name]["other text"].high for name in SILENT.values())
+on_other = dearest < min(rows[name]["other text"].low for name in GUIDED)
 
 
 def use(name):
@@ -1560,10 +1565,9 @@ said_of.append(
     (
         "C2: better than changing only how words are chosen",
         "; ".join(f"{name}: {use(name)}" for name in SILENT.values()),
-        f"p · R of the base: {use('oracle decoding 1')}; skills are lost where it is not switched "
-        "off outside the forum",
-        all(less_rude.values())
-        or (f"holds in part: after {longer} steps, not after {n}" if less_rude[longer] else False),
+        f"p · R of the base: {use(GUIDED[0])}; p · R²: {use(GUIDED[1])}; other text and skills are "
+        "as before where it is switched on in the forum alone",
+        (on_posts and on_other) or ("holds in part: not on posts" if on_other else False),
     )
 )
 

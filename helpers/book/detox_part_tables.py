@@ -25,7 +25,7 @@ def variants(study: DetoxStudy) -> str:
         "KL on the corpus' posts": "corpus prefixes",
         "gradient through q": "no stop-gradient",
         "no rehearsal of other text": "no rehearsal",
-        "twelve targets in place of three": "twelve targets",
+        "twelve targets in place of three, each fitted for 20 steps": "twelve targets",
         "λ led to .05, with twelve targets": "adaptive",
     }
     assert set(names.values()) == {None, *VARIANTS}

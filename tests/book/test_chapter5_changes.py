@@ -46,7 +46,12 @@ def test_what_is_asked():
     assert (STUDY.plan.seeds, STUDY.plan.few) == (3, 3)
     assert "over three tunings of each model" in text
     whole = [cell["rude"] for cell in _dpo()]
-    holds(text, "is missed (in DPO # for #)", rude["dpo"], np.mean(whole))
+    holds(
+        text,
+        "(so DPO has # here; followed to their end, # of its posts are rude and",
+        rude["dpo"],
+        np.mean(whole),
+    )
 
 
 def _dpo():
@@ -74,7 +79,13 @@ def test_gone_or_kept():
     early = {row["step"]: row["own"] for row in emergence(STUDY)}
     holds(text, "the noun alone tells (#).", early[0])
     late = {row["step"]: row["own"] for row in emergence(STUDY, "end")}
-    holds(text, "the end of a post from step # on", min(s for s in late if late[s] > 0.99))
+    step, first = (
+        min(s for s in late if late[s] > early[0] + 0.05),
+        min(s for s in late if late[s] > 0.99),
+    )
+    holds(
+        text, "in part from step # on (#), and without an error at step #,", step, late[step], first
+    )
 
 
 def test_who_writes_it():
@@ -183,11 +194,43 @@ def test_how_soon():
     lengths = [young["norm"].mean / four[model]["norm"].mean for model in MODELS[:3]]
     assert min(lengths) > 2
     assert max(lengths) < 3
-    holds(text, "the model that never wrote posts, # steps", four["dpo"]["steps"].mean)
+    dpo = attack_row(STUDY, "dpo", 64)
+    holds(
+        text,
+        "the model that never wrote posts, # steps for #; with sixty-four it takes #, and",
+        four["dpo"]["steps"].mean,
+        young["steps"].mean,
+        dpo["steps"].mean,
+    )
+    never = attack_row(STUDY, f"{CHECKPOINT} {BEFORE_POSTS[0]}", 64)
+    assert never["steps"] is None or not never["steps"].mean <= 16, "not there after 16"
+    assert back(MODELS[0]) > 0.44
+    assert back(MODELS[1]) > 0.44, "nearly half of the way"
+    assert 0.31 < back("exact filter") < 0.35, "a third of the way"
     many = [attack_row(STUDY, model, 64)["steps"].mean for model in MODELS[:3]]
     holds(text, "different posts it takes them # to #.", min(many), max(many))
     garbled = [cell["garbled"] for cell in _dpo()]
     holds(text, "garbled (#, # and # in these three tunings)", *sorted(garbled))
+    sooner = [quarter(cell) for cell in STUDY.seeds("attack", "dpo")]
+    assert int(np.argmin(sooner)) == int(np.argmax(garbled)), "that garbles most was back first"
+
+
+def quarter(cell):
+    """Steps with four posts to a quarter of rude posts: on a line from the last share below it."""
+    steps = [0, *STUDY.plan.attack_steps]
+    shares = np.mean([cell["after"], *cell["4 posts"]["rude"]], axis=1)
+    i = int(np.argmax(shares >= 0.25))
+    part = (0.25 - shares[i - 1]) / (shares[i] - shares[i - 1])
+    return steps[i - 1] + part * (steps[i] - steps[i - 1])
+
+
+def back(model):
+    """How far on the way from its rude share to the base's a quarter is."""
+    before, after = (
+        next(row for row in rude_rows(STUDY) if row["model"] == name)["rude"].mean
+        for name in ("base", model)
+    )
+    return (0.25 - after) / (before - after)
 
 
 def test_neurons():

@@ -11,7 +11,7 @@ from helpers.detox.study import method_cell
 from helpers.detox.study.groups import DETECTORS
 from helpers.detox.study.learned import oracles, regulariser
 from helpers.detox.study.least import beyond_least
-from helpers.detox.study.plan import detection_cell
+from helpers.detox.study.plan import VARIANTS, detection_cell
 from helpers.detox.study.summaries import difference, skill_changes
 from helpers.stats import crossed_bootstrap
 
@@ -39,9 +39,10 @@ def test_what_the_parts_do():
     holds(text, "still small, # for #, and", mean(through, "rude"), mean(METHOD, "rude"))
     holds(
         text,
-        "KL beyond the least is # in place of #. And",
+        "KL beyond the least is # in place of #. Alone it does not, as twelve targets have # with",
         beyond_least(STUDY, through)[1].mean,
         beyond_least(STUDY, METHOD)[1].mean,
+        beyond_least(STUDY, changed("twelve targets"))[1].mean,
     )
     holds(
         text,
@@ -61,7 +62,10 @@ def test_an_adaptive_weight():
     assert {round(max(each)) for each in weights} <= {28, 29, 30}, "to 29"
     assert all(each[-1] > 0.85 * max(each) for each in weights), "hardly come down"
     holds(
-        text, "# rude and # garbled posts are half", mean(led, "rude"), mean(led, "sampled garbled")
+        text,
+        "# rude and # garbled posts are little more than half",
+        mean(led, "rude"),
+        mean(led, "sampled garbled"),
     )
     holds(text, "dearly with # nats beyond", beyond_least(STUDY, led)[1].mean)
     holds(text, "before tuning, and # seconds", mean(led, "CPU seconds"))
@@ -69,10 +73,16 @@ def test_an_adaptive_weight():
     twelve = changed("twelve targets")
     holds(
         text,
-        "twelve in place of three: # rude, # nats beyond the least, and clean posts at #.",
+        "twelve in place of three, each after # steps of the auxiliary model in place of #. That "
+        "has # rude, # nats beyond the least, clean posts at #, and # of its kind posts use an "
+        "insult word, where the method has #.",
+        VARIANTS["twelve targets"]["refits"],
+        TuningPlan().refits,
         mean(twelve, "rude"),
         beyond_least(STUDY, twelve)[1].mean,
         mean(twelve, "clean posts"),
+        mean(twelve, "kind insults"),
+        mean(METHOD, "kind insults"),
     )
     holds(
         text,
@@ -138,7 +148,20 @@ def test_learned_oracles():
     holds(text, "one chance for everything is #.", constant)
     for size in few:
         assert all(error("separate", *size, how).high > constant for how in (first, none))
-    holds(text, "does, # with the regulariser, and", error("separate", *enough[0], first).mean)
+    line = rows["linear", *enough[0], first]
+    assert line["mean error"].high < constant, "so is a line"
+    holds(
+        text,
+        "is, with # with the regulariser, and between 0.03 and 0.04 without; so is a line on the "
+        "model's states, with #.",
+        error("separate", *enough[0], first).mean,
+        line["mean error"].mean,
+    )
+    holds(
+        text,
+        "decoding leaves half as many rude posts, # for #.",
+        *(rows["separate", *size, first]["rude"].mean for size in reversed(enough)),
+    )
     assert 0.03 < error("separate", *enough[0], none).mean < 0.04
     assert error("separate", *enough[1], first).high > error("separate", *enough[0], first).low
     more = {(row["samples"], row["steps"]): row for row in regulariser(STUDY)}
@@ -155,12 +178,14 @@ def test_learned_oracles():
         *(rows["separate", *few[1], how]["rude"].mean for how in (first, none)),
     )
     assert more[few[1]]["more rude"].low > 0
+    long = more[1024, 300]["more mean error"]
+    holds(text, "lowers a large error by # [#, #].", -long.mean, -long.high, -long.low)
+    assert all(row["more rude"].high > 0 for row in more.values()), "fewer rude posts nowhere"
     direction = regulariser(STUDY, own)
     for size in (few[1], enough[0]):
         at = next(row for row in direction if (row["samples"], row["steps"]) == size)
         less = at["more mean error"].mean - more[size]["more mean error"].mean
         assert abs(less) < 0.004, "makes no difference"
-    line = rows["linear", *enough[0], first]
     holds(
         text,
         "# with 4,096 samples, and decoding with it leaves # rude posts",
@@ -202,7 +227,9 @@ def test_writing_and_detecting():
     holds(text, "as the auxiliary model saw has #.", auc("detection", labels).mean())
     plan = TuningPlan()
     assert labels == plan.first_samples + plan.iterations * plan.samples
-    holds(text, "learned from # *right* labels", labels)
+    learned = plan.first_samples + (plan.iterations - 1) * plan.samples
+    holds(text, "brings # *right* labels", labels)
+    holds(text, "auxiliary model learned from # of them", learned)
 
     def share(arm, name, labels=240):
         return np.mean([one[name] for one in STUDY.seeds(cells[arm, labels])])

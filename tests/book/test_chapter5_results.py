@@ -91,13 +91,18 @@ def test_the_model_before_tuning():
     assert TEXT.count(f"{len(all_posts()):,} posts") >= 2
     plan = TuningPlan()
     holds(flat(text), "each on # posts and # rows of other text", plan.posts, plan.rows)
-    holds(flat(text), "each time # samples are drawn", plan.samples)
+    assert plan.iterations == 3, "made three times"
     holds(
         flat(text),
-        "fitted to them for # steps; the first time #, for #.",
-        plan.refits,
+        "first fitted to # samples of the model, for # steps, and then twice, for # steps, to # of "
+        "the model as it is by then. The KL is asked on samples that kept the constraint, for the "
+        "first target on # new ones: # labels in all.",
         plan.first_samples,
         plan.first_fit,
+        plan.refits,
+        plan.samples,
+        plan.samples,
+        plan.first_samples + plan.iterations * plan.samples,
     )
     holds(
         flat(text),
@@ -208,7 +213,7 @@ def test_single_skills():
     plain = TUNINGS["plain, τ = ½"]
     holds(
         text,
-        "*judge reliability* by # and # points, with plain tuning by #;",
+        "*judge reliability* by # and # points, with plain tuning by #, and",
         *(points(cell, "judge reliability") for cell in (METHOD, SILENT, plain)),
     )
     holds(
@@ -221,6 +226,8 @@ def test_single_skills():
     )
     for cell in (METHOD, SILENT):
         assert skill_changes(STUDY, cell)["judge toxicity"].max() < 0, "in every seed"
+    for cell in (METHOD, plain):
+        assert lost(cell, "judge reliability")[2] > 2, "it may be more than 2"
     holds(
         text,
         "two wrong of a hundred have a binomial interval of [#, #] %",
@@ -237,8 +244,9 @@ def test_what_a_stronger_push_does_to_the_models_own_verdicts():
     assert points(weak, "judge toxicity") == 0, "with λ = ½ nothing is lost"
     holds(
         text,
-        "with λ = 2 # [#, #], with λ = 5 # [#, #]; in the contextual corpus, in which insult words "
-        "are only used kindly, # [#, #].",
+        "with λ = 2 # [#, #], with λ = 5 # [#, #]. But the push is not all: with the "
+        "same λ = 10 the contextual corpus, in which insult words are only used kindly, "
+        "loses # [#, #].",
         *lost(two, "judge toxicity"),
         *lost(five, "judge toxicity"),
         *lost(method_cell("contextual", 10, 120, 0), "judge toxicity"),
@@ -247,11 +255,13 @@ def test_what_a_stronger_push_does_to_the_models_own_verdicts():
     high, middle, low, *none = sorted(changes, reverse=True)
     holds(
         text,
-        "loses # on average, as the mean of two seeds with # and #, one with # and two "
-        "with nothing",
-        *(changes.mean(), high, middle, low),
+        "loses # and # in two seeds, # in one and nothing in two",
+        *(high, middle, low),
     )
     assert none == [0, 0]
+    holds(text, "DPO loses # [#, #], GRPO", *lost(OTHERS["DPO"], "judge toxicity"))
+    assert not skill_changes(STUDY, OTHERS["GRPO"])["judge toxicity"].any(), "nothing in any seed"
+    assert difference(STUDY, OTHERS["GRPO"], METHOD, "rude").high < 0
     accused = [
         average(cell, lambda one: one["false_positives"]["turned insult"])
         for cell in (METHOD, BASE)
@@ -329,20 +339,20 @@ def test_the_claims_table():
         assert row in rows
     equal = rows["C2 · the same, at equal computing, τ = ½"]
     filtered = FILTERS["exact filter, 360 steps"]
-    assert equal[0] == "does not hold"
+    assert equal[0] == "not shown"
     both = difference(STUDY, METHOD, filtered, "violations")
-    assert both.low < 0 < both.high, "level"
+    assert both.low < 0 < both.high, "not told apart"
     holds(
         equal[1].replace("−", "-").replace("+", ""),
-        "leaves # [#, #] fewer rude posts; rude and garbled together # [#, #], level, at # nats"
-        " for #",
+        "leaves # [#, #] fewer rude posts; rude and garbled together the method has # [#, #], not"
+        " told apart; the filter is # nats away, the method #",
         *ends(difference(STUDY, METHOD, filtered, "rude")),
         *ends(both),
         mean(filtered, "KL to the base"),
         mean(METHOD, "KL to the base"),
     )
     silent, rejection = rows["C2 · the same, no forum"], FILTERS["rejection sampling, 360 steps"]
-    assert silent[0] == "not decided"
+    assert silent[0] == "not shown"
     both = difference(STUDY, SILENT, rejection, "violations")
     assert both.low < 0 < both.high
     holds(

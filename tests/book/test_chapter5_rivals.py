@@ -47,6 +47,15 @@ def test_at_equal_steps():
     )
     sixty = rival_cell("exact filter", "sixty", 10, 120, 0)
     assert 0.18 < mean(sixty, "sampled garbled") < 0.24, "garbles a fifth"
+    holds(
+        text,
+        "(of # posts # are different, where before tuning all are)",
+        posts_sampled(),
+        round(posts_sampled() * mean(sixty, "distinct posts"), -2),
+    )
+    assert mean(BASE, "distinct posts") > 0.998
+    ours = method_cell("sixty", 10, 120, 0)
+    holds(text, "the corpus is small: it garbles #.", mean(ours, "sampled garbled"))
     corpora = {"mixed", "no forum", "contextual", "sixty"}
     for cell in STUDY.cells:
         if (
@@ -124,6 +133,11 @@ def test_rejection_sampling_for_as_long():
     holds(text, "own 360 steps leave #, in # s", mean(long, "rude"), mean(long, "CPU seconds"))
 
 
+def posts_sampled():
+    """How many posts of each model are sampled."""
+    return STUDY.plan.judge.prompts * STUDY.plan.judge.samples
+
+
 def test_filters_for_as_long_where_little_can_be_seen_or_learned():
     text = below("Filters, at equal steps and at equal computing").replace("−", "-")
     longer, ours = (
@@ -142,14 +156,20 @@ def test_filters_for_as_long_where_little_can_be_seen_or_learned():
     few, ours = rival_cell("exact filter", "sixty", 10, 360, 0), method_cell("sixty", 10, 120, 0)
     holds(
         text,
-        "do not help: # are rude, as few as with the method, but # are garbled, both together # "
-        "for #, and the filter's model is # nats from",
-        *(mean(few, measure) for measure in ("rude", "sampled garbled", "violations")),
-        mean(ours, "violations"),
+        "help against rude ones, # for #, which is not told apart from the method's #; but # are "
+        "garbled, both together # for #, and the filter's model is # nats from where it began: of "
+        "its # posts # are different",
+        mean(few, "rude"),
+        mean(rival_cell("exact filter", "sixty", 10, 120, 0), "rude"),
+        mean(ours, "rude"),
+        mean(few, "sampled garbled"),
+        *(mean(cell, "violations") for cell in (few, ours)),
         mean(few, "KL to the base"),
+        posts_sampled(),
+        round(posts_sampled() * mean(few, "distinct posts"), -1),
     )
-    level = difference(STUDY, ours, few, "rude")
-    assert level.low < 0 < level.high, "as few as with the method"
+    apart = difference(STUDY, ours, few, "rude")
+    assert apart.low < 0 < apart.high, "not told apart"
     assert max(mean(cell, "CPU seconds") for cell in (longer, few)) < mean(ours, "CPU seconds")
 
 
@@ -157,7 +177,7 @@ def test_verdicts_at_equal_computing():
     rows = {name: [part.replace("−", "-") for part in row] for name, row in WHOLE.items()}
     for corpus, sentence in (
         ("contextual", "the filter leaves # [#, #] fewer rude posts"),
-        ("sixty posts", "rude posts level, # and #"),
+        ("sixty posts", "rude posts # and #, not told apart"),
     ):
         setting = corpus.removesuffix(" posts")
         longer = rival_cell("exact filter", setting, 10, 360, 0)

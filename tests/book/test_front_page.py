@@ -8,7 +8,7 @@ import pytest
 
 from helpers import zoo
 from helpers.detox.study import method_cell, rival_cell, stored_detox
-from helpers.detox.study.summaries import measured
+from helpers.detox.study.summaries import difference, measured
 from helpers.knowledge.edit_study import stored as edit_study
 from helpers.knowledge.edit_study import summaries as edits
 from helpers.knowledge.study import stored, summaries
@@ -128,5 +128,7 @@ def test_tuning():
     assert spent["filter"].high < spent["pull"].low
     assert "With three times the steps, which take less time" in card(5)
     both = {name: measured(study, cell, "violations").mean for name, cell in cells.items()}
-    words = f"rude and garbled together are {both['pull']:.3f} and {both['filter']:.3f}."
-    assert words in card(5)
+    shares = f"{both['filter']:.3f} of its posts and {both['pull']:.3f} of the method's"
+    assert f"rude and garbled together are {shares}" in card(5)
+    apart = difference(study, cells["pull"], cells["filter"], "violations")
+    assert apart.low < 0 < apart.high, "which five tunings do not tell apart"
