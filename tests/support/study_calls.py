@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from helpers.detox.study import plan
+import numpy as np
+
+from helpers.detox.study import plan, views
 
 ROOM = "detox/study"
 
@@ -19,5 +21,13 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
     "detox.study.plan.rival_cell": (
         plan.rival_cell,
         lambda: {"name": "plain", "setting": "mixed", "weight": 2.5, "steps": 120, "seed": 1},
+    ),
+    "detox.study.views.bars": (
+        views.bars,
+        lambda: {
+            "labels": ["one", "two"],
+            "draws": {"rude": np.array([[0.5, 0.25], [0.125, 0.5]])},
+            "ylabel": "share",
+        },
     ),
 }

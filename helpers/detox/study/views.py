@@ -20,6 +20,8 @@ from helpers.detox.study.least import beyond_least
 from helpers.detox.study.plan import DetoxCell, method_cell
 from helpers.detox.study.stored import DetoxStudy
 from helpers.detox.study.summaries import BASE_CELL, RUDE_SHARE, Row
+from helpers.errors import LabError
+from helpers.inputs import finite
 from helpers.show import plots, table
 
 LIGHT = 2e-5
@@ -42,12 +44,9 @@ def bars(
         draws: For each kind of bar a row for each label.
 
     Raises:
-        LabError: As `plots.bars_with_intervals`.
+        LabError: As `plots.bars_with_intervals`; or a kind without a row of draws for each label.
     """
-    ends = {
-        name: np.stack([np.mean(rows, 1), np.min(rows, 1), np.max(rows, 1)], axis=1)
-        for name, rows in draws.items()
-    }
+    ends = {name: _mean_and_range(rows, len(labels), name) for name, rows in draws.items()}
     figure = plots.bars_with_intervals(labels, ends, ylabel, title)
     said = [
         f"{name}: "
@@ -55,6 +54,18 @@ def bars(
         for name, rows in ends.items()
     ]
     return plots.describe(figure, f"Bars of the {ylabel}, means. {'. '.join(said)}.")
+
+
+def _mean_and_range(
+    draws: Real[ndarray, "label draw"], labels: int, name: str
+) -> Float[ndarray, "label 3"]:
+    rows = finite(draws, f"draws of {name!r}", "label draw").double().cpu().numpy()
+    if rows.ndim != 2 or len(rows) != labels or not rows.shape[1]:
+        raise LabError(
+            f"expected draws [label, draw] of {labels} labels for {name!r}",
+            f"got shape {list(rows.shape)}",
+        )
+    return np.stack([rows.mean(1), rows.min(1), rows.max(1)], axis=1)
 
 
 def calibrated(held: Mapping[str, Calibration]) -> Figure:
