@@ -135,11 +135,15 @@ def test_a_lost_worker_costs_its_checkpoint_and_nothing_else(checkpoints, expect
 
     killed = []
 
+    def begun() -> list[list[str]]:
+        return [file.name.split("-") for file in marks.iterdir()]
+
     def kill_the_second_to_start() -> None:
-        while len(list(marks.iterdir())) < 2:
+        """At its first checkpoint: another would be lost with it, if it had done one already."""
+        while len({process for _, process, _ in begun()}) < 2:
             time.sleep(0.02)
-        newest = max(marks.iterdir(), key=lambda file: int(file.name.split("-")[2]))
-        step, process, _ = newest.name.split("-")
+        first = min(begun(), key=lambda mark: int(mark[2]))[1]
+        step, process, _ = next(mark for mark in begun() if mark[1] != first)
         os.kill(int(process), signal.SIGKILL)
         killed.append((int(step), int(process)))
 
