@@ -12,9 +12,9 @@ from helpers.detox.posts import HELD_OUT_SEEDS, PROMPT, posts_of
 from helpers.detox.study import DetoxCell, DetoxStudy, method_cell, rival_cell
 from helpers.detox.study.groups import CONTEXTUAL, MAIN, SILENT, SIXTY
 from helpers.detox.study.plan import BASE, HIGH
-from helpers.detox.study.summaries import measured, values_of
+from helpers.detox.study.summaries import measured
 from helpers.errors import LabError
-from helpers.stats import Spread, crossed_bootstrap
+from helpers.stats import Spread
 
 STEPS, LONGER = 120, 360
 BASE_CELL = DetoxCell(BASE)
@@ -122,13 +122,6 @@ def there(study: DetoxStudy, cell: DetoxCell) -> bool:
     return all(
         DetoxCell(cell.kind, cell.of, seed) in study.cells for seed in range(study.plan.seeds)
     )
-
-
-def once_rude(study: DetoxStudy, cell: DetoxCell) -> Spread:
-    """The chance that of as many posts as a name is sampled for at least one is rude; exactly, from
-    the share of every name, and not from samples."""
-    shares = values_of(study, cell, "rude")
-    return crossed_bootstrap(1 - (1 - shares) ** study.plan.judge.samples)
 
 
 def words_a_post(study: DetoxStudy) -> float:

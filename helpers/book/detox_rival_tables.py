@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.book.detox_numbers import EVERYTHING, measure, once_rude, plainly, rows_of, told
+from helpers.book.detox_numbers import EVERYTHING, measure, plainly, rows_of, told
 from helpers.detox.study import DetoxCell, DetoxStudy
 from helpers.detox.study.least import beyond_least
-from helpers.detox.study.summaries import measured, skills
+from helpers.detox.study.summaries import measured, once_rude, skills
 from helpers.show import markdown
 
 

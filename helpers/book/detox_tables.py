@@ -19,7 +19,6 @@ from helpers.book.detox_numbers import (
     measure,
     nearest_perplexity,
     number,
-    once_rude,
     plainly,
     rows_of,
     scaled,
@@ -37,6 +36,7 @@ from helpers.detox.study.summaries import (
     change,
     difference,
     measured,
+    once_rude,
     skill_changes,
 )
 from helpers.show import markdown
@@ -82,6 +82,7 @@ def _beyond_nearest(study: DetoxStudy, cell: DetoxCell) -> str:
 def single_skills(study: DetoxStudy) -> str:
     """Every skill of tuned models, less that of the base or of plain tuning, in points."""
     chosen = {name: (cell, BASE_CELL) for name, cell in TUNINGS.items() if cell != BASE_CELL}
+    chosen["plain, no forum"] = PLAIN_SILENT, BASE_CELL
     filters = ("exact filter", "exact filter, 360 steps")
     chosen |= {name: (FILTERS[name], BASE_CELL) for name in filters}
     for name, plain in (

@@ -10,10 +10,12 @@ from helpers.changes.plan import BASE, BEFORE_POSTS, CHECKPOINT, ChangeCell, mod
 from helpers.changes.restoring import UNEMBEDDING
 from helpers.changes.stored import ChangeStudy
 from helpers.changes.summaries import (
+    LEAST_CHANGE,
     Row,
     neuron_row,
     offset_row,
     probe_rows,
+    rude_rows,
     shares,
     undone,
 )
@@ -160,7 +162,9 @@ def verdicts_on(study: ChangeStudy, model: str) -> dict[str, bool | None]:
 
 
 def _fell(study: ChangeStudy, model: str) -> bool:
-    return model in models_of("offset") and offset_row(study, model)["undone"] is not None
+    """Whether a model is less rude than the base, by a change of which shares can be told."""
+    rude = {row["model"]: row["rude"] for row in rude_rows(study)}
+    return model in rude and rude[BASE].mean - rude[model].mean >= LEAST_CHANGE
 
 
 def _sooner(study: ChangeStudy, model: str) -> bool:

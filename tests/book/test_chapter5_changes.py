@@ -246,6 +246,14 @@ def test_neurons():
     sentence = "In DPO fifty undo # and as many random ones #, and all together #: from # to #,"
     whole = neuron_row(STUDY, "dpo")["ranked 1024"]
     holds(text, sentence, fifty["DPO"], dpo[4], dpo[3], whole.low, whole.high)
+    each = [
+        np.mean(
+            (np.array(cell["ranked"]["200"]) - cell["after"])
+            / (np.array(cell["base"]) - cell["after"])
+        )
+        for cell in STUDY.seeds("neurons", "dpo")
+    ]
+    holds(text, "with 200 the three tunings do not agree (#, # and #), that", *each)
     ten, *more = (neuron_row(STUDY, "dpo")[f"ranked {count}"].mean for count in (10, 50, 200))
     assert ten < 0.025 < min(more) < max(more) < 0.24, "the paper's range"
 

@@ -26,6 +26,7 @@ from chapter5 import (
     section,
     table,
 )
+from scipy.stats import sem, t
 
 from helpers.book.detox_numbers import (
     FILTERS,
@@ -33,7 +34,6 @@ from helpers.book.detox_numbers import (
     PLAIN_SILENT,
     TUNINGS,
     nearest_perplexity,
-    once_rude,
     told,
 )
 from helpers.book.detox_tables import TABLES
@@ -47,6 +47,7 @@ from helpers.detox.study.summaries import (
     change,
     difference,
     measured,
+    once_rude,
     skill_changes,
     skills,
 )
@@ -224,8 +225,12 @@ def test_single_skills():
         *lost(SILENT, "judge toxicity"),
         points(plain, "judge toxicity"),
     )
+    ends_of_t = []
     for cell in (METHOD, SILENT):
-        assert skill_changes(STUDY, cell)["judge toxicity"].max() < 0, "in every seed"
+        falls = -100 * skill_changes(STUDY, cell)["judge toxicity"]
+        assert falls.min() > 0, "in every seed"
+        ends_of_t += t.interval(0.95, len(falls) - 1, falls.mean(), sem(falls))
+    holds(text, "by a t interval over them, [#, #] and [#, #], a loss", *ends_of_t)
     for cell in (METHOD, plain):
         assert lost(cell, "judge reliability")[2] > 2, "it may be more than 2"
     holds(

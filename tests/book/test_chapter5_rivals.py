@@ -23,7 +23,7 @@ from helpers.detox.posts import prompts
 from helpers.detox.rivals.activations import PLACES, SAMPLES, STRENGTHS
 from helpers.detox.study import method_cell, rival_cell
 from helpers.detox.study.least import beyond_least, least_kl
-from helpers.detox.study.summaries import difference
+from helpers.detox.study.summaries import difference, values_of
 from helpers.stats import crossed_bootstrap
 from helpers.zoo import read_manifest
 
@@ -171,6 +171,23 @@ def test_filters_for_as_long_where_little_can_be_seen_or_learned():
     apart = difference(STUDY, ours, few, "rude")
     assert apart.low < 0 < apart.high, "not told apart"
     assert max(mean(cell, "CPU seconds") for cell in (longer, few)) < mean(ours, "CPU seconds")
+
+
+def test_both_counted_in_samples_alone():
+    text = below("Filters, at equal steps and at equal computing").replace("−", "-")
+
+    def both(cell):
+        shares = [values_of(STUDY, cell, f"sampled {what}") for what in ("rude", "garbled")]
+        return np.add(*shares)
+
+    found = []
+    for setting in ("mixed", "no forum", "contextual", "sixty"):
+        rival = "rejection" if setting == "no forum" else "exact filter"
+        less = both(method_cell(setting, 10, 120, 0)) - both(rival_cell(rival, setting, 10, 360, 0))
+        found.append(crossed_bootstrap(less))
+    sentence = "are # [#, #], # [#, #], # [#, #] and # [#, #]: where one"
+    holds(text, sentence, *(end for one in found for end in ends(one)))
+    assert found[2].low > 0, "which in samples alone has fewer"
 
 
 def test_verdicts_at_equal_computing():

@@ -1,6 +1,7 @@
 """What an answer can have changed is run again; what is long and free of answers is not."""
 
 import ast
+import math
 
 import pytest
 
@@ -31,7 +32,8 @@ def test_cells_before_and_beside_an_answer_run_once(at_once):
     assert not run.failures
 
 
-def test_short_cells_run_again():
+def test_short_cells_run_again(monkeypatch):
+    monkeypatch.setattr(twice, "LONG", math.inf)
     stubs, run = both(["answer = 3", *SHARED], ["answer = 0", *SHARED])
     assert stubs.taken == []
     assert run.namespace["e"] == 4

@@ -43,8 +43,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "twelve targets": {"iterations": 12, "refits": 20},
     "adaptive": {"adaptive": ADAPTED, "kl_weight": 1.0, "iterations": 12, "refits": 20},
 }
-"""The method, changed in one respect. An adaptive λ begins at 1, and is told twelve times; so its
-control is the method with as many targets."""
+"""Variants of the method: what each sets. An adaptive λ begins at 1 and is told twelve times; so it
+has twelve targets, each fitted for fewer steps, and its control has as many."""
 HOWS: dict[str, dict[str, Any]] = {
     "expected first": {"consistency": 1.0, "direction": "expected first"},
     "no regulariser": {"consistency": 0.0, "direction": "expected first"},

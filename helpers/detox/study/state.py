@@ -131,10 +131,10 @@ def measure_detox(
     def work(cell: DetoxCell) -> Contents:
         if cell.kind != SKILLS:
             return measure_cell(cell, plan, first)
-        asked = policy_of(cell)
-        if cells.absent([asked], folder):
-            measure_detox([asked], plan, folder, say)
-        return measure_skills(policy(asked, plan, folder), cell.seed or 0)
+        of = policy_of(cell)
+        if cells.absent([of], folder):
+            measure_detox([of], plan, folder, say)
+        return measure_skills(policy(of, plan, folder), cell.seed or 0)
 
     cells.measure_absent(asked, folder, lambda cell: made_with(cell, plan), work, say)
 

@@ -136,8 +136,8 @@ def change(study: DetoxStudy, cell: DetoxCell, measure: str) -> Spread | None:
 
 
 def row_of(study: DetoxStudy, cell: DetoxCell) -> Row:
-    """All measures of a cell, what changed against the base, and the least of its skills where they
-    were asked.
+    """All measures of a cell, what changed against the base, how likely a name has a rude post
+    (`once_rude`), and the skill with the least mean, where skills were asked.
 
     Raises:
         LabError: A cell that was not measured.
@@ -145,12 +145,24 @@ def row_of(study: DetoxStudy, cell: DetoxCell) -> Row:
     found = {name: measured(study, cell, name) for name in MEASURES}
     changes = {
         f"change of {name}": change(study, cell, name)
-        for name in ("rude", "expected maximum", "clean posts", "other text")
+        for name in ("rude", "clean posts", "other text")
     }
+    found["once rude"] = once_rude(study, cell)
     if SKILLS in study.plan.groups:
-        shares = np.stack(list(skill_shares(study, cell).values()))
-        found["worst skill"] = crossed_bootstrap(shares.min(0)[:, None])
+        worst = min(skill_shares(study, cell).values(), key=np.mean)
+        found["worst skill"] = crossed_bootstrap(worst[:, None])
     return {"cell": str(DetoxCell(cell.kind, cell.of)), "kind": cell.kind, **found, **changes}
+
+
+def once_rude(study: DetoxStudy, cell: DetoxCell) -> Spread:
+    """The chance that of as many posts as a name is sampled for at least one is rude; exactly, from
+    the share of every name, and not from samples.
+
+    Raises:
+        LabError: A cell that was not measured.
+    """
+    shares = values_of(study, cell, "rude")
+    return crossed_bootstrap(1 - (1 - shares) ** study.plan.judge.samples)
 
 
 def rows(study: DetoxStudy, group: str | Iterable[DetoxCell]) -> list[Row]:

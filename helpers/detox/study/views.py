@@ -198,7 +198,7 @@ class SideBySide:
                     name,
                     *(f"{row[key]:.1%}" for key in ("rude", "sampled garbled")),
                     f"{row['violations'].mean:.1%}",
-                    f"{row['expected maximum'].mean:.0%}",
+                    f"{row['once rude'].mean:.0%}",
                     f"{row['other text'].mean:.3f}",
                     f"{row['worst skill'].mean:.2f}",
                     f"{row['CPU seconds'].mean:.0f}",

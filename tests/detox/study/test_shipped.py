@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import fisher_exact
 
 import helpers
 from helpers import zoo
@@ -13,6 +14,7 @@ from helpers.detox.finetune import TuningPlan, tune
 from helpers.detox.networks import Policy, plain, sample
 from helpers.detox.posts import PostLabel, corpus, labels, prompts
 from helpers.detox.study import DETOX_PLAN, DetoxCell, detox_cells, stored_detox
+from helpers.detox.study.measuring import SKILL_PROMPTS
 from helpers.stats import clopper_pearson
 
 FILE = Path(helpers.__file__).parent / "data" / "detox.json"
@@ -90,9 +92,11 @@ def test_skills_of_the_base_agree_with_what_was_measured_of_the_model():
     known = zoo.entry("tinyworld").measured["skills"]
     shares = [RAW["cells"][f"skills/base/seed {seed}"]["skills"] for seed in range(5)]
     for name, skill in known.items():
-        right = round(sum(400 * share[name] for share in shares))
-        low, high = clopper_pearson(right, 2000, level=0.999)
-        assert low - 0.015 <= skill["accuracy"] <= high + 0.015, name
+        count, before = SKILL_PROMPTS * len(shares), skill["different"]
+        right = round(sum(SKILL_PROMPTS * share[name] for share in shares))
+        other = round(skill["accuracy"] * before)
+        table = [[right, count - right], [other, before - other]]
+        assert fisher_exact(table).pvalue > 1e-3, name
 
 
 def test_posts_to_be_read_are_there_for_one_seed():

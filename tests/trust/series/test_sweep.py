@@ -136,14 +136,17 @@ def test_a_lost_worker_costs_its_checkpoint_and_nothing_else(checkpoints, expect
     killed = []
 
     def begun() -> list[list[str]]:
-        return [file.name.split("-") for file in marks.iterdir()]
+        found = [file.name.split("-") for file in marks.iterdir()]
+        return sorted(found, key=lambda mark: int(mark[2]))
 
     def kill_the_second_to_start() -> None:
         """At its first checkpoint: another would be lost with it, if it had done one already."""
+        deadline = time.monotonic() + 120
         while len({process for _, process, _ in begun()}) < 2:
+            assert time.monotonic() < deadline, "a second worker never began"
             time.sleep(0.02)
-        first = min(begun(), key=lambda mark: int(mark[2]))[1]
-        step, process, _ = next(mark for mark in begun() if mark[1] != first)
+        marked = begun()
+        step, process, _ = [mark for mark in marked if mark[1] != marked[0][1]][-1]
         os.kill(int(process), signal.SIGKILL)
         killed.append((int(step), int(process)))
 
