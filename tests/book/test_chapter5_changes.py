@@ -154,7 +154,8 @@ def test_which_weights():
     pairs = [each for two in zip(as_long[:3], unembedding[:3], strict=True) for each in two]
     holds(text, "# for #, # for #, # for #.", *pairs)
     made = rows["the base with that unembedding alone: made"]
-    sentence = "its unembedding put back undoes # %, and put into the base makes half or more (#)"
+    sentence = "its unembedding put back undoes # %, and put into the base makes half or more on "
+    sentence += "average (#)"
     holds(text, sentence, 100 * unembedding[3], made[3])
     holds(text, "the unembedding alone makes only # to #", min(made[:3]), max(made[:3]))
     counts = [c["weights"] for model in MODELS[:3] for c in STUDY.seeds("groups", model)]
